@@ -1,0 +1,11 @@
+"""Dialects: paths, headers, envelopes, field names and state words as data.
+
+The built-in dialect is the best inference of today. A user's file, YAML or TOML, overrides it in
+part.
+"""
+
+from barrack_tasks.api.dialect.builtin import builtin
+from barrack_tasks.api.dialect.codec import Codec
+from barrack_tasks.api.dialect.model import Auth, Dialect, OperationWire, Paging
+
+__all__ = ["Auth", "Codec", "Dialect", "OperationWire", "Paging", "builtin"]

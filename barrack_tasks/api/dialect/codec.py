@@ -1,0 +1,117 @@
+"""Wire to canonical and back: the client's reading of a dialect."""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Mapping
+from enum import Enum
+from functools import lru_cache
+from typing import Annotated, Any, Union, get_args, get_origin
+
+from pydantic import BaseModel
+
+from barrack_tasks.api.dialect.model import Dialect, WirePath
+
+_MISSING = object()
+
+
+def steps_of(path: WirePath) -> tuple[str, ...]:
+    """`"a.b"` as `("a", "b")`; the object itself as `()`."""
+    return () if path in ("", ".") else tuple(path.split("."))
+
+
+def dig(value: Any, steps: tuple[str, ...], default: Any = None) -> Any:
+    """What lies at the end of a path, or the default."""
+    for step in steps:
+        if not isinstance(value, Mapping) or step not in value:
+            return default
+        value = value[step]
+    return value
+
+
+@lru_cache(maxsize=4096)
+def kind_of(annotation: Any) -> tuple[type[BaseModel] | type[Enum] | None, bool]:
+    """The model or enum inside an annotation, and whether it stands in a list."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return kind_of(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        inner = [a for a in get_args(annotation) if a is not types.NoneType]
+        return kind_of(inner[0]) if len(inner) == 1 else (None, False)
+    if origin in (list, tuple):
+        return kind_of(get_args(annotation)[0])[0], True
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel | Enum):
+        return annotation, False
+    return None, False
+
+
+class Codec:
+    """Reads answers and writes requests in one dialect."""
+
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
+        self._plans: dict[str, list[tuple[str, tuple[str, ...], Any, bool]]] = {}
+
+    def _plan(self, model: type[BaseModel]) -> list[tuple[str, tuple[str, ...], Any, bool]]:
+        plan = self._plans.get(model.__name__)
+        if plan is None:
+            names = self._dialect.schemas.get(model.__name__, {})
+            plan = [
+                (field, steps_of(names.get(field, field)), *kind_of(info.annotation))
+                for field, info in model.model_fields.items()
+            ]
+            self._plans[model.__name__] = plan
+        return plan
+
+    def decode(self, model: type[BaseModel], wire: Any) -> Any:
+        """A wire value as plain data under canonical names, ready for `model_validate`."""
+        canonical: dict[str, Any] = {}
+        used: set[str] = set()
+        for field, steps, kind, many in self._plan(model):
+            value = dig(wire, steps, _MISSING)
+            if steps:
+                used.add(steps[0])
+            if value is not _MISSING:
+                canonical[field] = self._decode_value(kind, many, value)
+        if isinstance(wire, Mapping):
+            for key, value in wire.items():
+                if key not in used and key not in canonical:
+                    canonical[key] = value
+        return canonical
+
+    def _decode_value(self, kind: Any, many: bool, value: Any) -> Any:
+        if many and isinstance(value, list):
+            return [self._decode_value(kind, False, item) for item in value]
+        if kind is None or value is None or many:
+            return value
+        if issubclass(kind, Enum):
+            words = self._dialect.words.get(kind.__name__, {})
+            return words.get(value, value) if isinstance(value, str) else value
+        return self.decode(kind, value) if isinstance(value, Mapping | list) else value
+
+    def encode(self, value: BaseModel) -> dict[str, Any]:
+        """A request as a wire value. Fields that were not given are not sent."""
+        wire: dict[str, Any] = {}
+        for field, steps, kind, _many in self._plan(type(value)):
+            content = getattr(value, field)
+            if content is None or (field not in value.model_fields_set and content == []):
+                continue
+            place = wire
+            for step in steps[:-1]:
+                place = place.setdefault(step, {})
+            place[steps[-1]] = self.encode_value(kind, content)
+        return wire
+
+    def encode_value(self, kind: Any, content: Any) -> Any:
+        """One value under the wire's words: enums, nested models, lists, JSON's plain types."""
+        if isinstance(content, list | tuple):
+            return [self.encode_value(kind, item) for item in content]
+        if isinstance(content, BaseModel):
+            return self.encode(content)
+        if isinstance(content, Enum):
+            words = self._dialect.words.get(type(content).__name__, {})
+            back = {canonical: word for word, canonical in reversed(words.items())}
+            return back.get(content.value, content.value)
+        if isinstance(content, bool | int | str | None):
+            return content
+        return content.isoformat() if hasattr(content, "isoformat") else str(content)

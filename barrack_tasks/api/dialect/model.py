@@ -1,0 +1,72 @@
+"""The dialect: all that the wire knows and the rest of the library does not, as data."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+WirePath = str
+"""Dotted path into a JSON object. "" or "." is the object itself."""
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Auth(_Entry):
+    """How a request shows its key: `header: scheme key`, or `header: key` without a scheme."""
+
+    header: str = "x-api-key"
+    scheme: str = ""
+
+
+class Paging(_Entry):
+    """How a list is asked for page by page.
+
+    `page` counts pages from `first_page`, `offset` counts items, `cursor` passes on what the
+    answer's `Pagination.next_cursor` says, `none` sends nothing and reads one answer. Where the
+    answer's own figures lie is said by the `Pagination` schema.
+    """
+
+    style: Literal["page", "offset", "cursor", "none"] = "page"
+    page: str = "page"
+    page_size: str = "page_size"
+    offset: str = "offset"
+    cursor: str = "cursor"
+    first_page: int = 1
+
+
+class OperationWire(_Entry):
+    """How one operation goes on the wire.
+
+    `path` keeps the canonical names in its braces; `path_parameters` gives what documents call
+    them. `query` and `body` map canonical names to wire names, beside the request schema's own
+    mapping. `envelope` says where in the answer the body lies, if not where the dialect says.
+    """
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
+    path: str
+    path_parameters: dict[str, str] = {}
+    query: dict[str, str] = {}
+    envelope: WirePath | None = None
+
+
+class Dialect(_Entry):
+    """One way of speaking to Barrack. See `barrack_tasks.api.dialect` for how it is chosen.
+
+    `schemas` maps, for each schema, canonical field names to wire paths; a field that is not
+    named is called on the wire as it is called here. `words` maps, for each enum, words of the
+    wire to canonical ones; a word that is not named stands for itself.
+    """
+
+    name: str = "built-in"
+    base_url: str = "https://api.barrack.ai/v1"
+    auth: Auth = Auth()
+    envelope: WirePath = ""
+    error_envelope: WirePath = ""
+    request_id_header: str = "x-request-id"
+    paging: Paging = Paging()
+    operations: dict[str, OperationWire] = Field(default_factory=dict)
+    schemas: dict[str, dict[str, WirePath]] = Field(default_factory=dict)
+    words: dict[str, dict[str, str]] = Field(default_factory=dict)

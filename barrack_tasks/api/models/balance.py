@@ -1,0 +1,25 @@
+"""Credit balance."""
+
+from __future__ import annotations
+
+from barrack_tasks.api.models.base import Answer, Model, Money
+from barrack_tasks.api.models.common import CurrencyEnum
+
+
+class Balance(Model):
+    """Prepaid credits that are left."""
+
+    amount: Money
+    currency: CurrencyEnum
+
+
+class Data(Model):
+    """What a balance answer wraps its balance in [I]."""
+
+    balance: Balance
+
+
+class CreditBalanceResponse(Answer):
+    """Answer of `get_credit_balance`."""
+
+    data: Data

@@ -1,0 +1,325 @@
+"""Instances: what they are, what they are asked for, what their billing says."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+from pydantic import Field, model_validator
+
+from barrack_tasks.api.models.base import Answer, Id, Model, Money, OpenEnum, Request, Timestamp
+from barrack_tasks.api.models.common import CurrencyEnum, Pagination
+from barrack_tasks.api.models.gpus import GpuCountEnum, GpuModelEnum, RegionEnum, TierEnum
+from barrack_tasks.api.models.rules import InstanceName
+
+
+class VMStatus(OpenEnum):
+    """State of an instance. The first four are stable [D], the rest upstream's words [U]."""
+
+    ACTIVE = "ACTIVE"
+    SHUTOFF = "SHUTOFF"
+    HIBERNATED = "HIBERNATED"
+    DELETED = "DELETED"
+    CREATING = "CREATING"
+    BUILD = "BUILD"
+    STARTING = "STARTING"
+    STOPPING = "STOPPING"
+    REBOOTING = "REBOOTING"
+    HIBERNATING = "HIBERNATING"
+    RESTORING = "RESTORING"
+    DELETING = "DELETING"
+    ERROR = "ERROR"
+
+    @property
+    def is_stable(self) -> bool:
+        """Whether the instance stays in this state until someone acts."""
+        return self in _STABLE
+
+    @property
+    def is_transitional(self) -> bool:
+        """Whether the state is passing. A word that is not known is taken for passing."""
+        return self not in _STABLE and self is not VMStatus.ERROR
+
+
+_STABLE = frozenset({VMStatus.ACTIVE, VMStatus.SHUTOFF, VMStatus.HIBERNATED, VMStatus.DELETED})
+
+
+class DirectionEnum(OpenEnum):
+    """Direction of traffic that a rule is about [U]."""
+
+    INGRESS = "ingress"
+    EGRESS = "egress"
+
+
+class EthertypeEnum(OpenEnum):
+    """IP version of a rule [U]."""
+
+    IPV4 = "IPv4"
+    IPV6 = "IPv6"
+
+
+class ProtocolEnum(OpenEnum):
+    """Protocol of a rule [U]."""
+
+    ANY = "any"
+    TCP = "tcp"
+    UDP = "udp"
+    ICMP = "icmp"
+
+
+class VMFlavor(Model):
+    """Hardware of an instance. RAM and disks in GB."""
+
+    name: str | None = None
+    gpu_model: GpuModelEnum | None = None
+    gpu_count: GpuCountEnum | None = None
+    vcpus: int | None = None
+    ram_gb: int | None = None
+    disk_gb: int | None = None
+    ephemeral_gb: int | None = None
+
+
+class VMImage(Model):
+    """What an instance booted from."""
+
+    id: Id | None = None
+    name: str | None = None
+
+
+class VMVolumeAttachment(Model):
+    """A volume that is attached to an instance."""
+
+    id: Id
+    name: str | None = None
+    size_gb: int | None = None
+    status: str | None = None
+
+
+class VMSecurityRule(Model):
+    """A security rule of an instance."""
+
+    id: Id | None = None
+    direction: DirectionEnum | None = None
+    ethertype: EthertypeEnum | None = None
+    protocol: ProtocolEnum | None = None
+    port_range_min: int | None = None
+    port_range_max: int | None = None
+    remote_ip_prefix: str | None = None
+    status: str | None = None
+
+
+class UserVM(Model):
+    """An instance as lists show it. Only id, name and status are relied on."""
+
+    id: Id
+    name: str
+    status: VMStatus
+    region: RegionEnum | None = None
+    gpu_model: GpuModelEnum | None = None
+    gpu_count: GpuCountEnum | None = None
+    hourly_price: Money | None = None
+    currency: CurrencyEnum | None = None
+    flavor: VMFlavor | None = None
+    image: VMImage | None = None
+    boot_source: str | None = None
+    public_ip: str | None = None
+    private_ip: str | None = None
+    ssh_key: str | None = None
+    volumes: list[VMVolumeAttachment] = []
+    security_rules: list[VMSecurityRule] = []
+    created_at: Timestamp | None = None
+    updated_at: Timestamp | None = None
+    hibernated_at: Timestamp | None = None
+
+
+class VMInstance(UserVM):
+    """An instance in full."""
+
+    power_state: str | None = None
+    vm_state: str | None = None
+    public_ip_status: str | None = None
+    labels: list[str] = []
+    locked: bool | None = None
+    features: dict[str, Any] = {}
+
+
+class VMResponse(Model):
+    """An instance as the answer to a request that changes it shows it: id and new status."""
+
+    id: Id
+    status: VMStatus
+    name: str | None = None
+    region: RegionEnum | None = None
+    gpu_model: GpuModelEnum | None = None
+    gpu_count: GpuCountEnum | None = None
+    hourly_price: Money | None = None
+    currency: CurrencyEnum | None = None
+    public_ip: str | None = None
+    boot_source: str | None = None
+    created_at: Timestamp | None = None
+
+
+class Billing(Model):
+    """What an instance costs now and has cost so far."""
+
+    rate_per_hour: Money | None = None
+    accrued: Money | None = None
+    currency: CurrencyEnum | None = None
+
+
+class ListUserVMsResponse(Answer):
+    """Answer of `list_instances`."""
+
+    instances: list[UserVM]
+    pagination: Pagination | None = None
+
+
+class ListVMsResponse(Answer):
+    """Answer of the operations that list eligible instances."""
+
+    instances: list[VMInstance]
+
+
+class VMDetailsResponse(Answer):
+    """Answer of `get_instance`."""
+
+    instance: VMInstance
+    billing: Billing | None = None
+
+
+class _InstanceAnswer(Answer):
+    instance: VMResponse
+
+
+class StartVMResponse(_InstanceAnswer):
+    """Answer of `start_instance`."""
+
+
+class StopVMResponse(_InstanceAnswer):
+    """Answer of `stop_instance`."""
+
+
+class RebootVMResponse(_InstanceAnswer):
+    """Answer of `reboot_instance`."""
+
+
+class HibernateVMResponse(_InstanceAnswer):
+    """Answer of `hibernate_instance`."""
+
+
+class RestoreVMResponse(_InstanceAnswer):
+    """Answer of `restore_instance`."""
+
+
+class ToggleVMPublicIPResponse(_InstanceAnswer):
+    """Answer of `toggle_public_ip`."""
+
+
+class DeleteVMResponse(_InstanceAnswer):
+    """Answer of `delete_instance`."""
+
+
+class DeploymentResponse(_InstanceAnswer):
+    """Answer of `create_instance`."""
+
+
+class DeploymentRequest(Request):
+    """A new instance. Exactly one of image, snapshot and volume says what it boots from."""
+
+    name: InstanceName
+    region: RegionEnum
+    gpu_model: GpuModelEnum
+    gpu_count: GpuCountEnum = GpuCountEnum.ONE
+    tier: TierEnum | None = None
+    image_id: Id | None = None
+    snapshot_id: Id | None = None
+    volume_id: Id | None = None
+    ssh_key_id: Id | None = None
+    public_ip: bool = True
+    script_id: Id | None = None
+    volume_ids: list[Id] = []
+    security_rules: list[VMSecurityRuleRequest] = []
+
+    @model_validator(mode="after")
+    def _one_boot_source(self) -> Self:
+        given = [k for k in ("image_id", "snapshot_id", "volume_id") if getattr(self, k)]
+        if len(given) != 1:
+            raise ValueError(
+                "exactly one of image_id, snapshot_id and volume_id says what to boot from; "
+                + (f"got {' and '.join(given)}" if given else "got none")
+            )
+        return self
+
+
+class VMSecurityRuleRequest(Request):
+    """A security rule to be added. Ports and CIDR are checked before they are sent."""
+
+    direction: DirectionEnum = DirectionEnum.INGRESS
+    ethertype: EthertypeEnum = EthertypeEnum.IPV4
+    protocol: ProtocolEnum
+    port_range_min: int | None = Field(default=None, ge=1, le=65535)
+    port_range_max: int | None = Field(default=None, ge=1, le=65535)
+    remote_ip_prefix: str = "0.0.0.0/0"
+
+
+class AddVMSecurityRuleResponse(Answer):
+    """Answer of `add_security_rule`."""
+
+    security_rule: VMSecurityRule
+
+
+class RemoveVMSecurityRuleResponse(Answer):
+    """Answer of `remove_security_rule`."""
+
+
+class BillingRecord(Model):
+    """A stretch of time that was billed at one rate."""
+
+    start: Timestamp
+    end: Timestamp | None = None
+    status: VMStatus | None = None
+    minutes: int | None = None
+    rate_per_hour: Money | None = None
+    cost: Money
+
+
+class BillingSummary(Model):
+    """What the records add up to."""
+
+    total: Money
+    currency: CurrencyEnum
+    start: Timestamp | None = None
+    end: Timestamp | None = None
+
+
+class AggregatedBillingResponse(Answer):
+    """Answer of `get_instance_billing` and `get_snapshot_billing`."""
+
+    summary: BillingSummary
+    records: list[BillingRecord] = []
+
+
+class RecentHibernation(Model):
+    """An instance that sleeps."""
+
+    id: Id
+    name: str | None = None
+    hibernated_at: Timestamp | None = None
+
+
+class HibernationBillingMetrics(Model):
+    """What hibernated instances cost."""
+
+    rate_per_hour: Money | None = None
+    accrued: Money | None = None
+    currency: CurrencyEnum | None = None
+
+
+class GetHibernatedVMsResponse(Answer):
+    """Answer of `get_hibernated_instances`."""
+
+    count: int
+    recent: list[RecentHibernation] = []
+    billing: HibernationBillingMetrics | None = None
+
+
+DeploymentRequest.model_rebuild()
