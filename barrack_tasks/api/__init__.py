@@ -1,1 +1,41 @@
-"""."""
+"""The HTTP client and the models. Knows nothing of Prefect."""
+
+from barrack_tasks.api import models
+from barrack_tasks.api.caller import RetryPolicy
+from barrack_tasks.api.client import Barrack
+from barrack_tasks.api.dialect import Dialect
+from barrack_tasks.api.errors import (
+    BarrackAuthenticationError,
+    BarrackConfigurationError,
+    BarrackConflictError,
+    BarrackError,
+    BarrackInsufficientCreditsError,
+    BarrackNotFoundError,
+    BarrackOutOfStockError,
+    BarrackRateLimitedError,
+    BarrackResponseError,
+    BarrackServerError,
+    BarrackTimeoutError,
+    BarrackTransportError,
+    BarrackValidationError,
+)
+
+__all__ = [
+    "Barrack",
+    "BarrackAuthenticationError",
+    "BarrackConfigurationError",
+    "BarrackConflictError",
+    "BarrackError",
+    "BarrackInsufficientCreditsError",
+    "BarrackNotFoundError",
+    "BarrackOutOfStockError",
+    "BarrackRateLimitedError",
+    "BarrackResponseError",
+    "BarrackServerError",
+    "BarrackTimeoutError",
+    "BarrackTransportError",
+    "BarrackValidationError",
+    "Dialect",
+    "RetryPolicy",
+    "models",
+]

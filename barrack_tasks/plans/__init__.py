@@ -1,1 +1,17 @@
-"""."""
+"""Pure decisions. No input or output, no clock, no Prefect."""
+
+from barrack_tasks.plans.report import Report, Row
+from barrack_tasks.plans.selection import SelectionError, Selector
+from barrack_tasks.plans.steps import Finished, Next, Outcome, Step, Wait
+
+__all__ = [
+    "Finished",
+    "Next",
+    "Outcome",
+    "Report",
+    "Row",
+    "SelectionError",
+    "Selector",
+    "Step",
+    "Wait",
+]

@@ -1,0 +1,139 @@
+"""What can go wrong, as one hierarchy under `BarrackError`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class BarrackError(Exception):
+    """Anything that went wrong between the caller and Barrack.
+
+    Attributes:
+        message: what happened, in one sentence.
+        operation: name of the operation, such as `hibernate_instance`, if there was one.
+        status_code: HTTP status, if there was an answer.
+        reason: the API's own word for the reason, if given.
+        request_id: the API's id of the request, if given; support will ask for it.
+        fields: messages by field, where the API or the check before sending named fields.
+        took_effect: False if the request surely changed nothing, None if that is not known.
+    """
+
+    advice = ""
+    """What to do next, as a sentence."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        operation: str | None = None,
+        status_code: int | None = None,
+        reason: str | None = None,
+        request_id: str | None = None,
+        fields: Mapping[str, str] | None = None,
+        took_effect: bool | None = False,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.operation = operation
+        self.status_code = status_code
+        self.reason = reason
+        self.request_id = request_id
+        self.fields = dict(fields or {})
+        self.took_effect = took_effect
+
+    def __str__(self) -> str:
+        where = f"{self.operation}: " if self.operation else ""
+        code = f" (HTTP {self.status_code})" if self.status_code else ""
+        request = f" [request {self.request_id}]" if self.request_id else ""
+        unknown = (
+            " It is not known whether the request took effect: look before you repeat it."
+            if self.took_effect is None
+            else ""
+        )
+        advice = f" {self.advice}" if self.advice else ""
+        return f"{where}{self.message.rstrip('.')}{code}.{unknown}{advice}{request}"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), dict(self.__dict__))
+
+
+def _rebuild(kind: type[BarrackError], state: dict[str, Any]) -> BarrackError:
+    error = kind(state["message"])
+    error.__dict__.update(state)
+    return error
+
+
+class BarrackConfigurationError(BarrackError):
+    """Something that must be set is not, or is set to what cannot be used."""
+
+
+class BarrackAuthenticationError(BarrackError):
+    """The API key was refused (401, 403)."""
+
+    advice = "Check the API key (BARRACK_API_KEY or the block) on the dashboard's API Keys page."
+
+
+class BarrackNotFoundError(BarrackError):
+    """What the request names does not exist (404)."""
+
+    advice = "Check the id; if every operation says so, check BARRACK_BASE_URL."
+
+
+class BarrackConflictError(BarrackError):
+    """The state does not allow it, or the name is taken (409)."""
+
+    advice = "Look at the present state or choose another name."
+
+
+class BarrackValidationError(BarrackError, ValueError):
+    """The request breaks a rule (400, 422, or found before sending); `fields` says which."""
+
+
+class BarrackInsufficientCreditsError(BarrackError):
+    """The prepaid balance does not suffice (402)."""
+
+    advice = "Add credits on the dashboard's billing page."
+
+
+class BarrackOutOfStockError(BarrackConflictError):
+    """The GPU is not in stock in that region."""
+
+    advice = "Try again when get_gpu_stock shows it, or another model or region."
+
+
+class BarrackRateLimitedError(BarrackError):
+    """Too many requests (429), and waiting did not help within the deadline."""
+
+    advice = "Lower requests_per_second, or raise the deadline."
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **known: Any) -> None:
+        super().__init__(message, **known)
+        self.retry_after = retry_after
+
+
+class BarrackServerError(BarrackError):
+    """Barrack failed (5xx), and repeating did not help."""
+
+    advice = "Try again later; if it lasts, report the request id to Barrack."
+
+
+class BarrackTransportError(BarrackError):
+    """No answer came: name not found, connection refused, reset or broken."""
+
+    advice = "Check the network and BARRACK_BASE_URL."
+
+
+class BarrackTimeoutError(BarrackTransportError):
+    """No answer came in time."""
+
+    advice = "Check the network, or raise the timeout."
+
+
+class BarrackResponseError(BarrackError):
+    """An answer came that cannot be read: not JSON, or a required field is missing."""
+
+    advice = (
+        "If this comes with every call, the API differs from what this release expects: "
+        "correct it in a dialect file."
+    )

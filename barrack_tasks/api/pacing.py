@@ -1,0 +1,73 @@
+"""How fast and how many at once the client sends, and how often it may try again."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Pacer:
+    """Spaces requests evenly under a rate, caps how many are under way, and honours pauses.
+
+    A pause asked for by one answer (`Retry-After`) holds for every thread that shares the
+    client: one refusal is enough to know.
+    """
+
+    def __init__(
+        self,
+        requests_per_second: float | None,
+        max_concurrency: int,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._gap = 1 / requests_per_second if requests_per_second else 0.0
+        self._slots = threading.BoundedSemaphore(max_concurrency)
+        self._clock = clock
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._next_free = clock()
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Wait for a turn and hold a slot while the request is under way."""
+        with self._slots:
+            with self._lock:
+                start = max(self._clock(), self._next_free)
+                self._next_free = start + self._gap
+            delay = start - self._clock()
+            if delay > 0:
+                self._sleep(delay)
+            yield
+
+    def pause(self, seconds: float) -> None:
+        """Send nothing more for so long."""
+        with self._lock:
+            self._next_free = max(self._next_free, self._clock() + seconds)
+
+
+class RetryBudget:
+    """Bounds retries over all calls of a client, so that an outage is not answered by a storm.
+
+    Each retry takes one token, each success gives a fraction back, up to the capacity.
+    """
+
+    def __init__(self, capacity: float = 200.0, refund: float = 0.5) -> None:
+        self._capacity = capacity
+        self._refund = refund
+        self._tokens = capacity
+        self._lock = threading.Lock()
+
+    def take(self) -> bool:
+        """Take a token for a retry; False if none is left."""
+        with self._lock:
+            if self._tokens < 1:
+                return False
+            self._tokens -= 1
+            return True
+
+    def give_back(self) -> None:
+        """Note a success."""
+        with self._lock:
+            self._tokens = min(self._capacity, self._tokens + self._refund)

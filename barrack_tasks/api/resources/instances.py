@@ -1,0 +1,79 @@
+"""Instances: deploy, look, change state, delete."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from barrack_tasks.api import models as m
+from barrack_tasks.api.resources.base import Resource
+
+
+class Instances(Resource):
+    """Operations of the groups Instance management and Deploy Instance."""
+
+    def list(
+        self, status: m.VMStatus | str | None = None, region: m.RegionEnum | str | None = None
+    ) -> Iterator[m.UserVM]:
+        """All instances, lazily, optionally of one state or region."""
+        return self._pages(m.UserVM, "list_instances", status=status, region=region)
+
+    def get(self, instance_id: str) -> m.VMInstance:
+        """One instance in full."""
+        return self._one(m.VMInstance, "get_instance", instance_id=instance_id)
+
+    def create(self, name: str, region: str, gpu_model: str, **options: Any) -> m.VMResponse:
+        """Deploy an instance; `options` are the other fields of `DeploymentRequest`."""
+        return self._one(
+            m.VMResponse,
+            "create_instance",
+            name=name,
+            region=region,
+            gpu_model=gpu_model,
+            **options,
+        )
+
+    def billing(
+        self, instance_id: str, start: datetime | None = None, end: datetime | None = None
+    ) -> m.AggregatedBillingResponse:
+        """What an instance has cost between two moments."""
+        return self._one(
+            m.AggregatedBillingResponse,
+            "get_instance_billing",
+            instance_id=instance_id,
+            start=start,
+            end=end,
+        )
+
+    def hibernated(self) -> m.GetHibernatedVMsResponse:
+        """How many instances sleep, which did last, and what they cost."""
+        return self._one(m.GetHibernatedVMsResponse, "get_hibernated_instances")
+
+    def start(self, instance_id: str) -> m.VMResponse:
+        """Start an instance that is SHUTOFF."""
+        return self._one(m.VMResponse, "start_instance", instance_id=instance_id)
+
+    def stop(self, instance_id: str) -> m.VMResponse:
+        """Stop an instance that is ACTIVE. It stays billed in full."""
+        return self._one(m.VMResponse, "stop_instance", instance_id=instance_id)
+
+    def reboot(self, instance_id: str) -> m.VMResponse:
+        """Reboot an instance. Never repeated by itself: nothing tells whether it happened."""
+        return self._one(m.VMResponse, "reboot_instance", instance_id=instance_id)
+
+    def hibernate(self, instance_id: str) -> m.VMResponse:
+        """Hibernate an instance that is ACTIVE: its hardware goes, its disk and memory stay."""
+        return self._one(m.VMResponse, "hibernate_instance", instance_id=instance_id)
+
+    def restore(self, instance_id: str) -> m.VMResponse:
+        """Restore an instance that is HIBERNATED. Needs the GPU to be in stock."""
+        return self._one(m.VMResponse, "restore_instance", instance_id=instance_id)
+
+    def toggle_public_ip(self, instance_id: str) -> m.VMResponse:
+        """Give an instance a public address, or take it away."""
+        return self._one(m.VMResponse, "toggle_public_ip", instance_id=instance_id)
+
+    def delete(self, instance_id: str) -> m.VMResponse:
+        """Delete an instance for good."""
+        return self._one(m.VMResponse, "delete_instance", instance_id=instance_id)

@@ -1,0 +1,48 @@
+"""Names and marks of the snapshots that this library takes."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from datetime import UTC, datetime
+
+from barrack_tasks.api.models import Snapshot
+from barrack_tasks.api.models.rules import SNAPSHOT_NAME_LENGTH
+
+_MARK = "Taken by prefect-barrack of instance"
+_MARKED = re.compile(rf"^{_MARK} (?P<instance>\S+)")
+_MOMENT = re.compile(r"-\d{8}T\d{6}Z$")
+
+
+def snapshot_name(instance_name: str, instance_id: str, moment: datetime) -> str:
+    """The name of the snapshot that a run of this moment takes: instance and moment.
+
+    Fits into 50 characters. A longer instance name is cut and made distinct by a hash of the
+    instance's id. The same run arrives at the same name, and so finds its own snapshot.
+
+    Example:
+        >>> snapshot_name("alpha", "BRK-A1B2C3D", datetime(2026, 11, 25, 19, tzinfo=UTC))
+        'alpha-20261125T190000Z'
+    """
+    suffix = moment.astimezone(UTC).strftime("-%Y%m%dT%H%M%SZ")
+    room = SNAPSHOT_NAME_LENGTH[1] - len(suffix)
+    if len(instance_name) <= room:
+        return instance_name + suffix
+    distinct = hashlib.blake2s(instance_id.encode(), digest_size=4).hexdigest()
+    return f"{instance_name[: room - len(distinct) - 1]}-{distinct}{suffix}"
+
+
+def snapshot_description(instance_id: str) -> str:
+    """The mark by which the library knows a snapshot as its own."""
+    return f"{_MARK} {instance_id} before a stop"
+
+
+def is_ours(snapshot: Snapshot, instance_id: str) -> bool:
+    """Whether this library took the snapshot of this instance: its mark and its name say so."""
+    marked = _MARKED.match(snapshot.description or "")
+    return (
+        marked is not None
+        and marked["instance"] == instance_id
+        and snapshot.instance_id in (None, instance_id)
+        and _MOMENT.search(snapshot.name) is not None
+    )

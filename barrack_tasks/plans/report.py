@@ -1,0 +1,95 @@
+"""The typed report that every flow returns: one row an instance."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict
+
+from barrack_tasks.plans.steps import Outcome
+
+
+class Row(BaseModel):
+    """One instance: what was, what was done, what is, why, and what it costs an hour."""
+
+    model_config = ConfigDict(frozen=True)
+
+    instance_id: str
+    instance: str
+    was: str
+    did: tuple[str, ...] = ()
+    now: str
+    outcome: Outcome
+    why: str = ""
+    snapshot: str | None = None
+    hourly_before: Decimal | None = None
+    hourly_now: Decimal | None = None
+    currency: str | None = None
+
+
+COLUMNS = ("instance", "was", "done", "now", "snapshot", "an hour before", "an hour now", "why")
+
+
+class Report(BaseModel):
+    """What a flow run did. Iterate over `rows`, or show `markdown()`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    flow: str
+    dry_run: bool = False
+    rows: tuple[Row, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def ok(self) -> bool:
+        """Whether no instance failed."""
+        return not self.failed
+
+    @property
+    def failed(self) -> tuple[Row, ...]:
+        """Rows of the instances that failed."""
+        return tuple(row for row in self.rows if row.outcome == "failed")
+
+    def cells(self) -> list[tuple[str, ...]]:
+        """The rows as text, under `COLUMNS`."""
+        return [
+            (
+                row.instance,
+                row.was,
+                f"{row.outcome}: {', '.join(row.did)}" if row.did else row.outcome,
+                row.now,
+                row.snapshot or "",
+                money(row.hourly_before, row.currency),
+                money(row.hourly_now, row.currency),
+                row.why,
+            )
+            for row in self.rows
+        ]
+
+    def markdown(self) -> str:
+        """The report as a markdown table. What came from the API is escaped."""
+        title = f"## {self.flow}{' (dry run)' if self.dry_run else ''}"
+        head = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
+        rows = [f"| {' | '.join(escape(cell) for cell in cells)} |" for cells in self.cells()]
+        notes = [f"\n{escape(note)}" for note in self.notes]
+        return "\n".join([title, "", *head, *rows, *notes])
+
+
+def escape(text: str) -> str:
+    """Text that shows as itself in a markdown table and in the HTML that becomes of it."""
+    flat = html.escape(" ".join(text.split()), quote=False)
+    for sign in "\\`*_[]|~#":
+        flat = flat.replace(sign, f"&#{ord(sign)};")
+    return flat
+
+
+def money(amount: Decimal | None, currency: str | None) -> str:
+    """An amount with its currency, or a question mark where it is not known."""
+    return "?" if amount is None else f"{amount:.2f} {currency or ''}".strip()
+
+
+def failures(rows: Sequence[Row]) -> str:
+    """One sentence about the instances that failed."""
+    return "; ".join(f"{row.instance}: {row.why}" for row in rows)

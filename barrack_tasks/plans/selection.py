@@ -1,0 +1,161 @@
+"""Which instances a flow is about, and which it must never touch."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from barrack_tasks.api.models import UserVM, VMStatus
+
+
+class Selector(BaseModel):
+    """Which instances are meant.
+
+    An instance is selected if its name or id matches one of `names` (names, globs and ids alike)
+    or `ids`, and it is in one of `regions`, has one of the GPU `models` and is in one of the
+    `states`; what is not given does not restrict. Nothing given at all is an error: an empty
+    selection never means everything. Say `names=["*"]` for everything.
+
+    Example:
+        >>> Selector(names=["train-*"], regions=["CANADA-1"], states=["ACTIVE"])
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    names: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
+    regions: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+    states: tuple[str, ...] = ()
+
+
+class SelectionError(ValueError):
+    """A selection that says nothing, or names what does not exist."""
+
+
+Selection = Selector | dict[str, Any] | Sequence[str] | str
+"""Whatever serves as a selector: one, its fields as a dict, a list of names, globs and ids."""
+
+
+def selector_of(select: Selection | None) -> Selector:
+    """Read whatever a user gives for `select`.
+
+    Raises:
+        SelectionError: it is empty, of another type, or names an unknown state.
+    """
+    if isinstance(select, Selector):
+        selector = select
+    elif isinstance(select, str):
+        selector = Selector(names=(select,))
+    elif isinstance(select, dict):
+        try:
+            selector = Selector.model_validate(select)
+        except ValidationError as error:
+            place = error.errors()[0]
+            field = ".".join(str(part) for part in place["loc"])
+            known = ", ".join(Selector.model_fields)
+            raise SelectionError(
+                f"select: {field}: {place['msg']}; a selector has the fields {known}"
+            ) from None
+    elif isinstance(select, Sequence) and all(isinstance(item, str) for item in select):
+        selector = Selector(names=tuple(select))
+    elif select is None:
+        selector = Selector()
+    else:
+        raise SelectionError(
+            f"select must be a list of names, globs and ids, or a selector; got {select!r}"
+        )
+    _check(selector)
+    return selector
+
+
+def _check(selector: Selector) -> None:
+    given = [value for values in selector.model_dump().values() for value in values]
+    if not given:
+        raise SelectionError(
+            "the selection is empty, and that does not mean everything; "
+            'name instances, or say select=["*"]'
+        )
+    if not all(value.strip() for value in given):
+        raise SelectionError("the selection holds an empty name")
+    for state in selector.states:
+        if not VMStatus(state).known:
+            known = ", ".join(VMStatus.__members__)
+            raise SelectionError(f"no instance state is called {state!r}; known are {known}")
+
+
+def matches(instance: UserVM, patterns: Iterable[str]) -> bool:
+    """Whether an instance's name or id is one of the patterns, or matches one as a glob."""
+    return any(
+        pattern in (instance.id, instance.name) or fnmatchcase(instance.name, pattern)
+        for pattern in patterns
+    )
+
+
+def select_instances(
+    selector: Selector, instances: Sequence[UserVM], known_before: Iterable[str] = ()
+) -> list[UserVM]:
+    """The instances that a selector means, in the order given.
+
+    `known_before` are names and ids that need not exist any more, because an earlier start of
+    the same run dealt with them.
+
+    Raises:
+        SelectionError: a name, id, region or model matches nothing; says what exists.
+    """
+    excused = set(known_before)
+    _each_matches_something(selector, instances, excused)
+    patterns = selector.names + selector.ids
+    states = {VMStatus(state) for state in selector.states}
+    return [
+        instance
+        for instance in instances
+        if (not patterns or matches(instance, patterns))
+        and (not selector.regions or _fits(instance.region, selector.regions))
+        and (not selector.models or _fits(instance.gpu_model, selector.models))
+        and (not states or instance.status in states)
+    ]
+
+
+def _fits(value: str | None, patterns: Iterable[str]) -> bool:
+    return value is not None and any(
+        fnmatchcase(str(value).casefold(), pattern.casefold()) for pattern in patterns
+    )
+
+
+def _each_matches_something(
+    selector: Selector, instances: Sequence[UserVM], excused: set[str]
+) -> None:
+    for pattern in selector.names + selector.ids:
+        if pattern in excused or any(matches(i, [pattern]) for i in instances):
+            continue
+        if any(fnmatchcase(name, pattern) for name in excused):
+            continue
+        existing = [i.name for i in instances]
+        raise SelectionError(f"no instance matches {pattern!r}; {_what_exists(pattern, existing)}")
+    if excused and not instances:
+        return
+    for kind, patterns, values in (
+        ("region", selector.regions, {str(i.region) for i in instances if i.region}),
+        ("GPU model", selector.models, {str(i.gpu_model) for i in instances if i.gpu_model}),
+    ):
+        for pattern in patterns:
+            if not any(_fits(value, [pattern]) for value in values):
+                raise SelectionError(
+                    f"no instance has the {kind} {pattern!r}; {_what_exists(pattern, values)}"
+                )
+
+
+def _what_exists(wanted: str, existing: Iterable[str]) -> str:
+    """The nearest of what exists, for a message."""
+    names = sorted(existing)
+    if not names:
+        return "the account has none"
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    shown = near or names[:10]
+    more = "" if near or len(names) <= 10 else f" and {len(names) - 10} more"
+    return f"{'nearest are' if near else 'there are'} {', '.join(shown)}{more}"

@@ -1,0 +1,250 @@
+"""The decision of `snapshot_before_stop`: what each instance needs next.
+
+Pure: the world, the intent and the clock come in, the next step for each instance comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
+from barrack_tasks.plans.naming import is_ours, snapshot_description, snapshot_name
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+
+
+class Then(StrEnum):
+    """What follows the snapshot."""
+
+    HIBERNATE = "hibernate"
+    STOP = "stop"
+    DELETE = "delete"
+
+    @property
+    def operation(self) -> str:
+        """The operation that does it."""
+        return f"{self.value}_instance"
+
+    @property
+    def goal(self) -> VMStatus:
+        """The state in which the instance is where it should be."""
+        return {
+            Then.HIBERNATE: VMStatus.HIBERNATED,
+            Then.STOP: VMStatus.SHUTOFF,
+            Then.DELETE: VMStatus.DELETED,
+        }[self]
+
+    @property
+    def on_the_way(self) -> VMStatus:
+        """The state that leads there."""
+        return {
+            Then.HIBERNATE: VMStatus.HIBERNATING,
+            Then.STOP: VMStatus.STOPPING,
+            Then.DELETE: VMStatus.DELETING,
+        }[self]
+
+
+@dataclass(frozen=True)
+class Target:
+    """An instance as it was when the run began."""
+
+    id: str
+    name: str
+    began: datetime
+    was: UserVM | None = None
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What the run is asked for. `moment` names the run's snapshots."""
+
+    targets: tuple[Target, ...]
+    then: Then
+    moment: datetime
+    timeout: timedelta
+    keep: int = 3
+    protected: frozenset[str] = frozenset()
+    """Ids of instances that must not be touched."""
+
+
+@dataclass(frozen=True)
+class World:
+    """The account as observed. `gone` are ids that the API says do not exist any more."""
+
+    instances: Mapping[str, UserVM]
+    snapshots: Mapping[str, Sequence[Snapshot]]
+    """Snapshots by the id of the instance they were taken of."""
+    gone: frozenset[str] = frozenset()
+    depended_on: frozenset[str] | None = frozenset()
+    """Ids of snapshots that an image depends on; None if that could not be read."""
+
+
+@dataclass
+class Memory:
+    """What this run did that the API does not tell."""
+
+    under_way: set[str] = field(default_factory=set)
+    """Instances of which a request is being sent."""
+    taken: dict[str, str] = field(default_factory=dict)
+    """Ids of the snapshots that this run took, by instance."""
+    acted: set[str] = field(default_factory=set)
+    """Instances that were asked to stop, hibernate or go."""
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    """What the API said against requests, by instance."""
+    hopeless: dict[str, str] = field(default_factory=dict)
+    """Instances for which trying again cannot help, and why."""
+    not_deleted: dict[str, str] = field(default_factory=dict)
+    """Old snapshots that could not be deleted, and why."""
+    dropped: set[str] = field(default_factory=set)
+    """Old snapshots that were deleted."""
+    held_by: dict[str, str] = field(default_factory=dict)
+    """Instances that another run is working on, and which."""
+
+
+MOST_REFUSALS = 3
+"""So often a request may be refused before its instance is given up."""
+
+
+def decide(world: World, intent: Intent, memory: Memory, now: datetime) -> dict[str, Next]:
+    """What each target needs next, by instance id.
+
+    Example:
+        >>> plan = decide(world, intent, Memory(), now)
+        >>> [step for step in plan.values() if isinstance(step, Step)]
+    """
+    return {target.id: _decide_one(target, world, intent, memory, now) for target in intent.targets}
+
+
+def _decide_one(
+    target: Target, world: World, intent: Intent, memory: Memory, now: datetime
+) -> Next:
+    if target.id in intent.protected:
+        return Finished("skipped", "protected")
+    if target.id in memory.under_way:
+        return Wait("a request is under way")
+    if target.id in memory.hopeless:
+        return Finished("failed", memory.hopeless[target.id])
+    next_ = _step(target, world, intent, memory)
+    if isinstance(next_, Finished):
+        return next_
+    refused = memory.refused.get(target.id, [])
+    if len(refused) >= MOST_REFUSALS:
+        return Finished("failed", refused[-1])
+    if now >= target.began + intent.timeout:
+        why = next_.why if isinstance(next_, Wait) else (refused or ["not begun"])[-1]
+        minutes = intent.timeout.total_seconds() / 60
+        return Finished("failed", f"not finished within {minutes:g} min: {why}")
+    if target.id in memory.held_by:
+        return Wait(f"held by {memory.held_by[target.id]}")
+    return next_
+
+
+def _step(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
+    """The next step, whatever the clock and the refusals say."""
+    then = intent.then
+    instance = world.instances.get(target.id)
+    if instance is None:
+        if target.id not in world.gone:
+            return Wait("it is missing from the list of instances")
+        if then is Then.DELETE and (target.id in memory.acted or target.was is None):
+            return _tidy(target, world, intent, memory)
+        return Finished("failed", "it vanished: somebody else deleted it")
+    if instance.status is VMStatus.DELETED and then is not Then.DELETE:
+        return Finished("failed", "it was deleted by somebody else")
+    if instance.status is then.goal:
+        return _tidy(target, world, intent, memory)
+    if instance.status is then.on_the_way:
+        return Wait(f"it is {instance.status}")
+    if instance.status is VMStatus.ACTIVE:
+        return _from_active(target, instance, world, intent, memory)
+    return _from_elsewhere(instance, then)
+
+
+def _from_elsewhere(instance: UserVM, then: Then) -> Next:
+    """From a state in which no snapshot can be taken."""
+    if instance.status is VMStatus.ERROR:
+        return Finished("failed", "it is in ERROR; a snapshot needs it ACTIVE")
+    if instance.status.is_transitional:
+        return Wait(f"it is {instance.status}")
+    if then is Then.STOP and instance.status is VMStatus.HIBERNATED:
+        return Finished("already", "it is HIBERNATED, which costs less than stopped")
+    if instance.status is VMStatus.SHUTOFF:
+        return Finished(
+            "failed",
+            "it is SHUTOFF, billed in full, and a snapshot needs it ACTIVE; start it first",
+        )
+    return Finished(
+        "failed", f"it is {instance.status}, and a snapshot needs it ACTIVE; restore it first"
+    )
+
+
+def _from_active(
+    target: Target, instance: UserVM, world: World, intent: Intent, memory: Memory
+) -> Next:
+    snapshots = world.snapshots.get(target.id, ())
+    name = snapshot_name(target.name, target.id, intent.moment)
+    own = next((s for s in snapshots if s.name == name), None)
+    if own is None:
+        if target.id in memory.taken:
+            return _missing(target, memory)
+        if any(not s.status.is_ready and not s.status.is_failed for s in snapshots):
+            return Wait("another snapshot of it is being taken")
+        return Step(
+            "create_snapshot",
+            target.id,
+            target.name,
+            {
+                "instance_id": target.id,
+                "name": name,
+                "description": snapshot_description(target.id),
+            },
+        )
+    if not is_ours(own, target.id):
+        return Finished("failed", f"a snapshot named {name} exists that this library did not take")
+    if own.status.is_failed:
+        return Finished("failed", f"its snapshot {name} ended {own.status}")
+    if not own.status.is_ready:
+        return Wait(f"its snapshot is {own.status}")
+    return Step(intent.then.operation, target.id, target.name, {"instance_id": target.id})
+
+
+def _missing(target: Target, memory: Memory) -> Next:
+    if memory.taken[target.id] in memory.dropped:
+        return Finished("failed", "its snapshot was taken but vanished before the instance stopped")
+    return Wait("its snapshot is missing from the list of snapshots")
+
+
+def drop_candidates(target: Target, world: World, intent: Intent) -> list[Snapshot]:
+    """Ready snapshots of an instance that this library took, beyond the newest `keep`.
+
+    Those that are an image, or that an image depends on, are left out; all are, if it could not
+    be read which those are.
+    """
+    if world.depended_on is None:
+        return []
+    ready = [
+        s
+        for s in world.snapshots.get(target.id, ())
+        if s.status.is_ready and is_ours(s, target.id) and s.created_at is not None
+    ]
+    newest_first = sorted(ready, key=lambda s: (s.created_at, s.name), reverse=True)
+    return [
+        s
+        for s in newest_first[max(1, intent.keep) :]
+        if not s.is_image and s.id not in world.depended_on
+    ]
+
+
+def _tidy(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
+    """The instance is where it should be: drop old snapshots, then finish."""
+    worked_on = target.id in memory.acted or target.id in memory.taken or target.was is None
+    if worked_on:
+        for snapshot in reversed(drop_candidates(target, world, intent)):
+            if snapshot.id not in memory.not_deleted and snapshot.id not in memory.dropped:
+                return Step(
+                    "delete_snapshot", target.id, snapshot.name, {"snapshot_id": snapshot.id}
+                )
+        return Finished("done")
+    return Finished("already", f"it is {intent.then.goal} already")
