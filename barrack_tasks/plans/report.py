@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
@@ -52,6 +52,21 @@ class Report(BaseModel):
         """Rows of the instances that failed."""
         return tuple(row for row in self.rows if row.outcome == "failed")
 
+    @property
+    def currency(self) -> str | None:
+        """The account's currency, if any row names it."""
+        return next((row.currency for row in self.rows if row.currency), None)
+
+    @property
+    def hourly_before(self) -> Decimal | None:
+        """What all instances cost an hour before; None if that is not known of one of them."""
+        return _sum(row.hourly_before for row in self.rows)
+
+    @property
+    def hourly_now(self) -> Decimal | None:
+        """What all instances cost an hour now; None if that is not known of one of them."""
+        return _sum(row.hourly_now for row in self.rows)
+
     def cells(self) -> list[tuple[str, ...]]:
         """The rows as text, under `COLUMNS`."""
         return [
@@ -75,6 +90,15 @@ class Report(BaseModel):
         rows = [f"| {' | '.join(escape(cell) for cell in cells)} |" for cells in self.cells()]
         notes = [f"\n{escape(note)}" for note in self.notes]
         return "\n".join([title, "", *head, *rows, *notes])
+
+
+def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+    total = Decimal(0)
+    for amount in amounts:
+        if amount is None:
+            return None
+        total += amount
+    return total
 
 
 def escape(text: str) -> str:

@@ -37,7 +37,7 @@ class SelectionError(ValueError):
     """A selection that says nothing, or names what does not exist."""
 
 
-Selection = Selector | dict[str, Any] | Sequence[str] | str
+Selection = Selector | dict[str, Any] | list[str] | str
 """Whatever serves as a selector: one, its fields as a dict, a list of names, globs and ids."""
 
 
@@ -61,7 +61,7 @@ def selector_of(select: Selection | None) -> Selector:
             raise SelectionError(
                 f"select: {field}: {place['msg']}; a selector has the fields {known}"
             ) from None
-    elif isinstance(select, Sequence) and all(isinstance(item, str) for item in select):
+    elif isinstance(select, list | tuple) and all(isinstance(item, str) for item in select):
         selector = Selector(names=tuple(select))
     elif select is None:
         selector = Selector()

@@ -5,14 +5,17 @@ Pure: the world, the intent and the clock come in, the next step for each instan
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.plans.naming import is_ours, snapshot_description, snapshot_name
+from barrack_tasks.plans.report import money
+from barrack_tasks.plans.selection import SelectionError, Selector, matches, select_instances
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.world import World
 
 
 class Then(StrEnum):
@@ -69,18 +72,6 @@ class Intent:
     """Ids of instances that must not be touched."""
 
 
-@dataclass(frozen=True)
-class World:
-    """The account as observed. `gone` are ids that the API says do not exist any more."""
-
-    instances: Mapping[str, UserVM]
-    snapshots: Mapping[str, Sequence[Snapshot]]
-    """Snapshots by the id of the instance they were taken of."""
-    gone: frozenset[str] = frozenset()
-    depended_on: frozenset[str] | None = frozenset()
-    """Ids of snapshots that an image depends on; None if that could not be read."""
-
-
 @dataclass
 class Memory:
     """What this run did that the API does not tell."""
@@ -102,6 +93,31 @@ class Memory:
     held_by: dict[str, str] = field(default_factory=dict)
     """Instances that another run is working on, and which."""
 
+    def begin(self, step: Step) -> None:
+        """Note that a step is being sent."""
+        self.under_way.add(step.instance_id)
+
+    def succeeded(self, step: Step, snapshot_id: str | None = None) -> None:
+        """Note that a step was accepted; `snapshot_id` is what `create_snapshot` gave."""
+        self.under_way.discard(step.instance_id)
+        match step.operation:
+            case "create_snapshot":
+                self.taken[step.instance_id] = snapshot_id or ""
+            case "delete_snapshot":
+                self.dropped.add(step.arguments["snapshot_id"])
+            case _:
+                self.acted.add(step.instance_id)
+
+    def was_refused(self, step: Step, why: str, may_pass: bool) -> None:
+        """Note that a step was refused, and whether trying again can help."""
+        self.under_way.discard(step.instance_id)
+        if step.operation == "delete_snapshot":
+            self.not_deleted[step.arguments["snapshot_id"]] = why
+        elif may_pass:
+            self.refused.setdefault(step.instance_id, []).append(why)
+        else:
+            self.hopeless[step.instance_id] = why
+
 
 MOST_REFUSALS = 3
 """So often a request may be refused before its instance is given up."""
@@ -115,6 +131,67 @@ def decide(world: World, intent: Intent, memory: Memory, now: datetime) -> dict[
         >>> [step for step in plan.values() if isinstance(step, Step)]
     """
     return {target.id: _decide_one(target, world, intent, memory, now) for target in intent.targets}
+
+
+def targets_of(
+    selected: Iterable[UserVM],
+    inherited: dict[str, str],
+    known: dict[str, UserVM],
+    now: datetime,
+) -> tuple[Target, ...]:
+    """The instances selected, and those that a run which was cut off had begun with."""
+    targets = {i.id: Target(i.id, i.name, now, i) for i in selected}
+    for id_, name in inherited.items():
+        targets.setdefault(id_, Target(id_, name, now, known.get(id_)))
+    return tuple(targets.values())
+
+
+def intent_for(
+    selector: Selector,
+    world: World,
+    then: Then,
+    moment: datetime,
+    now: datetime,
+    timeout: timedelta,
+    keep: int,
+    protect: list[str],
+    inherited: dict[str, str],
+) -> Intent:
+    """What a run is asked for, in terms of the account as it is.
+
+    Raises:
+        SelectionError: a name matches nothing, or the selection matches no instance at all.
+    """
+    instances = list(world.instances.values())
+    before = [*inherited, *inherited.values()]
+    selected = select_instances(selector, instances, before)
+    if not selected and not inherited:
+        raise SelectionError("the selection matches no instance; nothing was changed")
+    return Intent(
+        targets=targets_of(selected, inherited, dict(world.instances), now),
+        then=then,
+        moment=moment,
+        timeout=timeout,
+        keep=keep,
+        protected=frozenset(i.id for i in instances if matches(i, protect)),
+    )
+
+
+def stopped_costs(intent: Intent) -> list[str]:
+    """Sentences about what the instances will cost that are to be stopped, not hibernated."""
+    if intent.then is not Then.STOP:
+        return []
+    return [
+        f"{t.name} stays billed in full when stopped: {money(t.was.hourly_price, t.was.currency)} "
+        "an hour; hibernate it to save that"
+        for t in intent.targets
+        if t.was is not None and t.id not in intent.protected
+    ]
+
+
+def unfinished(plan: dict[str, Next]) -> Collection[str]:
+    """Ids of the instances that need something more."""
+    return [id_ for id_, next_ in plan.items() if not isinstance(next_, Finished)]
 
 
 def _decide_one(
@@ -183,12 +260,15 @@ def _from_elsewhere(instance: UserVM, then: Then) -> Next:
 def _from_active(
     target: Target, instance: UserVM, world: World, intent: Intent, memory: Memory
 ) -> Next:
+    if target.id in memory.acted:
+        # Somebody may have brought it back; its snapshot is no longer what it was taken for.
+        return Wait(f"it was asked to {intent.then} and is ACTIVE")
     snapshots = world.snapshots.get(target.id, ())
     name = snapshot_name(target.name, target.id, intent.moment)
     own = next((s for s in snapshots if s.name == name), None)
     if own is None:
         if target.id in memory.taken:
-            return _missing(target, memory)
+            return _missing(target, world, memory)
         if any(not s.status.is_ready and not s.status.is_failed for s in snapshots):
             return Wait("another snapshot of it is being taken")
         return Step(
@@ -201,8 +281,8 @@ def _from_active(
                 "description": snapshot_description(target.id),
             },
         )
-    if not is_ours(own, target.id):
-        return Finished("failed", f"a snapshot named {name} exists that this library did not take")
+    if not _belongs(own, target, memory):
+        return Finished("failed", f"a snapshot named {name} exists that is not of this instance")
     if own.status.is_failed:
         return Finished("failed", f"its snapshot {name} ended {own.status}")
     if not own.status.is_ready:
@@ -210,10 +290,17 @@ def _from_active(
     return Step(intent.then.operation, target.id, target.name, {"instance_id": target.id})
 
 
-def _missing(target: Target, memory: Memory) -> Next:
-    if memory.taken[target.id] in memory.dropped:
-        return Finished("failed", "its snapshot was taken but vanished before the instance stopped")
+def _missing(target: Target, world: World, memory: Memory) -> Next:
+    if memory.taken[target.id] in world.gone_snapshots:
+        return Finished("failed", "its snapshot vanished before it could be relied on")
     return Wait("its snapshot is missing from the list of snapshots")
+
+
+def _belongs(snapshot: Snapshot, target: Target, memory: Memory) -> bool:
+    """Whether the snapshot that bears this run's name was taken of this instance."""
+    if snapshot.instance_id is not None:
+        return snapshot.instance_id == target.id
+    return snapshot.id == memory.taken.get(target.id) or is_ours(snapshot, target.id)
 
 
 def drop_candidates(target: Target, world: World, intent: Intent) -> list[Snapshot]:

@@ -1,0 +1,32 @@
+PYTHON ?= python3
+KEEP ?= 0
+RUN = .venv/bin/python
+
+.PHONY: help setup demo test lint types unit clean
+
+help:
+	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
+	@echo "make demo KEEP=1  the same, and keep the sandbox and the Prefect UI running"
+	@echo "make test         format, lint, types and tests"
+	@echo "make clean        remove all that make has made"
+
+setup:
+	@PYTHON="$(PYTHON)" sh scripts/setup.sh
+
+demo: setup
+	@$(RUN) scripts/demo.py --keep $(KEEP)
+
+test: lint types unit
+
+lint: setup
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+
+types: setup
+	$(RUN) -m mypy
+
+unit: setup
+	$(RUN) -m pytest
+
+clean:
+	rm -rf .venv .cache .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -1,0 +1,121 @@
+"""What the loops of the flows have in common: looking again, noting outcomes, showing progress."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from barrack_tasks.api import (
+    BarrackAuthenticationError,
+    BarrackConfigurationError,
+    BarrackInsufficientCreditsError,
+    BarrackOutOfStockError,
+    BarrackValidationError,
+)
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.crew import Outcome
+from barrack_tasks.events import emit
+from barrack_tasks.observing import depended_on, observe
+from barrack_tasks.plans.snapshot_then import Intent, Memory, drop_candidates
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.world import World
+
+_HOPELESS = (
+    BarrackAuthenticationError,
+    BarrackConfigurationError,
+    BarrackInsufficientCreditsError,
+    BarrackOutOfStockError,
+    BarrackValidationError,
+)
+
+_REACHED = {"hibernate": "hibernated", "stop": "stopped", "delete": "deleted"}
+
+
+def look_again(credentials: BarrackCredentials, intent: Intent, memory: Memory) -> World:
+    """The account now, with what is known of the snapshots that may be dropped."""
+    taken = {id_: snapshot for id_, snapshot in memory.taken.items() if snapshot}
+    world = observe(credentials, [target.id for target in intent.targets], taken)
+    resting = [t for t in intent.targets if t.id not in intent.protected]
+    candidates = {
+        snapshot.id
+        for target in resting
+        if _is_at_rest(target.id, intent, world)
+        for snapshot in drop_candidates(target, world, intent)
+    }
+    return replace(world, depended_on=depended_on(credentials.get_client(), candidates))
+
+
+def _is_at_rest(id_: str, intent: Intent, world: World) -> bool:
+    instance = world.instances.get(id_)
+    return id_ in world.gone if instance is None else instance.status is intent.then.goal
+
+
+def announce(outcome: Outcome, memory: Memory) -> None:
+    """Note what became of a step, and emit the event that tells it."""
+    step = outcome.step
+    if outcome.error is not None:
+        memory.was_refused(step, str(outcome.error), not isinstance(outcome.error, _HOPELESS))
+        return
+    snapshot_id = getattr(outcome.result, "id", None)
+    memory.succeeded(step, snapshot_id)
+    match step.operation:
+        case "create_snapshot":
+            emit(
+                "barrack.snapshot.created",
+                str(snapshot_id),
+                step.arguments["name"],
+                instance=step.instance_id,
+            )
+        case "delete_snapshot":
+            emit(
+                "barrack.snapshot.deleted",
+                step.arguments["snapshot_id"],
+                step.subject,
+                instance=step.instance_id,
+            )
+
+
+class Progress:
+    """Tells what each instance is doing when that changes, and emits how it ended."""
+
+    def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any], intent: Intent) -> None:
+        self._log = log
+        self._intent = intent
+        self._names = {target.id: target.name for target in intent.targets}
+        self._last: dict[str, str] = {}
+
+    def show(self, plan: Mapping[str, Next]) -> bool:
+        """Log what is new; whether anything is."""
+        moved = False
+        for id_, next_ in plan.items():
+            text = _sentence(next_)
+            if self._last.get(id_) == text:
+                continue
+            moved = True
+            self._last[id_] = text
+            failed = isinstance(next_, Finished) and next_.outcome == "failed"
+            self._log.log(
+                logging.ERROR if failed else logging.INFO, "%s: %s", self._names[id_], text
+            )
+            if isinstance(next_, Finished):
+                self._ended(id_, next_)
+        return moved
+
+    def _ended(self, id_: str, finished: Finished) -> None:
+        name = self._names[id_]
+        if finished.outcome == "done":
+            emit(f"barrack.instance.{_REACHED[self._intent.then]}", id_, name)
+        elif finished.outcome == "failed":
+            emit("barrack.instance.failed", id_, name, payload={"why": finished.why})
+
+
+def _sentence(next_: Next) -> str:
+    match next_:
+        case Step():
+            return next_.operation.replace("_", " ")
+        case Wait():
+            return f"waiting, {next_.why}"
+        case Finished():
+            return f"{next_.outcome}{f', {next_.why}' if next_.why else ''}"

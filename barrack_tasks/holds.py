@@ -1,0 +1,296 @@
+"""Who works on which instances: one writer an instance, whatever the fleet.
+
+Each run that changes instances keeps a record of those it holds, where every worker sees it. To
+claim instances, a run first writes them into its own record and then reads all others; what
+another live record names as well, it takes out of its own again. Two runs that claim at the same
+moment see at least one of each other, so never both hold; they may both step back, and then try
+again after a random pause. This costs a handful of requests for any number of instances.
+
+A record holds for `LEASE` and is renewed while its run lives. That of a process that died on
+this machine is known to be dead at once. A dead record of a run that wanted the same is taken
+over: the run goes on where it was cut off, under the same moment, and so finds its own snapshots.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import json
+import logging
+import os
+import platform
+import random
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from barrack_tasks.records import MOST_CHARACTERS, Records
+
+LEASE = timedelta(seconds=120)
+_MARGIN = timedelta(seconds=30)
+_FORGET_AFTER = timedelta(days=2)
+_TRIES = 4
+
+_log = logging.getLogger(__name__)
+
+
+def _machine() -> str:
+    """What processes with comparable process ids share: a boot of a machine, a namespace."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    except OSError:
+        return f"{platform.node()}/{uuid.getnode()}"
+
+
+class Record(BaseModel):
+    """What one run holds. Long ones are spread over several variables."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run: str
+    by: str
+    intent: str
+    moment: datetime
+    until: datetime
+    machine: str
+    pid: int
+    held: dict[str, str]
+    """Names of the instances held, by id."""
+
+    def is_live(self, now: datetime) -> bool:
+        """Whether its run still works, as far as can be known from here."""
+        if now >= self.until:
+            return False
+        return self.machine != _machine() or _runs(self.pid)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+class Hold:
+    """The instances that this run may change. Made by `holding`."""
+
+    def __init__(
+        self,
+        records: Records,
+        run: str,
+        by: str,
+        intent: str,
+        moment: datetime,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], None],
+    ) -> None:
+        self._records = records
+        self._run = run
+        self._by = by
+        self._intent = intent
+        self._now = now
+        self._sleep = sleep
+        self._lock = threading.RLock()
+        self._held: dict[str, str] = {}
+        self._until = now()
+        self._parts = 0
+        self.moment = moment
+        self.inherited: dict[str, str] = {}
+        """Instances of a run that was cut off and that this one takes up, names by id."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether what is held may still be relied on."""
+        return self._now() < self._until - _MARGIN
+
+    def claim(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        """Claim instances, names by id; gives those refused, each with who holds it."""
+        refused: dict[str, str] = {}
+        with self._lock:
+            for attempt in range(_TRIES):
+                missing = {k: v for k, v in wanted.items() if k not in self._held}
+                if not missing:
+                    return {}
+                if attempt:
+                    self._sleep(random.uniform(0.05, 0.4) * attempt)
+                self._write({**self._held, **missing})
+                refused = self._conflicts(missing)
+                self._held.update({k: v for k, v in missing.items() if k not in refused})
+                if not refused:
+                    return {}
+                self._write(self._held)
+        return refused
+
+    def release(self) -> None:
+        """Give back everything."""
+        with self._lock:
+            self._held = {}
+            for part in range(self._parts):
+                self._records.drop(f"{self._run}_{part}")
+            self._parts = 0
+
+    def renew(self) -> None:
+        """Prolong the lease."""
+        with self._lock:
+            if self._parts:
+                self._write(self._held)
+
+    def abandon(self) -> None:
+        """Let go without having finished, so that a run with the same intent may go on."""
+        with self._lock:
+            self._write(self._held, lease=timedelta(0))
+
+    def take_over(self, fresh: timedelta) -> None:
+        """Adopt what a run with the same intent left behind when it was cut off.
+
+        Only if it began less than `fresh` ago: a snapshot that it took must still be worth what
+        one taken now would be.
+        """
+        now = self._now()
+        left = [
+            (name, record)
+            for name, record in self._others().items()
+            if record.intent == self._intent
+            and not record.is_live(now)
+            and now - record.moment <= fresh
+        ]
+        if not left:
+            return
+        newest = max(record.moment for _, record in left)
+        for _, record in left:
+            if record.moment == newest:
+                self.inherited.update(record.held)
+        self.moment = newest
+        self._write({})
+        for name, _ in left:
+            self._records.drop(name)
+
+    def _others(self) -> dict[str, Record]:
+        found: dict[str, Record] = {}
+        now = self._now()
+        for name, value in self._records.all().items():
+            try:
+                record = Record.model_validate(value)
+            except ValidationError:
+                _log.warning("the variable %s holds no record of held instances", name)
+                continue
+            if record.run == self._run:
+                continue
+            if record.until + _FORGET_AFTER < now:
+                self._records.drop(name)
+                continue
+            found[name] = record
+        return found
+
+    def _conflicts(self, wanted: Mapping[str, str]) -> dict[str, str]:
+        now = self._now()
+        taken: dict[str, str] = {}
+        for record in self._others().values():
+            if record.is_live(now):
+                taken.update(dict.fromkeys(wanted.keys() & record.held.keys(), record.by))
+        return taken
+
+    def _write(self, held: Mapping[str, str], lease: timedelta = LEASE) -> None:
+        until = self._now() + lease
+        parts = _in_parts(held)
+        for number, part in enumerate(parts):
+            record = Record(
+                run=self._run,
+                by=self._by,
+                intent=self._intent,
+                moment=self.moment,
+                until=until,
+                machine=_machine(),
+                pid=os.getpid(),
+                held=part,
+            )
+            self._records.put(f"{self._run}_{number}", record.model_dump(mode="json"))
+        for number in range(len(parts), self._parts):
+            self._records.drop(f"{self._run}_{number}")
+        self._parts = len(parts)
+        self._until = until
+
+
+def _in_parts(held: Mapping[str, str]) -> list[dict[str, str]]:
+    """Spread what is held so that each part fits into one variable."""
+    parts: list[dict[str, str]] = [{}]
+    room = MOST_CHARACTERS - 600
+    size = 0
+    for key, name in held.items():
+        cost = len(json.dumps({key: name}))
+        if size + cost > room:
+            parts.append({})
+            size = 0
+        parts[-1][key] = name
+        size += cost
+    return parts
+
+
+@contextmanager
+def holding(
+    account: str,
+    run: str,
+    by: str,
+    intent: str,
+    fresh: timedelta,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    sleep: Callable[[float], None] = time.sleep,
+) -> Iterator[Hold]:
+    """Hold instances while the block runs.
+
+    Args:
+        account: whose instances they are; see `BarrackCredentials.account`.
+        run: id of the run, unique.
+        by: what a person calls the run; those who must wait are told.
+        intent: what the run is for. One that was cut off is taken up by the next with the same,
+        fresh: if it began no longer ago than this.
+    """
+    with Records(f"barrack_hold_{account}_") as records:
+        moment = now().replace(microsecond=0)
+        hold = Hold(records, run.replace("-", ""), by, intent, moment, now, sleep)
+        hold.take_over(fresh)
+        stop = threading.Event()
+        renewer = _start_renewing(hold, stop)
+        try:
+            yield hold
+        except BaseException:
+            _stop_renewing(renewer, stop)
+            hold.abandon()
+            raise
+        _stop_renewing(renewer, stop)
+        hold.release()
+
+
+def _start_renewing(hold: Hold, stop: threading.Event) -> threading.Thread:
+    def renew() -> None:
+        while not stop.wait(LEASE.total_seconds() / 4):
+            try:
+                hold.renew()
+            except Exception as error:  # noqa: BLE001 - the lease runs out, and steps stop
+                _log.warning("the hold on instances could not be renewed: %s", error)
+
+    context = contextvars.copy_context()
+    thread = threading.Thread(target=lambda: context.run(renew), name="barrack-hold", daemon=True)
+    thread.start()
+    return thread
+
+
+def _stop_renewing(renewer: threading.Thread, stop: threading.Event) -> None:
+    stop.set()
+    renewer.join()
+
+
+def intent_of(*parts: Any) -> str:
+    """A short text that is the same for the same intent."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return uuid.uuid5(uuid.NAMESPACE_OID, text).hex[:16]

@@ -1,0 +1,63 @@
+"""Observing an account: list calls for the whole fleet, never one call an instance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.instances import list_instances
+from barrack_tasks.plans.world import World, by_instance
+from barrack_tasks.snapshots import list_snapshots
+
+
+def observe(
+    credentials: BarrackCredentials,
+    expected: Collection[str] = (),
+    expected_snapshots: Mapping[str, str] | None = None,
+) -> World:
+    """The account's instances and snapshots now.
+
+    Lists may lag behind, so what is expected and missing from them is asked for by its id before
+    it is called gone.
+
+    Args:
+        credentials: the account.
+        expected: ids of instances that should be there.
+        expected_snapshots: ids of snapshots that should be there, by their instance's id.
+    """
+    # Submitted together: neither list waits for the other.
+    instances = list_instances.submit(credentials)
+    snapshots = list_snapshots.submit(credentials)
+    seen = {instance.id: instance for instance in instances.result()}
+    taken = by_instance(snapshots.result())
+    client = credentials.get_client()
+    gone = {id_ for id_ in expected if id_ not in seen and _is_gone(client.instances.get, id_)}
+    listed = {s.id for of_one in taken.values() for s in of_one}
+    wanted = set((expected_snapshots or {}).values()) - listed
+    return World(
+        instances=seen,
+        snapshots=taken,
+        gone=frozenset(gone),
+        gone_snapshots=frozenset(id_ for id_ in wanted if _is_gone(client.snapshots.get, id_)),
+    )
+
+
+def _is_gone(get: Callable[[str], Any], id_: str) -> bool:
+    try:
+        get(id_)
+    except BarrackNotFoundError:
+        return True
+    return False
+
+
+def depended_on(client: Barrack, snapshot_ids: Collection[str]) -> frozenset[str] | None:
+    """Those of the snapshots that an image depends on; None if that cannot be read."""
+    if not snapshot_ids:
+        return frozenset()
+    try:
+        relations = client.perform("list_snapshot_images", snapshot_ids=sorted(snapshot_ids))
+        return frozenset(r.snapshot_id for r in relations if r.images)
+    except (BarrackError, AttributeError, KeyError):
+        return None

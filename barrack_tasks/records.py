@@ -1,0 +1,72 @@
+"""Small records that every worker sees, kept as Prefect variables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import VariableCreate, VariableUpdate
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+
+MOST_CHARACTERS = 4_500
+"""So much JSON fits into one record; Prefect's own limit is 5,000 characters."""
+_PAGE = 200
+
+
+class Records:
+    """Reads and writes variables whose names begin with `prefix`.
+
+    A context manager: it holds one connection to the Prefect API.
+    """
+
+    def __init__(self, prefix: str) -> None:
+        self._prefix = prefix
+        self._client: SyncPrefectClient | None = None
+
+    def __enter__(self) -> Records:
+        self._client = get_client(sync_client=True)
+        self._client.__enter__()
+        return self
+
+    def __exit__(self, *failure: Any) -> None:
+        client, self._client = self._client, None
+        if client is not None:
+            client.__exit__(*failure)
+
+    @property
+    def _api(self) -> SyncPrefectClient:
+        if self._client is None:
+            raise RuntimeError("Records is used outside its `with` block")
+        return self._client
+
+    def all(self) -> dict[str, Any]:
+        """All records by name."""
+        found: dict[str, Any] = {}
+        # Underscores are wildcards of SQL's LIKE: what comes too much is left out below.
+        wanted = {"variables": {"name": {"like_": f"{self._prefix}%"}}, "limit": _PAGE}
+        while True:
+            page = self._api.request(
+                "POST", "/variables/filter", json={**wanted, "offset": len(found)}
+            ).json()
+            found.update({item["name"]: item["value"] for item in page})
+            if len(page) < _PAGE:
+                return {k: v for k, v in found.items() if k.startswith(self._prefix)}
+
+    def put(self, name: str, value: Any) -> None:
+        """Write a record, new or not."""
+        full = self._prefix + name
+        try:
+            self._api.update_variable(VariableUpdate(name=full, value=value))
+        except ObjectNotFound:
+            try:
+                self._api.create_variable(VariableCreate(name=full, value=value))
+            except ObjectAlreadyExists:
+                self._api.update_variable(VariableUpdate(name=full, value=value))
+
+    def drop(self, name: str) -> None:
+        """Delete a record, if it is there. `name` may carry the prefix."""
+        full = name if name.startswith(self._prefix) else self._prefix + name
+        try:
+            self._api.delete_variable_by_name(full)
+        except ObjectNotFound:
+            return

@@ -1,0 +1,123 @@
+"""Take a snapshot of instances, and only then hibernate, stop or delete them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Literal
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+from pydantic import Field
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.crew import crew
+from barrack_tasks.flowing import Progress, announce, look_again
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.observing import observe
+from barrack_tasks.parameters import Protect, Select, Timeout
+from barrack_tasks.plans import Report, Step
+from barrack_tasks.plans.cadence import Cadence
+from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.plans.snapshot_then import (
+    Intent,
+    Memory,
+    Then,
+    decide,
+    intent_for,
+    stopped_costs,
+    unfinished,
+)
+from barrack_tasks.plans.snapshot_then_report import rows_done, rows_planned
+from barrack_tasks.reporting import conclude
+
+
+@flow(name="snapshot_before_stop")
+def snapshot_before_stop(
+    select: Select,
+    then: Literal["hibernate", "stop", "delete"] = "hibernate",
+    keep: Annotated[
+        int, Field(ge=1, description="Snapshots of this library kept per instance.")
+    ] = 3,
+    timeout: Timeout = timedelta(minutes=30),
+    dry_run: bool = False,
+    protect: Protect = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    credentials: BarrackCredentials | str | None = None,
+) -> Report:
+    """Take a snapshot of instances, and only then hibernate, stop or delete them.
+
+    Each instance goes on its own: the moment its snapshot is ready and known to be its own, it
+    is put to rest, whatever the others do. An instance whose snapshot fails, hangs or vanishes is
+    left running. Start the flow again after it was cut off, and it goes on where it was.
+
+    Args:
+        select: which instances: a list of names, globs and ids, or a `Selector` with regions,
+            models and states. Never everything by being empty.
+        then: what follows the snapshot. `hibernate` saves nearly the whole price; `stop` saves
+            nothing, for a stopped instance is billed in full (documented); `delete` is for good.
+        keep: how many snapshots that this library took are kept of each instance, the newest.
+        timeout: for one instance: seconds or a timedelta.
+        dry_run: show what would be done, and change nothing.
+        protect: names, globs and ids that are never touched; added to the account's own list.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with one row an instance.
+
+    Raises:
+        SelectionError: nothing is selected, or a name matches nothing.
+        BarrackError: the account cannot be read at all.
+        WorkFailed: some instances failed, after all others were finished; carries the report.
+
+    Example:
+        >>> report = snapshot_before_stop(select=["train-*"], protect=["train-main"])
+        >>> print(report.markdown())
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    selector = selector_of(select)
+    span = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    never = [*protect, *account.protect]
+
+    def intend(moment: datetime, inherited: dict[str, str]) -> Intent:
+        world = observe(account)
+        return intent_for(selector, world, Then(then), moment, _now(), span, keep, never, inherited)
+
+    if dry_run:
+        intent = intend(_now(), {})
+        planned = rows_planned(intent, observe(account))
+        return conclude(Report(flow="snapshot_before_stop", dry_run=True, rows=planned))
+
+    purpose = intent_of("snapshot_before_stop", selector.model_dump(), then)
+    run = str(runtime.flow_run.id)
+    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose, span) as hold:
+        intent = intend(hold.moment, hold.inherited)
+        for warning in stopped_costs(intent):
+            log.warning(warning)
+        memory = Memory()
+        cadence = Cadence()
+        progress = Progress(log, intent)
+        waiting = [t.id for t in intent.targets if t.id not in intent.protected]
+        client = account.get_client()
+        with crew(client, lambda: hold.is_valid, account.max_concurrency) as gang:
+            while True:
+                memory.held_by = hold.claim(
+                    {t.id: t.name for t in intent.targets if t.id in waiting}
+                )
+                world = look_again(account, intent, memory)
+                plan = decide(world, intent, memory, _now())
+                steps = [next_ for next_ in plan.values() if isinstance(next_, Step)]
+                for step in steps:
+                    memory.begin(step)
+                gang.start(steps)
+                moved = progress.show(plan)
+                waiting = list(unfinished(plan))
+                if not waiting:
+                    break
+                for outcome in gang.outcomes(cadence.after(moved)):
+                    announce(outcome, memory)
+    rows = rows_done(intent, world, memory, plan)
+    return conclude(Report(flow="snapshot_before_stop", rows=rows))
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

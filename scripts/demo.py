@@ -1,0 +1,165 @@
+"""The main job on a local stand-in for Barrack: snapshot a fleet, then hibernate it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+HOME = Path(__file__).resolve().parent.parent / ".demo"
+SPEED = 30
+FLEET = [
+    {"name": "train-a", "gpu_model": "H100-SXM5-80GB", "gpu_count": 8, "region": "CANADA-1"},
+    {"name": "train-b", "gpu_model": "A100-SXM4-80GB-NVLink", "gpu_count": 4, "region": "NORWAY-1"},
+    {"name": "notebook", "gpu_model": "RTX-A6000", "gpu_count": 1, "region": "CANADA-1"},
+    {"name": "serving", "gpu_model": "L40", "gpu_count": 2, "region": "US-1"},
+]
+
+
+def main() -> None:
+    """Run the demo; with `--keep 1`, leave everything running until Ctrl-C."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--keep", type=int, default=0)
+    keep = bool(parser.parse_args().keep)
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir()
+    port = free_port()
+    os.environ.update(prefect_environment(port))
+    # A polite kill ends the children too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+
+    from rich.console import Console
+
+    console = Console()
+    with ExitStack() as stack:
+        stack.callback(shutil.rmtree, HOME, ignore_errors=True)
+        console.print("[bold]1[/] Starting a local Barrack and a Prefect server ...")
+        stack.enter_context(prefect_server(port))
+        from barrack_tasks.sandbox import Sandbox
+
+        sandbox = stack.enter_context(
+            Sandbox(speed=SPEED, balance="500", fleet=FLEET, process=True)
+        )
+        os.environ.update(sandbox.env)
+        wait_for(port)
+        console.print(f"[bold]2[/] Four machines run; the clock runs {SPEED} times faster.\n")
+        console.print(
+            '   snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"])\n'
+        )
+        from flows.snapshot_before_stop import snapshot_before_stop
+
+        report = snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"])
+        show(console, report)
+        if keep:
+            console.print(f"\nBarrack sandbox: {sandbox.url}  (key: {sandbox.api_key})")
+            console.print(f"Prefect UI:      http://127.0.0.1:{port}")
+            for name, value in sandbox.env.items():
+                console.print(f"  export {name}={value}")
+            console.print(f"  export PREFECT_API_URL=http://127.0.0.1:{port}/api")
+            console.print("Ctrl-C ends both.")
+            wait_for_interrupt()
+
+
+def show(console: object, report: object) -> None:
+    """The report as a table, with what it saves."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from barrack_tasks.plans.report import COLUMNS, Report, money
+
+    assert isinstance(console, Console)
+    assert isinstance(report, Report)
+    table = Table(title="What was done")
+    for column in COLUMNS:
+        table.add_column(column, overflow="fold")
+    for cells in report.cells():
+        table.add_row(*cells)
+    console.print(table)
+    before, now = report.hourly_before, report.hourly_now
+    console.print(
+        f"The fleet cost {money(before, report.currency)} an hour and now costs "
+        f"{money(now, report.currency)}."
+    )
+
+
+@contextmanager
+def prefect_server(port: int) -> Iterator[None]:
+    """A Prefect server of the demo's own, and nothing of it left afterwards."""
+    with (HOME / "prefect-server.log").open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        try:
+            yield
+        finally:
+            end(server)
+
+
+def end(server: subprocess.Popen[bytes]) -> None:
+    """End a process and all it started."""
+    for sign in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(server.pid, sign)
+            server.wait(timeout=10)
+        except ProcessLookupError:
+            return
+        except subprocess.TimeoutExpired:
+            continue
+
+
+def prefect_environment(port: int) -> dict[str, str]:
+    """Settings that keep Prefect inside the clone."""
+    return {
+        "PREFECT_HOME": str(HOME / "prefect"),
+        "PREFECT_PROFILES_PATH": str(HOME / "prefect" / "profiles.toml"),
+        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "PREFECT_LOGGING_LEVEL": "INFO",
+        "DO_NOT_TRACK": "1",
+    }
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(port: int) -> None:
+    """Wait until the Prefect server answers."""
+    import httpx
+
+    for _ in range(240):
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/api/health", timeout=2).is_success:
+                return
+        except httpx.HTTPError:
+            pass
+        time.sleep(0.25)
+    sys.exit(f"the Prefect server did not start; see {HOME / 'prefect-server.log'}")
+
+
+def wait_for_interrupt() -> None:
+    """Wait for Ctrl-C."""
+    try:
+        while True:
+            time.sleep(3600)
+    except KeyboardInterrupt:
+        print()
+
+
+if __name__ == "__main__":
+    main()
