@@ -1,0 +1,96 @@
+"""`python -m barrack_tasks.sandbox`: a local Barrack until it is interrupted."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import socket
+import sys
+import threading
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from barrack_tasks.api.dialect import Dialect, builtin
+from barrack_tasks.sandbox.app import App
+from barrack_tasks.sandbox.clock import Clock
+from barrack_tasks.sandbox.control import start_of
+from barrack_tasks.sandbox.fleet import default_fleet
+from barrack_tasks.sandbox.server import Server, listen
+from barrack_tasks.sandbox.world import World
+
+
+def _money(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount") from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m barrack_tasks.sandbox", description="A local Barrack cloud."
+    )
+    add = parser.add_argument
+    add("--host", default="127.0.0.1", help="address to listen on")
+    add("--port", type=int, default=8080, help="port to listen on; 0 takes a free one")
+    add("--speed", type=float, default=60, help="sandbox seconds per real second")
+    add("--seed", type=int, default=0, help="seed of ids, addresses and chance")
+    add("--balance", type=_money, default=Decimal(100), help="credits at the start")
+    add("--currency", default="USD", choices=["USD", "EUR", "INR"])
+    add("--fleet", type=int, default=3, help="how many instances there are")
+    add("--api-key", default="sandbox-key", help="the key that is wanted")
+    add("--dialect", type=Path, help="a dialect as a JSON file")
+    add("--latency", type=float, default=0, help="real seconds each answer takes longer")
+    add("--start", type=start_of, help="moment the clock begins at, ISO 8601")
+    add("--listener", type=int, help=argparse.SUPPRESS)
+    return parser
+
+
+def main() -> int:
+    """Serve until SIGINT or SIGTERM."""
+    options = _parser().parse_args()
+    dialect = builtin()
+    try:
+        if options.dialect is not None:
+            dialect = Dialect.model_validate_json(options.dialect.read_text())
+        world = World(
+            Clock(options.start, options.speed), options.balance, options.currency, options.seed
+        )
+        owned = options.listener is not None
+        listener = (
+            socket.socket(fileno=options.listener) if owned else listen(options.port, options.host)
+        )
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"the sandbox cannot start: {error}\n")
+        return 2
+    for instance in default_fleet(options.fleet):
+        world.machines.seed(**instance)
+    server = Server(App(world, dialect, options.api_key, options.seed, options.latency))
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: server.stop())
+    if owned:
+        threading.Thread(target=_stop_with_parent, args=(server,), daemon=True).start()
+    else:
+        host, port = listener.getsockname()[:2]
+        root = f"http://{host}:{port}"
+        url = root + urlsplit(dialect.base_url).path.rstrip("/")
+        sys.stdout.write(
+            f"A Barrack sandbox is at {url} (speed {options.speed:g}, control at {root}/_sandbox/"
+            f"state)\n\nexport BARRACK_API_KEY={options.api_key}\nexport BARRACK_BASE_URL={url}\n"
+        )
+        sys.stdout.flush()
+    server.run_on(listener)
+    return 0
+
+
+def _stop_with_parent(server: Server) -> None:
+    """Read the pipe from the parent until it ends: the parent has gone, however it went."""
+    while os.read(0, 4096):
+        pass
+    server.stop()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

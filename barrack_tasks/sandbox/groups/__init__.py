@@ -1,0 +1,10 @@
+"""Handlers: one module for each subject, one function for each operation.
+
+A handler gets the world, settled up to now and locked, and the call under canonical names; it
+returns the operation's response model or raises `Refused`. Importing the package registers all.
+"""
+
+from barrack_tasks.sandbox.groups import catalogue, instances, snapshots
+from barrack_tasks.sandbox.groups.registry import HANDLERS, Call, handles
+
+__all__ = ["HANDLERS", "Call", "catalogue", "handles", "instances", "snapshots"]

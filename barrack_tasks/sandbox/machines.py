@@ -1,0 +1,380 @@
+"""Instances: their states, and what moves them from one to the next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from barrack_tasks.api.models import VMSecurityRule, VMStatus, VMVolumeAttachment
+from barrack_tasks.sandbox import catalogue, refusals
+from barrack_tasks.sandbox.catalogue import Configuration
+from barrack_tasks.sandbox.clock import to_datetime
+
+if TYPE_CHECKING:
+    from barrack_tasks.sandbox.world import World
+
+S = VMStatus
+PENDING = "pending"
+"""What stands for a public address until it is assigned [D]."""
+_WITHOUT_HARDWARE = (S.HIBERNATED, S.DELETED)
+_FULL_RATE = (S.ACTIVE, S.SHUTOFF)
+Watcher = Callable[["Machine", VMStatus, VMStatus], None]
+
+
+@dataclass
+class Machine:
+    """An instance. Moments are microseconds since 1970."""
+
+    id: str
+    name: str
+    region: str
+    configuration: Configuration
+    hourly: Decimal
+    serial: int
+    created: int
+    updated: int
+    status: VMStatus
+    boot_source: str = "image"
+    image_id: str | None = None
+    image_name: str | None = None
+    wants_public_ip: bool = True
+    public_ip: str | None = None
+    private_ip: str | None = None
+    ssh_key: str | None = None
+    hibernated: int | None = None
+    can_hibernate: bool = True
+    holds_hardware: bool = False
+    volumes: list[VMVolumeAttachment] = field(default_factory=list)
+    rules: list[VMSecurityRule] = field(default_factory=list)
+    labels: list[str] = field(default_factory=list)
+    turn: int = 0
+    """Grows with each change of state, so that work that was overtaken knows it."""
+
+    def called(self) -> str:
+        """The instance in a sentence."""
+        return f"Instance {self.name!r} ({self.id})"
+
+
+class Machines:
+    """All instances of the account."""
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._alive: dict[str, Machine] = {}
+        self._gone: dict[str, Machine] = {}
+        self._names: dict[str, str] = {}
+        self._exposed = 0
+        self.watchers: list[Watcher] = []
+        """Called after each change of state with the instance, its old and its new state."""
+
+    # Looking
+
+    def all(self) -> list[Machine]:
+        """Instances that exist, in order of creation."""
+        return list(self._alive.values())
+
+    def get(self, id_: str) -> Machine:
+        """One instance.
+
+        Raises:
+            Refused: 404.
+        """
+        machine = self._alive.get(id_)
+        if machine is None:
+            raise refusals.not_found("Instance", id_)
+        return machine
+
+    def ever(self, id_: str) -> Machine | None:
+        """An instance that exists or existed."""
+        return self._alive.get(id_) or self._gone.get(id_)
+
+    def need_name(self, name: str) -> None:
+        """Refuse a name that is taken.
+
+        Raises:
+            Refused: 409.
+        """
+        if name in self._names:
+            raise refusals.duplicate("Instance", name)
+
+    def exposed(self) -> bool:
+        """Whether the end of the credits would take anything."""
+        return self._exposed > 0
+
+    # Coming into being
+
+    def add(
+        self,
+        *,
+        name: str,
+        region: str,
+        configuration: Configuration,
+        status: VMStatus,
+        **options: Any,
+    ) -> Machine:
+        """Put an instance into the account; no check, no price, no stock."""
+        world = self._world
+        machine = Machine(
+            id=world.instance_id(),
+            name=name,
+            region=region,
+            configuration=configuration,
+            hourly=catalogue.hourly(
+                configuration.gpu_model, configuration.gpu_count, world.currency
+            ),
+            serial=world.next_serial(),
+            created=world.micros,
+            updated=world.micros,
+            status=status,
+            private_ip=world.private_ip(),
+            **{"can_hibernate": configuration.can_hibernate, **options},
+        )
+        self._alive[machine.id] = machine
+        self._names[name] = machine.id
+        self._exposed += status is not S.HIBERNATED
+        return machine
+
+    def seed(
+        self,
+        *,
+        name: str,
+        gpu_model: str = "L40",
+        gpu_count: int = 1,
+        region: str = "CANADA-1",
+        status: str = "ACTIVE",
+        **options: Any,
+    ) -> Machine:
+        """Put an instance into the account in any state, at once and free of charge.
+
+        Raises:
+            Refused: 409 for a name that is taken, 422 for hardware or a region that is not
+                offered.
+        """
+        self.need_name(name)
+        configuration = self.need_offer(region, gpu_model, gpu_count)
+        machine = self.add(
+            name=name,
+            region=region,
+            configuration=configuration,
+            status=S.CREATING,
+            holds_hardware=True,
+            image_id="1",
+            image_name="Ubuntu 24.04 LTS",
+            **options,
+        )
+        self._enter(machine, S(status), "seeded")
+        return machine
+
+    def need_offer(self, region: str, gpu_model: str, gpu_count: int) -> Configuration:
+        """The hardware that is asked for.
+
+        Raises:
+            Refused: 422 with messages by field.
+        """
+        errors: dict[str, str] = {}
+        if region not in catalogue.REGIONS:
+            errors["region"] = f"must be one of {', '.join(catalogue.REGIONS)}"
+        if gpu_model not in catalogue.OFFERS:
+            errors["gpu_model"] = f"must be one of {', '.join(catalogue.OFFERS)}"
+        configuration = catalogue.configuration(gpu_model, gpu_count)
+        if configuration is None and "gpu_model" not in errors:
+            counts = ", ".join(str(n) for n in catalogue.OFFERS[gpu_model].counts)
+            errors["gpu_count"] = f"{gpu_model} comes with {counts} GPUs"
+        if errors or configuration is None:
+            raise refusals.invalid(errors)
+        return configuration
+
+    def deploy(
+        self, *, name: str, region: str, configuration: Configuration, **options: Any
+    ) -> Machine:
+        """Begin to create an instance: stock is taken now, charges begin when it is ACTIVE.
+
+        Raises:
+            Refused: 402, 409.
+        """
+        world = self._world
+        self.need_name(name)
+        world.need_balance()
+        world.need_stock(region, configuration.gpu_model, configuration.gpu_count)
+        machine = self.add(
+            name=name,
+            region=region,
+            configuration=configuration,
+            status=S.CREATING,
+            **options,
+        )
+        self.work(machine, S.CREATING, S.ACTIVE, "create")
+        if "vanish" in world.twists:
+            turn_out = world.twists["vanish"]
+            world.later(turn_out, lambda: self._vanish(machine))
+        return machine
+
+    def _vanish(self, machine: Machine) -> None:
+        if machine.id in self._alive:
+            self._enter(machine, S.DELETED, "vanished")
+
+    # Moving
+
+    def act(
+        self,
+        id_: str,
+        work: str,
+        allowed: Iterable[VMStatus],
+        through: VMStatus,
+        to: VMStatus,
+    ) -> Machine:
+        """Begin some work on an instance that is in one of the allowed states.
+
+        Raises:
+            Refused: 404, 409.
+        """
+        machine = self.get(id_)
+        allowed = tuple(allowed)
+        if machine.status not in allowed:
+            needed = " or ".join(str(s) for s in allowed)
+            raise refusals.conflict(
+                f"{machine.called()} is {machine.status}; to {work} it, it must be {needed}"
+            )
+        if through is S.HIBERNATING and not machine.can_hibernate:
+            raise refusals.conflict(
+                f"{machine.called()} cannot be hibernated: the flavor "
+                f"{machine.configuration.flavor} does not support it",
+                "hibernation_not_supported",
+            )
+        if machine.status is S.HIBERNATED and through is S.RESTORING:
+            self._world.need_balance(Decimal("0.000001"))
+            self._world.need_stock(
+                machine.region, machine.configuration.gpu_model, machine.configuration.gpu_count
+            )
+        self.work(machine, through, to, work)
+        return machine
+
+    def work(self, machine: Machine, through: VMStatus, to: VMStatus, work: str) -> None:
+        """Enter a passing state, and the next one when the work is done."""
+        world = self._world
+        self._enter(machine, through, work)
+        took = world.duration(work)
+        if "stuck" in world.twists:
+            return
+        end = S.ERROR if "fail" in world.twists else to
+        turn = machine.turn
+
+        def finish() -> None:
+            if machine.turn == turn:
+                self._enter(machine, end, f"{work} finished" if end is to else f"{work} failed")
+
+        world.later(took, finish)
+
+    def force(self, id_: str, status: str) -> Machine:
+        """Put an instance into a state at once, as a person in the console might have.
+
+        Raises:
+            Refused: 404, or 422 for a word that is no state.
+        """
+        machine = self.get(id_)
+        word = S(status)
+        if not word.known:
+            raise refusals.invalid({"status": f"must be one of {', '.join(S.__members__)}"})
+        self._enter(machine, word, "a person acted")
+        return machine
+
+    def deplete(self) -> None:
+        """Take everything that is not HIBERNATED away."""
+        for machine in self.all():
+            if machine.status is not S.HIBERNATED:
+                self._enter(machine, S.DELETED, "depleted")
+
+    def change(self, machine: Machine, detail: str) -> None:
+        """Note that something of an instance has changed that is not its state."""
+        machine.updated = self._world.micros
+        self._world.record("instance", machine.id, machine.name, detail)
+
+    def toggle_public_ip(self, id_: str) -> Machine:
+        """Give an address to an instance that has none, or take it away.
+
+        Raises:
+            Refused: 404, 409.
+        """
+        machine = self.get(id_)
+        if machine.status not in _FULL_RATE:
+            raise refusals.conflict(
+                f"{machine.called()} is {machine.status}; its address can be changed while it is "
+                "ACTIVE or SHUTOFF"
+            )
+        machine.public_ip = None if machine.public_ip else self._world.public_ip()
+        machine.wants_public_ip = machine.public_ip is not None
+        self.change(machine, f"public ip {machine.public_ip or 'released'}")
+        return machine
+
+    def _enter(self, machine: Machine, status: VMStatus, why: str) -> None:
+        world = self._world
+        before = machine.status
+        self._exposed += (status is not S.HIBERNATED) - (before is not S.HIBERNATED)
+        machine.status = status
+        machine.updated = world.micros
+        machine.turn += 1
+        self._set_address(machine)
+        self._move_hardware(machine)
+        if status is S.HIBERNATED:
+            machine.hibernated = world.micros
+        elif status is not S.RESTORING:
+            machine.hibernated = None
+        detail = f"{before} -> {status}: {why}" if before is not status else f"{status}: {why}"
+        world.record("instance", machine.id, machine.name, detail)
+        if status is S.DELETED:
+            self._exposed -= 1
+            world.meter.leave(f"instance:{machine.id}", world.micros)
+            del self._alive[machine.id]
+            del self._names[machine.name]
+            self._gone[machine.id] = machine
+        else:
+            world.meter.enter(
+                f"instance:{machine.id}", str(status), self.rate(machine), world.micros
+            )
+        for watcher in self.watchers:
+            watcher(machine, before, status)
+
+    def rate(self, machine: Machine) -> Decimal:
+        """What an hour costs in the state that the instance is in."""
+        if machine.status in _FULL_RATE:
+            return machine.hourly
+        if machine.status is S.HIBERNATED:
+            return catalogue.HIBERNATED_HOURLY[self._world.currency]
+        return Decimal(0)
+
+    def _set_address(self, machine: Machine) -> None:
+        if machine.status in _WITHOUT_HARDWARE or not machine.wants_public_ip:
+            machine.public_ip = None
+        elif machine.status in (S.CREATING, S.BUILD, S.RESTORING):
+            machine.public_ip = PENDING
+        elif machine.public_ip in (None, PENDING):
+            machine.public_ip = self._world.public_ip()
+
+    def _move_hardware(self, machine: Machine) -> None:
+        holds = machine.status not in _WITHOUT_HARDWARE
+        if holds != machine.holds_hardware:
+            size = machine.configuration
+            self._world.move_stock(
+                machine.region, size.gpu_model, -size.gpu_count if holds else size.gpu_count
+            )
+            machine.holds_hardware = holds
+
+    def dump(self) -> list[dict[str, Any]]:
+        """Instances as JSON values, under the library's own names."""
+        return [
+            {
+                "id": m.id,
+                "name": m.name,
+                "status": str(m.status),
+                "region": m.region,
+                "gpu_model": m.configuration.gpu_model,
+                "gpu_count": m.configuration.gpu_count,
+                "public_ip": m.public_ip,
+                "boot_source": m.boot_source,
+                "created_at": to_datetime(m.created).isoformat(),
+                "accrued": str(self._world.meter.accrued(f"instance:{m.id}", self._world.micros)),
+            }
+            for m in self.all()
+        ]

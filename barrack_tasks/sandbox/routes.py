@@ -1,0 +1,76 @@
+"""From a method and a path to an operation, by the operation table and a dialect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from barrack_tasks.api.dialect import Dialect, OperationWire
+from barrack_tasks.api.operations import OPERATIONS, Operation
+
+_PARAMETER = re.compile(r"\{([^{}]+)\}")
+
+
+class Route:
+    """One operation with its place on the wire."""
+
+    def __init__(self, operation: Operation[Any], wire: OperationWire) -> None:
+        self.operation = operation
+        self.wire = wire
+
+
+class Routes:
+    """All operations that the table and the dialect both know.
+
+    Paths without parameters come before those with some, and among these the ones with fewer.
+    """
+
+    def __init__(self, dialect: Dialect) -> None:
+        self.prefix = urlsplit(dialect.base_url).path.rstrip("/")
+        self._static: dict[str, dict[str, Route]] = {}
+        self._all: list[tuple[str, str, Route]] = []
+        patterns: dict[str, dict[str, Route]] = {}
+        for name, operation in OPERATIONS.items():
+            wire = dialect.operations.get(name)
+            if wire is None:
+                continue
+            table = patterns if _PARAMETER.search(wire.path) else self._static
+            path = self.prefix + wire.path
+            route = table.setdefault(path, {}).setdefault(wire.method, Route(operation, wire))
+            if route.operation is operation:
+                self._all.append((wire.path, wire.method, route))
+        self._templated = [
+            (_pattern(path), methods)
+            for path, methods in sorted(
+                patterns.items(), key=lambda item: len(_PARAMETER.findall(item[0]))
+            )
+        ]
+
+    def all(self) -> list[tuple[str, str, Route]]:
+        """Path under the prefix, method and operation, in the order of the table."""
+        return list(self._all)
+
+    def find(self, path: str) -> list[tuple[Mapping[str, Route], dict[str, str]]]:
+        """What a raw path may mean, best first: operations by method, and path parameters."""
+        if path in self._static:
+            found: list[tuple[Mapping[str, Route], dict[str, str]]] = [(self._static[path], {})]
+        else:
+            found = []
+        for pattern, methods in self._templated:
+            match = pattern.fullmatch(path)
+            if match:
+                values = {k: unquote(v) for k, v in match.groupdict().items()}
+                found.append((methods, values))
+        return found
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    """A template as a pattern. Two templates that differ in their names only are two patterns."""
+    parts: list[str] = []
+    at = 0
+    for match in _PARAMETER.finditer(path):
+        parts += [re.escape(path[at : match.start()]), f"(?P<{match.group(1)}>[^/]+)"]
+        at = match.end()
+    return re.compile("".join(parts) + re.escape(path[at:]))
