@@ -14,8 +14,10 @@ from barrack_tasks.api.caller import Caller, RetryPolicy
 from barrack_tasks.api.dialect import Dialect, builtin
 from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.api.exchange import Call, Exchange
+from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.pacing import Pacer, RetryBudget
 from barrack_tasks.api.paging import all_items
+from barrack_tasks.api.resources.base import make_call
 from barrack_tasks.version import VERSION
 
 
@@ -96,6 +98,22 @@ class Barrack:
 
     def _pages(self, call: Call) -> Iterator[Any]:
         return all_items(call, self._call, self.dialect.paging)
+
+    def perform(self, operation: str, /, **arguments: Any) -> Any:
+        """Carry out any operation by its name; what the resource's method would return.
+
+        Paged operations give a list.
+
+        Example:
+            >>> client.perform("hibernate_instance", instance_id="BRK-A1B2C3D")
+        """
+        if operation not in OPERATIONS:
+            raise BarrackConfigurationError(f"there is no operation named {operation!r}")
+        call = make_call(operation, arguments)
+        if call.operation.paged:
+            return list(self._pages(call))
+        answer = self._call(call)
+        return getattr(answer, call.operation.result) if call.operation.result else answer
 
     def close(self) -> None:
         """Close the connections. The client cannot be used after that."""

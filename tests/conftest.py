@@ -1,0 +1,92 @@
+"""What all tests share: Prefect kept inside a folder of the test run, and real servers."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_HOME = Path(tempfile.mkdtemp(prefix="prefect-barrack-tests-"))
+atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+# Before Prefect is imported anywhere: nothing outside the test run, no call home.
+PREFECT_PORT = free_port()
+os.environ.update(
+    {
+        "PREFECT_HOME": str(_HOME),
+        "PREFECT_PROFILES_PATH": str(_HOME / "profiles.toml"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+        "DO_NOT_TRACK": "1",
+        "PREFECT_API_URL": f"http://127.0.0.1:{PREFECT_PORT}/api",
+        "PREFECT_UI_API_URL": f"http://127.0.0.1:{PREFECT_PORT}/api",
+        "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+    }
+)
+for name in ("BARRACK_API_KEY", "BARRACK_BASE_URL", "BARRACK_PROTECT", "BARRACK_DIALECT"):
+    os.environ.pop(name, None)
+
+settings.register_profile(
+    "tests",
+    deadline=None,
+    derandomize=True,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("tests")
+
+
+@pytest.fixture(scope="session")
+def prefect_home() -> Path:
+    """Where Prefect keeps its database in this test run."""
+    return _HOME
+
+
+@pytest.fixture(scope="session")
+def prefect_server(prefect_home: Path) -> Iterator[str]:
+    """A real Prefect server; gives its API's address."""
+    import signal
+    import subprocess
+    import sys
+    import time
+
+    import httpx
+
+    log_file = prefect_home / "server.log"
+    with log_file.open("wb") as log:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "prefect", "server", "start", "--port", str(PREFECT_PORT)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    url = f"http://127.0.0.1:{PREFECT_PORT}/api"
+    try:
+        for _ in range(480):
+            try:
+                if httpx.get(f"{url}/health", timeout=2).is_success:
+                    break
+            except httpx.HTTPError:
+                time.sleep(0.25)
+        else:
+            pytest.fail(f"the Prefect server did not start:\n{log_file.read_text()[-2000:]}")
+        yield url
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        try:
+            server.wait(timeout=15)
+        except subprocess.TimeoutExpired:
+            os.killpg(server.pid, signal.SIGKILL)
