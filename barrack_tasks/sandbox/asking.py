@@ -24,6 +24,8 @@ from barrack_tasks.sandbox.routes import Route
 from barrack_tasks.sandbox.wire import Unreadable, bare, read_body, wire_names
 
 MOST = 999_999_999
+QUERY_WORDS = {"status": "VMStatus", "region": "RegionEnum"}
+"""Enums whose words stand in a query."""
 
 
 @dataclass
@@ -49,9 +51,10 @@ class Asking:
         operation = self.route.operation
         names = {name: self.route.wire.query.get(name, name) for name in operation.query}
         query = {name: self.query[wire] for name, wire in names.items() if wire in self.query}
-        words = self.dialect.words.get("VMStatus", {})
-        if "status" in query:
-            query["status"] = words.get(query["status"], query["status"])
+        for name, enum in QUERY_WORDS.items():
+            if name in query:
+                words = self.dialect.words.get(enum, {})
+                query[name] = words.get(query[name], query[name])
         body = None
         if operation.request is not None:
             try:

@@ -198,6 +198,8 @@ class Control:
         return []
 
     def _seed(self, sent: Any) -> Any:
+        if isinstance(sent, list):
+            return [self._seed(one) for one in sent]
         body = _read(SeedBody, sent)
         if not VMStatus(body.status).known or body.status.upper() == "DELETED":
             words = ", ".join(word for word in VMStatus.__members__ if word != "DELETED")

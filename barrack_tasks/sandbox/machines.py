@@ -3,58 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
-from barrack_tasks.api.models import VMSecurityRule, VMStatus, VMVolumeAttachment
+from barrack_tasks.api.models import VMStatus
 from barrack_tasks.sandbox import catalogue, refusals
 from barrack_tasks.sandbox.catalogue import Configuration
-from barrack_tasks.sandbox.clock import to_datetime
+from barrack_tasks.sandbox.machine import FULL_RATE, PENDING, WITHOUT_HARDWARE, Machine, need_offer
 
 if TYPE_CHECKING:
     from barrack_tasks.sandbox.world import World
 
 S = VMStatus
-PENDING = "pending"
-"""What stands for a public address until it is assigned [D]."""
-_WITHOUT_HARDWARE = (S.HIBERNATED, S.DELETED)
-_FULL_RATE = (S.ACTIVE, S.SHUTOFF)
-Watcher = Callable[["Machine", VMStatus, VMStatus], None]
-
-
-@dataclass
-class Machine:
-    """An instance. Moments are microseconds since 1970."""
-
-    id: str
-    name: str
-    region: str
-    configuration: Configuration
-    hourly: Decimal
-    serial: int
-    created: int
-    updated: int
-    status: VMStatus
-    boot_source: str = "image"
-    image_id: str | None = None
-    image_name: str | None = None
-    wants_public_ip: bool = True
-    public_ip: str | None = None
-    private_ip: str | None = None
-    ssh_key: str | None = None
-    hibernated: int | None = None
-    can_hibernate: bool = True
-    holds_hardware: bool = False
-    volumes: list[VMVolumeAttachment] = field(default_factory=list)
-    rules: list[VMSecurityRule] = field(default_factory=list)
-    labels: list[str] = field(default_factory=list)
-    turn: int = 0
-    """Grows with each change of state, so that work that was overtaken knows it."""
-
-    def called(self) -> str:
-        """The instance in a sentence."""
-        return f"Instance {self.name!r} ({self.id})"
+Watcher = Callable[[Machine, VMStatus, VMStatus], None]
 
 
 class Machines:
@@ -153,7 +114,7 @@ class Machines:
                 offered.
         """
         self.need_name(name)
-        configuration = self.need_offer(region, gpu_model, gpu_count)
+        configuration = need_offer(region, gpu_model, gpu_count)
         machine = self.add(
             name=name,
             region=region,
@@ -166,25 +127,6 @@ class Machines:
         )
         self._enter(machine, S(status), "seeded")
         return machine
-
-    def need_offer(self, region: str, gpu_model: str, gpu_count: int) -> Configuration:
-        """The hardware that is asked for.
-
-        Raises:
-            Refused: 422 with messages by field.
-        """
-        errors: dict[str, str] = {}
-        if region not in catalogue.REGIONS:
-            errors["region"] = f"must be one of {', '.join(catalogue.REGIONS)}"
-        if gpu_model not in catalogue.OFFERS:
-            errors["gpu_model"] = f"must be one of {', '.join(catalogue.OFFERS)}"
-        configuration = catalogue.configuration(gpu_model, gpu_count)
-        if configuration is None and "gpu_model" not in errors:
-            counts = ", ".join(str(n) for n in catalogue.OFFERS[gpu_model].counts)
-            errors["gpu_count"] = f"{gpu_model} comes with {counts} GPUs"
-        if errors or configuration is None:
-            raise refusals.invalid(errors)
-        return configuration
 
     def deploy(
         self, *, name: str, region: str, configuration: Configuration, **options: Any
@@ -207,8 +149,7 @@ class Machines:
         )
         self.work(machine, S.CREATING, S.ACTIVE, "create")
         if "vanish" in world.twists:
-            turn_out = world.twists["vanish"]
-            world.later(turn_out, lambda: self._vanish(machine))
+            world.later(world.twists["vanish"], lambda: self._vanish(machine))
         return machine
 
     def _vanish(self, machine: Machine) -> None:
@@ -298,7 +239,7 @@ class Machines:
             Refused: 404, 409.
         """
         machine = self.get(id_)
-        if machine.status not in _FULL_RATE:
+        if machine.status not in FULL_RATE:
             raise refusals.conflict(
                 f"{machine.called()} is {machine.status}; its address can be changed while it is "
                 "ACTIVE or SHUTOFF"
@@ -325,27 +266,19 @@ class Machines:
         world.record("instance", machine.id, machine.name, detail)
         if status is S.DELETED:
             self._exposed -= 1
-            world.meter.leave(f"instance:{machine.id}", world.micros)
+            world.meter.leave(machine.resource, world.micros)
             del self._alive[machine.id]
             del self._names[machine.name]
             self._gone[machine.id] = machine
         else:
             world.meter.enter(
-                f"instance:{machine.id}", str(status), self.rate(machine), world.micros
+                machine.resource, str(status), machine.rate(world.currency), world.micros
             )
         for watcher in self.watchers:
             watcher(machine, before, status)
 
-    def rate(self, machine: Machine) -> Decimal:
-        """What an hour costs in the state that the instance is in."""
-        if machine.status in _FULL_RATE:
-            return machine.hourly
-        if machine.status is S.HIBERNATED:
-            return catalogue.HIBERNATED_HOURLY[self._world.currency]
-        return Decimal(0)
-
     def _set_address(self, machine: Machine) -> None:
-        if machine.status in _WITHOUT_HARDWARE or not machine.wants_public_ip:
+        if machine.status in WITHOUT_HARDWARE or not machine.wants_public_ip:
             machine.public_ip = None
         elif machine.status in (S.CREATING, S.BUILD, S.RESTORING):
             machine.public_ip = PENDING
@@ -353,7 +286,7 @@ class Machines:
             machine.public_ip = self._world.public_ip()
 
     def _move_hardware(self, machine: Machine) -> None:
-        holds = machine.status not in _WITHOUT_HARDWARE
+        holds = machine.status not in WITHOUT_HARDWARE
         if holds != machine.holds_hardware:
             size = machine.configuration
             self._world.move_stock(
@@ -362,19 +295,6 @@ class Machines:
             machine.holds_hardware = holds
 
     def dump(self) -> list[dict[str, Any]]:
-        """Instances as JSON values, under the library's own names."""
-        return [
-            {
-                "id": m.id,
-                "name": m.name,
-                "status": str(m.status),
-                "region": m.region,
-                "gpu_model": m.configuration.gpu_model,
-                "gpu_count": m.configuration.gpu_count,
-                "public_ip": m.public_ip,
-                "boot_source": m.boot_source,
-                "created_at": to_datetime(m.created).isoformat(),
-                "accrued": str(self._world.meter.accrued(f"instance:{m.id}", self._world.micros)),
-            }
-            for m in self.all()
-        ]
+        """Instances as JSON values, each with what it has cost."""
+        meter, now = self._world.meter, self._world.micros
+        return [{**x.dump(), "accrued": str(meter.accrued(x.resource, now))} for x in self.all()]

@@ -120,8 +120,8 @@ class Sandbox:
             self._wait_until_up()
             if self._settings:
                 self.settings(**self._settings)
-            for instance in self._fleet:
-                self.seed_instance(**instance)
+            if self._fleet:
+                self._ask("POST", "instances", self._fleet)
         except BaseException:
             listener.close()
             self.stop()
@@ -202,13 +202,13 @@ class Sandbox:
             self._folder.cleanup()
         self._server = self._thread = self._child = self._folder = None
 
-    def _ask(self, method: str, what: str, **sent: Any) -> Any:
+    def _running(self) -> httpx.Client:
         if self._control is None:
-            raise RuntimeError(
-                "this sandbox is not running; use it in `with Sandbox() as sandbox:`"
-            )
-        content = None if method == "GET" else {k: _plain(v) for k, v in sent.items()}
-        answer = self._control.request(method, f"/_sandbox/{what}", json=content)
+            raise RuntimeError("the sandbox is not running; use it in `with Sandbox() as sandbox:`")
+        return self._control
+
+    def _ask(self, method: str, what: str, sent: Any = None) -> Any:
+        answer = self._running().request(method, f"/_sandbox/{what}", json=sent)
         if answer.is_error:
             raise ValueError(answer.json()["message"])
         return answer.json()
@@ -218,10 +218,7 @@ class Sandbox:
     @property
     def url(self) -> str:
         """Address for the client, with the dialect's prefix."""
-        if self._control is None:
-            self._ask("GET", "state")
-            raise AssertionError
-        root = str(self._control.base_url).rstrip("/")
+        root = str(self._running().base_url).rstrip("/")
         return root + urlsplit(self.dialect.base_url).path.rstrip("/")
 
     @property
@@ -233,11 +230,11 @@ class Sandbox:
 
     def advance(self, seconds: float) -> None:
         """Put the clock forward by sandbox seconds; all that is due happens, in order."""
-        self._ask("POST", "clock", advance=seconds)
+        self._ask("POST", "clock", {"advance": seconds})
 
     def set_speed(self, speed: float) -> None:
         """Sandbox seconds per real second from now on."""
-        self._ask("POST", "clock", speed=speed)
+        self._ask("POST", "clock", {"speed": speed})
 
     def now(self) -> datetime:
         """The cloud's time."""
@@ -245,18 +242,18 @@ class Sandbox:
 
     def add_credit(self, amount: str | Decimal | int) -> Decimal:
         """Add credits, or take some with a negative amount; the balance after it."""
-        return Decimal(self._ask("POST", "credit", amount=str(amount))["balance"])
+        return Decimal(self._ask("POST", "credit", {"amount": str(amount)})["balance"])
 
     def set_stock(self, region: str, gpu_model: str, count: int) -> None:
         """Set how many GPUs are free."""
-        self._ask("POST", "stock", region=region, gpu_model=gpu_model, count=count)
+        self._ask("POST", "stock", {"region": region, "gpu_model": gpu_model, "count": count})
 
     def fault(self, kind: str, operation: str = "*", **how: Any) -> None:
         """Let requests go wrong; see `barrack_tasks.sandbox.faults.Fault` for how.
 
         Once, unless `count` says otherwise (None: always).
         """
-        self._ask("POST", "faults", kind=kind, operation=operation, **how)
+        self._ask("POST", "faults", dict(kind=kind, operation=operation, **how))
 
     def clear_faults(self) -> None:
         """Let nothing go wrong from now on."""
@@ -267,15 +264,15 @@ class Sandbox:
 
         `about`: gpu_model, gpu_count, region, status, can_hibernate, labels.
         """
-        return str(self._ask("POST", "instances", name=name, **about)["id"])
+        return str(self._ask("POST", "instances", dict(name=name, **about))["id"])
 
     def set_instance_status(self, id_: str, status: str) -> None:
         """Put an instance into a state at once, as a person in the console might have."""
-        self._ask("POST", f"instances/{id_}/status", status=status)
+        self._ask("POST", f"instances/{id_}/status", {"status": status})
 
     def settings(self, **changes: Any) -> dict[str, Any]:
         """Change settings (see `barrack_tasks.sandbox.settings.Settings`); all of them after it."""
-        changed: dict[str, Any] = self._ask("POST", "settings", **changes)
+        changed: dict[str, Any] = self._ask("POST", "settings", changes)
         return changed
 
     def ledger(self) -> list[dict[str, Any]]:
@@ -292,7 +289,3 @@ class Sandbox:
         """Everything that is."""
         found: dict[str, Any] = self._ask("GET", "state")
         return found
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Decimal) else value

@@ -9,7 +9,7 @@ from barrack_tasks.api.models import SnapshotStatus, VMStatus
 from barrack_tasks.sandbox import catalogue, refusals
 from barrack_tasks.sandbox.catalogue import Configuration
 from barrack_tasks.sandbox.clock import to_datetime
-from barrack_tasks.sandbox.machines import Machine
+from barrack_tasks.sandbox.machine import Machine
 
 if TYPE_CHECKING:
     from barrack_tasks.sandbox.world import World

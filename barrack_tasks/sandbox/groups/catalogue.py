@@ -10,6 +10,7 @@ from barrack_tasks.api import models as m
 from barrack_tasks.sandbox import catalogue as shop
 from barrack_tasks.sandbox import refusals
 from barrack_tasks.sandbox.groups.registry import Call, handles
+from barrack_tasks.sandbox.machine import need_offer
 from barrack_tasks.sandbox.world import World
 
 OPEN_ENDED = 200
@@ -108,7 +109,7 @@ def _price(kind: m.ResourceTypeEnum, hourly: Decimal, currency: str, **about: An
 def quote_price(world: World, call: Call) -> m.PricingResponse:
     ask: m.PricingRequest = call.body
     region = str(ask.region) if ask.region is not None else next(iter(shop.REGIONS))
-    size = world.machines.need_offer(region, str(ask.gpu_model), int(ask.gpu_count))
+    size = need_offer(region, str(ask.gpu_model), int(ask.gpu_count))
     currency = str(ask.currency) if ask.currency is not None else world.currency
     if currency not in shop.RATES:
         raise refusals.invalid({"currency": f"must be one of {', '.join(shop.RATES)}"})

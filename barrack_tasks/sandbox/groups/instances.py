@@ -10,7 +10,7 @@ from barrack_tasks.sandbox import catalogue, refusals
 from barrack_tasks.sandbox.billing import cost_of
 from barrack_tasks.sandbox.clock import to_datetime
 from barrack_tasks.sandbox.groups.registry import Call, handles, one_page
-from barrack_tasks.sandbox.machines import PENDING, Machine
+from barrack_tasks.sandbox.machine import PENDING, Machine, need_offer
 from barrack_tasks.sandbox.world import World
 
 S = m.VMStatus
@@ -87,7 +87,7 @@ def _brief(machine: Machine) -> m.VMResponse:
 @handles("create_instance")
 def create_instance(world: World, call: Call) -> m.DeploymentResponse:
     ask: m.DeploymentRequest = call.body
-    size = world.machines.need_offer(str(ask.region), str(ask.gpu_model), int(ask.gpu_count))
+    size = need_offer(str(ask.region), str(ask.gpu_model), int(ask.gpu_count))
     options: dict[str, Any] = {"wants_public_ip": ask.public_ip, "ssh_key": ask.ssh_key_id}
     if ask.snapshot_id is not None:
         copy = world.snapshots.get_ready(ask.snapshot_id)
@@ -134,8 +134,8 @@ def list_instances(world: World, call: Call) -> m.ListUserVMsResponse:
 def get_instance(world: World, call: Call) -> m.VMDetailsResponse:
     machine = world.machines.get(call.path["instance_id"])
     billing = m.Billing(
-        rate_per_hour=world.machines.rate(machine),
-        accrued=world.meter.accrued(f"instance:{machine.id}", world.micros),
+        rate_per_hour=machine.rate(world.currency),
+        accrued=world.meter.accrued(machine.resource, world.micros),
         currency=m.CurrencyEnum(world.currency),
     )
     return m.VMDetailsResponse(instance=in_full(world, machine), billing=billing)
@@ -159,8 +159,8 @@ def billing_of(world: World, call: Call, resource: str) -> m.AggregatedBillingRe
         if until is not None and (end is None or until < end) and until <= world.micros:
             end = until
         start = stretch.start if since is None else max(since, stretch.start)
-        if (end if end is not None else world.micros) < start:
-            continue
+        if (world.micros if end is None else end) <= start and stretch.end is not None:
+            continue  # outside of the window, or of no length
         minutes = stretch.minutes(world.micros, since, until)
         records.append(
             m.BillingRecord(
@@ -189,7 +189,7 @@ def get_hibernated_instances(world: World, call: Call) -> m.GetHibernatedVMsResp
         (
             stretch.cost(world.micros)
             for x in asleep
-            for stretch in world.meter.stretches(f"instance:{x.id}")[-1:]
+            for stretch in world.meter.stretches(x.resource)[-1:]
         ),
         Decimal(0),
     )
