@@ -123,8 +123,8 @@ class Sandbox:
             if self._fleet:
                 self._ask("POST", "instances", self._fleet)
         except BaseException:
-            listener.close()
             self.stop()
+            listener.close()
             raise
         return self
 

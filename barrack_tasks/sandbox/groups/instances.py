@@ -159,7 +159,7 @@ def billing_of(world: World, call: Call, resource: str) -> m.AggregatedBillingRe
         if until is not None and (end is None or until < end) and until <= world.micros:
             end = until
         start = stretch.start if since is None else max(since, stretch.start)
-        if (world.micros if end is None else end) <= start and stretch.end is not None:
+        if end is not None and end <= start:
             continue  # outside of the window, or of no length
         minutes = stretch.minutes(world.micros, since, until)
         records.append(
