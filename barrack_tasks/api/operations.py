@@ -7,7 +7,9 @@ who must correct one without waiting for a release writes it into a dialect file
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import ipaddress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
@@ -21,6 +23,8 @@ R = TypeVar("R", bound=m.Model)
 @dataclass(frozen=True)
 class Repeat:
     """Changes nothing, or nothing more when repeated: send it again."""
+
+    changes: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,12 @@ class ByAbsence:
 
 @dataclass(frozen=True)
 class ByContents:
-    """It happened if the answer of `look` holds what was sent; `found` picks the result out."""
+    """It happened if the answer of `look` holds what was sent; `found` picks the result out.
+
+    `found` gets the path parameters and request fields in one flat mapping, and the answer of
+    `look`. It returns what goes into the operation's result field (True where there is none), or
+    None if the effect is not there.
+    """
 
     look: str
     found: Callable[[Mapping[str, Any], Any], Any | None]
@@ -95,7 +104,7 @@ class Operation(Generic[R]):
     @property
     def changes(self) -> bool:
         """Whether the operation changes something in the account."""
-        return not (self.method == "GET" or (self.method == "POST" and self.lost == Repeat()))
+        return self.lost != Repeat()
 
     @property
     def path_parameters(self) -> tuple[str, ...]:
@@ -105,6 +114,55 @@ class Operation(Generic[R]):
 
 def _to(*states: VMStatus) -> ByState:
     return ByState(frozenset(states))
+
+
+def _same_rule(sent: Mapping[str, Any], rules: Iterable[Any]) -> Any | None:
+    wanted = _traffic(m.VMSecurityRule.model_validate({k: sent[k] for k in _TRAFFIC}))
+    return next((rule for rule in rules if _traffic(rule) == wanted), None)
+
+
+_TRAFFIC = (
+    "direction", "ethertype", "protocol", "port_range_min", "port_range_max", "remote_ip_prefix"
+)  # fmt: skip
+
+
+def _traffic(rule: Any) -> tuple[Any, ...]:
+    """What a rule is about, the same for every way of saying it."""
+    ports: tuple[int | None, int | None] | None = None
+    if rule.protocol is not None and rule.protocol.has_ports:
+        ports = (rule.port_range_min or 1, rule.port_range_max or 65535)
+    prefix: object = rule.remote_ip_prefix
+    with suppress(ValueError):  # what is no network is compared as it stands
+        prefix = ipaddress.ip_network(rule.remote_ip_prefix, strict=False)
+    return (rule.direction, rule.ethertype, rule.protocol, ports, prefix)
+
+
+def _security_rule(sent: Mapping[str, Any], answer: m.VMDetailsResponse) -> Any | None:
+    return _same_rule(sent, answer.instance.security_rules)
+
+
+def _firewall_rule(sent: Mapping[str, Any], answer: m.GetFirewallDetailsResponse) -> Any | None:
+    return _same_rule(sent, answer.firewall.rules)
+
+
+def _attached(sent: Mapping[str, Any], answer: m.VMDetailsResponse) -> Any | None:
+    there = [volume for volume in answer.instance.volumes if volume.id in sent["volume_ids"]]
+    return there if len(there) == len(sent["volume_ids"]) else None
+
+
+def _detached(sent: Mapping[str, Any], answer: m.VMDetailsResponse) -> Any | None:
+    there = {volume.id for volume in answer.instance.volumes}
+    return True if there.isdisjoint(sent["volume_ids"]) else None
+
+
+def _guarded(sent: Mapping[str, Any], answer: m.GetFirewallDetailsResponse) -> Any | None:
+    wanted = set(sent["instance_ids"])
+    there = [a for a in answer.firewall.attachments if a.instance.id in wanted]
+    return there if {a.instance.id for a in there} == wanted else None
+
+
+def _grown(sent: Mapping[str, Any], answer: m.GetVolumeDetailsResponse) -> Any | None:
+    return answer.volume if answer.volume.size_gb == sent["size_gb"] else None
 
 
 S = VMStatus
@@ -160,9 +218,120 @@ _INSTANCES = (
     Operation("toggle_public_ip", "Toggle public IP for instance", "Instance management",
               "POST", "/instances/{instance_id}/public-ip", m.ToggleVMPublicIPResponse,
               "instance", ByChange("public_ip")),
+    Operation("add_security_rule", "Add instance security rule", "Instance management",
+              "POST", "/instances/{instance_id}/security-rules", m.AddVMSecurityRuleResponse,
+              "security_rule", ByContents("get_instance", _security_rule),
+              request=m.VMSecurityRuleRequest),
+    Operation("remove_security_rule", "Remove instance security rule", "Instance management",
+              "DELETE", "/instances/{instance_id}/security-rules/{rule_id}",
+              m.RemoveVMSecurityRuleResponse, "", ByAbsence(None)),
     Operation("delete_instance", "Delete instance", "Instance management",
               "DELETE", "/instances/{instance_id}", m.DeleteVMResponse, "instance",
               ByAbsence("get_instance")),
+)  # fmt: skip
+
+_OS_IMAGES = (
+    Operation("list_os_images", "List OS images", "OS Images", "GET", "/os-images",
+              m.OSImagesResponse, "images", Repeat(), query=("region",), method_is="inferred"),
+)  # fmt: skip
+
+_SSH_KEYS = (
+    Operation("list_ssh_keys", "List SSH keys", "SSH Keys", "GET", "/ssh-keys",
+              m.GetSSHKeysResponse, "ssh_keys", Repeat(), paged=True, method_is="inferred"),
+    Operation("get_ssh_key", "Get SSH key", "SSH Keys", "GET", "/ssh-keys/{key_id}",
+              m.SSHKeyResponse, "", Repeat(), method_is="inferred"),
+    Operation("create_ssh_key", "Create SSH key", "SSH Keys", "POST", "/ssh-keys",
+              m.CreateSSHKeyResponse, "ssh_key", ByName("list_ssh_keys"),
+              request=m.CreateSSHKeyRequest, method_is="inferred"),
+    Operation("delete_ssh_key", "Delete SSH key", "SSH Keys", "DELETE", "/ssh-keys/{key_id}",
+              m.DeleteSSHKeyResponse, "", ByAbsence("get_ssh_key"), method_is="inferred"),
+)  # fmt: skip
+
+_VOLUMES = (
+    Operation("list_volumes", "List volumes", "Volumes", "GET", "/volumes",
+              m.GetVolumesWithNextNameResponse, "volumes", Repeat(), paged=True,
+              method_is="inferred"),
+    Operation("create_volume", "Create volume", "Volumes", "POST", "/volumes",
+              m.CreateVolumeResponse, "volume", ByName("list_volumes"),
+              request=m.CreateVolumeRequest, method_is="inferred"),
+    Operation("get_volume", "Get volume details", "Volumes", "GET", "/volumes/{volume_id}",
+              m.GetVolumeDetailsResponse, "volume", Repeat(), method_is="inferred"),
+    Operation("delete_volume", "Delete volume", "Volumes", "DELETE", "/volumes/{volume_id}",
+              m.DeleteVolumeResponse, "", ByAbsence("get_volume"), method_is="inferred"),
+    Operation("resize_volume", "Resize volume", "Volumes", "POST", "/volumes/{volume_id}/resize",
+              m.ResizeVolumeResponse, "volume", ByContents("get_volume", _grown),
+              request=m.ResizeVolumeRequest, method_is="inferred"),
+    Operation("clone_volume", "Clone volume", "Volumes", "POST", "/volumes/{volume_id}/clone",
+              m.CloneVolumeResponse, "volume", ByName("list_volumes"),
+              request=m.CloneVolumeRequest, method_is="inferred"),
+    Operation("attach_volumes", "Attach volumes to instance", "Volumes",
+              "POST", "/instances/{instance_id}/volumes/attach", m.AttachVolumesResponse,
+              "volumes", ByContents("get_instance", _attached),
+              request=m.AttachVolumesRequest, method_is="inferred"),
+    Operation("detach_volumes", "Detach volumes from instance", "Volumes",
+              "POST", "/instances/{instance_id}/volumes/detach", m.DetachVolumesResponse,
+              "", ByContents("get_instance", _detached),
+              request=m.DetachVolumesRequest, method_is="inferred"),
+    Operation("list_volume_types", "List available volume types", "Volumes",
+              "GET", "/volumes/types", m.GetVolumeTypesResponse, "volume_types", Repeat(),
+              method_is="inferred"),
+    Operation("get_volume_billing", "Get volume billing", "Volumes",
+              "GET", "/volumes/{volume_id}/billing", m.VolumeHourlyBillingResponse, "",
+              Repeat(), query=("start", "end"), method_is="inferred"),
+)  # fmt: skip
+
+_FIREWALLS = (
+    Operation("list_firewalls", "List firewalls", "Firewalls", "GET", "/firewalls",
+              m.ListFirewallsResponse, "firewalls", Repeat(), paged=True, method_is="inferred"),
+    Operation("get_firewall", "Get firewall details", "Firewalls",
+              "GET", "/firewalls/{firewall_id}", m.GetFirewallDetailsResponse, "firewall",
+              Repeat(), method_is="inferred"),
+    Operation("list_firewall_protocols", "Get supported protocols", "Firewalls",
+              "GET", "/firewalls/protocols", m.GetSupportedProtocolsResponse, "protocols",
+              Repeat(), method_is="inferred"),
+    Operation("list_instance_firewalls", "Get firewalls attached to instance", "Firewalls",
+              "GET", "/instances/{instance_id}/firewalls", m.GetVMAttachedFirewallsResponse,
+              "firewalls", Repeat()),
+    Operation("list_firewall_eligible_instances",
+              "List instances available for firewall attachment", "Firewalls",
+              "GET", "/firewalls/eligible-instances", m.ListVMsResponse, "instances", Repeat(),
+              method_is="inferred"),
+    Operation("create_firewall", "Create firewall", "Firewalls", "POST", "/firewalls",
+              m.CreateFirewallResponse, "firewall", ByName("list_firewalls"),
+              request=m.CreateFirewallRequest, method_is="inferred"),
+    Operation("delete_firewall", "Delete firewall", "Firewalls",
+              "DELETE", "/firewalls/{firewall_id}", m.DeleteFirewallResponse, "",
+              ByAbsence("get_firewall"), method_is="inferred"),
+    Operation("add_firewall_rule", "Add firewall rule", "Firewalls",
+              "POST", "/firewalls/{firewall_id}/rules", m.AddFirewallRuleResponse, "rule",
+              ByContents("get_firewall", _firewall_rule),
+              request=m.AddFirewallRuleRequest, method_is="inferred"),
+    Operation("remove_firewall_rule", "Remove firewall rule", "Firewalls",
+              "DELETE", "/firewalls/{firewall_id}/rules/{rule_id}",
+              m.RemoveFirewallRuleResponse, "", ByAbsence(None), method_is="inferred"),
+    Operation("attach_firewall", "Attach firewall to instances", "Firewalls",
+              "POST", "/firewalls/{firewall_id}/attach", m.AttachFirewallResponse,
+              "attachments", ByContents("get_firewall", _guarded),
+              request=m.AttachFirewallRequest, method_is="inferred"),
+)  # fmt: skip
+
+_SCRIPTS = (
+    Operation("list_scripts", "List all startup scripts", "Scripts", "GET", "/scripts",
+              m.ScriptListResponse, "scripts", Repeat(), paged=True, method_is="inferred"),
+    Operation("get_script", "Get startup script details", "Scripts",
+              "GET", "/scripts/{script_id}", m.Script, "", Repeat(), method_is="inferred"),
+    Operation("create_script", "Create a startup script", "Scripts", "POST", "/scripts",
+              m.Script, "", ByName("list_scripts"), request=m.CreateScriptRequest,
+              method_is="inferred"),
+    Operation("update_script", "Update a startup script", "Scripts",
+              "PUT", "/scripts/{script_id}", m.Script, "", Repeat(changes=True),
+              request=m.UpdateScriptRequest, method_is="inferred"),
+    Operation("delete_script", "Delete a startup script", "Scripts",
+              "DELETE", "/scripts/{script_id}", m.MessageResponse, "",
+              ByAbsence("get_script"), method_is="inferred"),
+    Operation("delete_scripts", "Delete multiple startup scripts", "Scripts",
+              "DELETE", "/scripts", m.MessageResponse, "", ByAbsence(None),
+              request=m.DeleteScriptsRequest, method_is="inferred"),
 )  # fmt: skip
 
 _SNAPSHOTS = (
@@ -190,8 +359,58 @@ _SNAPSHOTS = (
               method_is="inferred"),
 )  # fmt: skip
 
-OPERATIONS: dict[str, Operation[Any]] = {
-    operation.name: operation
-    for group in (_BALANCE, _GPUS, _INSTANCES, _SNAPSHOTS)
-    for operation in group
+_IMAGES = (
+    Operation("list_images", "List custom images", "Images", "GET", "/images",
+              m.ImageListResponse, "images", Repeat(), paged=True, method_is="inferred"),
+    Operation("get_image", "Get image details", "Images", "GET", "/images/{image_id}",
+              m.ImageDetailResponse, "image", Repeat(), method_is="inferred"),
+    Operation("create_image", "Create image from snapshot", "Images", "POST", "/images",
+              m.ImageCreateResponse, "image", ByName("list_images"),
+              request=m.CreateImageFromSnapshotRequest, method_is="inferred"),
+    Operation("delete_image", "Delete custom image", "Images", "DELETE", "/images/{image_id}",
+              m.ImageDeleteResponse, "", ByAbsence("get_image"), method_is="inferred"),
+    Operation("get_snapshot_image", "Get snapshot-image relationship", "Images",
+              "GET", "/snapshots/{snapshot_id}/image", m.SnapshotImageRelationshipResponse,
+              "", Repeat(), method_is="inferred"),
+    Operation("list_snapshot_images", "Get snapshot-image relationship list", "Images",
+              "POST", "/snapshots/images", m.BatchSnapshotImageRelationshipResponse,
+              "relationships", Repeat(),
+              request=m.GetBatchSnapshotImageRelationshipsRequest, method_is="inferred"),
+)  # fmt: skip
+
+_AI = (
+    Operation("list_ai_models", "Get available AI models", "AI Chat", "GET", "/ai/models",
+              m.ModelsResponse, "models", Repeat(), method_is="inferred"),
+    Operation("chat", "Chat with AI", "AI Chat", "POST", "/ai/chat/completions",
+              m.ChatCompletionsResponse, "", NeverRepeat(), request=m.ChatCompletionsRequest,
+              method_is="inferred"),
+    Operation("get_ai_usage", "Get AI usage summary", "AI Chat", "GET", "/ai/usage",
+              m.UsageSummaryResponse, "", Repeat(), query=("start", "end"),
+              method_is="inferred"),
+    Operation("list_ai_usage_history", "Get AI usage history", "AI Chat",
+              "GET", "/ai/usage/history", m.UsageHistoryResponse, "transactions", Repeat(),
+              query=("start", "end"), paged=True, method_is="inferred"),
+)  # fmt: skip
+
+_ALL = (
+    *_BALANCE, *_GPUS, *_INSTANCES, *_OS_IMAGES, *_SSH_KEYS, *_VOLUMES, *_FIREWALLS, *_SCRIPTS,
+    *_SNAPSHOTS, *_IMAGES, *_AI,
+)  # fmt: skip
+
+OPERATIONS: dict[str, Operation[Any]] = {operation.name: operation for operation in _ALL}
+
+PARAMETERS: dict[str, str] = {
+    "instance_id": "Id of an instance, such as BRK-A1B2C3D.",
+    "rule_id": "Id of a rule of the instance or firewall.",
+    "key_id": "Id of an SSH key.",
+    "volume_id": "Id of a volume.",
+    "firewall_id": "Id of a firewall.",
+    "script_id": "Id of a startup script.",
+    "snapshot_id": "Id of a snapshot.",
+    "image_id": "Id of an image of the account's own.",
+    "status": "Only those in this state.",
+    "region": "Only those of this region.",
+    "start": "From this moment on.",
+    "end": "Before this moment.",
 }
+"""What the parameters of paths and queries are, under their canonical names."""

@@ -10,11 +10,15 @@ from barrack_tasks.api.operations import OPERATIONS
 # Fields whose wire name [I] is not the name that the models use. All others go by their own name.
 SCHEMAS: dict[str, dict[str, str]] = {
     "BillingSummary": {"start": "from", "end": "to"},
+    "VolumeBillingSummary": {"start": "from", "end": "to"},
+    "UsageSummaryResponse": {"start": "from", "end": "to"},
 }
 QUERY: dict[str, dict[str, str]] = {
     "get_instance_billing": {"start": "from", "end": "to"},
     "get_snapshot_billing": {"start": "from", "end": "to"},
     "get_volume_billing": {"start": "from", "end": "to"},
+    "get_ai_usage": {"start": "from", "end": "to"},
+    "list_ai_usage_history": {"start": "from", "end": "to"},
 }
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from enum import Enum, IntEnum
+from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
 
 
-class OpenEnum(str, Enum):
+class OpenEnum(StrEnum):
     """A string enum that keeps words it does not know instead of failing on them.
 
     `VMStatus("PAUSED")` is a `VMStatus` whose `known` is False. Known words match in any case.
@@ -36,9 +36,6 @@ class OpenEnum(str, Enum):
     def known(self) -> bool:
         """Whether this library knows the word."""
         return self._name_ in type(self).__members__
-
-    def __str__(self) -> str:
-        return str(self.value)
 
 
 class OpenIntEnum(IntEnum):

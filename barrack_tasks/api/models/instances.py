@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+import ipaddress
+from collections.abc import Mapping
+from typing import Annotated, Any, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from barrack_tasks.api.models.base import Answer, Id, Model, Money, OpenEnum, Request, Timestamp
 from barrack_tasks.api.models.common import CurrencyEnum, Pagination
 from barrack_tasks.api.models.gpus import GpuCountEnum, GpuModelEnum, RegionEnum, TierEnum
-from barrack_tasks.api.models.rules import InstanceName
+from barrack_tasks.api.models.rules import (
+    Cidr,
+    InstanceName,
+    OfferedGpuCount,
+    check_known,
+    check_ports,
+)
 
 
 class VMStatus(OpenEnum):
@@ -58,12 +66,47 @@ class EthertypeEnum(OpenEnum):
 
 
 class ProtocolEnum(OpenEnum):
-    """Protocol of a rule [U]."""
+    """Protocol of a rule: the names that upstream's network service takes [U]."""
 
     ANY = "any"
     TCP = "tcp"
     UDP = "udp"
     ICMP = "icmp"
+    AH = "ah"
+    DCCP = "dccp"
+    EGP = "egp"
+    ESP = "esp"
+    GRE = "gre"
+    IGMP = "igmp"
+    IPIP = "ipip"
+    IPV6_ENCAP = "ipv6-encap"
+    IPV6_FRAG = "ipv6-frag"
+    IPV6_ICMP = "ipv6-icmp"
+    IPV6_NONXT = "ipv6-nonxt"
+    IPV6_OPTS = "ipv6-opts"
+    IPV6_ROUTE = "ipv6-route"
+    OSPF = "ospf"
+    PGM = "pgm"
+    RSVP = "rsvp"
+    SCTP = "sctp"
+    UDPLITE = "udplite"
+    VRRP = "vrrp"
+
+    @property
+    def has_ports(self) -> bool:
+        """Whether the protocol has ports that a rule can name."""
+        return self in _WITH_PORTS
+
+
+_WITH_PORTS = frozenset(
+    {
+        ProtocolEnum.TCP,
+        ProtocolEnum.UDP,
+        ProtocolEnum.SCTP,
+        ProtocolEnum.DCCP,
+        ProtocolEnum.UDPLITE,
+    }
+)
 
 
 class VMFlavor(Model):
@@ -228,7 +271,7 @@ class DeploymentRequest(Request):
     name: InstanceName
     region: RegionEnum
     gpu_model: GpuModelEnum
-    gpu_count: GpuCountEnum = GpuCountEnum.ONE
+    gpu_count: OfferedGpuCount = GpuCountEnum.ONE
     tier: TierEnum | None = None
     image_id: Id | None = None
     snapshot_id: Id | None = None
@@ -250,15 +293,47 @@ class DeploymentRequest(Request):
         return self
 
 
-class VMSecurityRuleRequest(Request):
-    """A security rule to be added. Ports and CIDR are checked before they are sent."""
+class TrafficRuleRequest(Request):
+    """What rules of instances and of firewalls share. Checked before it is sent.
 
-    direction: DirectionEnum = DirectionEnum.INGRESS
-    ethertype: EthertypeEnum = EthertypeEnum.IPV4
-    protocol: ProtocolEnum
+    Without ports a rule is about all of them. Without a prefix it is about every address of its
+    IP version.
+    """
+
+    direction: Annotated[DirectionEnum, AfterValidator(check_known)] = DirectionEnum.INGRESS
+    ethertype: Annotated[EthertypeEnum, AfterValidator(check_known)] = EthertypeEnum.IPV4
+    protocol: Annotated[ProtocolEnum, AfterValidator(check_known)]
     port_range_min: int | None = Field(default=None, ge=1, le=65535)
     port_range_max: int | None = Field(default=None, ge=1, le=65535)
-    remote_ip_prefix: str = "0.0.0.0/0"
+    remote_ip_prefix: Cidr = "0.0.0.0/0"
+
+    @model_validator(mode="before")
+    @classmethod
+    def _everywhere(cls, given: Any) -> Any:
+        if not isinstance(given, Mapping) or "remote_ip_prefix" in given:
+            return given
+        is_ipv6 = str(given.get("ethertype")).casefold() == EthertypeEnum.IPV6.value.casefold()
+        return {**given, "remote_ip_prefix": "::/0"} if is_ipv6 else given
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        check_ports(self.port_range_min, self.port_range_max)
+        if self.port_range_min is not None and not self.protocol.has_ports:
+            raise ValueError(
+                f"port_range_min and port_range_max must not be given: "
+                f"the protocol {self.protocol} has no ports"
+            )
+        version = f"IPv{ipaddress.ip_network(self.remote_ip_prefix).version}"
+        if version != self.ethertype:
+            raise ValueError(
+                f"remote_ip_prefix {self.remote_ip_prefix} is {version}, "
+                f"but ethertype is {self.ethertype}"
+            )
+        return self
+
+
+class VMSecurityRuleRequest(TrafficRuleRequest):
+    """A security rule to be added to an instance."""
 
 
 class AddVMSecurityRuleResponse(Answer):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from barrack_tasks.api.models.base import Answer, Model, Money, OpenEnum, Request
 from barrack_tasks.api.models.common import CurrencyEnum
 from barrack_tasks.api.models.gpus import GpuCountEnum, GpuModelEnum, RegionEnum, TierEnum
+from barrack_tasks.api.models.rules import OfferedGpuCount
 
 
 class ResourceTypeEnum(OpenEnum):
@@ -32,7 +33,7 @@ class PricingRequest(Request):
     """A configuration to be priced."""
 
     gpu_model: GpuModelEnum
-    gpu_count: GpuCountEnum = GpuCountEnum.ONE
+    gpu_count: OfferedGpuCount = GpuCountEnum.ONE
     region: RegionEnum | None = None
     tier: TierEnum | None = None
     currency: CurrencyEnum | None = None
