@@ -14,6 +14,7 @@ from barrack_tasks.api.dialect import Dialect
 from barrack_tasks.sandbox import refusals
 from barrack_tasks.sandbox.groups.registry import (
     MAX_PAGE_SIZE,
+    MOST,
     Call,
     PageAsk,
     number_in,
@@ -23,7 +24,6 @@ from barrack_tasks.sandbox.refusals import Refused
 from barrack_tasks.sandbox.routes import Route
 from barrack_tasks.sandbox.wire import Unreadable, bare, read_body, wire_names
 
-MOST = 999_999_999
 QUERY_WORDS = {"status": "VMStatus", "region": "RegionEnum"}
 """Enums whose words stand in a query."""
 

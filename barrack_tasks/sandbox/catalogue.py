@@ -35,7 +35,7 @@ class Offer:
     disk_gb: int
     ephemeral_gb: int
     stock: int
-    counts: tuple[int, ...] = (1, 2, 4, 8)
+    counts: tuple[int, ...] = (1, 2, 4, 8, 10)
     cannot_hibernate: tuple[int, ...] = ()
 
 
@@ -64,7 +64,7 @@ OFFERS: dict[str, Offer] = {
         Offer("A100-SXM4-80GB-NVLink", Decimal("1.59"), 80, 31, 240, 100, 850, 64),
         Offer("A100-PCIe-80GB", Decimal("1.55"), 80, 28, 120, 100, 750, 96),
         Offer("L40", Decimal("1.19"), 48, 28, 58, 100, 725, 250),
-        Offer("RTX-A6000", Decimal("0.69"), 48, 28, 58, 100, 425, 250, counts=(1, 2, 4, 8, 10)),
+        Offer("RTX-A6000", Decimal("0.69"), 48, 28, 58, 100, 425, 250),
         Offer("A40", Decimal("0.69"), 48, 15, 58, 100, 250, 120),
     )
 }  # fmt: skip

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
 
-from barrack_tasks.api.models import VMSecurityRule, VMStatus, VMVolumeAttachment
+from barrack_tasks.api.models import TierEnum, VMSecurityRule, VMStatus, VMVolumeAttachment
 from barrack_tasks.sandbox import catalogue, refusals
 from barrack_tasks.sandbox.catalogue import Configuration
 from barrack_tasks.sandbox.clock import to_datetime
@@ -18,7 +18,9 @@ WITHOUT_HARDWARE = (S.HIBERNATED, S.DELETED)
 FULL_RATE = (S.ACTIVE, S.SHUTOFF)
 
 
-def need_offer(region: str, gpu_model: str, gpu_count: int) -> Configuration:
+def need_offer(
+    region: str, gpu_model: str, gpu_count: int, tier: TierEnum | None = None
+) -> Configuration:
     """The hardware that is asked for.
 
     Raises:
@@ -27,6 +29,8 @@ def need_offer(region: str, gpu_model: str, gpu_count: int) -> Configuration:
     errors: dict[str, str] = {}
     if region not in catalogue.REGIONS:
         errors["region"] = f"must be one of {', '.join(catalogue.REGIONS)}"
+    if tier is not None and not tier.known:
+        errors["tier"] = f"must be one of {', '.join(str(t) for t in TierEnum)}"
     if gpu_model not in catalogue.OFFERS:
         errors["gpu_model"] = f"must be one of {', '.join(catalogue.OFFERS)}"
     configuration = catalogue.configuration(gpu_model, gpu_count)

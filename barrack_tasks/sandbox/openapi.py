@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -12,11 +13,12 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from barrack_tasks.api.dialect import Dialect
-from barrack_tasks.api.models import ErrorResponse
+from barrack_tasks.api.models import ErrorResponse, VMStatus
 from barrack_tasks.api.models.base import Answer, Request
 from barrack_tasks.api.operations import Operation
+from barrack_tasks.sandbox import schema_rules
 from barrack_tasks.sandbox.catalogue import OFFERS, RATES, REGIONS
-from barrack_tasks.sandbox.groups.registry import MAX_PAGE_SIZE
+from barrack_tasks.sandbox.groups.registry import MAX_PAGE_SIZE, MOST
 from barrack_tasks.sandbox.routes import Route, Routes
 from barrack_tasks.sandbox.wire import bare, path_of, wire_names
 
@@ -68,7 +70,19 @@ class _Schemas:
             target["properties"][steps[-1]] = schema
             if info.is_required() or (issubclass(model, Answer) and field in ("status", "message")):
                 _require(target, steps[-1])
+        if asked:
+            rules = schema_rules.of_model(model, self._plain_name(model))
+            root.setdefault("allOf", []).extend(rules)
         return root
+
+    def _plain_name(self, model: type[BaseModel]) -> Callable[[str], str | None]:
+        names = wire_names(self.dialect, model)
+
+        def plain(field: str) -> str | None:
+            steps = path_of(names.get(field, ""))
+            return steps[0] if len(steps) == 1 else None
+
+        return plain
 
     def _field(self, model: type[BaseModel], field: str, asked: bool) -> Json:
         info = model.model_fields[field]
@@ -81,7 +95,7 @@ class _Schemas:
                 if getattr(rule, ours, None) is not None:
                     schema = {**schema, theirs: getattr(rule, ours)}
         if asked:
-            schema = _rules_of_names(model, field, schema)
+            schema = schema_rules.of_field(info.metadata, schema)
         return {"anyOf": [schema, {"type": "null"}]} if optional else schema
 
     def _kind(self, kind: Any, field: str, asked: bool) -> Json:
@@ -103,27 +117,23 @@ class _Schemas:
         return next((schema for of, schema in plain if issubclass(kind, of)), {})
 
     def _enum(self, kind: type[Enum], asked: bool) -> Json:
-        words = {canonical: w for w, canonical in self.dialect.words.get(kind.__name__, {}).items()}
-        known = [words.get(v, v) for v in OFFERED.get(kind.__name__, [e.value for e in kind])]
+        words = OFFERED.get(kind.__name__, [member.value for member in kind])
+        known = _said(self.dialect, kind.__name__, words)
         schema: Json = {"type": "integer" if issubclass(kind, int) else "string"}
         # An answer may hold words that nobody knows yet; a request may not.
         return {**schema, "enum": known} if asked else {**schema, "examples": known}
+
+
+def _said(dialect: Dialect, enum: str, words: list[Any]) -> list[Any]:
+    """Canonical words as the wire says them."""
+    back = {canonical: word for word, canonical in dialect.words.get(enum, {}).items()}
+    return [back.get(word, word) for word in words]
 
 
 def _require(target: Json, name: str) -> None:
     required = target.setdefault("required", [])
     if name not in required:
         required.append(name)
-
-
-def _rules_of_names(model: type[BaseModel], field: str, schema: Json) -> Json:
-    """The documented rules of names, which the models check in functions of their own."""
-    if field == "name" and schema.get("type") == "string":
-        if "Snapshot" in model.__name__ and "Restore" not in model.__name__:
-            return {**schema, "minLength": 1, "maxLength": 50}
-        if model.__name__ in ("DeploymentRequest", "RestoreSnapshotRequest"):
-            return {**schema, "pattern": r"^[A-Za-z0-9 _.\-]{2,30}$"}
-    return schema
 
 
 def document(dialect: Dialect) -> Json:
@@ -218,7 +228,11 @@ def _in_path(route: Route) -> list[Json]:
 
 def _in_query(dialect: Dialect, route: Route) -> list[Json]:
     schemas: dict[str, Json] = {
-        "region": {"type": "string", "enum": list(REGIONS)},
+        "region": {"type": "string", "enum": _said(dialect, "RegionEnum", list(REGIONS))},
+        "status": {
+            "type": "string",
+            "enum": _said(dialect, "VMStatus", list(VMStatus.__members__)),
+        },
         "start": {"type": "string", "format": "date-time"},
         "end": {"type": "string", "format": "date-time"},
     }
@@ -231,9 +245,13 @@ def _in_query(dialect: Dialect, route: Route) -> list[Json]:
         found[paging.page_size] = {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE}
         match paging.style:
             case "page":
-                found[paging.page] = {"type": "integer", "minimum": paging.first_page}
+                found[paging.page] = {
+                    "type": "integer",
+                    "minimum": paging.first_page,
+                    "maximum": MOST,
+                }
             case "offset":
-                found[paging.offset] = {"type": "integer", "minimum": 0}
+                found[paging.offset] = {"type": "integer", "minimum": 0, "maximum": MOST}
             case _:
                 found[paging.cursor] = {"type": "string"}
     return [{"name": k, "in": "query", "required": False, "schema": v} for k, v in found.items()]

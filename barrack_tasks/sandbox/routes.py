@@ -24,7 +24,7 @@ class Route:
 class Routes:
     """All operations that the table and the dialect both know.
 
-    Paths without parameters come before those with some, and among these the ones with fewer.
+    A path without parameters hides those with some; among these, the ones with fewer come first.
     """
 
     def __init__(self, dialect: Dialect) -> None:
@@ -55,9 +55,8 @@ class Routes:
     def find(self, path: str) -> list[tuple[Mapping[str, Route], dict[str, str]]]:
         """What a raw path may mean, best first: operations by method, and path parameters."""
         if path in self._static:
-            found: list[tuple[Mapping[str, Route], dict[str, str]]] = [(self._static[path], {})]
-        else:
-            found = []
+            return [(self._static[path], {})]
+        found: list[tuple[Mapping[str, Route], dict[str, str]]] = []
         for pattern, methods in self._templated:
             match = pattern.fullmatch(path)
             if match:

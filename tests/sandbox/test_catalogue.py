@@ -74,6 +74,7 @@ def test_stock_is_never_over_reported(sandbox: Sandbox, api: Api) -> None:
             {"gpu_count": 2, "available": 101},
             {"gpu_count": 4, "available": 50},
             {"gpu_count": 8, "available": 25},
+            {"gpu_count": 10, "available": 20},
         ],
     }
     assert stocks["US-1", "A40"]["available"] == "199"

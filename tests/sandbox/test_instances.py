@@ -161,6 +161,7 @@ def test_create_without_public_ip(sandbox: Sandbox, api: Api) -> None:
         ({"region": "MARS-1"}, "region"),
         ({"gpu_model": "ABACUS"}, "gpu_model"),
         ({"gpu_count": 3}, "gpu_count"),
+        ({"tier": "gold"}, "tier"),
         ({"gpu_count": "many"}, "gpu_count"),
         ({"public_ip": "yes"}, "public_ip"),
         ({"volume_ids": "1"}, "volume_ids"),

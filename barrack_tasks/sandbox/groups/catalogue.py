@@ -109,7 +109,7 @@ def _price(kind: m.ResourceTypeEnum, hourly: Decimal, currency: str, **about: An
 def quote_price(world: World, call: Call) -> m.PricingResponse:
     ask: m.PricingRequest = call.body
     region = str(ask.region) if ask.region is not None else next(iter(shop.REGIONS))
-    size = need_offer(region, str(ask.gpu_model), int(ask.gpu_count))
+    size = need_offer(region, str(ask.gpu_model), int(ask.gpu_count), ask.tier)
     currency = str(ask.currency) if ask.currency is not None else world.currency
     if currency not in shop.RATES:
         raise refusals.invalid({"currency": f"must be one of {', '.join(shop.RATES)}"})

@@ -87,7 +87,7 @@ def _brief(machine: Machine) -> m.VMResponse:
 @handles("create_instance")
 def create_instance(world: World, call: Call) -> m.DeploymentResponse:
     ask: m.DeploymentRequest = call.body
-    size = need_offer(str(ask.region), str(ask.gpu_model), int(ask.gpu_count))
+    size = need_offer(str(ask.region), str(ask.gpu_model), int(ask.gpu_count), ask.tier)
     options: dict[str, Any] = {"wants_public_ip": ask.public_ip, "ssh_key": ask.ssh_key_id}
     if ask.snapshot_id is not None:
         copy = world.snapshots.get_ready(ask.snapshot_id)
@@ -111,9 +111,9 @@ def create_instance(world: World, call: Call) -> m.DeploymentResponse:
 @handles("list_instances")
 def list_instances(world: World, call: Call) -> m.ListUserVMsResponse:
     status, region = call.query.get("status"), call.query.get("region")
-    if status and not S(status).known:
+    if status is not None and not S(status).known:
         raise call.refuse_query("status", f"must be one of {', '.join(S.__members__)}")
-    if region and region not in catalogue.REGIONS:
+    if region is not None and region not in catalogue.REGIONS:
         raise call.refuse_query("region", f"must be one of {', '.join(catalogue.REGIONS)}")
     wanted = S(status) if status else None
     page, pagination = one_page(
@@ -159,7 +159,7 @@ def billing_of(world: World, call: Call, resource: str) -> m.AggregatedBillingRe
         if until is not None and (end is None or until < end) and until <= world.micros:
             end = until
         start = stretch.start if since is None else max(since, stretch.start)
-        if end is not None and end <= start:
+        if (world.micros if end is None else end - 1) < start:
             continue  # outside of the window, or of no length
         minutes = stretch.minutes(world.micros, since, until)
         records.append(

@@ -15,6 +15,12 @@ from barrack_tasks.sandbox.clock import to_micros
 from barrack_tasks.sandbox.world import World
 
 MAX_PAGE_SIZE = 100
+MOST = 999_999_999
+"""The greatest page or offset."""
+_LEAP_SECOND = re.compile(r":60(?=\.|Z|\+|-|$)")
+# No zone of any caller turns these into a year that Python does not have.
+_EARLIEST = to_micros(datetime(1, 1, 3, tzinfo=UTC))
+_LATEST = to_micros(datetime(9999, 12, 29, tzinfo=UTC))
 _NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
@@ -49,23 +55,23 @@ class Call:
     def window(self) -> tuple[int | None, int | None]:
         """The moments `start` and `end` of the query, in microseconds.
 
+        An end before the start is no mistake but a window with nothing in it.
+
         Raises:
-            Refused: 422 for text that is no moment, or an end before the start.
+            Refused: 422 for text that is no moment.
         """
-        start, end = self._moment("start"), self._moment("end")
-        if start is not None and end is not None and end < start:
-            raise self.refuse_query("end", "must not be before the start")
-        return start, end
+        return self._moment("start"), self._moment("end")
 
     def _moment(self, name: str) -> int | None:
         text = self.query.get(name)
-        if not text:
+        if text is None:
             return None
         try:
-            moment = datetime.fromisoformat(text)
+            # Leap seconds are valid in the format, and unknown to Python.
+            moment = datetime.fromisoformat(_LEAP_SECOND.sub(":59", text.upper()))
             moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return to_micros(moment)
-        except (ValueError, OverflowError):
+            return min(max(to_micros(moment), _EARLIEST), _LATEST)
+        except ValueError:
             raise self.refuse_query(
                 name, "must be a moment in ISO 8601, for example 2026-11-25T08:00:00Z"
             ) from None
