@@ -91,7 +91,7 @@ class Progress:
         moved = False
         for id_, next_ in plan.items():
             text = _sentence(next_)
-            if self._last.get(id_) == text:
+            if self._last.get(id_) == text or text == _UNDER_WAY:
                 continue
             moved = True
             self._last[id_] = text
@@ -109,6 +109,9 @@ class Progress:
             emit(f"barrack.instance.{_REACHED[self._intent.then]}", id_, name)
         elif finished.outcome == "failed":
             emit("barrack.instance.failed", id_, name, payload={"why": finished.why})
+
+
+_UNDER_WAY = "waiting, a request is under way"  # goes without saying: the step was told
 
 
 def _sentence(next_: Next) -> str:

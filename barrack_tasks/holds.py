@@ -35,6 +35,8 @@ from barrack_tasks.records import MOST_CHARACTERS, Records
 LEASE = timedelta(seconds=120)
 _MARGIN = timedelta(seconds=30)
 _FORGET_AFTER = timedelta(days=2)
+_SWEEP_AFTER = timedelta(hours=1)
+_SWEPT_AT_ONCE = 20
 _TRIES = 4
 
 _log = logging.getLogger(__name__)
@@ -49,6 +51,15 @@ def _machine() -> str:
         return f"{platform.node()}/{uuid.getnode()}"
 
 
+def _born(pid: int) -> str | None:
+    """When a process began, as its kernel counts; None if it does not run or cannot be known."""
+    try:
+        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (OSError, ValueError):
+        return None
+    return None if state in "ZX" else rest[18]
+
+
 class Record(BaseModel):
     """What one run holds. Long ones are spread over several variables."""
 
@@ -61,17 +72,22 @@ class Record(BaseModel):
     until: datetime
     machine: str
     pid: int
+    born: str | None = None
+    finished: bool = False
     held: dict[str, str]
     """Names of the instances held, by id."""
 
     def is_live(self, now: datetime) -> bool:
         """Whether its run still works, as far as can be known from here."""
-        if now >= self.until:
+        if self.finished or now >= self.until:
             return False
-        return self.machine != _machine() or _runs(self.pid)
+        return self.machine != _machine() or _runs(self.pid, self.born)
 
 
-def _runs(pid: int) -> bool:
+def _runs(pid: int, born: str | None) -> bool:
+    """Whether the process runs, and is not another that was given its number."""
+    if born is not None:
+        return _born(pid) == born
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -135,9 +151,10 @@ class Hold:
         """Give back everything."""
         with self._lock:
             self._held = {}
-            for part in range(self._parts):
-                self._records.drop(f"{self._run}_{part}")
-            self._parts = 0
+            if self._parts:
+                # Deleting a variable while events are written makes an SQLite server stumble for
+                # seconds, so later runs sweep up what is long finished.
+                self._write({}, lease=timedelta(0), finished=True)
 
     def renew(self) -> None:
         """Prolong the lease."""
@@ -161,6 +178,7 @@ class Hold:
             (name, record)
             for name, record in self._others().items()
             if record.intent == self._intent
+            and not record.finished
             and not record.is_live(now)
             and now - record.moment <= fresh
         ]
@@ -186,11 +204,19 @@ class Hold:
                 continue
             if record.run == self._run:
                 continue
-            if record.until + _FORGET_AFTER < now:
-                self._records.drop(name)
-                continue
             found[name] = record
         return found
+
+    def sweep(self) -> None:
+        """Delete records that nobody needs any more."""
+        now = self._now()
+        useless = [
+            name
+            for name, record in self._others().items()
+            if record.until + (_SWEEP_AFTER if record.finished else _FORGET_AFTER) < now
+        ]
+        for name in useless[:_SWEPT_AT_ONCE]:
+            self._records.drop(name)
 
     def _conflicts(self, wanted: Mapping[str, str]) -> dict[str, str]:
         now = self._now()
@@ -200,7 +226,9 @@ class Hold:
                 taken.update(dict.fromkeys(wanted.keys() & record.held.keys(), record.by))
         return taken
 
-    def _write(self, held: Mapping[str, str], lease: timedelta = LEASE) -> None:
+    def _write(
+        self, held: Mapping[str, str], lease: timedelta = LEASE, finished: bool = False
+    ) -> None:
         until = self._now() + lease
         parts = _in_parts(held)
         for number, part in enumerate(parts):
@@ -212,6 +240,8 @@ class Hold:
                 until=until,
                 machine=_machine(),
                 pid=os.getpid(),
+                born=_born(os.getpid()),
+                finished=finished,
                 held=part,
             )
             self._records.put(f"{self._run}_{number}", record.model_dump(mode="json"))
@@ -258,6 +288,7 @@ def holding(
     with Records(f"barrack_hold_{account}_") as records:
         moment = now().replace(microsecond=0)
         hold = Hold(records, run.replace("-", ""), by, intent, moment, now, sleep)
+        hold.sweep()
         hold.take_over(fresh)
         stop = threading.Event()
         renewer = _start_renewing(hold, stop)

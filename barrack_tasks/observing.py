@@ -58,6 +58,8 @@ def depended_on(client: Barrack, snapshot_ids: Collection[str]) -> frozenset[str
         return frozenset()
     try:
         relations = client.perform("list_snapshot_images", snapshot_ids=sorted(snapshot_ids))
-        return frozenset(r.snapshot_id for r in relations if r.images)
-    except (BarrackError, AttributeError, KeyError):
+    except BarrackError:
         return None
+    told = {relation.snapshot_id for relation in relations}
+    # What the answer is silent about may well be depended on.
+    return frozenset({r.snapshot_id for r in relations if r.has_image} | (set(snapshot_ids) - told))

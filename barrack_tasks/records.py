@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
-from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound
+from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
 MOST_CHARACTERS = 4_500
 """So much JSON fits into one record; Prefect's own limit is 5,000 characters."""
 _PAGE = 200
+A = TypeVar("A")
 
 
 class Records:
@@ -55,18 +57,27 @@ class Records:
     def put(self, name: str, value: Any) -> None:
         """Write a record, new or not."""
         full = self._prefix + name
+        change = VariableUpdate(name=full, value=value)
+        if self._found(self._api.update_variable, change):
+            return
         try:
-            self._api.update_variable(VariableUpdate(name=full, value=value))
-        except ObjectNotFound:
-            try:
-                self._api.create_variable(VariableCreate(name=full, value=value))
-            except ObjectAlreadyExists:
-                self._api.update_variable(VariableUpdate(name=full, value=value))
+            self._api.create_variable(VariableCreate(name=full, value=value))
+        except ObjectAlreadyExists:
+            self._found(self._api.update_variable, change)
 
     def drop(self, name: str) -> None:
         """Delete a record, if it is there. `name` may carry the prefix."""
         full = name if name.startswith(self._prefix) else self._prefix + name
+        self._found(self._api.delete_variable_by_name, full)
+
+    def _found(self, action: Callable[[A], Any], argument: A) -> bool:
+        """Do something with a record; False if there is none of that name."""
         try:
-            self._api.delete_variable_by_name(full)
+            action(argument)
         except ObjectNotFound:
-            return
+            return False
+        except PrefectHTTPStatusError as error:
+            if error.response.status_code != 404:
+                raise
+            return False
+        return True

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import types
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from enum import Enum
 from functools import lru_cache
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Annotated, Any, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel
 
@@ -57,7 +57,11 @@ class Codec:
         if plan is None:
             names = self._dialect.schemas.get(model.__name__, {})
             plan = [
-                (field, steps_of(names.get(field, field)), *kind_of(info.annotation))
+                (
+                    field,
+                    steps_of(names.get(field, field)),
+                    *kind_of(cast(Hashable, info.annotation)),
+                )
                 for field, info in model.model_fields.items()
             ]
             self._plans[model.__name__] = plan

@@ -1,0 +1,79 @@
+"""Runs a flow in a process of its own that kills itself at a chosen request.
+
+Processes are forked from a server that has imported everything, so that each costs little.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import signal
+from typing import Any, NamedTuple
+
+_CONTEXT = multiprocessing.get_context("forkserver")
+_CONTEXT.set_forkserver_preload(["tests.flows.killing", "flows.snapshot_before_stop"])
+
+
+class Point(NamedTuple):
+    """The `nth` request of an operation, just before it is sent or just after its answer."""
+
+    operation: str
+    nth: int
+    phase: str
+
+    def __str__(self) -> str:
+        return f"{self.phase} {self.operation} {self.nth}"
+
+
+def run_in_process(
+    environment: dict[str, str], arguments: dict[str, Any], point: Point | None = None
+) -> tuple[int, Any]:
+    """Run `snapshot_before_stop`; its exit code (negative: the signal) and its rows."""
+    receive, send = _CONTEXT.Pipe(duplex=False)
+    child = _CONTEXT.Process(target=_child, args=(environment, arguments, point, send))
+    child.start()
+    send.close()
+    rows: Any = None
+    with contextlib.suppress(EOFError):  # it was killed before it could tell
+        rows = receive.recv()
+    child.join(60)
+    if child.is_alive():
+        child.kill()
+        raise AssertionError("the flow's process hangs")
+    assert child.exitcode is not None
+    return child.exitcode, rows
+
+
+def _child(
+    environment: dict[str, str], arguments: dict[str, Any], point: Point | None, send: Any
+) -> None:
+    os.environ.update(environment)
+    if point is not None:
+        _die_at(point)
+    from flows.snapshot_before_stop import snapshot_before_stop
+
+    report = snapshot_before_stop(**arguments)
+    send.send([row.model_dump() for row in report.rows])
+
+
+def _die_at(point: Point) -> None:
+    from barrack_tasks.api.exchange import Exchange
+
+    original = Exchange._send
+    seen = 0
+
+    def sending(self: Any, call: Any, timeout: float) -> Any:
+        nonlocal seen
+        hit = False
+        if call.operation.name == point.operation:
+            seen += 1
+            hit = seen == point.nth
+        if hit and point.phase == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        answer = original(self, call, timeout)
+        if hit:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return answer
+
+    Exchange._send = sending  # type: ignore[method-assign]
