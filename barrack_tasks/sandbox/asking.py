@@ -125,6 +125,6 @@ def read_call(
         asking.canonical = read_body(dialect, request, asking.raw)
     except Unreadable as error:
         asking.refusal = refusals.invalid(error.errors)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
         asking.refusal = Refused(400, "The body is not JSON", "invalid_json")
     return asking

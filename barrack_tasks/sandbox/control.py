@@ -109,7 +109,7 @@ class Control:
         if body.strip():
             try:
                 sent = json.loads(body, parse_float=Decimal)
-            except (ValueError, RecursionError):
+            except (ValueError, ArithmeticError, RecursionError):
                 raise Refused(400, "the body is not JSON", "invalid_json") from None
         serve = self._at.get((method, name))
         if serve is not None:

@@ -71,8 +71,8 @@ class _Schemas:
             if info.is_required() or (issubclass(model, Answer) and field in ("status", "message")):
                 _require(target, steps[-1])
         if asked:
-            rules = schema_rules.of_model(model, self._plain_name(model))
-            root.setdefault("allOf", []).extend(rules)
+            for rule in schema_rules.of_model(model, self._plain_name(model)):
+                root.setdefault("allOf", []).append(rule)
         return root
 
     def _plain_name(self, model: type[BaseModel]) -> Callable[[str], str | None]:
@@ -105,7 +105,7 @@ class _Schemas:
             return self.ref(kind, asked)
         if issubclass(kind, Enum):
             return self._enum(kind, asked)
-        if field == "id" or field.endswith("_id"):
+        if field == "id" or field.endswith(("_id", "_ids")):
             return dict(ID)
         plain: list[tuple[type, Json]] = [
             (bool, {"type": "boolean"}),

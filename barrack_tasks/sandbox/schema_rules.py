@@ -50,7 +50,7 @@ def of_field(checks: list[Any], schema: Json) -> Json:
         name = getattr(getattr(check, "func", None), "__name__", "")
         schema = {**schema, **FIELDS.get(name, {})}
         if name == "check_ids":
-            schema["items"] = {**schema.get("items", {}), "type": "string", "minLength": 1}
+            schema["items"] = {**schema.get("items", {}), "minLength": 1}
     return schema
 
 

@@ -19,6 +19,9 @@ from pydantic import BaseModel
 
 from barrack_tasks.api.dialect import Dialect
 
+DIGITS = 15
+"""Of the longest whole number that is read when it is written with a point."""
+
 
 class Unreadable(ValueError):
     """A body that does not have the shape of its request. `errors` by the wire's field names."""
@@ -205,6 +208,8 @@ def _read_one(dialect: Dialect, kind: Any, value: Any) -> Any:
         return value
     if issubclass(kind, BaseModel):
         return read_body(dialect, kind, value)
+    if isinstance(value, Decimal) and value.adjusted() < DIGITS and value == int(value):
+        value = int(value)  # to JSON, 5.0 is a whole number
     if issubclass(kind, bool):
         wanted: Any = bool
         named = "true or false"

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
@@ -154,6 +155,25 @@ def test_command_line(number: signal.Signals) -> None:
         assert [x["name"] for x in answer.json()["instances"]] == ["alpha", "beta"]
         child.send_signal(number)
         assert child.wait(timeout=10) == 0
+
+
+def test_a_process_does_not_outlive_its_parent() -> None:
+    parent = (
+        "import os; from barrack_tasks.sandbox import Sandbox; "
+        "sandbox = Sandbox(process=True, fleet=0).start(); "
+        "print(sandbox.url, flush=True); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", parent], capture_output=True, text=True)
+    assert done.returncode == -signal.SIGKILL
+    address = urlsplit(done.stdout.strip())
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection((address.hostname or "", address.port or 0), 5).close()
+        except OSError:
+            return
+        time.sleep(0.02)
+    pytest.fail("the sandbox's process is still there")
 
 
 def test_command_line_that_cannot_start() -> None:

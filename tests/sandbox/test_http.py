@@ -72,13 +72,35 @@ def test_pages(sandbox: Sandbox, api: Api) -> None:
 
 
 def test_bodies_that_are_not_json(api: Api) -> None:
-    for content in (b"{", b"\xff\xfe", b"[" * 100_000, b"9" * 10_000, b'{"a":NaN'):
+    for content in (
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"9" * 10_000,
+        b'{"a":NaN',
+        b"1e" + b"9" * 30,
+    ):
         answer = api.http.post("/snapshots", content=content)
         assert answer.status_code in (400, 422), content[:20]
         assert answer.json()["status"] is False
     for value in ([], "x", 1, None, True):
         assert "body" in api.no(422, "POST", "/snapshots", value)["errors"] or value is None
     assert set(api.no(422, "POST", "/snapshots", {})["errors"]) == {"instance_id", "name"}
+
+
+@pytest.mark.parametrize(
+    "number", ["1e400", "-1e-400", "1e999999", "NaN", "Infinity", "2.5", "0e0"]
+)
+def test_strange_numbers_are_refused(api: Api, number: str) -> None:
+    for field in ("name", "instance_id", "is_image"):
+        body = f'{{"instance_id": "1", "name": "s", "{field}": {number}}}'
+        answer = api.http.post("/snapshots", content=body)
+        assert answer.status_code in (404, 422), (field, number)
+
+
+def test_whole_numbers_may_have_a_point(api: Api) -> None:
+    answer = api.http.post("/pricing", content='{"gpu_model": "L40", "gpu_count": 2.0}')
+    assert answer.json()["prices"][0]["hourly"] == "2.38"
 
 
 def test_unknown_fields_are_ignored(sandbox: Sandbox, api: Api) -> None:

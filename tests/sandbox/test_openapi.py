@@ -1,0 +1,116 @@
+"""The document the sandbox serves about itself, held against what it does."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import jsonschema
+import pytest
+
+from barrack_tasks.api.dialect import builtin
+from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.sandbox.openapi import document
+from barrack_tasks.sandbox.schema_rules import IPV4
+from tests.sandbox.conftest import KEY, Api
+from tests.sandbox.test_dialects import FOREIGN
+
+
+def _refs(value: Any) -> set[str]:
+    if isinstance(value, dict):
+        own = {value["$ref"]} if "$ref" in value else set()
+        return own.union(*(_refs(v) for v in value.values()))
+    return set().union(*(_refs(v) for v in value)) if isinstance(value, list) else set()
+
+
+@pytest.mark.parametrize("dialect", [builtin(), FOREIGN], ids=["built-in", "foreign"])
+def test_document_is_whole(dialect: Any) -> None:
+    said = document(dialect)
+    known = {f"#/components/schemas/{name}" for name in said["components"]["schemas"]}
+    assert _refs(said) <= known
+    ids = [o["operationId"] for methods in said["paths"].values() for o in methods.values()]
+    assert len(ids) == len(set(ids))
+    assert set(ids) == set(dialect.operations) & set(OPERATIONS)
+    for path, methods in said["paths"].items():
+        for described in methods.values():
+            inside = {p["name"] for p in described["parameters"] if p["in"] == "path"}
+            assert inside == set(re.findall(r"\{(\w+)\}", path))
+            operation = OPERATIONS[described["operationId"]]
+            assert described["summary"] == operation.title
+            assert described["tags"] == [operation.group]
+
+
+def test_answers_are_as_described(sandbox: Sandbox, api: Api) -> None:
+    root = sandbox.url.removesuffix("/v1")
+    said = httpx.get(f"{root}/openapi.json").json()
+    assert said["components"]["securitySchemes"]["key"] == {
+        "type": "apiKey",
+        "in": "header",
+        "name": "x-api-key",
+    }
+    id_ = sandbox.seed_instance("alpha")
+    sandbox.seed_instance("beta", status="HIBERNATED")
+    ask = {"instance_id": id_, "name": "s"}
+    for template, method, path, body in [
+        ("/snapshots", "post", "/snapshots", ask),
+        ("/snapshots", "post", "/snapshots", ask),
+        ("/snapshots", "post", "/snapshots", {}),
+        ("/snapshots", "get", "/snapshots", None),
+        ("/balance", "get", "/balance", None),
+        ("/pricing", "get", "/pricing", None),
+        ("/pricing", "post", "/pricing", {"gpu_model": "L40"}),
+        ("/gpu-stocks", "get", "/gpu-stocks", None),
+        ("/gpu-specs", "get", "/gpu-specs", None),
+        ("/regions", "get", "/regions", None),
+        ("/instances", "get", "/instances", None),
+        ("/instances/hibernated", "get", "/instances/hibernated", None),
+        ("/instances/{instance_id}", "get", f"/instances/{id_}", None),
+        ("/instances/{instance_id}", "get", "/instances/none", None),
+        ("/instances/{instance_id}/billing", "get", f"/instances/{id_}/billing", None),
+        ("/instances/{instance_id}/stop", "post", f"/instances/{id_}/stop", None),
+    ]:
+        answer = api.http.request(method, path, json=body)
+        described = said["paths"][template][method]["responses"][str(answer.status_code)]
+        schema = described["content"]["application/json"]["schema"]
+        jsonschema.validate(answer.json(), {**schema, "components": said["components"]})
+        assert answer.headers["content-type"] == "application/json"
+
+
+def test_document_speaks_the_dialect() -> None:
+    with Sandbox(api_key=KEY, speed=0, fleet=1, dialect=FOREIGN) as sandbox:
+        said = httpx.get(f"{sandbox.url}/openapi.json").json()
+        body = httpx.post(
+            f"{sandbox.url}/machines/search", headers={"authorization": f"Bearer {KEY}"}
+        ).json()
+    assert said["servers"] == [{"url": "/api/v2"}]
+    assert said["components"]["securitySchemes"]["key"] == {"type": "http", "scheme": "bearer"}
+    assert "/machines/{machineId}" in said["paths"]
+    search = said["paths"]["/machines/search"]["post"]
+    assert [p["name"] for p in search["parameters"]] == ["phase", "zone", "take", "skip"]
+    schema = search["responses"]["200"]["content"]["application/json"]["schema"]
+    jsonschema.validate(body, {**schema, "components": said["components"]})
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(body["result"], {**schema, "components": said["components"]})
+    asked = said["components"]["schemas"]["CreateSnapshotRequest"]
+    assert asked["required"] == ["source"]
+    assert asked["properties"]["source"]["required"] == ["machine", "title"]
+
+
+@pytest.mark.parametrize(
+    ("network", "fits"),
+    [
+        ("0.0.0.0/0", True),
+        ("10.0.0.0/8", True),
+        ("203.0.113.64/26", True),
+        ("203.0.113.5/32", True),
+        ("203.0.113.65/26", False),
+        ("10.0.0.5/24", False),
+        ("256.0.0.0/8", False),
+        ("10.0.0.0/33", False),
+        ("10.0.0.0", False),
+    ],
+)
+def test_networks(network: str, fits: bool) -> None:
+    assert bool(re.search(IPV4["pattern"], network)) is fits
