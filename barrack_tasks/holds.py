@@ -195,7 +195,6 @@ class Hold:
 
     def _others(self) -> dict[str, Record]:
         found: dict[str, Record] = {}
-        now = self._now()
         for name, value in self._records.all().items():
             try:
                 record = Record.model_validate(value)

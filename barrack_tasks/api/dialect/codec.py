@@ -116,6 +116,6 @@ class Codec:
             words = self._dialect.words.get(type(content).__name__, {})
             back = {canonical: word for word, canonical in reversed(words.items())}
             return back.get(content.value, content.value)
-        if isinstance(content, bool | int | str | None):
+        if isinstance(content, bool | int | float | str | None):
             return content
         return content.isoformat() if hasattr(content, "isoformat") else str(content)

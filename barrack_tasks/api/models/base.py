@@ -104,8 +104,8 @@ class Model(BaseModel):
 class Answer(Model):
     """The body of a success. `status` and `message` stand beside the data [U]."""
 
-    status: bool | None = None
-    message: str | None = None
+    status: Any = None
+    message: Any = None
 
 
 class Request(BaseModel):
