@@ -15,12 +15,14 @@ class WorkFailed(Exception):
     """Some instances failed, after all others were finished. `report` has the rows of all."""
 
     def __init__(self, report: Report) -> None:
-        super().__init__(report)
+        super().__init__(
+            f"{len(report.failed)} of {len(report.rows)} instances failed: "
+            f"{failures(report.failed)}"
+        )
         self.report = report
 
-    def __str__(self) -> str:
-        failed, all_ = len(self.report.failed), len(self.report.rows)
-        return f"{failed} of {all_} instances failed: {failures(self.report.failed)}"
+    def __reduce__(self) -> tuple[type[WorkFailed], tuple[Report]]:
+        return type(self), (self.report,)
 
 
 def conclude(report: Report) -> Report:

@@ -17,7 +17,7 @@ from pathlib import Path
 HOME = Path(__file__).resolve().parent.parent / ".demo"
 SPEED = 30
 FLEET = [
-    {"name": "train-a", "gpu_model": "H100-SXM5-80GB", "gpu_count": 8, "region": "CANADA-1"},
+    {"name": "train-a", "gpu_model": "H100-PCIe-80GB", "gpu_count": 8, "region": "CANADA-1"},
     {"name": "train-b", "gpu_model": "A100-SXM4-80GB-NVLink", "gpu_count": 4, "region": "NORWAY-1"},
     {"name": "notebook", "gpu_model": "RTX-A6000", "gpu_count": 1, "region": "CANADA-1"},
     {"name": "serving", "gpu_model": "L40", "gpu_count": 2, "region": "US-1"},
