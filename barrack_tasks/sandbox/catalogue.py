@@ -70,6 +70,31 @@ OFFERS: dict[str, Offer] = {
 }  # fmt: skip
 
 
+@dataclass(frozen=True)
+class OSImage:
+    """An image that comes with the cloud. Without a region it is offered everywhere."""
+
+    id: str
+    name: str
+    system: str
+    version: str
+    size_gb: int
+    description: str | None = None
+    region: str | None = None
+
+
+OS_IMAGES: dict[str, OSImage] = {
+    image.id: image
+    for image in (
+        OSImage("1", "Ubuntu 24.04 LTS", "Ubuntu", "24.04", 4),
+        OSImage("2", "Ubuntu 22.04 LTS", "Ubuntu", "22.04", 4),
+        OSImage("3", "Ubuntu 22.04 LTS with CUDA 12.8", "Ubuntu", "22.04", 30,
+                "With NVIDIA's driver, CUDA and Docker."),
+        OSImage("4", "Debian 12", "Debian", "12", 3, region="NORWAY-1"),
+    )
+}  # fmt: skip
+
+
 def configuration(gpu_model: str, gpu_count: int) -> Configuration | None:
     """The offer in one size, or None when there is no such thing."""
     offer = OFFERS.get(gpu_model)

@@ -132,6 +132,7 @@ class Control:
             "currency": world.currency,
             "instances": world.machines.dump(),
             "snapshots": world.snapshots.dump(),
+            "images": world.images.dump(),
             "stock": [
                 {"region": region, "gpu_model": model, "count": count}
                 for (region, model), count in world.stock.items()

@@ -14,6 +14,8 @@ DURATIONS: dict[str, float] = {
     "delete": 10,
     "snapshot": 90,
     "delete_snapshot": 5,
+    "image": 60,
+    "delete_image": 5,
 }
 
 

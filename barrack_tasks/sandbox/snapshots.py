@@ -104,6 +104,8 @@ class Snapshots:
             )
         if name in self._names:
             raise refusals.duplicate("Snapshot", name)
+        if is_image:
+            world.images.need_name(name)
         copy = Copy(
             id=str(self._next_id),
             name=name,
@@ -126,6 +128,8 @@ class Snapshots:
         world.record("snapshot", copy.id, name, f"CREATING: of {machine.id}")
         rate = copy.size_gb * catalogue.per_gb_hourly(catalogue.SNAPSHOT_GB_HOURLY, world.currency)
         world.meter.enter(f"snapshot:{copy.id}", "", rate, world.micros)
+        if is_image:
+            world.images.promise(copy)
         took = world.duration("snapshot")
         if "vanish" in world.twists:
             world.later(world.twists["vanish"], lambda: self.remove(copy, "vanished"))
@@ -144,6 +148,13 @@ class Snapshots:
         if copy.status in (S.CREATING, S.DELETING):
             raise refusals.conflict(f"{copy.called()} is {copy.status} and cannot be deleted now")
         world = self._world
+        images = world.images.of(id_)
+        if images:
+            named = ", ".join(repr(image.name) for image in images)
+            raise refusals.conflict(
+                f"{copy.called()} cannot be deleted: it has images that depend on it: {named}",
+                "snapshot_in_use",
+            )
         self._enter(copy, S.DELETING, "delete")
         took = world.duration("delete_snapshot")
         if "stuck" not in world.twists:
@@ -158,6 +169,7 @@ class Snapshots:
                 self._under_way.pop(copy.instance_id, None)
             self._world.meter.leave(f"snapshot:{copy.id}", self._world.micros)
             self._world.record("snapshot", copy.id, copy.name, f"{copy.status} -> DELETED: {why}")
+            self._world.images.snapshot_lost(copy.id, why)
 
     def exposed(self) -> bool:
         """Whether the end of the credits would take anything."""
@@ -181,6 +193,9 @@ class Snapshots:
         world.record("snapshot", copy.id, copy.name, f"{before} -> {status}: {why}")
         if status is S.FAILED:
             world.meter.leave(f"snapshot:{copy.id}", world.micros)
+            world.images.snapshot_lost(copy.id, "its snapshot failed")
+        elif status.is_ready:
+            world.images.snapshot_ready(copy.id)
 
     def _machine_moved(self, machine: Machine, before: VMStatus, after: VMStatus) -> None:
         """A disk that is being copied must not be pulled away: the copy is lost."""

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from barrack_tasks.sandbox import catalogue
 from barrack_tasks.sandbox.billing import Meter
 from barrack_tasks.sandbox.clock import SECOND, Clock, to_datetime
+from barrack_tasks.sandbox.images import Images
 from barrack_tasks.sandbox.ledger import CLOCK, Ledger
 from barrack_tasks.sandbox.machines import Machines
 from barrack_tasks.sandbox.refusals import Refused
@@ -31,8 +32,8 @@ P = TypeVar("P")
 class World:
     """All state of a sandbox. Pure: no network, no thread, no time but its clock's.
 
-    Subjects beyond machines and snapshots keep their state in a class of their own, made of the
-    world when it is first asked for with `part`.
+    Other subjects keep their state in a class of their own, made of the world when it is first
+    asked for with `part`.
 
     Args:
         clock: the sandbox's time.
@@ -85,6 +86,7 @@ class World:
         self._parts: dict[type[Any], Any] = {}
         self.machines = Machines(self)
         self.snapshots = Snapshots(self)
+        self.images = Images(self)
 
     def part(self, kind: Callable[[World], P]) -> P:
         """The world's one `kind`, made on first use."""

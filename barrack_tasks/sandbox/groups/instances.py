@@ -97,7 +97,8 @@ def create_instance(world: World, call: Call) -> m.DeploymentResponse:
     elif ask.volume_id is not None:
         options |= {"boot_source": "volume"}
     else:
-        options |= {"image_id": ask.image_id, "image_name": "Ubuntu 24.04 LTS"}
+        id_, name = _image(world, str(ask.image_id), str(ask.region))
+        options |= {"image_id": id_, "image_name": name}
     options["rules"] = [
         m.VMSecurityRule(id=str(world.next_serial()), status="ACTIVE", **rule.model_dump())
         for rule in ask.security_rules
@@ -106,6 +107,25 @@ def create_instance(world: World, call: Call) -> m.DeploymentResponse:
         name=ask.name, region=str(ask.region), configuration=size, **options
     )
     return m.DeploymentResponse(instance=as_created(world, machine))
+
+
+def _image(world: World, id_: str, region: str) -> tuple[str, str]:
+    """Id and name of an image to boot from: one of the account's own, or one that is offered."""
+    image = world.images.find(id_)
+    if image is None:
+        offered = catalogue.OS_IMAGES.get(id_)
+        if offered is None:
+            raise refusals.not_found("Image", id_)
+        if offered.region not in (None, region):
+            raise refusals.invalid({"region": f"{offered.name} is offered in {offered.region}"})
+        return offered.id, offered.name
+    if not image.status.is_ready:
+        raise refusals.conflict(
+            f"{image.called()} is {image.status}; it must be SUCCESS", "image_not_ready"
+        )
+    if image.region != region:
+        raise refusals.invalid({"region": f"{image.called()} is in {image.region}"})
+    return image.id, image.name
 
 
 @handles("list_instances")
