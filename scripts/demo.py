@@ -13,6 +13,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from barrack_tasks.plans import Report
 
 HOME = Path(__file__).resolve().parent.parent / ".demo"
 SPEED = 30
@@ -28,65 +34,78 @@ def main() -> None:
     """Run the demo; with `--keep 1`, leave everything running until Ctrl-C."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--keep", type=int, default=0)
-    keep = bool(parser.parse_args().keep)
-    shutil.rmtree(HOME, ignore_errors=True)
-    HOME.mkdir()
-    port = free_port()
-    os.environ.update(prefect_environment(port))
+    parser.add_argument("--flow", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.flow:
+        run_flow()
+        return
     # A polite kill ends the children too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-
-    from rich.console import Console
-
-    console = Console()
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir()
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, HOME, ignore_errors=True)
-        console.print("[bold]1[/] Starting a local Barrack and a Prefect server ...")
-        stack.enter_context(prefect_server(port))
-        from barrack_tasks.sandbox import Sandbox
-
-        sandbox = stack.enter_context(
-            Sandbox(speed=SPEED, balance="500", fleet=FLEET, process=True)
-        )
-        os.environ.update(sandbox.env)
-        wait_for(port)
-        console.print(f"[bold]2[/] Four machines run; the clock runs {SPEED} times faster.\n")
-        console.print(
-            '   snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"])\n'
-        )
-        from flows.snapshot_before_stop import snapshot_before_stop
-
-        report = snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"])
-        show(console, report)
-        if keep:
-            console.print(f"\nBarrack sandbox: {sandbox.url}  (key: {sandbox.api_key})")
-            console.print(f"Prefect UI:      http://127.0.0.1:{port}")
-            for name, value in sandbox.env.items():
-                console.print(f"  export {name}={value}")
-            console.print(f"  export PREFECT_API_URL=http://127.0.0.1:{port}/api")
-            console.print("Ctrl-C ends both.")
-            wait_for_interrupt()
+        play(stack, keep=bool(given.keep))
 
 
-def show(console: object, report: object) -> None:
-    """The report as a table, with what it saves."""
+def play(stack: ExitStack, keep: bool) -> None:
+    """Start the two servers, run the flow, show what there is to see."""
+    from barrack_tasks.sandbox import Sandbox
+
+    port = free_port()
+    os.environ.update(prefect_environment(port))
+    print("1. A local Barrack and a Prefect server start ...", flush=True)
+    stack.enter_context(prefect_server(port))
+    sandbox = stack.enter_context(Sandbox(speed=SPEED, balance="500", fleet=FLEET, process=True))
+    os.environ.update(sandbox.env)
+    wait_for(port)
+    print(
+        f"2. Four machines run; the clock runs {SPEED} times faster. The flow begins:", flush=True
+    )
+    # In a process of its own, so that Prefect can hand in its last events before the server ends.
+    flow = subprocess.run([sys.executable, __file__, "--flow"])
+    if keep:
+        print(f"\nBarrack sandbox: {sandbox.url}")
+        print(f"Prefect UI:      http://127.0.0.1:{port}\n")
+        settings = {**sandbox.env, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
+        for name, value in settings.items():
+            print(f"export {name}={value}")
+        print("\nCtrl-C ends both.", flush=True)
+        wait_for_interrupt()
+    if flow.returncode:
+        sys.exit(flow.returncode)
+
+
+def run_flow() -> None:
+    """The flow, and its report as a table."""
     from rich.console import Console
+
+    from flows.snapshot_before_stop import snapshot_before_stop
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=120)
+    call = 'snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"])'
+    console.print(f"\n   {call}\n", highlight=True)
+    report = snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"])
+    show(console, report)
+
+
+def show(console: Console, report: Report) -> None:
+    """The report as a table, with what it saves."""
     from rich.table import Table
 
-    from barrack_tasks.plans.report import COLUMNS, Report, money
+    from barrack_tasks.plans.report import COLUMNS, money
 
-    assert isinstance(console, Console)
-    assert isinstance(report, Report)
     table = Table(title="What was done")
     for column in COLUMNS:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, no_wrap=column in ("instance", "now", "snapshot"))
     for cells in report.cells():
         table.add_row(*cells)
     console.print(table)
-    before, now = report.hourly_before, report.hourly_now
     console.print(
-        f"The fleet cost {money(before, report.currency)} an hour and now costs "
-        f"{money(now, report.currency)}."
+        f"The fleet cost {money(report.hourly_before, report.currency)} an hour "
+        f"and now costs {money(report.hourly_now, report.currency)}."
     )
 
 
@@ -126,7 +145,8 @@ def prefect_environment(port: int) -> dict[str, str]:
         "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "PREFECT_LOGGING_LEVEL": "INFO",
+        # What a person wants to follow is said by the flow, not by each look it takes.
+        "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
         "DO_NOT_TRACK": "1",
     }
 

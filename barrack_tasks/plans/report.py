@@ -29,7 +29,7 @@ class Row(BaseModel):
     currency: str | None = None
 
 
-COLUMNS = ("instance", "was", "done", "now", "snapshot", "an hour before", "an hour now", "why")
+COLUMNS = ("instance", "was", "done", "now", "snapshot", "before, an hour", "now, an hour", "why")
 
 
 class Report(BaseModel):
