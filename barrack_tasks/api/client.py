@@ -95,6 +95,13 @@ class Barrack:
         self.pricing = resources.Pricing(*parts)
         self.instances = resources.Instances(*parts)
         self.snapshots = resources.Snapshots(*parts)
+        self.os_images = resources.OsImages(*parts)
+        self.images = resources.Images(*parts)
+        self.ssh_keys = resources.SshKeys(*parts)
+        self.scripts = resources.Scripts(*parts)
+        self.volumes = resources.Volumes(*parts)
+        self.firewalls = resources.Firewalls(*parts)
+        self.ai = resources.Ai(*parts)
 
     def _pages(self, call: Call) -> Iterator[Any]:
         return all_items(call, self._call, self.dialect.paging)

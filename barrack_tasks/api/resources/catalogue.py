@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import builtins
-from typing import Any
 
 from barrack_tasks.api import models as m
 from barrack_tasks.api.resources.base import Resource
@@ -48,8 +47,22 @@ class Pricing(Resource):
         """All prices."""
         return self._list(m.Price, "get_pricing")
 
-    def quote(self, gpu_model: str, gpu_count: int = 1, **options: Any) -> builtins.list[m.Price]:
-        """What a configuration costs; `options` are the other fields of `PricingRequest`."""
+    def quote(
+        self,
+        gpu_model: m.GpuModelEnum | str,
+        gpu_count: m.GpuCountEnum | int = m.GpuCountEnum.ONE,
+        *,
+        region: m.RegionEnum | str | None = None,
+        tier: m.TierEnum | str | None = None,
+        currency: m.CurrencyEnum | str | None = None,
+    ) -> builtins.list[m.Price]:
+        """What a configuration costs an hour."""
         return self._list(
-            m.Price, "quote_price", gpu_model=gpu_model, gpu_count=gpu_count, **options
+            m.Price,
+            "quote_price",
+            gpu_model=gpu_model,
+            gpu_count=gpu_count,
+            region=region,
+            tier=tier,
+            currency=currency,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import builtins
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -23,15 +24,43 @@ class Instances(Resource):
         """One instance in full."""
         return self._one(m.VMInstance, "get_instance", instance_id=instance_id)
 
-    def create(self, name: str, region: str, gpu_model: str, **options: Any) -> m.VMResponse:
-        """Deploy an instance; `options` are the other fields of `DeploymentRequest`."""
+    def create(
+        self,
+        name: str,
+        region: m.RegionEnum | str,
+        gpu_model: m.GpuModelEnum | str,
+        gpu_count: m.GpuCountEnum | int = m.GpuCountEnum.ONE,
+        *,
+        tier: m.TierEnum | str | None = None,
+        image_id: str | None = None,
+        snapshot_id: str | None = None,
+        volume_id: str | None = None,
+        ssh_key_id: str | None = None,
+        public_ip: bool = True,
+        script_id: str | None = None,
+        volume_ids: Sequence[str] = (),
+        security_rules: Sequence[m.VMSecurityRuleRequest | Mapping[str, Any]] = (),
+    ) -> m.VMResponse:
+        """Deploy an instance; see `DeploymentRequest`. Never deploys two.
+
+        Exactly one of `image_id`, `snapshot_id` and `volume_id` says what it boots from.
+        """
         return self._one(
             m.VMResponse,
             "create_instance",
             name=name,
             region=region,
             gpu_model=gpu_model,
-            **options,
+            gpu_count=gpu_count,
+            tier=tier,
+            image_id=image_id,
+            snapshot_id=snapshot_id,
+            volume_id=volume_id,
+            ssh_key_id=ssh_key_id,
+            public_ip=public_ip,
+            script_id=script_id,
+            volume_ids=volume_ids or None,
+            security_rules=security_rules or None,
         )
 
     def billing(
@@ -77,3 +106,35 @@ class Instances(Resource):
     def delete(self, instance_id: str) -> m.VMResponse:
         """Delete an instance for good."""
         return self._one(m.VMResponse, "delete_instance", instance_id=instance_id)
+
+    def add_security_rule(
+        self,
+        instance_id: str,
+        protocol: m.ProtocolEnum | str,
+        *,
+        port_range_min: int | None = None,
+        port_range_max: int | None = None,
+        remote_ip_prefix: str | None = None,
+        direction: m.DirectionEnum | str = m.DirectionEnum.INGRESS,
+        ethertype: m.EthertypeEnum | str = m.EthertypeEnum.IPV4,
+    ) -> m.VMSecurityRule:
+        """Add a rule that lets traffic through; see `VMSecurityRuleRequest`."""
+        return self._one(
+            m.VMSecurityRule,
+            "add_security_rule",
+            instance_id=instance_id,
+            protocol=protocol,
+            port_range_min=port_range_min,
+            port_range_max=port_range_max,
+            remote_ip_prefix=remote_ip_prefix,
+            direction=direction,
+            ethertype=ethertype,
+        )
+
+    def remove_security_rule(self, instance_id: str, rule_id: str) -> None:
+        """Remove a security rule."""
+        self._done("remove_security_rule", instance_id=instance_id, rule_id=rule_id)
+
+    def firewalls(self, instance_id: str) -> builtins.list[m.AttachedFirewall]:
+        """Firewalls that are attached to an instance."""
+        return self._list(m.AttachedFirewall, "list_instance_firewalls", instance_id=instance_id)
