@@ -51,12 +51,16 @@ class Then(StrEnum):
 
 @dataclass(frozen=True)
 class Target:
-    """An instance as it was when the run began."""
+    """An instance as it was when the run began.
+
+    `resumed` says that the run was cut off while it had this instance in hand, and goes on.
+    """
 
     id: str
     name: str
     began: datetime
     was: UserVM | None = None
+    resumed: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,9 +144,9 @@ def targets_of(
     now: datetime,
 ) -> tuple[Target, ...]:
     """The instances selected, and those that a run which was cut off had begun with."""
-    targets = {i.id: Target(i.id, i.name, now, i) for i in selected}
+    targets = {i.id: Target(i.id, i.name, now, i, i.id in inherited) for i in selected}
     for id_, name in inherited.items():
-        targets.setdefault(id_, Target(id_, name, now, known.get(id_)))
+        targets.setdefault(id_, Target(id_, name, now, known.get(id_), resumed=True))
     return tuple(targets.values())
 
 
@@ -225,7 +229,7 @@ def _step(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
     if instance is None:
         if target.id not in world.gone:
             return Wait("it is missing from the list of instances")
-        if then is Then.DELETE and (target.id in memory.acted or target.was is None):
+        if then is Then.DELETE and (target.id in memory.acted or target.resumed):
             return _tidy(target, world, intent, memory)
         return Finished("failed", "it vanished: somebody else deleted it")
     if instance.status is VMStatus.DELETED and then is not Then.DELETE:
@@ -326,7 +330,7 @@ def drop_candidates(target: Target, world: World, intent: Intent) -> list[Snapsh
 
 def _tidy(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
     """The instance is where it should be: drop old snapshots, then finish."""
-    worked_on = target.id in memory.acted or target.id in memory.taken or target.was is None
+    worked_on = target.id in memory.acted or target.id in memory.taken or target.resumed
     if worked_on:
         for snapshot in reversed(drop_candidates(target, world, intent)):
             if snapshot.id not in memory.not_deleted and snapshot.id not in memory.dropped:

@@ -48,7 +48,9 @@ def _row(
     instance = world.instances.get(target.id)
     before = target.was
     outcome, why = _said(next_, memory, target)
-    did = _would_do(target, intent, world, next_) if planned else _did(target, intent, memory)
+    did = (
+        _would_do(target, intent, world, next_) if planned else _did(target, intent, world, memory)
+    )
     will_change = planned and isinstance(next_, Step)
     currency = before.currency if before else None
     return Row(
@@ -74,11 +76,13 @@ def _said(next_: Next, memory: Memory, target: Target) -> tuple[Outcome, str]:
     return "planned", next_.why if isinstance(next_, Wait) else ""
 
 
-def _did(target: Target, intent: Intent, memory: Memory) -> tuple[str, ...]:
+def _did(target: Target, intent: Intent, world: World, memory: Memory) -> tuple[str, ...]:
     did = []
-    if target.id in memory.taken:
+    if target.id in memory.taken or (target.resumed and _snapshot_of(target, intent, world)):
         did.append("snapshot")
-    if target.id in memory.acted:
+    instance = world.instances.get(target.id)
+    arrived = target.id in world.gone if instance is None else instance.status is intent.then.goal
+    if target.id in memory.acted or (target.resumed and arrived):
         did.append(str(intent.then))
     return tuple(did)
 

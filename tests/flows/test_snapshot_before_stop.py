@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,12 @@ import httpx
 import pytest
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.api import Barrack, BarrackAuthenticationError, BarrackResponseError
+from barrack_tasks.api import (
+    Barrack,
+    BarrackAuthenticationError,
+    BarrackResponseError,
+    RetryPolicy,
+)
 from barrack_tasks.api.errors import BarrackConfigurationError, BarrackTransportError
 from barrack_tasks.plans import SelectionError, Selector
 from barrack_tasks.reporting import WorkFailed
@@ -224,22 +230,17 @@ def test_a_wrong_key_is_said_and_not_shown(cloud: Cloud) -> None:
     assert "wrong-key-1234" not in str(caught.value)
 
 
-def test_no_server_and_no_json_are_said(cloud: Cloud) -> None:
+def test_no_server_and_no_json_are_said(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    impatient = partial(Barrack, retry=RetryPolicy(attempts=2, first_wait=0.01))
+    monkeypatch.setattr("barrack_tasks.credentials.Barrack", impatient)
     nobody = BarrackCredentials(api_key="k", base_url="http://127.0.0.1:9/v1")
-    _quick(nobody)
     with pytest.raises(BarrackTransportError, match=r"cannot connect to http://127\.0\.0\.1:9"):
         snapshot_before_stop(select=["*"], credentials=nobody)
     sandbox = cloud(fleet=1)
     sandbox.fault("html", status=200, count=None)
     page = account_of(sandbox)
-    _quick(page)
     with pytest.raises(BarrackResponseError, match="not JSON but text/html"):
         snapshot_before_stop(select=["*"], credentials=page)
-
-
-def _quick(account: BarrackCredentials) -> None:
-    """Let the account's client give up without waiting."""
-    account.get_client()._call._sleep = lambda seconds: None  # type: ignore[attr-defined]
 
 
 def test_no_account_at_all_is_one_sentence(cloud: Cloud) -> None:
