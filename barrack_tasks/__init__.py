@@ -8,40 +8,100 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from barrack_tasks.ai import *  # noqa: F403
     from barrack_tasks.catalogue import *  # noqa: F403
     from barrack_tasks.credentials import BarrackCredentials
+    from barrack_tasks.firewalls import *  # noqa: F403
+    from barrack_tasks.images import *  # noqa: F403
     from barrack_tasks.instances import *  # noqa: F403
+    from barrack_tasks.scripts import *  # noqa: F403
     from barrack_tasks.snapshots import *  # noqa: F403
+    from barrack_tasks.ssh_keys import *  # noqa: F403
+    from barrack_tasks.volumes import *  # noqa: F403
 
-_HOMES = ("credentials", "instances", "snapshots", "catalogue")
+_HOMES = (
+    "credentials",
+    "ai",
+    "catalogue",
+    "firewalls",
+    "images",
+    "instances",
+    "scripts",
+    "snapshots",
+    "ssh_keys",
+    "volumes",
+)
 
 __all__ = [
     "BarrackCredentials",
+    "add_firewall_rule",
+    "add_security_rule",
+    "attach_firewall",
+    "attach_volumes",
+    "chat",
+    "clone_volume",
+    "create_firewall",
+    "create_image",
     "create_instance",
+    "create_script",
     "create_snapshot",
+    "create_ssh_key",
+    "create_volume",
+    "delete_firewall",
+    "delete_image",
     "delete_instance",
+    "delete_script",
+    "delete_scripts",
     "delete_snapshot",
+    "delete_ssh_key",
+    "delete_volume",
+    "detach_volumes",
+    "get_ai_usage",
     "get_credit_balance",
+    "get_firewall",
     "get_gpu_specs",
     "get_gpu_stock",
     "get_hibernated_instances",
+    "get_image",
     "get_instance",
     "get_instance_billing",
     "get_pricing",
+    "get_script",
     "get_snapshot",
     "get_snapshot_billing",
+    "get_snapshot_image",
+    "get_ssh_key",
+    "get_volume",
+    "get_volume_billing",
     "hibernate_instance",
+    "list_ai_models",
+    "list_ai_usage_history",
+    "list_firewall_eligible_instances",
+    "list_firewall_protocols",
+    "list_firewalls",
+    "list_images",
+    "list_instance_firewalls",
     "list_instances",
+    "list_os_images",
     "list_regions",
+    "list_scripts",
     "list_snapshot_eligible_instances",
+    "list_snapshot_images",
     "list_snapshots",
+    "list_ssh_keys",
+    "list_volume_types",
+    "list_volumes",
     "quote_price",
     "reboot_instance",
+    "remove_firewall_rule",
+    "remove_security_rule",
+    "resize_volume",
     "restore_instance",
     "restore_snapshot",
     "start_instance",
     "stop_instance",
     "toggle_public_ip",
+    "update_script",
 ]
 
 

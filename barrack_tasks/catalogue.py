@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from barrack_tasks.api import models as m
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.tasking import barrack_task
@@ -11,7 +9,16 @@ from barrack_tasks.tasking import barrack_task
 
 @barrack_task()
 def get_credit_balance(credentials: BarrackCredentials) -> m.Balance:
-    """Prepaid credits that are left, as a Decimal with its currency.
+    """Prepaid credits that are left.
+
+    Args:
+        credentials: the account.
+
+    Returns:
+        The amount as a Decimal, with its currency.
+
+    Raises:
+        BarrackError: the key was refused, or no answer came.
 
     Example:
         >>> get_credit_balance(account).amount
@@ -23,7 +30,16 @@ def get_credit_balance(credentials: BarrackCredentials) -> m.Balance:
 
 @barrack_task()
 def get_gpu_stock(credentials: BarrackCredentials) -> list[m.GPUStockItem]:
-    """What is in stock, by region and GPU model. `count.at_least` reads `"200+"` as 200.
+    """What is in stock, by region and GPU model.
+
+    Args:
+        credentials: the account.
+
+    Returns:
+        One item for each model in each region. `count.at_least` reads `"200+"` as 200.
+
+    Raises:
+        BarrackError: the key was refused, or no answer came.
 
     Example:
         >>> [s.region for s in get_gpu_stock(account) if s.count.at_least >= 8]
@@ -35,10 +51,19 @@ def get_gpu_stock(credentials: BarrackCredentials) -> list[m.GPUStockItem]:
 
 @barrack_task()
 def get_gpu_specs(credentials: BarrackCredentials) -> list[m.GPUSpec]:
-    """GPU models and the configurations they come in. Memory and disks in GB.
+    """GPU models and the configurations they come in.
+
+    Args:
+        credentials: the account.
+
+    Returns:
+        One item for each model. Memory and disks in GB.
+
+    Raises:
+        BarrackError: the key was refused, or no answer came.
 
     Example:
-        >>> get_gpu_specs(account)[0].specs
+        >>> {g.gpu_model: g.memory_gb for g in get_gpu_specs(account)}
 
     Operation: documented; its path and fields: inferred.
     """
@@ -48,6 +73,15 @@ def get_gpu_specs(credentials: BarrackCredentials) -> list[m.GPUSpec]:
 @barrack_task()
 def list_regions(credentials: BarrackCredentials) -> list[m.Region]:
     """Where instances can run.
+
+    Args:
+        credentials: the account.
+
+    Returns:
+        The regions, whose `name` is what other tasks take as `region`.
+
+    Raises:
+        BarrackError: the key was refused, or no answer came.
 
     Example:
         >>> [r.name for r in list_regions(account)]
@@ -59,10 +93,19 @@ def list_regions(credentials: BarrackCredentials) -> list[m.Region]:
 
 @barrack_task()
 def get_pricing(credentials: BarrackCredentials) -> list[m.Price]:
-    """All prices, an hour, in the account's currency.
+    """All prices, in the account's currency.
+
+    Args:
+        credentials: the account.
+
+    Returns:
+        Prices an hour, of a configuration for instances, of one GB for volumes and snapshots.
+
+    Raises:
+        BarrackError: the key was refused, or no answer came.
 
     Example:
-        >>> {p.gpu_model: p.hourly for p in get_pricing(account)}
+        >>> {(p.gpu_model, p.gpu_count): p.hourly for p in get_pricing(account)}
 
     Operation: documented; its path and fields: inferred.
     """
@@ -71,22 +114,35 @@ def get_pricing(credentials: BarrackCredentials) -> list[m.Price]:
 
 @barrack_task("price of {gpu_count}x {gpu_model}")
 def quote_price(
-    credentials: BarrackCredentials, gpu_model: str, gpu_count: int = 1, **options: Any
+    credentials: BarrackCredentials,
+    gpu_model: m.GpuModelEnum | str,
+    gpu_count: m.GpuCountEnum | int = m.GpuCountEnum.ONE,
+    *,
+    region: m.RegionEnum | str | None = None,
+    tier: m.TierEnum | str | None = None,
+    currency: m.CurrencyEnum | str | None = None,
 ) -> list[m.Price]:
     """What a configuration costs an hour.
 
     Args:
         credentials: the account.
         gpu_model: such as `H100-PCIe-80GB`.
-        gpu_count: GPUs of one instance: 1, 2, 4, 8 or 10.
-        options: the other fields of `PricingRequest`: `region`, `tier`, `currency`.
+        gpu_count: GPUs of one instance: 1, 2, 4, 8 or 10 (upstream).
+        region: such as `CANADA-1`; the API's choice, if not given.
+        tier: `on-demand` or `spot` (inferred); the API's choice, if not given.
+        currency: USD, EUR or INR; the account's, if not given.
+
+    Returns:
+        The prices that fit.
 
     Raises:
-        BarrackValidationError: a field breaks a rule; nothing was sent.
+        BarrackValidationError: a field breaks a rule, or there is no such configuration.
 
     Example:
-        >>> quote_price(account, "L40", 2)[0].hourly
+        >>> quote_price(account, "L40", 2, region="CANADA-1")[0].hourly
 
     Operation: documented; its path and fields: inferred.
     """
-    return credentials.get_client().pricing.quote(gpu_model, gpu_count, **options)
+    return credentials.get_client().pricing.quote(
+        gpu_model, gpu_count, region=region, tier=tier, currency=currency
+    )
