@@ -38,13 +38,15 @@ def path_of(text: str) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=256)
-def _names(dialect_names: tuple[tuple[str, str], ...], model: type[BaseModel]) -> dict[str, str]:
-    given = dict(dialect_names)
-    return {field: given.get(field, field) for field in model.model_fields}
+def _names(
+    dialect_names: tuple[tuple[str, str | None], ...], model: type[BaseModel]
+) -> dict[str, str]:
+    given = {field: field for field in model.model_fields} | dict(dialect_names)
+    return {field: place for field, place in given.items() if place is not None}
 
 
 def wire_names(dialect: Dialect, model: type[BaseModel]) -> dict[str, str]:
-    """Canonical field names of a model, each with its dotted path on the wire."""
+    """Canonical field names of a model that the wire has, each with its dotted path there."""
     return _names(tuple(dialect.schemas.get(model.__name__, {}).items()), model)
 
 

@@ -6,6 +6,16 @@ part.
 
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.codec import Codec
+from barrack_tasks.api.dialect.loading import DialectError, load_dialect
 from barrack_tasks.api.dialect.model import Auth, Dialect, OperationWire, Paging
 
-__all__ = ["Auth", "Codec", "Dialect", "OperationWire", "Paging", "builtin"]
+__all__ = [
+    "Auth",
+    "Codec",
+    "Dialect",
+    "DialectError",
+    "OperationWire",
+    "Paging",
+    "builtin",
+    "load_dialect",
+]

@@ -56,14 +56,12 @@ class Codec:
         plan = self._plans.get(model.__name__)
         if plan is None:
             names = self._dialect.schemas.get(model.__name__, {})
-            plan = [
-                (
-                    field,
-                    steps_of(names.get(field, field)),
-                    *kind_of(cast(Hashable, info.annotation)),
-                )
-                for field, info in model.model_fields.items()
-            ]
+            plan = []
+            for field, info in model.model_fields.items():
+                path = names.get(field, field)
+                if path is not None:
+                    kind, many = kind_of(cast(Hashable, info.annotation))
+                    plan.append((field, steps_of(path), kind, many))
             self._plans[model.__name__] = plan
         return plan
 
@@ -79,7 +77,8 @@ class Codec:
                 canonical[field] = self._decode_value(kind, many, value)
         if isinstance(wire, Mapping):
             for key, value in wire.items():
-                if key not in used and key not in canonical:
+                # A stranger that bears the name of a field of ours is not that field.
+                if key not in used and key not in model.model_fields:
                     canonical[key] = value
         return canonical
 

@@ -55,9 +55,10 @@ class OperationWire(_Entry):
 class Dialect(_Entry):
     """One way of speaking to Barrack. See `barrack_tasks.api.dialect` for how it is chosen.
 
-    `schemas` maps, for each schema, canonical field names to wire paths; a field that is not
-    named is called on the wire as it is called here. `words` maps, for each enum, words of the
-    wire to canonical ones; a word that is not named stands for itself.
+    An operation that is not in `operations` does not exist on this wire. `schemas` maps, for each
+    schema, canonical field names to wire paths; a field that is not named is called on the wire as
+    it is called here, and one that is None does not exist there. `words` maps, for each enum, words
+    of the wire to canonical ones; a word that is not named stands for itself.
     """
 
     name: str = "built-in"
@@ -68,5 +69,5 @@ class Dialect(_Entry):
     request_id_header: str = "x-request-id"
     paging: Paging = Paging()
     operations: dict[str, OperationWire] = Field(default_factory=dict)
-    schemas: dict[str, dict[str, WirePath]] = Field(default_factory=dict)
+    schemas: dict[str, dict[str, WirePath | None]] = Field(default_factory=dict)
     words: dict[str, dict[str, str]] = Field(default_factory=dict)

@@ -1,0 +1,89 @@
+"""What each flow needs of a dialect: operations that must exist, fields that must be readable."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from barrack_tasks.api.dialect.model import Dialect
+from barrack_tasks.api.errors import BarrackConfigurationError
+
+
+@dataclass(frozen=True)
+class Needs:
+    """Operations by name, fields as `Schema.field`."""
+
+    operations: tuple[str, ...]
+    fields: tuple[str, ...]
+
+    def missing(self, dialect: Dialect) -> list[str]:
+        """The entries of a dialect file that say that something needed does not exist."""
+        lacking = [f"operations.{o}" for o in self.operations if o not in dialect.operations]
+        for place in self.fields:
+            schema, field = place.split(".")
+            if dialect.schemas.get(schema, {}).get(field, field) is None:
+                lacking.append(f"schemas.{schema}.{field}")
+        return lacking
+
+
+_LOOKING = ("UserVM.id", "UserVM.name", "UserVM.status", "ListUserVMsResponse.instances")
+_SNAPSHOTS = (
+    "Snapshot.id",
+    "Snapshot.name",
+    "Snapshot.status",
+    "Snapshot.instance_id",
+    "ListSnapshotsResponse.snapshots",
+    "CreateSnapshotRequest.instance_id",
+    "CreateSnapshotRequest.name",
+    "CreateSnapshotResponse.snapshot",
+)
+_PRICES = ("UserVM.hourly_price", "UserVM.currency")
+_BALANCE = ("CreditBalanceResponse.data", "Data.balance", "Balance.amount", "Balance.currency")
+
+NEEDS: dict[str, Needs] = {
+    "snapshot_before_stop": Needs(
+        (
+            "list_instances",
+            "get_instance",
+            "list_snapshots",
+            "get_snapshot",
+            "create_snapshot",
+            "hibernate_instance",
+            "stop_instance",
+            "delete_instance",
+        ),
+        (*_LOOKING, *_SNAPSHOTS),
+    ),
+    "follow_schedule": Needs(
+        ("list_instances", "get_instance", "hibernate_instance", "restore_instance"),
+        _LOOKING,
+    ),
+    "watch_balance": Needs(
+        ("get_credit_balance", "list_instances", "hibernate_instance"),
+        (*_LOOKING, *_PRICES, *_BALANCE),
+    ),
+    "watch_gpu_stock": Needs(
+        ("get_gpu_stock", "create_instance", "list_instances"),
+        (
+            "GPUStocksResponse.stocks",
+            "GPUStockItem.region",
+            "GPUStockItem.gpu_model",
+            "GPUStockItem.available",
+            *_LOOKING,
+        ),
+    ),
+}
+"""By flow. What a flow reads but can do without is not named here."""
+
+
+def check_needs(dialect: Dialect, flow: str) -> None:
+    """Refuse before anything is changed if the dialect lacks what the flow needs.
+
+    Raises:
+        BarrackConfigurationError: names each entry that is missing.
+    """
+    missing = NEEDS[flow].missing(dialect)
+    if missing:
+        raise BarrackConfigurationError(
+            f"the dialect {dialect.name!r} lacks what {flow} needs: {', '.join(missing)}; "
+            "add it to the dialect file"
+        )
