@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
+import re
 import time
 from collections.abc import Callable, Iterator
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
+from pydantic import SecretStr
 
 from barrack_tasks.api import resources
 from barrack_tasks.api.caller import Caller, RetryPolicy
@@ -16,7 +19,6 @@ from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.api.exchange import Call, Exchange
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.pacing import Pacer, RetryBudget
-from barrack_tasks.api.paging import all_items
 from barrack_tasks.api.resources.base import make_call
 from barrack_tasks.version import VERSION
 
@@ -55,19 +57,18 @@ class Barrack:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
-        if not api_key.strip():
-            raise BarrackConfigurationError("the API key is empty; set BARRACK_API_KEY")
-        if not api_key.strip().isascii() or any(c.isspace() for c in api_key.strip()):
-            raise BarrackConfigurationError(
-                "the API key holds characters that no key has (spaces or non-ASCII); copy it again"
-            )
+        key, complaint = _key_of(api_key)
+        del api_key  # so that no traceback that shows locals shows it
+        if complaint:
+            raise BarrackConfigurationError(complaint)
         dialect = dialect or builtin()
         if header_name:
             auth = dialect.auth.model_copy(update={"header": header_name})
             dialect = dialect.model_copy(update={"auth": auth})
+        _check_auth(dialect)
+        _check_limits(requests_per_second, max_concurrency)
         self.dialect = dialect
-        self.base_url = (base_url or dialect.base_url).rstrip("/")
-        _check_url(self.base_url)
+        self.base_url = _checked_url(base_url or dialect.base_url)
         # Keeping every connection alive avoids httpcore closing one that a request waits for.
         limits = httpx.Limits(
             max_connections=max_concurrency, max_keepalive_connections=max_concurrency
@@ -76,17 +77,16 @@ class Barrack:
             limits=limits,
             headers={"user-agent": f"prefect-barrack/{VERSION}", "accept": "application/json"},
         )
-        exchange = Exchange(self._http, dialect, self.base_url, api_key.strip())
-        pacer = Pacer(requests_per_second, max_concurrency, clock, sleep)
-        self._call: Callable[[Call], Any] = Caller(
-            exchange,
+        self._call = Caller(
+            Exchange(self._http, dialect, self.base_url, key, clock),
             retry or RetryPolicy(),
-            pacer,
+            Pacer(requests_per_second, max_concurrency, clock, sleep),
             RetryBudget(),
-            lambda call: list(self._pages(call)),
+            dialect.paging,
             clock,
             sleep,
         )
+        self._pages: Callable[[Call], Iterator[Any]] = self._call.items
         parts = (self._call, self._pages)
         self.balance = resources.CreditBalance(*parts)
         self.gpu_stocks = resources.GpuStocks(*parts)
@@ -102,9 +102,6 @@ class Barrack:
         self.volumes = resources.Volumes(*parts)
         self.firewalls = resources.Firewalls(*parts)
         self.ai = resources.Ai(*parts)
-
-    def _pages(self, call: Call) -> Iterator[Any]:
-        return all_items(call, self._call, self.dialect.paging)
 
     def perform(self, operation: str, /, **arguments: Any) -> Any:
         """Carry out any operation by its name; what the resource's method would return.
@@ -141,12 +138,62 @@ class Barrack:
         return f"Barrack(base_url={self.base_url!r})"
 
 
-def _check_url(url: str) -> None:
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+
+
+def _key_of(api_key: str) -> tuple[SecretStr, str]:
+    """The key, and what is wrong with it; nothing, if it can be one."""
+    if not isinstance(api_key, str):
+        return SecretStr(""), f"the API key must be text, not {type(api_key).__name__}"
+    key = SecretStr(api_key.strip())
+    if not key.get_secret_value():
+        return key, "the API key is empty; set BARRACK_API_KEY"
+    if not all("!" <= character <= "~" for character in key.get_secret_value()):
+        return key, (
+            "the API key holds characters that no key has (spaces, line breaks or non-ASCII); "
+            "copy it again from the dashboard's API Keys page"
+        )
+    return key, ""
+
+
+def _check_auth(dialect: Dialect) -> None:
+    header, scheme = dialect.auth.header, dialect.auth.scheme
+    if not _HEADER.fullmatch(header):
+        raise BarrackConfigurationError(
+            f"the header of the API key cannot be called {header!r}; such as x-api-key it can"
+        )
+    if not (scheme.isascii() and scheme.isprintable()):
+        raise BarrackConfigurationError(f"the scheme before the API key cannot be {scheme!r}")
+
+
+def _check_limits(requests_per_second: float | None, max_concurrency: int) -> None:
+    if requests_per_second is not None and not 0 < requests_per_second < math.inf:
+        raise BarrackConfigurationError(
+            f"requests_per_second must be more than 0, or None for no limit; "
+            f"got {requests_per_second}"
+        )
+    if max_concurrency < 1:
+        raise BarrackConfigurationError(f"max_concurrency must be 1 or more; got {max_concurrency}")
+
+
+def _checked_url(url: str) -> str:
+    """The address without a slash at its end."""
+    shape = "it must look like https://api.barrack.ai/v1"
+    shown = repr(re.sub(r"//[^/]*@", "//***@", str(url)))
     try:
         parsed = httpx.URL(url)
-    except (httpx.InvalidURL, TypeError) as error:
-        raise BarrackConfigurationError(f"base_url {url!r} is not an address: {error}") from None
-    if parsed.scheme not in ("http", "https") or not parsed.host:
-        raise BarrackConfigurationError(
-            f"base_url {url!r} is not an address; it must look like https://api.barrack.ai/v1"
-        )
+        port_fits = parsed.port is None or 0 < parsed.port < 65536
+    except (httpx.InvalidURL, TypeError, ValueError) as error:
+        problem = f"base_url {shown} is not an address ({error}); {shape}"
+    else:
+        if parsed.userinfo:
+            problem = f"base_url {shown} must not hold a user name or password; {shape}"
+        elif parsed.scheme not in ("http", "https") or not parsed.host or not port_fits:
+            problem = f"base_url {shown} is not an address of the web; {shape}"
+        elif any(character.isspace() for character in url):
+            problem = f"base_url {shown} must not hold spaces; {shape}"
+        elif parsed.query or parsed.fragment:
+            problem = f"base_url {shown} must end with its path, without ? and #; {shape}"
+        else:
+            return url.rstrip("/")
+    raise BarrackConfigurationError(problem)

@@ -17,6 +17,8 @@ class BarrackError(Exception):
         request_id: the API's id of the request, if given; support will ask for it.
         fields: messages by field, where the API or the check before sending named fields.
         took_effect: False if the request surely changed nothing, None if that is not known.
+
+    No text of it ever holds the API key.
     """
 
     advice = ""
@@ -89,6 +91,8 @@ class BarrackConflictError(BarrackError):
 class BarrackValidationError(BarrackError, ValueError):
     """The request breaks a rule (400, 422, or found before sending); `fields` says which."""
 
+    advice = "Correct what is named, then send it again."
+
 
 class BarrackInsufficientCreditsError(BarrackError):
     """The prepaid balance does not suffice (402)."""
@@ -103,7 +107,11 @@ class BarrackOutOfStockError(BarrackConflictError):
 
 
 class BarrackRateLimitedError(BarrackError):
-    """Too many requests (429), and waiting did not help within the deadline."""
+    """Too many requests (429), and waiting did not help within the deadline.
+
+    Attributes:
+        retry_after: seconds that the server asked to wait, if it did.
+    """
 
     advice = "Lower requests_per_second, or raise the deadline."
 
@@ -113,9 +121,17 @@ class BarrackRateLimitedError(BarrackError):
 
 
 class BarrackServerError(BarrackError):
-    """Barrack failed (5xx), and repeating did not help."""
+    """Barrack failed (5xx), and repeating did not help.
+
+    Attributes:
+        retry_after: seconds that the server asked to wait, if it did.
+    """
 
     advice = "Try again later; if it lasts, report the request id to Barrack."
+
+    def __init__(self, message: str, *, retry_after: float | None = None, **known: Any) -> None:
+        super().__init__(message, **known)
+        self.retry_after = retry_after
 
 
 class BarrackTransportError(BarrackError):

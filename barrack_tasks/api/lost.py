@@ -1,18 +1,28 @@
 """Finding out whether a request took effect whose answer was lost.
 
 Nothing that changes something is repeated before this has looked. Names are unique in an account
-[D], and an action's effect shows in the state, so there is something to look for.
+[D], and an action's effect shows in the state, so there is something to look for. What was there
+before the request is never taken for its effect: the client remembers what it has seen, and does
+not rely on the server's clock.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, timedelta
+import threading
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from barrack_tasks.api.errors import BarrackConflictError, BarrackError, BarrackNotFoundError
+from pydantic import ValidationError
+
+from barrack_tasks.api.errors import (
+    BarrackConflictError,
+    BarrackError,
+    BarrackNotFoundError,
+    BarrackResponseError,
+    BarrackValidationError,
+)
 from barrack_tasks.api.exchange import Call
-from barrack_tasks.api.models import Model, VMStatus
+from barrack_tasks.api.models import Answer, Model, VMStatus
 from barrack_tasks.api.operations import (
     OPERATIONS,
     ByAbsence,
@@ -26,7 +36,7 @@ from barrack_tasks.api.operations import (
 
 Read = Callable[[Call], Any]
 """Carries out a read, with repetitions, and gives the response model."""
-ReadAll = Callable[[Call], list[Any]]
+ReadAll = Callable[[Call], Iterable[Any]]
 """Carries out a paged read and gives all items."""
 
 
@@ -34,32 +44,108 @@ class Unknowable(Exception):
     """Nothing tells whether the request took effect."""
 
 
-class Inquiry:
-    """Looks for the effect of one call. Made before the call is first sent."""
+class NameTaken(Exception):
+    """The name belongs to something that is not from this request: it did not take effect."""
 
-    def __init__(
-        self, call: Call, read: Read, read_all: ReadAll, server_time: datetime | None
-    ) -> None:
+
+class Seen:
+    """What this client has seen in lists, and what it has made. Safe to share between threads.
+
+    Things are kept by the list that shows them and their id, and when that list was last read to
+    its end is kept with them.
+    """
+
+    KEPT = 200_000
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._first: dict[tuple[str, str], int] = {}
+        self._made: set[tuple[str, str]] = set()
+        self._count = 0
+        self._whole: dict[str, float] = {}
+        self._turns: dict[str, threading.Lock] = {}
+
+    @property
+    def mark(self) -> int:
+        """A place in the order of what is seen; see `was_there`."""
+        return self._count
+
+    def note(self, kind: str, ids: Iterable[str], *, made: bool = False) -> None:
+        """Keep the ids of things that the list `kind` shows, or that were just made."""
+        with self._lock:
+            self._count += 1
+            for id_ in ids:
+                self._first.setdefault((kind, id_), self._count)
+                if made:
+                    self._made.add((kind, id_))
+            while len(self._first) > self.KEPT:
+                oldest = next(iter(self._first))
+                del self._first[oldest]
+                self._made.discard(oldest)
+
+    def note_whole(self, kind: str, moment: float) -> None:
+        """The list was read to its end; reading began at that moment."""
+        with self._lock:
+            self._whole[kind] = max(moment, self._whole.get(kind, moment))
+
+    def whole_since(self, kind: str) -> float:
+        """When the latest complete reading of a list began."""
+        return self._whole.get(kind, float("-inf"))
+
+    def turn(self, kind: str) -> threading.Lock:
+        """Held by the one thread that reads a list so that the others need not."""
+        with self._lock:
+            return self._turns.setdefault(kind, threading.Lock())
+
+    def was_there(self, kind: str, id_: str, mark: int) -> bool:
+        """Whether a thing was seen before the mark, or is the result of another request."""
+        with self._lock:
+            key = (kind, id_)
+            return key in self._made or self._first.get(key, mark + 1) <= mark
+
+
+class Inquiry:
+    """Looks for the effect of one call. Made before the call is first sent.
+
+    Args:
+        call: the call.
+        read: how to read.
+        read_all: how to read a whole list.
+        seen: what the client has seen. None if what there was before cannot be known.
+    """
+
+    def __init__(self, call: Call, read: Read, read_all: ReadAll, seen: Seen | None) -> None:
         self._call = call
         self._read = read
         self._read_all = read_all
-        self._sent_after = server_time
+        self._seen = seen
+        self._mark = seen.mark if seen else 0
         self._before: Any = None
+        self._is_wide = False
         rule = call.operation.lost
         if isinstance(rule, ByChange):
-            self._before = getattr(self._look(rule.look), rule.field)
+            self._before = _side(getattr(self._look(rule.look), rule.field))
 
     @property
     def may_lag(self) -> bool:
-        """Whether the place to look at may show a fresh thing late."""
-        return isinstance(self._call.operation.lost, ByName)
+        """Whether the effect may show late, so that one look is not enough to say it is not there.
+
+        Lists show a fresh thing late. A toggle must not be repeated while the first one may yet
+        take effect; any other action is refused when it comes twice.
+        """
+        return isinstance(self._call.operation.lost, ByName | ByChange)
+
+    def widen(self) -> None:
+        """Look at all there is from now on, not only at what belongs to the same instance."""
+        self._is_wide = True
 
     def effect(self) -> Any | None:
         """The response model as if the answer had come, or None if the effect is not there.
 
         Raises:
             Unknowable: nothing tells.
-            BarrackConflictError: the name belongs to something older than the request.
+            NameTaken: the name belongs to something else.
+            BarrackError: looking failed.
         """
         rule = self._call.operation.lost
         match rule:
@@ -76,7 +162,8 @@ class Inquiry:
                 return self._by_absence(rule)
             case ByChange():
                 seen = self._look(rule.look)
-                return self._answer(seen) if getattr(seen, rule.field) != self._before else None
+                changed = _side(getattr(seen, rule.field)) != self._before
+                return self._answer(seen) if changed else None
             case ByContents():
                 answer = self._read(self._look_call(rule.look))
                 found = rule.found(self._call.sent, answer)
@@ -84,21 +171,30 @@ class Inquiry:
 
     def _by_name(self, rule: ByName) -> Any | None:
         wanted = self._call.sent["name"]
-        for item in self._read_all(Call(OPERATIONS[rule.look])):
-            if item.name == wanted:
-                self._refuse_older(item)
-                return self._answer(item)
+        older: list[str] = []
+        for item in self._read_all(self._list_call(rule.look)):
+            if item.name != wanted:
+                continue
+            if self._seen is None:
+                raise Unknowable
+            if self._is_of_another(item) or self._seen.was_there(rule.look, item.id, self._mark):
+                older.append(item.id)
+                continue
+            self._seen.note(rule.look, [item.id], made=True)
+            return self._answer(item)
+        if older:
+            raise NameTaken(f"the name {wanted!r} is taken: {older[0]} had it before")
         return None
 
-    def _refuse_older(self, item: Any) -> None:
-        made = getattr(item, "created_at", None)
-        tolerance = timedelta(seconds=2)
-        if made and self._sent_after and made < self._sent_after - tolerance:
-            raise BarrackConflictError(
-                f"the name {item.name!r} was taken before this request: "
-                f"{item.id} has it since {made.isoformat()}",
-                operation=self._call.operation.name,
-            )
+    def _list_call(self, name: str) -> Call:
+        about = self._call.sent.get("instance_id")
+        is_narrow = about and "instance_id" in OPERATIONS[name].query and not self._is_wide
+        return Call(OPERATIONS[name], query={"instance_id": about} if is_narrow else {})
+
+    def _is_of_another(self, item: Any) -> bool:
+        """Whether a thing is about another instance than the request."""
+        about = self._call.sent.get("instance_id")
+        return about is not None and getattr(item, "instance_id", None) not in (about, None)
 
     def _by_absence(self, rule: ByAbsence) -> Any | None:
         if rule.look is None:
@@ -107,8 +203,7 @@ class Inquiry:
             seen = self._look(rule.look)
         except BarrackNotFoundError:
             return self.gone()
-        status = getattr(seen, "status", None)
-        going = status in (VMStatus.DELETING, VMStatus.DELETED)
+        going = getattr(seen, "status", None) in (VMStatus.DELETING, VMStatus.DELETED)
         return self._answer(seen) if going else None
 
     def gone(self) -> Any:
@@ -128,15 +223,42 @@ class Inquiry:
 
     def _answer(self, thing: Any) -> Any:
         operation = self._call.operation
-        content = thing.model_dump() if isinstance(thing, Model) else thing
-        if not operation.result:
-            content = content if isinstance(content, dict) else {}
+        content = _plain(thing)
+        if operation.result:
+            content = {operation.result: content}
+        elif issubclass(operation.response, Answer):
+            content = {}  # it carries nothing but its status and message
+        if issubclass(operation.response, Answer):
+            content["status"] = True
+        try:
             return operation.response.model_validate(content)
-        return operation.response.model_validate({operation.result: content})
+        except ValidationError as error:
+            problem = error
+        raise BarrackResponseError(
+            f"it took effect, but what shows it cannot be read as its answer: {problem.title}",
+            operation=operation.name,
+            took_effect=None,
+        )
+
+
+def _plain(thing: Any) -> Any:
+    if isinstance(thing, list):
+        return [_plain(item) for item in thing]
+    return thing.model_dump() if isinstance(thing, Model) else thing
+
+
+def _side(value: Any) -> Any:
+    """Which side a toggle is on. An address that is assigned late is an address all along."""
+    return bool(value) if value is None or isinstance(value, str) else value
 
 
 def is_settled_by(call: Call, error: BarrackError) -> bool:
     """Whether a refusal after a lost answer may mean that the lost request did it."""
-    if isinstance(call.operation.lost, ByAbsence):
-        return isinstance(error, BarrackNotFoundError | BarrackConflictError)
-    return isinstance(error, BarrackConflictError)
+    match call.operation.lost:
+        case ByAbsence():
+            return isinstance(error, BarrackNotFoundError | BarrackConflictError)
+        case ByName() | ByContents():
+            # A name that is taken, or a rule that is there already, may be called invalid [I].
+            return isinstance(error, BarrackConflictError | BarrackValidationError)
+        case _:
+            return isinstance(error, BarrackConflictError)

@@ -8,11 +8,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 
+class TooLate(Exception):
+    """The turn would come after the deadline."""
+
+
 class Pacer:
     """Spaces requests evenly under a rate, caps how many are under way, and honours pauses.
 
     A pause asked for by one answer (`Retry-After`) holds for every thread that shares the
-    client: one refusal is enough to know.
+    client, also for those that wait for their turn already: one refusal is enough to know.
     """
 
     def __init__(
@@ -28,23 +32,53 @@ class Pacer:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._next_free = clock()
+        self._paused_until = clock()
+        self._paused = 0.0
+        """Seconds of pauses so far: by so much all turns that wait are put off."""
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Wait for a turn and hold a slot while the request is under way."""
-        with self._slots:
-            with self._lock:
-                start = max(self._clock(), self._next_free)
-                self._next_free = start + self._gap
-            delay = start - self._clock()
-            if delay > 0:
-                self._sleep(delay)
+    def turn(self, deadline: float = float("inf")) -> Iterator[None]:
+        """Wait for a turn and hold a slot while the request is under way.
+
+        Raises:
+            TooLate: the turn would not come before the deadline; nothing is held.
+        """
+        patience = deadline - self._clock()
+        # A semaphore takes no wait longer than this; a thread that waits so long waits for ever.
+        if not self._slots.acquire(timeout=min(max(patience, 0.0), threading.TIMEOUT_MAX)):
+            raise TooLate
+        try:
+            self._wait_for_turn(deadline)
             yield
+        finally:
+            self._slots.release()
+
+    def _wait_for_turn(self, deadline: float) -> None:
+        with self._lock:
+            start = max(self._clock(), self._next_free)
+            if start >= deadline:
+                raise TooLate
+            self._next_free = start + self._gap
+            paused_before = self._paused
+        while True:
+            with self._lock:
+                due = start + self._paused - paused_before
+            if due >= deadline:
+                raise TooLate
+            delay = due - self._clock()
+            if delay <= 0:
+                return
+            self._sleep(delay)
 
     def pause(self, seconds: float) -> None:
         """Send nothing more for so long."""
         with self._lock:
-            self._next_free = max(self._next_free, self._clock() + seconds)
+            now = self._clock()
+            longer = now + seconds - max(now, self._paused_until)
+            if longer > 0:
+                self._paused += longer
+                self._paused_until = now + seconds
+                self._next_free = max(self._next_free + longer, self._paused_until)
 
 
 class RetryBudget:

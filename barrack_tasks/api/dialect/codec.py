@@ -66,20 +66,20 @@ class Codec:
         return plan
 
     def decode(self, model: type[BaseModel], wire: Any) -> Any:
-        """A wire value as plain data under canonical names, ready for `model_validate`."""
+        """A wire value as plain data under canonical names, ready for `model_validate`.
+
+        What the dialect does not name is kept, also beside what it names inside of an object.
+        """
         canonical: dict[str, Any] = {}
-        used: set[str] = set()
+        used: list[tuple[str, ...]] = []
         for field, steps, kind, many in self._plan(model):
             value = dig(wire, steps, _MISSING)
-            if steps:
-                used.add(steps[0])
             if value is not _MISSING:
                 canonical[field] = self._decode_value(kind, many, value)
+                used.append(steps)
         if isinstance(wire, Mapping):
-            for key, value in wire.items():
-                # A stranger that bears the name of a field of ours is not that field.
-                if key not in used and key not in model.model_fields:
-                    canonical[key] = value
+            for key, value in _without(wire, used).items():
+                canonical.setdefault(key, value)
         return canonical
 
     def _decode_value(self, kind: Any, many: bool, value: Any) -> Any:
@@ -92,29 +92,50 @@ class Codec:
             return words.get(value, value) if isinstance(value, str) else value
         return self.decode(kind, value) if isinstance(value, Mapping | list) else value
 
-    def encode(self, value: BaseModel) -> dict[str, Any]:
+    def encode(self, value: BaseModel) -> Any:
         """A request as a wire value. Fields that were not given are not sent."""
         wire: dict[str, Any] = {}
         for field, steps, kind, _many in self._plan(type(value)):
             content = getattr(value, field)
             if content is None or (field not in value.model_fields_set and content == []):
                 continue
+            encoded = self.encode_value(kind, content)
+            if not steps:
+                # The object itself: a list replaces it, an object is poured into it.
+                if not isinstance(encoded, dict):
+                    return encoded
+                wire.update(encoded)
+                continue
             place = wire
             for step in steps[:-1]:
                 place = place.setdefault(step, {})
-            place[steps[-1]] = self.encode_value(kind, content)
+            place[steps[-1]] = encoded
         return wire
 
     def encode_value(self, kind: Any, content: Any) -> Any:
         """One value under the wire's words: enums, nested models, lists, JSON's plain types."""
         if isinstance(content, list | tuple):
             return [self.encode_value(kind, item) for item in content]
+        if isinstance(content, Mapping):
+            return {str(key): self.encode_value(None, item) for key, item in content.items()}
         if isinstance(content, BaseModel):
             return self.encode(content)
         if isinstance(content, Enum):
             words = self._dialect.words.get(type(content).__name__, {})
             back = {canonical: word for word, canonical in reversed(words.items())}
-            return back.get(content.value, content.value)
+            return back.get(str(content.value), content.value)
         if isinstance(content, bool | int | float | str | None):
             return content
         return content.isoformat() if hasattr(content, "isoformat") else str(content)
+
+
+def _without(wire: Mapping[str, Any], used: list[tuple[str, ...]]) -> dict[str, Any]:
+    """What remains of an object when what lies at some paths is taken out."""
+    whole = {steps[0] for steps in used if len(steps) == 1}
+    rest = {key: value for key, value in wire.items() if key not in whole}
+    for key in {steps[0] for steps in used if len(steps) > 1} & rest.keys():
+        inside = [steps[1:] for steps in used if steps[:1] == (key,)]
+        left = _without(rest.pop(key), inside)
+        if left:
+            rest[key] = left
+    return rest
