@@ -153,7 +153,7 @@ def get_snapshot_image(
     return credentials.get_client().images.of_snapshot(snapshot_id)
 
 
-@barrack_task()
+@barrack_task("images of snapshots {snapshot_ids}")
 def list_snapshot_images(
     credentials: BarrackCredentials, snapshot_ids: Sequence[str]
 ) -> list[m.SnapshotImageRelationshipResponse]:

@@ -1,0 +1,205 @@
+"""The block that every task takes first."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import httpx
+import pytest
+
+from barrack_tasks import BarrackCredentials, get_credit_balance
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.sandbox import Sandbox
+
+ROOT = Path(__file__).parent.parent.parent
+KEY = "brk-9f8e7d6c5b4a-not-to-be-seen"
+
+
+def save(account: BarrackCredentials, name: str) -> None:
+    account.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
+
+
+# Where an account comes from
+
+
+def test_a_saved_block_is_found_by_its_name(sandbox: Sandbox) -> None:
+    given = BarrackCredentials(
+        api_key=sandbox.api_key, base_url=sandbox.url, max_concurrency=7, protect=["prod-*"]
+    )
+    save(given, "team-a")
+    found = BarrackCredentials.resolve("team-a")
+    assert found.api_key.get_secret_value() == sandbox.api_key
+    assert (found.base_url, found.max_concurrency) == (sandbox.url, 7)
+    assert found.protect == ["prod-*"]
+    assert found.get_client() is given.get_client()
+    assert get_credit_balance(found).amount > 0
+
+
+def test_a_saved_block_is_found_in_a_running_loop(account: BarrackCredentials) -> None:
+    """As in a notebook cell."""
+    save(account, "team-b")
+
+    async def cell() -> BarrackCredentials:
+        return BarrackCredentials.resolve("team-b")
+
+    assert asyncio.run(cell()).account == account.account
+
+
+def test_the_environment_names_one(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in sandbox.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("BARRACK_PROTECT", "prod-*, ,BRK-A1B2C3D ")
+    found = BarrackCredentials.resolve(None)
+    assert found.protect == ["prod-*", "BRK-A1B2C3D"]
+    assert get_credit_balance(found).amount > 0
+
+
+@pytest.mark.parametrize("value", [None, "", "   "])
+def test_without_any_it_says_in_one_sentence_what_to_do(
+    value: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if value is None:
+        monkeypatch.delenv("BARRACK_API_KEY", raising=False)
+    else:
+        monkeypatch.setenv("BARRACK_API_KEY", value)
+    with pytest.raises(BarrackConfigurationError) as caught:
+        BarrackCredentials.resolve(None)
+    assert str(caught.value) == (
+        "no Barrack account is known: set BARRACK_API_KEY to your key (dashboard, API Keys page), "
+        "or pass credentials= a BarrackCredentials or the name of a saved one."
+    )
+
+
+def test_a_block_that_is_not_there_is_named(prefect_server: str) -> None:
+    with pytest.raises(BarrackConfigurationError, match="named 'nobody'"):
+        BarrackCredentials.resolve("nobody")
+
+
+def test_anything_else_is_no_account() -> None:
+    with pytest.raises(BarrackConfigurationError, match="got int"):
+        BarrackCredentials.resolve(7)  # type: ignore[arg-type]
+
+
+# The key is never shown
+
+
+def test_no_text_of_it_shows_the_key() -> None:
+    account = BarrackCredentials(api_key=KEY, base_url="https://example.invalid/v1")
+    client = account.get_client()
+    texts = [
+        repr(account),
+        str(account),
+        f"{account}",
+        f"{account!r:>500}",
+        account.model_dump_json(),
+        json.dumps(account.model_dump(mode="json")),
+        str(account.model_dump()),
+        account.account,
+        repr(client),
+        str(vars(client)),
+    ]
+    assert not [text for text in texts if KEY in text]
+
+
+def test_a_wrong_setting_does_not_show_the_key() -> None:
+    with pytest.raises(ValueError, match="max_concurrency") as caught:
+        BarrackCredentials(api_key=KEY, max_concurrency=0)
+    assert KEY not in str(caught.value)
+
+
+def test_the_server_keeps_the_key_sealed(prefect_server: str, prefect_home: Path) -> None:
+    save(BarrackCredentials(api_key=KEY), "sealed")
+    about = {"block_documents": {"block_type_id": None}, "include_secrets": False}
+    shown = httpx.post(f"{prefect_server}/block_documents/filter", json=about)
+    assert '"sealed"' in shown.text
+    assert KEY not in shown.text
+    files = [path for path in prefect_home.rglob("*") if path.is_file()]
+    assert any(path.name.startswith("prefect.db") for path in files)
+    assert not [path for path in files if KEY.encode() in path.read_bytes()]
+
+
+# One client for all who hold equal credentials
+
+
+def test_equal_credentials_share_one_client() -> None:
+    one, two = (BarrackCredentials(api_key=KEY, base_url="https://one.invalid") for _ in range(2))
+    assert one is not two
+    assert one.get_client() is two.get_client()
+    assert one.account == two.account
+    assert copy.deepcopy(one).get_client() is one.get_client()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"api_key": "another-key"},
+        {"base_url": "https://two.invalid"},
+        {"header_name": "authorization"},
+        {"requests_per_second": 3},
+        {"max_concurrency": 3},
+    ],
+)
+def test_different_credentials_have_different_clients(other: dict[str, object]) -> None:
+    given: dict[str, object] = {"api_key": KEY, "base_url": "https://one.invalid"}
+    one = BarrackCredentials.model_validate(given)
+    two = BarrackCredentials.model_validate(given | other)
+    assert one.get_client() is not two.get_client()
+
+
+def test_what_is_protected_makes_no_other_client() -> None:
+    one = BarrackCredentials(api_key=KEY, base_url="https://one.invalid")
+    two = BarrackCredentials(api_key=KEY, base_url="https://one.invalid", protect=["prod-*"])
+    assert one.get_client() is two.get_client()
+
+
+# Prefect finds it
+
+
+def run(*arguments: str, **environment: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "200", **environment},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_block_type_can_be_registered(prefect_server: str) -> None:
+    said = run("-m", "prefect", "block", "register", "-m", "barrack_tasks")
+    assert "Barrack Credentials" in said
+    answer = httpx.get(f"{prefect_server}/block_types/slug/barrack-credentials")
+    assert answer.raise_for_status().json()["name"] == "Barrack Credentials"
+
+
+FIND = """
+from prefect.plugins import load_prefect_collections
+found = load_prefect_collections()["prefect_barrack"]
+assert not isinstance(found, Exception), found
+print(found.BarrackCredentials._block_type_slug)
+"""
+
+
+def test_prefect_finds_the_collection_by_its_entry_point(tmp_path: Path) -> None:
+    """As it stands in pyproject.toml, with a package's metadata around it."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    [(name, value)] = project["entry-points"]["prefect.collections"].items()
+    point = EntryPoint(name, value, "prefect.collections")
+    assert point.load().BarrackCredentials is BarrackCredentials
+
+    metadata = tmp_path / "prefect_barrack-0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: prefect-barrack\nVersion: 0\n")
+    (metadata / "entry_points.txt").write_text(f"[prefect.collections]\n{name} = {value}\n")
+    places = os.pathsep.join([str(tmp_path), str(ROOT)])
+    assert run("-c", FIND, PYTHONPATH=places).strip() == "barrack-credentials"

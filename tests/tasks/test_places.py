@@ -1,0 +1,253 @@
+"""Tasks work wherever they are called: flows, async flows, notebook cells, and outside of flows."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import inspect
+import time
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+from prefect import flow, unmapped
+from prefect.client.schemas.objects import State
+
+from barrack_tasks import (
+    BarrackCredentials,
+    get_credit_balance,
+    get_instance,
+    list_instances,
+    start_instance,
+    stop_instance,
+)
+from barrack_tasks.api import BarrackConflictError, BarrackNotFoundError
+from barrack_tasks.sandbox import Sandbox
+
+FLEET = ["alpha", "beta", "gamma"]
+HELD = 0.4
+"""Real seconds that the cloud holds a request, so that something else can happen meanwhile."""
+
+
+def ids_of(sandbox: Sandbox) -> list[str]:
+    return [instance["id"] for instance in sandbox.state()["instances"]]
+
+
+# A flow
+
+
+def test_in_a_flow(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    @flow
+    def look() -> tuple[list[str], str]:
+        names = [instance.name for instance in list_instances(account)]
+        return names, str(stop_instance(account, ids_of(sandbox)[0]).status)
+
+    assert look() == (FLEET, "STOPPING")
+
+
+def test_submitted_in_a_flow(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    @flow
+    def look() -> list[str]:
+        return [instance.name for instance in list_instances.submit(account).result()]
+
+    assert look() == FLEET
+
+
+def test_mapped_in_a_flow(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    @flow
+    def stop_all() -> list[str]:
+        answers = stop_instance.map(unmapped(account), ids_of(sandbox)).result()
+        return [str(answer.status) for answer in answers]
+
+    assert stop_all() == ["STOPPING"] * 3
+    stopped = [entry for entry in sandbox.ledger() if entry["operation"] == "stop_instance"]
+    assert len(stopped) == 3
+
+
+def test_what_it_raises_comes_out_of_the_flow_as_it_is(
+    sandbox: Sandbox, account: BarrackCredentials
+) -> None:
+    @flow
+    def start_what_runs() -> None:
+        start_instance(account, ids_of(sandbox)[0])
+
+    with pytest.raises(BarrackConflictError) as caught:
+        start_what_runs()
+    assert caught.value.operation == "start_instance"
+    assert caught.value.took_effect is False
+    assert sandbox.api_key not in str(caught.value)
+
+
+def test_what_it_raises_is_in_the_state_of_the_run(account: BarrackCredentials) -> None:
+    @flow
+    def look() -> State[Any]:
+        state: State[Any] = get_instance(account, "BRK-0000000", return_state=True)
+        assert state.is_failed()
+        return state
+
+    with pytest.raises(BarrackNotFoundError, match="BRK-0000000"):
+        look()
+
+
+# An async flow
+
+
+def test_called_in_an_async_flow(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    @flow
+    async def look() -> tuple[list[str], str]:
+        names = [instance.name for instance in list_instances(account)]
+        return names, str(stop_instance(account, ids_of(sandbox)[0]).status)
+
+    assert asyncio.run(look()) == (FLEET, "STOPPING")
+
+
+def test_submitted_in_an_async_flow_it_does_not_block_the_loop(
+    sandbox: Sandbox, account: BarrackCredentials
+) -> None:
+    sandbox.fault("latency", operation="list_instances", seconds=HELD)
+
+    @flow
+    async def look() -> tuple[list[str], int]:
+        future = list_instances.submit(account)
+        waiting = asyncio.create_task(asyncio.to_thread(future.result))
+        turns = 0
+        while not waiting.done():
+            turns += 1
+            await asyncio.sleep(0.01)
+        return [instance.name for instance in await waiting], turns
+
+    names, turns = asyncio.run(look())
+    assert names == FLEET
+    assert turns > 1  # this coroutine went on while the request was under way
+
+
+def test_many_submitted_in_an_async_flow(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    @flow
+    async def stop_all() -> list[str]:
+        futures = [stop_instance.submit(account, id_) for id_ in ids_of(sandbox)]
+        answers = await asyncio.gather(*(asyncio.to_thread(f.result) for f in futures))
+        return [str(answer.status) for answer in answers]
+
+    assert asyncio.run(stop_all()) == ["STOPPING"] * 3
+
+
+# A notebook cell: code at the top level, in a loop that runs already
+
+CELL = """
+names = [instance.name for instance in list_instances(account)]
+balance = get_credit_balance(account)
+stopped = stop_instance(account, first)
+await asyncio.sleep(0)
+"""
+
+
+async def run_cell(text: str, names: dict[str, Any]) -> None:
+    """What IPython does with a cell: compile it with await at the top level, and run it."""
+    code = compile(text, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    result = eval(code, names)  # noqa: S307 - that is what a cell is
+    if inspect.isawaitable(result):
+        await result
+
+
+def test_in_a_cell(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    names: dict[str, Any] = {
+        **globals(),
+        "account": account,
+        "first": ids_of(sandbox)[0],
+    }
+    asyncio.run(run_cell(CELL, names))
+    assert names["names"] == FLEET
+    assert str(names["stopped"].status) == "STOPPING"
+    assert str(names["balance"].currency) == "USD"
+
+
+def test_in_a_cell_of_ipython(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    shells = pytest.importorskip("IPython.core.interactiveshell", reason="IPython is not installed")
+    shell = shells.InteractiveShell()
+    shell.user_ns |= {**globals(), "account": account, "first": ids_of(sandbox)[0]}
+    done = asyncio.run(shell.run_cell_async(CELL))
+    done.raise_error()
+    assert shell.user_ns["names"] == FLEET
+    assert str(shell.user_ns["stopped"].status) == "STOPPING"
+
+
+def test_a_flow_in_a_cell(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    @flow
+    def look() -> list[str]:
+        return [instance.name for instance in list_instances(account)]
+
+    names: dict[str, Any] = {"look": look}
+    asyncio.run(run_cell("found = look()", names))
+    assert names["found"] == FLEET
+
+
+# Outside of flows
+
+
+def test_outside_of_any_flow(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    assert [instance.name for instance in list_instances(account)] == FLEET
+    assert str(stop_instance(account, ids_of(sandbox)[0]).status) == "STOPPING"
+
+
+def test_without_prefect_around_it(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    """The plain function behind a task, as a unit test would call it."""
+    assert [instance.name for instance in list_instances.fn(account)] == FLEET
+
+
+# What Prefect shows of it
+
+
+def test_runs_have_the_names_of_what_they_are_about(
+    prefect_server: str, sandbox: Sandbox, account: BarrackCredentials
+) -> None:
+    id_ = ids_of(sandbox)[0]
+
+    @flow(name="names of runs")
+    def work() -> None:
+        get_credit_balance(account)
+        stop_instance(account, id_)
+
+    work()
+    wanted = {f"stop {id_}"}
+    shown = wait_for(lambda: task_run_names(prefect_server, "names of runs"), wanted)
+    assert wanted <= shown
+    assert any(name.startswith("get_credit_balance") for name in shown)
+
+
+def task_run_names(server: str, flow_name: str) -> set[str]:
+    about = {"flows": {"name": {"any_": [flow_name]}}}
+    runs = httpx.post(f"{server}/task_runs/filter", json=about).raise_for_status().json()
+    return {run["name"] for run in runs}
+
+
+def wait_for(read: Callable[[], set[str]], wanted: set[str], patience: float = 20) -> set[str]:
+    """Task runs reach the server as events, a little later than the flow ends."""
+    until = time.monotonic() + patience
+    while not wanted <= (shown := read()) and time.monotonic() < until:
+        time.sleep(0.1)
+    return shown
+
+
+@pytest.mark.parametrize("how", ["called", "submitted"])
+def test_no_run_says_the_key(
+    prefect_server: str, account: BarrackCredentials, how: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    secret = "a-key-that-must-not-be-seen-" + how
+    stranger = BarrackCredentials(api_key=secret, base_url=account.base_url)
+
+    @flow(name=f"wrong key {how}")
+    def look(credentials: BarrackCredentials) -> None:
+        if how == "called":
+            get_credit_balance(credentials)
+        else:
+            get_credit_balance.submit(credentials).result()
+
+    with pytest.raises(Exception, match="API key") as caught:
+        look(stranger)
+    about = {"flows": {"name": {"any_": [f"wrong key {how}"]}}}
+    runs = httpx.post(f"{prefect_server}/flow_runs/filter", json=about).text
+    assert '"credentials"' in runs
+    tasks = httpx.post(f"{prefect_server}/task_runs/filter", json=about).text
+    for text in (str(caught.value), repr(caught.value), runs, tasks, caplog.text):
+        assert secret not in text
