@@ -193,7 +193,8 @@ class App:
 
     def _success(self, route: Route, call: Call, answer: BaseModel) -> Reply:
         fields = type(answer).model_fields
-        if "status" in fields and "message" in fields:
+        # An answer that is a thing itself, such as a script, has status and message beside its own.
+        if ("status" in fields) == ("message" in fields):
             done = {"status": True, "message": f"{route.operation.title}: done"}
             answer = answer.model_copy(update=done)
         envelope = self.dialect.envelope if route.wire.envelope is None else route.wire.envelope

@@ -21,6 +21,9 @@ MINIMUM_BALANCE: dict[str, Decimal] = {
 }
 SNAPSHOT_GB_HOURLY = Decimal("0.0001")
 VOLUME_GB_HOURLY = Decimal("0.0001")
+VOLUME_TYPES = ("Cloud-SSD",)
+MOST_VOLUME_GB = 1_048_576
+"""The largest volume [U]."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,27 @@ OS_IMAGES: dict[str, OSImage] = {
         OSImage("3", "Ubuntu 22.04 LTS with CUDA 12.8", "Ubuntu", "22.04", 30,
                 "With NVIDIA's driver, CUDA and Docker."),
         OSImage("4", "Debian 12", "Debian", "12", 3, region="NORWAY-1"),
+    )
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A model to chat with. Prices are for a million tokens."""
+
+    id: str
+    name: str
+    context_length: int
+    input_usd: Decimal
+    output_usd: Decimal
+
+
+LANGUAGE_MODELS: dict[str, LanguageModel] = {
+    model.id: model
+    for model in (
+        LanguageModel("llama-3.3-70b-instruct", "Llama 3.3 70B Instruct", 131_072,
+                      Decimal("0.60"), Decimal("0.80")),
+        LanguageModel("qwen3-8b", "Qwen3 8B", 32_768, Decimal("0.04"), Decimal("0.14")),
     )
 }  # fmt: skip
 

@@ -133,6 +133,8 @@ class Control:
             "instances": world.machines.dump(),
             "snapshots": world.snapshots.dump(),
             "images": world.images.dump(),
+            "volumes": world.volumes.dump(),
+            "firewalls": world.firewalls.dump(),
             "stock": [
                 {"region": region, "gpu_model": model, "count": count}
                 for (region, model), count in world.stock.items()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from barrack_tasks.api.models import ImageStatus
-from barrack_tasks.sandbox import refusals
+from barrack_tasks.sandbox import catalogue, refusals
 from barrack_tasks.sandbox.clock import to_datetime
 
 if TYPE_CHECKING:
@@ -54,10 +54,6 @@ class Images:
         """Images that exist, in order of creation."""
         return list(self._all.values())
 
-    def find(self, id_: str) -> Template | None:
-        """One image, if there is such a one."""
-        return self._all.get(id_)
-
     def get(self, id_: str) -> Template:
         """One image.
 
@@ -68,6 +64,28 @@ class Images:
         if image is None:
             raise refusals.not_found("Image", id_)
         return image
+
+    def need_bootable(self, id_: str, region: str) -> tuple[str, str]:
+        """Id and name of an image to boot from in a region, of the account's own or offered.
+
+        Raises:
+            Refused: 404, 409, or 422 for an image of another region.
+        """
+        image = self._all.get(id_)
+        if image is None:
+            offered = catalogue.OS_IMAGES.get(id_)
+            if offered is None:
+                raise refusals.not_found("Image", id_)
+            if offered.region not in (None, region):
+                raise refusals.invalid({"region": f"{offered.name} is offered in {offered.region}"})
+            return offered.id, offered.name
+        if not image.status.is_ready:
+            raise refusals.conflict(
+                f"{image.called()} is {image.status}; it must be SUCCESS", "image_not_ready"
+            )
+        if image.region != region:
+            raise refusals.invalid({"region": f"{image.called()} is in {image.region}"})
+        return image.id, image.name
 
     def of(self, snapshot_id: str) -> list[Template]:
         """Images that depend on a snapshot."""

@@ -68,7 +68,7 @@ class _Schemas:
                     step, {"type": "object", "properties": {}, "additionalProperties": True}
                 )
             target["properties"][steps[-1]] = schema
-            if info.is_required() or (issubclass(model, Answer) and field in ("status", "message")):
+            if info.is_required() or field in _always(model):
                 _require(target, steps[-1])
         if asked:
             for rule in schema_rules.of_model(model, self._plain_name(model)):
@@ -95,7 +95,7 @@ class _Schemas:
                 if getattr(rule, ours, None) is not None:
                     schema = {**schema, theirs: getattr(rule, ours)}
         if asked:
-            schema = schema_rules.of_field(info.metadata, schema)
+            schema = schema_rules.of_field(field, info.metadata, schema)
         return {"anyOf": [schema, {"type": "null"}]} if optional else schema
 
     def _kind(self, kind: Any, field: str, asked: bool) -> Json:
@@ -110,6 +110,7 @@ class _Schemas:
         plain: list[tuple[type, Json]] = [
             (bool, {"type": "boolean"}),
             (int, {"type": "integer"}),
+            (float, {"type": "number"}),
             (Decimal, dict(MONEY)),
             (datetime, {"type": "string", "format": "date-time"}),
             (str, {"type": "string"}),
@@ -122,6 +123,13 @@ class _Schemas:
         schema: Json = {"type": "integer" if issubclass(kind, int) else "string"}
         # An answer may hold words that nobody knows yet; a request may not.
         return {**schema, "enum": known} if asked else {**schema, "examples": known}
+
+
+def _always(model: type[BaseModel]) -> tuple[str, ...]:
+    """Fields that the sandbox always sends, though a client does not rely on them."""
+    if issubclass(model, ErrorResponse):
+        return ("status", "message", "error_reason")
+    return ("status", "message") if issubclass(model, Answer) else ()
 
 
 def _said(dialect: Dialect, enum: str, words: list[Any]) -> list[Any]:
@@ -200,7 +208,6 @@ _ERRORS = {
     404: "There is no such thing",
     409: "In conflict with the state of things",
     422: "Not valid",
-    501: "Not in the sandbox yet",
 }
 
 

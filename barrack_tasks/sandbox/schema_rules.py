@@ -11,6 +11,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from barrack_tasks.sandbox.catalogue import MOST_VOLUME_GB
+
 Json = dict[str, Any]
 _OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 
@@ -44,12 +46,17 @@ FIELDS: dict[str, Json] = {
 """What a field's own check asks for, by the name of the check."""
 
 
-def of_field(checks: list[Any], schema: Json) -> Json:
+LIMITS: dict[str, Json] = {"size_gb": {"maximum": MOST_VOLUME_GB}}
+"""What the sandbox asks of a field beside its model, by the field's name."""
+
+
+def of_field(name: str, checks: list[Any], schema: Json) -> Json:
     """A field's schema with what its checks ask for."""
+    schema = {**schema, **LIMITS.get(name, {})}
     for check in checks:
-        name = getattr(getattr(check, "func", None), "__name__", "")
-        schema = {**schema, **FIELDS.get(name, {})}
-        if name == "check_ids":
+        rule = getattr(getattr(check, "func", None), "__name__", "")
+        schema = {**schema, **FIELDS.get(rule, {})}
+        if rule == "check_ids":
             schema["items"] = {**schema.get("items", {}), "minLength": 1}
     return schema
 

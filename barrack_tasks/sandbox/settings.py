@@ -16,6 +16,8 @@ DURATIONS: dict[str, float] = {
     "delete_snapshot": 5,
     "image": 60,
     "delete_image": 5,
+    "volume": 15,
+    "delete_volume": 5,
 }
 
 
@@ -25,7 +27,7 @@ class Settings(BaseModel):
     `durations` says how long each kind of work takes, give or take the share `jitter` of it.
     `list_lag` is how long a new thing is missing from lists. `profile_complete` is whether the
     account's owner has filled in what a restore asks for. `depletion_takes_snapshots` makes the
-    end of the credits take the snapshots too.
+    end of the credits take the snapshots too, `depletion_takes_volumes` the volumes.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -35,6 +37,7 @@ class Settings(BaseModel):
     list_lag: float = Field(default=0, ge=0)
     profile_complete: bool = True
     depletion_takes_snapshots: bool = False
+    depletion_takes_volumes: bool = False
 
     def changed(self, changes: dict[str, object]) -> Settings:
         """These settings with some changed; durations that are not named stay.

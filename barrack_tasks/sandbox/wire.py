@@ -221,6 +221,8 @@ def _read_one(dialect: Dialect, kind: Any, value: Any) -> Any:
         wanted, named = str, "a string"
     elif issubclass(kind, int):
         wanted, named = int, "a whole number"
+    elif issubclass(kind, float):
+        wanted, named = (int, float, Decimal), "a number"
     elif issubclass(kind, str):
         # Ids come as numbers too; other strings that are numbers are the model's to refuse.
         wanted, named = (str, int), "a string"

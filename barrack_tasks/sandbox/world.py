@@ -17,14 +17,19 @@ from decimal import Decimal
 from typing import Any, TypeVar
 
 from barrack_tasks.sandbox import catalogue
+from barrack_tasks.sandbox.attachments import Attachments
 from barrack_tasks.sandbox.billing import Meter
+from barrack_tasks.sandbox.chats import Chats
 from barrack_tasks.sandbox.clock import SECOND, Clock, to_datetime
+from barrack_tasks.sandbox.firewalls import Firewalls
 from barrack_tasks.sandbox.images import Images
+from barrack_tasks.sandbox.keeping import Keeping, Key, StartupScript
 from barrack_tasks.sandbox.ledger import CLOCK, Ledger
 from barrack_tasks.sandbox.machines import Machines
 from barrack_tasks.sandbox.refusals import Refused
 from barrack_tasks.sandbox.settings import Settings
 from barrack_tasks.sandbox.snapshots import Snapshots
+from barrack_tasks.sandbox.volumes import Volumes
 
 P = TypeVar("P")
 
@@ -87,6 +92,12 @@ class World:
         self.machines = Machines(self)
         self.snapshots = Snapshots(self)
         self.images = Images(self)
+        self.volumes = Volumes(self)
+        self.attachments = Attachments(self)
+        self.firewalls = Firewalls(self)
+        self.keys: Keeping[Key] = Keeping(self, "SSH key", 3101)
+        self.scripts: Keeping[StartupScript] = Keeping(self, "Startup script", 5101)
+        self.chats = Chats(self)
 
     def part(self, kind: Callable[[World], P]) -> P:
         """The world's one `kind`, made on first use."""
@@ -136,7 +147,7 @@ class World:
             heapq.heappop(self._events)[2]()
 
     def _runs_dry(self, until: int) -> int | None:
-        if not (self.machines.exposed() or self.snapshots.exposed()):
+        if not any(x.exposed() for x in (self.machines, self.snapshots, self.volumes)):
             return None
         return self.meter.runs_dry(self._billed_until, until)
 
@@ -145,6 +156,7 @@ class World:
         self.record("account", "", "", "depleted")
         self.machines.deplete()
         self.snapshots.deplete()
+        self.volumes.deplete()
         for happen in self.on_depletion:
             happen()
 

@@ -4,7 +4,32 @@ A handler gets the world, settled up to now and locked, and the call under canon
 returns the operation's response model or raises `Refused`. Importing the package registers all.
 """
 
-from barrack_tasks.sandbox.groups import catalogue, images, instances, snapshots
+from barrack_tasks.sandbox.groups import (
+    ai,
+    catalogue,
+    firewalls,
+    images,
+    instances,
+    rules,
+    scripts,
+    snapshots,
+    ssh_keys,
+    volumes,
+)
 from barrack_tasks.sandbox.groups.registry import HANDLERS, Call, handles
 
-__all__ = ["HANDLERS", "Call", "catalogue", "handles", "images", "instances", "snapshots"]
+__all__ = [
+    "HANDLERS",
+    "Call",
+    "ai",
+    "catalogue",
+    "firewalls",
+    "handles",
+    "images",
+    "instances",
+    "rules",
+    "scripts",
+    "snapshots",
+    "ssh_keys",
+    "volumes",
+]

@@ -10,6 +10,7 @@ from barrack_tasks.sandbox import catalogue, refusals
 from barrack_tasks.sandbox.billing import cost_of
 from barrack_tasks.sandbox.clock import to_datetime
 from barrack_tasks.sandbox.groups.registry import Call, handles, one_page
+from barrack_tasks.sandbox.groups.rules import security_rule
 from barrack_tasks.sandbox.machine import PENDING, Machine, need_offer
 from barrack_tasks.sandbox.world import World
 
@@ -88,44 +89,33 @@ def _brief(machine: Machine) -> m.VMResponse:
 def create_instance(world: World, call: Call) -> m.DeploymentResponse:
     ask: m.DeploymentRequest = call.body
     size = need_offer(str(ask.region), str(ask.gpu_model), int(ask.gpu_count), ask.tier)
-    options: dict[str, Any] = {"wants_public_ip": ask.public_ip, "ssh_key": ask.ssh_key_id}
-    if ask.snapshot_id is not None:
-        copy = world.snapshots.get_ready(ask.snapshot_id)
-        if copy.region != str(ask.region):
-            raise refusals.invalid({"region": f"{copy.called()} is in {copy.region}"})
-        options |= {"boot_source": "snapshot"}
-    elif ask.volume_id is not None:
-        options |= {"boot_source": "volume"}
-    else:
-        id_, name = _image(world, str(ask.image_id), str(ask.region))
-        options |= {"image_id": id_, "image_name": name}
-    options["rules"] = [
-        m.VMSecurityRule(id=str(world.next_serial()), status="ACTIVE", **rule.model_dump())
-        for rule in ask.security_rules
-    ]
-    machine = world.machines.deploy(
-        name=ask.name, region=str(ask.region), configuration=size, **options
-    )
+    region, extra = str(ask.region), list(dict.fromkeys(ask.volume_ids))
+    options: dict[str, Any] = {"wants_public_ip": ask.public_ip, **_boot(world, ask, region)}
+    if ask.ssh_key_id is not None:
+        options["ssh_key"] = world.keys.get(ask.ssh_key_id).name
+    if ask.script_id is not None:
+        world.scripts.get(ask.script_id)
+    if ask.volume_id in extra:
+        raise refusals.invalid({"volume_ids": "must not hold the volume to boot from"})
+    world.attachments.need_attachable(extra, region, ask.volume_id)
+    options["rules"] = [security_rule(world, rule) for rule in ask.security_rules]
+    machine = world.machines.deploy(name=ask.name, region=region, configuration=size, **options)
+    if extra or ask.volume_id is not None:
+        world.attachments.join(machine, extra, ask.volume_id)
     return m.DeploymentResponse(instance=as_created(world, machine))
 
 
-def _image(world: World, id_: str, region: str) -> tuple[str, str]:
-    """Id and name of an image to boot from: one of the account's own, or one that is offered."""
-    image = world.images.find(id_)
-    if image is None:
-        offered = catalogue.OS_IMAGES.get(id_)
-        if offered is None:
-            raise refusals.not_found("Image", id_)
-        if offered.region not in (None, region):
-            raise refusals.invalid({"region": f"{offered.name} is offered in {offered.region}"})
-        return offered.id, offered.name
-    if not image.status.is_ready:
-        raise refusals.conflict(
-            f"{image.called()} is {image.status}; it must be SUCCESS", "image_not_ready"
-        )
-    if image.region != region:
-        raise refusals.invalid({"region": f"{image.called()} is in {image.region}"})
-    return image.id, image.name
+def _boot(world: World, ask: m.DeploymentRequest, region: str) -> dict[str, Any]:
+    """What a new instance boots from."""
+    if ask.snapshot_id is not None:
+        copy = world.snapshots.get_ready(ask.snapshot_id)
+        if copy.region != region:
+            raise refusals.invalid({"region": f"{copy.called()} is in {copy.region}"})
+        return {"boot_source": "snapshot"}
+    if ask.volume_id is not None:
+        return {"boot_source": "volume"}
+    id_, name = world.images.need_bootable(str(ask.image_id), region)
+    return {"boot_source": "image", "image_id": id_, "image_name": name}
 
 
 @handles("list_instances")
