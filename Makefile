@@ -2,12 +2,13 @@ PYTHON ?= python3
 KEEP ?= 0
 RUN = .venv/bin/python
 
-.PHONY: help setup demo test lint types unit clean
+.PHONY: help setup demo test lint types unit test-dialects clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
 	@echo "make demo KEEP=1  the same, and keep the sandbox and the Prefect UI running"
 	@echo "make test         format, lint, types and tests"
+	@echo "make test-dialects  the flow tests in each foreign dialect"
 	@echo "make clean        remove all that make has made"
 
 setup:
@@ -27,6 +28,11 @@ types: setup
 
 unit: setup
 	$(RUN) -m pytest
+
+# All flow tests once more in each foreign dialect.
+test-dialects: setup
+	BARRACK_TEST_DIALECT=camel $(RUN) -m pytest tests/flows
+	BARRACK_TEST_DIALECT=upstream $(RUN) -m pytest tests/flows
 
 clean:
 	rm -rf .venv .cache .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

@@ -11,6 +11,7 @@ from prefect.blocks.core import Block
 from pydantic import Field, SecretStr
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
+from barrack_tasks.api.dialect import load_dialect
 
 _clients: dict[tuple[object, ...], Barrack] = {}
 _clients_lock = threading.Lock()
@@ -28,6 +29,7 @@ class BarrackCredentials(Block):
         header_name: header that carries the key; `x-api-key`, if not given (inferred).
         requests_per_second: send no faster than this; unlimited, if not given.
         max_concurrency: requests under way at once.
+        dialect: a dialect file, where the API differs from what this release expects.
         protect: names, globs and ids of instances that no flow ever touches.
 
     Example:
@@ -47,6 +49,9 @@ class BarrackCredentials(Block):
         default=None, gt=0, description="Send no faster than this."
     )
     max_concurrency: int = Field(default=64, ge=1, description="Requests under way at once.")
+    dialect: str | None = Field(
+        default=None, description="A dialect file, where the API differs from the built-in reading."
+    )
     protect: list[str] = Field(
         default_factory=list,
         description="Names, globs and ids of instances that no flow ever touches.",
@@ -69,6 +74,7 @@ class BarrackCredentials(Block):
         return cls(
             api_key=SecretStr(key),
             base_url=os.environ.get("BARRACK_BASE_URL") or None,
+            dialect=os.environ.get("BARRACK_DIALECT") or None,
             protect=[name.strip() for name in protect.split(",") if name.strip()],
         )
 
@@ -111,6 +117,7 @@ class BarrackCredentials(Block):
             self.header_name,
             self.requests_per_second,
             self.max_concurrency,
+            self.dialect,
         )
         with _clients_lock:
             client = _clients.get(identity)
@@ -121,6 +128,7 @@ class BarrackCredentials(Block):
                     header_name=self.header_name,
                     requests_per_second=self.requests_per_second,
                     max_concurrency=self.max_concurrency,
+                    dialect=load_dialect(self.dialect) if self.dialect else None,
                 )
             return client
 

@@ -6,9 +6,22 @@ import logging
 
 from prefect.artifacts import create_markdown_artifact
 
-from barrack_tasks.plans.report import Report, failures
+from barrack_tasks.api.doctor import DoctorReport
+from barrack_tasks.plans.report import Report, escape, failures
 
 _log = logging.getLogger(__name__)
+
+
+def _keep(key: str, markdown: str, description: str) -> None:
+    try:
+        create_markdown_artifact(
+            markdown=markdown,
+            key=key,
+            description=description,
+            _sync=True,  # type: ignore[call-arg]
+        )
+    except Exception as error:  # noqa: BLE001 - what was done is done, artifact or not
+        _log.warning("the report could not be kept as an artifact: %s", error)
 
 
 class WorkFailed(Exception):
@@ -31,15 +44,42 @@ def conclude(report: Report) -> Report:
     Raises:
         WorkFailed: an instance failed; the flow run ends Failed.
     """
-    try:
-        create_markdown_artifact(
-            markdown=report.markdown(),
-            key=report.flow.replace("_", "-"),
-            description=f"What {report.flow} did",
-            _sync=True,  # type: ignore[call-arg]
-        )
-    except Exception as error:  # noqa: BLE001 - what was done is done, artifact or not
-        _log.warning("the report could not be kept as an artifact: %s", error)
+    _keep(report.flow.replace("_", "-"), report.markdown(), f"What {report.flow} did")
     if not report.ok:
         raise WorkFailed(report)
+    return report
+
+
+class CheckupFailed(Exception):
+    """A check-up found something that does not work or is not ready. `report` has it all."""
+
+    def __init__(self, report: DoctorReport) -> None:
+        broken = [f.operation for f in report.findings if f.is_trouble]
+        not_ready = [r.topic for r in report.readiness if r.state == "not ready"]
+        super().__init__(f"not in order: {', '.join(broken + not_ready)}")
+        self.report = report
+
+    def __reduce__(self) -> tuple[type[CheckupFailed], tuple[DoctorReport]]:
+        return type(self), (self.report,)
+
+
+def conclude_checkup(report: DoctorReport) -> DoctorReport:
+    """Leave a check-up as an artifact and return it.
+
+    Raises:
+        CheckupFailed: something is not in order; the flow run ends Failed.
+    """
+    rows = [
+        f"| {finding.operation} | {finding.verdict} | "
+        f"{escape('; '.join([finding.said, *map(str, finding.differences)]).strip('; '))} |"
+        for finding in report.findings
+    ]
+    ready = [f"| {r.topic} | {r.state} | {escape(r.said)} |" for r in report.readiness]
+    head = "| operation | verdict | what |\n| --- | --- | --- |"
+    ready_head = "| ready? | | |\n| --- | --- | --- |"
+    _keep(
+        "doctor", "\n".join([head, *rows, "", ready_head, *ready]), "How well the API is understood"
+    )
+    if not report.ok:
+        raise CheckupFailed(report)
     return report

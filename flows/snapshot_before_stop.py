@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
+from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.crew import crew
 from barrack_tasks.flowing import Progress, announce, look_again
 from barrack_tasks.holds import holding, intent_of
@@ -77,6 +78,8 @@ def snapshot_before_stop(
     selector = selector_of(select)
     span = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
     never = [*protect, *account.protect]
+    client = account.get_client()
+    check_needs(client.dialect, "snapshot_before_stop")
 
     def intend(moment: datetime, inherited: dict[str, str]) -> Intent:
         world = observe(account)
@@ -97,7 +100,6 @@ def snapshot_before_stop(
         cadence = Cadence()
         progress = Progress(log, intent)
         waiting = [t.id for t in intent.targets if t.id not in intent.protected]
-        client = account.get_client()
         with crew(client, lambda: hold.is_valid, account.max_concurrency) as gang:
             while True:
                 memory.held_by = hold.claim(

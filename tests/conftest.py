@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import shutil
 import socket
@@ -13,8 +12,9 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-_HOME = Path(tempfile.mkdtemp(prefix="prefect-barrack-tests-"))
-atexit.register(shutil.rmtree, _HOME, ignore_errors=True)
+_CACHE = Path(__file__).resolve().parent.parent / ".cache"
+_CACHE.mkdir(exist_ok=True)
+_HOME = Path(tempfile.mkdtemp(prefix="tests-", dir=_CACHE))
 
 
 def free_port() -> int:
@@ -47,6 +47,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("tests")
+
+
+def pytest_unconfigure() -> None:
+    """Leave nothing behind."""
+    shutil.rmtree(_HOME, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -6,6 +6,7 @@ import math
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -77,8 +78,9 @@ class Barrack:
             limits=limits,
             headers={"user-agent": f"prefect-barrack/{VERSION}", "accept": "application/json"},
         )
+        self._exchange = Exchange(self._http, dialect, self.base_url, key, clock)
         self._call = Caller(
-            Exchange(self._http, dialect, self.base_url, key, clock),
+            self._exchange,
             retry or RetryPolicy(),
             Pacer(requests_per_second, max_concurrency, clock, sleep),
             RetryBudget(),
@@ -118,6 +120,20 @@ class Barrack:
             return list(self._pages(call))
         answer = self._call(call)
         return getattr(answer, call.operation.result) if call.operation.result else answer
+
+    @contextmanager
+    def listening(self) -> Iterator[list[tuple[str, bytes]]]:
+        """Collect, for the length of the block, the bodies of successes as they came.
+
+        Gives a list that fills with pairs of an operation's name and a body. Of all threads that
+        share the client: meant for looking at an API, not for work.
+        """
+        heard: list[tuple[str, bytes]] = []
+        self._exchange.listener = lambda name, body: heard.append((name, body))
+        try:
+            yield heard
+        finally:
+            self._exchange.listener = None
 
     def close(self) -> None:
         """Close the connections. The client cannot be used after that."""

@@ -70,13 +70,18 @@ class Exchange:
         self._api_key = api_key
         self._clock = clock
         self._answers = Answers(dialect, self._codec, self._base_url, api_key)
+        self.listener: Callable[[str, bytes], None] | None = None
+        """Is told of every success: the operation's name, and the body as it came."""
 
     def send(self, call: Call, timeout: float) -> Any:
         """Send once; the answer as the operation's response model, or a `BarrackError`.
 
         The whole answer must be there within the timeout, in seconds.
         """
-        return self._answers.read(call.operation, self._send(call, timeout))
+        response = self._send(call, timeout)
+        if self.listener is not None and response.is_success:
+            self.listener(call.operation.name, response.content)
+        return self._answers.read(call.operation, response)
 
     def _send(self, call: Call, timeout: float) -> httpx.Response:
         request = self._request(call, timeout)

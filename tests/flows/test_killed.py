@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from barrack_tasks.api import Barrack
+from barrack_tasks.plans.naming import snapshot_description
 from barrack_tasks.sandbox import Sandbox
-from tests.flows.conftest import effects
+from tests.flows.conftest import effects, spoken
 from tests.flows.killing import Point, run_in_process
 
 POINTS = [
@@ -28,17 +30,14 @@ POINTS = [
 
 @pytest.fixture(scope="module")
 def sandbox(prefect_server: str) -> Any:
-    with Sandbox(speed=600, balance="5000", fleet=0) as running:
+    with Sandbox(speed=600, balance="5000", fleet=0, dialect=spoken()) as running:
         yield running
 
 
 def _with_history(sandbox: Sandbox, name: str, prefect_server: str) -> str:
     """An instance that has two snapshots of earlier runs, of which one is to be dropped."""
-    from barrack_tasks.api import Barrack
-    from barrack_tasks.plans.naming import snapshot_description
-
     id_ = sandbox.seed_instance(name, gpu_model="L40")
-    with Barrack(sandbox.api_key, sandbox.url) as client:
+    with Barrack(sandbox.api_key, sandbox.url, dialect=sandbox.dialect) as client:
         for hour in (1, 2):
             client.snapshots.create(id_, f"{name}-20260101T0{hour}0000Z", snapshot_description(id_))
             sandbox.advance(600)

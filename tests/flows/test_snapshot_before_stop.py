@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from pydantic import SecretStr
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import (
@@ -26,7 +27,7 @@ from barrack_tasks.plans import SelectionError, Selector
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.snapshot_before_stop import snapshot_before_stop
-from tests.flows.conftest import account_of, effects
+from tests.flows.conftest import account_of, effects, spoken
 
 Cloud = Callable[..., Sandbox]
 
@@ -224,7 +225,7 @@ def test_bad_parameters_are_refused(cloud: Cloud, how: dict[str, Any], says: str
 
 def test_a_wrong_key_is_said_and_not_shown(cloud: Cloud) -> None:
     sandbox = cloud(fleet=1)
-    wrong = BarrackCredentials(api_key="wrong-key-1234", base_url=sandbox.url)
+    wrong = account_of(sandbox).model_copy(update={"api_key": SecretStr("wrong-key-1234")})
     with pytest.raises(BarrackAuthenticationError, match="Check the API key") as caught:
         snapshot_before_stop(select=["*"], credentials=wrong)
     assert "wrong-key-1234" not in str(caught.value)
@@ -327,5 +328,29 @@ def test_the_key_is_nowhere_in_prefects_database(
     assert key not in dump
     assert key not in caplog.text
     assert key not in repr(account)
-    with Barrack(key, sandbox.url) as client:
-        assert key not in repr(client)
+    assert key not in repr(account.get_client())
+
+
+@pytest.mark.parametrize("name", ["camel", "upstream"])
+def test_a_fleet_goes_to_rest_in_a_foreign_dialect(cloud: Cloud, name: str) -> None:
+    sandbox = cloud(dialect=spoken(name))
+    sandbox.fault("reset_after", operation="create_snapshot")
+    sandbox.fault("error_after", operation="hibernate_instance")
+    report = snapshot_before_stop(select=["*"], credentials=account_of(sandbox))
+    assert [row.now for row in report.rows] == ["HIBERNATED"] * 3
+    assert len(effects(sandbox, "create_snapshot")) == 3
+    assert len(effects(sandbox, "hibernate_instance")) == 3
+
+
+def test_a_dialect_that_lacks_what_the_flow_needs_is_refused(cloud: Cloud, tmp_path: Path) -> None:
+    sandbox = cloud(dialect=None)
+    file = tmp_path / "lacking.yaml"
+    file.write_text("operations: {create_snapshot: null}\nschemas: {Snapshot: {status: null}}\n")
+    account = account_of(sandbox, dialect=str(file))
+    with pytest.raises(
+        BarrackConfigurationError,
+        match=r"lacks what snapshot_before_stop needs: operations\.create_snapshot, "
+        r"schemas\.Snapshot\.status",
+    ):
+        snapshot_before_stop(select=["*"], credentials=account)
+    assert sandbox.requests() == []

@@ -1,0 +1,96 @@
+"""What a check-up found."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Kind = Literal["missing", "unseen", "unknown", "type", "word"]
+Verdict = Literal["works", "differs", "path not found", "refused", "unreadable", "not tried"]
+State = Literal["ready", "not ready", "unknown"]
+
+
+class Difference(BaseModel):
+    """One place in which an answer is not what the dialect says.
+
+    By kind: a required field is `missing`; an optional field is `unseen` while strangers stand
+    beside it, so it may go by another name; a field is `unknown`; a value is of another `type`; a
+    `word` of an enum is new. `line` is what to write into a dialect file, if that can correct it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    kind: Kind
+    schema_name: str
+    field: str
+    seen: str = ""
+    line: str = ""
+
+    def __str__(self) -> str:
+        place = f"{self.schema_name}.{self.field}"
+        text = {
+            "missing": f"{place} is missing",
+            "unseen": f"{place} is not there",
+            "unknown": f"{place} is not known here",
+            "type": f"{place} cannot be read: {self.seen}",
+            "word": f"{place} has the new word {self.seen!r}",
+        }[self.kind]
+        return f"{text}; write {self.line}" if self.line else text
+
+
+class Finding(BaseModel):
+    """How one operation fared."""
+
+    model_config = ConfigDict(frozen=True)
+
+    operation: str
+    verdict: Verdict
+    said: str = ""
+    differences: tuple[Difference, ...] = ()
+
+    @property
+    def is_trouble(self) -> bool:
+        """Whether flows that need the operation cannot rely on it."""
+        if self.verdict in ("path not found", "refused", "unreadable"):
+            return True
+        return any(d.kind in ("missing", "type") for d in self.differences)
+
+
+class Readiness(BaseModel):
+    """Whether one thing that the flows need is in order."""
+
+    model_config = ConfigDict(frozen=True)
+
+    topic: str
+    state: State
+    said: str
+
+
+class DoctorReport(BaseModel):
+    """What a check-up found, by operation, and whether the account is ready for the flows."""
+
+    model_config = ConfigDict(frozen=True)
+
+    dialect: str
+    base_url: str
+    findings: tuple[Finding, ...]
+    readiness: tuple[Readiness, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every operation that could be tried works, and nothing is not ready."""
+        return not any(f.is_trouble for f in self.findings) and not any(
+            r.state == "not ready" for r in self.readiness
+        )
+
+    @property
+    def all_green(self) -> bool:
+        """Whether not even a harmless difference was seen."""
+        return self.ok and not any(f.differences for f in self.findings)
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What to write into a dialect file, each line once."""
+        found = [d.line for f in self.findings for d in f.differences if d.line]
+        return tuple(dict.fromkeys(found))

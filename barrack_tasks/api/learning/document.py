@@ -1,0 +1,219 @@
+"""Reading an OpenAPI document: JSON or YAML bytes, local references only, nothing from the net."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import yaml
+
+from barrack_tasks.api.errors import BarrackConfigurationError
+
+LARGEST = 100_000_000
+"""Bytes of a document."""
+METHODS = ("get", "post", "put", "patch", "delete")
+_MOST_PAIRS = 200_000
+_DEEPEST = 200
+_LONGEST_CHAIN = 50
+
+
+class LearnError(BarrackConfigurationError):
+    """Evidence that nothing can be learned from; says why in one sentence."""
+
+
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]
+    """YAML as OpenAPI means it: dates are text, and only true and false are booleans."""
+
+    yaml_implicit_resolvers = {
+        first: [x for x in resolvers if x[0] not in ("tag:yaml.org,2002:timestamp", _BOOL)]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+        for _BOOL in ("tag:yaml.org,2002:bool",)
+    }
+
+    def flatten_mapping(self, node: Any) -> None:
+        super().flatten_mapping(node)
+        if len(node.value) > _MOST_PAIRS:
+            raise yaml.YAMLError("merge keys that multiply")
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+
+
+class Document:
+    """An OpenAPI document, and the notes on what could not be read of it.
+
+    Example:
+        >>> Document.read(Path("openapi.json").read_bytes()).operations()
+    """
+
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self.root = root
+        self.notes: list[str] = []
+        """What could not be read, a sentence each, in the order it was met."""
+
+    @classmethod
+    def read(cls, data: bytes) -> Document:
+        """Read a document.
+
+        Raises:
+            LearnError: the bytes are no OpenAPI 3 document.
+        """
+        root = parse(data)
+        if not isinstance(root, Mapping):
+            raise LearnError("this is no OpenAPI document: it does not hold an object")
+        version = root.get("openapi")
+        if not isinstance(version, str | float | int) or not str(version).startswith("3"):
+            if root.get("swagger"):
+                raise LearnError(
+                    "this is a Swagger 2 document; convert it to OpenAPI 3 and try again"
+                )
+            raise LearnError("this is no OpenAPI 3 document: it does not say `openapi: 3.x`")
+        document = cls(root)
+        if not document.table(root.get("paths")) and not document.components("schemas"):
+            raise LearnError("this OpenAPI document describes no operations and no schemas")
+        return document
+
+    def note(self, text: str) -> None:
+        """Keep a note, once."""
+        if text not in self.notes and len(self.notes) < 200:
+            self.notes.append(text)
+
+    @staticmethod
+    def table(value: Any) -> Mapping[str, Any]:
+        """The value if it is an object, otherwise an empty one."""
+        return value if isinstance(value, Mapping) else {}
+
+    @staticmethod
+    def listed(value: Any) -> list[Any]:
+        """The value if it is a list, otherwise an empty one."""
+        return value if isinstance(value, list) else []
+
+    def components(self, kind: str) -> Mapping[str, Any]:
+        """Named parts of one kind, such as `schemas`."""
+        return self.table(self.table(self.root.get("components")).get(kind))
+
+    def resolve(self, node: Any) -> tuple[Any, tuple[str, ...]]:
+        """What a node says once its references are followed, and the names met on the way."""
+        names: list[str] = []
+        seen: set[str] = set()
+        while isinstance(node, Mapping) and isinstance(node.get("$ref"), str):
+            ref = node["$ref"]
+            if ref in seen or len(seen) > _LONGEST_CHAIN:
+                self.note(f"the reference {_short(ref)} leads in a circle")
+                return {}, tuple(names)
+            seen.add(ref)
+            if not ref.startswith("#"):
+                self.note(f"the reference {_short(ref)} leads out of the document: not read")
+                return {}, tuple(names)
+            names.append(_unescape(ref.rsplit("/", 1)[-1]))
+            node = self._at(ref)
+        return node, tuple(names)
+
+    def _at(self, ref: str) -> Any:
+        node: Any = self.root
+        for part in ref[1:].split("/")[1:]:
+            step = _unescape(part)
+            if isinstance(node, Mapping) and step in node:
+                node = node[step]
+            elif isinstance(node, list) and step.isascii() and step.isdigit():
+                node = node[int(step)] if len(step) < 7 and int(step) < len(node) else None
+            else:
+                node = None
+            if node is None:
+                self.note(f"the reference {_short(ref)} leads to nothing")
+                return {}
+        return node
+
+    def operations(self) -> Iterator[tuple[str, str, Mapping[str, Any], list[Any]]]:
+        """Path, method, operation and the parameters of its path, in the document's order."""
+        for path, item in self.table(self.root.get("paths")).items():
+            entry = self.resolve(item)[0]
+            if not isinstance(path, str) or not path.startswith("/"):
+                self.note(f"the path {_short(str(path))} does not begin with '/': not read")
+                continue
+            if not isinstance(entry, Mapping):
+                self.note(f"the path {_short(path)} is no object: not read")
+                continue
+            shared = self.listed(entry.get("parameters"))
+            for method in METHODS:
+                operation = entry.get(method)
+                if isinstance(operation, Mapping):
+                    yield path, method.upper(), operation, shared
+                elif operation is not None:
+                    self.note(f"{method.upper()} {_short(path)} is no object: not read")
+
+
+def parse(data: bytes) -> Any:
+    """JSON or YAML bytes as plain data.
+
+    Raises:
+        LearnError: neither of the two.
+    """
+    if len(data) > LARGEST:
+        raise LearnError(f"the document is larger than {LARGEST} bytes")
+    try:
+        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise LearnError("the document is not text in UTF-8") from None
+    start = text.lstrip()[:200]
+    if not start:
+        raise LearnError("the document is empty")
+    if start.startswith("<"):
+        raise LearnError(
+            "this is HTML or XML, not an OpenAPI document; look for a link to openapi.json or "
+            "openapi.yaml"
+        )
+    try:
+        if start[0] in "{[":
+            try:
+                return json.loads(text)
+            except ValueError as error:
+                # Flow style YAML begins so, too; large damaged JSON is not worth a second look.
+                if len(text) > 1_000_000:
+                    raise LearnError(f"the document is damaged JSON: {error}") from None
+        return _yaml(text)
+    except (RecursionError, MemoryError):
+        raise LearnError("the document is nested too deeply") from None
+
+
+def _yaml(text: str) -> Any:
+    try:
+        _check_depth(text)
+        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
+    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark is not None else ""
+        reason = getattr(error, "problem", None) or " ".join(str(error).split())[:200]
+        raise LearnError(f"the document is neither JSON nor YAML{where}: {reason}") from None
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what the parser written in C would recurse into without end."""
+    deepest = depth = 0
+    for match in re.finditer(r"[\[\]{}]|^ *(?:- ){100,}", text, re.MULTILINE):
+        found = match.group()
+        if found in ("[", "{"):
+            depth += 1
+            deepest = max(deepest, depth)
+        elif found in ("]", "}"):
+            depth = max(0, depth - 1)
+        else:
+            deepest = _DEEPEST + 1
+    if deepest > _DEEPEST:
+        raise LearnError("the document is nested too deeply")
+
+
+def _unescape(part: str) -> str:
+    return unquote(part).replace("~1", "/").replace("~0", "~")
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:77]}...")

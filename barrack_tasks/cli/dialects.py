@@ -1,0 +1,73 @@
+"""`barrack dialect show` and `barrack dialect diff`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import yaml
+from cyclopts import App
+from rich.console import Console
+from rich.table import Table
+
+from barrack_tasks.api.dialect import Dialect, builtin, load_dialect
+from barrack_tasks.api.dialect.loading import differences
+
+dialect_app = App(name="dialect", help="How this library speaks to the API.")
+
+
+def _in_force(file: Path | None) -> tuple[Dialect, str]:
+    named = file or os.environ.get("BARRACK_DIALECT")
+    return (load_dialect(named), str(named)) if named else (builtin(), "built-in")
+
+
+@dialect_app.command
+def show(file: Path | None = None, *, everything: bool = False) -> None:
+    """Print the dialect in force, each entry with where it comes from.
+
+    Parameters
+    ----------
+    file
+        A dialect file; the one that BARRACK_DIALECT names, if not given.
+    everything
+        Also the operations and fields that stand as they are built in.
+    """
+    dialect, source = _in_force(file)
+    theirs = differences(dialect)
+    console = Console()
+    table = Table(title=f"Dialect {dialect.name}")
+    for column in ("entry", "value", "from"):
+        table.add_column(column, overflow="fold")
+    for place, value in _entries((), dialect.model_dump()):
+        own = place in theirs
+        if own or everything or "." not in place:
+            table.add_row(
+                place,
+                yaml.safe_dump(value).strip().removesuffix("\n..."),
+                source if own else "built-in",
+            )
+    console.print(table)
+
+
+@dialect_app.command
+def diff(file: Path | None = None) -> int:
+    """Print what a dialect says otherwise than the built-in one. Exits 1 if there is anything.
+
+    Parameters
+    ----------
+    file
+        A dialect file; the one that BARRACK_DIALECT names, if not given.
+    """
+    dialect, _ = _in_force(file)
+    console = Console(highlight=False)
+    found = differences(dialect)
+    for place, (ours, theirs) in found.items():
+        console.print(f"{place}: {ours!r} -> {theirs!r}", markup=False, soft_wrap=True)
+    console.print(f"{len(found)} entries differ from the built-in dialect")
+    return 1 if found else 0
+
+
+def _entries(place: tuple[str, ...], value: object) -> list[tuple[str, object]]:
+    if isinstance(value, dict) and value:
+        return [e for k, v in value.items() for e in _entries((*place, str(k)), v)]
+    return [(".".join(place), value)]

@@ -1,0 +1,57 @@
+"""`barrack doctor`."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
+from barrack_tasks.cli.accounts import client_from_environment
+
+_COLOURS = {
+    "works": "green",
+    "differs": "yellow",
+    "not tried": "dim",
+    "ready": "green",
+    "unknown": "yellow",
+}
+
+
+def doctor() -> int:
+    """Check, without changing anything, how far this release understands your account's API.
+
+    Runs every read-only operation once with BARRACK_API_KEY, says what differs from what is
+    expected, with the line to correct it, and whether the account is ready for the flows.
+    """
+    console = Console()
+    with client_from_environment() as client:
+        console.print(f"Looking at {escape(client.base_url)} in the dialect {client.dialect.name}")
+        report = checkup(client, lambda finding: _tell(console, finding))
+    _show_readiness(console, report)
+    return 0 if report.ok else 1
+
+
+def _tell(console: Console, finding: Finding) -> None:
+    colour = _COLOURS.get(finding.verdict, "red")
+    said = f"  {escape(finding.said)}" if finding.said else ""
+    console.print(f"  [{colour}]{finding.verdict:15}[/] {finding.operation}{said}")
+    for difference in finding.differences:
+        console.print(f"{'':18}{escape(str(difference))}", soft_wrap=True)
+
+
+def _show_readiness(console: Console, report: DoctorReport) -> None:
+    table = Table(title="Ready for the flows?")
+    for column in ("what", "state", "why"):
+        table.add_column(column)
+    for row in report.readiness:
+        colour = _COLOURS.get(row.state, "red")
+        table.add_row(row.topic, f"[{colour}]{row.state}[/]", escape(row.said))
+    console.print(table)
+    if report.lines:
+        console.print("Write these into a file and name it in BARRACK_DIALECT:")
+        for line in report.lines:
+            console.print(f"  {line}", markup=False, soft_wrap=True)
+    trouble = sum(f.is_trouble for f in report.findings)
+    tried = sum(f.verdict != "not tried" for f in report.findings)
+    console.print(f"{tried - trouble} of {tried} operations tried can be relied on.")

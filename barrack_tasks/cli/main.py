@@ -1,0 +1,35 @@
+"""`barrack`, and how its commands end: with output, or with one sentence and a code."""
+
+from __future__ import annotations
+
+import sys
+
+from cyclopts import App
+from rich.console import Console
+
+from barrack_tasks.api import BarrackError
+from barrack_tasks.cli.dialects import dialect_app
+from barrack_tasks.cli.doctor import doctor
+from barrack_tasks.version import VERSION
+
+app = App(
+    name="barrack",
+    help="Guard, schedule and restore GPU machines at Barrack (barrack.ai).",
+    version=VERSION,
+)
+app.command(doctor)
+app.command(dialect_app)
+
+
+def main() -> None:
+    """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
+    try:
+        result = app(result_action="return_value")
+    except BarrackError as error:
+        Console(stderr=True, highlight=False).print(
+            f"barrack: {error}", style="red", markup=False, soft_wrap=True
+        )
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    sys.exit(result if isinstance(result, int) else 0)

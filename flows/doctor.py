@@ -1,0 +1,35 @@
+"""Hold what this library knows of the API against the API itself, and change nothing."""
+
+from __future__ import annotations
+
+from prefect import flow
+from prefect.logging import get_run_logger
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
+from barrack_tasks.reporting import conclude_checkup
+
+
+@flow(name="doctor")
+def doctor(credentials: BarrackCredentials | str | None = None) -> DoctorReport:
+    """Run every read-only operation once, and report how its answer differs from what is expected.
+
+    Args:
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        What was found, by operation, and whether the account is ready for the flows.
+
+    Raises:
+        CheckupFailed: something does not work or is not ready; carries the report.
+
+    Example:
+        >>> print(doctor().readiness)
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+
+    def tell(finding: Finding) -> None:
+        log.info("%s: %s", finding.operation, finding.verdict)
+
+    return conclude_checkup(checkup(account.get_client(), tell))
