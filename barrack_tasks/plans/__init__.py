@@ -3,6 +3,7 @@
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.selection import SelectionError, Selector
 from barrack_tasks.plans.steps import Finished, Next, Outcome, Step, Wait
+from barrack_tasks.plans.timetable import Timetable, TimetableError
 
 __all__ = [
     "Finished",
@@ -13,5 +14,7 @@ __all__ = [
     "SelectionError",
     "Selector",
     "Step",
+    "Timetable",
+    "TimetableError",
     "Wait",
 ]

@@ -1,0 +1,88 @@
+"""From local civil time to moments, where clocks are moved.
+
+Two questions about a local time, answered for every zone and every change of its clocks:
+
+- `first_moment`: when do the clocks first show it or more? An instance is restored then.
+- `last_moment`: until when do the clocks show less? An instance is hibernated then.
+
+On an ordinary day the two are the same moment. A time that occurs twice has its first and its
+last occurrence, so that no hour that was asked for is ever slept through. A time that is skipped
+has the moment of the change in both cases: the first moment that exists after the gap.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+EVER = datetime.min.replace(tzinfo=UTC)
+FOREVER = datetime.max.replace(tzinfo=UTC)
+"""Stand for the ends of a window that has none."""
+
+_SECOND = timedelta(seconds=1)
+_DAY, _NONE = timedelta(days=1), timedelta(0)
+
+
+def utc(moment: datetime) -> datetime:
+    """The same moment in UTC, as a plain datetime.
+
+    Raises:
+        ValueError: the moment has no time zone.
+    """
+    if moment.tzinfo is UTC and type(moment) is datetime:
+        return moment
+    offset = moment.utcoffset()
+    if offset is None:
+        raise ValueError(
+            f"{moment.isoformat()} has no time zone, so it is no moment; "
+            "give one, for example datetime.now(UTC)"
+        )
+    plain = datetime.combine(moment.date(), moment.time(), UTC)
+    try:
+        return plain - offset
+    except OverflowError:
+        return EVER if offset > timedelta(0) else FOREVER
+
+
+def first_day(since: datetime, after_midnight: timedelta) -> int:
+    """A day, as a number, before which this time of day was over by then in every zone."""
+    try:
+        # Offsets are less than a day.
+        return max(2, (since - after_midnight - _DAY).toordinal() + 1)
+    except OverflowError:
+        return 2
+
+
+def first_moment(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The first moment at which clocks in the zone show this naive time or a later one."""
+    earlier, later = _both(wall, zone)
+    return earlier if earlier <= later else _after_gap(wall, zone, later, earlier)
+
+
+def last_moment(wall: datetime, zone: ZoneInfo) -> datetime:
+    """The moment after which clocks in the zone never again show less than this naive time."""
+    earlier, later = _both(wall, zone)
+    return later if earlier <= later else _after_gap(wall, zone, later, earlier)
+
+
+def _both(wall: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
+    """The moment by the offset before a change and by the one after it; mostly one and the same.
+
+    In the order of time where the hour occurs twice, and against it where it is skipped.
+    """
+    before = wall.replace(tzinfo=zone).utcoffset() or _NONE
+    after = wall.replace(tzinfo=zone, fold=1).utcoffset() or _NONE
+    plain = wall.replace(tzinfo=UTC)
+    moment = plain - before
+    return moment, moment if before == after else plain - after
+
+
+def _after_gap(wall: datetime, zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+    """The moment of the change that skips this naive time, to the second."""
+    while high - low > _SECOND:
+        middle = low + (high - low) // _SECOND // 2 * _SECOND
+        if middle.astimezone(zone).replace(tzinfo=None) >= wall:
+            high = middle
+        else:
+            low = middle
+    return high
