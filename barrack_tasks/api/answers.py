@@ -46,8 +46,17 @@ class Answers:
         """
         if sent_at := response.headers.get("date"):
             self.server_time = _http_date(sent_at) or self.server_time
-        if not response.is_success:
-            raise self._refusal(operation, response)
+        if response.is_success:
+            answer = self._success(operation, response)
+        else:
+            answer = self._refusal(operation, response)
+        # Raised out here, where no local holds what a server may have repeated.
+        if isinstance(answer, errors.BarrackError):
+            raise answer
+        return answer
+
+    def _success(self, operation: Operation[Any], response: httpx.Response) -> Any:
+        """The response model, or the error of a success that is none."""
         about: dict[str, Any] = {
             "operation": operation.name,
             "status_code": response.status_code,
@@ -56,19 +65,19 @@ class Answers:
         }
         body = self._json(response)
         if body is _NOT_JSON:
-            raise errors.BarrackResponseError(self._not_json(response), **about)
+            return errors.BarrackResponseError(self._not_json(response), **about)
         wire = self._dialect.operations[operation.name]
         envelope = self._dialect.envelope if wire.envelope is None else wire.envelope
         inner = dig(body, steps_of(envelope), {})
         if isinstance(inner, Mapping) and inner.get("status") is False:
             said = self.clean(str(inner.get("message") or "no message"))
-            raise errors.BarrackResponseError(f"a success that says it failed: {said}", **about)
+            return errors.BarrackResponseError(f"a success that says it failed: {said}", **about)
         try:
             return operation.response.model_validate(self._codec.decode(operation.response, inner))
         except ValidationError as error:
             place, message = _unreadable(error)
         message = self.clean(message)
-        raise errors.BarrackResponseError(message, fields={place: message}, **about)
+        return errors.BarrackResponseError(message, fields={self.clean(place): message}, **about)
 
     def _json(self, response: httpx.Response) -> Any:
         if not response.content.strip():

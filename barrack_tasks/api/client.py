@@ -58,6 +58,7 @@ class Barrack:
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
+        self.base_url = "unknown"
         key, complaint = _key_of(api_key)
         del api_key  # so that no traceback that shows locals shows it
         if complaint:

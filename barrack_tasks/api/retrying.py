@@ -21,6 +21,9 @@ from barrack_tasks.api.exchange import Call
 from barrack_tasks.api.operations import NeverRepeat
 from barrack_tasks.api.pacing import Pacer, RetryBudget, TooLate
 
+LEAST_TIME = 1.0
+"""Seconds that a repetition must have for its answer."""
+
 
 @dataclass(frozen=True)
 class RetryPolicy:
@@ -127,7 +130,9 @@ class Repeater:
     def _must_stop(
         self, state: RetryCallState, failures: list[BarrackError], deadline: float
     ) -> bool:
-        if self._clock() + state.upcoming_sleep >= deadline:
+        # With less time than this left, another attempt would only be one more lost answer.
+        least = min(LEAST_TIME, self._policy.timeout)
+        if self._clock() + state.upcoming_sleep + least >= deadline:
             return True
         if isinstance(failures[-1], BarrackRateLimitedError):
             return False  # the pause that the server asked for is restraint enough
