@@ -42,10 +42,7 @@ class Attachments:
             disk = self._volumes.get(id_)
             disk.need("attach", S.AVAILABLE)
             if disk.region != region:
-                raise refusals.conflict(
-                    f"{disk.called()} is in {disk.region}, the instance in {region}",
-                    "wrong_region",
-                )
+                raise refusals.wrong_region(disk.called(), disk.region)
             if id_ == boot and disk.image_id is None:
                 raise refusals.conflict(
                     f"{disk.called()} cannot be booted from: it was made without an image",

@@ -135,6 +135,8 @@ class Control:
             "images": world.images.dump(),
             "volumes": world.volumes.dump(),
             "firewalls": world.firewalls.dump(),
+            "ssh_keys": world.keys.dump(),
+            "scripts": world.scripts.dump(),
             "stock": [
                 {"region": region, "gpu_model": model, "count": count}
                 for (region, model), count in world.stock.items()

@@ -69,7 +69,7 @@ class Images:
         """Id and name of an image to boot from in a region, of the account's own or offered.
 
         Raises:
-            Refused: 404, 409, or 422 for an image of another region.
+            Refused: 404, 409.
         """
         image = self._all.get(id_)
         if image is None:
@@ -77,14 +77,14 @@ class Images:
             if offered is None:
                 raise refusals.not_found("Image", id_)
             if offered.region not in (None, region):
-                raise refusals.invalid({"region": f"{offered.name} is offered in {offered.region}"})
+                raise refusals.wrong_region(offered.name, offered.region)
             return offered.id, offered.name
         if not image.status.is_ready:
             raise refusals.conflict(
                 f"{image.called()} is {image.status}; it must be SUCCESS", "image_not_ready"
             )
         if image.region != region:
-            raise refusals.invalid({"region": f"{image.called()} is in {image.region}"})
+            raise refusals.wrong_region(image.called(), image.region)
         return image.id, image.name
 
     def of(self, snapshot_id: str) -> list[Template]:

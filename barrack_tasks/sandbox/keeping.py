@@ -115,6 +115,10 @@ class Keeping(Generic[T]):
         self.record(self.get(id_), "deleted")
         del self._all[id_]
 
+    def dump(self) -> list[dict[str, Any]]:
+        """All of them as JSON values."""
+        return [{"id": x.id, "name": x.name} for x in self.all()]
+
     def record(self, thing: T, detail: str) -> None:
         """Write what happened to one into the ledger."""
         kind = self._kind.lower().replace(" ", "_")

@@ -10,12 +10,12 @@ from enum import Enum
 from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from barrack_tasks.api.dialect import Dialect
 from barrack_tasks.api.models import ErrorResponse, VMStatus
 from barrack_tasks.api.models.base import Answer, Request
-from barrack_tasks.api.operations import Operation
+from barrack_tasks.api.operations import OPERATIONS, Operation
 from barrack_tasks.sandbox import schema_rules
 from barrack_tasks.sandbox.catalogue import OFFERS, RATES, REGIONS
 from barrack_tasks.sandbox.groups.registry import MAX_PAGE_SIZE, MOST
@@ -95,7 +95,7 @@ class _Schemas:
                 if getattr(rule, ours, None) is not None:
                     schema = {**schema, theirs: getattr(rule, ours)}
         if asked:
-            schema = schema_rules.of_field(field, info.metadata, schema)
+            schema = schema_rules.of_field(field, schema_rules.checks_of(info), schema)
         return {"anyOf": [schema, {"type": "null"}]} if optional else schema
 
     def _kind(self, kind: Any, field: str, asked: bool) -> Json:
@@ -125,11 +125,19 @@ class _Schemas:
         return {**schema, "enum": known} if asked else {**schema, "examples": known}
 
 
+_INSIDE = {
+    bare(field.annotation)[0]
+    for operation in OPERATIONS.values()
+    for field in operation.response.model_fields.values()
+}
+"""Models that stand inside of an answer, be they answers of their own elsewhere."""
+
+
 def _always(model: type[BaseModel]) -> tuple[str, ...]:
     """Fields that the sandbox always sends, though a client does not rely on them."""
     if issubclass(model, ErrorResponse):
         return ("status", "message", "error_reason")
-    return ("status", "message") if issubclass(model, Answer) else ()
+    return ("status", "message") if issubclass(model, Answer) and model not in _INSIDE else ()
 
 
 def _said(dialect: Dialect, enum: str, words: list[Any]) -> list[Any]:
@@ -195,7 +203,7 @@ def _operation(dialect: Dialect, schemas: _Schemas, route: Route) -> Json:
     if operation.request is not None:
         request: type[Request] = operation.request
         described["requestBody"] = {
-            "required": any(field.is_required() for field in request.model_fields.values()),
+            "required": not _is_valid_empty(request),
             "content": {"application/json": {"schema": schemas.ref(request, asked=True)}},
         }
     return described
@@ -209,6 +217,14 @@ _ERRORS = {
     409: "In conflict with the state of things",
     422: "Not valid",
 }
+
+
+def _is_valid_empty(request: type[Request]) -> bool:
+    try:
+        request.model_validate({})
+    except ValidationError:
+        return False
+    return True
 
 
 def _json(description: str, schema: Json) -> Json:

@@ -39,6 +39,12 @@ def duplicate(kind: str, name: str) -> Refused:
     return Refused(409, f"{kind} name {name!r} is already in use", "duplicate_name")
 
 
+def wrong_region(called: str, region: str | None) -> Refused:
+    """What is asked for in one region is in another."""
+    message = f"{called} is in {region}"
+    return Refused(409, message, "wrong_region", {"region": message})
+
+
 def invalid(errors: Mapping[str, str], message: str = "The request is not valid") -> Refused:
     """The body or the query breaks a rule; messages by the field's name on the wire."""
     return Refused(422, message, "validation_error", errors)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
 Scope = MutableMapping[str, Any]
@@ -30,8 +32,16 @@ class HungUp(Exception):
 
 def json_reply(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
     """A reply of JSON."""
-    body = json.dumps(value, separators=(",", ":")).encode()
+    body = json.dumps(value, separators=(",", ":"), default=_as_number).encode()
     return Reply(status, body, headers=dict(headers or {}))
+
+
+def _as_number(value: Any) -> Any:
+    """A number with a point as it was sent; one that JSON has no place for as a text."""
+    if not isinstance(value, Decimal):
+        raise TypeError(f"{value!r} is no JSON value")
+    number = float(value)
+    return number if math.isfinite(number) else str(value)
 
 
 async def read_all(receive: Receive) -> bytes:

@@ -6,10 +6,12 @@ cannot be said in JSON schema and is missing here: that a range of ports is in o
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from barrack_tasks.sandbox.catalogue import MOST_VOLUME_GB
 
@@ -33,14 +35,17 @@ def _ipv4_networks() -> str:
 IPV4 = {"type": "string", "pattern": _ipv4_networks()}
 IPV6 = {"type": "string", "pattern": r"^(::/0|[1-9a-f][0-9a-f]{3}(:[0-9a-f]{1,4}){1,2}::/48)$"}
 _PRINTABLE = r"^[ -~]{1,50}$"
+_VISIBLE = "[!-~]"
 FIELDS: dict[str, Json] = {
     "check_instance_name": {"pattern": r"^[A-Za-z0-9 _.\-]{2,30}$"},
     "check_snapshot_name": {"minLength": 1, "maxLength": 50},
     "check_name": {"pattern": _PRINTABLE},
-    "check_text": {"pattern": r"\S"},
+    # White space is not the same set of characters everywhere: one visible one is promised.
+    "check_text": {"pattern": _VISIBLE},
     "check_ids": {"minItems": 1, "uniqueItems": True},
+    "_say_something": {"minItems": 1},
     "check_public_key": {
-        "pattern": r"^ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-Za-z0-9+/]{43}( [!-~]+)?$"
+        "pattern": r"^ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}( [!-~]+)?$"
     },
 }
 """What a field's own check asks for, by the name of the check."""
@@ -50,6 +55,13 @@ LIMITS: dict[str, Json] = {"size_gb": {"maximum": MOST_VOLUME_GB}}
 """What the sandbox asks of a field beside its model, by the field's name."""
 
 
+def checks_of(info: FieldInfo) -> list[Any]:
+    """The checks of a field, also where it may be null."""
+    arms = typing.get_args(info.annotation)
+    annotated = [arm for arm in arms if typing.get_origin(arm) is typing.Annotated]
+    return [*info.metadata, *(check for arm in annotated for check in typing.get_args(arm)[1:])]
+
+
 def of_field(name: str, checks: list[Any], schema: Json) -> Json:
     """A field's schema with what its checks ask for."""
     schema = {**schema, **LIMITS.get(name, {})}
@@ -57,7 +69,7 @@ def of_field(name: str, checks: list[Any], schema: Json) -> Json:
         rule = getattr(getattr(check, "func", None), "__name__", "")
         schema = {**schema, **FIELDS.get(rule, {})}
         if rule == "check_ids":
-            schema["items"] = {**schema.get("items", {}), "minLength": 1}
+            schema["items"] = {**schema.get("items", {}), "pattern": _VISIBLE}
     return schema
 
 

@@ -152,3 +152,11 @@ def test_a_lost_answer_was_paid_for(sandbox: Sandbox, api: Api) -> None:
     sandbox.fault("error_after", "chat")
     assert api.http.post(CHAT, json=HELLO).status_code == 500
     assert api.ok("GET", "/ai/usage")["requests"] == 1
+
+
+def test_the_log_of_requests_keeps_numbers(sandbox: Sandbox, api: Api) -> None:
+    api.ok("POST", CHAT, {**HELLO, "temperature": 0.5})
+    body = b'{"temperature": 1e999, "model": "m"}'
+    assert api.http.post(CHAT, content=body).status_code == 422
+    sent = [x["body"]["temperature"] for x in sandbox.requests()]
+    assert sent == [0.5, "1E+999"]

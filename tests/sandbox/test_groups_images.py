@@ -171,7 +171,7 @@ def test_an_instance_boots_from_an_image(sandbox: Sandbox, api: Api, snapshot: i
     ask = {"name": "beta", "region": "CANADA-1", "gpu_model": "L40", "image_id": image}
     assert api.no(409, "POST", "/instances", ask)["error_reason"] == "image_not_ready"
     sandbox.advance(60)
-    assert "region" in api.no(422, "POST", "/instances", {**ask, "region": "US-1"})["errors"]
+    assert "region" in api.no(409, "POST", "/instances", {**ask, "region": "US-1"})["errors"]
     made = api.ok("POST", "/instances", ask)["instance"]
     assert made["boot_source"] == "image"
     new = api.ok("GET", f"/instances/{made['id']}")["instance"]
@@ -184,7 +184,7 @@ def test_an_instance_boots_from_an_image(sandbox: Sandbox, api: Api, snapshot: i
 def test_an_instance_boots_from_an_os_image(api: Api) -> None:
     ask = {"name": "beta", "region": "CANADA-1", "gpu_model": "L40", "image_id": "2"}
     api.no(404, "POST", "/instances", {**ask, "image_id": 12})
-    assert "region" in api.no(422, "POST", "/instances", {**ask, "image_id": 4})["errors"]
+    assert "region" in api.no(409, "POST", "/instances", {**ask, "image_id": 4})["errors"]
     made = api.ok("POST", "/instances", ask)["instance"]
     new = api.ok("GET", f"/instances/{made['id']}")["instance"]
     assert new["image"] == {"id": 2, "name": "Ubuntu 22.04 LTS"}

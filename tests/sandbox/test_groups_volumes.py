@@ -109,12 +109,12 @@ def test_names(sandbox: Sandbox, api: Api, volume: int) -> None:
         ({"region": "MARS-1"}, "region"),
         ({"volume_type": "Floppy"}, "volume_type"),
         ({"name": "x" * 51}, "name"),
-        ({"image_id": 4}, "region"),
     ],
 )
 def test_volumes_that_are_refused(api: Api, change: dict[str, Any], field: str) -> None:
     assert list(api.no(422, "POST", "/volumes", {**DATA, **change})["errors"]) == [field]
     api.no(404, "POST", "/volumes", {**DATA, "image_id": 99})
+    assert "region" in api.no(409, "POST", "/volumes", {**DATA, "image_id": 4})["errors"]
     assert api.ok("GET", "/volumes")["volumes"] == []
 
 
@@ -221,13 +221,13 @@ def test_an_instance_with_volumes(sandbox: Sandbox, api: Api, volume: int) -> No
     api.no(404, "POST", "/instances", {**ask, "volume_id": 1})
     api.no(404, "POST", "/instances", {**at_boot, "volume_ids": [1]})
     api.no(409, "POST", "/instances", {**at_boot, "region": "US-1"})
-    body = api.no(422, "POST", "/instances", {**at_boot, "volume_ids": [boot["id"]]})
-    assert list(body["errors"]) == ["volume_ids"]
     sandbox.set_stock("CANADA-1", "L40", 0)
     api.no(409, "POST", "/instances", {**at_boot, "volume_ids": [volume]})
     assert status(api, volume) == "available"
     sandbox.set_stock("CANADA-1", "L40", 1)
-    made = api.ok("POST", "/instances", {**at_boot, "volume_ids": [volume]})["instance"]
+    made = api.ok("POST", "/instances", {**at_boot, "volume_ids": [volume, boot["id"], volume]})[
+        "instance"
+    ]
     assert made["boot_source"] == "volume"
     sandbox.advance(60)
     there = api.ok("GET", f"/instances/{made['id']}")["instance"]["volumes"]

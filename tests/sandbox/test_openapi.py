@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import httpx
 import jsonschema
 import pytest
 
+from barrack_tasks.api import models as m
 from barrack_tasks.api.dialect import builtin
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.sandbox.groups import HANDLERS
 from barrack_tasks.sandbox.openapi import document
 from barrack_tasks.sandbox.schema_rules import IPV4
 from tests.sandbox.conftest import KEY, Api
@@ -114,3 +120,95 @@ def test_document_speaks_the_dialect() -> None:
 )
 def test_networks(network: str, fits: bool) -> None:
     assert bool(re.search(IPV4["pattern"], network)) is fits
+
+
+# The whole API under generated requests
+
+
+class Run:
+    """How a run of Schemathesis ended."""
+
+    def __init__(self, sandbox: Sandbox, folder: Path, *options: str) -> None:
+        root = sandbox.url.removesuffix("/v1")
+        done = subprocess.run(
+            [
+                *(sys.executable, "-m", "schemathesis.cli", "run", f"{sandbox.url}/openapi.json"),
+                *("--header", f"x-api-key: {KEY}", "--checks", "all", "--max-examples", "15"),
+                *("--generation-deterministic", "--no-color", *options),
+            ],
+            cwd=folder,
+            env={
+                **os.environ,
+                "SCHEMATHESIS_HOOKS": "tests.sandbox.schemathesis_hooks",
+                "SANDBOX_CONTROL": root,
+                "PYTHONPATH": os.pathsep.join(x for x in sys.path if x),
+            },
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+        self.found_something = done.returncode == 1
+        self.said = done.stdout + done.stderr
+        assert done.returncode in (0, 1), self.said
+
+
+def test_no_generated_request_breaks_a_promise(tmp_path: Path) -> None:
+    """All phases, stateful ones too, and all checks, of all operations."""
+    with Sandbox(api_key=KEY, speed=0, fleet=20, balance=10**9, settings={"jitter": 0}) as sandbox:
+        api = Api(sandbox)
+        for n, instance in enumerate(sandbox.state()["instances"][:6]):
+            ask = {"instance_id": instance["id"], "name": f"s{n}", "is_image": n % 2 == 0}
+            api.ok("POST", "/snapshots", ask)
+            disk = {"name": f"v{n}", "size_gb": 10 + n, "region": instance["region"]}
+            api.ok("POST", "/volumes", {**disk, "image_id": 1})
+            api.ok("POST", "/firewalls", {"name": f"f{n}", "region": instance["region"]})
+        sandbox.advance(600)
+        run = Run(sandbox, tmp_path)
+        assert not run.found_something, run.said
+        assert "68 selected / 68 total" in run.said
+        counts = sandbox.state()["requests"]
+        answered: dict[str, set[int]] = {}
+        for asked in sandbox.requests():
+            answered.setdefault(str(asked["operation"]), set()).add(int(asked["status"]))
+    assert counts["total"] > 2000
+    # The run went further than to refusals.
+    succeeded = {name for name, statuses in answered.items() if 200 in statuses}
+    assert len(succeeded & set(OPERATIONS)) > 55, sorted(set(OPERATIONS) - succeeded)
+    assert not any(status >= 500 for statuses in answered.values() for status in statuses)
+
+
+def _accept_anything(world: Any, call: Any) -> Any:
+    return m.OSImagesResponse(images=[])
+
+
+def _break(world: Any, call: Any) -> Any:
+    raise RuntimeError("a bug")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (None, None),
+        ({"kind": "status", "status": 500}, "Server error"),
+        ({"kind": "malformed"}, "JSON deserialization error"),
+        ({"kind": "html", "status": 404}, "Undocumented Content-Type"),
+        (HANDLERS["get_credit_balance"], "Response violates schema"),
+        (_break, "Server error"),
+        (_accept_anything, "accepted"),
+    ],
+    ids=["nothing", "500", "no JSON", "no ErrorResponse", "another shape", "a bug", "lax"],
+)
+def test_a_run_notices_what_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, wrong: Any, said: str | None
+) -> None:
+    """The negative control: the run above can fail."""
+    with Sandbox(api_key=KEY, speed=0, fleet=0) as sandbox:
+        if callable(wrong):
+            monkeypatch.setitem(HANDLERS, "list_os_images", wrong)
+        elif wrong:
+            sandbox.fault(operation="list_os_images", count=None, **wrong)
+        run = Run(sandbox, tmp_path, "--include-operation-id", "list_os_images")
+    assert run.found_something is (wrong is not None), run.said
+    if said is not None:
+        assert said in run.said

@@ -141,7 +141,7 @@ def test_create_instance_from_a_snapshot(sandbox: Sandbox, api: Api) -> None:
     sandbox.advance(90)
     ask = {"name": "beta", "region": "CANADA-1", "gpu_model": "L40", "snapshot_id": 4101}
     assert api.ok("POST", "/instances", ask)["instance"]["boot_source"] == "snapshot"
-    api.no(422, "POST", "/instances", {**ask, "name": "gamma", "region": "US-1"})
+    api.no(409, "POST", "/instances", {**ask, "name": "gamma", "region": "US-1"})
     api.no(404, "POST", "/instances", {**ask, "name": "gamma", "snapshot_id": "77"})
 
 

@@ -89,14 +89,13 @@ def _brief(machine: Machine) -> m.VMResponse:
 def create_instance(world: World, call: Call) -> m.DeploymentResponse:
     ask: m.DeploymentRequest = call.body
     size = need_offer(str(ask.region), str(ask.gpu_model), int(ask.gpu_count), ask.tier)
-    region, extra = str(ask.region), list(dict.fromkeys(ask.volume_ids))
+    region = str(ask.region)
+    extra = [id_ for id_ in dict.fromkeys(ask.volume_ids) if id_ != ask.volume_id]
     options: dict[str, Any] = {"wants_public_ip": ask.public_ip, **_boot(world, ask, region)}
     if ask.ssh_key_id is not None:
         options["ssh_key"] = world.keys.get(ask.ssh_key_id).name
     if ask.script_id is not None:
         world.scripts.get(ask.script_id)
-    if ask.volume_id in extra:
-        raise refusals.invalid({"volume_ids": "must not hold the volume to boot from"})
     world.attachments.need_attachable(extra, region, ask.volume_id)
     options["rules"] = [security_rule(world, rule) for rule in ask.security_rules]
     machine = world.machines.deploy(name=ask.name, region=region, configuration=size, **options)
@@ -110,7 +109,7 @@ def _boot(world: World, ask: m.DeploymentRequest, region: str) -> dict[str, Any]
     if ask.snapshot_id is not None:
         copy = world.snapshots.get_ready(ask.snapshot_id)
         if copy.region != region:
-            raise refusals.invalid({"region": f"{copy.called()} is in {copy.region}"})
+            raise refusals.wrong_region(copy.called(), copy.region)
         return {"boot_source": "snapshot"}
     if ask.volume_id is not None:
         return {"boot_source": "volume"}
