@@ -16,7 +16,6 @@ LARGEST = 100_000_000
 """Bytes of a document."""
 METHODS = ("get", "post", "put", "patch", "delete")
 _MOST_PAIRS = 200_000
-_DEEPEST = 200
 _LONGEST_CHAIN = 50
 
 
@@ -24,6 +23,8 @@ class LearnError(BarrackConfigurationError):
     """Evidence that nothing can be learned from; says why in one sentence."""
 
 
+_BOOL = "tag:yaml.org,2002:bool"
+_NOT_IN_JSON = (_BOOL, "tag:yaml.org,2002:timestamp")
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -31,9 +32,8 @@ class _Loader(_Base):  # type: ignore[misc]
     """YAML as OpenAPI means it: dates are text, and only true and false are booleans."""
 
     yaml_implicit_resolvers = {
-        first: [x for x in resolvers if x[0] not in ("tag:yaml.org,2002:timestamp", _BOOL)]
+        first: [x for x in resolvers if x[0] not in _NOT_IN_JSON]
         for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-        for _BOOL in ("tag:yaml.org,2002:bool",)
     }
 
     def flatten_mapping(self, node: Any) -> None:
@@ -43,7 +43,7 @@ class _Loader(_Base):  # type: ignore[misc]
 
 
 _Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+    _BOOL, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
 )
 
 
@@ -186,29 +186,12 @@ def parse(data: bytes) -> Any:
 
 def _yaml(text: str) -> Any:
     try:
-        _check_depth(text)
         return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
     except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f" in line {mark.line + 1}" if mark is not None else ""
         reason = getattr(error, "problem", None) or " ".join(str(error).split())[:200]
         raise LearnError(f"the document is neither JSON nor YAML{where}: {reason}") from None
-
-
-def _check_depth(text: str) -> None:
-    """Refuse what the parser written in C would recurse into without end."""
-    deepest = depth = 0
-    for match in re.finditer(r"[\[\]{}]|^ *(?:- ){100,}", text, re.MULTILINE):
-        found = match.group()
-        if found in ("[", "{"):
-            depth += 1
-            deepest = max(deepest, depth)
-        elif found in ("]", "}"):
-            depth = max(0, depth - 1)
-        else:
-            deepest = _DEEPEST + 1
-    if deepest > _DEEPEST:
-        raise LearnError("the document is nested too deeply")
 
 
 def _unescape(part: str) -> str:

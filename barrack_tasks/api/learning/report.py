@@ -1,0 +1,129 @@
+"""Figures of what was learned, and which flows can run with it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from barrack_tasks.api.dialect.needs import Needs
+
+if TYPE_CHECKING:
+    from barrack_tasks.api.learning.result import Learned
+
+
+@dataclass
+class Figures:
+    """How many of one kind there are, by what became of them."""
+
+    certain: int = 0
+    likely: int = 0
+    guessed: int = 0
+    open: int = 0
+    absent: int = 0
+    unseen: int = 0
+
+    @property
+    def matched(self) -> int:
+        """Matched for sure or likely."""
+        return self.certain + self.likely
+
+    def __str__(self) -> str:
+        return (
+            f"{self.certain} certain, {self.likely} likely, {self.guessed} guessed, "
+            f"{self.open} open, {self.absent} not there, {self.unseen} not seen"
+        )
+
+
+@dataclass
+class FlowReport:
+    """Whether a flow can run: what the API lacks, and what is still open."""
+
+    lacking: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+
+    @property
+    def can_run(self) -> bool:
+        """Whether all that the flow needs is known."""
+        return not self.lacking and not self.open
+
+
+@dataclass
+class Report:
+    """What was learned, in figures and in words."""
+
+    operations: Figures
+    fields: Figures
+    words: Figures
+    flows: dict[str, FlowReport]
+    absent: list[str]
+    open: list[str]
+    notes: list[str]
+    recognised: bool
+
+    def lines(self) -> list[str]:
+        """The report for people."""
+        found = [] if self.recognised else ["This does not look like Barrack's API."]
+        found += [
+            f"operations: {self.operations}",
+            f"fields:     {self.fields}",
+            f"words:      {self.words}",
+        ]
+        for name, flow in self.flows.items():
+            verdict = "can run" if flow.can_run else "cannot run yet"
+            why = [f"lacks {', '.join(flow.lacking)}"] if flow.lacking else []
+            why += [f"open: {', '.join(flow.open)}"] if flow.open else []
+            found.append(f"{name}: {'; '.join([verdict, *why])}")
+        if self.absent:
+            found.append(f"not there: {', '.join(self.absent)}")
+        if self.open:
+            found.append(f"open: {', '.join(self.open)}")
+        return [*found, *self.notes]
+
+    def __str__(self) -> str:
+        return "\n".join(self.lines())
+
+
+def make_report(learned: Learned, needs: Mapping[str, Needs]) -> Report:
+    """Count, and hold against what the flows need."""
+    figures = {"operations": Figures(), "schemas": Figures(), "words": Figures()}
+    for what, match in learned.matches.items():
+        section = figures.get(what.split(".")[0])
+        if section is None or ".query." in what:
+            continue
+        if match.wire is None:
+            section.absent += 1
+        elif match.certainty == "certain":
+            section.certain += 1
+        elif match.certainty == "likely":
+            section.likely += 1
+        else:
+            section.guessed += 1
+    for group, attribute in ((learned.open, "open"), (learned.unseen, "unseen")):
+        for what in group:
+            section = figures.get(what.split(".")[0])
+            if section is not None and ".query." not in what:
+                setattr(section, attribute, getattr(section, attribute) + 1)
+    return Report(
+        operations=figures["operations"],
+        fields=figures["schemas"],
+        words=figures["words"],
+        flows={name: _flow(learned, need) for name, need in needs.items()},
+        absent=[w for w, m in learned.matches.items() if m.wire is None and w.count(".") == 1],
+        open=[q.what for q in learned.questions()],
+        notes=list(learned.notes),
+        recognised=learned.recognised,
+    )
+
+
+def _flow(learned: Learned, need: Needs) -> FlowReport:
+    flow = FlowReport()
+    places = [f"operations.{o}" for o in need.operations]
+    places += [f"schemas.{f}" for f in need.fields]
+    for place in places:
+        match = learned.matches.get(place)
+        if match is None:
+            flow.open.append(place)
+        elif match.wire is None:
+            flow.lacking.append(place)
+    return flow

@@ -1,0 +1,239 @@
+"""What was learned: matches with reasons, open questions, and the dialect they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from barrack_tasks.api.dialect.builtin import builtin
+from barrack_tasks.api.dialect.loading import merged
+from barrack_tasks.api.dialect.needs import NEEDS, Needs
+from barrack_tasks.api.learning.document import LearnError
+from barrack_tasks.api.learning.matching import Certainty, certainty_of
+from barrack_tasks.api.learning.report import Report, make_report
+from barrack_tasks.api.operations import OPERATIONS
+
+CLEAR = 0.1
+"""How much better than the second best the candidate must be that `yes` takes."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """One thing that was learned.
+
+    Attributes:
+        what: its place in a dialect file, such as `schemas.UserVM.status`.
+        wire: what stands there; None says that the wire has no such thing.
+        reason: why, for people.
+        certainty: `certain`, `likely`, or `guess` for what was taken without a clear reason.
+    """
+
+    what: str
+    wire: Any
+    reason: str
+    certainty: Certainty
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One answer to a question."""
+
+    wire: Any
+    reason: str
+    score: float
+
+    @property
+    def shown(self) -> str:
+        """The answer, for people."""
+        if isinstance(self.wire, Mapping) and "path" in self.wire:
+            return f"{self.wire.get('method', '')} {self.wire['path']}".strip()
+        if isinstance(self.wire, Mapping):
+            return ", ".join(f"{k}: {v}" for k, v in self.wire.items())
+        return str(self.wire)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A match that is open.
+
+    `candidates` are the answers that the evidence suggests, the likeliest first; there may be
+    none.
+    """
+
+    what: str
+    text: str
+    candidates: tuple[Candidate, ...] = ()
+    risky: bool = False
+    """Whether a wrong answer could change the wrong thing: `yes` does not take it."""
+
+    @property
+    def clear(self) -> Candidate | None:
+        """The candidate that is clearly the best, if there is one."""
+        scores = [c.score for c in self.candidates]
+        if not scores or self.risky or (len(scores) > 1 and scores[0] - scores[1] < CLEAR):
+            return None
+        return self.candidates[0]
+
+
+@dataclass
+class Learned:
+    """A dialect in the making.
+
+    Example:
+        >>> learned = learn_openapi(Path("openapi.json").read_bytes())
+        >>> for question in learned.questions():
+        ...     learned.answer(question, 0)
+        >>> dialect = merged(learned.dialect(), "learned.yaml")
+    """
+
+    name: str
+    matches: dict[str, Match] = field(default_factory=dict)
+    open: dict[str, Question] = field(default_factory=dict)
+    unseen: dict[str, str] = field(default_factory=dict)
+    """What the evidence says nothing about, with the reason; stays as the built-in dialect is."""
+    notes: list[str] = field(default_factory=list)
+    recognised: bool = True
+    """Whether the evidence looks like Barrack's API at all."""
+
+    def add(self, what: str, wire: Any, reason: str, score: float) -> None:
+        """Keep a match."""
+        self.matches[what] = Match(what, wire, reason, certainty_of(score))
+
+    def ask(
+        self, what: str, text: str, candidates: tuple[Candidate, ...] = (), risky: bool = False
+    ) -> None:
+        """Keep a question."""
+        self.open[what] = Question(what, text, candidates, risky)
+
+    def questions(self) -> Iterator[Question]:
+        """What is open, operations first."""
+        order = ("base_url", "auth", "operations", "paging", "words", "schemas")
+
+        def place(question: Question) -> int:
+            first = question.what.split(".")[0]
+            return order.index(first) if first in order else len(order)
+
+        yield from sorted(self.open.values(), key=place)
+
+    def answer(
+        self, question: Question | str, choice: int | str | Mapping[str, Any] | None
+    ) -> None:
+        """Answer a question.
+
+        Args:
+            question: the question, or its `what`.
+            choice: the number of a candidate from 0 on, or what stands on the wire: for an
+                operation `"POST /machines/{instance_id}/stop"`. None: the wire has no such thing.
+
+        Raises:
+            LearnError: there is no such question or candidate, or the answer cannot be.
+        """
+        what = question if isinstance(question, str) else question.what
+        asked = self.open.get(what)
+        if asked is None:
+            raise LearnError(f"{what} is not open")
+        wire: Any = choice
+        if isinstance(choice, int) and not isinstance(choice, bool):
+            if not 0 <= choice < len(asked.candidates):
+                raise LearnError(f"{what} has {len(asked.candidates)} candidates, not {choice + 1}")
+            wire = asked.candidates[choice].wire
+        elif isinstance(choice, str) and what.startswith("operations.") and what.count(".") == 1:
+            method, _, path = choice.strip().partition(" ")
+            wire = {"method": method.upper(), "path": path.strip()}
+        match = Match(what, wire, "answered", "certain")
+        merged(_content(self.name, [match]), "the answer")
+        self.matches[what] = match
+        del self.open[what]
+
+    def take_clear(self) -> None:
+        """Answer every question that has one candidate clearly the best, and no risk."""
+        for question in list(self.questions()):
+            best = question.clear
+            if best is not None:
+                match = Match(question.what, best.wire, f"the best guess: {best.reason}", "guess")
+                self.matches[question.what] = match
+                del self.open[question.what]
+
+    def doubt(self) -> None:
+        """Turn all that was matched into questions: the evidence is of something else."""
+        for match in list(self.matches.values()):
+            if match.wire is not None and match.reason != "answered":
+                reason = f"{match.reason}; but the rest does not look like Barrack's API"
+                candidate = Candidate(match.wire, reason, 0.5)
+                self.ask(match.what, f"What is {match.what}?", (candidate,), risky=True)
+            del self.matches[match.what]
+
+    def dialect(self) -> dict[str, Any]:
+        """What a dialect file says: only what differs from the built-in dialect."""
+        return _content(self.name, list(self.matches.values()))
+
+    def reasons(self) -> dict[str, Match]:
+        """For each entry of the dialect, by its place there, why it is there."""
+        return dict(self.matches)
+
+    def report(self, needs: Mapping[str, Needs] = NEEDS) -> Report:
+        """Figures, what is open, and which flows can run."""
+        return make_report(self, needs)
+
+
+def _content(name: str, matches: list[Match]) -> dict[str, Any]:
+    base = builtin().model_dump()
+    content: dict[str, Any] = {"name": name}
+    for match in matches:
+        steps = match.what.split(".", 2)
+        if steps[0] == "operations":
+            if len(steps) == 2:
+                _operation(content, base, steps[1], match.wire)
+        elif steps[0] == "schemas":
+            _, schema, inner = steps
+            if base["schemas"].get(schema, {}).get(inner, inner) != match.wire:
+                content.setdefault("schemas", {}).setdefault(schema, {})[inner] = match.wire
+        elif steps[0] == "words":
+            _, enum, word = steps
+            if word != match.wire:
+                content.setdefault("words", {}).setdefault(enum, {})[word] = match.wire
+        elif isinstance(match.wire, Mapping):
+            ours = base.get(steps[0], {})
+            differs = {k: v for k, v in match.wire.items() if ours.get(k) != v}
+            if differs:
+                content[steps[0]] = differs
+        elif match.wire is not None and base.get(steps[0]) != match.wire:
+            content[steps[0]] = match.wire
+    for match in matches:
+        steps = match.what.split(".")
+        if steps[0] == "operations" and len(steps) == 4:
+            _query(content, base, steps, match.wire)
+    return {key: content[key] for key in _ORDER if key in content}
+
+
+_ORDER = (
+    "name", "base_url", "auth", "envelope", "error_envelope", "request_id_header", "paging",
+    "operations", "schemas", "words",
+)  # fmt: skip
+
+
+def _operation(content: dict[str, Any], base: dict[str, Any], name: str, wire: Any) -> None:
+    section = content.setdefault("operations", {})
+    if wire is None:
+        section[name] = None
+        return
+    ours = base["operations"].get(name, {})
+    entry = {
+        key: value
+        for key, value in wire.items()
+        if ours.get(key) != value and not (key == "path_parameters" and not value)
+    }
+    if entry:
+        section[name] = entry
+    elif not section:
+        del content["operations"]
+
+
+def _query(content: dict[str, Any], base: dict[str, Any], steps: list[str], wire: Any) -> None:
+    _, name, _, parameter = steps
+    if name not in OPERATIONS or base["operations"][name]["query"].get(parameter) == wire:
+        return
+    section = content.setdefault("operations", {})
+    if section.get(name, {}) is not None:
+        section.setdefault(name, {}).setdefault("query", {})[parameter] = wire
