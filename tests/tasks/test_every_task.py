@@ -749,7 +749,7 @@ def test_list_ai_models(cloud: Cloud) -> None:
 def test_chat(cloud: Cloud) -> None:
     before = cloud.client.balance.get().amount
     messages = [m.ChatMessage(role=m.ChatRole.SYSTEM, content="Be brief."), *HELLO]
-    answer = cloud.call(tasks.chat, a_model(cloud), messages, max_tokens=50)
+    answer = cloud.call(tasks.chat, a_model(cloud), messages, max_tokens=50, temperature=0.5)
     assert answer.text
     assert answer.usage
     assert 0 < answer.usage.completion_tokens <= 50
