@@ -18,7 +18,8 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.crew import Outcome
 from barrack_tasks.events import emit
 from barrack_tasks.observing import depended_on, observe
-from barrack_tasks.plans.snapshot_then import Intent, Memory, drop_candidates
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.snapshot_then import Intent, drop_candidates
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 

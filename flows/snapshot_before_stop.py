@@ -18,10 +18,10 @@ from barrack_tasks.observing import observe
 from barrack_tasks.parameters import Protect, Select, Timeout
 from barrack_tasks.plans import Report, Step
 from barrack_tasks.plans.cadence import Cadence
+from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.selection import selector_of
 from barrack_tasks.plans.snapshot_then import (
     Intent,
-    Memory,
     Then,
     decide,
     intent_for,

@@ -90,10 +90,12 @@ def _check(selector: Selector) -> None:
 
 def matches(instance: UserVM, patterns: Iterable[str]) -> bool:
     """Whether an instance's name or id is one of the patterns, or matches one as a glob."""
-    return any(
-        pattern in (instance.id, instance.name) or fnmatchcase(instance.name, pattern)
-        for pattern in patterns
-    )
+    return is_named(instance.id, instance.name, patterns)
+
+
+def is_named(id_: str, name: str, patterns: Iterable[str]) -> bool:
+    """Whether a name or id is one of the patterns, or the name matches one as a glob."""
+    return any(pattern in (id_, name) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
 def select_instances(
@@ -137,7 +139,7 @@ def _each_matches_something(
             continue
         existing = [i.name for i in instances]
         raise SelectionError(f"no instance matches {pattern!r}; {_what_exists(pattern, existing)}")
-    if excused and not instances:
+    if excused:  # those that had the region or model may be gone
         return
     for kind, patterns, values in (
         ("region", selector.regions, {str(i.region) for i in instances if i.region}),

@@ -6,14 +6,21 @@ Pure: the world, the intent and the clock come in, the next step for each instan
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
+from barrack_tasks.api.models import Snapshot, SnapshotStatus, UserVM, VMStatus
+from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.naming import is_ours, snapshot_description, snapshot_name
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.selection import SelectionError, Selector, matches, select_instances
+from barrack_tasks.plans.selection import (
+    SelectionError,
+    Selector,
+    is_named,
+    matches,
+    select_instances,
+)
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 
@@ -50,20 +57,6 @@ class Then(StrEnum):
 
 
 @dataclass(frozen=True)
-class Target:
-    """An instance as it was when the run began.
-
-    `resumed` says that the run was cut off while it had this instance in hand, and goes on.
-    """
-
-    id: str
-    name: str
-    began: datetime
-    was: UserVM | None = None
-    resumed: bool = False
-
-
-@dataclass(frozen=True)
 class Intent:
     """What the run is asked for. `moment` names the run's snapshots."""
 
@@ -76,57 +69,6 @@ class Intent:
     """Ids of instances that must not be touched."""
 
 
-@dataclass
-class Memory:
-    """What this run did that the API does not tell."""
-
-    under_way: set[str] = field(default_factory=set)
-    """Instances of which a request is being sent."""
-    taken: dict[str, str] = field(default_factory=dict)
-    """Ids of the snapshots that this run took, by instance."""
-    acted: set[str] = field(default_factory=set)
-    """Instances that were asked to stop, hibernate or go."""
-    refused: dict[str, list[str]] = field(default_factory=dict)
-    """What the API said against requests, by instance."""
-    hopeless: dict[str, str] = field(default_factory=dict)
-    """Instances for which trying again cannot help, and why."""
-    not_deleted: dict[str, str] = field(default_factory=dict)
-    """Old snapshots that could not be deleted, and why."""
-    dropped: set[str] = field(default_factory=set)
-    """Old snapshots that were deleted."""
-    held_by: dict[str, str] = field(default_factory=dict)
-    """Instances that another run is working on, and which."""
-
-    def begin(self, step: Step) -> None:
-        """Note that a step is being sent."""
-        self.under_way.add(step.instance_id)
-
-    def succeeded(self, step: Step, snapshot_id: str | None = None) -> None:
-        """Note that a step was accepted; `snapshot_id` is what `create_snapshot` gave."""
-        self.under_way.discard(step.instance_id)
-        match step.operation:
-            case "create_snapshot":
-                self.taken[step.instance_id] = snapshot_id or ""
-            case "delete_snapshot":
-                self.dropped.add(step.arguments["snapshot_id"])
-            case _:
-                self.acted.add(step.instance_id)
-
-    def was_refused(self, step: Step, why: str, may_pass: bool) -> None:
-        """Note that a step was refused, and whether trying again can help."""
-        self.under_way.discard(step.instance_id)
-        if step.operation == "delete_snapshot":
-            self.not_deleted[step.arguments["snapshot_id"]] = why
-        elif may_pass:
-            self.refused.setdefault(step.instance_id, []).append(why)
-        else:
-            self.hopeless[step.instance_id] = why
-
-
-MOST_REFUSALS = 3
-"""So often a request may be refused before its instance is given up."""
-
-
 def decide(world: World, intent: Intent, memory: Memory, now: datetime) -> dict[str, Next]:
     """What each target needs next, by instance id.
 
@@ -134,7 +76,16 @@ def decide(world: World, intent: Intent, memory: Memory, now: datetime) -> dict[
         >>> plan = decide(world, intent, Memory(), now)
         >>> [step for step in plan.values() if isinstance(step, Step)]
     """
-    return {target.id: _decide_one(target, world, intent, memory, now) for target in intent.targets}
+    return decide_each(
+        intent.targets,
+        lambda target: _in_time(
+            _step(target, world, intent, memory), now >= target.began + intent.timeout
+        ),
+        memory,
+        intent.protected,
+        intent.timeout,
+        now,
+    )
 
 
 def targets_of(
@@ -171,13 +122,16 @@ def intent_for(
     selected = select_instances(selector, instances, before)
     if not selected and not inherited:
         raise SelectionError("the selection matches no instance; nothing was changed")
+    # What is inherited may be missing from a list that lags, and is protected all the same.
+    protected = {i.id for i in instances if matches(i, protect)}
+    protected |= {id_ for id_, name in inherited.items() if is_named(id_, name, protect)}
     return Intent(
         targets=targets_of(selected, inherited, dict(world.instances), now),
         then=then,
         moment=moment,
         timeout=timeout,
         keep=keep,
-        protected=frozenset(i.id for i in instances if matches(i, protect)),
+        protected=frozenset(protected),
     )
 
 
@@ -198,27 +152,10 @@ def unfinished(plan: dict[str, Next]) -> Collection[str]:
     return [id_ for id_, next_ in plan.items() if not isinstance(next_, Finished)]
 
 
-def _decide_one(
-    target: Target, world: World, intent: Intent, memory: Memory, now: datetime
-) -> Next:
-    if target.id in intent.protected:
-        return Finished("skipped", "protected")
-    if target.id in memory.under_way:
-        return Wait("a request is under way")
-    if target.id in memory.hopeless:
-        return Finished("failed", memory.hopeless[target.id])
-    next_ = _step(target, world, intent, memory)
-    if isinstance(next_, Finished):
-        return next_
-    refused = memory.refused.get(target.id, [])
-    if len(refused) >= MOST_REFUSALS:
-        return Finished("failed", refused[-1])
-    if now >= target.began + intent.timeout:
-        why = next_.why if isinstance(next_, Wait) else (refused or ["not begun"])[-1]
-        minutes = intent.timeout.total_seconds() / 60
-        return Finished("failed", f"not finished within {minutes:g} min: {why}")
-    if target.id in memory.held_by:
-        return Wait(f"held by {memory.held_by[target.id]}")
+def _in_time(next_: Next, is_late: bool) -> Next:
+    """Old snapshots that are left for want of time are no failure."""
+    if is_late and isinstance(next_, Step) and next_.operation == "delete_snapshot":
+        return Finished("done", "no time was left to delete old snapshots")
     return next_
 
 
@@ -229,13 +166,13 @@ def _step(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
     if instance is None:
         if target.id not in world.gone:
             return Wait("it is missing from the list of instances")
-        if then is Then.DELETE and (target.id in memory.acted or target.resumed):
-            return _tidy(target, world, intent, memory)
-        return Finished("failed", "it vanished: somebody else deleted it")
+        if then is not Then.DELETE:
+            return Finished("failed", "it vanished: somebody else deleted it")
+        return _arrived(target, world, intent, memory)
     if instance.status is VMStatus.DELETED and then is not Then.DELETE:
         return Finished("failed", "it was deleted by somebody else")
     if instance.status is then.goal:
-        return _tidy(target, world, intent, memory)
+        return _arrived(target, world, intent, memory)
     if instance.status is then.on_the_way:
         return Wait(f"it is {instance.status}")
     if instance.status is VMStatus.ACTIVE:
@@ -268,8 +205,7 @@ def _from_active(
         # Somebody may have brought it back; its snapshot is no longer what it was taken for.
         return Wait(f"it was asked to {intent.then} and is ACTIVE")
     snapshots = world.snapshots.get(target.id, ())
-    name = snapshot_name(target.name, target.id, intent.moment)
-    own = next((s for s in snapshots if s.name == name), None)
+    own = own_snapshot(target, world, intent)
     if own is None:
         if target.id in memory.taken:
             return _missing(target, world, memory)
@@ -281,22 +217,45 @@ def _from_active(
             target.name,
             {
                 "instance_id": target.id,
-                "name": name,
+                "name": snapshot_name(target.name, target.id, intent.moment),
                 "description": snapshot_description(target.id),
             },
         )
     if not _belongs(own, target, memory):
-        return Finished("failed", f"a snapshot named {name} exists that is not of this instance")
-    if own.status.is_failed:
-        return Finished("failed", f"its snapshot {name} ended {own.status}")
+        return Finished(
+            "failed", f"a snapshot named {own.name} exists that is not of this instance"
+        )
     if not own.status.is_ready:
-        return Wait(f"its snapshot is {own.status}")
+        return _not_ready(own)
+    if any(_is_being_taken(s) for s in snapshots):
+        return Wait("another snapshot of it is being taken")
     return Step(intent.then.operation, target.id, target.name, {"instance_id": target.id})
 
 
+def own_snapshot(target: Target, world: World, intent: Intent) -> Snapshot | None:
+    """The snapshot of an instance that bears this run's name."""
+    snapshots = world.snapshots.get(target.id, ())
+    if not snapshots:
+        return None
+    name = snapshot_name(target.name, target.id, intent.moment)
+    return next((s for s in snapshots if s.name == name), None)
+
+
+def _not_ready(own: Snapshot) -> Next:
+    if own.status.is_failed:
+        return Finished("failed", f"its snapshot {own.name} ended {own.status}")
+    return Wait(f"its snapshot is {own.status}")
+
+
+def _is_being_taken(snapshot: Snapshot) -> bool:
+    status = snapshot.status
+    return not (status.is_ready or status.is_failed or status is SnapshotStatus.DELETING)
+
+
 def _missing(target: Target, world: World, memory: Memory) -> Next:
-    if memory.taken[target.id] in world.gone_snapshots:
-        return Finished("failed", "its snapshot vanished before it could be relied on")
+    if memory.taken.get(target.id) in world.gone_snapshots:
+        early = "" if target.id in memory.acted else " before it could be relied on"
+        return Finished("failed", f"its snapshot vanished{early}")
     return Wait("its snapshot is missing from the list of snapshots")
 
 
@@ -328,14 +287,21 @@ def drop_candidates(target: Target, world: World, intent: Intent) -> list[Snapsh
     ]
 
 
-def _tidy(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
-    """The instance is where it should be: drop old snapshots, then finish."""
-    worked_on = target.id in memory.acted or target.id in memory.taken or target.resumed
-    if worked_on:
-        for snapshot in reversed(drop_candidates(target, world, intent)):
-            if snapshot.id not in memory.not_deleted and snapshot.id not in memory.dropped:
-                return Step(
-                    "delete_snapshot", target.id, snapshot.name, {"snapshot_id": snapshot.id}
-                )
-        return Finished("done")
+def _arrived(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
+    """The instance is where it should be: done if its snapshot is what was promised."""
+    own = own_snapshot(target, world, intent)
+    if own is not None and _belongs(own, target, memory):
+        return _tidy(target, world, intent, memory) if own.status.is_ready else _not_ready(own)
+    if target.id in memory.acted or target.id in memory.taken:
+        return _missing(target, world, memory)
+    if intent.then is Then.DELETE and not (target.was and target.was.status is VMStatus.DELETED):
+        return Finished("failed", "it vanished: somebody else deleted it")
     return Finished("already", f"it is {intent.then.goal} already")
+
+
+def _tidy(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
+    """The work is done: drop old snapshots, then finish."""
+    for snapshot in reversed(drop_candidates(target, world, intent)):
+        if snapshot.id not in memory.not_deleted and snapshot.id not in memory.dropped:
+            return Step("delete_snapshot", target.id, snapshot.name, {"snapshot_id": snapshot.id})
+    return Finished("done")

@@ -7,15 +7,10 @@ from decimal import Decimal
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.costs import hourly_cost
+from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.naming import snapshot_name
 from barrack_tasks.plans.report import Row
-from barrack_tasks.plans.snapshot_then import (
-    Intent,
-    Memory,
-    Target,
-    decide,
-    drop_candidates,
-)
+from barrack_tasks.plans.snapshot_then import Intent, decide, drop_candidates
 from barrack_tasks.plans.steps import Finished, Next, Outcome, Step, Wait
 from barrack_tasks.plans.world import World
 

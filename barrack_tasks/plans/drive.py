@@ -1,0 +1,170 @@
+"""Driving an instance up (ACTIVE) or down (HIBERNATED), whatever state it is in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.world import World
+
+Stock = Mapping[tuple[str, str], Mapping[int, int]]
+"""By region and GPU model: how many instances of each GPU count can be deployed."""
+
+CannotHibernate = Literal["leave", "stop"]
+Shutoff = Literal["leave", "hibernate"]
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How to go about what cannot simply be hibernated.
+
+    `cannot_hibernate` is for flavors that cannot: leave them running, or stop them, which keeps
+    them billed in full. `shutoff` is for instances that are SHUTOFF, billed in full: leave them,
+    or start them in order to hibernate them.
+    """
+
+    cannot_hibernate: CannotHibernate = "leave"
+    shutoff: Shutoff = "leave"
+
+
+_COMING_UP = {VMStatus.RESTORING, VMStatus.STARTING, VMStatus.CREATING, VMStatus.BUILD}
+_GOING_DOWN = {VMStatus.HIBERNATING, VMStatus.STOPPING}
+
+
+def drive_down(
+    target: Target,
+    world: World,
+    memory: Memory,
+    manner: Manner,
+    unable: frozenset[tuple[str, int]] = frozenset(),
+) -> Next:
+    """The next step towards HIBERNATED.
+
+    `unable` are flavors, as GPU model and count, that are known not to hibernate.
+    """
+    instance = world.instances.get(target.id)
+    if instance is None:
+        return _absent(target, world)
+    match instance.status:
+        case VMStatus.HIBERNATED:
+            return Finished("done" if target.id in memory.acted else "already")
+        case VMStatus.SHUTOFF:
+            return _down_from_shutoff(target, instance, memory, manner, unable)
+        case VMStatus.ACTIVE:
+            return _down_from_active(target, instance, memory, manner, unable)
+        case VMStatus.ERROR:
+            return Finished("failed", "it is in ERROR; somebody must look at it")
+        case VMStatus.DELETED:
+            return Finished("failed", "it was deleted by somebody else")
+        case passing:
+            return Wait(f"it is {passing}")
+
+
+def _down_from_active(
+    target: Target,
+    instance: UserVM,
+    memory: Memory,
+    manner: Manner,
+    unable: frozenset[tuple[str, int]],
+) -> Next:
+    if target.id in memory.acted:
+        # Somebody may have brought it back meanwhile; that is not undone in the same run.
+        return Wait("it was asked to rest and is ACTIVE")
+    if _flavor(instance) not in unable:
+        return _step("hibernate_instance", target)
+    if manner.cannot_hibernate == "stop":
+        return _step("stop_instance", target)
+    return Finished(
+        "failed", "its flavor cannot hibernate; left running (cannot_hibernate='stop' stops it)"
+    )
+
+
+def _down_from_shutoff(
+    target: Target,
+    instance: UserVM,
+    memory: Memory,
+    manner: Manner,
+    unable: frozenset[tuple[str, int]],
+) -> Next:
+    if target.id in memory.acted:
+        return Finished("done", "stopped, for its flavor cannot hibernate; billed in full")
+    if manner.shutoff == "leave" or _flavor(instance) in unable:
+        return Finished(
+            "skipped",
+            "it is SHUTOFF, billed in full; shutoff='hibernate' starts it in order to hibernate it",
+        )
+    if target.id in memory.woken:
+        return Wait("it was asked to start and is SHUTOFF")
+    return _step("start_instance", target)
+
+
+def drive_up(target: Target, world: World, memory: Memory, stock: Stock | None) -> Next:
+    """The next step towards ACTIVE.
+
+    `stock` is what can be restored now; None if that is not known, and then it is tried.
+    """
+    instance = world.instances.get(target.id)
+    if instance is None:
+        return _absent(target, world)
+    match instance.status:
+        case VMStatus.ACTIVE:
+            return Finished("done" if target.id in memory.woken else "already")
+        case VMStatus.HIBERNATED | VMStatus.SHUTOFF if target.id in memory.woken:
+            return Wait(f"it was asked to come up and is {instance.status}")
+        case VMStatus.SHUTOFF:
+            return _step("start_instance", target)
+        case VMStatus.HIBERNATED:
+            if is_in_stock(instance, stock):
+                return _step("restore_instance", target)
+            return Wait(shortage(instance))
+        case VMStatus.ERROR:
+            return Finished("failed", "it is in ERROR; somebody must look at it")
+        case VMStatus.DELETED:
+            return Finished("failed", "it was deleted by somebody else")
+        case passing:
+            return Wait(f"it is {passing}")
+
+
+def is_in_stock(instance: UserVM, stock: Stock | None) -> bool:
+    """Whether the instance could be restored now, as far as is known."""
+    if stock is None or instance.region is None or instance.gpu_model is None:
+        return True
+    counts = stock.get((str(instance.region), str(instance.gpu_model)))
+    if counts is None:
+        return False
+    wanted = int(instance.gpu_count or 1)
+    return counts.get(wanted, 0) > 0
+
+
+def shortage(instance: UserVM) -> str:
+    """One sentence: what is out of stock where."""
+    count = int(instance.gpu_count or 1)
+    return f"{count}x {instance.gpu_model} is out of stock in {instance.region}"
+
+
+def is_up(status: VMStatus) -> bool:
+    """Whether an instance is up or on its way there."""
+    return status is VMStatus.ACTIVE or status in _COMING_UP
+
+
+def is_down(status: VMStatus) -> bool:
+    """Whether an instance is hibernated or on its way to rest."""
+    return status is VMStatus.HIBERNATED or status in _GOING_DOWN
+
+
+def _flavor(instance: UserVM) -> tuple[str, int]:
+    return str(instance.gpu_model), int(instance.gpu_count or 1)
+
+
+def _absent(target: Target, world: World) -> Next:
+    if target.id in world.gone:
+        return Finished("failed", "it vanished: somebody else deleted it")
+    return Wait("it is missing from the list of instances")
+
+
+def _step(operation: str, target: Target) -> Step:
+    return Step(operation, target.id, target.name, {"instance_id": target.id})

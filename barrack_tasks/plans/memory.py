@@ -1,0 +1,146 @@
+"""What a run remembers because the API does not tell it, and the rules that hold for every flow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+
+MOST_REFUSALS = 3
+"""So often a request may be refused before its instance is given up."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """An instance as it was when the run began.
+
+    `resumed` says that the run was cut off while it had this instance in hand, and goes on.
+    """
+
+    id: str
+    name: str
+    began: datetime
+    was: UserVM | None = None
+    resumed: bool = False
+
+
+@dataclass
+class Memory:
+    """What this run did that the API does not tell."""
+
+    under_way: set[str] = field(default_factory=set)
+    """Instances of which a request is being sent."""
+    taken: dict[str, str] = field(default_factory=dict)
+    """Ids of the snapshots that this run took, by instance."""
+    acted: set[str] = field(default_factory=set)
+    """Instances that were asked to stop, hibernate or go."""
+    woken: set[str] = field(default_factory=set)
+    """Instances that were asked to start or to come back."""
+    made: dict[str, str] = field(default_factory=dict)
+    """Ids of the instances that were made in place of others, by those."""
+    refused: dict[str, list[str]] = field(default_factory=dict)
+    """What the API said against requests, by instance."""
+    hopeless: dict[str, str] = field(default_factory=dict)
+    """Instances for which trying again cannot help, and why."""
+    not_deleted: dict[str, str] = field(default_factory=dict)
+    """Old snapshots that could not be deleted, and why."""
+    dropped: set[str] = field(default_factory=set)
+    """Old snapshots that were deleted."""
+    held_by: dict[str, str] = field(default_factory=dict)
+    """Instances that another run is working on, and which."""
+
+    def begin(self, step: Step) -> None:
+        """Note that a step is being sent."""
+        self.under_way.add(step.instance_id)
+
+    def succeeded(self, step: Step, made: str | None = None) -> None:
+        """Note that a step was accepted; `made` is the id of what it created, if anything."""
+        self.under_way.discard(step.instance_id)
+        match step.operation:
+            case "create_snapshot":
+                self.taken[step.instance_id] = made or ""
+            case "delete_snapshot":
+                self.dropped.add(step.arguments["snapshot_id"])
+            case "start_instance" | "restore_instance":
+                self.woken.add(step.instance_id)
+            case "create_instance":
+                self.made[step.instance_id] = made or ""
+            case "create_image":
+                pass
+            case _:
+                self.acted.add(step.instance_id)
+
+    def was_refused(self, step: Step, why: str, may_pass: bool) -> None:
+        """Note that a step was refused, and whether trying again can help."""
+        self.under_way.discard(step.instance_id)
+        if step.operation == "delete_snapshot":
+            self.not_deleted[step.arguments["snapshot_id"]] = why
+        elif may_pass:
+            self.refused.setdefault(step.instance_id, []).append(why)
+        else:
+            self.hopeless[step.instance_id] = why
+
+
+def decide_each(
+    targets: Iterable[Target],
+    step: Callable[[Target], Next],
+    memory: Memory,
+    protected: frozenset[str],
+    timeout: timedelta,
+    now: datetime,
+) -> dict[str, Next]:
+    """What each target needs next: what `step` says, within the rules that hold for every flow.
+
+    Protected instances are left alone, an instance has one request at a time, one that another
+    run holds waits, and none is worked on for longer than the timeout or against more than
+    `MOST_REFUSALS` refusals.
+    """
+    return {t.id: _within_rules(t, step, memory, protected, timeout, now) for t in targets}
+
+
+def _within_rules(
+    target: Target,
+    step: Callable[[Target], Next],
+    memory: Memory,
+    protected: frozenset[str],
+    timeout: timedelta,
+    now: datetime,
+) -> Next:
+    if target.id in protected:
+        return Finished("skipped", "protected")
+    if target.id in memory.under_way:
+        return Wait("a request is under way")
+    if target.id in memory.hopeless:
+        return Finished("failed", memory.hopeless[target.id])
+    next_ = step(target)
+    if isinstance(next_, Finished):
+        return next_
+    late = now >= target.began + timeout
+    if isinstance(next_, Step) and next_.operation == "delete_snapshot":
+        # The work is done; what is left over is no reason to call it failed.
+        if late:
+            return Finished("done", "no time was left to delete old snapshots")
+        return _unless_held(target, next_, memory)
+    refused = memory.refused.get(target.id, [])
+    if isinstance(next_, Step) and len(refused) >= MOST_REFUSALS:
+        return Finished("failed", refused[-1])
+    next_ = _unless_held(target, next_, memory)
+    if late:
+        minutes = timeout.total_seconds() / 60
+        why = _last_reason(next_, refused)
+        return Finished("failed", f"not finished within {minutes:g} min: {why}")
+    return next_
+
+
+def _unless_held(target: Target, next_: Step | Wait, memory: Memory) -> Step | Wait:
+    holder = memory.held_by.get(target.id)
+    return next_ if holder is None else Wait(f"held by {holder}")
+
+
+def _last_reason(next_: Step | Wait, refused: list[str]) -> str:
+    if isinstance(next_, Wait):
+        return next_.why
+    return refused[-1] if refused else f"no time left to {next_.operation.replace('_', ' ')}"
