@@ -5,7 +5,27 @@ wrong match is worse than none.
 """
 
 from barrack_tasks.api.learning.document import LearnError
+from barrack_tasks.api.learning.har import learn_har
 from barrack_tasks.api.learning.learn import learn_openapi
+from barrack_tasks.api.learning.probe import probe
+from barrack_tasks.api.learning.report import FlowReport, Report
 from barrack_tasks.api.learning.result import Candidate, Learned, Match, Question
+from barrack_tasks.api.learning.samples import Sample, learn_samples
+from barrack_tasks.api.learning.writing import dialect_text, write_dialect
 
-__all__ = ["Candidate", "LearnError", "Learned", "Match", "Question", "learn_openapi"]
+__all__ = [
+    "Candidate",
+    "FlowReport",
+    "LearnError",
+    "Learned",
+    "Match",
+    "Question",
+    "Report",
+    "Sample",
+    "dialect_text",
+    "learn_har",
+    "learn_openapi",
+    "learn_samples",
+    "probe",
+    "write_dialect",
+]

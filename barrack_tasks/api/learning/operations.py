@@ -140,9 +140,7 @@ class _Scorer:
         """A match by the words of the reference, which are known for sure."""
         if any(_plain(t) == _plain(operation.title) for t in wired.titles):
             score, reason = 0.9, f"titled {operation.title!r}"
-        elif words_of(wired.operation_id) == words_of(operation.name) or any(
-            _plain(t).startswith(_plain(operation.title)) for t in (wired.operation_id,) if t
-        ):
+        elif words_of(wired.operation_id) == words_of(operation.name):
             score, reason = 0.85, f"operationId {wired.operation_id}"
         else:
             return None
@@ -160,9 +158,9 @@ class _Scorer:
         found: list[str] = []
         if wired.answer is not None and answer_names(operation.response.__name__, wired):
             found.append(f"answers {operation.response.__name__}")
-        if operation.request and wired.asked is not None:
-            if same_schema(operation.request.__name__, wired.asked.names):
-                found.append(f"asks {operation.request.__name__}")
+        asked = wired.asked.names if wired.asked is not None else ()
+        if operation.request and same_schema(operation.request.__name__, asked):
+            found.append(f"asks {operation.request.__name__}")
         if wired.method == operation.method and self._path(operation, wired) >= 0.75:
             found.append("the same path")
         if any(_plain(t) == _plain(operation.group) for t in wired.tags):

@@ -37,14 +37,15 @@ class Figures:
 
 @dataclass
 class FlowReport:
-    """Whether a flow can run: what the API lacks, and what is still open."""
+    """Whether a flow can run: what the API lacks, what is still open, what rests on a guess."""
 
     lacking: list[str] = field(default_factory=list)
     open: list[str] = field(default_factory=list)
+    guessed: list[str] = field(default_factory=list)
 
     @property
     def can_run(self) -> bool:
-        """Whether all that the flow needs is known."""
+        """Whether all that the flow needs is known, or guessed."""
         return not self.lacking and not self.open
 
 
@@ -73,6 +74,7 @@ class Report:
             verdict = "can run" if flow.can_run else "cannot run yet"
             why = [f"lacks {', '.join(flow.lacking)}"] if flow.lacking else []
             why += [f"open: {', '.join(flow.open)}"] if flow.open else []
+            why += [f"guessed: {', '.join(flow.guessed)}"] if flow.guessed else []
             found.append(f"{name}: {'; '.join([verdict, *why])}")
         if self.absent:
             found.append(f"not there: {', '.join(self.absent)}")
@@ -126,4 +128,6 @@ def _flow(learned: Learned, need: Needs) -> FlowReport:
             flow.open.append(place)
         elif match.wire is None:
             flow.lacking.append(place)
+        elif match.certainty == "guess":
+            flow.guessed.append(place)
     return flow

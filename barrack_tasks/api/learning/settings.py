@@ -1,4 +1,4 @@
-"""What a document says about the whole API: address, key, paging, the header with a request's id."""
+"""What a document says about the whole API: address, key, paging, a header of the answers."""
 
 from __future__ import annotations
 
