@@ -74,7 +74,11 @@ def _join(part: str, style: str) -> str:
 def guesses(name: str, styles: tuple[str, ...], nouns: tuple[str, ...]) -> Iterator[str]:
     """Paths that an operation may have, the likelier first, each once."""
     given: set[str] = set()
-    for base in (builtin().operations[name].path, *ALSO_AT.get(name, ())):
+    bases = [builtin().operations[name].path, *ALSO_AT.get(name, ())]
+    if name == "list_images":
+        # Where the account's own images have a path of their own, /images is the system's.
+        bases = [*bases[1:], bases[0]]
+    for base in bases:
         for noun in nouns:
             for style in styles:
                 path = styled(base.replace("{}", "{id}"), style)

@@ -172,8 +172,8 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(split("create add new make deploy launch provision upload import"), "create"),
     **dict.fromkeys(split("delete remove destroy drop"), "delete"),
     **dict.fromkeys(split("update edit modify change rename patch"), "update"),
-    **dict.fromkeys(("start",), "start"),
-    **dict.fromkeys(("stop", "shutdown", "halt"), "stop"),
+    **dict.fromkeys(("start", "power_on", "poweron", "boot"), "start"),
+    **dict.fromkeys(("stop", "shutdown", "shut_down", "halt", "power_off", "poweroff"), "stop"),
     **dict.fromkeys(("reboot", "restart"), "reboot"),
     **dict.fromkeys(("hibernate", "sleep"), "hibernate"),
     **dict.fromkeys(("restore", "resume", "wake", "unhibernate"), "restore"),
@@ -205,6 +205,8 @@ def does(wired: Wired) -> str:
     segments = [part for part in wired.path.split("/") if part]
     if segments:
         last = words_of(PARAMETER.sub("", segments[-1]))
+        if "_".join(last) in VERBS:
+            return VERBS["_".join(last)]
         for word in reversed(last):
             found = VERBS.get(singular(word) if word.endswith("s") else word)
             if found in ACTIONS or (found and len(last) == 1):
@@ -214,3 +216,12 @@ def does(wired: Wired) -> str:
         if words and words[0] in VERBS:
             return VERBS[words[0]]
     return _METHODS.get(wired.method, "")
+
+
+def is_unclear(wired: Wired) -> bool:
+    """Whether an operation does something to one thing, and its path does not say what."""
+    last = [part for part in wired.path.split("/") if part][-1:]
+    if not last or last[0].startswith("{") or not wired.in_path:
+        return False
+    words = words_of(last[0])
+    return "_".join(words) not in VERBS and not any(VERBS.get(w) in ACTIONS for w in words)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from barrack_tasks.api.learning.calls import Wired
-from barrack_tasks.api.learning.fields import Mapper
+from barrack_tasks.api.learning.fields import Mapper, inner_model
 from barrack_tasks.api.learning.matching import LIKELY, same_schema
 from barrack_tasks.api.learning.schema import Schema, Steps
 from barrack_tasks.api.models import ErrorResponse
@@ -41,8 +41,18 @@ def _body(mapper: Mapper, operation: Operation[Any], schema: Schema) -> float:
         place = mapping.found.get(operation.result)
         if place is None:
             return 0.0
-        return place.likeness.score * (0.9 if len(place.steps) < 2 else 0.6)
+        score = place.likeness.score * (0.9 if len(place.steps) < 2 else 0.6)
+        return score * _held(mapper, operation, schema.at(place.steps))
     return 0.9 * mapper.fit(operation.response, schema)
+
+
+def _held(mapper: Mapper, operation: Operation[Any], schema: Schema) -> float:
+    """How much of what the result is made of is there."""
+    inner, many = inner_model(operation.response, operation.result)
+    target = schema.items if many else schema
+    if inner is None or target is None or not target.fields:
+        return 0.8
+    return 0.4 + 0.6 * mapper.fit(inner, target)
 
 
 def answer_fit(mapper: Mapper, operation: Operation[Any], wired: Wired) -> float:

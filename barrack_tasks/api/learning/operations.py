@@ -11,6 +11,7 @@ from barrack_tasks.api.learning.calls import (
     Wired,
     common_prefix,
     does,
+    is_unclear,
     known_paths,
     ours_does,
     segments_of,
@@ -69,7 +70,19 @@ def match_operations(wired: list[Wired], mapper: Mapper) -> Found:
     rest = [w for w in wired if id(w) not in taken]
     left = [o for n, o in OPERATIONS.items() if n not in found.matched and n not in found.open]
     _match_rest(found, scorer, left, rest)
+    _keep_chances(found, scorer, rest)
     return found
+
+
+def _keep_chances(found: Found, scorer: _Scorer, rest: list[Wired]) -> None:
+    """What may be there under a name that says nothing is open, not absent."""
+    taken = {id(c.wired) for c in found.matched.values()}
+    free = [w for w in rest if id(w) not in taken]
+    for name in list(found.absent):
+        chances = [c for w in free if (c := scorer.by_chance(OPERATIONS[name], w))]
+        if chances:
+            found.absent.remove(name)
+            found.open[name] = sorted(chances, key=lambda c: -c.score)[:5]
 
 
 def _settle(found: Found) -> None:
@@ -182,8 +195,22 @@ class _Scorer:
         for ours in known_paths(operation):
             for path in {theirs, theirs[self._prefix :]}:
                 ratio = SequenceMatcher(None, ours, path, autojunk=False).ratio()
+                if not set(ours) & set(path) - {"{}"}:
+                    ratio *= 0.3  # nothing but parameters in common
                 best = max(best, 1.0 if ours == path else 0.95 * ratio)
         return best
+
+    def by_chance(self, operation: Operation[Any], wired: Wired) -> Candidate | None:
+        """A match that cannot be ruled out."""
+        if not self._possible(operation, wired):
+            return None
+        if answer_names(operation.response.__name__, wired):
+            return Candidate(wired, 0.35, f"answers {operation.response.__name__}")
+        stem = segments_of(operation.path)[:-1]
+        unclear = operation.changes and is_unclear(wired) and len(stem) > 1
+        if unclear and segments_of(wired.path)[self._prefix :][:-1] == stem:
+            return Candidate(wired, 0.3, "does something to the same kind of thing")
+        return None
 
     def by_all(self, operation: Operation[Any], wired: Wired) -> Candidate:
         """A match by everything that is no title."""

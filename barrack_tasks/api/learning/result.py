@@ -17,6 +17,9 @@ from barrack_tasks.api.operations import OPERATIONS
 CLEAR = 0.1
 """How much better than the second best the candidate must be that `yes` takes."""
 
+LEAST = 0.5
+"""The score that a candidate must have at least for `yes` to take it."""
+
 
 @dataclass(frozen=True)
 class Match:
@@ -71,7 +74,7 @@ class Question:
     def clear(self) -> Candidate | None:
         """The candidate that is clearly the best, if there is one."""
         scores = [c.score for c in self.candidates]
-        if not scores or self.risky or (len(scores) > 1 and scores[0] - scores[1] < CLEAR):
+        if not scores or self.risky or scores[0] < LEAST or (len(scores) > 1 and scores[0] - scores[1] < CLEAR):
             return None
         return self.candidates[0]
 
@@ -148,6 +151,8 @@ class Learned:
 
     def take_clear(self) -> None:
         """Answer every question that has one candidate clearly the best, and no risk."""
+        if not self.recognised:
+            return
         for question in list(self.questions()):
             best = question.clear
             if best is not None:

@@ -38,7 +38,6 @@ PHRASES: dict[str, str] = {
     "sg_rule": "security_rule",
     "firewall_rule": "rule",
     "startup_script": "script",
-    "custom_image": "image",
     "identifier": "id",
     "uuid": "id",
     "uid": "id",
