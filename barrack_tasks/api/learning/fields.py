@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
@@ -182,6 +182,7 @@ class Mapper:
             found = [p for steps, s in places if (p := self._place(model, name, steps, s))]
             found += self._itself(model, name, schema)
             chances[name] = sorted(found, key=lambda p: -p.likeness.score)
+        _leave_to_others(model, chances)
         self._assign(mapping, chances)
         return mapping
 
@@ -213,7 +214,7 @@ class Mapper:
     ) -> Likeness:
         target = schema.items if many else schema
         if target is not None and same_schema(inner.__name__, target.names):
-            score = max(name.score, 0.92 - 0.03 * len(steps))
+            score = max(min(1.0, name.score + 0.05), 0.92 - 0.03 * len(steps))
             reason = f"{name.reason}; " if name.score >= LIKELY else ""
             return Likeness(score, f"{reason}it holds {inner.__name__}")
         fit = self.fit(inner, target)
@@ -239,7 +240,7 @@ class Mapper:
             return [Place((), Likeness(score, "the answer is the list itself"))]
         if same_schema(model.__name__, [kind.inner.__name__]):
             return []
-        if any(same_schema(kind.inner.__name__, part.names) for part in schema.poured):
+        if part_named(kind.inner.__name__, schema) is not None:
             return [Place((), Likeness(0.96, f"allOf {kind.inner.__name__}"))]
         fit = self.fit(kind.inner, schema)
         # Its fields among others: as many as there are of it must be there.
@@ -292,6 +293,27 @@ class Mapper:
         )  # fmt: skip
 
 
+def _leave_to_others(model: type[BaseModel], chances: dict[str, list[Place]]) -> None:
+    """What lies in an object of another schema that has such a field is rather that one's."""
+    for other, places in chances.items():
+        inner, many = inner_model(model, other)
+        if inner is None or many or not places or places[0].likeness.score < LIKELY:
+            continue
+        steps = places[0].steps
+        for name in inner.model_fields:
+            if not steps or name not in chances or inner_model(model, name)[0] is not None:
+                continue
+            chances[name] = sorted(
+                (
+                    replace(p, likeness=replace(p.likeness, score=p.likeness.score - 0.13))
+                    if len(p.steps) > len(steps) and p.steps[: len(steps)] == steps
+                    else p
+                    for p in chances[name]
+                ),
+                key=lambda p: -p.likeness.score,
+            )
+
+
 def _of_enum(enum: type[Enum], schema: Schema, name: Likeness) -> Likeness:
     share = meaning_share(enum, schema.words)
     if share is None:
@@ -303,6 +325,15 @@ def _of_enum(enum: type[Enum], schema: Schema, name: Likeness) -> Likeness:
     return name
 
 
-def best_of(places: Iterable[Place]) -> Place | None:
-    """The surest of some places."""
-    return max(places, key=lambda p: p.likeness.score, default=None)
+def part_named(name: str, schema: Schema) -> Schema | None:
+    """The schema of that name that is poured into another, however indirectly."""
+    waiting, seen = list(schema.poured), {id(schema)}
+    while waiting:
+        part = waiting.pop(0)
+        if id(part) in seen:
+            continue
+        if same_schema(name, part.names):
+            return part
+        seen.add(id(part))
+        waiting += part.poured
+    return None

@@ -14,7 +14,7 @@ from barrack_tasks.api.learning.synonyms import split
 Certainty = Literal["certain", "likely", "guess"]
 CERTAIN, LIKELY, GUESS = 0.95, 0.7, 0.4
 """Scores from which on a match is called so."""
-MARGIN = 0.04
+MARGIN = 0.03
 """A match that is not this much better than the second best is ambiguous."""
 
 

@@ -16,6 +16,7 @@ from barrack_tasks.api.learning.fields import (
     decorates,
     inner_enum,
     inner_model,
+    part_named,
 )
 from barrack_tasks.api.learning.matching import same_schema
 from barrack_tasks.api.learning.result import Candidate, Learned
@@ -52,6 +53,8 @@ class Pairs:
                 inner, many = inner_model(ours, name)
                 enum = inner_enum(ours, name)
                 if inner is not None:
+                    if not found.steps:
+                        target = part_named(inner.__name__, theirs) or theirs
                     listed = target.items if many else target
                     if listed is not None:
                         waiting.append((inner, listed))

@@ -1,0 +1,235 @@
+"""Whatever is put in: one clear sentence, or a result; never a traceback, never half a file."""
+
+from __future__ import annotations
+
+import copy
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from barrack_tasks.api.dialect import builtin, load_dialect
+from barrack_tasks.api.dialect.loading import merged
+from barrack_tasks.api.errors import BarrackConfigurationError
+from barrack_tasks.api.learning import LearnError, learn_openapi, write_dialect
+from barrack_tasks.sandbox.openapi import document
+from tests.learning.helpers import dialect
+
+ROOT: dict[str, Any] = json.loads(json.dumps(document(dialect("camel"))))
+TEXT = json.dumps(ROOT).encode()
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"", "empty"),
+        (b" \n\t ", "empty"),
+        (b"\xff\xfe\x00", "UTF-8|damaged|empty|neither"),
+        (b"\x80\x81", "not text"),
+        (b"<!doctype html><title>Docs</title>", "HTML"),
+        (b"hello", "does not hold an object"),
+        (b"[1, 2]", "does not hold an object"),
+        (b"{}", "openapi: 3.x"),
+        (b'{"swagger": "2.0", "paths": {}}', "Swagger 2"),
+        (b'{"openapi": "3.0.0"}', "no operations"),
+        (b'{"openapi": "3.0.0", "paths": []}', "no operations"),
+        (b'{"openapi": {"a": 1}, "paths": {"/x": {}}}', "openapi: 3.x"),
+        (b"a: [1", "neither JSON nor YAML in line"),
+        (b"a: !!python/object/apply:os.system [echo]", "neither JSON nor YAML"),
+        (b"[" * 100_000, "nested too deeply|neither JSON nor YAML"),
+        (b'{"a":' * 100_000, "nested too deeply|neither JSON nor YAML"),
+        (b"- " * 100_000, "nested too deeply|neither JSON nor YAML"),
+        (b"a: &a [*a]", "openapi: 3.x"),
+        (TEXT[: len(TEXT) // 2], "neither|damaged"),
+    ],
+)
+def test_one_clear_sentence(data: bytes, said: str) -> None:
+    with pytest.raises(LearnError, match=said) as caught:
+        learn_openapi(data)
+    assert isinstance(caught.value, BarrackConfigurationError)
+    assert caught.value.__cause__ is None
+    assert "\n" not in caught.value.message
+
+
+def _learn(root: Any) -> Any:
+    return learn_openapi(json.dumps(root).encode())
+
+
+def test_references_in_circles_and_out_of_the_document() -> None:
+    root = copy.deepcopy(ROOT)
+    schemas = root["components"]["schemas"]
+    schemas["Loop"] = {"$ref": "#/components/schemas/Loop"}
+    schemas["A"] = {"allOf": [{"$ref": "#/components/schemas/B"}]}
+    schemas["B"] = {"allOf": [{"$ref": "#/components/schemas/A"}]}
+    schemas["VMFlavor"]["properties"]["self"] = {"$ref": "#/components/schemas/VMFlavor"}
+    schemas["UserVM"]["properties"]["peer"] = {"$ref": "#/components/schemas/UserVM"}
+    schemas["VMImage"] = {"$ref": "https://elsewhere.example/x.json#/Image"}
+    schemas["VolumeAttachment"] = {"$ref": "#/components/nowhere"}
+    learned = _learn(root)
+    notes = " ".join(learned.notes)
+    for said in ("in a circle", "leads out of the document", "leads to nothing"):
+        assert said in notes
+    assert learned.report().operations.certain == 68
+    merged(learned.dialect(), "x.yaml")
+
+
+def test_yaml_anchors_that_multiply() -> None:
+    lines = ["a0: &a0 {x: 1}"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
+    lines += ["openapi: 3.0.0", "paths: {/x: {get: {responses: {200: *a11}}}}"]
+    started = time.monotonic()
+    learn_openapi("\n".join(lines).encode())
+    merge = ["a0: &a0 {x0: 1}"]
+    merge += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 12)]
+    with pytest.raises(LearnError):
+        learn_openapi("\n".join(merge).encode())
+    assert time.monotonic() - started < 10
+
+
+def test_schemas_that_fan_out() -> None:
+    root = copy.deepcopy(ROOT)
+    schemas = root["components"]["schemas"]
+    names = [f"S{n}" for n in range(60)]
+    for name in names:
+        fields = {x: {"$ref": f"#/components/schemas/{x}"} for x in names}
+        schemas[name] = {"type": "object", "properties": fields}
+    schemas["UserVM"]["properties"]["s"] = {"$ref": "#/components/schemas/S0"}
+    schemas["All"] = {"allOf": [{"allOf": [{"$ref": f"#/components/schemas/{n}"}]} for n in names]}
+    started = time.monotonic()
+    assert _learn(root).report().operations.certain == 68
+    assert time.monotonic() - started < 10
+
+
+def test_a_document_of_twenty_megabytes_is_read_fast() -> None:
+    root = copy.deepcopy(ROOT)
+    filler = {"type": "object", "properties": {f"f{n}": {"type": "string"} for n in range(40)}}
+    for number in range(14_000):
+        root["components"]["schemas"][f"Filler{number}"] = filler
+    data = json.dumps(root).encode()
+    assert len(data) > 20_000_000
+    started = time.monotonic()
+    assert learn_openapi(data).report().operations.certain == 68
+    assert time.monotonic() - started < 10
+
+
+# Anything anywhere
+
+_SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("#/paths")
+_JUNK = st.recursive(
+    _SCALARS,
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["$ref", "type", "properties", "allOf", "enum", "items", "x", ""]),
+        inner,
+        max_size=3,
+    ),
+    max_leaves=6,
+)
+
+
+def _places(value: Any, at: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value)
+    if not isinstance(value, dict | list):
+        return []
+    found: list[tuple[Any, ...]] = []
+    for key, item in inner:
+        found.append((*at, key))
+        if isinstance(item, dict | list):
+            found += _places(item, (*at, key))
+    return found
+
+
+_SMALL = copy.deepcopy(ROOT)
+_SMALL["paths"] = {
+    p: i for p, i in ROOT["paths"].items() if p.startswith(("/machines", "/snapshots", "/account"))
+}
+PLACES = _places(_SMALL)
+
+
+@given(st.lists(st.tuples(st.sampled_from(PLACES), st.none() | _JUNK), min_size=1, max_size=6))
+@settings(max_examples=60)
+def test_a_document_with_anything_in_it(changes: list[tuple[tuple[Any, ...], Any]]) -> None:
+    root = copy.deepcopy(_SMALL)
+    for place, junk in changes:
+        target: Any = root
+        for step in place[:-1]:
+            try:
+                target = target[step]
+            except (LookupError, TypeError):
+                break
+        else:
+            if isinstance(target, dict) and place[-1] in target:
+                if junk is None:
+                    del target[place[-1]]
+                else:
+                    target[place[-1]] = junk
+            elif isinstance(target, list) and len(target) > place[-1]:
+                target[place[-1]] = junk
+    try:
+        learned = _learn(root)
+    except LearnError as error:
+        assert error.message
+        return
+    learned.take_clear()
+    merged(learned.dialect(), "x.yaml")
+    assert str(learned.report())
+
+
+@given(st.data())
+@settings(max_examples=40)
+def test_bytes_with_anything_in_them(data: st.DataObject) -> None:
+    text = bytearray(json.dumps(_SMALL).encode())
+    for _ in range(data.draw(st.integers(1, 5))):
+        at = data.draw(st.integers(0, len(text) - 1))
+        text[at : at + data.draw(st.integers(0, 3))] = data.draw(st.binary(max_size=4))
+    try:
+        merged(learn_openapi(bytes(text)).dialect(), "x.yaml")
+    except LearnError as error:
+        assert error.message
+
+
+# Files
+
+
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learned = learn_openapi(TEXT)
+    target = write_dialect(learned, tmp_path / "mine.yaml")
+    text = target.read_text()
+    assert "# certain: titled" in text
+    assert "# likely: " in text
+    assert load_dialect(target) == merged(learned.dialect(), "mine.yaml")
+    with pytest.raises(LearnError, match="there already"):
+        write_dialect(learn_openapi(json.dumps(document(builtin())).encode()), target)
+    assert target.read_text() == text
+    write_dialect(learned, target, overwrite=True)
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("barrack_tasks.api.learning.writing.os.fsync", full)
+    for overwrite in (True, False):
+        with pytest.raises(LearnError, match=r"No space|there already"):
+            write_dialect(learned, target, overwrite=overwrite)
+    with pytest.raises(LearnError, match="No space"):
+        write_dialect(learned, tmp_path / "other.yaml")
+    assert [p.name for p in tmp_path.iterdir()] == ["mine.yaml"]
+    assert target.read_text() == text
+    with pytest.raises(LearnError, match="must end in"):
+        write_dialect(learned, tmp_path / "mine.txt")
+    with pytest.raises(LearnError, match="cannot be written"):
+        write_dialect(learned, tmp_path / "no" / "mine.yaml")
+
+
+def test_hostile_names_do_not_break_the_file(tmp_path: Path) -> None:
+    text = TEXT.replace(b'"gpuModel"', rb'"gpu_model: x\u2028\n# y"').replace(
+        b'"running"', rb'"run: {ning}\n"'
+    )
+    learned = learn_openapi(text)
+    target = write_dialect(learned, tmp_path / "mine.yaml")
+    assert load_dialect(target) == merged(learned.dialect(), "mine.yaml")
