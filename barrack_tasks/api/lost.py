@@ -203,8 +203,9 @@ class Inquiry:
             seen = self._look(rule.look)
         except BarrackNotFoundError:
             return self.gone()
-        going = getattr(seen, "status", None) in (VMStatus.DELETING, VMStatus.DELETED)
-        return self._answer(seen) if going else None
+        # Each kind of thing has an enum of its own for its status, and not all shout.
+        is_going = str(getattr(seen, "status", "")).casefold() in ("deleting", "deleted")
+        return self._answer(seen) if is_going else None
 
     def gone(self) -> Any:
         """The answer of a delete whose thing is gone."""
