@@ -160,7 +160,7 @@ def test_one_refusal_pauses_all_threads(sandbox: Sandbox) -> None:
             moments.append(virtual.now - 1000)
             return send(*arguments)
 
-        client._call._exchange.send = noted  # type: ignore[method-assign]
+        client._call._exchange.send = noted  # type: ignore[assignment,method-assign]
         first = threading.Event()
 
         def work(number: int) -> None:
@@ -170,13 +170,13 @@ def test_one_refusal_pauses_all_threads(sandbox: Sandbox) -> None:
             virtual.leave()
 
         def refused(*arguments: Any) -> Any:
-            client._call._exchange.send = noted  # type: ignore[method-assign]
+            client._call._exchange.send = noted  # type: ignore[assignment,method-assign]
             try:
                 return noted(*arguments)
             finally:
                 threading.Timer(0.2, first.set).start()
 
-        client._call._exchange.send = refused  # type: ignore[method-assign]
+        client._call._exchange.send = refused  # type: ignore[assignment,method-assign]
         sandbox.fault("status", status=429, retry_after=30)
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(work, range(threads)))
