@@ -11,7 +11,8 @@ from pydantic import BaseModel
 
 from barrack_tasks import api
 from barrack_tasks.api import Barrack, models
-from barrack_tasks.api.operations import OPERATIONS, NeverRepeat, Repeat
+from barrack_tasks.api.operations import OPERATIONS, NeverRepeat
+from barrack_tasks.api.pacing import RetryBudget
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import LOST_AFTER, LOST_BEFORE, QUICK, arm, client_of
 from tests.api.recipes import RECIPES, Account
@@ -19,6 +20,8 @@ from tests.api.recipes import RECIPES, Account
 CHANGES = [name for name, operation in OPERATIONS.items() if operation.changes]
 NEVER = [name for name in CHANGES if isinstance(OPERATIONS[name].lost, NeverRepeat)]
 REPEATABLE = [name for name in CHANGES if name not in NEVER]
+LOOKS = {name: look for name in CHANGES if (look := getattr(OPERATIONS[name].lost, "look", None))}
+"""Where the effect of an operation can be looked for, if anywhere."""
 PAIRS = [
     ("reset_before", "reset_after"),
     ("reset_after", "status"),
@@ -53,6 +56,7 @@ def shared(sandbox: Sandbox) -> Iterator[Barrack]:
 @pytest.fixture
 def account(sandbox: Sandbox, shared: Barrack) -> Iterator[Account]:
     sandbox.set_stock("CANADA-1", "L40", 1000)
+    shared._call._budget = shared._call._repeat._budget = RetryBudget()
     yield Account(sandbox, shared)
     sandbox.clear_faults()
 
@@ -161,22 +165,16 @@ def test_what_was_never_sent_is_repeated_even_so(account: Account) -> None:
 # When attempts end
 
 
-@pytest.mark.parametrize("operation", REPEATABLE)
+@pytest.mark.parametrize("operation", LOOKS)
 def test_a_last_look_finds_what_the_last_attempt_did(
     sandbox: Sandbox, account: Account, operation: str
 ) -> None:
-    if isinstance(OPERATIONS[operation].lost, Repeat) or not _has_look(operation):
-        pytest.skip("nothing to look at")
     arguments = RECIPES[operation](account)
     judge = Judge(sandbox)
     with client_of(sandbox, policy={"attempts": 1}) as client:
         sandbox.fault("reset_after", operation, count=None)
         client.perform(operation, **arguments)
     assert judge.effects(operation) == 1
-
-
-def _has_look(operation: str) -> bool:
-    return bool(getattr(OPERATIONS[operation].lost, "look", None))
 
 
 @pytest.mark.parametrize("operation", REPEATABLE)
@@ -197,16 +195,15 @@ def test_when_nothing_is_found_in_the_end_it_is_not_known(
 # When the look itself fails
 
 
-@pytest.mark.parametrize("operation", REPEATABLE)
+@pytest.mark.parametrize("operation", LOOKS)
 @pytest.mark.parametrize("status", [401, 422, 500])
 def test_a_look_that_fails_hides_nothing(
     sandbox: Sandbox, account: Account, operation: str, status: int
 ) -> None:
-    if not _has_look(operation):
-        pytest.skip("nothing to look at")
-    look = str(OPERATIONS[operation].lost.look)  # type: ignore[union-attr]
+    look = LOOKS[operation]
     arguments = RECIPES[operation](account)
-    account.client.perform(look) if look.startswith("list_") else None
+    if look.startswith("list_"):
+        account.client.perform(look)
     judge = Judge(sandbox)
     sandbox.fault("reset_after", operation)
     sandbox.fault("status", look, status=status, count=None, after=_looks_before(operation))
@@ -222,11 +219,9 @@ def _looks_before(operation: str) -> int:
     return 1 if operation == "toggle_public_ip" else 0
 
 
-@pytest.mark.parametrize("operation", REPEATABLE)
+@pytest.mark.parametrize("operation", LOOKS)
 def test_a_look_that_fails_for_a_while_is_repeated(account: Account, operation: str) -> None:
-    if not _has_look(operation):
-        pytest.skip("nothing to look at")
-    look = str(OPERATIONS[operation].lost.look)  # type: ignore[union-attr]
+    look = LOOKS[operation]
     arguments = RECIPES[operation](account)
     judge = Judge(account.sandbox)
     account.sandbox.fault("error_after", operation)
