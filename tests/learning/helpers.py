@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from pydantic import BaseModel
 
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.dialect import Dialect, builtin, load_dialect
 from barrack_tasks.api.dialect.loading import merged
 from barrack_tasks.api.learning import Learned
+from barrack_tasks.api.models.base import Answer
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.sandbox import Sandbox
 
@@ -39,7 +41,13 @@ def furnished(which: Dialect, **settings: Any) -> Sandbox:
         {"name": "three", "status": "HIBERNATED"},
     ]
     return Sandbox(
-        api_key=KEY, dialect=which, speed=0, fleet=fleet, balance=500, settings={"jitter": 0}, **settings
+        api_key=KEY,
+        dialect=which,
+        speed=0,
+        fleet=fleet,
+        balance=500,
+        settings={"jitter": 0},
+        **settings,
     )
 
 
@@ -100,13 +108,14 @@ def plain(value: Any) -> Any:
     return value.model_dump(mode="json") if hasattr(value, "model_dump") else value
 
 
-def without_strangers(value: Any, ours: Any) -> Any:
-    """Plain data with the fields only that the other has too."""
-    if isinstance(value, dict) and isinstance(ours, dict):
-        return {k: without_strangers(v, ours[k]) for k, v in value.items() if k in ours}
-    if isinstance(value, list) and isinstance(ours, list) and len(value) == len(ours):
-        return [without_strangers(a, b) for a, b in zip(value, ours, strict=True)]
-    return value
+def known(value: Any) -> Any:
+    """Objects as plain data, with the fields only that the models know."""
+    if isinstance(value, list):
+        return [known(item) for item in value]
+    if not isinstance(value, BaseModel):
+        return value
+    beside = ("status", "message") if isinstance(value, Answer) else ()
+    return {f: known(getattr(value, f)) for f in type(value).model_fields if f not in beside}
 
 
 def answer(reader: Barrack, name: str, arguments: dict[str, Any]) -> Any:
@@ -133,7 +142,8 @@ def assert_reads_the_same(sandbox: Sandbox, learned: Learned, ids: dict[str, str
 def show(title: str, learned: Learned) -> None:
     """Print the figures."""
     report = learned.report()
-    print(f"\n{title}: operations {report.operations}; fields {report.fields}; words {report.words}")
+    figures = f"operations {report.operations}; fields {report.fields}; words {report.words}"
+    print(f"\n{title}: {figures}")  # noqa: T201
 
 
 def document(sandbox: Sandbox) -> dict[str, Any]:

@@ -160,9 +160,7 @@ def _unclear(schema: str, field: str, wire: str, fields: list[str]) -> bool:
     ) or wire in ("status", "message", "data", "result", "response")
 
 
-def _pour(
-    chance: random.Random, schemas: dict[str, dict[str, str | None]], paging: str
-) -> None:
+def _pour(chance: random.Random, schemas: dict[str, dict[str, str | None]], paging: str) -> None:
     """Sometimes what is an object elsewhere lies in its holder itself."""
     if paging != "none" and chance.random() < 0.3:
         for fields in schemas.values():

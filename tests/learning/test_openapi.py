@@ -17,12 +17,15 @@ from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.sandbox import Sandbox
 from tests.learning.helpers import (
     NAMES,
+    answer,
     assert_reads_the_same,
     client,
     dialect,
     document,
     furnish,
     furnished,
+    known,
+    reads,
     served,
     show,
 )
@@ -31,7 +34,9 @@ from tests.learning.helpers import (
 @pytest.mark.parametrize("name", NAMES)
 def test_reads_and_acts_as_with_the_true_dialect(name: str, tmp_path: Path) -> None:
     with furnished(dialect(name)) as sandbox:
-        learned = learn_openapi(served(sandbox), name=name, source_url=f"{sandbox.url}/openapi.json")
+        learned = learn_openapi(
+            served(sandbox), name=name, source_url=f"{sandbox.url}/openapi.json"
+        )
         show(name, learned)
         report = learned.report()
         assert report.operations.certain == 68
@@ -82,7 +87,9 @@ def test_yaml_is_read_as_json_is() -> None:
     with furnished(dialect("upstream")) as sandbox:
         root = document(sandbox)
         as_yaml = yaml.safe_dump(root).encode()
-        assert learn_openapi(as_yaml).dialect() == learn_openapi(json.dumps(root).encode()).dialect()
+        assert (
+            learn_openapi(as_yaml).dialect() == learn_openapi(json.dumps(root).encode()).dialect()
+        )
 
 
 def test_what_is_not_there_becomes_null() -> None:
@@ -226,6 +233,79 @@ def test_an_unrelated_api_matches_nothing() -> None:
     assert learned.report().operations.matched == 0
     assert learned.report().fields.matched == 0
     assert learned.report().words.matched == 0
+
+
+def test_an_api_with_some_of_the_same_titles_is_another_api() -> None:
+    success: dict[str, Any] = {"200": {"content": {"application/json": {"schema": {}}}}}
+    titles = {
+        ("/volumes", "get"): "List volumes",
+        ("/volumes", "post"): "Create volume",
+        ("/volumes/{name}", "get"): "Get volume details",
+        ("/volumes/{name}", "delete"): "Delete volume",
+        ("/images", "get"): "List images",
+        ("/containers/{id}/start", "post"): "Start container",
+    }
+    paths: dict[str, Any] = {}
+    for (path, method), title in titles.items():
+        paths.setdefault(path, {})[method] = {"summary": title, "responses": success}
+    learned = learn_openapi(json.dumps({"openapi": "3.0.0", "paths": paths}).encode(), yes=True)
+    assert not learned.recognised
+    assert learned.dialect() == {"name": "learned"}
+    assert "does not look like" in str(learned.report())
+
+
+def test_one_page_of_the_reference_teaches_what_it_says() -> None:
+    with furnished(dialect("upstream")) as sandbox:
+        root = document(sandbox)
+        root["paths"] = {"/core/stocks": root["paths"]["/core/stocks"]}
+        learned = learn_openapi(json.dumps(root).encode())
+        assert learned.recognised
+        content = learned.dialect()
+        assert content["operations"] == {"get_gpu_stock": {"path": "/core/stocks"}}
+        assert content["schemas"]["GPUStockItem"] == {"gpu_model": "model"}
+
+
+def _inlined(root: dict[str, Any], node: Any) -> Any:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            name = node["$ref"].rsplit("/", 1)[1]
+            return _inlined(root, root["components"]["schemas"][name])
+        return {k: _inlined(root, v) for k, v in node.items()}
+    return [_inlined(root, v) for v in node] if isinstance(node, list) else node
+
+
+@pytest.mark.parametrize("titles", [True, False])
+@pytest.mark.parametrize("name", NAMES)
+def test_schemas_without_names(name: str, titles: bool) -> None:
+    with furnished(dialect(name)) as sandbox:
+        root = document(sandbox)
+        bare = {**root, "paths": _inlined(root, root["paths"]), "components": {}}
+        bare["components"]["securitySchemes"] = root["components"]["securitySchemes"]
+        bare = json.loads(json.dumps(bare))
+        for item in bare["paths"].values() if not titles else ():
+            for operation in item.values():
+                for key in ("summary", "tags", "operationId"):
+                    del operation[key]
+        learned = learn_openapi(json.dumps(bare).encode())
+        show(f"{name} without names, titles {titles}", learned)
+        mine = merged(learned.dialect(), "learned.yaml")
+        ids = furnish(sandbox)
+        with client(sandbox, sandbox.dialect) as true, client(sandbox, mine) as other:
+            for operation_name, arguments in reads(ids):
+                if answer(true, operation_name, arguments) != "BarrackServerError 501":
+                    assert known(other.perform(operation_name, **arguments)) == known(
+                        true.perform(operation_name, **arguments)
+                    ), operation_name
+
+
+def test_schemas_with_other_names() -> None:
+    with furnished(dialect("camel")) as sandbox:
+        text = served(sandbox).decode()
+        for name in sorted(document(sandbox)["components"]["schemas"], key=len, reverse=True):
+            text = text.replace(f'schemas/{name}"', f'schemas/Barrack.Api.V1.{name}Dto"')
+            text = text.replace(f'"{name}": {{"', f'"Barrack.Api.V1.{name}Dto": {{"')
+        learned, plain = learn_openapi(text.encode()), learn_openapi(served(sandbox))
+        assert learned.dialect() == plain.dialect()
 
 
 def test_an_unrelated_api_inside_barracks_own_matches_nothing_of_its_own() -> None:

@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from barrack_tasks.api.learning.calls import Wired
-from barrack_tasks.api.learning.fields import Mapper, inner_model
+from barrack_tasks.api.learning.fields import Mapper
+from barrack_tasks.api.learning.kinds import inner_model
 from barrack_tasks.api.learning.matching import LIKELY, same_schema
 from barrack_tasks.api.learning.schema import Schema, Steps
 from barrack_tasks.api.models import ErrorResponse

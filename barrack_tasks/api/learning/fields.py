@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-import types
-import typing
-from collections.abc import Hashable, Iterator
 from dataclasses import dataclass, field, replace
-from datetime import datetime
-from decimal import Decimal
 from enum import Enum
-from functools import lru_cache
-from typing import Any, cast
 
 from pydantic import BaseModel
 
-from barrack_tasks.api.dialect.codec import kind_of
+from barrack_tasks.api.learning.kinds import decorates, inner_model, kind_of_field
 from barrack_tasks.api.learning.matching import (
     GUESS,
     LIKELY,
@@ -25,8 +18,6 @@ from barrack_tasks.api.learning.matching import (
 )
 from barrack_tasks.api.learning.schema import Schema, Steps
 from barrack_tasks.api.learning.words import meaning_share
-from barrack_tasks.api.models import Protocol
-from barrack_tasks.api.models.base import Answer, Id
 
 _ROOT_FIT = 0.5
 
@@ -53,82 +44,6 @@ class Mapping:
     found: dict[str, Place] = field(default_factory=dict)
     open: dict[str, list[Place]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class _Kind:
-    """What a field of ours holds."""
-
-    inner: type[BaseModel] | type[Enum] | None
-    many: bool
-    types: frozenset[str]
-
-
-@lru_cache(maxsize=4096)
-def _kind(model: type[BaseModel], name: str) -> _Kind:
-    annotation = model.model_fields[name].annotation
-    inner, many = kind_of(cast(Hashable, annotation))
-    if many:
-        return _Kind(inner, True, frozenset({"array"}))
-    if inner is not None:
-        if issubclass(inner, BaseModel):
-            types_ = {"object", "string"} if inner is Protocol else {"object"}
-        else:
-            types_ = {"string", "integer", "number"} if issubclass(inner, int) else {"string"}
-        return _Kind(inner, False, frozenset(types_))
-    return _Kind(None, False, frozenset(_plain(annotation, name)))
-
-
-def _plain(annotation: Any, name: str) -> set[str]:
-    found: set[str] = set()
-    for arm in _arms(annotation):
-        if not isinstance(arm, type):
-            return set()
-        if name == "id" or name.endswith("_id"):
-            found |= {"string", "integer"}
-        elif issubclass(arm, bool):
-            found |= {"boolean"}
-        elif issubclass(arm, int):
-            found |= {"integer", "number"}
-        elif issubclass(arm, Decimal | float):
-            found |= {"string", "integer", "number"}
-        elif issubclass(arm, datetime):
-            found |= {"string"}
-        elif issubclass(arm, str):
-            found |= {"string", "integer"} if name == "available" else {"string"}
-        else:
-            found |= {"object", "array"}
-    return found
-
-
-def _arms(annotation: Any) -> Iterator[Any]:
-    origin = typing.get_origin(annotation)
-    if origin is typing.Annotated or (origin is not None and annotation is Id):
-        yield from _arms(typing.get_args(annotation)[0])
-    elif origin in (typing.Union, types.UnionType):
-        for arm in typing.get_args(annotation):
-            if arm is not types.NoneType:
-                yield from _arms(arm)
-    else:
-        yield origin or annotation
-
-
-def inner_model(model: type[BaseModel], name: str) -> tuple[type[BaseModel] | None, bool]:
-    """The schema that a field holds, and whether in a list."""
-    kind = _kind(model, name)
-    inner = kind.inner
-    return (inner if inner and issubclass(inner, BaseModel) else None), kind.many
-
-
-def inner_enum(model: type[BaseModel], name: str) -> type[Enum] | None:
-    """The enum that a field holds."""
-    inner = _kind(model, name).inner
-    return inner if inner and issubclass(inner, Enum) else None
-
-
-def decorates(model: type[BaseModel], name: str) -> bool:
-    """Whether the field is one that stands beside every answer's data."""
-    return issubclass(model, Answer) and name in ("status", "message")
 
 
 class Mapper:
@@ -158,10 +73,9 @@ class Mapper:
         for name in ours:
             needed = 2.0 if model.model_fields[name].is_required() else 1.0
             total += needed
-            if any(
-                path_likeness(model.__name__, name, (wire,)).score >= LIKELY
-                and self._fits_type(model, name, inner)
-                for wire, inner in schema.fields.items()
+            inner, many = inner_model(model, name)
+            if any(self._is(model, name, wire, s) for wire, s in schema.fields.items()) or (
+                inner is not None and not many and self._lies_beside(model, inner, schema)
             ):
                 known += needed
         strangers = max(0, len(schema.fields) - len(ours))
@@ -187,13 +101,13 @@ class Mapper:
         return mapping
 
     def _fits_type(self, model: type[BaseModel], name: str, schema: Schema) -> bool:
-        wanted, said = _kind(model, name).types, schema.kinds
+        wanted, said = kind_of_field(model, name).types, schema.kinds
         return not wanted or not said or bool(wanted & said)
 
     def _place(
         self, model: type[BaseModel], name: str, steps: Steps, schema: Schema
     ) -> Place | None:
-        kind = _kind(model, name)
+        kind = kind_of_field(model, name)
         if not self._fits_type(model, name, schema):
             return None
         if decorates(model, name) and len(steps) > 1:
@@ -229,7 +143,7 @@ class Mapper:
 
     def _itself(self, model: type[BaseModel], name: str, schema: Schema) -> list[Place]:
         """The object itself, if what the field holds is poured into it."""
-        kind = _kind(model, name)
+        kind = kind_of_field(model, name)
         if kind.inner is None or not issubclass(kind.inner, BaseModel):
             return []
         if kind.many:
@@ -242,18 +156,24 @@ class Mapper:
             return []
         if part_named(kind.inner.__name__, schema) is not None:
             return [Place((), Likeness(0.96, f"allOf {kind.inner.__name__}"))]
-        fit = self.fit(kind.inner, schema)
-        # Its fields among others: as many as there are of it must be there.
-        found = sum(
-            any(path_likeness(kind.inner.__name__, inner, (wire,)).score >= LIKELY and
-                self._fits_type(kind.inner, inner, s) for wire, s in schema.own.items()
-                if path_likeness(model.__name__, name, (wire,)).score < LIKELY)
-            for inner in kind.inner.model_fields
-        )  # fmt: skip
-        required = [n for n, f in kind.inner.model_fields.items() if f.is_required()]
-        if found >= 2 and found >= len(required) and fit > 0:
+        if self._lies_beside(model, kind.inner, schema):
             return [Place((), Likeness(0.72, f"fields of {kind.inner.__name__} lie beside it"))]
         return []
+
+    def _lies_beside(self, model: type[BaseModel], inner: type[BaseModel], schema: Schema) -> bool:
+        """Whether the fields of one schema lie in an object of another, without a name."""
+        free = [
+            (wire, s)
+            for wire, s in schema.own.items()
+            if not any(self._is(model, name, wire, s) for name in model.model_fields)
+        ]
+        found = {n for n in inner.model_fields for w, s in free if self._is(inner, n, w, s)}
+        needed = {n for n, f in inner.model_fields.items() if f.is_required()}
+        return len(found) >= 2 and needed <= found
+
+    def _is(self, model: type[BaseModel], name: str, wire: str, schema: Schema) -> bool:
+        likeness = path_likeness(model.__name__, name, (wire,))
+        return likeness.score >= LIKELY and self._fits_type(model, name, schema)
 
     def _assign(self, mapping: Mapping, chances: dict[str, list[Place]]) -> None:
         """One place for each field, one field for each place, the surest first."""

@@ -6,7 +6,7 @@ from barrack_tasks.api.learning.calls import Wired, wired_operations
 from barrack_tasks.api.learning.document import Document
 from barrack_tasks.api.learning.envelopes import choose_envelopes, error_envelope
 from barrack_tasks.api.learning.fields import Mapper
-from barrack_tasks.api.learning.matching import certainty_of, name_likeness
+from barrack_tasks.api.learning.matching import CERTAIN, certainty_of, name_likeness
 from barrack_tasks.api.learning.operations import Candidate as WiredCandidate
 from barrack_tasks.api.learning.operations import Found, match_operations
 from barrack_tasks.api.learning.pairing import Pairs
@@ -26,7 +26,9 @@ from barrack_tasks.api.operations import OPERATIONS
 WHOLE = 10
 """Operations of a document that must be matched before those that are not there are called so."""
 FEW = 3
-"""Matched operations below which the evidence is of something else."""
+"""Titles of the reference that a document must have to be of this API."""
+CORE = frozenset({"list_instances", "get_instance", "create_instance", "get_gpu_stock"})
+"""Operations of which this API has one at least."""
 
 
 def learn_openapi(
@@ -100,14 +102,23 @@ class Learner:
         pairs.by_name()
         self._operations(found, chosen, main or (), whole)
         pairs.merge(absent_is_known=whole)
-        strong = sum(c.score >= 0.95 for c in found.matched.values())
-        learned.recognised = len(found.matched) >= FEW or strong >= 1 or not self.complete
-        if not self.wired:
-            learned.recognised = pairs.named >= FEW
+        learned.recognised = self._is_barrack(found, pairs.distinctive)
         if not learned.recognised:
             learned.doubt()
         learned.notes += self.document.notes
         return learned
+
+    def _is_barrack(self, found: Found, distinctive: int) -> bool:
+        """Whether there is enough that no other API has."""
+        if not self.complete:
+            return bool(found.matched)
+        titled = sum(c.score >= CERTAIN for c in found.matched.values())
+        core = bool(CORE & set(found.matched))
+        return (
+            (core and (titled >= FEW or len(found.matched) >= WHOLE))
+            or (titled >= 1 and distinctive >= 2)
+            or distinctive >= 2 * FEW
+        )
 
     # Operations
 

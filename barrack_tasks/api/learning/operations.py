@@ -222,9 +222,12 @@ class _Scorer:
         name = overlap(_words(operation.name), _words(wired.operation_id))
         title = max(title, name)
         told = bool(wired.titles or wired.operation_id)
-        fit = answer_fit(self._mapper, operation, wired)
-        score = (0.4 * path + 0.25 * title if told else 0.55 * path) + 0.25 * fit
+        score = 0.4 * path + 0.25 * title if told else 0.55 * path
         score += 0.1 * (wired.method == operation.method)
+        if score + 0.25 < GUESS:
+            return nothing
+        fit = answer_fit(self._mapper, operation, wired)
+        score += 0.25 * fit
         reasons = [f"path {path:.0%} alike", f"answer {fit:.0%} alike"]
         if told:
             reasons.append(f"title {title:.0%} alike")
@@ -232,6 +235,8 @@ class _Scorer:
             score = max(score, 0.85)
         supports = [s for s in self._supports(operation, wired) if not s.startswith("the same")]
         score = min(score + 0.05 * len(supports), 0.94)
+        if not told and path == 1.0 and wired.method == operation.method:
+            score = max(score, LIKELY + 0.02)
         if operation.changes and title < 0.5 and path < 0.9 and not supports:
             # What changes something is not matched by a likeness of shapes.
             score = min(score, LIKELY - 0.01)
@@ -246,8 +251,4 @@ def _words(name: str) -> tuple[str, ...]:
 
 def answer_names(response: str, wired: Wired) -> bool:
     """Whether the answer holds, not too deep, the schema of that name."""
-    if wired.answer is None:
-        return False
-    if same_schema(response, wired.answer.names):
-        return True
-    return any(same_schema(response, schema.names) for _, schema in wired.answer.places(3))
+    return wired.answer is not None and same_schema(response, wired.answer.names_within)

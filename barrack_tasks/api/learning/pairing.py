@@ -9,16 +9,9 @@ from pydantic import BaseModel
 
 from barrack_tasks.api import models
 from barrack_tasks.api.dialect.loading import schema_fields
-from barrack_tasks.api.learning.fields import (
-    Mapper,
-    Mapping,
-    Place,
-    decorates,
-    inner_enum,
-    inner_model,
-    part_named,
-)
-from barrack_tasks.api.learning.matching import same_schema
+from barrack_tasks.api.learning.fields import Mapper, Mapping, Place, part_named
+from barrack_tasks.api.learning.kinds import decorates, inner_enum, inner_model
+from barrack_tasks.api.learning.matching import same_schema, words_of
 from barrack_tasks.api.learning.result import Candidate, Learned
 from barrack_tasks.api.learning.schema import Schema, Schemas
 from barrack_tasks.api.learning.words import CATALOGUES, meaning, values_of
@@ -35,8 +28,8 @@ class Pairs:
         self._learned = learned
         self._pairs: dict[str, list[Mapping]] = {}
         self._words: dict[type[Enum], dict[str, None]] = {}
-        self.named = 0
-        """How many schemas bear a name of ours."""
+        self.distinctive = 0
+        """How many schemas bear a name of ours that another API would hardly have."""
 
     def pair(self, model: type[BaseModel], schema: Schema, place: str) -> None:
         """Take a schema for one of ours, and all that lies in it for what lies in ours."""
@@ -78,8 +71,8 @@ class Pairs:
                 s for n, s in self._schemas.named.items() if same_schema(name, [n, *s.names[:1]])
             ]
             exact = [s for s in bearers if s.name == name] or bearers
-            if exact:
-                self.named += 1
+            if exact and (len(words_of(name)) > 2 or name == "UserVM"):
+                self.distinctive += 1
             if exact and name not in self._pairs:
                 self.pair(model, exact[0], name)
 

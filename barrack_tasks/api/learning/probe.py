@@ -100,9 +100,9 @@ class _Prober:
                 self._find(send, operation)
                 if operation == "list_instances":
                     self._detail(send, "get_instance", "list_instances")
+                    self._find_paging(send)
             for operation, source in asking.DETAILS:
                 self._detail(send, operation, source)
-            self._find_paging(send)
         except _Stop as stop:
             self.notes.append(str(stop))
         if not any(s.status == 200 for s in self.samples):
@@ -234,14 +234,15 @@ class _Prober:
     # Paging
 
     def _find_paging(self, send: Send) -> None:
-        found = self._answers.get("list_instances") or self._answers.get("list_snapshots")
+        found = self._answers.get("list_instances")
         if found is None:
             return
         path, body = found
         ids = [_id_of(item) for item in _items(body)]
         if len(ids) < 2:
             return
-        for size in asking.SIZES:
+        text = repr(body)  # the names that the answer itself uses come first
+        for size in sorted(asking.SIZES, key=lambda name: f"'{name}'" not in text):
             if [_id_of(x) for x in _items(self._get(send, path, f"{size}=1")[1])] == ids[:1]:
                 break
         else:

@@ -74,7 +74,12 @@ class Question:
     def clear(self) -> Candidate | None:
         """The candidate that is clearly the best, if there is one."""
         scores = [c.score for c in self.candidates]
-        if not scores or self.risky or scores[0] < LEAST or (len(scores) > 1 and scores[0] - scores[1] < CLEAR):
+        if (
+            not scores
+            or self.risky
+            or scores[0] < LEAST
+            or (len(scores) > 1 and scores[0] - scores[1] < CLEAR)
+        ):
             return None
         return self.candidates[0]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import cached_property
 from typing import Any
 
 from barrack_tasks.api.learning.document import Document
@@ -44,6 +45,7 @@ class Schema:
     def __init__(self, schemas: Schemas, node: Mapping[str, Any], names: tuple[str, ...]) -> None:
         self._schemas = schemas
         self._own: dict[str, Schema] | None = None
+        self._fields: dict[str, Schema] | None = None
         self._poured: list[Schema] = []
         self.names, self._nodes = names, [node]
         self._unwrap()
@@ -149,6 +151,11 @@ class Schema:
     @property
     def fields(self) -> dict[str, Schema]:
         """All fields of the object, its own and those that are poured into it."""
+        if self._fields is None:
+            self._fields = self._all_fields()
+        return self._fields
+
+    def _all_fields(self) -> dict[str, Schema]:
         found: dict[str, Schema] = {}
         waiting, seen = [self], {id(self)}
         while waiting:
@@ -185,6 +192,11 @@ class Schema:
         """The format that the schema names, or nothing."""
         said = self.node.get("format")
         return said if isinstance(said, str) else ""
+
+    @cached_property
+    def names_within(self) -> frozenset[str]:
+        """Names of the schema itself and of those in it, not too deep."""
+        return frozenset(self.names).union(*(s.names for _, s in self.places()))
 
     def places(self, depth: int = 3) -> Iterator[tuple[Steps, Schema]]:
         """Paths to everything that lies in the object, the near ones first."""
