@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.dialect import Dialect, builtin, load_dialect
 from barrack_tasks.api.dialect.loading import merged
-from barrack_tasks.api.learning import Learned
+from barrack_tasks.api.learning import Learned, dialect_text
 from barrack_tasks.api.models.base import Answer
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.sandbox import Sandbox
@@ -150,3 +151,23 @@ def document(sandbox: Sandbox) -> dict[str, Any]:
     """The served document, as data to be changed."""
     found: dict[str, Any] = json.loads(served(sandbox))
     return found
+
+
+def everything(learned: Learned) -> str:
+    """All that can be seen of what was learned."""
+    return "\n".join(
+        (dialect_text(learned), str(learned.report()), repr(learned), str(vars(learned)))
+    )
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=6),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(
+        st.sampled_from(["id", "status", "instances", "data", "url", "request", "response",
+                         "content", "text", "log", "entries", "headers", "name", "a.b", ""]),
+        inner, max_size=4,
+    ),
+    max_leaves=12,
+)  # fmt: skip
+"""Any JSON, of names that mean something."""

@@ -39,7 +39,7 @@ class Sample:
     @property
     def path(self) -> str:
         """The path of the address, without a slash at its end."""
-        return unquote(urlsplit(self.url).path).rstrip("/") or "/"
+        return unquote(urlsplit(self.url).path).rstrip("/") or "/"  # ValueError: no address
 
 
 def learn_samples(
@@ -64,6 +64,7 @@ def learn_samples(
         >>> learn_samples([("GET", "https://api.example/v1/regions", 200, ["x-api-key"], {...})])
     """
     given = [s if isinstance(s, Sample) else _sample(s) for s in samples]
+    given = [s for s in given if _readable(s)]
     if not any(200 <= s.status < 300 and isinstance(s.body, dict | list) for s in given):
         raise LearnError("there is no successful JSON answer to learn from")
     hidden = [s for s in secrets if s]
@@ -81,6 +82,14 @@ def _sample(given: Sequence[Any]) -> Sample:
         return Sample(str(method).upper(), str(url), int(status), tuple(map(str, headers)), body)
     except (TypeError, ValueError):
         raise LearnError("a sample is (method, url, status, names of headers, body)") from None
+
+
+def _readable(sample: Sample) -> bool:
+    try:
+        parts = urlsplit(sample.url)
+        return sample.path.startswith("/") and bool(parts.path) and parts.port != 0
+    except ValueError:
+        return False
 
 
 def document_of(samples: list[Sample], secrets: list[str]) -> Node:
