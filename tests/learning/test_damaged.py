@@ -121,9 +121,9 @@ def test_a_document_of_twenty_megabytes_is_read_fast() -> None:
     del root["paths"]["/scripts"]
     data = json.dumps(root).encode()
     assert len(data) > 20_000_000
-    started = time.monotonic()
+    started = time.process_time()
     assert learn_openapi(data).report().operations.certain == 65
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 # Anything anywhere

@@ -117,6 +117,35 @@ def test_a_flow_that_lacks_an_operation_is_said_to() -> None:
         assert flows["watch_gpu_stock"].can_run
 
 
+def test_an_operation_of_another_shape_is_named() -> None:
+    with furnished(dialect("builtin")) as sandbox:
+        root = document(sandbox)
+        create = root["paths"]["/snapshots"].pop("post")
+        create["operationId"], create["summary"] = "make", "Create a snapshot"
+        root["paths"]["/instances/{instance_id}/snapshots"] = {"post": create}
+        learned = learn_openapi(json.dumps(root).encode())
+        assert learned.matches["operations.create_snapshot"].wire is None
+        assert "POST /instances/{instance_id}/snapshots may be it" in str(learned.report())
+        assert learned.report().flows["snapshot_before_stop"].lacking == [
+            "operations.create_snapshot"
+        ]
+
+
+def test_a_needed_field_under_a_name_that_nobody_knows_is_open() -> None:
+    with furnished(dialect("builtin")) as sandbox:
+        root = document(sandbox)
+        fields = root["components"]["schemas"]["Snapshot"]["properties"]
+        fields["of"] = fields.pop("instance_id")
+        learned = learn_openapi(json.dumps(root).encode())
+        what = "schemas.Snapshot.instance_id"
+        assert [c.wire for c in learned.open[what].candidates] == ["of"]
+        assert learned.report().flows["snapshot_before_stop"].open == [what]
+        learned.take_clear()
+        assert what in learned.open
+        learned.answer(what, "of")
+        assert learned.dialect()["schemas"]["Snapshot"] == {"instance_id": "of"}
+
+
 def test_words_that_could_be_two_things_stay_open() -> None:
     with furnished(dialect("builtin")) as sandbox:
         text = served(sandbox).replace(b'"HIBERNATED"', b'"SUSPENDED"')

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from barrack_tasks.api.learning.document import Document
@@ -112,6 +113,7 @@ def _content(document: Document, schemas: Schemas, body: Mapping[str, Any]) -> S
 Segments = tuple[str, ...]
 
 
+@lru_cache(maxsize=65536)
 def segments_of(path: str) -> Segments:
     """A path as canonical words, one entry a segment; parameters are {}."""
     found: list[str] = []

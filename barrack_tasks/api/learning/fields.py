@@ -100,6 +100,17 @@ class Mapper:
         self._assign(mapping, chances)
         return mapping
 
+    def left_over(self, mapping: Mapping, name: str) -> list[Place]:
+        """Places that no field has taken and that could hold one, whatever they are called."""
+        taken = {place.steps for place in mapping.found.values()}
+        return [
+            Place(steps, Likeness(0.3, "not known by name, but of the right type"))
+            for steps, schema in mapping.schema.places(2)
+            if not any(steps[: len(t)] == t for t in taken)
+            and schema.kinds
+            and self._fits_type(mapping.model, name, schema)
+        ][:5]
+
     def _fits_type(self, model: type[BaseModel], name: str, schema: Schema) -> bool:
         wanted, said = kind_of_field(model, name).types, schema.kinds
         return not wanted or not said or bool(wanted & said)

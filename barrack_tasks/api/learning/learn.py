@@ -137,6 +137,10 @@ class Learner:
         for name in found.absent:
             if whole:
                 reason = "the document has no such operation"
+                if name in found.unsayable:
+                    place = found.unsayable[name]
+                    reason = f"{place} may be it, but a dialect cannot say it so"
+                    learned.notes.append(f"operations.{name}: {reason}")
                 learned.add(f"operations.{name}", None, reason, 1.0)
             else:
                 learned.unseen[f"operations.{name}"] = "the evidence shows no such operation"

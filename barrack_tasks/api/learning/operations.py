@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
+from functools import lru_cache
 from typing import Any
 
 from barrack_tasks.api.learning.calls import (
@@ -50,6 +51,8 @@ class Found:
     matched: dict[str, Candidate] = field(default_factory=dict)
     open: dict[str, list[Candidate]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
+    unsayable: dict[str, str] = field(default_factory=dict)
+    """Absent ones that are there in a shape that no dialect can say, with their place."""
 
 
 def match_operations(wired: list[Wired], mapper: Mapper) -> Found:
@@ -83,6 +86,11 @@ def _keep_chances(found: Found, scorer: _Scorer, rest: list[Wired]) -> None:
         if chances:
             found.absent.remove(name)
             found.open[name] = sorted(chances, key=lambda c: -c.score)[:5]
+            continue
+        gist = _gist(OPERATIONS[name].title)
+        there = next((w for w in free if any(_gist(t) == gist for t in w.titles)), None)
+        if there is not None:
+            found.unsayable[name] = there.place
 
 
 def _settle(found: Found) -> None:
@@ -133,10 +141,12 @@ def _match_rest(
             taken.add(id(best.wired))
 
 
+@lru_cache(maxsize=65536)
 def _plain(title: str) -> str:
     return " ".join(title.casefold().strip(" .!").split())
 
 
+@lru_cache(maxsize=65536)
 def _gist(title: str) -> tuple[str, ...]:
     return tuple(w for w in canonical(words_of(title)) if w not in _SMALL)
 
@@ -175,7 +185,7 @@ class _Scorer:
         if operation.request and same_schema(operation.request.__name__, asked):
             found.append(f"asks {operation.request.__name__}")
         if wired.method == operation.method and self._path(operation, wired) >= 0.75:
-            found.append("the same path")
+            found.append("a path it may have")
         if any(_plain(t) == _plain(operation.group) for t in wired.tags):
             found.append(f"in {operation.group!r}")
         return found
@@ -233,7 +243,7 @@ class _Scorer:
             reasons.append(f"title {title:.0%} alike")
         if any(_gist(t) == _gist(operation.title) and _GISTS[_gist(t)] == 1 for t in wired.titles):
             score = max(score, 0.85)
-        supports = [s for s in self._supports(operation, wired) if not s.startswith("the same")]
+        supports = [s for s in self._supports(operation, wired) if not s.startswith("a path")]
         score = min(score + 0.05 * len(supports), 0.94)
         if not told and path == 1.0 and wired.method == operation.method:
             score = max(score, LIKELY + 0.02)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from barrack_tasks.api import models
 from barrack_tasks.api.dialect.loading import schema_fields
+from barrack_tasks.api.dialect.needs import NEEDS
 from barrack_tasks.api.learning.fields import Mapper, Mapping, Place, part_named
 from barrack_tasks.api.learning.kinds import decorates, inner_enum, inner_model
 from barrack_tasks.api.learning.matching import same_schema, words_of
@@ -17,6 +18,14 @@ from barrack_tasks.api.learning.schema import Schema, Schemas
 from barrack_tasks.api.learning.words import CATALOGUES, meaning, values_of
 
 _ABSTRACT = frozenset({"Answer", "Model", "Request", "TrafficRuleRequest"})
+
+
+def _matters(model: type[BaseModel], name: str) -> bool:
+    """Whether something cannot be done without the field."""
+    place = f"{model.__name__}.{name}"
+    return model.model_fields[name].is_required() or any(
+        place in needs.fields for needs in NEEDS.values()
+    )
 
 
 class Pairs:
@@ -113,6 +122,8 @@ class Pairs:
             chances += list(best.values())
         if decorates(model, name):
             return
+        if not chances and _matters(model, name):
+            chances = [p for m in mappings for p in self._mapper.left_over(m, name)]
         if chances:
             self._ask(model, name, chances)
         elif mappings and absent and any(m.schema.fields for m in mappings):
