@@ -16,11 +16,12 @@ from barrack_tasks.api.errors import (
     BarrackResponseError,
 )
 from barrack_tasks.api.exchange import Call, Exchange
-from barrack_tasks.api.lost import Inquiry, Seen
+from barrack_tasks.api.lost import Inquiry
 from barrack_tasks.api.operations import OPERATIONS, ByName, Operation
 from barrack_tasks.api.pacing import Pacer, RetryBudget, TooLate
 from barrack_tasks.api.paging import all_items
 from barrack_tasks.api.retrying import Repeater, RetryPolicy
+from barrack_tasks.api.seen import Seen
 
 __all__ = ["KNOWN_FOR", "Caller", "RetryPolicy"]
 

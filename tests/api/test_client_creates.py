@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from barrack_tasks import api
 from barrack_tasks.api import Barrack, caller
-from barrack_tasks.api.lost import Seen
+from barrack_tasks.api.seen import Seen
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import LOST_AFTER, LOST_BEFORE, arm, client_of, http, wired
 from tests.api.recipes import RECIPES, Account
