@@ -2,13 +2,14 @@ PYTHON ?= python3
 KEEP ?= 0
 RUN = .venv/bin/python
 
-.PHONY: help setup demo test lint types unit test-dialects clean
+.PHONY: help setup demo test lint types unit test-dialects campaigns clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
 	@echo "make demo KEEP=1  the same, and keep the sandbox and the Prefect UI running"
 	@echo "make test         format, lint, types and tests"
 	@echo "make test-dialects  the flow tests in each foreign dialect"
+	@echo "make campaigns    long searches"
 	@echo "make clean        remove all that make has made"
 
 setup:
@@ -33,6 +34,10 @@ unit: setup
 test-dialects: setup
 	BARRACK_TEST_DIALECT=camel $(RUN) -m pytest tests/flows
 	BARRACK_TEST_DIALECT=upstream $(RUN) -m pytest tests/flows
+
+# Long searches: every zone and year of the timetables, and what else is marked as a campaign.
+campaigns: setup
+	$(RUN) -m pytest -m campaign
 
 clean:
 	rm -rf .venv .cache .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

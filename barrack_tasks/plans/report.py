@@ -92,6 +92,11 @@ class Report(BaseModel):
         return "\n".join([title, "", *head, *rows, *notes])
 
 
+_ESCAPED = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]|~#"} | {
+    ord(sign): html.escape(sign) for sign in "&<>"
+}
+
+
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
     total = Decimal(0)
     for amount in amounts:
@@ -103,10 +108,7 @@ def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
 
 def escape(text: str) -> str:
     """Text that shows as itself in a markdown table and in the HTML that becomes of it."""
-    flat = html.escape(" ".join(text.split()), quote=False)
-    for sign in "\\`*_[]|~#":
-        flat = flat.replace(sign, f"&#{ord(sign)};")
-    return flat
+    return " ".join(text.split()).translate(_ESCAPED)
 
 
 def money(amount: Decimal | None, currency: str | None) -> str:

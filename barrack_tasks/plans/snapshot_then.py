@@ -78,9 +78,7 @@ def decide(world: World, intent: Intent, memory: Memory, now: datetime) -> dict[
     """
     return decide_each(
         intent.targets,
-        lambda target: _in_time(
-            _step(target, world, intent, memory), now >= target.began + intent.timeout
-        ),
+        lambda target: _step(target, world, intent, memory),
         memory,
         intent.protected,
         intent.timeout,
@@ -150,13 +148,6 @@ def stopped_costs(intent: Intent) -> list[str]:
 def unfinished(plan: dict[str, Next]) -> Collection[str]:
     """Ids of the instances that need something more."""
     return [id_ for id_, next_ in plan.items() if not isinstance(next_, Finished)]
-
-
-def _in_time(next_: Next, is_late: bool) -> Next:
-    """Old snapshots that are left for want of time are no failure."""
-    if is_late and isinstance(next_, Step) and next_.operation == "delete_snapshot":
-        return Finished("done", "no time was left to delete old snapshots")
-    return next_
 
 
 def _step(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
@@ -266,11 +257,13 @@ def _belongs(snapshot: Snapshot, target: Target, memory: Memory) -> bool:
     return snapshot.id == memory.taken.get(target.id) or is_ours(snapshot, target.id)
 
 
-def drop_candidates(target: Target, world: World, intent: Intent) -> list[Snapshot]:
+def drop_candidates(
+    target: Target, world: World, intent: Intent, to_come: int = 0
+) -> list[Snapshot]:
     """Ready snapshots of an instance that this library took, beyond the newest `keep`.
 
     Those that are an image, or that an image depends on, are left out; all are, if it could not
-    be read which those are.
+    be read which those are. A plan counts a snapshot that is `to_come` among the newest.
     """
     if world.depended_on is None:
         return []
@@ -282,7 +275,7 @@ def drop_candidates(target: Target, world: World, intent: Intent) -> list[Snapsh
     newest_first = sorted(ready, key=lambda s: (s.created_at, s.name), reverse=True)
     return [
         s
-        for s in newest_first[max(1, intent.keep) :]
+        for s in newest_first[max(1, intent.keep) - to_come :]
         if not s.is_image and s.id not in world.depended_on
     ]
 

@@ -10,9 +10,12 @@ from barrack_tasks.plans.costs import hourly_cost
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.naming import snapshot_name
 from barrack_tasks.plans.report import Row
-from barrack_tasks.plans.snapshot_then import Intent, decide, drop_candidates
+from barrack_tasks.plans.snapshot_then import Intent, decide, drop_candidates, own_snapshot
 from barrack_tasks.plans.steps import Finished, Next, Outcome, Step, Wait
 from barrack_tasks.plans.world import World
+
+_ON_THE_WAY = frozenset({VMStatus.HIBERNATING, VMStatus.STOPPING, VMStatus.DELETING})
+"""States from which nothing is planned: it has been put to rest, or cannot be put to it."""
 
 
 def rows_done(
@@ -42,7 +45,7 @@ def _row(
 ) -> Row:
     instance = world.instances.get(target.id)
     before = target.was
-    outcome, why = _said(next_, memory, target)
+    outcome, why = _said(next_, memory, target, world)
     did = (
         _would_do(target, intent, world, next_) if planned else _did(target, intent, world, memory)
     )
@@ -58,57 +61,55 @@ def _row(
         why=why,
         snapshot=_snapshot_of(target, intent, world) if not will_change else None,
         hourly_before=hourly_cost(before) if before else None,
-        hourly_now=_cost_then(instance, before, intent, planned, next_),
+        hourly_now=_cost_then(target, world, intent, planned, next_),
         currency=str(currency) if currency else None,
     )
 
 
-def _said(next_: Next, memory: Memory, target: Target) -> tuple[Outcome, str]:
+def _said(next_: Next, memory: Memory, target: Target, world: World) -> tuple[Outcome, str]:
     if isinstance(next_, Finished):
-        kept = list(memory.not_deleted.values()) if next_.outcome == "done" else []
+        own = (s.id for s in world.snapshots.get(target.id, ()))
+        kept = [memory.not_deleted[id_] for id_ in own if id_ in memory.not_deleted]
         note = f"an old snapshot could not be deleted: {kept[0]}" if kept else ""
-        return next_.outcome, next_.why or note
+        return next_.outcome, next_.why or (note if next_.outcome == "done" else "")
     return "planned", next_.why if isinstance(next_, Wait) else ""
 
 
 def _did(target: Target, intent: Intent, world: World, memory: Memory) -> tuple[str, ...]:
     did = []
-    if target.id in memory.taken or (target.resumed and _snapshot_of(target, intent, world)):
+    own = own_snapshot(target, world, intent)
+    if target.id in memory.taken or own is not None:
         did.append("snapshot")
     instance = world.instances.get(target.id)
     arrived = target.id in world.gone if instance is None else instance.status is intent.then.goal
-    if target.id in memory.acted or (target.resumed and arrived):
+    # A request whose answer was not heard, by this start of the run or an earlier one.
+    unheard = own is not None and (target.resumed or target.id in memory.refused)
+    if target.id in memory.acted or (unheard and arrived):
         did.append(str(intent.then))
     return tuple(did)
 
 
 def _would_do(target: Target, intent: Intent, world: World, next_: Next) -> tuple[str, ...]:
-    if isinstance(next_, Finished):
+    instance = world.instances.get(target.id)
+    if isinstance(next_, Finished) or (instance and instance.status in _ON_THE_WAY):
         return ()
-    would = (
-        []
-        if isinstance(next_, Step) and next_.operation == intent.then.operation
-        else [f"snapshot {snapshot_name(target.name, target.id, intent.moment)}"]
-    )
+    own = own_snapshot(target, world, intent)
+    name = snapshot_name(target.name, target.id, intent.moment)
+    would = [f"snapshot {name}"] if own is None else []
     would.append(str(intent.then))
     # The snapshot to be taken will be one of those kept.
-    room = intent.keep - 1
-    old = drop_candidates(target, world, _keeping(intent, room)) if room else []
+    is_counted = own is not None and own.status.is_ready
+    old = drop_candidates(target, world, intent, to_come=0 if is_counted else 1)
     if old:
         would.append(f"delete {len(old)} old snapshot{'s' if len(old) > 1 else ''}")
     return tuple(would)
 
 
-def _keeping(intent: Intent, keep: int) -> Intent:
-    return Intent(intent.targets, intent.then, intent.moment, intent.timeout, keep)
-
-
 def _snapshot_of(target: Target, intent: Intent, world: World) -> str | None:
-    name = snapshot_name(target.name, target.id, intent.moment)
-    found = next((s for s in world.snapshots.get(target.id, ()) if s.name == name), None)
-    if found is None:
+    own = own_snapshot(target, world, intent)
+    if own is None:
         return None
-    return name if found.status.is_ready else f"{name} ({found.status})"
+    return own.name if own.status.is_ready else f"{own.name} ({own.status})"
 
 
 def _state_now(instance: UserVM | None, before: UserVM | None, target: Target, world: World) -> str:
@@ -120,10 +121,11 @@ def _state_now(instance: UserVM | None, before: UserVM | None, target: Target, w
 
 
 def _cost_then(
-    instance: UserVM | None, before: UserVM | None, intent: Intent, planned: bool, next_: Next
+    target: Target, world: World, intent: Intent, planned: bool, next_: Next
 ) -> Decimal | None:
+    instance, before = world.instances.get(target.id), target.was
     if planned and before is not None and isinstance(next_, Step):
         return hourly_cost(before, intent.then.goal)
     if instance is not None:
         return hourly_cost(instance)
-    return hourly_cost(before, VMStatus.DELETED) if before else None
+    return hourly_cost(before, VMStatus.DELETED) if before and target.id in world.gone else None

@@ -44,6 +44,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 app,
+                log_config=None,  # its own would close the handlers of the whole process
                 http=_Protocol,
                 ws="none",
                 lifespan="off",

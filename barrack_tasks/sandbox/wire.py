@@ -75,6 +75,8 @@ def write(dialect: Dialect, model: BaseModel) -> Any:
         steps = path_of(place)
         if not steps:
             # The object itself: a list can only replace it, an object is poured into it.
+            if written is None:
+                continue
             if not isinstance(written, dict):
                 return written
             result.update(written)

@@ -22,7 +22,7 @@ def make_call(name: str, arguments: dict[str, Any]) -> Call:
         BarrackValidationError: an argument breaks a rule; nothing was sent.
     """
     operation = OPERATIONS[name]
-    path = {p: str(arguments.pop(p)) for p in operation.path_parameters}
+    path = {p: str(arguments.pop(p, "")) for p in operation.path_parameters}
     for parameter, value in path.items():
         if not value.strip():
             raise BarrackValidationError(

@@ -5,9 +5,11 @@ Two questions about a local time, answered for every zone and every change of it
 - `first_moment`: when do the clocks first show it or more? An instance is restored then.
 - `last_moment`: until when do the clocks show less? An instance is hibernated then.
 
-On an ordinary day the two are the same moment. A time that occurs twice has its first and its
-last occurrence, so that no hour that was asked for is ever slept through. A time that is skipped
-has the moment of the change in both cases: the first moment that exists after the gap.
+On an ordinary day the two are the same moment. Of a time that occurs twice the first question
+gives the first occurrence and the second the last, so that no hour that was asked for is ever
+slept through; but if clocks go back to just that time (03:00 to 02:00, and it is 02:00), nothing
+earlier is shown after the first, and both give that. A time that is skipped has the moment of the
+change in both cases: the first moment that exists after the gap.
 """
 
 from __future__ import annotations
@@ -62,7 +64,12 @@ def first_moment(wall: datetime, zone: ZoneInfo) -> datetime:
 def last_moment(wall: datetime, zone: ZoneInfo) -> datetime:
     """The moment after which clocks in the zone never again show less than this naive time."""
     earlier, later = _both(wall, zone)
-    return later if earlier <= later else _after_gap(wall, zone, later, earlier)
+    if earlier == later:
+        return later
+    if earlier > later:
+        return _after_gap(wall, zone, later, earlier)
+    just_before = (later - _SECOND).astimezone(zone).replace(tzinfo=None)
+    return later if just_before < wall else earlier
 
 
 def _both(wall: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:

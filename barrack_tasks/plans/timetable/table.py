@@ -47,9 +47,11 @@ one every year, no window begins; for all rules at once write `; except ...` at 
     Rules are separated by commas or semicolons; a range of dates after an exception needs the
     semicolon. Names of days and zones may be written in any case.
 
-    Where clocks are moved: a time that occurs twice restores at its first occurrence and
-    hibernates at its last, so that no wanted hour is slept through; a time that is skipped is
-    the first moment after the gap; a window that is skipped whole does not occur.
+    Where clocks are moved: a window lasts from the first moment at which they show a time in it
+    to the last. So a time that occurs twice restores at its first occurrence and hibernates at
+    its last, and no wanted hour is slept through; but where clocks go back to just the time of
+    the end, nothing wanted comes after the first. A time that is skipped is the first moment
+    after the gap, and a window that is skipped whole does not occur.
 
     One-sided rules say nothing about what happens between their moments, so the last boundary
     decides. Inside a window of another rule they have no effect; where up and down meet in one

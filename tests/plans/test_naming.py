@@ -1,0 +1,73 @@
+"""Names of snapshots: valid, the same for the same run, distinct for all others."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.api.models.rules import check_snapshot_name
+from barrack_tasks.plans.naming import is_ours, snapshot_description, snapshot_name
+from tests.plans.worlds import NOW, snap, vm
+
+INSTANCE_NAMES = st.text(
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789 _.-", min_size=1, max_size=50
+)
+IDS = st.from_regex(r"\ABRK-[A-Z0-9]{6}D\Z")
+ZONES = st.integers(-23 * 60, 23 * 60).map(lambda m: timezone(timedelta(minutes=m)))
+MOMENTS = st.datetimes(datetime(2000, 1, 2), datetime(9999, 12, 30), timezones=ZONES)  # noqa: DTZ001
+
+
+@given(INSTANCE_NAMES | st.text(min_size=1, max_size=80), IDS, MOMENTS)
+def test_names_are_valid_and_the_same_for_the_same_run(
+    name: str, id_: str, moment: datetime
+) -> None:
+    made = snapshot_name(name, id_, moment)
+    assert check_snapshot_name(made) == made
+    assert made == snapshot_name(name, id_, moment.astimezone(UTC).replace(microsecond=0))
+    assert made.startswith(name[:24])
+    assert made.endswith(moment.astimezone(UTC).strftime("-%Y%m%dT%H%M%SZ"))
+
+
+@given(INSTANCE_NAMES, INSTANCE_NAMES, MOMENTS)
+def test_names_are_distinct_for_distinct_instances(one: str, two: str, moment: datetime) -> None:
+    if one != two:
+        assert snapshot_name(one, "BRK-1", moment) != snapshot_name(two, "BRK-2", moment)
+
+
+@given(INSTANCE_NAMES, IDS, MOMENTS, st.integers(1, 10**7))
+def test_names_are_distinct_for_distinct_moments(
+    name: str, id_: str, moment: datetime, seconds: int
+) -> None:
+    earlier = moment - timedelta(seconds=seconds)
+    assert snapshot_name(name, id_, moment) != snapshot_name(name, id_, earlier)
+
+
+def test_long_names_that_begin_alike_are_told_apart_by_the_ids_of_their_instances() -> None:
+    long = "x" * 49
+    names = {snapshot_name(f"{long}{n}", f"BRK-{n}", NOW) for n in range(1000)}
+    assert len(names) == 1000
+    assert all(len(name) == 50 for name in names)
+    assert snapshot_name("x" * 33, "BRK-1", NOW) == "x" * 33 + "-20261125T190000Z"
+
+
+@given(INSTANCE_NAMES, IDS, MOMENTS)
+def test_what_this_library_took_is_known_by_name_and_mark(
+    name: str, id_: str, moment: datetime
+) -> None:
+    taken = snap(vm(name, id_=id_), moment)
+    assert is_ours(taken, id_)
+    assert is_ours(taken.model_copy(update={"instance_id": None}), id_)
+    assert not is_ours(taken.model_copy(update={"instance_id": "BRK-other"}), id_)
+    assert not is_ours(taken, f"{id_}X")
+    assert not is_ours(taken.model_copy(update={"name": name[:24]}), id_)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [None, "", "by hand", f"copy of: {snapshot_description('BRK-alpha')}", "Taken by hand"],
+)
+def test_what_does_not_bear_the_mark_is_not_of_this_library(description: str | None) -> None:
+    assert not is_ours(snap(vm(), description=description), "BRK-alpha")

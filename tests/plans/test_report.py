@@ -1,0 +1,182 @@
+"""What things cost, and reports that nothing from outside can break."""
+
+from __future__ import annotations
+
+import html
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from barrack_tasks.api.models import CurrencyEnum, VMStatus
+from barrack_tasks.plans.costs import hourly_cost
+from barrack_tasks.plans.report import COLUMNS, Report, Row, escape, failures, money
+from tests.plans.worlds import vm
+
+NASTY = [
+    "a|b",
+    "<script>alert(1)</script>",
+    "`code`",
+    "*bold* _em_ ~~gone~~",
+    "[link](javascript:alert(1))",
+    "![image](http://evil)",
+    "back\\slash \\| pipe",
+    "two\nlines\r\nthree\u2028four\x0bfive",
+    "# head",
+    "&lt;b&gt; &amp; &#124;",
+    "---",
+]
+
+
+def row(**more: Any) -> Row:
+    fields = {
+        "instance_id": "BRK-1",
+        "instance": "alpha",
+        "was": "ACTIVE",
+        "now": "HIBERNATED",
+        "outcome": "done",
+        **more,
+    }
+    return Row(**fields)
+
+
+# Costs
+
+
+@pytest.mark.parametrize("status", [*VMStatus, VMStatus("PAUSED"), VMStatus("")])
+def test_what_a_state_costs(status: VMStatus) -> None:
+    price = {
+        "ACTIVE": Decimal("2.50"),
+        "SHUTOFF": Decimal("2.50"),
+        "HIBERNATED": Decimal("0.01"),
+        "PAUSED": None,
+        "": None,
+    }
+    expected = price.get(str(status), Decimal(0))
+    assert hourly_cost(vm(status=status)) == expected
+    if status:
+        assert hourly_cost(vm(), status) == expected
+
+
+def test_what_hibernation_costs_in_each_currency() -> None:
+    found = {c: hourly_cost(vm(currency=c), VMStatus.HIBERNATED) for c in [*CurrencyEnum, None]}
+    assert found == {
+        "USD": Decimal("0.01"),
+        "EUR": Decimal("0.01"),
+        "INR": Decimal("1.00"),
+        None: None,
+    }
+    assert hourly_cost(vm(currency="GBP", status="HIBERNATED")) is None
+    assert hourly_cost(vm(hourly_price=None)) is None
+
+
+@pytest.mark.parametrize(
+    ("amount", "currency", "shown"),
+    [
+        (Decimal("2.5"), "USD", "2.50 USD"),
+        (Decimal("0"), "EUR", "0.00 EUR"),
+        (Decimal("1234567.891"), "INR", "1234567.89 INR"),
+        (Decimal("0.1") * 3, "USD", "0.30 USD"),
+        (Decimal("1e3"), None, "1000.00"),
+        (None, "USD", "?"),
+    ],
+)
+def test_money(amount: Decimal | None, currency: str | None, shown: str) -> None:
+    assert money(amount, currency) == shown
+
+
+# Escaping
+
+
+def flat(text: str) -> str:
+    return " ".join(text.split())
+
+
+@given(st.text() | st.sampled_from(NASTY))
+def test_what_is_escaped_shows_as_itself(text: str) -> None:
+    assert html.unescape(escape(text)) == flat(text)
+
+
+@given(st.text() | st.sampled_from(NASTY) | st.text("|<>`*_[]()\\~#&;!\n\r\t ax", max_size=30))
+def test_what_is_escaped_means_nothing_in_markdown_or_html(text: str) -> None:
+    escaped = escape(text)
+    bare = re.sub(r"&(?:#\d+|lt|gt|amp);", "", escaped)
+    assert not set(bare) & set("\\`*_[]|~#<>&\n\r")
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_no_name_breaks_the_table(nasty: str) -> None:
+    report = Report(
+        flow="snapshot_before_stop",
+        rows=(row(instance=nasty, why=nasty, snapshot=nasty, was=nasty, did=(nasty,)),),
+        notes=(nasty,),
+    )
+    lines = report.markdown().split("\n")
+    assert lines[0] == "## snapshot_before_stop"
+    assert [line.count("|") for line in lines] == [0, 0, 9, 9, 9, 0, 0]
+    assert "<" not in report.markdown()
+
+
+# Reports
+
+
+def test_a_report_as_markdown() -> None:
+    report = Report(
+        flow="snapshot_before_stop",
+        dry_run=True,
+        rows=(
+            row(
+                did=("snapshot", "hibernate"),
+                snapshot="alpha-x",
+                hourly_before=Decimal("2.5"),
+                hourly_now=Decimal("0.01"),
+                currency="USD",
+            ),
+            row(instance="beta", outcome="failed", now="ACTIVE", why="no"),
+        ),
+        notes=("a note",),
+    )
+    assert report.markdown() == (
+        "## snapshot_before_stop (dry run)\n\n"
+        "| instance | was | done | now | snapshot | before, an hour | now, an hour | why |\n"
+        "| --- | --- | --- | --- | --- | --- | --- | --- |\n"
+        "| alpha | ACTIVE | done: snapshot, hibernate | HIBERNATED | alpha-x "
+        "| 2.50 USD | 0.01 USD |  |\n"
+        "| beta | ACTIVE | failed | ACTIVE |  | ? | ? | no |\n"
+        "\na note"
+    )
+    assert all(len(cells) == len(COLUMNS) for cells in report.cells())
+
+
+def test_sums_are_exact_or_not_known() -> None:
+    cheap = row(hourly_before=Decimal("0.1"), hourly_now=Decimal("0.01"), currency="EUR")
+    report = Report(flow="x", rows=(row(hourly_before=Decimal(0)), cheap, cheap, cheap))
+    assert report.hourly_before == Decimal("0.3")
+    assert report.hourly_now is None
+    assert report.currency == "EUR"
+    empty = Report(flow="x", rows=())
+    assert (empty.hourly_before, empty.hourly_now, empty.currency) == (0, 0, None)
+
+
+def test_a_report_is_in_order_unless_an_instance_failed() -> None:
+    good = [row(outcome=outcome) for outcome in ("done", "already", "skipped", "planned")]
+    bad = row(outcome="failed", instance="beta", why="it is in ERROR")
+    assert Report(flow="x", rows=tuple(good)).ok
+    report = Report(flow="x", rows=(*good, bad))
+    assert not report.ok
+    assert report.failed == (bad,)
+    assert failures(report.failed) == "beta: it is in ERROR"
+    assert failures([bad, bad]) == "beta: it is in ERROR; beta: it is in ERROR"
+
+
+def test_a_report_survives_json_and_is_not_changed() -> None:
+    report = Report(flow="x", rows=(row(hourly_now=Decimal("0.010"), did=("snapshot",)),))
+    assert Report.model_validate_json(report.model_dump_json()) == report
+    with pytest.raises(ValidationError):
+        report.rows[0].now = "ACTIVE"  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        row(outcome="lost")

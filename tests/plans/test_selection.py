@@ -1,0 +1,154 @@
+"""Which instances are meant, and what is said of those that do not exist."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.plans.selection import (
+    SelectionError,
+    Selector,
+    matches,
+    select_instances,
+    selector_of,
+)
+from tests.plans.worlds import vm
+
+FLEET = [
+    vm("train-1", region="CANADA-1", gpu_model="H100-SXM5-80GB"),
+    vm("train-2", "HIBERNATED", region="NORWAY-1", gpu_model="L40"),
+    vm("eval", region="CANADA-1", gpu_model="A100-PCIe-80GB"),
+    vm("no facts", "PAUSED"),
+]
+
+
+def names(select: Any, **more: Any) -> list[str]:
+    return [i.name for i in select_instances(selector_of(select), FLEET, **more)]
+
+
+@pytest.mark.parametrize(
+    ("select", "found"),
+    [
+        ("eval", ["eval"]),
+        (["eval", "train-1"], ["train-1", "eval"]),
+        (("train-*",), ["train-1", "train-2"]),
+        (["*"], ["train-1", "train-2", "eval", "no facts"]),
+        (["train-[13]", "BRK-eval"], ["train-1", "eval"]),
+        (["no facts"], ["no facts"]),
+        ({"ids": ["BRK-train-2"]}, ["train-2"]),
+        ({"names": ["train-1"], "ids": ["BRK-eval"]}, ["train-1", "eval"]),
+        ({"regions": ["canada-1"]}, ["train-1", "eval"]),
+        ({"regions": ["*"]}, ["train-1", "train-2", "eval"]),
+        ({"models": ["h100-*", "L40"]}, ["train-1", "train-2"]),
+        ({"states": ["hibernated"]}, ["train-2"]),
+        ({"states": ["ERROR"]}, []),
+        ({"names": ["train-*"], "states": ["ACTIVE"]}, ["train-1"]),
+        (Selector(names=("*",), regions=("NORWAY-1",), models=("L40",)), ["train-2"]),
+    ],
+    ids=str,
+)
+def test_what_is_selected(select: Any, found: list[str]) -> None:
+    assert names(select) == found
+
+
+EMPTY = (
+    'the selection is empty, and that does not mean everything; name instances, or say select=["*"]'
+)
+ALL = "there are eval, no facts, train-1, train-2"
+KINDS = "select must be a list of names, globs and ids, or a selector; got "
+
+
+@pytest.mark.parametrize(
+    ("select", "says"),
+    [
+        (None, EMPTY),
+        ([], EMPTY),
+        ((), EMPTY),
+        ({}, EMPTY),
+        (Selector(), EMPTY),
+        ({"names": []}, EMPTY),
+        ("", "the selection holds an empty name"),
+        (["eval", "  "], "the selection holds an empty name"),
+        ({"regions": [""]}, "the selection holds an empty name"),
+        (7, f"{KINDS}7"),
+        ([7], f"{KINDS}[7]"),
+        ({"eval"}, f"{KINDS}{{'eval'}}"),
+        (
+            {"states": ["SLEEPING"]},
+            "no instance state is called 'SLEEPING'; known are ACTIVE, SHUTOFF, HIBERNATED, "
+            "DELETED, CREATING, BUILD, STARTING, STOPPING, REBOOTING, HIBERNATING, RESTORING, "
+            "DELETING, ERROR",
+        ),
+        (
+            {"colour": ["red"]},
+            "select: colour: Extra inputs are not permitted; "
+            "a selector has the fields names, ids, regions, models, states",
+        ),
+        (
+            {"names": "eval"},
+            "select: names: Input should be a valid tuple; "
+            "a selector has the fields names, ids, regions, models, states",
+        ),
+    ],
+    ids=str,
+)
+def test_what_says_nothing_is_refused(select: Any, says: str) -> None:
+    with pytest.raises(SelectionError) as caught:
+        selector_of(select)
+    assert str(caught.value) == says
+
+
+@pytest.mark.parametrize(
+    ("select", "says"),
+    [
+        (["trian-1"], "no instance matches 'trian-1'; nearest are train-1, train-2"),
+        (["eval", "zzz*"], f"no instance matches 'zzz*'; {ALL}"),
+        (["EVAL"], f"no instance matches 'EVAL'; {ALL}"),
+        ({"ids": ["BRK-9"]}, f"no instance matches 'BRK-9'; {ALL}"),
+        ({"regions": ["CANADA-2"]}, "no instance has the region 'CANADA-2'; nearest are CANADA-1"),
+        (
+            {"models": ["B200"]},
+            "no instance has the GPU model 'B200'; there are A100-PCIe-80GB, H100-SXM5-80GB, L40",
+        ),
+    ],
+    ids=str,
+)
+def test_what_does_not_exist_is_said_with_what_does(select: Any, says: str) -> None:
+    with pytest.raises(SelectionError) as caught:
+        names(select)
+    assert str(caught.value) == says
+
+
+def test_an_account_with_nothing_and_one_with_much() -> None:
+    with pytest.raises(SelectionError, match=r"^no instance matches 'x'; the account has none$"):
+        select_instances(selector_of("x"), [])
+    with pytest.raises(SelectionError, match=r"the region 'X'; the account has none$"):
+        select_instances(selector_of({"regions": ["X"]}), [])
+    many = [vm(f"m{number:02}") for number in range(12)]
+    with pytest.raises(SelectionError, match=r"; there are m00, .*, m09 and 2 more$"):
+        select_instances(selector_of("zzz"), many)
+
+
+def test_names_that_an_earlier_start_dealt_with_need_not_exist() -> None:
+    assert names(["old", "eval"], known_before=["old", "BRK-old"]) == ["eval"]
+    assert names(["old*", "eval"], known_before=["older"]) == ["eval"]
+    assert names(["BRK-old"], known_before=["BRK-old", "old"]) == []
+    with pytest.raises(SelectionError, match="no instance matches 'other'"):
+        names(["old", "other"], known_before=["old"])
+
+
+@pytest.mark.parametrize("select", [{"regions": ["MARS-1"]}, {"models": ["B200"]}])
+def test_nor_do_the_regions_and_models_that_they_had(select: Any) -> None:
+    assert names(select, known_before=["BRK-old", "old"]) == []
+
+
+@given(st.lists(st.sampled_from(["*", "train-*", "eval", "BRK-eval", "no facts"]), min_size=1))
+def test_a_selection_is_the_union_of_its_names_in_the_order_of_the_account(
+    chosen: list[str],
+) -> None:
+    found = names(chosen)
+    assert found == [i.name for i in FLEET if matches(i, chosen)]
+    assert set(found) == {name for one in chosen for name in names([one])}
