@@ -12,10 +12,11 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from barrack_tasks.api.dialect import Dialect, builtin
+from barrack_tasks.api.dialect import Dialect, DialectError, builtin, load_dialect
 from barrack_tasks.sandbox.app import App
 from barrack_tasks.sandbox.clock import Clock
 from barrack_tasks.sandbox.control import start_of
+from barrack_tasks.sandbox.drift import drifted
 from barrack_tasks.sandbox.fleet import default_fleet
 from barrack_tasks.sandbox.server import Server, listen
 from barrack_tasks.sandbox.world import World
@@ -26,6 +27,12 @@ def _money(text: str) -> Decimal:
         return Decimal(text)
     except InvalidOperation:
         raise argparse.ArgumentTypeError(f"{text!r} is not an amount") from None
+
+
+def _dialect_of(file: Path) -> Dialect:
+    if file.suffix == ".json":
+        return Dialect.model_validate_json(file.read_text())
+    return load_dialect(file)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -41,7 +48,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--currency", default="USD", choices=["USD", "EUR", "INR"])
     add("--fleet", type=int, default=3, help="how many instances there are")
     add("--api-key", default="sandbox-key", help="the key that is wanted")
-    add("--dialect", type=Path, help="a dialect as a JSON file")
+    add("--dialect", type=Path, help="a dialect file: YAML, TOML, or a whole one as JSON")
+    add("--drift", action="store_true", help="differ a little from the built-in dialect")
     add("--latency", type=float, default=0, help="real seconds each answer takes longer")
     add("--start", type=start_of, help="moment the clock begins at, ISO 8601")
     add("--listener", type=int, help=argparse.SUPPRESS)
@@ -54,7 +62,9 @@ def main() -> int:
     dialect = builtin()
     try:
         if options.dialect is not None:
-            dialect = Dialect.model_validate_json(options.dialect.read_text())
+            dialect = _dialect_of(options.dialect)
+        if options.drift:
+            dialect = drifted()
         world = World(
             Clock(options.start, options.speed), options.balance, options.currency, options.seed
         )
@@ -62,12 +72,14 @@ def main() -> int:
         listener = (
             socket.socket(fileno=options.listener) if owned else listen(options.port, options.host)
         )
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, DialectError) as error:
         sys.stderr.write(f"the sandbox cannot start: {error}\n")
         return 2
     for instance in default_fleet(options.fleet):
         world.machines.seed(**instance)
-    server = Server(App(world, dialect, options.api_key, options.seed, options.latency))
+    server = Server(
+        App(world, dialect, options.api_key, options.seed, options.latency, options.drift)
+    )
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
     if owned:

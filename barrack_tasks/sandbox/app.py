@@ -22,6 +22,7 @@ from barrack_tasks.sandbox import faults as f
 from barrack_tasks.sandbox.asking import Asking, read_call
 from barrack_tasks.sandbox.clock import SECOND, to_datetime
 from barrack_tasks.sandbox.control import Control
+from barrack_tasks.sandbox.drift import tamper
 from barrack_tasks.sandbox.groups import HANDLERS, Call
 from barrack_tasks.sandbox.ledger import Asked, RequestLog
 from barrack_tasks.sandbox.openapi import document
@@ -52,16 +53,24 @@ class App:
     Args:
         world: the state behind it.
         dialect: how it speaks.
+        drift: let answers differ from what the dialect says; see `barrack_tasks.sandbox.drift`.
         api_key: the key it wants to see.
         seed: of faults that hit by chance.
         latency: real seconds that every reply of the API takes longer.
     """
 
     def __init__(
-        self, world: World, dialect: Dialect, api_key: str, seed: int = 0, latency: float = 0
+        self,
+        world: World,
+        dialect: Dialect,
+        api_key: str,
+        seed: int = 0,
+        latency: float = 0,
+        drift: bool = False,
     ) -> None:
         self.world = world
         self.dialect = dialect
+        self.drift = drift
         self.latency = latency
         self.faults = f.Faults(seed)
         self.requests = RequestLog()
@@ -198,7 +207,10 @@ class App:
             done = {"status": True, "message": f"{route.operation.title}: done"}
             answer = answer.model_copy(update=done)
         envelope = self.dialect.envelope if route.wire.envelope is None else route.wire.envelope
-        return json_reply(200, wrap(envelope, write(self.dialect, answer)))
+        body = write(self.dialect, answer)
+        if self.drift:
+            body = tamper(route.operation.name, body)
+        return json_reply(200, wrap(envelope, body))
 
     def _refusal(self, refusal: Refused) -> Reply:
         about: dict[str, Any] = {

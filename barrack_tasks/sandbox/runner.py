@@ -21,6 +21,7 @@ import httpx
 from barrack_tasks.api.dialect import Dialect, builtin
 from barrack_tasks.sandbox.app import App
 from barrack_tasks.sandbox.clock import Clock
+from barrack_tasks.sandbox.drift import CHANGES, Change, drifted
 from barrack_tasks.sandbox.fleet import default_fleet
 from barrack_tasks.sandbox.server import Server, listen
 from barrack_tasks.sandbox.world import World
@@ -44,6 +45,7 @@ class Sandbox:
         latency: real seconds that every answer of the API takes longer.
         start: the moment the cloud's clock begins at, zone-aware; now, if not given.
         settings: what `settings()` takes.
+        drift: differ from the built-in dialect in the ways of `barrack_tasks.sandbox.drift`.
 
     Raises:
         ValueError: an argument that cannot be used.
@@ -71,9 +73,11 @@ class Sandbox:
         latency: float = 0,
         start: datetime | None = None,
         settings: Mapping[str, Any] | None = None,
+        drift: bool = False,
     ) -> None:
         self.api_key = api_key
-        self.dialect = dialect or builtin()
+        self.dialect = drifted() if drift else (dialect or builtin())
+        self._drift = drift
         self._balance = Decimal(balance)
         self._currency = currency
         self._speed, self._seed, self._latency, self._start = speed, seed, latency, start
@@ -131,7 +135,7 @@ class Sandbox:
     def _start_thread(self, listener: Any) -> None:
         clock = Clock(self._start, self._speed)
         world = World(clock, self._balance, self._currency, self._seed)
-        app = App(world, self.dialect, self.api_key, self._seed, self._latency)
+        app = App(world, self.dialect, self.api_key, self._seed, self._latency, self._drift)
         self._server = Server(app)
         self._thread = threading.Thread(
             target=self._server.run_on, args=(listener,), name="barrack-sandbox", daemon=True
@@ -156,6 +160,8 @@ class Sandbox:
         if self._start is not None:
             options["--start"] = self._start.isoformat()
         arguments = [f"{name}={value}" for name, value in options.items()]
+        if self._drift:
+            arguments.append("--drift")
         # The child reads the pipe's end as the death of its parent, however that died.
         self._child = subprocess.Popen(  # noqa: S603
             [sys.executable, "-m", "barrack_tasks.sandbox", *arguments],
@@ -214,6 +220,11 @@ class Sandbox:
         return answer.json()
 
     # For the client
+
+    @property
+    def drift(self) -> tuple[Change, ...]:
+        """In which ways it differs from the built-in dialect on purpose."""
+        return CHANGES if self._drift else ()
 
     @property
     def url(self) -> str:
