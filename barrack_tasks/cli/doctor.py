@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
+from barrack_tasks.api.doctor import DoctorReport, Finding, checkup, try_change
 from barrack_tasks.cli.accounts import client_from_environment
 
 _COLOURS = {
@@ -18,18 +21,29 @@ _COLOURS = {
 }
 
 
-def doctor() -> int:
+def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = None) -> int:
     """Check, without changing anything, how far this release understands your account's API.
 
     Runs every read-only operation once with BARRACK_API_KEY, says what differs from what is
     expected, with the line to correct it, and whether the account is ready for the flows.
+
+    Parameters
+    ----------
+    attempt
+        Also try this change on a throwaway thing, and remove it again: create_ssh_key or
+        create_script. Nothing is tried that is not named.
     """
     console = Console()
+    failed = False
     with client_from_environment() as client:
         console.print(f"Looking at {escape(client.base_url)} in the dialect {client.dialect.name}")
         report = checkup(client, lambda finding: _tell(console, finding))
+        for name in attempt or []:
+            for finding in try_change(client, name):
+                _tell(console, finding)
+                failed = failed or finding.is_trouble
     _show_readiness(console, report)
-    return 0 if report.ok else 1
+    return 0 if report.ok and not failed else 1
 
 
 def _tell(console: Console, finding: Finding) -> None:

@@ -10,6 +10,7 @@ from rich.console import Console
 from barrack_tasks.api import BarrackError
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
+from barrack_tasks.cli.learn import learn
 from barrack_tasks.version import VERSION
 
 app = App(
@@ -18,13 +19,14 @@ app = App(
     version=VERSION,
 )
 app.command(doctor)
+app.command(learn)
 app.command(dialect_app)
 
 
 def main() -> None:
     """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
     try:
-        result = app(result_action="return_value")
+        result = app(sys.argv[1:], result_action="return_value")
     except BarrackError as error:
         Console(stderr=True, highlight=False).print(
             f"barrack: {error}", style="red", markup=False, soft_wrap=True

@@ -2,5 +2,14 @@
 
 from barrack_tasks.api.doctor.checkup import checkup
 from barrack_tasks.api.doctor.report import Difference, DoctorReport, Finding, Readiness
+from barrack_tasks.api.doctor.trying import CAN_BE_TRIED, try_change
 
-__all__ = ["Difference", "DoctorReport", "Finding", "Readiness", "checkup"]
+__all__ = [
+    "CAN_BE_TRIED",
+    "Difference",
+    "DoctorReport",
+    "Finding",
+    "Readiness",
+    "checkup",
+    "try_change",
+]
