@@ -18,6 +18,7 @@ EVENTS: dict[str, str] = {
     "barrack.snapshot.failed": "a snapshot ended in failure, or vanished",
     "barrack.snapshot.deleted": "a snapshot was deleted",
     "barrack.instance.hibernated": "an instance reached HIBERNATED",
+    "barrack.instance.restored": "an instance is ACTIVE again, under a new address",
     "barrack.instance.stopped": "an instance reached SHUTOFF",
     "barrack.instance.deleted": "an instance is gone",
     "barrack.instance.failed": "a flow could not do what it was asked for an instance",

@@ -31,8 +31,6 @@ _HOPELESS = (
     BarrackValidationError,
 )
 
-_REACHED = {"hibernate": "hibernated", "stop": "stopped", "delete": "deleted"}
-
 
 def look_again(credentials: BarrackCredentials, intent: Intent, memory: Memory) -> World:
     """The account now, with what is known of the snapshots that may be dropped."""
@@ -81,10 +79,15 @@ def announce(outcome: Outcome, memory: Memory) -> None:
 class Progress:
     """Tells what each instance is doing when that changes, and emits how it ended."""
 
-    def __init__(self, log: logging.Logger | logging.LoggerAdapter[Any], intent: Intent) -> None:
+    def __init__(
+        self,
+        log: logging.Logger | logging.LoggerAdapter[Any],
+        names: Mapping[str, str],
+        on_done: Mapping[str, str],
+    ) -> None:
         self._log = log
-        self._intent = intent
-        self._names = {target.id: target.name for target in intent.targets}
+        self._names = names
+        self._on_done = on_done
         self._last: dict[str, str] = {}
 
     def show(self, plan: Mapping[str, Next]) -> bool:
@@ -106,8 +109,8 @@ class Progress:
 
     def _ended(self, id_: str, finished: Finished) -> None:
         name = self._names[id_]
-        if finished.outcome == "done":
-            emit(f"barrack.instance.{_REACHED[self._intent.then]}", id_, name)
+        if finished.outcome == "done" and id_ in self._on_done:
+            emit(self._on_done[id_], id_, name)
         elif finished.outcome == "failed":
             emit("barrack.instance.failed", id_, name, payload={"why": finished.why})
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from typing import Any
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
+from barrack_tasks.catalogue import get_gpu_specs, get_gpu_stock
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.images import list_images
 from barrack_tasks.instances import list_instances
-from barrack_tasks.plans.world import World, by_instance
+from barrack_tasks.plans.world import World, by_instance, stock_of
 from barrack_tasks.snapshots import list_snapshots
 
 
@@ -41,6 +44,36 @@ def observe(
         snapshots=taken,
         gone=frozenset(gone),
         gone_snapshots=frozenset(id_ for id_ in wanted if _is_gone(client.snapshots.get, id_)),
+    )
+
+
+def with_stock(credentials: BarrackCredentials, world: World) -> World:
+    """The world with what can be restored and deployed now; without it, if that is unreadable."""
+    try:
+        stock = stock_of(get_gpu_stock(credentials))
+    except BarrackError:
+        return world
+    return replace(world, stock=stock)
+
+
+def with_images(credentials: BarrackCredentials, world: World) -> World:
+    """The world with the account's own images."""
+    return replace(world, images=tuple(list_images(credentials)))
+
+
+def flavors_that_cannot_hibernate(
+    credentials: BarrackCredentials,
+) -> frozenset[tuple[str, int]]:
+    """GPU model and count of those that the specifications say cannot; none, if unreadable."""
+    try:
+        specs = get_gpu_specs(credentials)
+    except BarrackError:
+        return frozenset()
+    return frozenset(
+        (str(gpu.gpu_model), int(of.gpu_count))
+        for gpu in specs
+        for of in gpu.specs
+        if of.can_hibernate is False
     )
 
 

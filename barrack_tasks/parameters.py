@@ -49,4 +49,10 @@ Protect = Annotated[
 ]
 """Never touched, whatever selects them; added to the account's own list."""
 
-__all__ = ["Protect", "Select", "SelectionError", "Timeout"]
+
+def span_of(timeout: float | timedelta) -> timedelta:
+    """A timeout as a timedelta."""
+    return timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+
+
+__all__ = ["Protect", "Select", "SelectionError", "Timeout", "span_of"]

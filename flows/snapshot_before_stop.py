@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from prefect import flow, runtime
@@ -11,13 +11,12 @@ from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.crew import crew
-from barrack_tasks.flowing import Progress, announce, look_again
+from barrack_tasks.flowing import look_again
 from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.loop import now, work
 from barrack_tasks.observing import observe
-from barrack_tasks.parameters import Protect, Select, Timeout
-from barrack_tasks.plans import Report, Step
-from barrack_tasks.plans.cadence import Cadence
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.selection import selector_of
 from barrack_tasks.plans.snapshot_then import (
@@ -26,7 +25,6 @@ from barrack_tasks.plans.snapshot_then import (
     decide,
     intent_for,
     stopped_costs,
-    unfinished,
 )
 from barrack_tasks.plans.snapshot_then_report import rows_done, rows_planned
 from barrack_tasks.reporting import conclude
@@ -76,17 +74,16 @@ def snapshot_before_stop(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     selector = selector_of(select)
-    span = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    span = span_of(timeout)
     never = [*protect, *account.protect]
-    client = account.get_client()
-    check_needs(client.dialect, "snapshot_before_stop")
+    check_needs(account.get_client().dialect, "snapshot_before_stop")
 
     def intend(moment: datetime, inherited: dict[str, str]) -> Intent:
         world = observe(account)
-        return intent_for(selector, world, Then(then), moment, _now(), span, keep, never, inherited)
+        return intent_for(selector, world, Then(then), moment, now(), span, keep, never, inherited)
 
     if dry_run:
-        intent = intend(_now(), {})
+        intent = intend(now(), {})
         planned = rows_planned(intent, observe(account))
         return conclude(Report(flow="snapshot_before_stop", dry_run=True, rows=planned))
 
@@ -97,29 +94,17 @@ def snapshot_before_stop(
         for warning in stopped_costs(intent):
             log.warning(warning)
         memory = Memory()
-        cadence = Cadence()
-        progress = Progress(log, intent)
-        waiting = [t.id for t in intent.targets if t.id not in intent.protected]
-        with crew(client, lambda: hold.is_valid, account.max_concurrency) as gang:
-            while True:
-                memory.held_by = hold.claim(
-                    {t.id: t.name for t in intent.targets if t.id in waiting}
-                )
-                world = look_again(account, intent, memory)
-                plan = decide(world, intent, memory, _now())
-                steps = [next_ for next_ in plan.values() if isinstance(next_, Step)]
-                for step in steps:
-                    memory.begin(step)
-                gang.start(steps)
-                moved = progress.show(plan)
-                waiting = list(unfinished(plan))
-                if not waiting:
-                    break
-                for outcome in gang.outcomes(cadence.after(moved)):
-                    announce(outcome, memory)
+        world, plan = work(
+            account,
+            hold,
+            intent.targets,
+            memory,
+            look=lambda: look_again(account, intent, memory),
+            decide=lambda world, moment: decide(world, intent, memory, moment),
+            on_done=dict.fromkeys((t.id for t in intent.targets), intent.then.event),
+            protected=intent.protected,
+            timeout=span,
+            log=log,
+        )
     rows = rows_done(intent, world, memory, plan)
     return conclude(Report(flow="snapshot_before_stop", rows=rows))
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)

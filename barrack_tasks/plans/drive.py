@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
-from barrack_tasks.plans.world import World
-
-Stock = Mapping[tuple[str, str], Mapping[int, int]]
-"""By region and GPU model: how many instances of each GPU count can be deployed."""
+from barrack_tasks.plans.world import Stock, World
 
 CannotHibernate = Literal["leave", "stop"]
 Shutoff = Literal["leave", "hibernate"]
@@ -102,11 +99,8 @@ def _down_from_shutoff(
     return _step("start_instance", target)
 
 
-def drive_up(target: Target, world: World, memory: Memory, stock: Stock | None) -> Next:
-    """The next step towards ACTIVE.
-
-    `stock` is what can be restored now; None if that is not known, and then it is tried.
-    """
+def drive_up(target: Target, world: World, memory: Memory) -> Next:
+    """The next step towards ACTIVE. Where the stock is not known, it is tried."""
     instance = world.instances.get(target.id)
     if instance is None:
         return _absent(target, world)
@@ -118,7 +112,7 @@ def drive_up(target: Target, world: World, memory: Memory, stock: Stock | None) 
         case VMStatus.SHUTOFF:
             return _step("start_instance", target)
         case VMStatus.HIBERNATED:
-            if is_in_stock(instance, stock):
+            if is_in_stock(instance, world.stock):
                 return _step("restore_instance", target)
             return Wait(shortage(instance))
         case VMStatus.ERROR:
@@ -127,6 +121,23 @@ def drive_up(target: Target, world: World, memory: Memory, stock: Stock | None) 
             return Finished("failed", "it was deleted by somebody else")
         case passing:
             return Wait(f"it is {passing}")
+
+
+def in_turn(
+    plan: Mapping[str, Next], order: Iterable[str], world: World, at_once: int
+) -> dict[str, Next]:
+    """The plan with no more restores under way than `at_once`; those first in `order` go first."""
+    coming = sum(i.status in _COMING_UP for i in world.instances.values())
+    room = max(0, at_once - coming)
+    paced = dict(plan)
+    for id_ in order:
+        next_ = plan.get(id_)
+        if isinstance(next_, Step) and next_.operation in ("restore_instance", "start_instance"):
+            if room > 0:
+                room -= 1
+            else:
+                paced[id_] = Wait(f"its turn comes: {at_once} are being restored")
+    return paced
 
 
 def is_in_stock(instance: UserVM, stock: Stock | None) -> bool:

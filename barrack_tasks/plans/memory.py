@@ -52,6 +52,11 @@ class Memory:
     held_by: dict[str, str] = field(default_factory=dict)
     """Instances that another run is working on, and which."""
 
+    @property
+    def touched(self) -> set[str]:
+        """Instances of which something was asked, whether it was granted or not."""
+        return {*self.acted, *self.woken, *self.made, *self.taken, *self.refused}
+
     def begin(self, step: Step) -> None:
         """Note that a step is being sent."""
         self.under_way.add(step.instance_id)

@@ -8,7 +8,7 @@ longer, was moved by a person, and is left alone until the next boundary.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
@@ -198,6 +198,14 @@ def remember(
         boundary = verdicts[id_].boundary
         if boundary is not None:
             notes.setdefault(id_, Note()).pursued = boundary
+
+
+def without_restores(verdicts: Mapping[str, Verdict], why: str) -> dict[str, Verdict]:
+    """The verdicts with nothing asked of those that would have to be restored."""
+    return {
+        id_: replace(v, goal=None, why=f"not restored: {why}") if v.goal == "up" else v
+        for id_, v in verdicts.items()
+    }
 
 
 def note_restore(note: Note, took: timedelta) -> None:

@@ -47,6 +47,12 @@ class Then(StrEnum):
         }[self]
 
     @property
+    def event(self) -> str:
+        """The event that tells that the instance is there."""
+        past = {Then.HIBERNATE: "hibernated", Then.STOP: "stopped", Then.DELETE: "deleted"}
+        return f"barrack.instance.{past[self]}"
+
+    @property
     def on_the_way(self) -> VMStatus:
         """The state that leads there."""
         return {
@@ -78,7 +84,7 @@ def decide(world: World, intent: Intent, memory: Memory, now: datetime) -> dict[
     """
     return decide_each(
         intent.targets,
-        lambda target: _step(target, world, intent, memory),
+        lambda target: snapshot_step(target, world, intent, memory),
         memory,
         intent.protected,
         intent.timeout,
@@ -150,7 +156,7 @@ def unfinished(plan: dict[str, Next]) -> Collection[str]:
     return [id_ for id_, next_ in plan.items() if not isinstance(next_, Finished)]
 
 
-def _step(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
+def snapshot_step(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
     """The next step, whatever the clock and the refusals say."""
     then = intent.then
     instance = world.instances.get(target.id)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from barrack_tasks.api.models import Snapshot, UserVM
+from barrack_tasks.api.models import GPUStockItem, Image, Snapshot, UserVM
+
+Stock = Mapping[tuple[str, str], Mapping[int, int]]
+"""By region and GPU model: how many instances of each GPU count can be deployed."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,9 @@ class World:
     gone: frozenset[str] = frozenset()
     gone_snapshots: frozenset[str] = frozenset()
     depended_on: frozenset[str] | None = frozenset()
+    stock: Stock | None = None
+    """What can be restored and deployed now; None if that is not known."""
+    images: Sequence[Image] = ()
 
 
 def by_instance(snapshots: Iterable[Snapshot]) -> dict[str, list[Snapshot]]:
@@ -29,4 +35,18 @@ def by_instance(snapshots: Iterable[Snapshot]) -> dict[str, list[Snapshot]]:
     for snapshot in snapshots:
         if snapshot.instance_id is not None:
             found.setdefault(snapshot.instance_id, []).append(snapshot)
+    return found
+
+
+def stock_of(items: Iterable[GPUStockItem]) -> dict[tuple[str, str], dict[int, int]]:
+    """Stock by region and GPU model, as instances of each GPU count that can be deployed.
+
+    Where the API tells no counts by configuration, whole instances are counted from its GPUs.
+    """
+    found: dict[tuple[str, str], dict[int, int]] = {}
+    for item in items:
+        counts = {int(c.gpu_count): c.available for c in item.configurations}
+        if not counts:
+            counts = {n: item.count.at_least // n for n in (1, 2, 4, 8, 10)}
+        found[(str(item.region), str(item.gpu_model))] = counts
     return found

@@ -301,7 +301,7 @@ def test_a_run_that_breaks_off_is_taken_up_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("flows.snapshot_before_stop.announce", broken)
+        patched.setattr("barrack_tasks.loop.announce", broken)
         with pytest.raises(BaseException):  # noqa: B017, PT011
             snapshot_before_stop(select=["*"], credentials=account)
     assert len(effects(sandbox, "create_snapshot")) == 1

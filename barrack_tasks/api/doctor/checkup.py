@@ -16,15 +16,8 @@ from barrack_tasks.api.errors import (
     BarrackNotFoundError,
     BarrackResponseError,
 )
-from barrack_tasks.api.models import CurrencyEnum
+from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
 from barrack_tasks.api.operations import OPERATIONS, Operation
-
-MINIMUM_BALANCE: dict[CurrencyEnum, Decimal] = {
-    CurrencyEnum.USD: Decimal("1.00"),
-    CurrencyEnum.EUR: Decimal("1.00"),
-    CurrencyEnum.INR: Decimal("100.00"),
-}
-"""Least balance with which a snapshot can be restored [D]; the same for deploying [I]."""
 
 _LISTED_BY = {
     "instance_id": "list_instances",

@@ -1,0 +1,52 @@
+"""The decision of `hibernate`: driving down, with a snapshot first if that is asked for."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from barrack_tasks.api.models import VMStatus
+from barrack_tasks.plans.drive import Manner, drive_down
+from barrack_tasks.plans.memory import Memory, Target, decide_each
+from barrack_tasks.plans.snapshot_then import Intent, snapshot_step
+from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.world import World
+
+
+def rest_step(
+    target: Target,
+    world: World,
+    intent: Intent,
+    memory: Memory,
+    manner: Manner,
+    unable: frozenset[tuple[str, int]],
+    snapshot: bool,
+) -> Next:
+    """The next step of one instance towards rest."""
+    instance = world.instances.get(target.id)
+    if not snapshot or instance is None:
+        return drive_down(target, world, memory, manner, unable)
+    flavor = (str(instance.gpu_model), int(instance.gpu_count or 1))
+    by_snapshot = instance.status in (VMStatus.ACTIVE, VMStatus.HIBERNATED, VMStatus.HIBERNATING)
+    if by_snapshot and flavor not in unable:
+        return snapshot_step(target, world, intent, memory)
+    return drive_down(target, world, memory, manner, unable)
+
+
+def decide_rest(
+    world: World,
+    intent: Intent,
+    memory: Memory,
+    manner: Manner,
+    unable: frozenset[tuple[str, int]],
+    snapshot: bool,
+    now: datetime,
+) -> dict[str, Next]:
+    """What each target needs next to be at rest."""
+    return decide_each(
+        intent.targets,
+        lambda target: rest_step(target, world, intent, memory, manner, unable, snapshot),
+        memory,
+        intent.protected,
+        intent.timeout,
+        now,
+    )

@@ -1,0 +1,93 @@
+"""Standing in for an instance whose GPU is out of stock.
+
+A snapshot restores only to the same configuration [D]; an image made of it boots on another GPU
+model. The instance itself is kept until a person decides.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from barrack_tasks.api.models import Image, Snapshot, UserVM, VMStatus
+from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
+from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.world import World
+
+_SUFFIX = "-alt"
+
+
+def substitute_name(name: str) -> str:
+    """What the instance is called that stands in for another: the same for the same one."""
+    return name[: INSTANCE_NAME_LENGTH[1] - len(_SUFFIX)] + _SUFFIX
+
+
+def substitute(
+    target: Target, instance: UserVM, world: World, memory: Memory, models: Sequence[str]
+) -> Next:
+    """The next step towards an instance that stands in: an image, then the instance.
+
+    `models` are GPU models, or globs, in the order in which they are wanted.
+    """
+    name = substitute_name(target.name)
+    there = next((i for i in world.instances.values() if i.name == name), None)
+    if there is not None:
+        return _standing_in(there)
+    if target.id in memory.made:
+        return Wait(f"{name} is missing from the list of instances")
+    newest = _newest_ready(world.snapshots.get(target.id, ()))
+    if newest is None:
+        return Finished("failed", "out of stock, and it has no snapshot to stand in from")
+    image = next((i for i in world.images if i.snapshot_id == newest.id), None)
+    if image is None:
+        arguments = {"snapshot_id": newest.id, "name": f"{newest.name[:46]}-img"}
+        return Step("create_image", target.id, target.name, arguments)
+    if not _is_ready(image):
+        return Wait(f"the image {image.name} is {image.status}")
+    model = _first_in_stock(instance, world, models)
+    if model is None:
+        return Wait("none of the GPU models that may stand in is in stock")
+    return Step(
+        "create_instance",
+        target.id,
+        name,
+        {
+            "name": name,
+            "region": str(instance.region),
+            "gpu_model": model,
+            "gpu_count": str(int(instance.gpu_count or 1)),
+            "image_id": image.id,
+        },
+    )
+
+
+def _standing_in(there: UserVM) -> Next:
+    if there.status is VMStatus.ACTIVE:
+        return Finished(
+            "done", f"{there.name} ({there.gpu_model}) stands in; this one is kept as it is"
+        )
+    if there.status is VMStatus.ERROR:
+        return Finished("failed", f"{there.name}, which was to stand in, is in ERROR")
+    return Wait(f"{there.name}, which is to stand in, is {there.status}")
+
+
+def _newest_ready(snapshots: Sequence[Snapshot]) -> Snapshot | None:
+    ready = [s for s in snapshots if s.status.is_ready and s.created_at is not None]
+    return max(ready, key=lambda s: (s.created_at, s.name), default=None)
+
+
+def _is_ready(image: Image) -> bool:
+    return image.status is None or image.status.is_ready
+
+
+def _first_in_stock(instance: UserVM, world: World, models: Sequence[str]) -> str | None:
+    stock = world.stock or {}
+    count = int(instance.gpu_count or 1)
+    here = sorted(model for region, model in stock if region == str(instance.region))
+    for wanted in models:
+        for model in here:
+            counts = stock[(str(instance.region), model)]
+            if fnmatchcase(model.casefold(), wanted.casefold()) and counts.get(count, 0) > 0:
+                return model
+    return None

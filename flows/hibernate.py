@@ -1,0 +1,108 @@
+"""Hibernate instances, whatever state they are in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.flowing import look_again
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.loop import now, work
+from barrack_tasks.observing import flavors_that_cannot_hibernate, observe
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.plans import Report
+from barrack_tasks.plans.drive import Manner
+from barrack_tasks.plans.drive_report import rows_of
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.resting import decide_rest
+from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.plans.snapshot_then import Then, intent_for
+from barrack_tasks.reporting import conclude
+
+
+@flow(name="hibernate")
+def hibernate(
+    select: Select,
+    snapshot: bool = False,
+    cannot_hibernate: Literal["leave", "stop"] = "leave",
+    shutoff: Literal["leave", "hibernate"] = "leave",
+    timeout: Timeout = timedelta(minutes=30),
+    dry_run: bool = False,
+    protect: Protect = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    credentials: BarrackCredentials | str | None = None,
+) -> Report:
+    """Hibernate instances: hardware and public address go, disk and memory stay.
+
+    Instances in states that pass are waited for.
+
+    Args:
+        select: which instances; never everything by being empty.
+        snapshot: take a snapshot first, and hibernate only once it is ready.
+        cannot_hibernate: instances whose flavor cannot: leave them running, or stop them, which
+            keeps them billed in full (documented).
+        shutoff: instances that are SHUTOFF, billed in full: leave them, or start them in order
+            to hibernate them.
+        timeout: for one instance: seconds or a timedelta.
+        dry_run: show what would be done, and change nothing.
+        protect: names, globs and ids that are never touched; added to the account's own list.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with one row an instance.
+
+    Raises:
+        SelectionError: nothing is selected, or a name matches nothing.
+        WorkFailed: some instances failed, after all others were finished; carries the report.
+
+    Example:
+        >>> hibernate(select=["train-*"], snapshot=True)
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "snapshot_before_stop")
+    selector = selector_of(select)
+    span = span_of(timeout)
+    never = [*protect, *account.protect]
+    manner = Manner(cannot_hibernate, shutoff)
+    unable = flavors_that_cannot_hibernate(account)
+    purpose = intent_of("hibernate", selector.model_dump(), snapshot)
+    run = str(runtime.flow_run.id)
+    memory = Memory()
+    if dry_run:
+        world = observe(account)
+        intent = intent_for(selector, world, Then.HIBERNATE, now(), now(), span, 3, never, {})
+        dry = decide_rest(world, intent, memory, manner, unable, snapshot, now())
+        rows = rows_of(intent.targets, dry, world, memory)
+        return conclude(Report(flow="hibernate", dry_run=True, rows=rows))
+    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose, span) as hold:
+        intent = intent_for(
+            selector,
+            observe(account),
+            Then.HIBERNATE,
+            hold.moment,
+            now(),
+            span,
+            3,
+            never,
+            hold.inherited,
+        )
+        world, plan = work(
+            account,
+            hold,
+            intent.targets,
+            memory,
+            look=lambda: look_again(account, intent, memory),
+            decide=lambda world, moment: decide_rest(
+                world, intent, memory, manner, unable, snapshot, moment
+            ),
+            on_done=dict.fromkeys((t.id for t in intent.targets), Then.HIBERNATE.event),
+            protected=intent.protected,
+            timeout=span,
+            log=log,
+        )
+    return conclude(Report(flow="hibernate", rows=rows_of(intent.targets, plan, world, memory)))

@@ -1,0 +1,115 @@
+"""Bring hibernated and stopped instances back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+from pydantic import Field
+
+from barrack_tasks import BarrackCredentials, get_credit_balance
+from barrack_tasks.api import BarrackInsufficientCreditsError
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.loop import now, work
+from barrack_tasks.observing import observe, with_images, with_stock
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.plans import Report
+from barrack_tasks.plans.drive_report import rows_of
+from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.rising import Shortage, decide_rise, why_not_affordable
+from barrack_tasks.plans.selection import matches, select_instances, selector_of
+from barrack_tasks.plans.snapshot_then import targets_of
+from barrack_tasks.plans.world import World
+from barrack_tasks.reporting import conclude
+
+
+@flow(name="restore")
+def restore(
+    select: Select,
+    out_of_stock: Literal["wait", "alert", "substitute"] = "wait",
+    patience: Timeout = timedelta(minutes=15),
+    substitutes: Annotated[
+        list[str], Field(description="GPU models that may stand in, the best first.")
+    ] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    at_once: Annotated[int, Field(ge=1, description="Restored at the same time at most.")] = 10,
+    timeout: Timeout = timedelta(hours=1),
+    dry_run: bool = False,
+    protect: Protect = [],  # noqa: B006
+    credentials: BarrackCredentials | str | None = None,
+) -> Report:
+    """Bring instances back: restore those that hibernate, start those that are SHUTOFF.
+
+    A restore needs the GPU in stock (upstream). It is asked for only when the stock shows it, and
+    the report carries the new address.
+
+    Args:
+        select: which instances; never everything by being empty.
+        out_of_stock: after `patience`: go on waiting, give the instance up, or let another
+            instance stand in, made from an image of its newest snapshot; the instance itself is
+            kept until a person decides.
+        patience: how long to wait for stock before that: seconds or a timedelta.
+        substitutes: GPU models or globs that may stand in, the best first.
+        at_once: how many are restored at the same time at most.
+        timeout: for one instance: seconds or a timedelta.
+        dry_run: show what would be done, and change nothing.
+        protect: names, globs and ids that are never touched; added to the account's own list.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with one row an instance.
+
+    Raises:
+        SelectionError: nothing is selected, or a name matches nothing.
+        BarrackInsufficientCreditsError: the balance is below the minimum; nothing was changed.
+        WorkFailed: some instances failed, after all others were finished; carries the report.
+
+    Example:
+        >>> restore(select=["train-*"], out_of_stock="substitute", substitutes=["A100-*"])
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "follow_schedule")
+    selector = selector_of(select)
+    if out_of_stock == "substitute" and not substitutes:
+        raise ValueError("out_of_stock='substitute' needs substitutes=[...]: which GPU models?")
+    if problem := why_not_affordable(get_credit_balance(account)):
+        raise BarrackInsufficientCreditsError(problem)
+    how = Shortage(out_of_stock, span_of(patience), tuple(substitutes))
+    span = span_of(timeout)
+    memory = Memory()
+
+    def look(targets: tuple[Target, ...] = ()) -> World:
+        world = with_stock(account, observe(account, [t.id for t in targets]))
+        return with_images(account, world) if out_of_stock == "substitute" else world
+
+    world = look()
+    chosen = select_instances(selector, list(world.instances.values()))
+    targets = targets_of(chosen, {}, dict(world.instances), now())
+    never = [*protect, *account.protect]
+    protected = frozenset(i.id for i in chosen if matches(i, never))
+    order = [t.id for t in targets]
+    if dry_run:
+        dry = decide_rise(targets, world, memory, protected, span, how, at_once, order, now())
+        rows = rows_of(targets, dry, world, memory)
+        return conclude(Report(flow="restore", dry_run=True, rows=rows))
+    purpose = intent_of("restore", selector.model_dump())
+    run = str(runtime.flow_run.id)
+    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose, span) as hold:
+        world, plan = work(
+            account,
+            hold,
+            targets,
+            memory,
+            look=lambda: look(targets),
+            decide=lambda world, moment: decide_rise(
+                targets, world, memory, protected, span, how, at_once, order, moment
+            ),
+            on_done=dict.fromkeys(order, "barrack.instance.restored"),
+            protected=protected,
+            timeout=span,
+            log=log,
+        )
+    return conclude(Report(flow="restore", rows=rows_of(targets, plan, world, memory)))
