@@ -75,8 +75,11 @@ def work(
                 plan = decide(world, now())
                 steps = [next_ for next_ in plan.values() if isinstance(next_, Step)]
                 for step in steps:
-                    memory.begin(step)
+                    memory.begin(step, now())
                 gang.start(steps)
+                for id_, next_ in plan.items():
+                    if isinstance(next_, Finished) and next_.outcome == "done":
+                        memory.arrive(id_, now())
                 moved = progress.show(plan)
                 waiting = {t.id: t.name for t in targets if not isinstance(plan[t.id], Finished)}
                 if not waiting:

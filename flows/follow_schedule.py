@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from prefect import flow, runtime
 from prefect.logging import get_run_logger
-from pydantic import Field, PlainValidator, WithJsonSchema
+from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials, get_credit_balance
 from barrack_tasks.api.dialect.needs import check_needs
@@ -33,16 +33,18 @@ from barrack_tasks.plans.schedule import (
     rule_warnings,
     without_restores,
 )
-from barrack_tasks.plans.schedule_run import decide_round, round_of, schedule_rows
+from barrack_tasks.plans.schedule_run import (
+    decide_round,
+    learn_restores,
+    round_of,
+    schedule_rows,
+)
 from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
 
-Rules = Annotated[
-    list[Rule] | list[dict[str, Any]],
-    PlainValidator(read_rules),
-    WithJsonSchema({"title": "Rules", "type": "array", "items": Rule.model_json_schema()}),
-]
+Rules = Annotated[list[Rule], BeforeValidator(read_rules)]
+"""A list of rules, typed or as dicts."""
 
 
 @flow(name="follow_schedule")
@@ -96,7 +98,7 @@ def follow_schedule(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "follow_schedule")
-    policy = Policy(read_rules(rules), tuple(exclude), strict, span_of(catch_up))
+    policy = Policy(tuple(rules), tuple(exclude), strict, span_of(catch_up))
     patience = timedelta(0)
     how = Shortage(out_of_stock, patience, tuple(substitutes))
     span = span_of(timeout)
@@ -145,6 +147,7 @@ def follow_schedule(
                 log=log,
             )
             plan = dict(done)
+    learn_restores(round_, memory, notes)
     remember(world.instances.values(), notes, verdicts, memory.touched)
     write_notes(account.account, notes, set(world.instances))
     rows = schedule_rows(round_, instances, plan, world, memory)

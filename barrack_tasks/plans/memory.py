@@ -49,6 +49,10 @@ class Memory:
     """Old snapshots that could not be deleted, and why."""
     dropped: set[str] = field(default_factory=set)
     """Old snapshots that were deleted."""
+    asked_at: dict[str, datetime] = field(default_factory=dict)
+    """When the latest request about an instance was sent."""
+    arrived_at: dict[str, datetime] = field(default_factory=dict)
+    """When an instance was first seen to be where it should be."""
     held_by: dict[str, str] = field(default_factory=dict)
     """Instances that another run is working on, and which."""
 
@@ -57,9 +61,15 @@ class Memory:
         """Instances of which something was asked, whether it was granted or not."""
         return {*self.acted, *self.woken, *self.made, *self.taken, *self.refused}
 
-    def begin(self, step: Step) -> None:
+    def begin(self, step: Step, at: datetime | None = None) -> None:
         """Note that a step is being sent."""
         self.under_way.add(step.instance_id)
+        if at is not None:
+            self.asked_at[step.instance_id] = at
+
+    def arrive(self, id_: str, at: datetime) -> None:
+        """Note that an instance is where it should be, the first time that this is seen."""
+        self.arrived_at.setdefault(id_, at)
 
     def succeeded(self, step: Step, made: str | None = None) -> None:
         """Note that a step was accepted; `made` is the id of what it created, if anything."""

@@ -238,7 +238,7 @@ def rule_warnings(
     return tuple(said)
 
 
-def read_rules(value: Any) -> tuple[Rule, ...]:
+def read_rules(value: Any) -> list[Rule]:
     """Rules from typed models or dicts.
 
     Raises:
@@ -246,4 +246,4 @@ def read_rules(value: Any) -> tuple[Rule, ...]:
     """
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("rules must be a list of at least one rule: {select: ..., timetable: ...}")
-    return tuple(r if isinstance(r, Rule) else Rule.model_validate(r) for r in value)
+    return [r if isinstance(r, Rule) else Rule.model_validate(r) for r in value]

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from barrack_tasks.api.models import UserVM, VMStatus
-from barrack_tasks.plans.drive import in_turn
+from barrack_tasks.plans.drive import Manner, in_turn
 from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.report import Row
 from barrack_tasks.plans.resting import rest_step
 from barrack_tasks.plans.rising import Shortage, rise_step
-from barrack_tasks.plans.schedule import Manner, Verdict
+from barrack_tasks.plans.schedule import Note, Verdict, note_restore
 from barrack_tasks.plans.snapshot_then import Intent, Then
 from barrack_tasks.plans.steps import Finished, Next, Wait
 from barrack_tasks.plans.world import World
@@ -129,15 +129,10 @@ def _is_moved(verdict: Verdict) -> bool:
     return not verdict.why.endswith("as wanted")
 
 
-def restored(round_: Round, before: World, after: World, memory: Memory) -> list[str]:
-    """Ids of the instances that this round has brought up from hibernation."""
-    return [
-        t.id
-        for t in round_.targets
-        if t.id in memory.woken
-        and t.was is not None
-        and t.was.status is VMStatus.HIBERNATED
-        and t.id in after.instances
-        and after.instances[t.id].status is VMStatus.ACTIVE
-        and t.id in before.instances
-    ]
+def learn_restores(round_: Round, memory: Memory, notes: dict[str, Note]) -> None:
+    """Note how long the restores of this round took, so that the next ones begin early enough."""
+    for target in round_.targets:
+        asked, arrived = memory.asked_at.get(target.id), memory.arrived_at.get(target.id)
+        slept = target.was is not None and target.was.status is VMStatus.HIBERNATED
+        if target.id in memory.woken and slept and asked and arrived:
+            note_restore(notes.setdefault(target.id, Note()), arrived - asked)

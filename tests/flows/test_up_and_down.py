@@ -1,0 +1,165 @@
+"""hibernate, restore and follow_schedule against a real Prefect server and a real local cloud."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from barrack_tasks.api import BarrackInsufficientCreditsError
+from barrack_tasks.plans import Report
+from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.sandbox import Sandbox
+from flows.follow_schedule import follow_schedule
+from flows.hibernate import hibernate
+from flows.restore import restore
+from tests.flows.conftest import account_of, effects
+
+Cloud = Callable[..., Sandbox]
+
+
+def rows(report: Report) -> dict[str, tuple[str, str]]:
+    return {row.instance: (row.outcome, row.now) for row in report.rows}
+
+
+def window(start: timedelta, end: timedelta) -> str:
+    """An absolute window around now."""
+    moment = datetime.now(UTC).replace(microsecond=0)
+    return f"{(moment + start).isoformat()}-{(moment + end).isoformat()}"
+
+
+HOUR = timedelta(hours=1)
+
+
+def changed(sandbox: Sandbox) -> list[str]:
+    return [e["operation"] for e in sandbox.ledger() if e["operation"] not in ("person", "clock")]
+
+
+def test_hibernate_and_restore_bring_a_fleet_down_and_up(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0)
+    for name, status in (("on", "ACTIVE"), ("off", "SHUTOFF"), ("asleep", "HIBERNATED")):
+        sandbox.seed_instance(name, gpu_model="L40", status=status)
+    account = account_of(sandbox)
+    down = hibernate(select=["*"], credentials=account)
+    assert rows(down) == {
+        "on": ("done", "HIBERNATED"),
+        "off": ("skipped", "SHUTOFF"),
+        "asleep": ("already", "HIBERNATED"),
+    }
+    assert "billed in full" in {r.instance: r.why for r in down.rows}["off"]
+    lower = hibernate(select=["off"], shutoff="hibernate", credentials=account)
+    assert rows(lower) == {"off": ("done", "HIBERNATED")}
+    up = restore(select=["*"], at_once=2, credentials=account)
+    assert {outcome for outcome, _ in rows(up).values()} == {"done"}
+    assert all("new address" in row.why for row in up.rows if row.instance == "on")
+
+
+def test_hibernate_with_a_snapshot_first(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=2)
+    report = hibernate(select=["*"], snapshot=True, credentials=account_of(sandbox))
+    assert {now for _, now in rows(report).values()} == {"HIBERNATED"}
+    assert changed(sandbox).count("create_snapshot") == 2
+
+
+@pytest.mark.parametrize(("choice", "now"), [("leave", "ACTIVE"), ("stop", "SHUTOFF")])
+def test_a_flavor_that_cannot_hibernate(cloud: Cloud, choice: Any, now: str) -> None:
+    sandbox = cloud(fleet=0)
+    sandbox.seed_instance("big", gpu_model="H100-SXM5-80GB", gpu_count=8)
+    try:
+        report = hibernate(select=["*"], cannot_hibernate=choice, credentials=account_of(sandbox))
+    except WorkFailed as failed:
+        report = failed.report
+    assert rows(report)["big"][1] == now
+    assert "cannot hibernate" in report.rows[0].why
+    assert "hibernate_instance" not in changed(sandbox)
+
+
+def test_a_restore_waits_for_stock_and_asks_only_when_it_is_there(cloud: Cloud) -> None:
+    import threading
+
+    sandbox = cloud(fleet=0)
+    sandbox.seed_instance("one", gpu_model="L40", region="CANADA-1", status="HIBERNATED")
+    sandbox.set_stock("CANADA-1", "L40", 0)
+    timer = threading.Timer(3, lambda: sandbox.set_stock("CANADA-1", "L40", 4))
+    timer.start()
+    report = restore(select=["one"], credentials=account_of(sandbox))
+    timer.join()
+    assert rows(report) == {"one": ("done", "ACTIVE")}
+    asked = [r for r in sandbox.requests() if r["operation"] == "restore_instance"]
+    assert [r["status"] for r in asked] == [200]
+
+
+def test_out_of_stock_can_alert_or_let_another_stand_in(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0)
+    id_ = sandbox.seed_instance("one", gpu_model="L40", region="CANADA-1")
+    account = account_of(sandbox)
+    account.get_client().snapshots.create(id_, "one-saved")
+    sandbox.advance(600)
+    sandbox.set_instance_status(id_, "HIBERNATED")
+    sandbox.set_stock("CANADA-1", "L40", 0)
+    with pytest.raises(WorkFailed, match="out of stock in CANADA-1; given up"):
+        restore(select=["one"], out_of_stock="alert", patience=1, credentials=account)
+    report = restore(
+        select=["one"],
+        out_of_stock="substitute",
+        patience=1,
+        substitutes=["H100-PCIe*", "A40"],
+        credentials=account,
+    )
+    assert rows(report) == {"one": ("done", "HIBERNATED")}
+    assert "one-alt (H100-PCIe" in report.rows[0].why
+    there = {i.name: i for i in account.get_client().instances.list()}
+    assert there["one-alt"].status == "ACTIVE"
+    assert len(effects(sandbox, "create_instance")) == 1
+
+
+def test_nothing_is_restored_on_an_empty_balance(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, balance="0.50")
+    sandbox.seed_instance("one", status="HIBERNATED")
+    with pytest.raises(BarrackInsufficientCreditsError, match=r"is 0\.\d+ USD, and restoring"):
+        restore(select=["one"], credentials=account_of(sandbox))
+    assert changed(sandbox) == []
+
+
+def test_a_timetable_is_followed_and_people_are_left_alone(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, start=datetime.now(UTC) - timedelta(days=1))
+    night = sandbox.seed_instance("night", gpu_model="L40", status="HIBERNATED")
+    day = sandbox.seed_instance("day", gpu_model="A40")
+    sandbox.seed_instance("free", gpu_model="A40")
+    account = account_of(sandbox)
+    rules = [
+        {"select": ["night"], "timetable": window(-HOUR, HOUR)},
+        {"select": ["day"], "timetable": window(-3 * HOUR, -HOUR)},
+    ]
+
+    def run(**more: Any) -> dict[str, tuple[str, str]]:
+        return rows(follow_schedule(rules=rules, credentials=account, **more))
+
+    assert run(dry_run=True)["night"] == ("planned", "HIBERNATED")
+    assert changed(sandbox) == []
+    assert run() == {"night": ("done", "ACTIVE"), "day": ("done", "HIBERNATED")}
+    assert run() == {"night": ("already", "ACTIVE"), "day": ("already", "HIBERNATED")}
+    sandbox.set_instance_status(night, "HIBERNATED")
+    sandbox.set_instance_status(day, "ACTIVE")
+    assert run() == {"night": ("skipped", "HIBERNATED"), "day": ("skipped", "ACTIVE")}
+    assert run(strict=True) == {"night": ("done", "ACTIVE"), "day": ("done", "HIBERNATED")}
+
+
+@pytest.mark.parametrize(
+    ("rules", "says"),
+    [
+        ([], "at least one rule"),
+        ([{"select": ["*"], "timetable": "Mon-Fry 08:00-20:00 UTC"}], "Mon-Fry"),
+        ([{"select": [], "timetable": "always"}], "does not mean everything"),
+        ([{"select": ["*"], "timetable": "Mon 08:00-20:00 Mars/Base"}], "Mars/Base"),
+    ],
+)
+def test_rules_that_cannot_be_read_are_refused_before_anything(
+    cloud: Cloud, rules: Any, says: str
+) -> None:
+    sandbox = cloud(fleet=1)
+    with pytest.raises(Exception, match=says):
+        follow_schedule(rules=rules, credentials=account_of(sandbox))
+    assert sandbox.requests() == []
