@@ -64,7 +64,8 @@ def hibernate(
     """
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "snapshot_before_stop")
+    dialect = account.get_client().dialect
+    check_needs(dialect, "snapshot_before_stop" if snapshot else "hibernate")
     selector = selector_of(select)
     span = span_of(timeout)
     never = [*protect, *account.protect]

@@ -71,7 +71,7 @@ def restore(
     """
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "follow_schedule")
+    check_needs(account.get_client().dialect, "restore")
     selector = selector_of(select)
     if out_of_stock == "substitute" and not substitutes:
         raise ValueError("out_of_stock='substitute' needs substitutes=[...]: which GPU models?")

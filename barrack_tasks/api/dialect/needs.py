@@ -53,6 +53,11 @@ NEEDS: dict[str, Needs] = {
         ),
         (*_LOOKING, *_SNAPSHOTS),
     ),
+    "hibernate": Needs(("list_instances", "get_instance", "hibernate_instance"), _LOOKING),
+    "restore": Needs(
+        ("list_instances", "get_instance", "restore_instance", "get_credit_balance"),
+        (*_LOOKING, *_BALANCE),
+    ),
     "follow_schedule": Needs(
         ("list_instances", "get_instance", "hibernate_instance", "restore_instance"),
         _LOOKING,
