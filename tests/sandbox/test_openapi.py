@@ -48,6 +48,10 @@ def test_document_is_whole(dialect: Any) -> None:
             assert described["tags"] == [operation.group]
 
 
+def test_every_operation_is_served() -> None:
+    assert set(HANDLERS) == set(OPERATIONS)
+
+
 def test_answers_are_as_described(sandbox: Sandbox, api: Api) -> None:
     root = sandbox.url.removesuffix("/v1")
     said = httpx.get(f"{root}/openapi.json").json()
