@@ -176,10 +176,11 @@ class Hold:
         now = self._now()
         left = [
             (name, record)
-            for name, record in self._others().items()
+            for name, record in self._all().items()
             if record.intent == self._intent
             and not record.finished
-            and not record.is_live(now)
+            # A record of this very run is of an attempt before this one.
+            and (record.run == self._run or not record.is_live(now))
             and now - record.moment <= fresh
         ]
         if not left:
@@ -189,19 +190,22 @@ class Hold:
             if record.moment == newest:
                 self.inherited.update(record.held)
         self.moment = newest
-        self._write({})
-        for name, _ in left:
-            self._records.drop(name)
+        self._parts = 1 + max((_part_of(n) for n, r in left if r.run == self._run), default=-1)
+        self._write(self.inherited, lease=timedelta(0))
+        for name, record in left:
+            if record.run != self._run:
+                self._records.drop(name)
 
     def _others(self) -> dict[str, Record]:
+        return {name: r for name, r in self._all().items() if r.run != self._run}
+
+    def _all(self) -> dict[str, Record]:
         found: dict[str, Record] = {}
         for name, value in self._records.all().items():
             try:
                 record = Record.model_validate(value)
             except ValidationError:
                 _log.warning("the variable %s holds no record of held instances", name)
-                continue
-            if record.run == self._run:
                 continue
             found[name] = record
         return found
@@ -248,6 +252,11 @@ class Hold:
             self._records.drop(f"{self._run}_{number}")
         self._parts = len(parts)
         self._until = until
+
+
+def _part_of(name: str) -> int:
+    """The number of a part, from the name of its variable."""
+    return int(name.rpartition("_")[2])
 
 
 def _in_parts(held: Mapping[str, str]) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
+import barrack_tasks.loop
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import (
     Barrack,
@@ -307,6 +308,26 @@ def test_a_run_that_breaks_off_is_taken_up_by_the_next(
     assert len(effects(sandbox, "create_snapshot")) == 1
     assert snapshot_before_stop(select=["*"], credentials=account).ok
     assert len(effects(sandbox, "create_snapshot")) == 1
+
+
+def test_a_run_that_prefect_retries_goes_on_with_its_snapshot(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = cloud(fleet=1)
+    original = barrack_tasks.loop.announce
+    attempts: list[int] = []
+
+    def broken_once(*given: Any) -> None:
+        attempts.append(1)
+        if len(attempts) == 1:
+            raise RuntimeError("broken")
+        original(*given)
+
+    monkeypatch.setattr("barrack_tasks.loop.announce", broken_once)
+    retried = snapshot_before_stop.with_options(retries=1)
+    assert retried(select=["*"], credentials=account_of(sandbox)).ok
+    assert len(effects(sandbox, "create_snapshot")) == 1
+    assert len(effects(sandbox, "hibernate_instance")) == 1
 
 
 def test_the_key_is_nowhere_in_prefects_database(
