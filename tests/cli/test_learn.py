@@ -12,6 +12,7 @@ import pytest
 from barrack_tasks.api import Barrack
 from barrack_tasks.cli import main
 from barrack_tasks.sandbox import Sandbox
+from flows.follow_schedule import follow_schedule
 from flows.snapshot_before_stop import snapshot_before_stop
 from tests.flows.conftest import account_of, cloud, spoken  # noqa: F401 - a fixture
 
@@ -45,8 +46,12 @@ def test_from_a_document_alone_the_flow_runs(
     told = capsys.readouterr().out
     for flow in ("snapshot_before_stop", "follow_schedule", "watch_balance", "watch_gpu_stock"):
         assert f"{flow}: can run" in told
-    report = snapshot_before_stop(select=["*"], credentials=account_of(sandbox, dialect=str(out)))
+    account = account_of(sandbox, dialect=str(out))
+    report = snapshot_before_stop(select=["*"], credentials=account)
     assert [row.now for row in report.rows] == ["HIBERNATED"] * 3
+    rules = [{"select": ["alpha"], "timetable": "always"}]
+    report = follow_schedule(rules=rules, strict=True, credentials=account)
+    assert [(row.instance, row.now) for row in report.rows] == [("alpha", "ACTIVE")]
     before = out.read_text()
     assert run("learn", "--openapi", document_of(sandbox, tmp_path), "--out", str(out)) == 2
     assert "--overwrite" in capsys.readouterr().err
