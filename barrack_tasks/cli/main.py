@@ -11,6 +11,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.learn import learn
+from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.version import VERSION
 
 app = App(
@@ -20,6 +21,7 @@ app = App(
 )
 app.command(doctor)
 app.command(learn)
+app.command(schedule_app)
 app.command(dialect_app)
 
 

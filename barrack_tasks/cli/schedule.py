@@ -1,0 +1,151 @@
+"""`barrack schedule preview`."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import yaml
+from cyclopts import App
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.cli.accounts import client_from_environment
+from barrack_tasks.plans.preview import Forecast, forecast
+from barrack_tasks.plans.report import money
+from barrack_tasks.plans.schedule import Policy, Rule, rule_warnings
+from barrack_tasks.plans.timetable import Timetable
+from barrack_tasks.zones import data_in_use, zone_warnings
+
+schedule_app = App(name="schedule", help="Timetables of instances.")
+_MOST_SHOWN = 6
+
+
+@schedule_app.command
+def preview(*, rules: Path, days: int = 14) -> int:
+    """Print what timetables will do in the coming days, and what they save. Changes nothing.
+
+    With BARRACK_API_KEY set, for each instance that a rule means; else for each rule.
+
+    Parameters
+    ----------
+    rules
+        A YAML file: a list of rules (select, timetable, ...), or {rules: [...], exclude: [...]}.
+    days
+        How many days ahead.
+    """
+    console = Console()
+    policy = _read(rules)
+    start = datetime.now(UTC).replace(second=0, microsecond=0)
+    end = start + timedelta(days=days)
+    instances: list[UserVM] = []
+    if os.environ.get("BARRACK_API_KEY", "").strip():
+        with client_from_environment() as client:
+            instances = list(client.instances.list())
+        _show_forecast(console, forecast(instances, policy, start, end), days)
+        for warning in rule_warnings(policy.rules, instances, start):
+            console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+    else:
+        _show_rules(console, policy, start, end)
+    _show_zones(console, policy)
+    return 0
+
+
+def _read(file: Path) -> Policy:
+    try:
+        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not text"
+        raise BarrackConfigurationError(f"{file} cannot be read: {reason}") from None
+    except yaml.YAMLError as error:
+        raise BarrackConfigurationError(f"{file}: {' '.join(str(error).split())}") from None
+    if isinstance(content, list):
+        content = {"rules": content}
+    if not isinstance(content, dict) or not isinstance(content.get("rules"), list):
+        raise BarrackConfigurationError(
+            f"{file} must hold a list of rules, such as "
+            '- {select: ["train-*"], timetable: "Mon-Fri 08:00-20:00 UTC"}'
+        )
+    found = []
+    for number, written in enumerate(content["rules"], 1):
+        try:
+            found.append(Rule.model_validate(written))
+        except ValidationError as error:
+            problem = error.errors(include_url=False)[0]
+            place = ".".join(str(part) for part in problem["loc"])
+            said = problem["msg"].removeprefix("Value error, ")
+            raise BarrackConfigurationError(f"{file}, rule {number}: {place}: {said}") from None
+    if not found:
+        raise BarrackConfigurationError(f"{file} holds no rule")
+    return Policy(tuple(found), exclude=tuple(content.get("exclude") or ()))
+
+
+def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> None:
+    table = Table(title=f"The coming {days} days, if nobody interferes")
+    for column in ("instance", "timetable", "next", "hours up", "without", "with", "saving"):
+        table.add_column(column, overflow="fold")
+    for one in forecasts:
+        currency = str(one.instance.currency) if one.instance.currency else None
+        table.add_row(
+            one.instance.name,
+            str(one.timetable),
+            _boundaries(one.timetable, list(one.boundaries)),
+            f"{one.on.total_seconds() / 3600:.1f}",
+            money(one.cost_always, currency),
+            money(one.cost_with, currency),
+            money(one.saving, currency),
+        )
+    console.print(table)
+    savings = [one.saving for one in forecasts]
+    known = [saving for saving in savings if saving is not None]
+    currencies = {str(one.instance.currency) for one in forecasts if one.instance.currency}
+    if known and len(currencies) == 1:
+        total = sum(known, Decimal(0))
+        unknown = (
+            f", without {len(savings) - len(known)} of unknown price"
+            if len(known) < len(savings)
+            else ""
+        )
+        console.print(f"In all the timetables save {money(total, currencies.pop())}{unknown}.")
+
+
+def _show_rules(console: Console, policy: Policy, start: datetime, end: datetime) -> None:
+    console.print("BARRACK_API_KEY is not set: the rules alone, without instances and prices.")
+    table = Table()
+    for column in ("rule", "timetable", "next", "hours up"):
+        table.add_column(column, overflow="fold")
+    for number, rule in enumerate(policy.rules, 1):
+        on = rule.timetable.duration_on(start, end)
+        boundaries = list(rule.timetable.boundaries(start, end))
+        table.add_row(
+            str(number),
+            str(rule.timetable),
+            _boundaries(rule.timetable, boundaries),
+            f"{on.total_seconds() / 3600:.1f}",
+        )
+    console.print(table)
+
+
+def _boundaries(timetable: Timetable, boundaries: list[Any]) -> str:
+    zone = ZoneInfo(timetable.zones[0]) if timetable.zones else UTC
+    shown = [
+        f"{b.moment.astimezone(zone):%a %d %b %H:%M} {b.wish}" for b in boundaries[:_MOST_SHOWN]
+    ]
+    more = len(boundaries) - _MOST_SHOWN
+    return "\n".join([*shown, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _show_zones(console: Console, policy: Policy) -> None:
+    zones = sorted({zone for rule in policy.rules for zone in rule.timetable.zones})
+    if not zones:
+        return
+    console.print(f"Time zones by {data_in_use(zones[0])}.", markup=False, soft_wrap=True)
+    for warning in zone_warnings(zones, datetime.now(UTC)):
+        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)

@@ -1,0 +1,71 @@
+"""`barrack schedule preview`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.plans.preview import forecast
+from barrack_tasks.plans.schedule import Policy, read_rules
+from barrack_tasks.sandbox import Sandbox
+from tests.cli.test_learn import run
+
+RULES = '- {select: ["al*"], timetable: "Mon-Fri 08:00-20:00 Europe/Berlin"}\n'
+
+
+def test_a_forecast_adds_up_to_the_cent() -> None:
+    rules = read_rules([{"select": ["*"], "timetable": "Mon-Fri 08:00-20:00 UTC"}])
+    machine = UserVM(
+        id="1", name="one", status="ACTIVE", hourly_price=Decimal("2.69"), currency="USD"
+    )
+    start = datetime(2026, 11, 2, tzinfo=UTC)
+    [ahead] = forecast([machine], Policy(tuple(rules)), start, start + timedelta(days=14))
+    assert ahead.on == timedelta(hours=120)
+    assert ahead.cost_always == Decimal("2.69") * 336
+    assert ahead.cost_with == Decimal("2.69") * 120 + Decimal("0.01") * 216
+    assert ahead.saving == ahead.cost_always - ahead.cost_with
+    assert len(ahead.boundaries) == 20
+
+
+def test_the_preview_shows_instances_and_saving_and_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(RULES + '- {select: ["nobody"], timetable: "always"}\n')
+    monkeypatch.setenv("COLUMNS", "200")
+    assert run("schedule", "preview", "--rules", str(file)) == 0
+    assert "BARRACK_API_KEY is not set" in capsys.readouterr().out
+    with Sandbox(speed=0, fleet=3) as sandbox:
+        for key, value in sandbox.env.items():
+            monkeypatch.setenv(key, value)
+        assert run("schedule", "preview", "--rules", str(file)) == 0
+        assert {r["method"] for r in sandbox.requests()} == {"GET"}
+    told = capsys.readouterr().out
+    assert "alpha" in told
+    assert "beta" not in told
+    assert "In all the timetables save" in told
+    assert "rule 2 (nobody) means no instance now" in told
+    assert "Time zones by" in told
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ('- {select: ["a"], timetable: "Mon-Fry 08:00-20:00 UTC"}', "rule 1: timetable"),
+        (RULES + "- {select: [], timetable: always}", "rule 2: select"),
+        ("nothing", "must hold a list of rules"),
+        ("[]", "holds no rule"),
+        ("{", "rules.yaml"),
+    ],
+)
+def test_rules_that_cannot_be_read_are_refused_with_their_place(
+    content: str, says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(content)
+    assert run("schedule", "preview", "--rules", str(file)) == 2
+    assert says in capsys.readouterr().err

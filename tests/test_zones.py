@@ -1,0 +1,57 @@
+"""Which time zone data is in use, and where a newer wheel disagrees."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from barrack_tasks import zones
+
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
+
+
+def test_the_data_in_use_is_named() -> None:
+    data = zones.data_in_use("Europe/Berlin")
+    assert data.source in ("system", "wheel")
+    assert data.where in str(data)
+
+
+def test_zones_that_agree_are_not_warned_of() -> None:
+    assert zones.difference("UTC", NOW) is None
+    assert zones.zone_warnings(["UTC", "UTC"], NOW) == ()
+    with pytest.raises(zoneinfo.ZoneInfoNotFoundError):
+        zones.data_in_use("Mars/Base")
+
+
+def test_a_zone_on_which_a_newer_wheel_disagrees_is_warned_of(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    berlin, lisbon = ZoneInfo("Europe/Berlin"), ZoneInfo("Europe/Lisbon")
+    monkeypatch.setattr(zones, "wheel_zone", lambda zone: lisbon if "Berlin" in zone else berlin)
+    system = zones.ZoneData("system", "2025b", "/somewhere")
+    monkeypatch.setattr(zones, "data_in_use", lambda zone="UTC": system)
+    monkeypatch.setattr(
+        zones, "wheel_data", lambda: zones.ZoneData("wheel", "2026f", "tzdata 2026.6")
+    )
+    [said, advice] = zones.zone_warnings(["Europe/Berlin"], NOW)
+    assert "Europe/Berlin: from 2026-11-25 00:00 UTC on the data in use says +01:00" in said
+    assert "PYTHONTZPATH" in advice
+    older = zones.ZoneData("wheel", "2025a", "tzdata 2025.1")
+    monkeypatch.setattr(zones, "wheel_data", lambda: older)
+    assert zones.zone_warnings(["Europe/Berlin"], NOW) == ()
+
+
+@pytest.mark.parametrize(
+    ("zone", "offsets"),
+    [("Australia/Lord_Howe", {10.5, 11.0}), ("Antarctica/Troll", {0.0, 2.0}), ("UTC", set())],
+)
+def test_changes_of_offset_are_found_to_the_second(zone: str, offsets: set[float]) -> None:
+    changes = list(zones.offset_changes(ZoneInfo(zone), NOW, NOW + timedelta(days=730)))
+    assert {c.after.total_seconds() / 3600 for c in changes} == offsets
+    for change in changes:
+        before = change.moment - timedelta(seconds=1)
+        assert before.astimezone(ZoneInfo(zone)).utcoffset() == change.before
+        assert change.moment.astimezone(ZoneInfo(zone)).utcoffset() == change.after
