@@ -39,7 +39,7 @@ from barrack_tasks.plans.schedule_run import (
     round_of,
     schedule_rows,
 )
-from barrack_tasks.plans.selection import matches
+from barrack_tasks.plans.selection import matches, unmatched
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
 
@@ -110,7 +110,8 @@ def follow_schedule(
 
     world = look([])
     instances = dict(world.instances)
-    for warning in rule_warnings(policy.rules, list(instances.values()), now()):
+    seen = list(instances.values())
+    for warning in (*rule_warnings(policy.rules, seen, now()), *unmatched(protect, seen)):
         log.warning(warning)
     notes = read_notes(account.account)
     verdicts = judge_all(instances.values(), notes, policy, now())

@@ -20,7 +20,7 @@ from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.resting import decide_rest
-from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.plans.selection import check_protect, selector_of
 from barrack_tasks.plans.snapshot_then import Then, intent_for
 from barrack_tasks.reporting import conclude
 
@@ -71,6 +71,7 @@ def hibernate(
     never = [*protect, *account.protect]
     manner = Manner(cannot_hibernate, shutoff)
     unable = flavors_that_cannot_hibernate(account)
+    check_protect(protect, list(observe(account).instances.values()))
     purpose = intent_of("hibernate", selector.model_dump(), snapshot)
     run = str(runtime.flow_run.id)
     memory = Memory()

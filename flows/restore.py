@@ -20,7 +20,7 @@ from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.rising import Shortage, decide_rise, why_not_affordable
-from barrack_tasks.plans.selection import matches, select_instances, selector_of
+from barrack_tasks.plans.selection import check_protect, matches, select_instances, selector_of
 from barrack_tasks.plans.snapshot_then import targets_of
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
@@ -86,6 +86,7 @@ def restore(
         return with_images(account, world) if out_of_stock == "substitute" else world
 
     world = look()
+    check_protect(protect, list(world.instances.values()))
     chosen = select_instances(selector, list(world.instances.values()))
     targets = targets_of(chosen, {}, dict(world.instances), now())
     never = [*protect, *account.protect]

@@ -18,7 +18,7 @@ from barrack_tasks.observing import observe
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.plans.selection import check_protect, selector_of
 from barrack_tasks.plans.snapshot_then import (
     Intent,
     Then,
@@ -80,6 +80,7 @@ def snapshot_before_stop(
 
     def intend(moment: datetime, inherited: dict[str, str]) -> Intent:
         world = observe(account)
+        check_protect(protect, list(world.instances.values()))
         return intent_for(selector, world, Then(then), moment, now(), span, keep, never, inherited)
 
     if dry_run:

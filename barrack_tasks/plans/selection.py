@@ -98,6 +98,31 @@ def is_named(id_: str, name: str, patterns: Iterable[str]) -> bool:
     return any(pattern in (id_, name) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def _is_glob(pattern: str) -> bool:
+    return any(sign in pattern for sign in "*?[")
+
+
+def unmatched(protect: Iterable[str], instances: Sequence[UserVM]) -> list[str]:
+    """Sentences about names in `protect` that no instance has. A glob may match nothing."""
+    existing = [i.name for i in instances]
+    return [
+        f"protect: no instance is called {name!r}; {_what_exists(name, existing)}"
+        for name in protect
+        if not any(sign in name for sign in "*?[")
+        and not any(matches(i, [name]) for i in instances)
+    ]
+
+
+def check_protect(protect: Iterable[str], instances: Sequence[UserVM]) -> None:
+    """Refuse a misspelt name in `protect`, before what it was to protect is touched.
+
+    Raises:
+        SelectionError: no instance has the name; says what exists.
+    """
+    for sentence in unmatched(protect, instances):
+        raise SelectionError(f"{sentence}; take it out if it is gone")
+
+
 def select_instances(
     selector: Selector, instances: Sequence[UserVM], known_before: Iterable[str] = ()
 ) -> list[UserVM]:

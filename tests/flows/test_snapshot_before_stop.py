@@ -175,6 +175,17 @@ def test_dry_run_changes_nothing_and_shows_the_same_rows(cloud: Cloud) -> None:
     assert changes(sandbox) == []
 
 
+def test_a_misspelt_protect_is_refused_before_what_it_was_to_protect_is_touched(
+    cloud: Cloud,
+) -> None:
+    sandbox = cloud()
+    with pytest.raises(SelectionError, match="no instance is called 'alhpa'; nearest are alpha"):
+        snapshot_before_stop(
+            select=["*"], protect=["alhpa", "prod-*"], credentials=account_of(sandbox)
+        )
+    assert changes(sandbox) == []
+
+
 @pytest.mark.parametrize("by", ["parameter", "account"])
 def test_protected_instances_are_never_touched(cloud: Cloud, by: str) -> None:
     sandbox = cloud()
