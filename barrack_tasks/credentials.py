@@ -12,6 +12,7 @@ from pydantic import Field, SecretStr
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import load_dialect
+from barrack_tasks.plans.guard import Caps
 
 _clients: dict[tuple[object, ...], Barrack] = {}
 _clients_lock = threading.Lock()
@@ -31,6 +32,7 @@ class BarrackCredentials(Block):
         max_concurrency: requests under way at once.
         dialect: a dialect file, where the API differs from what this release expects.
         protect: names, globs and ids of instances that no flow ever touches.
+        caps: what every flow may spend at most, as `Caps`.
 
     Example:
         >>> BarrackCredentials(api_key="...", protect=["prod-*"]).save("team-a")
@@ -55,6 +57,9 @@ class BarrackCredentials(Block):
     protect: list[str] = Field(
         default_factory=list,
         description="Names, globs and ids of instances that no flow ever touches.",
+    )
+    caps: Caps | None = Field(
+        default=None, description="What every flow may spend at most; nothing is limited without."
     )
 
     @classmethod

@@ -22,6 +22,11 @@ EVENTS: dict[str, str] = {
     "barrack.instance.stopped": "an instance reached SHUTOFF",
     "barrack.instance.deleted": "an instance is gone",
     "barrack.instance.failed": "a flow could not do what it was asked for an instance",
+    "barrack.balance.crossed": "the balance fell below a line",
+    "barrack.balance.recovered": "the balance is above a line again",
+    "barrack.guard.refused": "the caps refused to let something begin",
+    "barrack.budget.crossed": "spending rose above a limit",
+    "barrack.budget.recovered": "spending is below a limit again",
 }
 """Every event, and what it says."""
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from typing import Any
 
 from barrack_tasks.plans.schedule import Note
-from barrack_tasks.records import MOST_CHARACTERS, Records
+from barrack_tasks.shelves import read_parts, write_all
 
 
 def read_notes(account: str) -> dict[str, Note]:
     """All notes of an account, by instance id. What cannot be read is forgotten."""
     notes: dict[str, Note] = {}
-    with Records(_prefix(account)) as records:
-        for part in records.all().values():
-            if isinstance(part, dict):
-                for id_, written in part.items():
-                    notes[id_] = _newer(notes.get(id_), _read(written))
+    for part in read_parts(_prefix(account)):
+        for id_, written in part.items():
+            notes[id_] = _newer(notes.get(id_), _read(written))
     return notes
 
 
@@ -25,23 +22,7 @@ def write_notes(account: str, notes: dict[str, Note], known: set[str]) -> None:
     """Keep notes of the instances that are `known`, together with what other runs have noted."""
     merged = {id_: _newer(note, notes.get(id_)) for id_, note in read_notes(account).items()}
     merged = {**notes, **merged}
-    parts: list[dict[str, Any]] = [{}]
-    size = 0
-    for id_ in sorted(merged.keys() & known):
-        written = _write(merged[id_])
-        cost = len(json.dumps({id_: written}))
-        if size + cost > MOST_CHARACTERS:
-            parts.append({})
-            size = 0
-        parts[-1][id_] = written
-        size += cost
-    with Records(_prefix(account)) as records:
-        before = records.all()
-        for number, part in enumerate(parts):
-            if before.get(f"{_prefix(account)}{number}") != part:
-                records.put(str(number), part)
-        for name in sorted(before)[len(parts) :]:
-            records.drop(name)
+    write_all(_prefix(account), {id_: _write(merged[id_]) for id_ in merged.keys() & known})
 
 
 def _prefix(account: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TypeVar
 
 from prefect.artifacts import create_markdown_artifact
 
@@ -10,6 +11,7 @@ from barrack_tasks.api.doctor import DoctorReport
 from barrack_tasks.plans.report import Report, escape, failures
 
 _log = logging.getLogger(__name__)
+R = TypeVar("R", bound=Report)
 
 
 def _keep(key: str, markdown: str, description: str) -> None:
@@ -38,7 +40,7 @@ class WorkFailed(Exception):
         return type(self), (self.report,)
 
 
-def conclude(report: Report) -> Report:
+def conclude(report: R) -> R:
     """Leave the report as an artifact and return it.
 
     Raises:

@@ -5,24 +5,19 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from prefect import flow, runtime
+from prefect import flow
 from prefect.logging import get_run_logger
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.flowing import look_again
-from barrack_tasks.holds import holding, intent_of
-from barrack_tasks.loop import now, work
+from barrack_tasks.holds import intent_of
 from barrack_tasks.observing import flavors_that_cannot_hibernate, observe
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive import Manner
-from barrack_tasks.plans.drive_report import rows_of
-from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.resting import decide_rest
 from barrack_tasks.plans.selection import check_protect, selector_of
-from barrack_tasks.plans.snapshot_then import Then, intent_for
 from barrack_tasks.reporting import conclude
+from barrack_tasks.resting import plan_rest, rest
 
 
 @flow(name="hibernate")
@@ -72,39 +67,9 @@ def hibernate(
     manner = Manner(cannot_hibernate, shutoff)
     unable = flavors_that_cannot_hibernate(account)
     check_protect(protect, list(observe(account).instances.values()))
-    purpose = intent_of("hibernate", selector.model_dump(), snapshot)
-    run = str(runtime.flow_run.id)
-    memory = Memory()
     if dry_run:
-        world = observe(account)
-        intent = intent_for(selector, world, Then.HIBERNATE, now(), now(), span, 3, never, {})
-        dry = decide_rest(world, intent, memory, manner, unable, snapshot, now())
-        rows = rows_of(intent.targets, dry, world, memory)
+        rows = plan_rest(account, selector, never, manner, unable, snapshot, span)
         return conclude(Report(flow="hibernate", dry_run=True, rows=rows))
-    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose, span) as hold:
-        intent = intent_for(
-            selector,
-            observe(account),
-            Then.HIBERNATE,
-            hold.moment,
-            now(),
-            span,
-            3,
-            never,
-            hold.inherited,
-        )
-        world, plan = work(
-            account,
-            hold,
-            intent.targets,
-            memory,
-            look=lambda: look_again(account, intent, memory),
-            decide=lambda world, moment: decide_rest(
-                world, intent, memory, manner, unable, snapshot, moment
-            ),
-            on_done=dict.fromkeys((t.id for t in intent.targets), Then.HIBERNATE.event),
-            protected=intent.protected,
-            timeout=span,
-            log=log,
-        )
-    return conclude(Report(flow="hibernate", rows=rows_of(intent.targets, plan, world, memory)))
+    purpose = intent_of("hibernate", selector.model_dump(), snapshot)
+    rows = rest(account, selector, purpose, never, manner, unable, snapshot, span, log)
+    return conclude(Report(flow="hibernate", rows=rows))

@@ -11,6 +11,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.learn import learn
+from barrack_tasks.cli.panic import panic
 from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.version import VERSION
 
@@ -21,6 +22,7 @@ app = App(
 )
 app.command(doctor)
 app.command(learn)
+app.command(panic)
 app.command(schedule_app)
 app.command(dialect_app)
 

@@ -148,6 +148,21 @@ def select_instances(
     ]
 
 
+def selected_or_none(
+    select: Selection | None, instances: Sequence[UserVM]
+) -> tuple[list[UserVM], str | None]:
+    """The instances that a selector means now; none, and why, if it means none.
+
+    For guardrails: they go on watching when an instance that they name is gone.
+    """
+    if select is None or not instances:
+        return [], None
+    try:
+        return select_instances(selector_of(select), instances), None
+    except SelectionError as error:
+        return [], f"select: {error}"
+
+
 def _fits(value: str | None, patterns: Iterable[str]) -> bool:
     return value is not None and any(
         fnmatchcase(str(value).casefold(), pattern.casefold()) for pattern in patterns

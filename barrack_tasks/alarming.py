@@ -1,0 +1,153 @@
+"""Alarms: told once, remembered where every worker sees it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect import runtime
+from prefect.blocks.abstract import NotificationBlock
+
+from barrack_tasks.events import emit
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.notifying import tell
+from barrack_tasks.plans.money.alarms import (
+    Alarm,
+    Message,
+    Reading,
+    forget_others,
+    messages_of,
+    note,
+)
+from barrack_tasks.shelves import read_all, write_all
+
+Log = logging.Logger | logging.LoggerAdapter[Any]
+_SAID = {"crossed": "", "owed": "", "reminder": "still: ", "recovered": "over: "}
+
+
+class Alarms:
+    """The alarms of one guardrail of one account.
+
+    Args:
+        guard: `balance` or `budget`: names the events, `barrack.<guard>.crossed` and
+            `barrack.<guard>.recovered`.
+        account: see `BarrackCredentials.account`.
+        notifiers: who is told.
+        remind: tell again after so long, while a line stays crossed.
+        log: of the run.
+    """
+
+    def __init__(
+        self,
+        guard: str,
+        account: str,
+        notifiers: dict[str, NotificationBlock],
+        remind: timedelta | None,
+        log: Log,
+    ) -> None:
+        self._guard = guard
+        self._account = account
+        self._notifiers = notifiers
+        self._remind = remind
+        self._log = log
+        self._prefix = f"barrack_{guard}alarms_{account}_"
+        self.undelivered: dict[str, str] = {}
+        """Notifiers that could not be told in this run, and why."""
+
+    def raise_for(
+        self,
+        readings: Sequence[Reading],
+        now: datetime,
+        details: Sequence[str] = (),
+        known: Sequence[str] | None = None,
+    ) -> tuple[Message, ...]:
+        """Tell what is new and remember it.
+
+        What was told is noted after it was told: a run that is killed in between tells again,
+        for an alarm twice is better than none.
+
+        Args:
+            readings: how things stand.
+            now: zone-aware.
+            details: sentences that each message ends with.
+            known: keys of lines that exist but could not be read now; they are kept.
+        """
+        alarms = self._read()
+        messages = messages_of(readings, alarms, list(self._notifiers), now, self._remind)
+        for message in messages:
+            self._tell(message, details, alarms, now)
+        forget_others(alarms, [*(r.key for r in readings), *(known or ())])
+        self._write(alarms)
+        return messages
+
+    def _tell(
+        self, message: Message, details: Sequence[str], alarms: dict[str, Alarm], now: datetime
+    ) -> None:
+        said = f"{_SAID[message.kind]}{message.text}"
+        self._log.log(
+            logging.INFO if message.kind == "recovered" else logging.WARNING,
+            "%s: %s",
+            self._guard,
+            said,
+        )
+        failed = tell(
+            self._notifiers,
+            message.to,
+            f"Barrack {self._guard}: {said}",
+            "\n".join([said[0].upper() + said[1:] + ".", *details]),
+        )
+        self.undelivered.update(failed)
+        if message.kind in ("crossed", "recovered"):
+            emit(
+                f"barrack.{self._guard}.{message.kind}",
+                self._account,
+                self._guard,
+                payload={"line": message.key, "text": message.text},
+            )
+        note(alarms, message, failed, now)
+
+    def _read(self) -> dict[str, Alarm]:
+        found: dict[str, Alarm] = {}
+        for key, written in read_all(self._prefix).items():
+            with suppress(TypeError, ValueError):
+                since, told, owed = written
+                found[key] = Alarm(
+                    datetime.fromtimestamp(int(since), UTC),
+                    datetime.fromtimestamp(int(told), UTC),
+                    tuple(str(name) for name in owed),
+                )
+        return found
+
+    def _write(self, alarms: Mapping[str, Alarm]) -> None:
+        content = {
+            key: [int(a.since.timestamp()), int(a.told.timestamp()), list(a.owed)]
+            for key, a in alarms.items()
+        }
+        write_all(self._prefix, content)
+
+
+class NobodyTold(Exception):
+    """Something was to be told, and no notifier took it. The work itself was done."""
+
+    @classmethod
+    def check(
+        cls,
+        told: Sequence[Message],
+        notifiers: Mapping[str, NotificationBlock],
+        undelivered: Mapping[str, str],
+    ) -> None:
+        """Raise it if so: an alarm that nobody hears must at least show as a failed run."""
+        if told and notifiers and set(undelivered) >= set(notifiers):
+            reasons = "; ".join(f"{name}: {why}" for name, why in undelivered.items())
+            raise cls(f"{told[0].text}; and nobody could be told: {reasons}")
+
+
+@contextmanager
+def alone(account: str, guard: str, span: timedelta) -> Iterator[bool]:
+    """Whether this run is the only one that watches now; two would tell everything twice."""
+    run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
+    with holding(account, run, name, intent_of("watch", guard, run), span) as hold:
+        yield not hold.claim({f"watch:{guard}": guard})

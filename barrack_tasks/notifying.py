@@ -1,0 +1,124 @@
+"""Telling people, through Prefect's notification blocks."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Annotated, Any
+
+from prefect.blocks.abstract import NotificationBlock
+from prefect.blocks.core import Block
+from prefect.blocks.notifications import AppriseNotificationBlock
+from prefect.client.orchestration import get_client
+from pydantic import Field
+
+from barrack_tasks.api import BarrackConfigurationError
+
+_log = logging.getLogger(__name__)
+_PAGE = 200
+Notify = Annotated[
+    list[str],
+    Field(
+        description="Notification blocks that are told: names, or type/name such as "
+        "slack-webhook/team.",
+        default=[],
+    ),
+]
+"""Names of notification blocks."""
+
+
+class AppriseUrl(AppriseNotificationBlock):
+    """Any service that Apprise knows, by its URL; for mail servers of your own above all.
+
+    Example:
+        >>> AppriseUrl(url="mailto://user:secret@mail.example.com?to=team@example.com").save("mail")
+    """
+
+    _block_type_name = "Apprise URL"
+    _block_type_slug = "apprise-url"
+    _description = "A notification service by its Apprise URL, such as mailto://."
+
+
+def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:
+    """The notification blocks of these names.
+
+    Args:
+        names: names of saved blocks, or `type/name` where two types share a name.
+
+    Raises:
+        BarrackConfigurationError: one does not exist, or cannot notify; names those that can.
+    """
+    wanted = list(dict.fromkeys(names))
+    if not wanted:
+        return {}
+    known = _saved()
+    found: dict[str, NotificationBlock] = {}
+    for name in wanted:
+        slugs = [slug for slug in known if name in (slug, slug.partition("/")[2])]
+        if not slugs:
+            there = ", ".join(sorted(known)) or "none"
+            raise BarrackConfigurationError(
+                f"notify: no notification block is called {name!r}; there is {there}"
+            )
+        if len(slugs) > 1:
+            raise BarrackConfigurationError(
+                f"notify: {name!r} may mean {' or '.join(sorted(slugs))}; write one of these"
+            )
+        found[name] = _load(slugs[0])
+    return found
+
+
+def _saved() -> list[str]:
+    """Type and name of all saved blocks that can notify."""
+    slugs: list[str] = []
+    with get_client(sync_client=True) as client:
+        while True:
+            page = client.request(
+                "POST",
+                "/block_documents/filter",
+                json={
+                    "block_schemas": {"block_capabilities": {"all_": ["notify"]}},
+                    "include_secrets": False,
+                    "limit": _PAGE,
+                    "offset": len(slugs),
+                },
+            ).json()
+            slugs += [f"{item['block_type']['slug']}/{item['name']}" for item in page]
+            if len(page) < _PAGE:
+                return slugs
+
+
+def _load(slug: str) -> NotificationBlock:
+    block: Any = Block.load(slug, _sync=True)  # type: ignore[call-arg]
+    if not isinstance(block, NotificationBlock):
+        raise BarrackConfigurationError(f"notify: the block {slug} cannot notify")
+    return block
+
+
+def tell(
+    notifiers: dict[str, NotificationBlock], to: Sequence[str], subject: str, body: str
+) -> dict[str, str]:
+    """Tell people, all at once; those that could not be told, each with the reason.
+
+    A notifier that is down holds up and breaks nothing.
+    """
+    if not to:
+        return {}
+
+    def one(name: str) -> tuple[str, str | None]:
+        try:
+            with notifiers[name].raise_on_failure():
+                notify: Any = notifiers[name].notify
+                notify(body, subject, _sync=True)
+        except Exception as error:  # noqa: BLE001 - whatever a notifier does stops nothing
+            # A reason may carry the address, and an address may carry a secret.
+            return name, type(error).__name__
+        return name, None
+
+    with ThreadPoolExecutor(len(to)) as pool:
+        results = list(pool.map(one, to))
+    failed = {name: why for name, why in results if why is not None}
+    for name, why in failed.items():
+        _log.error("the notifier %s could not be told %r: %s", name, subject, why)
+    return failed

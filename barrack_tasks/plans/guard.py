@@ -1,0 +1,232 @@
+"""The pre-flight guard: whether something that costs money may begin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from barrack_tasks.api.models import Balance, UserVM, VMStatus
+from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
+from barrack_tasks.plans.money.spans import Span, said
+from barrack_tasks.plans.report import money
+from barrack_tasks.plans.steps import Finished, Next, Step
+
+_RAISES_BURN = ("restore_instance", "start_instance", "create_instance")
+_ALREADY_PAID = ("start_instance",)
+
+
+class Caps(BaseModel):
+    """What may be spent at most. What is not given is not limited.
+
+    Amounts are in the account's currency, an hour where nothing else is said.
+
+    Attributes:
+        hourly_price: of one new instance.
+        approve_over: price of one new instance above which a person must approve.
+        burn: of the whole account, once the new instance runs.
+        gpus: of the whole account, once the new instance runs.
+        instances: of the whole account, once the new instance is there.
+        regions: names or globs of regions that are allowed.
+        gpu_models: names or globs of GPU models that are allowed.
+        lasts: how long the balance must last at the new burn.
+        daily_budget: what a day may cost; the new instance counts until midnight UTC.
+
+    Example:
+        >>> Caps(hourly_price=12, burn=60, regions=["CANADA-*"], lasts="24h")
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    hourly_price: Decimal | None = Field(default=None, ge=0)
+    approve_over: Decimal | None = Field(default=None, ge=0)
+    burn: Decimal | None = Field(default=None, ge=0)
+    gpus: int | None = Field(default=None, ge=0)
+    instances: int | None = Field(default=None, ge=0)
+    regions: tuple[str, ...] | None = None
+    gpu_models: tuple[str, ...] | None = None
+    lasts: Span | None = None
+    daily_budget: Decimal | None = Field(default=None, ge=0)
+
+    @model_validator(mode="after")
+    def _allow_something(self) -> Self:
+        for name in ("regions", "gpu_models"):
+            if getattr(self, name) == ():
+                raise ValueError(f"{name} is empty and would allow nothing; leave it out instead")
+        if (
+            self.approve_over is not None
+            and self.hourly_price is not None
+            and self.approve_over >= self.hourly_price
+        ):
+            raise ValueError(
+                f"approve_over is {self.approve_over}, and above hourly_price "
+                f"{self.hourly_price} everything is refused: it must be lower"
+            )
+        return self
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to begin: one instance of a configuration. `comes_back` if it exists already."""
+
+    name: str
+    gpu_model: str
+    gpu_count: int
+    region: str
+    comes_back: bool = False
+
+
+@dataclass(frozen=True)
+class Means:
+    """What the account has and spends, as far as a guard must know it."""
+
+    balance: Balance
+    burn: Decimal
+    instances: tuple[UserVM, ...]
+    spent_today: Decimal | None = None
+    hours_left_today: Decimal = Decimal(24)
+
+    def with_one_up(self, instance: UserVM, price: Decimal) -> Means:
+        """The means once an instance of the account has been brought back."""
+        up = instance.model_copy(update={"status": VMStatus.ACTIVE})
+        instances = tuple(up if i.id == up.id else i for i in self.instances)
+        return replace(self, burn=self.burn + price, instances=instances)
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """Why it is refused, and what a person must approve. Both empty: it may begin."""
+
+    refused: tuple[str, ...] = ()
+    to_approve: tuple[str, ...] = ()
+
+
+def rule(asked: Asked, price: Decimal, caps: Caps, means: Means) -> Ruling:
+    """Whether an instance may begin, every reason against it at once, with the numbers.
+
+    Args:
+        asked: the instance.
+        price: what it costs an hour.
+        caps: what is allowed.
+        means: what the account has.
+    """
+    currency = str(means.balance.currency)
+
+    def amount(value: Decimal) -> str:
+        return money(value, currency)
+
+    after = means.burn + price
+    refused: list[str] = []
+    least = MINIMUM_BALANCE.get(means.balance.currency)
+    if least is None:
+        refused.append(f"the least balance in {currency} is not known")
+    elif means.balance.amount < least:
+        refused.append(f"the balance is {amount(means.balance.amount)}, and {amount(least)} needed")
+    if caps.hourly_price is not None and price > caps.hourly_price:
+        refused.append(f"it costs {amount(price)} an hour, the cap is {amount(caps.hourly_price)}")
+    if caps.burn is not None and after > caps.burn:
+        refused.append(
+            f"the account would burn {amount(after)} an hour, the cap is {amount(caps.burn)}"
+        )
+    refused += _of_time(price, after, caps, means, currency)
+    refused += _of_counts(asked, caps, means)
+    refused += _of_place(asked, caps)
+    to_approve: tuple[str, ...] = ()
+    if caps.approve_over is not None and price > caps.approve_over:
+        to_approve = (
+            f"{asked.gpu_count}x {asked.gpu_model} in {asked.region} as {asked.name!r} costs "
+            f"{amount(price)} an hour, above {amount(caps.approve_over)}",
+        )
+    return Ruling(tuple(refused), to_approve)
+
+
+def _of_time(
+    price: Decimal, after: Decimal, caps: Caps, means: Means, currency: str
+) -> Iterable[str]:
+    if caps.lasts is not None:
+        needed = after * Decimal(caps.lasts.total_seconds()) / 3600
+        if means.balance.amount < needed:
+            yield (
+                f"the balance of {money(means.balance.amount, currency)} would not last "
+                f"{said(caps.lasts)} at {money(after, currency)} an hour: "
+                f"{money(needed - means.balance.amount, currency)} are missing"
+            )
+    if caps.daily_budget is not None:
+        if means.spent_today is None:
+            yield "what was spent today cannot be read, and daily_budget needs it"
+            return
+        day = means.spent_today + after * means.hours_left_today
+        if day > caps.daily_budget:
+            yield (
+                f"today would come to {money(day, currency)} "
+                f"({money(means.spent_today, currency)} spent so far), "
+                f"the daily budget is {money(caps.daily_budget, currency)}"
+            )
+
+
+def _of_counts(asked: Asked, caps: Caps, means: Means) -> Iterable[str]:
+    there = [i for i in means.instances if i.status is not VMStatus.DELETED]
+    if caps.instances is not None and not asked.comes_back and len(there) >= caps.instances:
+        yield f"there are {len(there)} instances, the cap is {caps.instances}"
+    awake = [i for i in there if i.status is not VMStatus.HIBERNATED]
+    gpus = sum(int(i.gpu_count or 1) for i in awake) + asked.gpu_count
+    if caps.gpus is not None and gpus > caps.gpus:
+        yield f"{gpus} GPUs would be in use, the cap is {caps.gpus}"
+
+
+def _of_place(asked: Asked, caps: Caps) -> Iterable[str]:
+    for name, allowed, what in (
+        (asked.region, caps.regions, "region"),
+        (asked.gpu_model, caps.gpu_models, "GPU model"),
+    ):
+        if allowed is not None and not any(fnmatchcase(name, glob) for glob in allowed):
+            yield f"the {what} {name} is not allowed; allowed are {', '.join(allowed)}"
+
+
+def within_caps(
+    plan: Mapping[str, Next], instances: Mapping[str, UserVM], caps: Caps | None, means: Means
+) -> dict[str, Next]:
+    """The plan without the steps that the caps forbid, one after the other in the plan's order.
+
+    Instances that are SHUTOFF are paid in full already, so to start them costs nothing more.
+    """
+    if caps is None:
+        return dict(plan)
+    allowed: dict[str, Next] = {}
+    for id_, next_ in plan.items():
+        allowed[id_] = next_
+        instance = instances.get(id_)
+        if not isinstance(next_, Step) or next_.operation not in _RAISES_BURN or instance is None:
+            continue
+        if next_.operation in _ALREADY_PAID:
+            continue
+        if instance.hourly_price is None:
+            allowed[id_] = Finished("failed", "its price cannot be read, so the caps refuse it")
+            continue
+        asked = Asked(
+            instance.name,
+            str(instance.gpu_model),
+            int(instance.gpu_count or 1),
+            str(instance.region),
+            comes_back=True,
+        )
+        ruling = rule(asked, instance.hourly_price, caps, means)
+        # Nobody can be asked in the middle of a fleet, so what needs approval is refused.
+        against = (*ruling.refused, *(f"{t}; a person must restore it" for t in ruling.to_approve))
+        if against:
+            allowed[id_] = Finished("failed", "refused by the caps: " + "; ".join(against))
+        else:
+            means = means.with_one_up(instance, instance.hourly_price)
+    return allowed
+
+
+def today_of(now: datetime) -> tuple[datetime, Decimal]:
+    """When today began in UTC, and how many hours of it are left."""
+    start = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    left = start + timedelta(days=1) - now
+    return start, Decimal(left // timedelta(seconds=1)) / 3600

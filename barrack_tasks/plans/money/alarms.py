@@ -1,0 +1,96 @@
+"""Who is told what, and when: one alert a crossing, reminders, a note when it is over."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How things stand with one line.
+
+    `is_over` when it is crossed, `is_clear` when it is so far behind that it counts as crossed
+    anew the next time; between the two nothing changes, so a value that wobbles tells nothing.
+    """
+
+    key: str
+    is_over: bool
+    is_clear: bool
+    text: str
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A line that is crossed: since when, when people were last told, who could not be told."""
+
+    since: datetime
+    told: datetime
+    owed: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Message:
+    """What is to be told to whom."""
+
+    key: str
+    kind: Literal["crossed", "reminder", "recovered", "owed"]
+    text: str
+    to: tuple[str, ...]
+
+
+def messages_of(
+    readings: Iterable[Reading],
+    alarms: Mapping[str, Alarm],
+    notifiers: Sequence[str],
+    now: datetime,
+    remind: timedelta | None = None,
+) -> tuple[Message, ...]:
+    """What is to be told now.
+
+    Args:
+        readings: how things stand.
+        alarms: the lines that were crossed when last looked at.
+        notifiers: all who are told.
+        now: zone-aware.
+        remind: tell again after so long, while a line stays crossed; None for never.
+    """
+    found: list[Message] = []
+    everyone = tuple(notifiers)
+    for reading in readings:
+        alarm = alarms.get(reading.key)
+        if alarm is None:
+            if reading.is_over:
+                found.append(Message(reading.key, "crossed", reading.text, everyone))
+        elif reading.is_clear:
+            found.append(Message(reading.key, "recovered", reading.text, everyone))
+        elif remind is not None and now - alarm.told >= remind:
+            found.append(Message(reading.key, "reminder", reading.text, everyone))
+        elif owed := tuple(n for n in alarm.owed if n in everyone):
+            found.append(Message(reading.key, "owed", reading.text, owed))
+    return tuple(found)
+
+
+def note(
+    alarms: MutableMapping[str, Alarm], message: Message, failed: Iterable[str], now: datetime
+) -> None:
+    """Note that a message went out, but for those notifiers that failed."""
+    owed = tuple(failed)
+    before = alarms.get(message.key)
+    match message.kind:
+        case "recovered":
+            alarms.pop(message.key, None)
+        case "crossed":
+            alarms[message.key] = Alarm(now, now, owed)
+        case "reminder" | "owed":
+            since = before.since if before else now
+            alarms[message.key] = Alarm(since, now, owed)
+
+
+def forget_others(alarms: MutableMapping[str, Alarm], keys: Iterable[str]) -> None:
+    """Forget the lines that nobody draws any more."""
+    known = set(keys)
+    for key in [k for k in alarms if k not in known]:
+        del alarms[key]

@@ -1,0 +1,236 @@
+"""What an account burns in an hour, and how long its balance lasts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import Literal
+
+from barrack_tasks.api.models import (
+    CurrencyEnum,
+    Price,
+    ResourceTypeEnum,
+    Snapshot,
+    SnapshotStatus,
+    UserVM,
+    VMStatus,
+    VolumeResponse,
+)
+from barrack_tasks.plans.costs import HIBERNATED_HOURLY, hourly_cost
+
+LONGEST = timedelta(days=36_500)
+"""A balance that lasts longer than this is as good as endless."""
+_SETTLES_AS = {
+    VMStatus.CREATING: VMStatus.ACTIVE,
+    VMStatus.BUILD: VMStatus.ACTIVE,
+    VMStatus.STARTING: VMStatus.ACTIVE,
+    VMStatus.REBOOTING: VMStatus.ACTIVE,
+    VMStatus.RESTORING: VMStatus.ACTIVE,
+    VMStatus.STOPPING: VMStatus.SHUTOFF,
+    VMStatus.HIBERNATING: VMStatus.HIBERNATED,
+}
+Kind = Literal["instance", "volume", "snapshot"]
+
+
+@dataclass(frozen=True)
+class Tariff:
+    """Prices an hour: of configurations, by GPU model, count and region, and of one GB."""
+
+    instances: Mapping[tuple[str, int, str | None], Decimal] = field(default_factory=dict)
+    volume_gb: Decimal | None = None
+    snapshot_gb: Decimal | None = None
+
+    def of(self, gpu_model: str, gpu_count: int, region: str | None) -> Decimal | None:
+        """What a configuration costs an hour; None if no price is known."""
+        exact = self.instances.get((gpu_model, gpu_count, region))
+        return self.instances.get((gpu_model, gpu_count, None)) if exact is None else exact
+
+
+def tariff_of(prices: Iterable[Price]) -> Tariff:
+    """The prices that the API lists, as a tariff."""
+    instances: dict[tuple[str, int, str | None], Decimal] = {}
+    gigabytes: dict[ResourceTypeEnum, Decimal] = {}
+    for price in prices:
+        if price.resource_type is ResourceTypeEnum.INSTANCE and price.gpu_model is not None:
+            region = str(price.region) if price.region is not None else None
+            key = (str(price.gpu_model), int(price.gpu_count or 1), region)
+            instances[key] = max(price.hourly, instances.get(key, price.hourly))
+        else:
+            gigabytes[price.resource_type] = price.hourly
+    return Tariff(
+        instances,
+        gigabytes.get(ResourceTypeEnum.VOLUME),
+        gigabytes.get(ResourceTypeEnum.SNAPSHOT),
+    )
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What one thing costs an hour; None if that is not known."""
+
+    kind: Kind
+    id: str
+    name: str
+    state: str
+    hourly: Decimal | None
+
+
+@dataclass(frozen=True)
+class Burn:
+    """What an account costs an hour as it is.
+
+    `other_hourly` is what the balance loses beyond what its things explain, such as AI chat.
+    """
+
+    costs: tuple[Cost, ...]
+    other_hourly: Decimal = Decimal(0)
+
+    @property
+    def hourly(self) -> Decimal:
+        """The sum of all that is known."""
+        return sum((c.hourly for c in self.costs if c.hourly), self.other_hourly)
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """What has a price that is not known."""
+        return tuple(f"{c.kind} {c.name}" for c in self.costs if c.hourly is None)
+
+    def by_state(self) -> dict[str, Decimal]:
+        """The sum for each kind of thing and state."""
+        sums: dict[str, Decimal] = {}
+        for cost in self.costs:
+            key = f"{cost.kind} {cost.state}" if cost.kind == "instance" else cost.kind
+            sums[key] = sums.get(key, Decimal(0)) + (cost.hourly or 0)
+        if self.other_hourly:
+            sums["other (seen in the balance)"] = self.other_hourly
+        return sums
+
+    def resting(self, ids: Collection[str], currency: CurrencyEnum) -> Burn:
+        """The burn once some instances are hibernated."""
+        asleep = HIBERNATED_HOURLY.get(currency, Decimal(0))
+        return replace(
+            self,
+            costs=tuple(
+                replace(c, state=str(VMStatus.HIBERNATED), hourly=asleep)
+                if c.kind == "instance" and c.id in ids
+                else c
+                for c in self.costs
+            ),
+        )
+
+
+def priced(instance: UserVM, tariff: Tariff) -> UserVM:
+    """The instance with a price, if the tariff knows one and the instance names none."""
+    if instance.hourly_price is not None or instance.gpu_model is None:
+        return instance
+    region = str(instance.region) if instance.region is not None else None
+    price = tariff.of(str(instance.gpu_model), int(instance.gpu_count or 1), region)
+    return instance.model_copy(update={"hourly_price": price})
+
+
+def burn_of(
+    instances: Iterable[UserVM],
+    volumes: Iterable[VolumeResponse],
+    snapshots: Iterable[Snapshot],
+    tariff: Tariff,
+    other_hourly: Decimal = Decimal(0),
+) -> Burn:
+    """What the account costs an hour, with each instance in the state that it is coming to.
+
+    A state that passes costs nothing, but not for long, so it counts as the state it leads to.
+    One that nobody knows counts as ACTIVE.
+    """
+    costs = [_of_instance(priced(i, tariff)) for i in instances]
+    costs += [
+        Cost("volume", v.id, v.name, str(v.status), _per_gb(v.size_gb, tariff.volume_gb))
+        for v in volumes
+    ]
+    costs += [
+        Cost("snapshot", s.id, s.name, str(s.status), _per_gb(s.size_gb, tariff.snapshot_gb))
+        for s in snapshots
+        if s.status is not SnapshotStatus.FAILED
+    ]
+    return Burn(tuple(costs), other_hourly)
+
+
+def _of_instance(instance: UserVM) -> Cost:
+    status = _SETTLES_AS.get(instance.status, instance.status)
+    if not status.known:
+        status = VMStatus.ACTIVE
+    cost = hourly_cost(instance, status)
+    return Cost("instance", instance.id, instance.name, str(status), cost)
+
+
+def _per_gb(size_gb: int | None, price: Decimal | None) -> Decimal | None:
+    return None if size_gb is None or price is None else size_gb * price
+
+
+def runway(balance: Decimal, hourly: Decimal) -> timedelta | None:
+    """How long a balance lasts at a burn; None if it does not end.
+
+    Example:
+        >>> runway(Decimal(48), Decimal(2))
+        datetime.timedelta(days=1)
+    """
+    if balance <= 0:
+        return timedelta(0)
+    if hourly <= 0:
+        return None
+    seconds = balance * 3600 / hourly
+    return timedelta(seconds=int(seconds)) if seconds < LONGEST.total_seconds() else None
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The balance at a moment, and the burn that its things explained then."""
+
+    at: datetime
+    balance: Decimal
+    hourly: Decimal
+
+
+_WINDOW = timedelta(hours=24)
+_LEAST_SEEN = timedelta(minutes=30)
+_MOST_SAMPLES = 48
+
+
+def other_hourly(samples: Sequence[Sample]) -> Decimal:
+    """What the balance lost an hour beyond what its things explain.
+
+    Between two looks everything is taken at the dearer of the two burns, so that an instance
+    that moved meanwhile explains what it cost; where the balance grew, credits were added, and
+    that stretch says nothing. Billing is by the minute, so a minute of burn is left as doubt.
+    """
+    lost = explained = doubt = Decimal(0)
+    seen = timedelta(0)
+    for before, after in pairwise(samples):
+        fell = before.balance - after.balance
+        if fell < 0:
+            continue
+        span = after.at - before.at
+        hourly = max(before.hourly, after.hourly)
+        lost += fell
+        explained += hourly * _hours(span)
+        doubt = max(doubt, hourly / 60)
+        seen += span
+    if seen < _LEAST_SEEN:
+        return Decimal(0)
+    excess = lost - explained - doubt
+    return max(Decimal(0), (excess / _hours(seen)).quantize(Decimal("0.000001")))
+
+
+def with_sample(samples: Sequence[Sample], sample: Sample) -> list[Sample]:
+    """The samples of the last day with another one, thinned out to a bounded number."""
+    kept = [s for s in samples if sample.at - _WINDOW <= s.at < sample.at]
+    if len(kept) >= _MOST_SAMPLES:
+        # Every other one of the older half: the recent ones tell most.
+        half = len(kept) // 2
+        kept = [*kept[:half:2], *kept[half:]]
+    return [*kept, sample]
+
+
+def _hours(span: timedelta) -> Decimal:
+    return Decimal(span // timedelta(microseconds=1)) / Decimal(3_600_000_000)

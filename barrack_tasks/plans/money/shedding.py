@@ -1,0 +1,103 @@
+"""Which instances are put to rest when money runs short, the cheapest loss first."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Literal
+
+from barrack_tasks.api.models import Balance, UserVM, VMStatus
+from barrack_tasks.plans.drive import is_up
+from barrack_tasks.plans.money.burn import Burn, runway
+from barrack_tasks.plans.money.thresholds import Threshold
+from barrack_tasks.plans.selection import matches
+
+Order = Literal["cheapest", "dearest"]
+
+
+@dataclass(frozen=True)
+class Shedding:
+    """How to choose.
+
+    `priority` are names, globs and ids: what matches the first goes first, what matches none
+    goes last. Among equals those that are SHUTOFF go first, for they are paid in full and do
+    nothing; then by price, the cheapest or the dearest first.
+    """
+
+    priority: tuple[str, ...] = ()
+    order: Order = "cheapest"
+
+
+def candidates(
+    instances: Iterable[UserVM],
+    protected: Collection[str],
+    unable: Collection[tuple[str, int]],
+    how: Shedding,
+) -> list[UserVM]:
+    """Those that could be put to rest, in the order in which they would be."""
+    able = [
+        i
+        for i in instances
+        if i.id not in protected
+        and (is_up(i.status) or i.status is VMStatus.SHUTOFF)
+        and (str(i.gpu_model), int(i.gpu_count or 1)) not in unable
+    ]
+    sign = 1 if how.order == "cheapest" else -1
+
+    def loss(instance: UserVM) -> tuple[int, bool, Decimal, str]:
+        price = instance.hourly_price or Decimal(0)
+        is_up_now = instance.status is not VMStatus.SHUTOFF
+        return _rank(instance, how.priority), is_up_now, sign * price, instance.name
+
+    return sorted(able, key=loss)
+
+
+def enough_for(
+    ordered: Sequence[UserVM], burn: Burn, balance: Balance, goal: timedelta
+) -> list[UserVM]:
+    """So many of them, from the first on, that the balance lasts for `goal`; all, if it cannot."""
+    chosen: list[UserVM] = []
+    for instance in ordered:
+        after = burn.resting({i.id for i in chosen}, balance.currency)
+        lasts = runway(balance.amount, after.hourly)
+        if lasts is None or lasts >= goal:
+            break
+        chosen.append(instance)
+    return chosen
+
+
+def enough_to_burn_less(
+    ordered: Sequence[UserVM], burn: Burn, balance: Balance, most_hourly: Decimal
+) -> list[UserVM]:
+    """So many of them, from the first on, that no more than `most_hourly` burns."""
+    chosen: list[UserVM] = []
+    for instance in ordered:
+        if burn.resting({i.id for i in chosen}, balance.currency).hourly <= most_hourly:
+            break
+        chosen.append(instance)
+    return chosen
+
+
+def whom_to_rest(
+    thresholds: Iterable[Threshold], ordered: Sequence[UserVM], burn: Burn, balance: Balance
+) -> tuple[list[UserVM], bool]:
+    """Whom the lines that are crossed put to rest, and whether a snapshot comes first.
+
+    The gravest counts: everything, if one says so, and else enough for the longest goal. A
+    snapshot comes first only if every line that puts to rest asks for one.
+    """
+    acting = [t for t in thresholds if {"hibernate", "hibernate_all"} & set(t.actions)]
+    if not acting:
+        return [], False
+    snapshot = all(t.snapshot for t in acting)
+    if any("hibernate_all" in t.actions for t in acting):
+        return list(ordered), snapshot
+    goal = max(t.goal for t in acting)
+    return enough_for(ordered, burn, balance, goal), snapshot
+
+
+def _rank(instance: UserVM, priority: Sequence[str]) -> int:
+    ranks = (n for n, pattern in enumerate(priority) if matches(instance, [pattern]))
+    return next(ranks, len(priority))

@@ -1,0 +1,47 @@
+"""Durations as people write and read them."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+
+_UNITS = {"m": 60, "min": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400, "week": 604_800}
+_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(m|min|h|hours?|d|days?|weeks?)\s*")
+
+
+def read_span(value: Any) -> Any:
+    """Read `"72h"`, `"3 days"`, `"90 min"`; anything else is left to pydantic."""
+    if not isinstance(value, str):
+        return value
+    found = _SPAN.fullmatch(value)
+    if found is None:
+        return value
+    unit = found[2] if found[2] in _UNITS else found[2].removesuffix("s")
+    return timedelta(seconds=float(found[1]) * _UNITS[unit])
+
+
+Span = Annotated[
+    timedelta,
+    BeforeValidator(read_span),
+    Field(description="A duration such as 72h, 3 days or 90 min; a number is seconds."),
+]
+"""A duration: a timedelta, seconds, ISO 8601, or text such as `"72h"`."""
+
+
+def said(span: timedelta | None) -> str:
+    """A duration for a sentence, rounded down; None is one that does not end.
+
+    Example:
+        >>> said(timedelta(hours=25, minutes=10))
+        '25 h'
+    """
+    if span is None:
+        return "without end"
+    minutes = int(span.total_seconds() // 60)
+    if minutes < 120:
+        return f"{minutes} min"
+    hours = minutes // 60
+    return f"{hours} h" if hours < 96 else f"{hours // 24} days"

@@ -1,0 +1,164 @@
+"""See the end of the prepaid balance coming, tell people once, and act in the user's order."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from prefect import flow
+from prefect.logging import get_run_logger
+from pydantic import BeforeValidator, Field
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.alarming import Alarms, NobodyTold, alone
+from barrack_tasks.api import BarrackError
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.funds import read_funds, read_samples, write_samples
+from barrack_tasks.holds import intent_of
+from barrack_tasks.loop import now
+from barrack_tasks.notifying import Notify, find_notifiers
+from barrack_tasks.observing import flavors_that_cannot_hibernate
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.plans import Selector
+from barrack_tasks.plans.drive import Manner
+from barrack_tasks.plans.money.burn import Sample, other_hourly, with_sample
+from barrack_tasks.plans.money.shedding import Shedding
+from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.money.thresholds import (
+    Threshold,
+    check_may_act,
+    check_thresholds,
+    read_thresholds,
+)
+from barrack_tasks.plans.money.watch import (
+    BalanceReport,
+    outlook,
+    report_of,
+    unreadable,
+)
+from barrack_tasks.plans.selection import matches, selected_or_none, unmatched
+from barrack_tasks.reporting import conclude
+from barrack_tasks.resting import plan_rest, rest
+
+Thresholds = Annotated[list[Threshold], BeforeValidator(read_thresholds)]
+"""A list of thresholds, typed or as dicts, from the highest line to the lowest."""
+DEFAULT = [Threshold(runway=timedelta(hours=hours)) for hours in (72, 24, 2)]
+"""Alerts at 72, 24 and 2 hours before the end."""
+
+
+@flow(name="watch_balance")
+def watch_balance(
+    thresholds: Thresholds = DEFAULT,
+    select: Select | None = None,
+    priority: Annotated[
+        list[str], Field(description="Names and globs; the first are hibernated first.")
+    ] = [],  # noqa: B006
+    order: Literal["cheapest", "dearest"] = "cheapest",
+    remind: Annotated[
+        Span | None, Field(description="Tell again after so long while a line stays crossed.")
+    ] = None,
+    notify: Notify = [],  # noqa: B006
+    timeout: Timeout = timedelta(minutes=30),
+    dry_run: bool = False,
+    protect: Protect = [],  # noqa: B006
+    credentials: BarrackCredentials | str | None = None,
+) -> BalanceReport:
+    """Watch the balance: tell people once a crossing, and hibernate what the lines say.
+
+    Run it every few minutes. Each line is told once when it is crossed and once when it is over,
+    over restarts and top-ups. While a line with an action is crossed, each run sees to it that
+    the action holds: an instance that somebody restores meanwhile is hibernated again.
+
+    Args:
+        thresholds: `Threshold(amount= or runway=, actions=)` or dicts, the highest line first.
+        select: the instances that may be hibernated; needed if a line hibernates.
+        priority: names and globs; what matches the first is hibernated first, the rest last.
+        order: among equals, whether the cheapest or the dearest goes first.
+        remind: tell again after so long, while a line stays crossed: a timedelta or `"12h"`.
+        notify: names of notification blocks.
+        timeout: for one instance: seconds or a timedelta.
+        dry_run: show what would be told and done; nothing is sent, changed or remembered.
+        protect: names, globs and ids that are never touched; added to the account's own list.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with the balance, the burn an hour, how long it lasts, what was told, and one
+        row for each instance that was put to rest.
+
+    Raises:
+        ParameterTypeError: a threshold cannot be read.
+        ValueError: thresholds in another currency or in the wrong order; nothing was done.
+        BarrackConfigurationError: a notifier does not exist; nothing was done.
+        BarrackError: balance or prices cannot be read; that was told.
+        WorkFailed: some instances could not be put to rest; carries the report.
+
+    Example:
+        >>> watch_balance(
+        ...     thresholds=[
+        ...         {"runway": "72h"},
+        ...         {"runway": "24h", "actions": ["alert", "hibernate"], "until": "48h"},
+        ...     ],
+        ...     select=["*"], priority=["scratch-*"], notify=["team-slack"],
+        ... )
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "watch_balance")
+    check_may_act(thresholds, select)
+    notifiers = find_notifiers(notify)
+    span = span_of(timeout)
+    alarms = Alarms("balance", account.account, notifiers, remind, log)
+    with alone(account.account, "balance", span) as is_alone:
+        if not is_alone:
+            note = "another run watches this balance at this moment"
+            return conclude(BalanceReport(flow="watch_balance", rows=(), notes=(note,)))
+        try:
+            funds = read_funds(account)
+        except BarrackError as error:
+            if not dry_run:
+                lines = [threshold.key for threshold in thresholds]
+                alarms.raise_for([unreadable(str(error))], now(), known=lines)
+            raise
+        check_thresholds(thresholds, funds.balance)
+        for warning in unmatched(protect, funds.instances):
+            log.warning(warning)
+        seen = with_sample(
+            read_samples(account.account),
+            Sample(now(), funds.balance.amount, funds.burn().hourly),
+        )
+        never = [*protect, *account.protect]
+        selected, problem = selected_or_none(select, funds.instances)
+        unable = flavors_that_cannot_hibernate(account) if selected else frozenset()
+        view = outlook(
+            thresholds,
+            funds.balance,
+            funds.burn(other_hourly(seen)),
+            selected,
+            {i.id for i in selected if matches(i, never)},
+            unable,
+            Shedding(tuple(priority), order),
+        )
+        if not dry_run:
+            told = alarms.raise_for(view.readings, now(), view.details)
+            write_samples(account.account, seen)
+    notes = tuple(filter(None, [problem]))
+    chosen = Selector(ids=tuple(i.id for i in view.chosen))
+    manner = Manner(shutoff="hibernate")
+    if dry_run:
+        rows = (
+            plan_rest(account, chosen, never, manner, unable, view.snapshot, span)
+            if view.chosen
+            else ()
+        )
+        would = tuple(reading.text for reading in view.readings if reading.is_over)
+        return conclude(report_of(view, rows=rows, dry_run=True, told=would, notes=notes))
+    rows = ()
+    if view.chosen:
+        purpose = intent_of("watch_balance", sorted(chosen.ids), view.snapshot)
+        rows = rest(account, chosen, purpose, never, manner, unable, view.snapshot, span, log)
+    missed = tuple(f"{name} could not be told: {why}" for name, why in alarms.undelivered.items())
+    report = conclude(
+        report_of(view, rows=rows, told=tuple(m.text for m in told), notes=(*notes, *missed))
+    )
+    NobodyTold.check(told, notifiers, alarms.undelivered)
+    return report

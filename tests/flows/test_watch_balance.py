@@ -1,0 +1,316 @@
+"""watch_balance against a real Prefect server, a real local cloud and real receivers."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock, MattermostWebhook
+from prefect.client.orchestration import get_client
+
+from barrack_tasks.alarming import NobodyTold
+from barrack_tasks.api import BarrackConfigurationError, BarrackError
+from barrack_tasks.notifying import AppriseUrl
+from barrack_tasks.plans import SelectionError
+from barrack_tasks.sandbox import Sandbox
+from flows.hibernate import hibernate
+from flows.watch_balance import watch_balance
+from tests.flows.conftest import account_of, effects
+from tests.flows.receivers import Mailbox, Webhook, mailbox, webhook
+
+Cloud = Callable[..., Sandbox]
+
+
+def named() -> str:
+    return f"n-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def hook(prefect_server: str) -> Iterator[tuple[Webhook, str]]:
+    """A webhook and the name of the saved block that sends to it."""
+    name = named()
+    with webhook() as kept:
+        CustomWebhookNotificationBlock(
+            name="hook", url=kept.url, json_data={"subject": "{{subject}}", "body": "{{body}}"}
+        ).save(name, _sync=True)  # type: ignore[call-arg]
+        yield kept, name
+
+
+@pytest.fixture
+def mail(prefect_server: str) -> Iterator[tuple[Mailbox, str]]:
+    """A mailbox and the name of the saved block that sends to it."""
+    name = named()
+    with mailbox() as (kept, port):
+        AppriseUrl(
+            url=f"mailto://127.0.0.1:{port}?from=guard@example.com&to=team@example.com&mode=insecure"
+        ).save(name, _sync=True)  # type: ignore[call-arg]
+        yield kept, name
+
+
+def subjects(hook: Webhook) -> list[str]:
+    return [message["subject"] for message in hook.received]
+
+
+def fleet(cloud: Cloud, balance: str, *names: str, **how: Any) -> Sandbox:
+    """Instances at 1.19 USD an hour each, and a clock that stands between two ticks."""
+    sandbox = cloud(fleet=0, balance=balance, **{"speed": 0, **how})
+    for name in names:
+        sandbox.seed_instance(name, gpu_model="L40", gpu_count=1)
+    return sandbox
+
+
+def states(sandbox: Sandbox) -> dict[str, str]:
+    return {i["name"]: i["status"] for i in sandbox.state()["instances"]}
+
+
+def test_each_crossing_is_told_once_over_runs_and_a_top_up_ends_it(
+    cloud: Cloud, hook: tuple[Webhook, str], mail: tuple[Mailbox, str]
+) -> None:
+    (kept, name), (box, mail_name) = hook, mail
+    sandbox = fleet(cloud, "60", "alpha", "beta")  # 2.38 an hour: lasts 25 h
+    account = account_of(sandbox)
+
+    def tick(**more: Any) -> Any:
+        lines = [{"runway": "24h"}, {"runway": "10h"}, {"amount": "5 USD"}]
+        return watch_balance(
+            thresholds=lines, notify=[name, mail_name], credentials=account, **more
+        )
+
+    first = tick()
+    assert (first.balance, first.burn_hourly, first.told) == (Decimal(60), Decimal("2.38"), ())
+    sandbox.advance(3 * 3600)
+    assert tick(dry_run=True).told
+    assert kept.received == []
+    for _ in range(3):
+        tick()
+    assert len(kept.received) == len(box.received) == 1
+    assert "lasts 22 h: below the line of 24 h" in kept.received[0]["subject"]
+    assert "Burning 2.38 USD an hour: instance ACTIVE 2.38 USD." in kept.received[0]["body"]
+    assert "below the line of 24 h" in box.received[0][0]
+    assert "Burning 2.38 USD an hour" in box.received[0][1]
+    sandbox.advance(21 * 3600)
+    tick()
+    assert len(kept.received) == 3, "10 h and 5 USD were crossed"
+    sandbox.add_credit("500")
+    tick()
+    tick()
+    assert [("over: " in s) for s in subjects(kept)] == [False] * 3 + [True] * 3
+
+
+def test_events_tell_of_crossings(cloud: Cloud, hook: tuple[Webhook, str]) -> None:
+    sandbox = fleet(cloud, "10", "alpha")
+    account = account_of(sandbox)
+    watch_balance(thresholds=[{"amount": 50}], credentials=account)
+    sandbox.add_credit("100")
+    watch_balance(thresholds=[{"amount": 50}], credentials=account)
+    resource = f"barrack.balance.{account.account}"
+    with get_client(sync_client=True) as client:
+        for _ in range(100):
+            wanted = {"filter": {"event": {"prefix": ["barrack.balance."]}}, "limit": 50}
+            found = client.request("POST", "/events/filter", json=wanted).json()["events"]
+            seen = [e for e in found if e["resource"]["prefect.resource.id"] == resource]
+            if len(seen) == 2:
+                break
+            time.sleep(0.2)
+    assert {e["event"] for e in seen} == {
+        "barrack.balance.crossed",
+        "barrack.balance.recovered",
+    }
+
+
+def test_instances_are_hibernated_in_the_users_order_until_the_balance_lasts(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, name = hook
+    # 3.57 an hour: 20 USD last 5.6 h; with one asleep 8.4 h, with two 16 h.
+    sandbox = fleet(cloud, "20", "prod", "dev", "scratch", speed=60)
+    line = {"runway": "6h", "actions": ["alert", "hibernate"], "until": "8h"}
+    how: dict[str, Any] = {
+        "thresholds": [line],
+        "select": ["*"],
+        "priority": ["scratch*", "dev"],
+        "notify": [name],
+        "credentials": account_of(sandbox),
+    }
+    plan = watch_balance(dry_run=True, **how)
+    assert [(r.instance, r.outcome) for r in plan.rows] == [("scratch", "planned")]
+    assert set(states(sandbox).values()) == {"ACTIVE"}
+    report = watch_balance(**how)
+    assert [(r.instance, r.outcome, r.now) for r in report.rows] == [
+        ("scratch", "done", "HIBERNATED")
+    ]
+    assert "Going to hibernate scratch." in kept.received[0]["body"]
+    again = watch_balance(**how)
+    assert again.rows == ()
+    assert "over: " in subjects(kept)[1]
+    assert len(effects(sandbox, "hibernate_instance")) > 0
+    assert states(sandbox) == {"prod": "ACTIVE", "dev": "ACTIVE", "scratch": "HIBERNATED"}
+
+
+def test_everything_unprotected_with_a_snapshot_first(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "20", "prod", "dev", speed=120)
+    report = watch_balance(
+        thresholds=[{"amount": 30, "actions": ["hibernate_all"], "snapshot": True}],
+        select=["*"],
+        protect=["prod"],
+        credentials=account_of(sandbox),
+    )
+    assert [(r.instance, r.did) for r in report.rows] == [("dev", ("snapshot", "put to rest"))]
+    assert states(sandbox) == {"prod": "ACTIVE", "dev": "HIBERNATED"}
+    assert len(effects(sandbox, "create_snapshot")) >= 1
+
+
+def test_a_notifier_that_is_down_stops_nothing_and_is_told_later(
+    cloud: Cloud, hook: tuple[Webhook, str], mail: tuple[Mailbox, str]
+) -> None:
+    (kept, name), (box, mail_name) = hook, mail
+    sandbox = fleet(cloud, "20", "alpha", speed=60)
+    kept.status = 500
+    line = {"amount": 30, "actions": ["alert", "hibernate_all"]}
+    how: dict[str, Any] = {
+        "thresholds": [line],
+        "select": ["*"],
+        "notify": [name, mail_name],
+        "credentials": account_of(sandbox),
+    }
+    report = watch_balance(**how)
+    assert states(sandbox) == {"alpha": "HIBERNATED"}
+    assert len(box.received) == 1
+    assert report.notes == (f"{name} could not be told: HTTPStatusError",)
+    kept.status = 200
+    for _ in range(2):
+        watch_balance(**how)
+    assert len(kept.received) == 1, "what was owed was told, once"
+    assert len(box.received) == 1
+
+
+def test_an_alarm_that_nobody_hears_fails_the_run_after_the_work(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, name = hook
+    kept.status = 500
+    sandbox = fleet(cloud, "20", "alpha", speed=60)
+    with pytest.raises(NobodyTold, match="nobody could be told"):
+        watch_balance(
+            thresholds=[{"amount": 30, "actions": ["hibernate_all"]}],
+            select=["*"],
+            notify=[name],
+            credentials=account_of(sandbox),
+        )
+    assert states(sandbox) == {"alpha": "HIBERNATED"}
+
+
+@pytest.mark.parametrize("operation", ["get_credit_balance", "get_pricing", "list_instances"])
+def test_what_cannot_be_read_is_an_alarm_told_once(
+    cloud: Cloud, hook: tuple[Webhook, str], operation: str
+) -> None:
+    kept, name = hook
+    sandbox = fleet(cloud, "500", "alpha")
+    how: dict[str, Any] = {"notify": [name], "credentials": account_of(sandbox)}
+    sandbox.fault("malformed", operation=operation, count=None)
+    for _ in range(2):
+        with pytest.raises(BarrackError):
+            watch_balance(**how)
+    assert len(kept.received) == 1
+    assert "cannot be watched, for it cannot be read" in kept.received[0]["subject"]
+    sandbox.clear_faults()
+    watch_balance(**how)
+    assert "can be read again" in subjects(kept)[1]
+
+
+def test_what_chats_cost_is_seen_in_the_balance(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = cloud(fleet=0, balance="100", speed=0)
+    account = account_of(sandbox)
+    monkeypatch.setattr("flows.watch_balance.now", sandbox.now)
+    question = [{"role": "user", "content": "word " * 100_000}]
+    for _ in range(3):
+        report = watch_balance(credentials=account)
+        account.get_client().ai.chat("llama-3.3-70b-instruct", question)
+        sandbox.advance(3600)
+    spent = 100 - report.balance
+    report = watch_balance(credentials=account)
+    assert spent > 0
+    assert list(report.by_state) == ["other (seen in the balance)"]
+    assert report.burn_hourly == pytest.approx(spent / 2, rel=Decimal("0.01"))
+
+
+@pytest.mark.parametrize(
+    ("how", "error", "said"),
+    [
+        ({"thresholds": [{"amount": "9 EUR"}]}, ValueError, "account's currency is USD"),
+        ({"thresholds": [{"runway": "2h"}, {"runway": "24h"}]}, ValueError, "wrong order"),
+        ({"notify": ["nobody-1"]}, BarrackConfigurationError, "no notification block is called"),
+        (
+            {"thresholds": [{"runway": "2h", "actions": ["hibernate"]}]},
+            SelectionError,
+            "nothing says what",
+        ),
+    ],
+)
+def test_bad_input_is_one_sentence_before_anything_is_done(
+    cloud: Cloud, how: Any, error: type[Exception], said: str
+) -> None:
+    sandbox = fleet(cloud, "1", "alpha")
+    with pytest.raises(error, match=said):
+        watch_balance(credentials=account_of(sandbox), **how)
+    assert not [r for r in sandbox.requests() if r["method"] != "GET"]
+
+
+def test_a_selection_that_means_nothing_is_said_and_does_not_stop_the_watch(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "20", "alpha")
+    report = watch_balance(
+        thresholds=[{"amount": 30, "actions": ["alert", "hibernate"]}],
+        select=["gone"],
+        credentials=account_of(sandbox),
+    )
+    assert report.notes == ("select: no instance matches 'gone'; there are alpha",)
+    assert len(report.told) == 1
+
+
+def test_a_block_of_prefects_own_is_found_by_its_name_and_by_type_and_name(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, name = hook
+    port = int(kept.url.rpartition(":")[2].partition("/")[0])
+    MattermostWebhook(hostname="127.0.0.1", port=port, token="secret").save(name, _sync=True)  # type: ignore[call-arg]
+    account = account_of(fleet(cloud, "10", "alpha"))
+    with pytest.raises(BarrackConfigurationError, match=f"may mean .*mattermost-webhook/{name}"):
+        watch_balance(notify=[name], credentials=account)
+    report = watch_balance(
+        thresholds=[{"amount": 30}], notify=[f"mattermost-webhook/{name}"], credentials=account
+    )
+    assert report.notes == ()
+    assert "below the line of 30.00 USD" in str(kept.received)
+
+
+def test_two_runs_at_the_same_moment_tell_it_once(cloud: Cloud, hook: tuple[Webhook, str]) -> None:
+    kept, name = hook
+    sandbox = fleet(cloud, "10", "alpha")
+    how: dict[str, Any] = {
+        "thresholds": [{"amount": 30}],
+        "notify": [name],
+        "credentials": account_of(sandbox),
+    }
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: watch_balance(**how), range(2)))
+    watch_balance(**how)
+    assert len(kept.received) == 1
+
+
+def test_the_watch_and_a_person_do_not_fight_over_an_instance(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "20", "alpha", speed=60)
+    account = account_of(sandbox)
+    hibernate(select=["alpha"], credentials=account)
+    report = watch_balance(
+        thresholds=[{"amount": 30, "actions": ["hibernate_all"]}],
+        select=["*"],
+        credentials=account,
+    )
+    assert report.rows == ()

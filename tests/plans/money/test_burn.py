@@ -1,0 +1,166 @@
+"""What burns, checked against what a cloud then bills."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from barrack_tasks.api import Barrack
+from barrack_tasks.api.models import CurrencyEnum, UserVM, VMStatus
+from barrack_tasks.plans.money.burn import (
+    Burn,
+    Cost,
+    Sample,
+    Tariff,
+    burn_of,
+    other_hourly,
+    runway,
+    tariff_of,
+    with_sample,
+)
+from barrack_tasks.plans.money.spans import read_span, said
+from barrack_tasks.sandbox import Sandbox
+
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+MODELS = ["L40", "A40", "H100-PCIe-80GB", "A100-SXM4-80GB-NVLink"]
+MACHINES = st.lists(
+    st.tuples(
+        st.sampled_from(MODELS),
+        st.sampled_from([1, 2, 4, 8]),
+        st.sampled_from(["ACTIVE", "SHUTOFF", "HIBERNATED", "ERROR"]),
+    ),
+    max_size=6,
+)
+
+
+def burn_now(client: Barrack) -> Burn:
+    return burn_of(
+        client.instances.list(),
+        client.volumes.list(),
+        client.snapshots.list(),
+        tariff_of(client.pricing.list()),
+    )
+
+
+@settings(max_examples=15)
+@given(
+    currency=st.sampled_from(["USD", "EUR", "INR"]),
+    machines=MACHINES,
+    sizes=st.lists(st.integers(1, 5000), max_size=3),
+    offset=st.integers(0, 100),
+)
+def test_the_burn_predicted_for_an_hour_is_what_the_cloud_then_bills(
+    currency: str, machines: list[tuple[str, int, str]], sizes: list[int], offset: int
+) -> None:
+    fleet = [
+        {"name": f"m-{n}", "gpu_model": model, "gpu_count": count, "region": "CANADA-1"}
+        for n, (model, count, _) in enumerate(machines)
+    ]
+    sandbox = Sandbox(fleet=fleet, balance="90000000", speed=0, start=START, currency=currency)
+    with sandbox, Barrack(sandbox.api_key, sandbox.url) as client:
+        for number, size in enumerate(sizes):
+            client.volumes.create(f"v-{number}", size, "CANADA-1", "Cloud-SSD")
+        made = list(client.instances.list())
+        for machine in made[:2]:
+            client.snapshots.create(machine.id, f"s-{machine.id}")
+        sandbox.advance(600)
+        for machine, (_, _, state) in zip(made, machines, strict=True):
+            sandbox.set_instance_status(machine.id, state)
+        sandbox.advance(offset)
+        predicted = burn_now(client).hourly
+        before = Decimal(sandbox.state()["balance"])
+        sandbox.advance(3600)
+        assert before - Decimal(sandbox.state()["balance"]) == predicted
+
+
+def test_a_state_that_passes_counts_as_the_one_it_leads_to() -> None:
+    def one(status: str) -> Decimal:
+        machine = UserVM(id="1", name="m", status=status, hourly_price="2.5", currency="USD")
+        return burn_of([machine], [], [], Tariff()).hourly
+
+    assert one("RESTORING") == one("BUILD") == one("ACTIVE") == one("STOPPING") == Decimal("2.5")
+    assert one("HIBERNATING") == one("HIBERNATED") == Decimal("0.01")
+    assert one("DELETING") == one("ERROR") == 0
+    assert one("SOMETHING_NEW") == Decimal("2.5"), "what nobody knows is taken at its dearest"
+
+
+def test_a_price_that_is_missing_comes_from_the_tariff_or_is_named() -> None:
+    machine = UserVM(
+        id="1", name="m", status="ACTIVE", gpu_model="L40", gpu_count=2, currency="USD"
+    )
+    known = Tariff({("L40", 2, None): Decimal("2.38")})
+    assert burn_of([machine], [], [], known).hourly == Decimal("2.38")
+    assert burn_of([machine], [], [], Tariff()).unknown == ("instance m",)
+
+
+@given(
+    costs=st.lists(st.decimals(0, 1000, places=6), max_size=8),
+    other=st.decimals(0, 10, places=6),
+)
+def test_the_parts_of_the_burn_add_up_to_the_whole(costs: list[Decimal], other: Decimal) -> None:
+    states = [str(s) for s in (VMStatus.ACTIVE, VMStatus.SHUTOFF)]
+    burn = Burn(
+        tuple(
+            Cost("instance" if n % 3 else "volume", str(n), f"n{n}", states[n % 2], cost)
+            for n, cost in enumerate(costs)
+        ),
+        other,
+    )
+    assert sum(burn.by_state().values()) == burn.hourly
+    asleep = burn.resting({str(n) for n in range(len(costs))}, CurrencyEnum.USD)
+    instances = sum(1 for n in range(len(costs)) if n % 3)
+    volumes = sum(cost for n, cost in enumerate(costs) if not n % 3)
+    assert asleep.hourly == instances * Decimal("0.01") + volumes + other
+
+
+@given(balance=st.decimals(0, 10**6, places=2), hourly=st.decimals(0, 10**4, places=6))
+def test_a_balance_lasts_as_long_as_it_pays(balance: Decimal, hourly: Decimal) -> None:
+    lasts = runway(balance, hourly)
+    if lasts is None:
+        assert hourly == 0 or balance / hourly > 24 * 36_000
+        return
+    seconds = int(lasts.total_seconds())
+    assert hourly * seconds / 3600 <= balance or balance == 0
+    assert balance == 0 or hourly * (seconds + 1) / 3600 > balance * Decimal("0.9999999999")
+
+
+def seen(*amounts: str, every: timedelta = HOUR, hourly: str = "2") -> list[Sample]:
+    return [
+        Sample(START + n * every, Decimal(amount), Decimal(hourly))
+        for n, amount in enumerate(amounts)
+    ]
+
+
+def test_what_the_balance_loses_beyond_its_things_is_seen() -> None:
+    assert other_hourly(seen("100", "98", "96", "94")) == 0
+    assert Decimal("0.9") < other_hourly(seen("100", "97", "94", "91")) <= 1
+    # A top-up says nothing about what was spent meanwhile.
+    assert Decimal("0.9") < other_hourly(seen("100", "97", "147", "144", "141")) <= 1
+    # A few minutes say nothing either, for billing is by the minute.
+    assert other_hourly(seen("100", "99", every=timedelta(minutes=5))) == 0
+
+
+@given(st.lists(st.integers(1, 7200), min_size=1, max_size=300))
+def test_samples_stay_few_and_of_the_last_day(gaps: list[int]) -> None:
+    samples: list[Sample] = []
+    moment = START
+    for gap in gaps:
+        moment += timedelta(seconds=gap)
+        samples = with_sample(samples, Sample(moment, Decimal(5), Decimal(1)))
+        assert samples[-1].at == moment
+        assert len(samples) <= 49
+        assert samples[0].at >= moment - timedelta(days=1)
+        assert [s.at for s in samples] == sorted({s.at for s in samples})
+
+
+def test_spans_are_read_and_said() -> None:
+    assert read_span("72h") == timedelta(hours=72)
+    assert read_span(" 3 days ") == timedelta(days=3)
+    assert read_span("1.5 hours") == timedelta(minutes=90)
+    assert read_span("soon") == "soon"
+    assert [said(timedelta(hours=h)) for h in (1, 25, 200)] == ["60 min", "25 h", "8 days"]
+    assert said(None) == "without end"

@@ -1,0 +1,247 @@
+"""Thresholds, alarms and whom they put to rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from barrack_tasks.api.models import Balance, UserVM
+from barrack_tasks.plans import SelectionError
+from barrack_tasks.plans.money.alarms import Alarm, Reading, forget_others, messages_of, note
+from barrack_tasks.plans.money.burn import Tariff, burn_of, runway
+from barrack_tasks.plans.money.shedding import (
+    Shedding,
+    candidates,
+    enough_for,
+    enough_to_burn_less,
+)
+from barrack_tasks.plans.money.thresholds import (
+    WOBBLE,
+    Threshold,
+    check_may_act,
+    check_thresholds,
+    read_line,
+    read_thresholds,
+)
+from barrack_tasks.plans.money.watch import outlook
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def usd(amount: Any) -> Balance:
+    return Balance(amount=str(amount), currency="USD")
+
+
+def machine(name: str, price: str = "1", status: str = "ACTIVE", model: str = "L40") -> UserVM:
+    return UserVM(
+        id=f"id-{name}",
+        name=name,
+        status=status,
+        gpu_model=model,
+        gpu_count=1,
+        hourly_price=price,
+        currency="USD",
+    )
+
+
+def lines(*written: Any) -> list[Threshold]:
+    return read_thresholds(list(written))
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ({}, "either an amount or a runway"),
+        ({"amount": 5, "runway": "2h"}, "either an amount or a runway"),
+        ({"amount": "lots"}, "write 50 or '50 USD'"),
+        ({"runway": "soon"}, "runway"),
+        ({"runway": "24h", "until": "2h"}, "crossed again at once"),
+        ({"runway": "24h", "actions": []}, "does nothing"),
+        ({"runway": "24h", "actions": ["delete"]}, "hibernate"),
+        ({"runway": "-24h"}, "runway"),
+        ({"runway": 0}, "longer than nothing"),
+        ({"amount": 5, "colour": "red"}, "colour"),
+    ],
+)
+def test_a_threshold_that_cannot_be_meant_is_refused(written: Any, said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        lines(written)
+
+
+def test_thresholds_must_fit_the_account_and_each_other() -> None:
+    with pytest.raises(ValueError, match=r"in EUR, and the account's currency is USD"):
+        check_thresholds(lines({"amount": "50 EUR"}), usd(9))
+    with pytest.raises(ValueError, match=r"wrong order: runway 2 h.*comes before runway 24 h"):
+        check_thresholds(lines({"runway": "2.5h"}, {"runway": "24h"}), usd(9))
+    with pytest.raises(ValueError, match="wrong order"):
+        check_thresholds(lines({"amount": 5}, {"amount": 5}), usd(9))
+    check_thresholds(lines({"amount": 50}, {"runway": "24h"}, {"amount": "5 usd"}), usd(9))
+    with pytest.raises(ValueError, match="not empty"):
+        read_thresholds([])
+    with pytest.raises(SelectionError, match=r"nothing says what: name instances in select="):
+        check_may_act(lines({"runway": "2h", "actions": ["hibernate_all"]}), None)
+
+
+@given(values=st.lists(st.integers(0, 200), min_size=1, max_size=60), line=st.integers(1, 100))
+def test_each_crossing_is_told_once_and_a_wobble_not_at_all(values: list[int], line: int) -> None:
+    threshold = Threshold(amount=Decimal(line))
+    alarms: dict[str, Alarm] = {}
+    told: list[str] = []
+    expected: list[str] = []
+    crossed = False
+    for tick, value in enumerate(values):
+        now = NOW + tick * HOUR
+        reading = read_line(threshold, usd(value), None)
+        for message in messages_of([reading], alarms, ["a"], now):
+            told.append(message.kind)
+            note(alarms, message, [], now)
+        if not crossed and value < line:
+            crossed = True
+            expected.append("crossed")
+        elif crossed and value >= line * WOBBLE:
+            crossed = False
+            expected.append("recovered")
+        # Looking again changes nothing.
+        assert messages_of([reading], alarms, ["a"], now) == ()
+    assert told == expected
+
+
+def test_reminders_come_at_their_interval_and_who_was_missed_is_told_later() -> None:
+    over = Reading("line", True, False, "low")
+    alarms: dict[str, Alarm] = {}
+
+    def tick(hours: int, failed: Sequence[str] = ()) -> list[tuple[str, tuple[str, ...]]]:
+        now = NOW + hours * HOUR
+        messages = messages_of([over], alarms, ["a", "b"], now, remind=12 * HOUR)
+        for message in messages:
+            note(alarms, message, failed, now)
+        return [(m.kind, m.to) for m in messages]
+
+    assert tick(0, failed=["b"]) == [("crossed", ("a", "b"))]
+    assert tick(1, failed=["b"]) == [("owed", ("b",))]
+    assert tick(2) == [("owed", ("b",))]
+    assert tick(3) == []
+    assert tick(14) == [("reminder", ("a", "b"))]
+    assert tick(15) == []
+    assert alarms["line"].since == NOW
+    forget_others(alarms, ["another"])
+    assert alarms == {}
+
+
+MACHINES = st.lists(
+    st.tuples(
+        st.sampled_from(["0.5", "1", "2", "9.75"]),
+        st.sampled_from(["ACTIVE", "SHUTOFF", "HIBERNATED", "RESTORING", "ERROR", "DELETING"]),
+    ),
+    max_size=8,
+).map(lambda kinds: [machine(f"m{n}", p, s) for n, (p, s) in enumerate(kinds)])
+
+
+@given(machines=MACHINES, balance=st.integers(0, 500), hours=st.integers(1, 100))
+def test_no_more_is_put_to_rest_than_the_goal_needs(
+    machines: list[UserVM], balance: int, hours: int
+) -> None:
+    goal = hours * HOUR
+    burn = burn_of(machines, [], [], Tariff())
+    ordered = candidates(machines, {"id-m0"}, set(), Shedding())
+    assert "id-m0" not in {i.id for i in ordered}
+    chosen = enough_for(ordered, burn, usd(balance), goal)
+    assert chosen == ordered[: len(chosen)]
+
+    def lasts(some: list[UserVM]) -> timedelta | None:
+        rested = burn.resting({i.id for i in some}, usd(balance).currency)
+        return runway(usd(balance).amount, rested.hourly)
+
+    after = lasts(chosen)
+    assert after is None or after >= goal or chosen == ordered
+    if chosen:
+        with_one_less = lasts(chosen[:-1])
+        assert with_one_less is not None
+        assert with_one_less < goal
+
+
+@given(machines=MACHINES, most=st.integers(0, 20))
+def test_a_cap_on_the_burn_is_met_with_as_few_as_possible(
+    machines: list[UserVM], most: int
+) -> None:
+    burn = burn_of(machines, [], [], Tariff())
+    ordered = candidates(machines, set(), set(), Shedding())
+    chosen = enough_to_burn_less(ordered, burn, usd(1), Decimal(most))
+    after = burn.resting({i.id for i in chosen}, usd(1).currency).hourly
+    assert after <= most or chosen == ordered
+    if chosen:
+        before = burn.resting({i.id for i in chosen[:-1]}, usd(1).currency).hourly
+        assert before > most
+
+
+def test_the_users_order_comes_first_then_what_does_nothing_then_the_price() -> None:
+    fleet = [
+        machine("prod-a", "0.5"),
+        machine("scratch-b", "9"),
+        machine("scratch-a", "2"),
+        machine("dev", "1"),
+        machine("parked", "3", "SHUTOFF"),
+        machine("asleep", "3", "HIBERNATED"),
+        machine("big", "1", model="H100"),
+    ]
+
+    def order(**how: Any) -> list[str]:
+        found = candidates(fleet, set(), {("H100", 1)}, Shedding(("scratch-*", "dev"), **how))
+        return [i.name for i in found]
+
+    assert order() == ["scratch-a", "scratch-b", "dev", "parked", "prod-a"]
+    assert order(order="dearest")[:2] == ["scratch-b", "scratch-a"]
+
+
+def view(*written: Any, balance: Any = 10, protected: Sequence[str] = ()) -> Any:
+    fleet = [machine("a", "1"), machine("b", "2"), machine("c", "4")]
+    burn = burn_of(fleet, [], [], Tariff())
+    return outlook(lines(*written), usd(balance), burn, fleet, protected, set(), Shedding())
+
+
+def test_lines_act_only_when_they_are_crossed_and_the_gravest_counts() -> None:
+    shed = {"runway": "2h", "actions": ["alert", "hibernate"], "until": "4h"}
+    assert view({"runway": "1h", "actions": ["hibernate"]}).chosen == ()
+    assert view({"runway": "24h"}).chosen == ()
+    # 10 USD at 7 an hour last 1.4 h; 10 / 4.02 last 2.4 h, 10 / 0.03 for long.
+    assert [i.name for i in view(shed).chosen] == ["a", "b", "c"]
+    assert [i.name for i in view({**shed, "until": "2h"}).chosen] == ["a", "b"]
+    everything = {"amount": 20, "actions": ["hibernate_all"]}
+    assert len(view(everything, {**shed, "until": "2h"}).chosen) == 3
+    assert [i.name for i in view(everything, protected=["id-b"]).chosen] == ["a", "c"]
+
+
+def test_a_snapshot_comes_first_only_if_every_acting_line_asks_for_it() -> None:
+    slow = {"runway": "9h", "actions": ["hibernate"], "snapshot": True}
+    fast = {"runway": "2h", "actions": ["hibernate"]}
+    assert view(slow).snapshot
+    assert not view(slow, fast).snapshot
+    assert view(slow, {**fast, "runway": "1h"}).snapshot, "the other line is not crossed"
+
+
+def test_the_message_has_the_figures() -> None:
+    told = view({"runway": "24h", "actions": ["hibernate"]}, balance="0.50")
+    assert told.readings[-1].text == ("0.50 USD left, which lasts 4 min: below the line of 24 h")
+    assert told.details == [
+        "Burning 7.00 USD an hour: instance ACTIVE 7.00 USD.",
+        "Going to hibernate a, b, c.",
+        "Below 1.00 USD nothing can be restored or deployed.",
+    ]
+
+
+def test_a_price_that_cannot_be_read_is_an_alarm_of_its_own() -> None:
+    fleet = [machine("a", "1"), UserVM(id="x", name="x", status="ACTIVE")]
+    burn = burn_of(fleet, [], [], Tariff())
+    seen = outlook(lines({"runway": "1h"}), usd(100), burn, fleet, [], set(), Shedding())
+    over = [r.text for r in seen.readings if r.is_over]
+    assert over == [
+        "the price of instance x cannot be read, so more than 1.00 USD an hour is spent"
+    ]
