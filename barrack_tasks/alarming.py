@@ -62,7 +62,7 @@ class Alarms:
         readings: Sequence[Reading],
         now: datetime,
         details: Sequence[str] = (),
-        known: Sequence[str] | None = None,
+        complete: bool = True,
     ) -> tuple[Message, ...]:
         """Tell what is new and remember it.
 
@@ -73,13 +73,14 @@ class Alarms:
             readings: how things stand.
             now: zone-aware.
             details: sentences that each message ends with.
-            known: keys of lines that exist but could not be read now; they are kept.
+            complete: whether these are all lines; else the others stay as they are.
         """
         alarms = self._read()
         messages = messages_of(readings, alarms, list(self._notifiers), now, self._remind)
         for message in messages:
             self._tell(message, details, alarms, now)
-        forget_others(alarms, [*(r.key for r in readings), *(known or ())])
+        if complete:
+            forget_others(alarms, [r.key for r in readings])
         self._write(alarms)
         return messages
 

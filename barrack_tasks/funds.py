@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from barrack_tasks.api.models import Balance, Snapshot, UserVM, VolumeResponse
-from barrack_tasks.catalogue import get_credit_balance, get_pricing
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.instances import list_instances
 from barrack_tasks.plans.money.burn import Burn, Sample, Tariff, burn_of, tariff_of
 from barrack_tasks.shelves import read_all, write_all
-from barrack_tasks.snapshots import list_snapshots
-from barrack_tasks.volumes import list_volumes
+from barrack_tasks.tasking import barrack_task
 
 
 @dataclass(frozen=True)
@@ -32,21 +30,23 @@ class Funds:
         return burn_of(self.instances, self.volumes, self.snapshots, self.tariff, other)
 
 
+@barrack_task()
 def read_funds(credentials: BarrackCredentials) -> Funds:
-    """The account's funds now.
+    """The account's funds now, in one task run.
 
     Raises:
         BarrackError: something cannot be read. Nothing is guessed: a guardrail that cannot see
             must say so.
     """
-    instances = list_instances.submit(credentials)
-    volumes = list_volumes.submit(credentials)
-    snapshots = list_snapshots.submit(credentials)
-    prices = get_pricing.submit(credentials)
+    client = credentials.get_client()
+    with ThreadPoolExecutor(4) as pool:
+        instances = pool.submit(lambda: tuple(client.instances.list()))
+        volumes = pool.submit(lambda: tuple(client.volumes.list()))
+        snapshots = pool.submit(lambda: tuple(client.snapshots.list()))
+        tariff = pool.submit(lambda: tariff_of(client.pricing.list()))
     # The balance last: what it lacks is then never a cost that the lists have not shown.
-    listed = tuple(instances.result()), tuple(volumes.result()), tuple(snapshots.result())
-    tariff = tariff_of(prices.result())
-    return Funds(get_credit_balance(credentials), *listed, tariff)
+    listed = instances.result(), volumes.result(), snapshots.result()
+    return Funds(client.balance.get(), *listed, tariff.result())
 
 
 def read_samples(account: str) -> list[Sample]:

@@ -5,7 +5,8 @@ It fails closed: what cannot be read counts as refused.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
@@ -17,17 +18,21 @@ from pydantic import Field
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api import models as m
-from barrack_tasks.catalogue import quote_price
+from barrack_tasks.catalogue import get_credit_balance, quote_price
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
 from barrack_tasks.funds import read_funds
 from barrack_tasks.instances import create_instance, restore_instance
-from barrack_tasks.plans.guard import Asked, Caps, Means, Ruling, rule, today_of
-from barrack_tasks.plans.money.burn import priced
+from barrack_tasks.plans.guard import Asked, Caps, Means, Ruling, rule, today_of, within_caps
+from barrack_tasks.plans.money.burn import burn_of, priced
+from barrack_tasks.plans.rising import why_not_affordable
+from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.world import World
 from barrack_tasks.spending import spent_since
 from barrack_tasks.tasking import barrack_task
 
 T = TypeVar("T")
+Decide = Callable[[World, datetime], Mapping[str, Next]]
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -178,16 +183,51 @@ def read_means(credentials: BarrackCredentials, caps: Iterable[Caps]) -> Means:
         BarrackError: it cannot be read.
     """
     funds = read_funds(credentials)
-    means = Means(
-        funds.balance,
-        funds.burn().hourly,
-        tuple(priced(i, funds.tariff) for i in funds.instances),
-    )
+    instances = tuple(priced(i, funds.tariff) for i in funds.instances)
+    storage = burn_of([], funds.volumes, funds.snapshots, funds.tariff).hourly
+    means = Means(funds.balance, funds.burn().hourly, instances, storage=storage)
     if all(one.daily_budget is None for one in caps):
         return means
     start, left = today_of(datetime.now(UTC))
     spent = spent_since(credentials, funds, start)
-    return Means(means.balance, means.burn, means.instances, spent, left)
+    return replace(means, spent_today=spent, hours_left_today=left)
+
+
+def means_or_problem(credentials: BarrackCredentials) -> tuple[Means | None, str | None]:
+    """What caps need to know, if the account has any, and why nothing may be restored.
+
+    For flows that have other work to do when nothing may be restored.
+    """
+    try:
+        if credentials.caps is None:
+            return None, why_not_affordable(get_credit_balance(credentials))
+        means = read_means(credentials, [credentials.caps])
+        return means, why_not_affordable(means.balance)
+    except BarrackError as error:
+        return None, f"what the guard needs cannot be read: {error}"
+
+
+def capped(credentials: BarrackCredentials, decide: Decide, means: Means | None = None) -> Decide:
+    """A decision without the steps that the account's caps forbid; as it is, if it has none.
+
+    Args:
+        credentials: the account.
+        decide: the decision.
+        means: what the account has, if that was read already.
+
+    Raises:
+        BarrackError: what the caps need cannot be read.
+    """
+    caps = credentials.caps
+    if caps is None:
+        return decide
+    had = means or read_means(credentials, [caps])
+
+    def within(world: World, now: datetime) -> Mapping[str, Next]:
+        seen = had.seen(world.instances.values())
+        return within_caps(decide(world, now), world.instances, caps, seen)
+
+    return within
 
 
 def _price(

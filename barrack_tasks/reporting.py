@@ -14,7 +14,8 @@ _log = logging.getLogger(__name__)
 R = TypeVar("R", bound=Report)
 
 
-def _keep(key: str, markdown: str, description: str) -> None:
+def keep(key: str, markdown: str, description: str) -> None:
+    """Keep markdown as an artifact of the run."""
     try:
         create_markdown_artifact(
             markdown=markdown,
@@ -46,7 +47,7 @@ def conclude(report: R) -> R:
     Raises:
         WorkFailed: an instance failed; the flow run ends Failed.
     """
-    _keep(report.flow.replace("_", "-"), report.markdown(), f"What {report.flow} did")
+    keep(report.flow.replace("_", "-"), report.markdown(), f"What {report.flow} did")
     if not report.ok:
         raise WorkFailed(report)
     return report
@@ -79,7 +80,7 @@ def conclude_checkup(report: DoctorReport) -> DoctorReport:
     ready = [f"| {r.topic} | {r.state} | {escape(r.said)} |" for r in report.readiness]
     head = "| operation | verdict | what |\n| --- | --- | --- |"
     ready_head = "| ready? | | |\n| --- | --- | --- |"
-    _keep(
+    keep(
         "doctor", "\n".join([head, *rows, "", ready_head, *ready]), "How well the API is understood"
     )
     if not report.ok:

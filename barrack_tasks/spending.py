@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from prefect import task
@@ -16,6 +17,7 @@ from barrack_tasks.api.models import AITransaction, UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.funds import Funds
 from barrack_tasks.plans.money.burn import priced
+from barrack_tasks.plans.money.cost_report import CostReport
 from barrack_tasks.plans.money.spending import Bill, Charge, Thing, charge_of, clipped
 from barrack_tasks.shelves import read_all, write_all
 
@@ -147,3 +149,25 @@ def _of_chats(client: Barrack, start: datetime, end: datetime, missing: list[str
         )
         for t in history
     ]
+
+
+def check_file(path: Path | None) -> None:
+    """Refuse a file that cannot be written, before anything is read.
+
+    Raises:
+        ValueError: another ending than .csv or .json, or no such folder.
+    """
+    if path is None:
+        return
+    if path.suffix not in (".csv", ".json"):
+        raise ValueError(f"save_to: {path.name} must end in .csv or .json")
+    if not path.parent.is_dir():
+        raise ValueError(f"save_to: there is no folder {path.parent}")
+
+
+def save(report: CostReport, path: Path) -> None:
+    """Write a report's records, as CSV or JSON by the file's ending; all of it or nothing."""
+    text = report.csv() if path.suffix == ".csv" else report.json()
+    draft = path.with_name(f".{path.name}.part")
+    draft.write_text(text, encoding="utf-8")
+    draft.replace(path)

@@ -11,6 +11,7 @@ import zoneinfo
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from importlib import import_module
 from importlib.resources import files
 from itertools import pairwise
@@ -60,6 +61,20 @@ class Difference:
             f"{self.zone}: from {self.moment:%Y-%m-%d %H:%M} UTC on the data in use says "
             f"{offset_text(self.in_use)}, the tzdata wheel {offset_text(self.in_wheel)}"
         )
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """A zone by its name.
+
+    Raises:
+        ValueError: there is none; says which are near.
+    """
+    try:
+        return ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        near = get_close_matches(name, sorted(zoneinfo.available_timezones()), n=3, cutoff=0.5)
+        hint = f"; nearest are {', '.join(near)}" if near else "; write one such as Europe/Berlin"
+        raise ValueError(f"there is no time zone called {name!r}{hint}") from None
 
 
 def data_in_use(zone: str = "UTC") -> ZoneData:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from prefect import flow, runtime
 from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks import BarrackCredentials, get_credit_balance
+from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.guard import capped, means_or_problem
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notes import read_notes, write_notes
@@ -23,7 +25,7 @@ from barrack_tasks.observing import (
 from barrack_tasks.parameters import Protect, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.rising import Shortage, why_not_affordable
+from barrack_tasks.plans.rising import Shortage
 from barrack_tasks.plans.schedule import (
     Policy,
     Rule,
@@ -40,6 +42,7 @@ from barrack_tasks.plans.schedule_run import (
     schedule_rows,
 )
 from barrack_tasks.plans.selection import matches, unmatched
+from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
 
@@ -115,18 +118,24 @@ def follow_schedule(
         log.warning(warning)
     notes = read_notes(account.account)
     verdicts = judge_all(instances.values(), notes, policy, now())
-    if any(v.goal == "up" for v in verdicts.values()) and (
-        problem := why_not_affordable(get_credit_balance(account))
-    ):
-        log.error("nothing is restored: %s", problem)
-        verdicts = without_restores(verdicts, problem)
+    means = None
+    if any(v.goal == "up" for v in verdicts.values()):
+        means, problem = means_or_problem(account)
+        if problem:
+            log.error("nothing is restored: %s", problem)
+            verdicts = without_restores(verdicts, problem)
     protected = frozenset(
         i.id for i in instances.values() if matches(i, [*protect, *account.protect])
     )
     unable = flavors_that_cannot_hibernate(account)
     round_ = round_of(verdicts, instances, protected, now(), span, at_once, how, unable)
+
+    def uncapped(world: World, moment: datetime) -> Mapping[str, Next]:
+        return decide_round(round_, world, memory, moment)
+
+    decide = capped(account, uncapped, means) if means is not None else uncapped
     if dry_run:
-        plan = decide_round(round_, world, memory, now())
+        plan = decide(world, now())
         rows = schedule_rows(round_, instances, plan, world, memory)
         return conclude(Report(flow="follow_schedule", dry_run=True, rows=rows))
     ids = [t.id for t in round_.targets]
@@ -141,7 +150,7 @@ def follow_schedule(
                 round_.targets,
                 memory,
                 look=lambda: look(ids),
-                decide=lambda world, moment: decide_round(round_, world, memory, moment),
+                decide=decide,
                 on_done=round_.on_done,
                 protected=protected,
                 timeout=span,

@@ -12,6 +12,7 @@ from pydantic import Field
 from barrack_tasks import BarrackCredentials, get_credit_balance
 from barrack_tasks.api import BarrackInsufficientCreditsError
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.guard import capped
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.observing import observe, with_images, with_stock
@@ -92,9 +93,14 @@ def restore(
     never = [*protect, *account.protect]
     protected = frozenset(i.id for i in chosen if matches(i, never))
     order = [t.id for t in targets]
+    decide = capped(
+        account,
+        lambda world, moment: decide_rise(
+            targets, world, memory, protected, span, how, at_once, order, moment
+        ),
+    )
     if dry_run:
-        dry = decide_rise(targets, world, memory, protected, span, how, at_once, order, now())
-        rows = rows_of(targets, dry, world, memory)
+        rows = rows_of(targets, decide(world, now()), world, memory)
         return conclude(Report(flow="restore", dry_run=True, rows=rows))
     purpose = intent_of("restore", selector.model_dump())
     run = str(runtime.flow_run.id)
@@ -105,9 +111,7 @@ def restore(
             targets,
             memory,
             look=lambda: look(targets),
-            decide=lambda world, moment: decide_rise(
-                targets, world, memory, protected, span, how, at_once, order, moment
-            ),
+            decide=decide,
             on_done=dict.fromkeys(order, "barrack.instance.restored"),
             protected=protected,
             timeout=span,

@@ -116,8 +116,7 @@ def watch_balance(
             funds = read_funds(account)
         except BarrackError as error:
             if not dry_run:
-                lines = [threshold.key for threshold in thresholds]
-                alarms.raise_for([unreadable(str(error))], now(), known=lines)
+                alarms.raise_for([unreadable(str(error))], now(), complete=False)
             raise
         check_thresholds(thresholds, funds.balance)
         for warning in unmatched(protect, funds.instances):

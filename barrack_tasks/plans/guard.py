@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from barrack_tasks.api.models import Balance, UserVM, VMStatus
 from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
+from barrack_tasks.plans.money.burn import Tariff, burn_of
 from barrack_tasks.plans.money.spans import Span, said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.steps import Finished, Next, Step
@@ -90,6 +91,14 @@ class Means:
     instances: tuple[UserVM, ...]
     spent_today: Decimal | None = None
     hours_left_today: Decimal = Decimal(24)
+    storage: Decimal = Decimal(0)
+    """The part of the burn that is not of instances."""
+
+    def seen(self, instances: Iterable[UserVM]) -> Means:
+        """The means with the instances as they are seen later."""
+        now = tuple(instances)
+        burn = burn_of(now, [], [], Tariff()).hourly + self.storage
+        return replace(self, instances=now, burn=burn)
 
     def with_one_up(self, instance: UserVM, price: Decimal) -> Means:
         """The means once an instance of the account has been brought back."""

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect.blocks.notifications import CustomWebhookNotificationBlock
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect import Dialect, load_dialect
+from barrack_tasks.notifying import AppriseUrl
 from barrack_tasks.sandbox import Sandbox
+from tests.flows.receivers import Mailbox, Webhook, mailbox, webhook
 
 QUICK = 120
 """Sandbox seconds per real second: a snapshot takes about one real second."""
@@ -67,3 +71,43 @@ def _dialect_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     file = dialect_file(DIALECT)
     if file:
         monkeypatch.setenv("BARRACK_DIALECT", file)
+
+
+def named() -> str:
+    """A name for a block that no other test uses."""
+    return f"n-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def hook(prefect_server: str) -> Iterator[tuple[Webhook, str]]:
+    """A webhook and the name of the saved block that sends to it."""
+    name = named()
+    with webhook() as kept:
+        CustomWebhookNotificationBlock(
+            name="hook", url=kept.url, json_data={"subject": "{{subject}}", "body": "{{body}}"}
+        ).save(name, _sync=True)  # type: ignore[call-arg]
+        yield kept, name
+
+
+@pytest.fixture
+def mail(prefect_server: str) -> Iterator[tuple[Mailbox, str]]:
+    """A mailbox and the name of the saved block that sends to it."""
+    name = named()
+    with mailbox() as (kept, port):
+        AppriseUrl(
+            url=f"mailto://127.0.0.1:{port}?from=guard@example.com&to=team@example.com&mode=insecure"
+        ).save(name, _sync=True)  # type: ignore[call-arg]
+        yield kept, name
+
+
+def fleet(cloud: Callable[..., Sandbox], balance: str, *names: str, **how: Any) -> Sandbox:
+    """Instances at 1.19 USD an hour each, and a clock that stands between two ticks."""
+    sandbox = cloud(fleet=0, balance=balance, **{"speed": 0, **how})
+    for name in names:
+        sandbox.seed_instance(name, gpu_model="L40", gpu_count=1)
+    return sandbox
+
+
+def states(sandbox: Sandbox) -> dict[str, str]:
+    """The state of each instance by its name, as the cloud itself knows it."""
+    return {i["name"]: i["status"] for i in sandbox.state()["instances"]}

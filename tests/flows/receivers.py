@@ -79,3 +79,8 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
         yield kept, controller.port
     finally:
         controller.stop()
+
+
+def subjects(hook: Webhook) -> list[str]:
+    """The subjects of what a webhook was sent."""
+    return [message["subject"] for message in hook.received]

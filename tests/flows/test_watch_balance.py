@@ -3,69 +3,25 @@
 from __future__ import annotations
 
 import time
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 
 import pytest
-from prefect.blocks.notifications import CustomWebhookNotificationBlock, MattermostWebhook
+from prefect.blocks.notifications import MattermostWebhook
 from prefect.client.orchestration import get_client
 
 from barrack_tasks.alarming import NobodyTold
 from barrack_tasks.api import BarrackConfigurationError, BarrackError
-from barrack_tasks.notifying import AppriseUrl
 from barrack_tasks.plans import SelectionError
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from flows.watch_balance import watch_balance
-from tests.flows.conftest import account_of, effects
-from tests.flows.receivers import Mailbox, Webhook, mailbox, webhook
+from tests.flows.conftest import account_of, effects, fleet, states
+from tests.flows.receivers import Mailbox, Webhook, subjects
 
 Cloud = Callable[..., Sandbox]
-
-
-def named() -> str:
-    return f"n-{uuid.uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def hook(prefect_server: str) -> Iterator[tuple[Webhook, str]]:
-    """A webhook and the name of the saved block that sends to it."""
-    name = named()
-    with webhook() as kept:
-        CustomWebhookNotificationBlock(
-            name="hook", url=kept.url, json_data={"subject": "{{subject}}", "body": "{{body}}"}
-        ).save(name, _sync=True)  # type: ignore[call-arg]
-        yield kept, name
-
-
-@pytest.fixture
-def mail(prefect_server: str) -> Iterator[tuple[Mailbox, str]]:
-    """A mailbox and the name of the saved block that sends to it."""
-    name = named()
-    with mailbox() as (kept, port):
-        AppriseUrl(
-            url=f"mailto://127.0.0.1:{port}?from=guard@example.com&to=team@example.com&mode=insecure"
-        ).save(name, _sync=True)  # type: ignore[call-arg]
-        yield kept, name
-
-
-def subjects(hook: Webhook) -> list[str]:
-    return [message["subject"] for message in hook.received]
-
-
-def fleet(cloud: Cloud, balance: str, *names: str, **how: Any) -> Sandbox:
-    """Instances at 1.19 USD an hour each, and a clock that stands between two ticks."""
-    sandbox = cloud(fleet=0, balance=balance, **{"speed": 0, **how})
-    for name in names:
-        sandbox.seed_instance(name, gpu_model="L40", gpu_count=1)
-    return sandbox
-
-
-def states(sandbox: Sandbox) -> dict[str, str]:
-    return {i["name"]: i["status"] for i in sandbox.state()["instances"]}
 
 
 def test_each_crossing_is_told_once_over_runs_and_a_top_up_ends_it(

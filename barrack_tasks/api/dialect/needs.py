@@ -66,6 +66,14 @@ NEEDS: dict[str, Needs] = {
         ("get_credit_balance", "list_instances", "hibernate_instance"),
         (*_LOOKING, *_PRICES, *_BALANCE),
     ),
+    "enforce_budget": Needs(
+        ("get_credit_balance", "list_instances", "get_instance_billing", "hibernate_instance"),
+        (*_LOOKING, *_PRICES, *_BALANCE),
+    ),
+    "report_costs": Needs(
+        ("get_credit_balance", "list_instances", "get_instance_billing"),
+        (*_LOOKING, *_PRICES, *_BALANCE),
+    ),
     "watch_gpu_stock": Needs(
         ("get_gpu_stock", "create_instance", "list_instances"),
         (

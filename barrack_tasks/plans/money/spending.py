@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from barrack_tasks.api.models import BillingRecord, CurrencyEnum, VMStatus
 from barrack_tasks.api.models.volumes import VolumeBillingRecord
 from barrack_tasks.plans.costs import HIBERNATED_HOURLY
+from barrack_tasks.plans.selection import is_named
 
 UNIT = Decimal("0.000001")
 ZERO = Decimal(0)
@@ -31,6 +32,10 @@ class Thing:
     model: str = ""
     region: str = ""
     hourly: Decimal | None = None
+
+    def is_called(self, names: Sequence[str]) -> bool:
+        """Whether it is an instance of one of these names, globs or ids."""
+        return self.kind == "instance" and is_named(self.id, self.name, names)
 
 
 @dataclass(frozen=True)
@@ -72,7 +77,7 @@ def charge_of(thing: Thing, record: BillingRecord | VolumeBillingRecord, now: da
     if minutes is None:
         minutes = max(0, int((end - record.start).total_seconds() // 60))
     status = getattr(record, "status", None)
-    state = str(status) if status is not None else thing.kind
+    state = str(status) if thing.kind == "instance" and status else thing.kind
     return Charge(thing, record.start, end, state, minutes, record.cost, record.rate_per_hour)
 
 
@@ -138,6 +143,29 @@ class Bill:
         spent = sum((c.cost for c in self._in(VMStatus.SHUTOFF)), ZERO)
         hours = Decimal(sum(c.minutes for c in self._in(VMStatus.SHUTOFF))) / 60
         return max(ZERO, spent - asleep * hours)
+
+    def from_day(self, start: datetime) -> Bill:
+        """The part of the bill from a midnight of its zone on."""
+        first = start.astimezone(ZoneInfo(self.zone)).date().isoformat()
+        later = tuple(charge for day, charge in self._on_days() if day >= first)
+        return replace(self, start=max(start, self.start), charges=later)
+
+    def since(self, start: datetime, names: Sequence[str] = ()) -> Decimal:
+        """What was spent since a midnight of the bill's zone.
+
+        Args:
+            start: the midnight.
+            names: names, globs and ids of instances; everything, if there are none.
+        """
+        first = start.astimezone(ZoneInfo(self.zone)).date().isoformat()
+        return sum(
+            (
+                charge.cost
+                for day, charge in self._on_days()
+                if day >= first and (not names or charge.thing.is_called(names))
+            ),
+            ZERO,
+        )
 
     def records(self) -> list[dict[str, Any]]:
         """One dict for each day and charge: what a DataFrame is made of."""

@@ -1,0 +1,64 @@
+"""How budgets stand, read from billing records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.funds import Funds
+from barrack_tasks.plans.money.budgets import Budget, Standing, period_of, standing
+from barrack_tasks.plans.money.burn import priced
+from barrack_tasks.plans.selection import matches
+from barrack_tasks.shelves import read_all, write_all
+from barrack_tasks.spending import read_bill, thing_of
+
+
+def read_standings(
+    credentials: BarrackCredentials,
+    funds: Funds,
+    budgets: Sequence[Budget],
+    now: datetime,
+    zone: str,
+) -> tuple[list[Standing], tuple[str, ...]]:
+    """How each budget stands, and whose bill could not be read.
+
+    Args:
+        credentials: the account.
+        funds: the account as it is.
+        budgets: the budgets.
+        now: zone-aware.
+        zone: whose days and months.
+    """
+    burn = funds.burn()
+    long = [b for b in budgets if b.per != "hour"]
+    bill = None
+    if long:
+        start = min(period_of(b.per, now, zone).start for b in long)
+        if all(b.names for b in long):
+            named = [i for i in funds.instances if any(matches(i, b.names) for b in long)]
+            things = [thing_of(priced(i, funds.tariff)) for i in named]
+            bill = read_bill(credentials, funds, start, now, zone, things)
+        else:
+            bill = read_bill(credentials, funds, start, now, zone)
+    standings = []
+    for budget in budgets:
+        spent = burn.hourly
+        if bill is not None and budget.per != "hour":
+            spent = bill.since(period_of(budget.per, now, zone).start, budget.names)
+        standings.append(standing(budget, funds.instances, burn, spent, now, zone))
+    return standings, bill.missing if bill is not None else ()
+
+
+def known_budgets(account: str) -> list[str]:
+    """Budgets that were kept before, as `key: hard limit`."""
+    return list(read_all(_prefix(account)))
+
+
+def remember_budgets(account: str, budgets: Sequence[Budget]) -> None:
+    """Note which budgets are kept, so that their limits may act from now on."""
+    write_all(_prefix(account), {b.identity: 1 for b in budgets})
+
+
+def _prefix(account: str) -> str:
+    return f"barrack_budgets_{account}_"

@@ -1,0 +1,285 @@
+"""Budgets: what may be spent an hour, a day or a month, and what happens above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from barrack_tasks.api.models import Balance, UserVM
+from barrack_tasks.plans.money.alarms import Reading
+from barrack_tasks.plans.money.burn import Burn
+from barrack_tasks.plans.money.shedding import enough_to_burn_less
+from barrack_tasks.plans.report import Report, escape, money
+from barrack_tasks.plans.selection import matches
+from barrack_tasks.zones import zone_of
+
+Per = Literal["hour", "day", "month"]
+CLEAR = Decimal("0.95")
+"""A cap on the burn counts as exceeded anew only after the burn was below this share of it."""
+
+
+class Budget(BaseModel):
+    """A cap on spending.
+
+    Attributes:
+        per: `hour` caps the burn; `day` and `month` cap what was spent since they began.
+        soft: above it people are told.
+        hard: above it people are told and instances are hibernated: until the burn is below the
+            cap for `hour`, all of them for `day` and `month`.
+        names: names and globs of the instances that it is about; without any, everything that
+            is paid for: instances, volumes, snapshots and AI chat.
+
+    Example:
+        >>> Budget(per="month", soft=800, hard=1000, names=["team-a-*"])
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    per: Per
+    soft: Decimal | None = Field(default=None, ge=0)
+    hard: Decimal | None = Field(default=None, ge=0)
+    names: tuple[str, ...] = ()
+
+    @field_validator("names")
+    @classmethod
+    def _say_something(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not name.strip() for name in names):
+            raise ValueError("holds an empty name")
+        return names
+
+    @model_validator(mode="after")
+    def _has_a_limit(self) -> Self:
+        if self.soft is None and self.hard is None:
+            raise ValueError("a budget needs a limit: give soft=, hard= or both")
+        if self.soft is not None and self.hard is not None and self.soft >= self.hard:
+            raise ValueError(f"soft is {self.soft} and hard is {self.hard}: soft must be lower")
+        return self
+
+    @property
+    def key(self) -> str:
+        """What the budget is called in memory and messages."""
+        return f"{', '.join(self.names) or 'everything'} per {self.per}"
+
+    @property
+    def identity(self) -> str:
+        """The budget with its hard limit: one that was lowered is another."""
+        return f"{self.key}: {self.hard}"
+
+
+def read_budgets(value: Any) -> list[Budget]:
+    """Read budgets, typed or as dicts.
+
+    Raises:
+        ValueError: one cannot be read, or two are about the same.
+    """
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("budgets must be a list such as [{'per': 'day', 'hard': 50}], not empty")
+    budgets = [b if isinstance(b, Budget) else Budget.model_validate(b) for b in value]
+    for budget in budgets:
+        if sum(b.key == budget.key for b in budgets) > 1:
+            raise ValueError(f"there are two budgets for {budget.key}; write one with both limits")
+    return budgets
+
+
+@dataclass(frozen=True)
+class Period:
+    """The hour, day or month that a moment lies in, in the civil time of a zone."""
+
+    name: str
+    start: datetime
+    end: datetime
+
+    def share_left(self, now: datetime) -> Decimal:
+        """How many hours of it are left."""
+        return Decimal(max(0, int((self.end - now).total_seconds()))) / 3600
+
+
+def period_of(per: Per, now: datetime, zone: str) -> Period:
+    """The period that a moment lies in.
+
+    Raises:
+        ValueError: no such zone.
+    """
+    local = now.astimezone(zone_of(zone))
+    if per == "hour":
+        start = local.replace(minute=0, second=0, microsecond=0)
+        return Period(f"{start:%Y-%m-%d %H}h", start, start + timedelta(hours=1))
+    if per == "day":
+        first = local.date()
+        last = first + timedelta(days=1)
+        name = first.isoformat()
+    else:
+        first = local.date().replace(day=1)
+        last = (first + timedelta(days=31)).replace(day=1)
+        name = f"{first:%Y-%m}"
+    at = local.tzinfo
+    return Period(
+        name,
+        datetime(first.year, first.month, first.day, tzinfo=at),
+        datetime(last.year, last.month, last.day, tzinfo=at),
+    )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one budget stands: what was spent (or burns, an hour), and what it will come to."""
+
+    budget: Budget
+    period: Period
+    spent: Decimal
+    forecast: Decimal
+    scope: tuple[UserVM, ...]
+    """The instances that it is about."""
+    burn: Burn
+
+
+def standing(
+    budget: Budget,
+    instances: Sequence[UserVM],
+    burn: Burn,
+    spent: Decimal,
+    now: datetime,
+    zone: str,
+) -> Standing:
+    """How a budget stands.
+
+    Args:
+        budget: the budget.
+        instances: all of the account.
+        burn: of the whole account.
+        spent: by what the budget is about, since its period began; not needed for `hour`.
+        now: zone-aware.
+        zone: whose days and months.
+    """
+    period = period_of(budget.per, now, zone)
+    scope = tuple(i for i in instances if not budget.names or matches(i, budget.names))
+    own = burn_of_scope(budget, scope, burn)
+    if budget.per == "hour":
+        return Standing(budget, period, own.hourly, own.hourly, scope, own)
+    forecast = spent + own.hourly * period.share_left(now)
+    return Standing(budget, period, spent, forecast, scope, own)
+
+
+def burn_of_scope(budget: Budget, scope: Sequence[UserVM], burn: Burn) -> Burn:
+    """The part of the burn that a budget is about."""
+    if not budget.names:
+        return burn
+    ids = {i.id for i in scope}
+    return Burn(tuple(c for c in burn.costs if c.kind == "instance" and c.id in ids))
+
+
+def readings_of(stand: Standing, currency: str) -> list[Reading]:
+    """How a budget stands to its limits, and whether its period will end above the hard one."""
+    budget, per = stand.budget, stand.budget.per
+    found = []
+    for name, limit in (("soft", budget.soft), ("hard", budget.hard)):
+        if limit is None:
+            continue
+        key = f"{budget.key}: {name}" + ("" if per == "hour" else f" {stand.period.name}")
+        verb = "burns" if per == "hour" else "spent"
+        text = (
+            f"{budget.key}: {verb} {money(stand.spent, currency)}, the {name} limit is "
+            f"{money(limit, currency)}{_coming(stand, currency)}"
+        )
+        found.append(Reading(key, stand.spent > limit, stand.spent <= limit * CLEAR, text))
+    if per != "hour" and budget.hard is not None:
+        key = f"{budget.key}: forecast {stand.period.name}"
+        will = stand.forecast > budget.hard >= stand.spent
+        text = (
+            f"{budget.key}: {money(stand.spent, currency)} spent, and "
+            f"{money(stand.forecast, currency)} at the end of the {per} if nothing changes; the "
+            f"hard limit is {money(budget.hard, currency)}"
+        )
+        found.append(Reading(key, will, stand.forecast <= budget.hard * CLEAR, text))
+    return found
+
+
+def _coming(stand: Standing, currency: str) -> str:
+    if stand.budget.per == "hour":
+        return ""
+    return f"; {money(stand.forecast, currency)} at the end of the {stand.budget.per} as it burns"
+
+
+def over_budget(stand: Standing, ordered: Sequence[UserVM], balance: Balance) -> list[UserVM]:
+    """Whom a budget puts to rest.
+
+    `ordered` are those that could be, in the order in which they would be.
+    """
+    hard = stand.budget.hard
+    if hard is None or stand.spent <= hard:
+        return []
+    ids = {i.id for i in stand.scope}
+    own = [i for i in ordered if i.id in ids]
+    if stand.budget.per == "hour":
+        return enough_to_burn_less(own, stand.burn, balance, hard)
+    return own
+
+
+def check_room(standings: Sequence[Standing], known: Sequence[str], currency: str) -> None:
+    """Refuse a cap that is below what already runs, the first time that it is seen.
+
+    It would hibernate at once what nobody asked it to; a person shall have seen that first.
+
+    Args:
+        standings: how the budgets stand.
+        known: identities of budgets that were kept before.
+        currency: of the account.
+
+    Raises:
+        ValueError: says the figures and what to do.
+    """
+    for stand in standings:
+        hard = stand.budget.hard
+        if hard is None or stand.budget.identity in known or stand.spent <= hard:
+            continue
+        verb = "burns" if stand.budget.per == "hour" else "has already spent"
+        raise ValueError(
+            f"the hard limit of {stand.budget.key} is {money(hard, currency)}, and it {verb} "
+            f"{money(stand.spent, currency)}: raise it, hibernate something first, or say "
+            "enforce_at_once=True"
+        )
+
+
+class BudgetReport(Report):
+    """What `enforce_budget` saw and did: how each budget stands, and what was put to rest."""
+
+    budgets: tuple[dict[str, str], ...] = ()
+    """For each budget: its name, what was spent (an hour, for `hour`), forecast and limits."""
+    told: tuple[str, ...] = ()
+
+    def markdown(self) -> str:
+        """The budgets, what was told, and the rows."""
+        head = list(self.budgets[0]) if self.budgets else []
+        table = [
+            f"| {' | '.join(head)} |",
+            f"|{' --- |' * len(head)}",
+            *(f"| {' | '.join(escape(v) for v in one.values())} |" for one in self.budgets),
+        ]
+        told = [f"- {escape(text)}" for text in self.told]
+        return "\n".join([*(table if head else []), "", *told, "", super().markdown()])
+
+
+def cells_of(stand: Standing, currency: str) -> dict[str, str]:
+    """How a budget stands, as text."""
+    budget = stand.budget
+    return {
+        "budget": budget.key,
+        "period": "now" if budget.per == "hour" else stand.period.name,
+        "spent": money(stand.spent, currency),
+        "forecast": money(stand.forecast, currency),
+        "soft limit": money(budget.soft, currency) if budget.soft is not None else "none",
+        "hard limit": money(budget.hard, currency) if budget.hard is not None else "none",
+    }
+
+
+def whom_budgets_rest(
+    standings: Sequence[Standing], ordered: Sequence[UserVM], balance: Balance
+) -> list[UserVM]:
+    """Whom all budgets together put to rest, in the order in which they would be."""
+    ids = {i.id for stand in standings for i in over_budget(stand, ordered, balance)}
+    return [i for i in ordered if i.id in ids]

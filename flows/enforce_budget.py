@@ -1,0 +1,156 @@
+"""Keep spending within budgets an hour, a day and a month."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from prefect import flow
+from prefect.logging import get_run_logger
+from pydantic import BeforeValidator, Field
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.alarming import Alarms, NobodyTold, alone
+from barrack_tasks.api import BarrackError
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.budgeting import known_budgets, read_standings, remember_budgets
+from barrack_tasks.funds import read_funds
+from barrack_tasks.holds import intent_of
+from barrack_tasks.loop import now
+from barrack_tasks.notifying import Notify, find_notifiers
+from barrack_tasks.observing import flavors_that_cannot_hibernate
+from barrack_tasks.parameters import Protect, Timeout, span_of
+from barrack_tasks.plans import Row, Selector
+from barrack_tasks.plans.drive import Manner
+from barrack_tasks.plans.money.alarms import Message
+from barrack_tasks.plans.money.budgets import (
+    Budget,
+    BudgetReport,
+    cells_of,
+    check_room,
+    read_budgets,
+    readings_of,
+    whom_budgets_rest,
+)
+from barrack_tasks.plans.money.shedding import Shedding, candidates
+from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.money.watch import unreadable
+from barrack_tasks.plans.selection import matches, unmatched
+from barrack_tasks.reporting import conclude
+from barrack_tasks.resting import plan_rest, rest
+from barrack_tasks.zones import zone_of
+
+Budgets = Annotated[list[Budget], BeforeValidator(read_budgets)]
+"""A list of budgets, typed or as dicts."""
+
+
+@flow(name="enforce_budget")
+def enforce_budget(
+    budgets: Budgets,
+    zone: Annotated[str, Field(description="Whose days and months count.")] = "UTC",
+    priority: Annotated[
+        list[str], Field(description="Names and globs; the first are hibernated first.")
+    ] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    order: Literal["cheapest", "dearest"] = "cheapest",
+    snapshot: bool = False,
+    enforce_at_once: bool = False,
+    remind: Annotated[
+        Span | None, Field(description="Tell again after so long while a limit is exceeded.")
+    ] = None,
+    notify: Notify = [],  # noqa: B006
+    timeout: Timeout = timedelta(minutes=30),
+    dry_run: bool = False,
+    protect: Protect = [],  # noqa: B006
+    credentials: BarrackCredentials | str | None = None,
+) -> BudgetReport:
+    """Keep spending within budgets: tell people above a soft limit, hibernate above a hard one.
+
+    Spending is read from billing records, so a restart forgets nothing. Run it every few minutes.
+
+    Args:
+        budgets: `Budget(per=, soft=, hard=, names=)` or dicts.
+        zone: whose days and months count.
+        priority: names and globs; what matches the first is hibernated first, the rest last.
+        order: among equals, whether the cheapest or the dearest goes first.
+        snapshot: take a snapshot before each hibernation.
+        enforce_at_once: let a new hard limit act although more than it is spent already.
+        remind: tell again after so long, while a limit is exceeded.
+        notify: names of notification blocks.
+        timeout: for one instance: seconds or a timedelta.
+        dry_run: show what would be told and done; nothing is sent, changed or remembered.
+        protect: names, globs and ids that are never touched; added to the account's own list.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with how each budget stands, and one row for each instance put to rest.
+
+    Raises:
+        ParameterTypeError: a budget cannot be read.
+        ValueError: no such zone, or a new hard limit is below what already runs.
+        BarrackConfigurationError: a notifier does not exist.
+        BarrackError: the account cannot be read; that was told.
+        WorkFailed: some instances could not be put to rest; carries the report.
+
+    Example:
+        >>> enforce_budget([{"per": "month", "soft": 800, "hard": 1000}], zone="Europe/Berlin")
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "enforce_budget")
+    zone_of(zone)
+    notifiers = find_notifiers(notify)
+    span = span_of(timeout)
+    alarms = Alarms("budget", account.account, notifiers, remind, log)
+    with alone(account.account, "budget", span) as is_alone:
+        if not is_alone:
+            note = "another run watches these budgets at this moment"
+            return conclude(BudgetReport(flow="enforce_budget", rows=(), notes=(note,)))
+        try:
+            funds = read_funds(account)
+            standings, missing = read_standings(account, funds, budgets, now(), zone)
+        except BarrackError as error:
+            if not dry_run:
+                alarms.raise_for([unreadable(str(error))], now(), complete=False)
+            raise
+        currency = str(funds.balance.currency)
+        if not enforce_at_once:
+            check_room(standings, known_budgets(account.account), currency)
+        for warning in unmatched(protect, funds.instances):
+            log.warning(warning)
+        never = [*protect, *account.protect]
+        protected = {i.id for i in funds.instances if matches(i, never)}
+        unable = flavors_that_cannot_hibernate(account)
+        ordered = candidates(funds.instances, protected, unable, Shedding(tuple(priority), order))
+        chosen = whom_budgets_rest(standings, ordered, funds.balance)
+        readings = [
+            unreadable("; ".join(missing) or None),
+            *(reading for stand in standings for reading in readings_of(stand, currency)),
+        ]
+        would = tuple(reading.text for reading in readings if reading.is_over)
+        told: tuple[Message, ...] = ()
+        if not dry_run:
+            going = ", ".join(i.name for i in chosen)
+            details = [f"Going to hibernate {going}."] if chosen else []
+            told = alarms.raise_for(readings, now(), details)
+            remember_budgets(account.account, budgets)
+    selector = Selector(ids=tuple(i.id for i in chosen))
+    manner = Manner(shutoff="hibernate")
+    rows: tuple[Row, ...] = ()
+    if chosen and dry_run:
+        rows = plan_rest(account, selector, never, manner, unable, snapshot, span)
+    elif chosen:
+        purpose = intent_of("enforce_budget", sorted(selector.ids), snapshot)
+        rows = rest(account, selector, purpose, never, manner, unable, snapshot, span, log)
+    missed = tuple(f"{name} could not be told: {why}" for name, why in alarms.undelivered.items())
+    report = conclude(
+        BudgetReport(
+            flow="enforce_budget",
+            dry_run=dry_run,
+            rows=rows,
+            budgets=tuple(cells_of(stand, currency) for stand in standings),
+            told=would if dry_run else tuple(m.text for m in told),
+            notes=(*missing, *missed),
+        )
+    )
+    NobodyTold.check(told, notifiers, alarms.undelivered)
+    return report

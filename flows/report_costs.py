@@ -1,0 +1,73 @@
+"""What was spent on what, what hibernation saved, and what the month will come to."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from prefect import flow
+from prefect.logging import get_run_logger
+from pydantic import Field
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.charts import as_image, stacked_bars
+from barrack_tasks.funds import read_funds
+from barrack_tasks.loop import now
+from barrack_tasks.plans.money.budgets import period_of
+from barrack_tasks.plans.money.cost_report import CostReport
+from barrack_tasks.reporting import keep
+from barrack_tasks.spending import check_file, read_bill, save
+from barrack_tasks.zones import zone_of
+
+
+@flow(name="report_costs")
+def report_costs(
+    days: Annotated[int, Field(ge=1, le=366, description="How many days back.")] = 30,
+    zone: Annotated[str, Field(description="Whose days and months count.")] = "UTC",
+    save_to: Annotated[Path | None, Field(description="A file that ends in .csv or .json.")] = None,
+    credentials: BarrackCredentials | str | None = None,
+) -> CostReport:
+    """Report what was spent by instance, GPU model, region, state and day. Changes nothing.
+
+    The report is kept as the artifact `costs`, with a chart. What is gone is part of it if this
+    library saw it while it was there: the API has no list of what was deleted.
+
+    Args:
+        days: how many days back, besides the present one.
+        zone: whose days and months count.
+        save_to: a file for the records, as CSV or JSON by its ending.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        The bill: totals, `records()` for a DataFrame, `csv()`, `json()`.
+
+    Raises:
+        ValueError: no such zone, or a file with another ending.
+        BarrackError: the account cannot be read.
+
+    Example:
+        >>> pandas.DataFrame(report_costs(days=7).records())
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "report_costs")
+    zone_of(zone)
+    check_file(save_to)
+    moment = now()
+    month = period_of("month", moment, zone)
+    first = period_of("day", moment - timedelta(days=days), zone).start
+    funds = read_funds(account)
+    whole = read_bill(account, funds, min(first, month.start), moment, zone)
+    burn = funds.burn()
+    report = CostReport.of(whole, first, month, moment, burn)
+    for name in whole.missing:
+        log.warning("its bill could not be read: %s", name)
+    chart = stacked_bars(
+        "Spent by day and state", report.bill.by_day_and("state"), report.bill.currency
+    )
+    keep("costs", report.markdown(as_image(chart, "Spent by day and state")), "What was spent")
+    if save_to is not None:
+        save(report, save_to)
+    return report

@@ -1,0 +1,165 @@
+"""enforce_budget and report_costs against a real Prefect server and a real local cloud."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from barrack_tasks.sandbox import Sandbox
+from flows.enforce_budget import enforce_budget
+from flows.report_costs import report_costs
+from tests.flows.conftest import account_of, fleet, states
+from tests.flows.receivers import subjects
+
+Cloud = Callable[..., Sandbox]
+
+
+@pytest.fixture(autouse=True)
+def _the_clouds_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The flows read the clock of the sandbox that they look at, which is put forward."""
+    clock: dict[str, Any] = {}
+    monkeypatch.setattr("flows.enforce_budget.now", lambda: clock["of"].now())
+    monkeypatch.setattr("flows.report_costs.now", lambda: clock["of"].now())
+    monkeypatch.setattr(f"{__name__}.CLOCK", clock)
+
+
+CLOCK: dict[str, Any] = {}
+MARCH = datetime(2026, 3, 10, tzinfo=UTC)
+
+
+def at(sandbox: Sandbox) -> Sandbox:
+    CLOCK["of"] = sandbox
+    return sandbox
+
+
+def test_a_cap_on_the_burn_hibernates_as_few_as_needed(cloud: Cloud, hook: Any) -> None:
+    kept, name = hook
+    sandbox = at(fleet(cloud, "5000", "alpha", "beta", speed=60))
+    how: dict[str, Any] = {"notify": [name], "credentials": account_of(sandbox)}
+    cap = [{"per": "hour", "hard": 3}]
+    assert enforce_budget(cap, **how).rows == ()
+    sandbox.seed_instance("gamma", gpu_model="L40")
+    dry = enforce_budget(cap, dry_run=True, priority=["gamma"], **how)
+    assert [(r.instance, r.outcome) for r in dry.rows] == [("gamma", "planned")]
+    assert kept.received == []
+    report = enforce_budget(cap, priority=["gamma"], **how)
+    assert [(r.instance, r.now) for r in report.rows] == [("gamma", "HIBERNATED")]
+    assert "Going to hibernate gamma." in kept.received[0]["body"]
+    assert enforce_budget(cap, **how).rows == ()
+    assert len(kept.received) == 2, "crossed and over"
+
+
+def test_spending_comes_from_the_bills_and_a_restart_forgets_nothing(
+    cloud: Cloud,
+    hook: Any,
+) -> None:
+    kept, name = hook
+    sandbox = at(fleet(cloud, "5000", "team-a", "team-b", start=MARCH))
+    how: dict[str, Any] = {"notify": [name], "credentials": account_of(sandbox)}
+    # 1.19 an hour each.
+    budgets = [{"per": "day", "soft": 10, "hard": 20, "names": ["team-a"]}]
+    assert enforce_budget(budgets, **how).told[0].startswith("team-a per day: 0.00 USD spent, and")
+    sandbox.advance(9 * 3600)
+    report = enforce_budget(budgets, **how)
+    assert report.budgets[0]["spent"] == "10.71 USD"
+    assert report.budgets[0]["forecast"] == "28.56 USD"
+    sandbox.advance(8 * 3600)
+    sandbox.set_speed(60)
+    report = enforce_budget(budgets, **how)
+    assert [r.instance for r in report.rows] == ["team-a"]
+    assert states(sandbox) == {"team-a": "HIBERNATED", "team-b": "ACTIVE"}
+    told = [s for s in subjects(kept) if "over: " not in s]
+    assert [("soft" in s, "hard limit is 20.00 USD;" in s) for s in told[1:3]] == [
+        (True, False),
+        (False, True),
+    ]
+
+
+def test_what_was_deleted_stays_on_the_bill(cloud: Cloud) -> None:
+    sandbox = at(fleet(cloud, "5000", "alpha", "beta", start=MARCH))
+    account = account_of(sandbox)
+    budgets = [{"per": "month", "hard": 9000}]
+    enforce_budget(budgets, credentials=account)
+    sandbox.advance(10 * 3600)
+    client = account.get_client()
+    client.instances.delete(next(i.id for i in client.instances.list() if i.name == "beta"))
+    sandbox.advance(10 * 3600)
+    report = enforce_budget(budgets, credentials=account)
+    spent = Decimal(5000) - Decimal(sandbox.state()["balance"])
+    assert report.budgets[0]["spent"] == f"{spent:.2f} USD"
+
+
+def test_bad_input_is_one_sentence_before_anything_is_done(cloud: Cloud) -> None:
+    sandbox = at(fleet(cloud, "5000", "alpha"))
+    account = account_of(sandbox)
+    with pytest.raises(ValueError, match="nearest are Europe/Berlin"):
+        enforce_budget([{"per": "day", "hard": 1}], zone="Europe/Berln", credentials=account)
+    with pytest.raises(ValueError, match=r"it burns 1.19 USD: raise it"):
+        enforce_budget([{"per": "hour", "hard": 1}], credentials=account)
+    with pytest.raises(ValueError, match=r"must end in .csv or .json"):
+        report_costs(save_to=Path("costs.xlsx"), credentials=account)
+    assert not [r for r in sandbox.requests() if r["method"] != "GET"]
+
+
+def test_the_report_adds_up_to_what_the_cloud_took(cloud: Cloud, tmp_path: Path) -> None:
+    sandbox = at(fleet(cloud, "5000", "alpha", "beta", "gamma", start=MARCH))
+    account = account_of(sandbox)
+    client = account.get_client()
+    ids = {i.name: i.id for i in client.instances.list()}
+    client.volumes.create("data", 500, "CANADA-1", "Cloud-SSD")
+    client.snapshots.create(ids["alpha"], "alpha-saved")
+    sandbox.advance(5 * 3600)
+    sandbox.set_instance_status(ids["beta"], "SHUTOFF")
+    sandbox.set_instance_status(ids["gamma"], "HIBERNATED")
+    sandbox.advance(26 * 3600)
+    file = tmp_path / "costs.json"
+    report = report_costs(days=5, save_to=file, credentials=account)
+    spent = Decimal(5000) - Decimal(sandbox.state()["balance"])
+    assert report.bill.total == spent
+    assert report.month_so_far == spent
+    assert Decimal(json.loads(file.read_text())["total"]) == spent
+    assert report.bill.saved_by_hibernation == Decimal("1.18") * 26
+    assert report.bill.wasted_by_stopping == Decimal("1.18") * 26
+    assert list(report.bill.by("day")) == ["2026-03-10", "2026-03-11"]
+    left = timedelta(days=31) - timedelta(hours=9 * 24 + 31)
+    assert (
+        report.month_forecast == spent + report.burn_hourly * Decimal(left.total_seconds()) / 3600
+    )
+    assert {r["kind"] for r in report.records()} == {"instance", "volume", "snapshot"}
+
+
+def test_the_artifact_has_tables_and_a_chart_that_carries_itself(cloud: Cloud) -> None:
+    sandbox = at(fleet(cloud, "5000", "al_pha", start=MARCH))
+    sandbox.advance(40 * 3600)
+    report_costs(days=3, credentials=account_of(sandbox))
+    with get_client(sync_client=True) as client:
+        wanted = {"artifacts": {"key": {"any_": ["costs"]}}, "sort": "CREATED_DESC", "limit": 1}
+        [artifact] = client.request("POST", "/artifacts/filter", json=wanted).json()
+    text = artifact["data"]
+    assert "al&#95;pha" in text
+    [data] = re.findall(r"data:image/svg\+xml;base64,([A-Za-z0-9+/=]+)", text)
+    svg = base64.b64decode(data).decode()
+    assert svg.lstrip().startswith("<svg")
+    assert "ACTIVE" in svg
+    assert "<script" not in svg
+
+
+def test_a_bill_that_cannot_be_read_is_named_and_told(cloud: Cloud, hook: Any) -> None:
+    kept, name = hook
+    sandbox = at(fleet(cloud, "5000", "alpha", "beta"))
+    account = account_of(sandbox)
+    sandbox.fault("status", operation="get_instance_billing", status=403, count=1)
+    report = report_costs(days=1, credentials=account)
+    assert len(report.bill.missing) == 1
+    sandbox.fault("status", operation="get_instance_billing", status=403, count=None)
+    enforce_budget([{"per": "day", "hard": 900}], notify=[name], credentials=account)
+    assert "cannot be read: instance" in kept.received[0]["subject"]

@@ -1,0 +1,147 @@
+"""The guard's tasks and the flows that it guards, for real."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from prefect import flow
+from prefect.client.orchestration import get_client
+
+from barrack_tasks.guard import (
+    ApprovalNeeded,
+    GuardRefused,
+    guarded_create_instance,
+    guarded_restore,
+    with_approval,
+)
+from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.sandbox import Sandbox
+from flows.follow_schedule import follow_schedule
+from flows.restore import restore
+from tests.flows.conftest import account_of, fleet, states
+
+Cloud = Callable[..., Sandbox]
+L40 = {"region": "CANADA-1", "gpu_model": "L40", "image_id": "1"}
+
+
+def changes(sandbox: Sandbox) -> list[str]:
+    return [r["operation"] for r in sandbox.requests() if r["method"] not in ("GET", "POST")] + [
+        r["operation"]
+        for r in sandbox.requests()
+        if r["operation"] in ("create_instance", "restore_instance")
+    ]
+
+
+def test_what_the_caps_allow_is_deployed_and_what_they_forbid_is_never_sent(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "alpha")
+    account = account_of(sandbox)
+    guarded_create_instance(account, {"hourly_price": 2, "burn": 2.5}, "beta", **L40)
+    with pytest.raises(GuardRefused, match=r"would burn 3.57 USD an hour, the cap is 2.50 USD"):
+        guarded_create_instance(account, {"burn": 2.5}, "gamma", **L40)
+    assert set(states(sandbox)) == {"alpha", "beta"}
+    assert changes(sandbox) == ["create_instance"]
+
+
+def test_the_accounts_own_caps_count_besides_those_given(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000")
+    sandbox.seed_instance("asleep", gpu_model="L40", status="HIBERNATED")
+    account = account_of(sandbox, caps={"regions": ["NORWAY-1"]})
+    with pytest.raises(GuardRefused, match="region CANADA-1 is not allowed"):
+        guarded_create_instance(account, None, "beta", **L40)
+    [id_] = [i["id"] for i in sandbox.state()["instances"]]
+    with pytest.raises(GuardRefused, match=r"not allowed.*the cap is 1.00 USD"):
+        guarded_restore(account, {"hourly_price": 1}, id_)
+    assert changes(sandbox) == []
+
+
+@pytest.mark.parametrize("operation", ["get_credit_balance", "quote_price", "list_volumes"])
+def test_what_it_cannot_see_it_refuses(cloud: Cloud, operation: str) -> None:
+    sandbox = fleet(cloud, "5000", "alpha")
+    sandbox.fault("malformed", operation=operation, count=None)
+    with pytest.raises(GuardRefused, match="it cannot be judged"):
+        guarded_create_instance(account_of(sandbox), {"burn": 900}, "beta", **L40)
+    assert changes(sandbox) == []
+
+
+def test_a_daily_budget_is_read_from_the_bills(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "alpha")
+    account = account_of(sandbox)
+    with pytest.raises(GuardRefused, match=r"today would come to"):
+        guarded_create_instance(account, {"daily_budget": "0.0001"}, "beta", **L40)
+    sandbox.fault("status", operation="get_instance_billing", status=403, count=None)
+    with pytest.raises(GuardRefused, match="what was spent today cannot be read"):
+        guarded_create_instance(account, {"daily_budget": 9000}, "beta", **L40)
+
+
+@pytest.mark.parametrize("says_yes", [True, False])
+def test_a_person_is_asked_in_prefect_and_the_answer_counts(cloud: Cloud, says_yes: bool) -> None:
+    sandbox = fleet(cloud, "5000")
+    account = account_of(sandbox)
+    with pytest.raises(ApprovalNeeded, match=r"costs 1.19 USD an hour, above 1.00 USD"):
+        guarded_create_instance(account, {"approve_over": 1}, "beta", **L40)
+    asked: list[str] = []
+
+    @flow
+    def deploy() -> Any:
+        return with_approval(
+            guarded_create_instance, account, {"approve_over": 1}, "beta", **L40, timeout=60
+        )
+
+    def answer() -> None:
+        with get_client(sync_client=True) as client:
+            for _ in range(200):
+                wanted = {
+                    "flow_runs": {"state": {"name": {"any_": ["Paused"]}}},
+                    "flows": {"name": {"any_": ["deploy"]}},
+                }
+                for run in client.request("POST", "/flow_runs/filter", json=wanted).json():
+                    asked.append(run["id"])
+                    client.request(
+                        "POST",
+                        f"/flow_runs/{run['id']}/resume",
+                        json={"run_input": {"approve": says_yes, "by": "somebody"}},
+                    )
+                    return
+                time.sleep(0.1)
+
+    person = threading.Thread(target=answer)
+    person.start()
+    if says_yes:
+        assert deploy().id
+    else:
+        with pytest.raises(GuardRefused, match="a person said no"):
+            deploy()
+    person.join()
+    assert len(asked) == 1
+    assert set(states(sandbox)) == ({"beta"} if says_yes else set())
+
+
+def test_restore_holds_back_what_the_accounts_caps_forbid(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, balance="5000", speed=120)
+    for name in ("alpha", "beta", "gamma"):
+        sandbox.seed_instance(name, gpu_model="L40", status="HIBERNATED")
+    account = account_of(sandbox, caps={"burn": "2.5"})
+    with pytest.raises(WorkFailed, match="refused by the caps: the account would burn") as failed:
+        restore(select=["*"], credentials=account)
+    assert sorted(r.now for r in failed.value.report.rows) == ["ACTIVE", "ACTIVE", "HIBERNATED"]
+
+
+def test_a_timetable_restores_within_the_caps_and_hibernates_without_them(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, balance="5000", speed=120)
+    sandbox.seed_instance("up", gpu_model="L40", status="HIBERNATED")
+    sandbox.seed_instance("down", gpu_model="L40")
+    account = account_of(sandbox, caps={"burn": "0.5"})
+    rules = [
+        {"select": ["up"], "timetable": "always"},
+        {"select": ["down"], "timetable": "never"},
+    ]
+    with pytest.raises(WorkFailed, match="refused by the caps"):
+        follow_schedule(rules=rules, strict=True, credentials=account)
+    assert states(sandbox) == {"up": "HIBERNATED", "down": "HIBERNATED"}
+    sandbox.fault("malformed", operation="list_volumes", count=None)
+    report = follow_schedule(rules=rules, strict=True, credentials=account)
+    assert "cannot be read" in {r.instance: r.why for r in report.rows}["up"]

@@ -1,0 +1,128 @@
+"""Budgets an hour, a day and a month."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from barrack_tasks.api.models import Balance
+from barrack_tasks.plans.money.budgets import (
+    Budget,
+    Standing,
+    check_room,
+    over_budget,
+    period_of,
+    read_budgets,
+    readings_of,
+    standing,
+    whom_budgets_rest,
+)
+from barrack_tasks.plans.money.burn import Tariff, burn_of
+from tests.plans.money.test_watch import machine
+
+NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
+FLEET = [machine("team-a-1", "1"), machine("team-a-2", "2"), machine("team-b", "4")]
+BURN = burn_of(FLEET, [], [], Tariff())
+MONEY = Balance(amount="100", currency="USD")
+
+
+def stand(spent: Any = 0, zone: str = "UTC", **budget: Any) -> Standing:
+    return standing(Budget(**budget), FLEET, BURN, Decimal(spent), NOW, zone)
+
+
+@pytest.mark.parametrize(
+    ("written", "said"),
+    [
+        ([], "not empty"),
+        ([{"per": "day"}], "give soft=, hard= or both"),
+        ([{"per": "week", "hard": 1}], "hour"),
+        ([{"per": "day", "soft": 5, "hard": 5}], "soft must be lower"),
+        ([{"per": "day", "hard": -1}], "greater than or equal"),
+        ([{"per": "day", "hard": 1, "names": [" "]}], "empty name"),
+        ([{"per": "day", "hard": 1}, {"per": "day", "soft": 1}], "two budgets for everything"),
+    ],
+)
+def test_a_budget_that_cannot_be_meant_is_refused(written: Any, said: str) -> None:
+    with pytest.raises((ValidationError, ValueError), match=said):
+        read_budgets(written)
+
+
+@given(
+    moment=st.integers(1_735_689_600, 1_830_297_600),
+    zone=st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu"]),
+    per=st.sampled_from(["day", "month"]),
+)
+def test_a_moment_lies_in_its_period_which_begins_at_a_midnight(
+    moment: int, zone: str, per: Any
+) -> None:
+    now = datetime.fromtimestamp(moment, UTC)
+    period = period_of(per, now, zone)
+    assert period.start.timestamp() <= now.timestamp() < period.end.timestamp()
+    assert (period.start.hour, period.start.minute) == (0, 0)
+    assert period.end.day == 1 or per == "day"
+    assert period_of(per, period.end, zone).start == period.end
+
+
+def test_the_forecast_is_what_was_spent_and_what_still_burns() -> None:
+    # 12 hours are left of the day at 3 an hour for team a, at 7 for all.
+    assert stand(10, per="day", hard=99, names=("team-a-*",)).forecast == 46
+    assert stand(10, per="day", hard=99).forecast == 94
+    assert stand(per="hour", hard=5, names=("team-a-*",)).spent == 3
+    assert stand(per="hour", hard=5).spent == 7
+
+
+def over(found: Standing) -> list[str]:
+    return [r.key for r in readings_of(found, "USD") if r.is_over]
+
+
+def test_limits_are_read_with_the_period_they_belong_to() -> None:
+    assert over(stand(10, per="day", soft=20, hard=200)) == []
+    assert over(stand(30, per="day", soft=20, hard=200)) == ["everything per day: soft 2026-03-20"]
+    assert over(stand(30, per="day", hard=100)) == ["everything per day: forecast 2026-03-20"]
+    assert over(stand(201, per="day", soft=20, hard=200)) == [
+        "everything per day: soft 2026-03-20",
+        "everything per day: hard 2026-03-20",
+    ]
+    assert over(stand(per="hour", hard=5)) == ["everything per hour: hard"]
+    [text] = [r.text for r in readings_of(stand(30, per="day", soft=20), "USD")]
+    assert text == (
+        "everything per day: spent 30.00 USD, the soft limit is 20.00 USD; "
+        "114.00 USD at the end of the day as it burns"
+    )
+
+
+def test_an_hourly_cap_rests_as_few_as_needed_and_a_daily_one_all_it_is_about() -> None:
+    def rested(found: Standing) -> list[str]:
+        return [i.name for i in over_budget(found, FLEET, MONEY)]
+
+    assert rested(stand(per="hour", hard=6)) == ["team-a-1", "team-a-2"]
+    assert rested(stand(per="hour", hard=2, names=("team-a-*",))) == ["team-a-1", "team-a-2"]
+    assert rested(stand(per="hour", hard=7)) == []
+    assert rested(stand(9, per="day", hard=5, names=("team-a-*",))) == ["team-a-1", "team-a-2"]
+    both = [stand(9, per="day", hard=5, names=("team-b",)), stand(per="hour", hard=6)]
+    assert len(whom_budgets_rest(both, FLEET, MONEY)) == 3
+
+
+def test_a_new_cap_below_what_runs_is_refused_with_the_figures() -> None:
+    found = stand(per="hour", hard=5)
+    with pytest.raises(ValueError, match=r"is 5.00 USD, and it burns 7.00 USD: raise it"):
+        check_room([found], [], "USD")
+    check_room([found], [found.budget.identity], "USD")
+    check_room([stand(per="hour", hard=8)], [], "USD")
+    lower = stand(per="hour", hard=4)
+    with pytest.raises(ValueError, match="enforce_at_once=True"):
+        check_room([lower], [found.budget.identity], "USD")
+
+
+def test_a_period_that_ends_ends_its_alarm() -> None:
+    today = readings_of(stand(30, per="day", soft=20), "USD")[0].key
+    later = standing(
+        Budget(per="day", soft=20), FLEET, BURN, Decimal(0), NOW + timedelta(days=1), "UTC"
+    )
+    assert today != readings_of(later, "USD")[0].key

@@ -1,0 +1,114 @@
+"""A bill and its parts."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.api.models import BillingRecord
+from barrack_tasks.plans.money.spending import Bill, Charge, Thing, charge_of
+
+START = datetime(2026, 3, 20, 7, 31, tzinfo=UTC)
+ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/New_York"]
+KEYS = ["thing", "kind", "model", "region", "state", "day"]
+THINGS = st.builds(
+    Thing,
+    st.sampled_from(["instance", "volume", "snapshot"]),
+    st.sampled_from(["1", "2", "3"]),
+    st.sampled_from(["alpha", "beta"]),
+    st.sampled_from(["", "1x L40"]),
+    st.sampled_from(["", "CANADA-1"]),
+    st.none() | st.decimals(0, 30, places=4),
+)
+
+
+@st.composite
+def charges(draw: st.DrawFn) -> Charge:
+    start = START + timedelta(minutes=draw(st.integers(0, 30_000)))
+    minutes = draw(st.integers(0, 20_000))
+    state = draw(st.sampled_from(["ACTIVE", "SHUTOFF", "HIBERNATED", "volume"]))
+    cost = draw(st.decimals(0, 5000, places=6))
+    end = start + timedelta(minutes=minutes)
+    return Charge(draw(THINGS), start, end, state, minutes, cost)
+
+
+BILLS = st.builds(
+    lambda parts, zone: Bill(START, START + timedelta(days=90), "USD", zone, tuple(parts)),
+    st.lists(charges(), max_size=12),
+    st.sampled_from(ZONES),
+)
+
+
+@given(bill=BILLS)
+def test_the_parts_of_a_bill_add_up_to_the_whole_however_it_is_divided(bill: Bill) -> None:
+    for key in KEYS:
+        assert sum(bill.by(key).values()) == bill.total, key
+    for key in KEYS[:-1]:
+        assert sum(sum(day.values()) for day in bill.by_day_and(key).values()) == bill.total
+    assert sum(r["cost"] for r in bill.records()) == bill.total
+    assert sum(r["minutes"] for r in bill.records()) == sum(c.minutes for c in bill.charges)
+
+
+@given(charge=charges(), zone=st.sampled_from(ZONES))
+def test_a_charge_is_divided_at_the_midnights_of_its_zone(charge: Charge, zone: str) -> None:
+    parts = list(charge.on_days(ZoneInfo(zone)))
+    assert sum(part.cost for _, part in parts) == charge.cost
+    assert all(part.cost >= 0 for _, part in parts)
+    assert parts[0][1].start == charge.start
+    assert parts[-1][1].end == charge.end
+    for (day, part), (_, following) in pairwise(parts):
+        assert part.end == following.start
+        assert part.start.astimezone(ZoneInfo(zone)).date().isoformat() == day
+        assert part.end.astimezone(ZoneInfo(zone)).strftime("%H:%M:%S") == "00:00:00"
+
+
+@given(bill=BILLS, days=st.integers(0, 40))
+def test_what_was_spent_before_and_since_a_day_is_the_whole(bill: Bill, days: int) -> None:
+    edge = (START + timedelta(days=days)).astimezone(ZoneInfo(bill.zone))
+    midnight = edge.replace(hour=0, minute=0, second=0)
+    later = bill.from_day(midnight)
+    assert later.total == bill.since(midnight)
+    before = sum(v for day, v in bill.by("day").items() if day < midnight.date().isoformat())
+    assert before + later.total == bill.total
+
+
+@given(bill=BILLS)
+def test_csv_and_json_carry_every_cent(bill: Bill) -> None:
+    rows = list(csv.DictReader(io.StringIO(bill.csv())))
+    assert sum((Decimal(r["cost"]) for r in rows), Decimal(0)) == bill.total
+    content = json.loads(bill.json())
+    assert Decimal(content["total"]) == bill.total
+    assert sum((Decimal(r["cost"]) for r in content["records"]), Decimal(0)) == bill.total
+
+
+def one(state: str, minutes: int, cost: str) -> Charge:
+    thing = Thing("instance", "1", "alpha", "1x L40", "CANADA-1", Decimal("1.20"))
+    return Charge(thing, START, START + timedelta(minutes=minutes), state, minutes, Decimal(cost))
+
+
+def bill_of(*parts: Charge) -> Bill:
+    return Bill(START, START + timedelta(days=9), "USD", "UTC", parts)
+
+
+def test_what_hibernation_saved_and_what_stopping_wasted() -> None:
+    bill = bill_of(one("HIBERNATED", 600, "0.10"), one("SHUTOFF", 120, "2.40"))
+    assert bill.saved_by_hibernation == Decimal("11.90")
+    assert bill.wasted_by_stopping == Decimal("2.38")
+    assert bill_of(one("ACTIVE", 60, "1.20")).wasted_by_stopping == 0
+
+
+@pytest.mark.parametrize(("end", "minutes"), [(None, 90), (START + timedelta(minutes=30), 30)])
+def test_a_record_that_is_open_ends_now(end: datetime | None, minutes: int) -> None:
+    record = BillingRecord(start=START, end=end, status="ACTIVE", cost="1")
+    thing = Thing("instance", "1", "alpha")
+    charge = charge_of(thing, record, START + timedelta(minutes=90))
+    assert (charge.minutes, charge.state) == (minutes, "ACTIVE")
