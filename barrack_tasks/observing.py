@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
-from barrack_tasks.catalogue import get_gpu_specs, get_gpu_stock
+from barrack_tasks.catalogue import get_gpu_specs, get_gpu_stock, get_pricing
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.images import list_images
 from barrack_tasks.instances import list_instances
+from barrack_tasks.plans.money.burn import tariff_of
 from barrack_tasks.plans.world import World, by_instance, stock_of
 from barrack_tasks.snapshots import list_snapshots
 
@@ -96,3 +98,13 @@ def depended_on(client: Barrack, snapshot_ids: Collection[str]) -> frozenset[str
     told = {relation.snapshot_id for relation in relations}
     # What the answer is silent about may well be depended on.
     return frozenset({r.snapshot_id for r in relations if r.has_image} | (set(snapshot_ids) - told))
+
+
+def snapshot_price(credentials: BarrackCredentials) -> tuple[Decimal | None, str | None]:
+    """What a GB of snapshots costs an hour, and the currency; None, if unreadable."""
+    try:
+        prices = get_pricing(credentials)
+    except BarrackError:
+        return None, None
+    currency = next((str(p.currency) for p in prices), None)
+    return tariff_of(prices).snapshot_gb, currency

@@ -32,7 +32,7 @@ class WorkFailed(Exception):
 
     def __init__(self, report: Report) -> None:
         super().__init__(
-            f"{len(report.failed)} of {len(report.rows)} instances failed: "
+            f"{len(report.failed)} of {len(report.rows)} {report.noun} failed: "
             f"{failures(report.failed)}"
         )
         self.report = report

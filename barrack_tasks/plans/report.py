@@ -43,6 +43,11 @@ class Report(BaseModel):
     notes: tuple[str, ...] = ()
 
     @property
+    def noun(self) -> str:
+        """What the rows are about."""
+        return "instances"
+
+    @property
     def ok(self) -> bool:
         """Whether no instance failed."""
         return not self.failed
@@ -89,7 +94,8 @@ class Report(BaseModel):
         head = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
         rows = [f"| {' | '.join(escape(cell) for cell in cells)} |" for cells in self.cells()]
         notes = [f"\n{escape(note)}" for note in self.notes]
-        return "\n".join([title, "", *head, *rows, *notes])
+        table = [*head, *rows] if rows else ["No instance needed anything."]
+        return "\n".join([title, "", *table, *notes])
 
 
 _ESCAPED = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]|~#"} | {

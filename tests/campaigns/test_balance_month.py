@@ -34,6 +34,8 @@ START = datetime(2026, 4, 1, tzinfo=UTC)
 TICK = timedelta(minutes=10)
 HOUR = timedelta(hours=1)
 LINES = [72, 24, 6]
+RESERVE = 300
+"""USD below which everything sleeps: what storage, and people who restore, cost in a month."""
 MODELS = ["L40", "A40", "RTX-A6000", "A100-PCIe-80GB", "H100-PCIe-80GB"]
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "money.md"
 
@@ -60,11 +62,13 @@ class Account:
         actions = ["alert", "hibernate"] if guard else ["alert"]
         self.thresholds = read_thresholds(
             [{"runway": f"{h}h", "actions": actions if h == 24 else ["alert"]} for h in LINES]
+            + ([{"amount": RESERVE, "actions": ["alert", "hibernate_all"]}] if guard else [])
         )
         self.tariff = tariff_of(client.pricing.list())
         self.alarms: dict[str, Alarm] = {}
         self.crossed: set[int] = set()
         self.month = Month()
+        self.there = 0
 
     def people_act(self) -> None:
         """Somebody restores, hibernates or deploys now and then, whatever it costs."""
@@ -87,8 +91,11 @@ class Account:
         balance, burn = Decimal(state["balance"]), Decimal(state["burn_rate"])
         hours = balance / burn if burn else Decimal(10**9)
         self.month.least = min(self.month.least, balance)
-        if balance <= 0 and self.month.zero is None:
+        if balance > 0:
+            self.there = len(state["instances"])
+        elif self.month.zero is None:
             self.month.zero = now
+            self.month.lost = self.there - len(state["instances"])
         for line in LINES:
             if hours < line and line not in self.crossed:
                 self.crossed.add(line)
@@ -124,7 +131,7 @@ class Account:
                 self.month.hibernated += 1
 
     def _line(self, key: str) -> int:
-        [line] = [h for h, t in zip(LINES, self.thresholds, strict=True) if t.key == key]
+        [line] = [h for h, t in zip(LINES, self.thresholds, strict=False) if t.key == key]
         return line
 
 
@@ -134,7 +141,6 @@ def simulate(days: int, balance: str, seed: int, guard: bool) -> Month:
     with sandbox, Barrack(sandbox.api_key, sandbox.url) as client:
         client.volumes.create("data", 2000, "CANADA-1", "Cloud-SSD")
         account = Account(sandbox, client, seed, guard)
-        before = len(sandbox.state()["instances"])
         now = START
         while now < START + timedelta(days=days) and account.month.zero is None:
             sandbox.advance(TICK.total_seconds() / 2)
@@ -144,7 +150,6 @@ def simulate(days: int, balance: str, seed: int, guard: bool) -> Month:
             account.count_crossings(now)
             if account.month.zero is None:
                 account.watch(now)
-        account.month.lost = max(0, before - len(sandbox.state()["instances"]))
     return account.month
 
 

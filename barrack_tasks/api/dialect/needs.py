@@ -70,6 +70,18 @@ NEEDS: dict[str, Needs] = {
         ("get_credit_balance", "list_instances", "get_instance_billing", "hibernate_instance"),
         (*_LOOKING, *_PRICES, *_BALANCE),
     ),
+    "prune_snapshots": Needs(
+        ("list_snapshots", "list_snapshot_images", "delete_snapshot"),
+        (
+            "Snapshot.id",
+            "Snapshot.name",
+            "Snapshot.status",
+            "Snapshot.description",
+            "Snapshot.instance_id",
+            "Snapshot.created_at",
+            "ListSnapshotsResponse.snapshots",
+        ),
+    ),
     "report_costs": Needs(
         ("get_credit_balance", "list_instances", "get_instance_billing"),
         (*_LOOKING, *_PRICES, *_BALANCE),

@@ -79,7 +79,7 @@ class CostReport:
             f"# {amount(bill.total)} spent",
             f"from {bill.start:%Y-%m-%d %H:%M} to {bill.end:%Y-%m-%d %H:%M}, days of {bill.zone}",
             "",
-            "| | |",
+            "| what | amount |",
             "| --- | ---: |",
             f"| burns now, an hour | {amount(self.burn_hourly)} |",
             f"| this month so far | {amount(self.month_so_far)} |",
@@ -110,4 +110,5 @@ def _table(
     if rest:
         rows.append(f"| {len(sums) - len(shown)} more | {money(rest, currency)} |")
     total = money(sum(sums.values(), Decimal(0)), currency)
-    return [f"### {title}", "", "| | |", "| --- | ---: |", *rows, f"| **all** | **{total}** |", ""]
+    head = f"| {title.removeprefix('by ')} | spent |"
+    return [f"### {title}", "", head, "| --- | ---: |", *rows, f"| **all** | **{total}** |", ""]

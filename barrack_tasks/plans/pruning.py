@@ -1,0 +1,183 @@
+"""The decision of `prune_snapshots`: what retention drops, and what must stay all the same."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Literal
+
+from barrack_tasks.api.models import Snapshot
+from barrack_tasks.plans.naming import is_ours
+from barrack_tasks.plans.report import Report, Row
+from barrack_tasks.plans.retention import Fate, Retention, is_failed
+from barrack_tasks.plans.selection import SelectionError, Selector, is_named
+from barrack_tasks.plans.steps import Outcome, Step
+
+Failed = Literal["keep", "drop"]
+
+
+@dataclass(frozen=True)
+class Pruning:
+    """What is asked for."""
+
+    retention: Retention
+    failed: Failed = "keep"
+    protect: tuple[str, ...] = ()
+
+
+def selected_snapshots(selector: Selector, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+    """The snapshots of the instances that are meant, whether those still exist or not.
+
+    Raises:
+        SelectionError: the selector names what a snapshot does not tell, or a name or region
+            that no snapshot has.
+    """
+    if selector.models or selector.states:
+        raise SelectionError(
+            "select: snapshots are of instances that may be gone, so GPU models and states "
+            "cannot be asked for; name instances or regions"
+        )
+    given = list(snapshots)
+    patterns = selector.names + selector.ids
+    for pattern in patterns:
+        if given and not any(_is_of(s, [pattern]) for s in given):
+            names = ", ".join(sorted({s.instance_name or s.instance_id or "?" for s in given})[:10])
+            raise SelectionError(f"there is no snapshot of {pattern!r}; there are of {names}")
+    return [
+        s
+        for s in given
+        if (not patterns or _is_of(s, patterns))
+        and (not selector.regions or str(s.region) in selector.regions)
+    ]
+
+
+def keepers(
+    snapshots: Iterable[Snapshot],
+    how: Pruning,
+    depended_on: Collection[str] | None,
+    held: Mapping[str, str],
+    proven: Collection[str] = (),
+) -> dict[str, str]:
+    """Ids of snapshots that are kept whatever the numbers say, and why.
+
+    Args:
+        snapshots: all that are looked at.
+        how: what is asked for.
+        depended_on: ids that an image depends on; None if that is not known.
+        held: ids of instances that another run works on, and which.
+        proven: ids of the newest snapshots that were proven to restore.
+    """
+    found: dict[str, str] = {}
+    for snapshot in snapshots:
+        if not is_ours(snapshot, snapshot.instance_id or ""):
+            found[snapshot.id] = "not made by this library"
+        elif _is_of(snapshot, how.protect):
+            found[snapshot.id] = "its instance is protected"
+        elif snapshot.id in proven:
+            found[snapshot.id] = "the newest that was proven to restore"
+        elif holder := held.get(snapshot.instance_id or ""):
+            found[snapshot.id] = f"its instance is held by {holder}"
+        elif depended_on is None:
+            found[snapshot.id] = "it is not known whether an image depends on it"
+        elif snapshot.id in depended_on:
+            found[snapshot.id] = "an image depends on it"
+    return found
+
+
+def decide_pruning(
+    snapshots: Sequence[Snapshot], how: Pruning, keep: Mapping[str, str], now: datetime
+) -> list[Fate]:
+    """What becomes of each snapshot.
+
+    Args:
+        snapshots: all of the instances concerned.
+        how: what is asked for.
+        keep: ids that are kept whatever the numbers say, and why.
+        now: zone-aware.
+    """
+    fates = how.retention.fates(snapshots, now, dict(keep))
+    if how.failed == "keep":
+        return fates
+    return [
+        Fate(f.snapshot) if is_failed(f.snapshot) and f.snapshot.id not in keep else f
+        for f in fates
+    ]
+
+
+def candidates_of(snapshots: Sequence[Snapshot], how: Pruning, now: datetime) -> list[Snapshot]:
+    """What would be dropped if no image depended on anything: what to ask about."""
+    keep = keepers(snapshots, how, frozenset(), {})
+    return [f.snapshot for f in decide_pruning(snapshots, how, keep, now) if not f.kept]
+
+
+def steps_of(fates: Iterable[Fate]) -> list[Step]:
+    """The deletions."""
+    return [
+        Step(
+            "delete_snapshot",
+            f.snapshot.instance_id or "",
+            f.snapshot.name,
+            {"snapshot_id": f.snapshot.id},
+        )
+        for f in fates
+        if not f.kept
+    ]
+
+
+class PruneReport(Report):
+    """What `prune_snapshots` did: one row a snapshot."""
+
+    @property
+    def noun(self) -> str:
+        """What the rows are about."""
+        return "snapshots"
+
+
+def prune_rows(
+    fates: Iterable[Fate],
+    gb_hourly: Decimal | None,
+    currency: str | None,
+    refused: Mapping[str, str],
+    dry_run: bool,
+) -> tuple[Row, ...]:
+    """One row a snapshot.
+
+    Args:
+        fates: what was decided.
+        gb_hourly: what a GB costs an hour; None if that is not known.
+        currency: of the account.
+        refused: ids of snapshots that could not be deleted, and why.
+        dry_run: nothing was deleted.
+    """
+    rows = []
+    for fate in fates:
+        snapshot, kept = fate.snapshot, bool(fate.kept)
+        why = refused.get(snapshot.id)
+        outcome: Outcome = "already" if kept else "failed" if why else "done"
+        if dry_run and not kept:
+            outcome = "planned"
+        gone = outcome == "done"
+        size = snapshot.size_gb
+        cost = None if gb_hourly is None or size is None else gb_hourly * size
+        rows.append(
+            Row(
+                instance_id=snapshot.instance_id or "",
+                instance=snapshot.instance_name or snapshot.instance_id or "?",
+                was=str(snapshot.status),
+                did=() if kept else ("delete",),
+                now="DELETED" if gone else str(snapshot.status),
+                outcome=outcome,
+                why=why or "; ".join(fate.kept),
+                snapshot=snapshot.name,
+                hourly_before=cost,
+                hourly_now=Decimal(0) if gone else cost,
+                currency=currency,
+            )
+        )
+    return tuple(rows)
+
+
+def _is_of(snapshot: Snapshot, patterns: Iterable[str]) -> bool:
+    return is_named(snapshot.instance_id or "", snapshot.instance_name or "", patterns)

@@ -1,0 +1,89 @@
+"""Delete old snapshots by retention, and never one that is still needed."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+from pydantic import Field
+
+from barrack_tasks import BarrackCredentials, list_snapshots
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.loop import now
+from barrack_tasks.observing import depended_on, snapshot_price
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.plans import Retention
+from barrack_tasks.plans.pruning import (
+    PruneReport,
+    Pruning,
+    candidates_of,
+    decide_pruning,
+    keepers,
+    prune_rows,
+    selected_snapshots,
+    steps_of,
+)
+from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.pruning import delete_all, instances_of
+from barrack_tasks.reporting import conclude
+
+
+@flow(name="prune_snapshots")
+def prune_snapshots(
+    select: Select,
+    retention: Annotated[
+        Retention, Field(description="How many of each instance's snapshots are kept.")
+    ] = Retention(),  # noqa: B008 - frozen
+    failed: Literal["keep", "drop"] = "keep",
+    timeout: Timeout = timedelta(minutes=10),
+    dry_run: bool = False,
+    protect: Protect = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    credentials: BarrackCredentials | str | None = None,
+) -> PruneReport:
+    """Delete old snapshots by retention: the last ones stay, and some of each day, week, month.
+
+    Never deleted are the newest ready snapshot of an instance, one that is an image or that an
+    image depends on, one that this library did not make, and those of protected instances and
+    of instances that another run works on.
+
+    Args:
+        select: of which instances, by name, glob, id or region; those that are gone count too.
+        retention: `Retention(last=, daily=, weekly=, monthly=, zone=)` or a dict of these.
+        failed: what becomes of snapshots that failed for good.
+        timeout: after so long an instance's snapshots count as free again if this run dies.
+        dry_run: show what would be deleted, and why the rest stays.
+        protect: names, globs and ids of instances whose snapshots are never touched.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with one row a snapshot.
+
+    Raises:
+        SelectionError: nothing is selected, or a name matches nothing.
+        WorkFailed: some snapshots could not be deleted, after all others were.
+
+    Example:
+        >>> prune_snapshots(select=["*"], retention={"last": 2, "daily": 7}, dry_run=True)
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "prune_snapshots")
+    selector = selector_of(select)
+    how = Pruning(retention, failed, (*protect, *account.protect))
+    price, currency = snapshot_price(account)
+    wanted = instances_of(selected_snapshots(selector, list_snapshots(account)))
+    run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
+    purpose = intent_of("prune_snapshots", selector.model_dump(), retention.model_dump())
+    with holding(account.account, run, name, purpose, span_of(timeout)) as hold:
+        held = {} if dry_run else hold.claim(wanted)
+        # Looked at again under the hold: what is decided now stays true while it is done.
+        seen = [s for s in list_snapshots(account) if s.instance_id in wanted]
+        candidates = [s.id for s in candidates_of(seen, how, now())]
+        images = depended_on(account.get_client(), candidates)
+        fates = decide_pruning(seen, how, keepers(seen, how, images, held), now())
+        refused = {} if dry_run else delete_all(account, hold, steps_of(fates), log)
+    rows = prune_rows(fates, price, currency, refused, dry_run)
+    return conclude(PruneReport(flow="prune_snapshots", dry_run=dry_run, rows=rows))
