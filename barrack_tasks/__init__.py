@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from barrack_tasks.catalogue import *  # noqa: F403
     from barrack_tasks.credentials import BarrackCredentials
     from barrack_tasks.firewalls import *  # noqa: F403
+    from barrack_tasks.guard import *  # noqa: F403
     from barrack_tasks.images import *  # noqa: F403
     from barrack_tasks.instances import *  # noqa: F403
     from barrack_tasks.scripts import *  # noqa: F403
@@ -24,6 +25,7 @@ _HOMES = (
     "ai",
     "catalogue",
     "firewalls",
+    "guard",
     "images",
     "instances",
     "scripts",
@@ -73,6 +75,8 @@ __all__ = [
     "get_ssh_key",
     "get_volume",
     "get_volume_billing",
+    "guarded_create_instance",
+    "guarded_restore",
     "hibernate_instance",
     "list_ai_models",
     "list_ai_usage_history",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Annotated, Any
 
@@ -97,7 +97,7 @@ def _load(slug: str) -> NotificationBlock:
 
 
 def tell(
-    notifiers: dict[str, NotificationBlock], to: Sequence[str], subject: str, body: str
+    notifiers: Mapping[str, NotificationBlock], to: Sequence[str], subject: str, body: str
 ) -> dict[str, str]:
     """Tell people, all at once; those that could not be told, each with the reason.
 

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from typing import TypeVar
 
 from prefect.artifacts import create_markdown_artifact
+from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.doctor import DoctorReport
+from barrack_tasks.notifying import tell
 from barrack_tasks.plans.report import Report, escape, failures
 
 _log = logging.getLogger(__name__)
@@ -41,16 +44,23 @@ class WorkFailed(Exception):
         return type(self), (self.report,)
 
 
-def conclude(report: R) -> R:
+def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None) -> R:
     """Leave the report as an artifact and return it.
 
+    Args:
+        report: of the run.
+        notifiers: who is told if something failed.
+
     Raises:
-        WorkFailed: an instance failed; the flow run ends Failed.
+        WorkFailed: something failed; the flow run ends Failed.
     """
     keep(report.flow.replace("_", "-"), report.markdown(), f"What {report.flow} did")
-    if not report.ok:
-        raise WorkFailed(report)
-    return report
+    if report.ok:
+        return report
+    failed = WorkFailed(report)
+    if notifiers and not report.dry_run:
+        tell(notifiers, list(notifiers), f"Barrack {report.flow} failed", str(failed))
+    raise failed
 
 
 class CheckupFailed(Exception):

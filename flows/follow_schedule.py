@@ -16,6 +16,7 @@ from barrack_tasks.guard import capped, means_or_problem
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notes import read_notes, write_notes
+from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import (
     flavors_that_cannot_hibernate,
     observe,
@@ -61,6 +62,7 @@ def follow_schedule(
     out_of_stock: Literal["wait", "alert", "substitute"] = "wait",
     substitutes: list[str] = [],  # noqa: B006
     at_once: Annotated[int, Field(ge=1, description="Restored at the same time at most.")] = 10,
+    notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=15),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
@@ -82,6 +84,7 @@ def follow_schedule(
             let an instance of another model stand in.
         substitutes: GPU models or globs that may stand in, the best first.
         at_once: how many are restored at the same time at most.
+        notify: names of notification blocks that are told what failed.
         timeout: for one instance in one run: seconds or a timedelta.
         dry_run: show what would be done, and change nothing.
         protect: names, globs and ids that are never touched; added to the account's own list.
@@ -101,6 +104,7 @@ def follow_schedule(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "follow_schedule")
+    notifiers = find_notifiers(notify)
     policy = Policy(tuple(rules), tuple(exclude), strict, span_of(catch_up))
     patience = timedelta(0)
     how = Shortage(out_of_stock, patience, tuple(substitutes))
@@ -161,4 +165,4 @@ def follow_schedule(
     remember(world.instances.values(), notes, verdicts, memory.touched)
     write_notes(account.account, notes, set(world.instances))
     rows = schedule_rows(round_, instances, plan, world, memory)
-    return conclude(Report(flow="follow_schedule", rows=rows))
+    return conclude(Report(flow="follow_schedule", rows=rows), notifiers)

@@ -11,6 +11,7 @@ from prefect.logging import get_run_logger
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.holds import intent_of
+from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate, observe
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
@@ -26,6 +27,7 @@ def hibernate(
     snapshot: bool = False,
     cannot_hibernate: Literal["leave", "stop"] = "leave",
     shutoff: Literal["leave", "hibernate"] = "leave",
+    notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
@@ -42,6 +44,7 @@ def hibernate(
             keeps them billed in full (documented).
         shutoff: instances that are SHUTOFF, billed in full: leave them, or start them in order
             to hibernate them.
+        notify: names of notification blocks that are told what failed.
         timeout: for one instance: seconds or a timedelta.
         dry_run: show what would be done, and change nothing.
         protect: names, globs and ids that are never touched; added to the account's own list.
@@ -61,6 +64,7 @@ def hibernate(
     account = BarrackCredentials.resolve(credentials)
     dialect = account.get_client().dialect
     check_needs(dialect, "snapshot_before_stop" if snapshot else "hibernate")
+    notifiers = find_notifiers(notify)
     selector = selector_of(select)
     span = span_of(timeout)
     never = [*protect, *account.protect]
@@ -72,4 +76,4 @@ def hibernate(
         return conclude(Report(flow="hibernate", dry_run=True, rows=rows))
     purpose = intent_of("hibernate", selector.model_dump(), snapshot)
     rows = rest(account, selector, purpose, never, manner, unable, snapshot, span, log)
-    return conclude(Report(flow="hibernate", rows=rows))
+    return conclude(Report(flow="hibernate", rows=rows), notifiers)

@@ -13,6 +13,7 @@ from barrack_tasks import BarrackCredentials, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now
+from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import depended_on, snapshot_price
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Retention
@@ -38,6 +39,7 @@ def prune_snapshots(
         Retention, Field(description="How many of each instance's snapshots are kept.")
     ] = Retention(),  # noqa: B008 - frozen
     failed: Literal["keep", "drop"] = "keep",
+    notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=10),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
@@ -53,6 +55,7 @@ def prune_snapshots(
         select: of which instances, by name, glob, id or region; those that are gone count too.
         retention: `Retention(last=, daily=, weekly=, monthly=, zone=)` or a dict of these.
         failed: what becomes of snapshots that failed for good.
+        notify: names of notification blocks that are told what failed.
         timeout: after so long an instance's snapshots count as free again if this run dies.
         dry_run: show what would be deleted, and why the rest stays.
         protect: names, globs and ids of instances whose snapshots are never touched.
@@ -71,6 +74,7 @@ def prune_snapshots(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "prune_snapshots")
+    notifiers = find_notifiers(notify)
     selector = selector_of(select)
     how = Pruning(retention, failed, (*protect, *account.protect))
     price, currency = snapshot_price(account)
@@ -86,4 +90,4 @@ def prune_snapshots(
         fates = decide_pruning(seen, how, keepers(seen, how, images, held), now())
         refused = {} if dry_run else delete_all(account, hold, steps_of(fates), log)
     rows = prune_rows(fates, price, currency, refused, dry_run)
-    return conclude(PruneReport(flow="prune_snapshots", dry_run=dry_run, rows=rows))
+    return conclude(PruneReport(flow="prune_snapshots", dry_run=dry_run, rows=rows), notifiers)

@@ -15,6 +15,7 @@ from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.guard import capped
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
+from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe, with_images, with_stock
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
@@ -36,6 +37,7 @@ def restore(
         list[str], Field(description="GPU models that may stand in, the best first.")
     ] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     at_once: Annotated[int, Field(ge=1, description="Restored at the same time at most.")] = 10,
+    notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(hours=1),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
@@ -54,6 +56,7 @@ def restore(
         patience: how long to wait for stock before that: seconds or a timedelta.
         substitutes: GPU models or globs that may stand in, the best first.
         at_once: how many are restored at the same time at most.
+        notify: names of notification blocks that are told what failed.
         timeout: for one instance: seconds or a timedelta.
         dry_run: show what would be done, and change nothing.
         protect: names, globs and ids that are never touched; added to the account's own list.
@@ -73,6 +76,7 @@ def restore(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "restore")
+    notifiers = find_notifiers(notify)
     selector = selector_of(select)
     if out_of_stock == "substitute" and not substitutes:
         raise ValueError("out_of_stock='substitute' needs substitutes=[...]: which GPU models?")
@@ -117,4 +121,4 @@ def restore(
             timeout=span,
             log=log,
         )
-    return conclude(Report(flow="restore", rows=rows_of(targets, plan, world, memory)))
+    return conclude(Report(flow="restore", rows=rows_of(targets, plan, world, memory)), notifiers)

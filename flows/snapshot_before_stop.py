@@ -14,6 +14,7 @@ from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.flowing import look_again
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
+from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
@@ -37,6 +38,7 @@ def snapshot_before_stop(
     keep: Annotated[
         int, Field(ge=1, description="Snapshots of this library kept per instance.")
     ] = 3,
+    notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
@@ -54,6 +56,7 @@ def snapshot_before_stop(
         then: what follows the snapshot. `hibernate` saves nearly the whole price; `stop` saves
             nothing, for a stopped instance is billed in full (documented); `delete` is for good.
         keep: how many snapshots that this library took are kept of each instance, the newest.
+        notify: names of notification blocks that are told what failed.
         timeout: for one instance: seconds or a timedelta.
         dry_run: show what would be done, and change nothing.
         protect: names, globs and ids that are never touched; added to the account's own list.
@@ -77,6 +80,7 @@ def snapshot_before_stop(
     span = span_of(timeout)
     never = [*protect, *account.protect]
     check_needs(account.get_client().dialect, "snapshot_before_stop")
+    notifiers = find_notifiers(notify)
 
     def intend(moment: datetime, inherited: dict[str, str]) -> Intent:
         world = observe(account)
@@ -108,4 +112,4 @@ def snapshot_before_stop(
             log=log,
         )
     rows = rows_done(intent, world, memory, plan)
-    return conclude(Report(flow="snapshot_before_stop", rows=rows))
+    return conclude(Report(flow="snapshot_before_stop", rows=rows), notifiers)

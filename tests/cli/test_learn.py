@@ -14,6 +14,7 @@ from barrack_tasks.cli import main
 from barrack_tasks.sandbox import Sandbox
 from flows.follow_schedule import follow_schedule
 from flows.snapshot_before_stop import snapshot_before_stop
+from flows.watch_balance import watch_balance
 from tests.flows.conftest import account_of, cloud, spoken  # noqa: F401 - a fixture
 
 Cloud = Callable[..., Sandbox]
@@ -52,6 +53,10 @@ def test_from_a_document_alone_the_flow_runs(
     rules = [{"select": ["alpha"], "timetable": "always"}]
     report = follow_schedule(rules=rules, strict=True, credentials=account)
     assert [(row.instance, row.now) for row in report.rows] == [("alpha", "ACTIVE")]
+    line = {"amount": 90000, "actions": ["alert", "hibernate_all"]}
+    told_of = watch_balance(thresholds=[line], select=["*"], credentials=account)
+    assert [(row.instance, row.now) for row in told_of.rows] == [("alpha", "HIBERNATED")]
+    assert told_of.burn_hourly is not None
     before = out.read_text()
     assert run("learn", "--openapi", document_of(sandbox, tmp_path), "--out", str(out)) == 2
     assert "--overwrite" in capsys.readouterr().err

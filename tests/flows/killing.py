@@ -9,10 +9,13 @@ import contextlib
 import multiprocessing
 import os
 import signal
+from importlib import import_module
 from typing import Any, NamedTuple
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.flows.killing", "flows.snapshot_before_stop"])
+_CONTEXT.set_forkserver_preload(
+    ["tests.flows.killing", "flows.snapshot_before_stop", "flows.follow_schedule"]
+)
 
 
 class Point(NamedTuple):
@@ -26,14 +29,22 @@ class Point(NamedTuple):
         return f"{self.phase} {self.operation} {self.nth}"
 
 
-def run_in_process(
-    environment: dict[str, str], arguments: dict[str, Any], point: Point | None = None
-) -> tuple[int, Any]:
-    """Run `snapshot_before_stop`; its exit code (negative: the signal) and its rows."""
+def start_in_process(
+    flow: str,
+    environment: dict[str, str],
+    arguments: dict[str, Any],
+    point: Point | None = None,
+) -> tuple[Any, Any]:
+    """Start a flow in a process of its own; the process, and where its rows will arrive."""
     receive, send = _CONTEXT.Pipe(duplex=False)
-    child = _CONTEXT.Process(target=_child, args=(environment, arguments, point, send))
+    child = _CONTEXT.Process(target=_child, args=(flow, environment, arguments, point, send))
     child.start()
     send.close()
+    return child, receive
+
+
+def ended(child: Any, receive: Any) -> tuple[int, Any]:
+    """Wait for a flow's process; its exit code (negative: the signal) and its rows."""
     rows: Any = None
     with contextlib.suppress(EOFError):  # it was killed before it could tell
         rows = receive.recv()
@@ -45,15 +56,24 @@ def run_in_process(
     return child.exitcode, rows
 
 
+def run_in_process(
+    environment: dict[str, str], arguments: dict[str, Any], point: Point | None = None
+) -> tuple[int, Any]:
+    """Run `snapshot_before_stop`; its exit code (negative: the signal) and its rows."""
+    return ended(*start_in_process("snapshot_before_stop", environment, arguments, point))
+
+
 def _child(
-    environment: dict[str, str], arguments: dict[str, Any], point: Point | None, send: Any
+    flow: str,
+    environment: dict[str, str],
+    arguments: dict[str, Any],
+    point: Point | None,
+    send: Any,
 ) -> None:
     os.environ.update(environment)
     if point is not None:
         _die_at(point)
-    from flows.snapshot_before_stop import snapshot_before_stop
-
-    report = snapshot_before_stop(**arguments)
+    report = getattr(import_module(f"flows.{flow}"), flow)(**arguments)
     send.send([row.model_dump() for row in report.rows])
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks.api import BarrackInsufficientCreditsError
+from barrack_tasks.api import BarrackConfigurationError, BarrackInsufficientCreditsError
 from barrack_tasks.plans import Report
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
@@ -16,6 +16,8 @@ from flows.follow_schedule import follow_schedule
 from flows.hibernate import hibernate
 from flows.restore import restore
 from tests.flows.conftest import account_of, effects
+from tests.flows.killing import ended, start_in_process
+from tests.flows.receivers import Webhook
 
 Cloud = Callable[..., Sandbox]
 
@@ -163,3 +165,53 @@ def test_rules_that_cannot_be_read_are_refused_before_anything(
     with pytest.raises(Exception, match=says):
         follow_schedule(rules=rules, credentials=account_of(sandbox))
     assert sandbox.requests() == []
+
+
+def test_two_workers_on_one_timetable_do_not_fight(cloud: Cloud, prefect_server: str) -> None:
+    sandbox = cloud(fleet=0, start=datetime.now(UTC) - timedelta(days=1))
+    for number in range(4):
+        sandbox.seed_instance(f"down-{number}", gpu_model="A40")
+        sandbox.seed_instance(f"up-{number}", gpu_model="A40", status="HIBERNATED")
+    rules = [
+        {"select": ["up-*"], "timetable": window(-HOUR, HOUR)},
+        {"select": ["down-*"], "timetable": window(-3 * HOUR, -HOUR)},
+    ]
+    environment = {**sandbox.env, "PREFECT_API_URL": prefect_server}
+    workers = [start_in_process("follow_schedule", environment, {"rules": rules}) for _ in range(2)]
+    found = [ended(*worker) for worker in workers]
+    assert [code for code, _ in found] == [0, 0]
+    for _, told in found:
+        assert {row["outcome"] for row in told} <= {"done", "already", "skipped"}
+    assert len(effects(sandbox, "hibernate_instance")) == 4
+    assert len(effects(sandbox, "restore_instance")) == 4
+    refused = [r for r in sandbox.requests() if r["status"] >= 400]
+    assert refused == [], "nothing was asked for twice"
+    rows_now = rows(follow_schedule(rules=rules, credentials=account_of(sandbox)))
+    assert {outcome for outcome, _ in rows_now.values()} == {"already"}
+
+
+def test_a_rule_may_ask_for_a_snapshot_before_each_rest(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, start=datetime.now(UTC) - timedelta(days=1))
+    id_ = sandbox.seed_instance("day", gpu_model="A40")
+    rules = [{"select": ["day"], "timetable": window(-3 * HOUR, -HOUR), "snapshot": True}]
+    report = follow_schedule(rules=rules, credentials=account_of(sandbox))
+    assert rows(report) == {"day": ("done", "HIBERNATED")}
+    ledger = sandbox.ledger()
+    [taken] = [e for e in ledger if e["operation"] == "create_snapshot"]
+    ready = next(e for e in ledger if e["id"] == taken["id"] and "-> SUCCESS" in e["detail"])
+    slept = next(e for e in ledger if e["id"] == id_ and e["operation"] == "hibernate_instance")
+    assert ready["time"] < slept["time"]
+
+
+def test_failures_are_told_to_notifiers(cloud: Cloud, hook: tuple[Webhook, str]) -> None:
+    kept, name = hook
+    sandbox = cloud(fleet=0)
+    sandbox.seed_instance("big", gpu_model="H100-SXM5-80GB", gpu_count=8)
+    account = account_of(sandbox)
+    with pytest.raises(BarrackConfigurationError, match="no notification block is called 'nobo'"):
+        hibernate(select=["*"], notify=["nobo"], credentials=account)
+    with pytest.raises(WorkFailed):
+        hibernate(select=["*"], notify=[name], credentials=account)
+    [message] = kept.received
+    assert message["subject"] == "Barrack hibernate failed"
+    assert "1 of 1 instances failed: big: its flavor cannot hibernate" in message["body"]
