@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from barrack_tasks.scripts import *  # noqa: F403
     from barrack_tasks.snapshots import *  # noqa: F403
     from barrack_tasks.ssh_keys import *  # noqa: F403
+    from barrack_tasks.stock_wait import create_when_available
     from barrack_tasks.volumes import *  # noqa: F403
 
 _HOMES = (
@@ -31,6 +32,7 @@ _HOMES = (
     "scripts",
     "snapshots",
     "ssh_keys",
+    "stock_wait",
     "volumes",
 )
 
@@ -49,6 +51,7 @@ __all__ = [
     "create_snapshot",
     "create_ssh_key",
     "create_volume",
+    "create_when_available",
     "delete_firewall",
     "delete_image",
     "delete_instance",

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
+from typing import Any
 from xml.etree.ElementTree import tostring
 
 import pygal
@@ -18,6 +19,7 @@ _COLOURS = {
     "snapshot": "#d69e2e",
 }
 _OTHER = "#718096"
+_SERIES = ("#2f855a", "#3182ce", "#d69e2e", "#c53030", "#805ad5", "#718096")
 
 
 def stacked_bars(title: str, days: Mapping[str, Mapping[str, Decimal]], unit: str) -> str:
@@ -29,26 +31,54 @@ def stacked_bars(title: str, days: Mapping[str, Mapping[str, Decimal]], unit: st
         unit: of the amounts.
     """
     kinds = sorted({kind for sums in days.values() for kind in sums})
-    chart = pygal.StackedBar(
-        title=title,
-        width=900,
-        height=380,
-        explicit_size=True,
-        js=[],
-        disable_xml_declaration=True,
-        x_label_rotation=45,
-        legend_at_bottom=True,
-        y_title=unit,
-        style=Style(
-            background="#ffffff",
-            plot_background="#ffffff",
-            colors=tuple(_COLOURS.get(kind, _OTHER) for kind in kinds),
-            font_family="sans-serif",
-        ),
-    )
+    colours = tuple(_COLOURS.get(kind, _OTHER) for kind in kinds)
+    chart = pygal.StackedBar(title=title, y_title=unit, **_look(colours))
     chart.x_labels = [day[5:] for day in days]
     for kind in kinds:
         chart.add(kind, [float(sums.get(kind, 0)) for sums in days.values()])
+    return _drawn(chart)
+
+
+def lines_by_hour(title: str, shares: Mapping[str, Sequence[float]], zone: str) -> str:
+    """A chart with one line a thing over the hours of the day, as SVG.
+
+    Args:
+        title: what it shows.
+        shares: of each hour from 0 to 23, by thing, between 0 and 1.
+        zone: whose hours.
+    """
+    chart = pygal.Line(
+        title=title,
+        y_title="%",
+        x_title=f"hour of the day, {zone}",
+        range=(0, 100),
+        show_dots=False,
+        **_look(_SERIES),
+    )
+    chart.x_labels = [f"{hour:02}" for hour in range(24)]
+    for name, hours in shares.items():
+        chart.add(name, [round(100 * share, 1) for share in hours])
+    return _drawn(chart)
+
+
+def _look(colours: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "width": 900,
+        "height": 380,
+        "explicit_size": True,
+        "js": [],
+        "x_label_rotation": 45,
+        "legend_at_bottom": True,
+        "style": Style(
+            background="#ffffff",
+            plot_background="#ffffff",
+            colors=colours,
+            font_family="sans-serif",
+        ),
+    }
+
+
+def _drawn(chart: Any) -> str:
     tree = chart.render_tree()
     # An image runs no scripts, so they would only be ballast.
     for parent in tree.iter():

@@ -167,13 +167,18 @@ def check_caps(
         price = _price(credentials, asked, means, tier)
     except BarrackError as error:
         raise _refused(asked, GuardRefused(subject, [f"it cannot be judged: {error}"])) from None
-    rulings = [rule(asked, price, one, means) for one in (all_caps or [Caps()])]
-    against = Ruling(_joined(r.refused for r in rulings), _joined(r.to_approve for r in rulings))
+    against = rulings(all_caps, asked, price, means)
     if against.refused:
         raise _refused(asked, GuardRefused(subject, against.refused))
     if against.to_approve and not approved:
         raise _refused(asked, ApprovalNeeded(f"{asked.name} needs approval", against.to_approve))
     return price
+
+
+def rulings(caps: Sequence[Caps], asked: Asked, price: Decimal, means: Means) -> Ruling:
+    """What all caps together say, each reason once."""
+    found = [rule(asked, price, one, means) for one in (caps or [Caps()])]
+    return Ruling(_joined(r.refused for r in found), _joined(r.to_approve for r in found))
 
 
 def read_means(credentials: BarrackCredentials, caps: Iterable[Caps]) -> Means:

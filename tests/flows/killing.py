@@ -14,7 +14,12 @@ from typing import Any, NamedTuple
 
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
-    ["tests.flows.killing", "flows.snapshot_before_stop", "flows.follow_schedule"]
+    [
+        "tests.flows.killing",
+        "flows.snapshot_before_stop",
+        "flows.follow_schedule",
+        "flows.watch_gpu_stock",
+    ]
 )
 
 
@@ -43,12 +48,12 @@ def start_in_process(
     return child, receive
 
 
-def ended(child: Any, receive: Any) -> tuple[int, Any]:
+def ended(child: Any, receive: Any, patience: float = 60) -> tuple[int, Any]:
     """Wait for a flow's process; its exit code (negative: the signal) and its rows."""
     rows: Any = None
     with contextlib.suppress(EOFError):  # it was killed before it could tell
         rows = receive.recv()
-    child.join(60)
+    child.join(patience)
     if child.is_alive():
         child.kill()
         raise AssertionError("the flow's process hangs")

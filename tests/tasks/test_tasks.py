@@ -49,10 +49,15 @@ def method_of(client: Barrack, path: str) -> Any:
     return found
 
 
-def test_there_are_the_tasks_of_the_reference_and_two_that_are_guarded() -> None:
+def test_there_are_the_tasks_of_the_reference_and_few_others() -> None:
     assert len(NAMES) == 68
-    guarded = ["guarded_create_instance", "guarded_restore"]
-    assert sorted(barrack_tasks.__all__) == sorted([*NAMES, *guarded, "BarrackCredentials"])
+    own = [
+        "BarrackCredentials",
+        "create_when_available",
+        "guarded_create_instance",
+        "guarded_restore",
+    ]
+    assert sorted(barrack_tasks.__all__) == sorted([*NAMES, *own])
     assert set(NAMES) <= set(dir(barrack_tasks))
 
 

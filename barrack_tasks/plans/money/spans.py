@@ -8,8 +8,19 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-_UNITS = {"m": 60, "min": 60, "h": 3600, "hour": 3600, "d": 86400, "day": 86400, "week": 604_800}
-_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(m|min|h|hours?|d|days?|weeks?)\s*")
+_UNITS = {
+    "s": 1,
+    "sec": 1,
+    "second": 1,
+    "m": 60,
+    "min": 60,
+    "h": 3600,
+    "hour": 3600,
+    "d": 86400,
+    "day": 86400,
+    "week": 604_800,
+}
+_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|h|hours?|d|days?|weeks?)\s*")
 
 
 def read_span(value: Any) -> Any:
@@ -40,6 +51,8 @@ def said(span: timedelta | None) -> str:
     """
     if span is None:
         return "without end"
+    if span < timedelta(minutes=2):
+        return f"{int(span.total_seconds())} s"
     minutes = int(span.total_seconds() // 60)
     if minutes < 120:
         return f"{minutes} min"

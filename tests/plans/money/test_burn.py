@@ -162,5 +162,7 @@ def test_spans_are_read_and_said() -> None:
     assert read_span(" 3 days ") == timedelta(days=3)
     assert read_span("1.5 hours") == timedelta(minutes=90)
     assert read_span("soon") == "soon"
+    assert read_span("30s") == read_span("30 seconds") == timedelta(seconds=30)
     assert [said(timedelta(hours=h)) for h in (1, 25, 200)] == ["60 min", "25 h", "8 days"]
+    assert said(timedelta(seconds=95)) == "95 s"
     assert said(None) == "without end"

@@ -1,0 +1,201 @@
+"""What to claim of the stock that is there, exactly as much as is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+
+from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.plans.guard import Asked
+from barrack_tasks.plans.selection import is_named
+from barrack_tasks.plans.steps import Step
+from barrack_tasks.plans.stock.wants import Option, Place, Want
+
+_LOST = (VMStatus.DELETED, VMStatus.DELETING, VMStatus.ERROR)
+_ON_THE_WAY_UP = (VMStatus.ACTIVE, VMStatus.RESTORING, VMStatus.STARTING)
+PriceOf = Callable[[Place], Decimal | None]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A request that claims something, and what the guard must know of it."""
+
+    want: int
+    step: Step
+    place: Place
+    price: Decimal | None
+
+    @property
+    def asked(self) -> Asked:
+        """The instance, as the guard judges it."""
+        return Asked(
+            self.step.subject,
+            self.place.gpu_model,
+            self.place.gpu_count,
+            self.place.region,
+            comes_back=self.step.operation == "restore_instance",
+        )
+
+
+@dataclass
+class Claims:
+    """What this run did about claims that the API does not tell."""
+
+    made: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Which want each instance that this run claimed is for, and its id, by name."""
+    elsewhere: set[str] = field(default_factory=set)
+    """Names that somebody else has taken."""
+    told: set[str] = field(default_factory=set)
+    """Instances that were announced."""
+    refused: dict[str, str] = field(default_factory=dict)
+    """What the guard or the API said against a name, the last time."""
+
+
+def is_met(want: Want, instances: Iterable[UserVM]) -> bool:
+    """Whether all that is wanted is there or on its way."""
+    return not list(_missing(want, list(instances), set()))
+
+
+def attempts_of(
+    wants: Sequence[Want],
+    places: Mapping[Place, int],
+    instances: Sequence[UserVM],
+    price_of: PriceOf,
+    claims: Claims,
+    under_way: Collection[str] = (),
+) -> list[Attempt]:
+    """What to ask for now, in the order of the wants.
+
+    Stock that one attempt takes is not there for the next. A name that exists, or that is being
+    asked for, is not asked for again.
+
+    Args:
+        wants: the best first.
+        places: how many instances of each configuration can be deployed.
+        instances: all of the account.
+        price_of: what a configuration costs an hour.
+        claims: what this run did.
+        under_way: names of which a request is being sent.
+    """
+    left = dict(places)
+    taken = {*under_way, *claims.made, *claims.elsewhere}
+    found: list[Attempt] = []
+    for number, want in enumerate(wants):
+        for name in _missing(want, instances, taken):
+            place = _best(want, left, price_of, _where(want, instances))
+            if place is None:
+                break
+            _take(left, place)
+            found.append(
+                Attempt(number, _step(want, name, place, instances), place, price_of(place))
+            )
+    return found
+
+
+def _missing(want: Want, instances: Sequence[UserVM], taken: Collection[str]) -> Iterator[str]:
+    """Names of the instances that are still to be claimed for a want."""
+    claim = want.claim
+    if claim is None:
+        return
+    if claim.how == "restore":
+        for instance in instances:
+            if is_named(instance.id, instance.name, [claim.instance or ""]):
+                if instance.status not in _ON_THE_WAY_UP and instance.name not in taken:
+                    yield instance.name
+                return
+        return
+    there = {i.name for i in instances if i.status not in _LOST}
+    yield from (name for name in want.names if name not in there and name not in taken)
+
+
+def _where(want: Want, instances: Sequence[UserVM]) -> Place | None:
+    """The only place that will do, if the claim is for an instance that exists."""
+    claim = want.claim
+    if claim is None or claim.how != "restore":
+        return None
+    for instance in instances:
+        if is_named(instance.id, instance.name, [claim.instance or ""]):
+            return Place(
+                str(instance.region), str(instance.gpu_model), int(instance.gpu_count or 1)
+            )
+    return None
+
+
+def _best(
+    want: Want, left: Mapping[Place, int], price_of: PriceOf, only: Place | None
+) -> Place | None:
+    """The place of the first option that is there; of several the one with most in stock."""
+    for option in want.options:
+        fitting = [
+            place
+            for place, available in left.items()
+            if available > 0
+            and option.fits(place)
+            and (only is None or place == only)
+            and is_affordable(option, price_of(place))
+        ]
+        if fitting:
+            return max(fitting, key=lambda place: (left[place], place))
+    return None
+
+
+def is_affordable(option: Option, price: Decimal | None) -> bool:
+    """Whether a price is within an option's. What is not known is not affordable."""
+    return option.max_price is None or (price is not None and price <= option.max_price)
+
+
+def _take(left: dict[Place, int], place: Place) -> None:
+    """Take one instance out of the stock, for all counts of the same GPUs."""
+    gpus = left[place] * place.gpu_count - place.gpu_count
+    for other in left:
+        if (other.region, other.gpu_model) == (place.region, place.gpu_model):
+            left[other] = min(left[other], gpus // other.gpu_count) if gpus > 0 else 0
+
+
+def _step(want: Want, name: str, place: Place, instances: Sequence[UserVM]) -> Step:
+    claim = want.claim
+    assert claim is not None  # noqa: S101 - only a want with a claim misses anything
+    if claim.how == "restore":
+        id_ = next(i.id for i in instances if i.name == name)
+        return Step("restore_instance", id_, name, {"instance_id": id_})
+    if claim.how == "snapshot":
+        arguments = {"snapshot_id": claim.snapshot_id or "", "name": name}
+        return Step("restore_snapshot", name, name, arguments)
+    given = {
+        "name": name,
+        "region": place.region,
+        "gpu_model": place.gpu_model,
+        "gpu_count": place.gpu_count,
+        "image_id": claim.image_id,
+        "ssh_key_id": claim.ssh_key_id,
+        "script_id": claim.script_id,
+        "tier": claim.tier,
+        "public_ip": claim.public_ip,
+    }
+    return Step("create_instance", name, name, {k: v for k, v in given.items() if v is not None})
+
+
+@dataclass(frozen=True)
+class Expiry:
+    """When something that was claimed ends, and how."""
+
+    id: str
+    name: str
+    at: datetime
+    how: str
+
+
+def due(expiries: Iterable[Expiry], instances: Mapping[str, UserVM], now: datetime) -> list[Step]:
+    """What is to end now. Only the instance that was claimed: same id and same name."""
+    steps = []
+    for one in expiries:
+        instance = instances.get(one.id)
+        if now < one.at or instance is None or instance.name != one.name:
+            continue
+        if one.how == "delete":
+            steps.append(Step("delete_instance", one.id, one.name, {"instance_id": one.id}))
+        elif instance.status is VMStatus.ACTIVE:
+            steps.append(Step("hibernate_instance", one.id, one.name, {"instance_id": one.id}))
+    return steps

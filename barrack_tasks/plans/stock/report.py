@@ -1,0 +1,130 @@
+"""What `watch_gpu_stock` saw and did."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
+
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.plans.money.spans import said
+from barrack_tasks.plans.report import Report, Row, escape, money
+from barrack_tasks.plans.steps import Outcome
+from barrack_tasks.plans.stock.claims import Claims
+from barrack_tasks.plans.stock.history import Summary
+from barrack_tasks.plans.stock.wants import Place, Want
+
+
+class StockReport(Report):
+    """One row for each instance that was wanted, what is in stock, and what is known of it."""
+
+    stock: dict[str, int] = {}
+    """How many instances of what is wanted can be deployed, by configuration and region."""
+    told: tuple[str, ...] = ()
+    summaries: tuple[Summary, ...] = ()
+    looks: int = 0
+    picture: str = ""
+
+    def markdown(self) -> str:
+        """The stock, the history, and the rows."""
+        stock = [f"| {escape(k)} | {v} |" for k, v in self.stock.items()]
+        known = [
+            f"| {escape(str(s.place))} | {s.spells} | {said(s.typical)} | {said(s.total)} | "
+            f"{s.most} |"
+            for s in self.summaries
+        ]
+        lines = [
+            "| wanted | in stock |",
+            "| --- | ---: |",
+            *stock,
+            "",
+            *(f"- {escape(text)}" for text in self.told),
+            "",
+        ]
+        if known:
+            lines += [
+                "| seen so far | times | as a rule for | in all | at most |",
+                "| --- | ---: | ---: | ---: | ---: |",
+                *known,
+                "",
+                self.picture,
+                "",
+            ]
+        return "\n".join([*lines, super().markdown()])
+
+
+def rows_of_claims(
+    wants: Sequence[Want],
+    claims: Claims,
+    instances: Iterable[UserVM],
+    places: Mapping[Place, int],
+    dry_run: Mapping[str, str],
+) -> tuple[Row, ...]:
+    """One row for each instance that was wanted.
+
+    Args:
+        wants: the wants.
+        claims: what this run did.
+        instances: of the account, as last seen.
+        places: the stock, as last seen.
+        dry_run: what would be claimed where, by name.
+    """
+    there = {i.name: i for i in instances}
+    rows = []
+    for want in wants:
+        names = want.names
+        if want.claim is not None and want.claim.instance:
+            names = (want.claim.instance,)
+        rows += [_row(want, name, claims, there, places, dry_run) for name in names]
+    return tuple(rows)
+
+
+def _row(
+    want: Want,
+    name: str,
+    claims: Claims,
+    there: Mapping[str, UserVM],
+    places: Mapping[Place, int],
+    dry_run: Mapping[str, str],
+) -> Row:
+    found = there.get(name)
+    made = name in claims.made
+    outcome, why = _said(want, name, claims, found, places, dry_run)
+    return Row(
+        instance_id=claims.made[name][1] if made else found.id if found else "",
+        instance=name,
+        was="wanted",
+        did=("claim",) if made or name in dry_run else (),
+        now=str(found.status) if found else "not there",
+        outcome=outcome,
+        why=why,
+        hourly_before=Decimal(0),
+        hourly_now=found.hourly_price if found and made else Decimal(0),
+        currency=str(found.currency) if found and found.currency else None,
+    )
+
+
+def _said(
+    want: Want,
+    name: str,
+    claims: Claims,
+    found: UserVM | None,
+    places: Mapping[Place, int],
+    dry_run: Mapping[str, str],
+) -> tuple[Outcome, str]:
+    if name in dry_run:
+        return "planned", dry_run[name]
+    if name in claims.made:
+        if name in claims.told and found is not None:
+            price = money(found.hourly_price, str(found.currency or ""))
+            return "done", f"{found.public_ip or 'no public address'}, {price} an hour"
+        return "done", "claimed; it is not up yet"
+    if name in claims.refused:
+        return "failed", claims.refused[name]
+    if name in claims.elsewhere:
+        return "skipped", "somebody else has it or is asking for it"
+    if found is not None:
+        return "already", f"it is {found.status}"
+    options = [str(option) for option in want.options]
+    if any(n for p, n in places.items() if any(o.fits(p) for o in want.options)):
+        return "skipped", "in stock, but not at the price"
+    return "skipped", f"out of stock: {', else '.join(options)}"

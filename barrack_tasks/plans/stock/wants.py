@@ -1,0 +1,278 @@
+"""What somebody wants of the GPU stock, the best first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+
+from barrack_tasks.api.models.rules import check_instance_name
+from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.report import money
+from barrack_tasks.plans.world import Stock
+
+_COUNT = re.compile(r"\s*(\d+)\s*x?\s*")
+
+
+def _read_count(value: Any) -> Any:
+    if isinstance(value, str) and (found := _COUNT.fullmatch(value)):
+        return int(found[1])
+    return value
+
+
+Count = Annotated[int, BeforeValidator(_read_count), Field(ge=1)]
+"""GPUs of one instance: a number, or text such as `"8x"`."""
+
+
+class Option(BaseModel):
+    """One way to meet a want: a GPU model or glob, a count, where, and at what price.
+
+    Example:
+        >>> Option(gpu_model="H100-SXM5*", gpu_count="8x", regions=["CANADA-1"], max_price=22)
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    gpu_model: str = Field(min_length=1, description="A model or a glob, such as H100-*.")
+    gpu_count: Count = 1
+    regions: tuple[str, ...] = Field(default=(), description="Names or globs; anywhere, if none.")
+    max_price: Decimal | None = Field(default=None, gt=0, description="Of one instance, an hour.")
+
+    def fits(self, place: Place) -> bool:
+        """Whether a configuration in a region is what this asks for, whatever it costs."""
+        return (
+            place.gpu_count == self.gpu_count
+            and _matches(place.gpu_model, (self.gpu_model,))
+            and (not self.regions or _matches(place.region, self.regions))
+        )
+
+    def __str__(self) -> str:
+        where = f" in {' or '.join(self.regions)}" if self.regions else ""
+        return f"{self.gpu_count}x {self.gpu_model}{where}"
+
+
+class Claim(BaseModel):
+    """What is done when the stock is there.
+
+    Attributes:
+        how: `deploy` a new instance, `restore` a hibernated one, or make one of a `snapshot`.
+        name: of the new instance; with a quantity above one, `-1`, `-2` and so on follow.
+        instance: name or id of the hibernated instance to `restore`.
+        snapshot_id: of the ready `snapshot`.
+        image_id, ssh_key_id, script_id, tier, public_ip: as `create_instance` takes them.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    how: Literal["deploy", "restore", "snapshot"] = "deploy"
+    name: str | None = None
+    instance: str | None = None
+    snapshot_id: str | None = None
+    image_id: str | None = None
+    ssh_key_id: str | None = None
+    script_id: str | None = None
+    tier: str | None = None
+    public_ip: bool = True
+
+    @model_validator(mode="after")
+    def _has_what_it_needs(self) -> Self:
+        needed = {
+            "deploy": ("name", "image_id"),
+            "restore": ("instance",),
+            "snapshot": ("name", "snapshot_id"),
+        }[self.how]
+        missing = [field for field in needed if not getattr(self, field)]
+        if missing:
+            raise ValueError(f"a claim that is to {self.how} needs {' and '.join(missing)}")
+        return self
+
+
+class Want(Option):
+    """What is wanted: an option, further ones in the order of preference, and how many.
+
+    Attributes:
+        quantity: instances.
+        otherwise: what will do as well if the first is not there, the best first.
+        claim: what is done when the stock is there; without one it is only told.
+
+    Example:
+        >>> Want(
+        ...     gpu_model="H100-SXM5*", gpu_count="8x", quantity=2,
+        ...     otherwise=[{"gpu_model": "H100-SXM5*", "gpu_count": "4x"}, {"gpu_model": "A100*"}],
+        ...     claim={"name": "train", "image_id": "1"},
+        ... )
+    """
+
+    quantity: int = Field(default=1, ge=1, le=100)
+    otherwise: tuple[Option, ...] = ()
+    claim: Claim | None = None
+
+    @field_validator("otherwise", mode="before")
+    @classmethod
+    def _inherit(cls, value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _can_be_claimed(self) -> Self:
+        if self.claim is None:
+            return self
+        if self.claim.how == "restore" and self.quantity != 1:
+            raise ValueError("one instance can be restored once: leave out quantity")
+        for name in self.names:
+            try:
+                check_instance_name(name)
+            except ValueError as error:
+                raise ValueError(f"the claim would be called {name!r}: {error}") from None
+        return self
+
+    @property
+    def options(self) -> tuple[Option, ...]:
+        """All ways to meet it, the best first."""
+        return (self, *self.otherwise)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the instances are called that are claimed for it: always the same."""
+        if self.claim is None or self.claim.name is None:
+            return ()
+        if self.quantity == 1:
+            return (self.claim.name,)
+        return tuple(f"{self.claim.name}-{n}" for n in range(1, self.quantity + 1))
+
+
+def read_wants(value: Any) -> list[Want]:
+    """Read wants, typed or as dicts.
+
+    Raises:
+        ValueError: one cannot be read, or two would claim the same name.
+    """
+    if not isinstance(value, list | tuple) or not value:
+        raise ValueError("wants must be a list such as [{'gpu_model': 'H100-*'}], not empty")
+    wants = [w if isinstance(w, Want) else Want.model_validate(w) for w in value]
+    names = [name for want in wants for name in want.names]
+    for name in names:
+        if names.count(name) > 1:
+            raise ValueError(f"two wants would claim the name {name!r}; give each its own")
+    return wants
+
+
+@dataclass(frozen=True, order=True)
+class Place:
+    """A configuration in a region."""
+
+    region: str
+    gpu_model: str
+    gpu_count: int
+
+    def __str__(self) -> str:
+        return f"{self.gpu_count}x {self.gpu_model} in {self.region}"
+
+
+def places_of(stock: Stock) -> dict[Place, int]:
+    """How many instances of each configuration can be deployed, at least."""
+    return {
+        Place(region, model, count): available
+        for (region, model), counts in stock.items()
+        for count, available in counts.items()
+    }
+
+
+def check_wants(
+    wants: Sequence[Want],
+    offered: Mapping[str, Iterable[int]],
+    regions: Iterable[str],
+    tariff: Tariff,
+    currency: str,
+    most_hourly: Decimal | None = None,
+) -> None:
+    """Refuse wants that can never be met.
+
+    Args:
+        wants: the wants.
+        offered: GPU models, and the counts they come in.
+        regions: all that there are.
+        tariff: prices an hour.
+        currency: of the account.
+        most_hourly: what the account's caps allow one instance to cost.
+
+    Raises:
+        ValueError: a model, count or region does not exist, naming the nearest that do; or no
+            option of a want can ever be had for its price.
+    """
+    names = sorted(regions)
+    for want in wants:
+        for option in want.options:
+            _check_option(option, offered, names)
+        _check_price(want, offered, names, tariff, currency, most_hourly)
+
+
+def _check_option(
+    option: Option, offered: Mapping[str, Iterable[int]], regions: Sequence[str]
+) -> None:
+    models = [m for m in offered if _matches(m, (option.gpu_model,))]
+    if not models:
+        raise ValueError(
+            f"no GPU model matches {option.gpu_model!r}; {_nearest(option.gpu_model, offered)}"
+        )
+    counts = sorted({count for m in models for count in offered[m]})
+    if option.gpu_count not in counts:
+        near = sorted(counts, key=lambda c: abs(c - option.gpu_count))[:3]
+        raise ValueError(
+            f"{option.gpu_model} does not come as {option.gpu_count}x; nearest are "
+            f"{', '.join(f'{c}x' for c in sorted(near))}"
+        )
+    for region in option.regions:
+        if not any(_matches(name, (region,)) for name in regions):
+            raise ValueError(f"no region matches {region!r}; {_nearest(region, regions)}")
+
+
+def _check_price(
+    want: Want,
+    offered: Mapping[str, Iterable[int]],
+    regions: Sequence[str],
+    tariff: Tariff,
+    currency: str,
+    most_hourly: Decimal | None,
+) -> None:
+    cheapest: list[tuple[Decimal, Place, Decimal]] = []
+    for option in want.options:
+        limits = [p for p in (option.max_price, most_hourly) if p is not None]
+        if not limits:
+            return
+        for place in _all_places(offered, regions):
+            price = tariff.of(place.gpu_model, place.gpu_count, place.region)
+            if not option.fits(place):
+                continue
+            if price is None or price <= min(limits):
+                return
+            cheapest.append((price, place, min(limits)))
+    if cheapest:
+        price, place, limit = min(cheapest)
+        raise ValueError(
+            f"the want {want} can never be met: the cheapest is {place} for "
+            f"{money(price, currency)} an hour, and the limit is {money(limit, currency)}"
+        )
+
+
+def _all_places(offered: Mapping[str, Iterable[int]], regions: Sequence[str]) -> Iterable[Place]:
+    return (Place(r, m, c) for m, counts in offered.items() for c in counts for r in regions)
+
+
+def _nearest(wanted: str, existing: Iterable[str]) -> str:
+    names = sorted(existing)
+    folded: dict[str, str] = {name.casefold(): name for name in names}
+    stripped = wanted.casefold().replace("*", "")
+    near = get_close_matches(stripped, folded, n=3, cutoff=0.3)
+    inside = [name for low, name in folded.items() if stripped and stripped in low]
+    shown = inside[:3] or [folded[n] for n in near] or names
+    return f"nearest are {', '.join(shown)}" if near or inside else f"there are {', '.join(shown)}"
+
+
+def _matches(name: str, globs: Iterable[str]) -> bool:
+    return any(fnmatchcase(name.casefold(), glob.casefold()) for glob in globs)

@@ -1,0 +1,117 @@
+"""A watcher's run: looking again and again, and ending what was claimed for a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+
+from barrack_tasks.api import BarrackAuthenticationError, BarrackError
+from barrack_tasks.charts import as_image, lines_by_hour
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.events import emit
+from barrack_tasks.instances import delete_instance, hibernate_instance
+from barrack_tasks.plans.selection import matches
+from barrack_tasks.plans.stock.claims import due
+from barrack_tasks.plans.stock.history import Summary, summaries
+from barrack_tasks.plans.stock.pace import Pace
+from barrack_tasks.stock_memory import read_expiries, read_history, spells_now, write_expiries
+from barrack_tasks.stock_watch import Log, Look, StockWatcher
+
+_ENDINGS = {"hibernate": hibernate_instance, "delete": delete_instance}
+_MOST_LINES = 6
+
+
+def watch(
+    watcher: StockWatcher,
+    pace: Pace,
+    until: datetime,
+    on_look: Callable[[Look], None],
+    log: Log,
+    now: Callable[[], datetime],
+    sleep: Callable[[float], None] = time.sleep,
+) -> tuple[Look | None, int]:
+    """Look until everything wanted is there or the time is up; the last look, and how many.
+
+    A stock that cannot be read is looked at again; a key that is refused ends it.
+    """
+    last: Look | None = None
+    looks = 0
+    while True:
+        moved = False
+        try:
+            last = watcher.look()
+            moved = last.moved
+            on_look(last)
+        except BarrackAuthenticationError:
+            raise
+        except BarrackError as error:
+            log.warning("the stock cannot be read, and is looked at again: %s", error)
+        looks += 1
+        if watcher.is_done() or now() >= until:
+            return last, looks
+        watcher.prepare()
+        left = (until - now()).total_seconds()
+        sleep(max(0.0, min(pace.next_wait(moved, now()), left)))
+
+
+def end_due(
+    credentials: BarrackCredentials,
+    claim: Callable[[dict[str, str]], Mapping[str, str]],
+    now: datetime,
+    log: Log,
+) -> list[str]:
+    """End what was claimed for a time that is over; what was done, as sentences.
+
+    Args:
+        credentials: the account.
+        claim: holds instances, names by id; gives those that another run holds.
+        now: zone-aware.
+        log: of the run.
+    """
+    expiries = read_expiries(credentials.account)
+    if not any(e.at <= now for e in expiries):
+        return []
+    instances = {i.id: i for i in credentials.get_client().instances.list()}
+    protected = {i for i, vm in instances.items() if matches(vm, credentials.protect)}
+    steps = due([e for e in expiries if e.id not in protected], instances, now)
+    done = []
+    held = claim({s.instance_id: s.subject for s in steps}) if steps else {}
+    failed: set[str] = set(held)
+    for step in steps:
+        if step.instance_id in held:
+            continue
+        ending = _ENDINGS[step.operation.removesuffix("_instance")]
+        try:
+            ending(credentials, step.instance_id)
+        except BarrackError as error:
+            failed.add(step.instance_id)
+            log.error("%s: its time is over, and it could not be ended: %s", step.subject, error)
+            continue
+        done.append(f"{step.subject}: its time was over: {step.operation.replace('_', ' ')}")
+        emit("barrack.instance.expired", step.instance_id, step.subject)
+    kept = [e for e in expiries if e.at > now or e.id in failed or e.id in protected]
+    write_expiries(credentials.account, [e for e in kept if e.id in instances])
+    return done
+
+
+def summary_of(
+    watcher: StockWatcher, file: Path, now: datetime, zone: str
+) -> tuple[tuple[Summary, ...], str]:
+    """What is known of the stock of everything wanted, and a picture of its hours."""
+    spells = [s for s in read_history(file) if s.place in watcher.seen]
+    spells += spells_now(watcher.seen, now)
+    since = min((s.start for s in spells), default=now)
+    if since >= now:
+        return (), ""
+    found = tuple(summaries(spells, since, now, zone))
+    most = sorted(found, key=lambda s: s.total, reverse=True)[:_MOST_LINES]
+    shares = {str(s.place): s.hours for s in most}
+    title = "In stock, by hour of the day"
+    return found, as_image(lines_by_hour(title, shares, zone), title)
+
+
+def names_to_reserve(names: Sequence[str]) -> dict[str, str]:
+    """How names are held while a watcher runs."""
+    return {f"claim:{name}": name for name in names}

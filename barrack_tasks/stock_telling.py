@@ -1,0 +1,101 @@
+"""Telling what a watcher of the stock sees: events, notifications, memory and history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from prefect.blocks.abstract import NotificationBlock
+
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.events import emit
+from barrack_tasks.notifying import tell
+from barrack_tasks.plans.money.spans import said
+from barrack_tasks.plans.report import money
+from barrack_tasks.plans.stock.claims import Expiry
+from barrack_tasks.plans.stock.edges import Edge
+from barrack_tasks.stock_memory import note_history, read_expiries, write_expiries, write_seen
+from barrack_tasks.stock_watch import Log, Look, StockWatcher
+
+
+@dataclass
+class Teller:
+    """Tells what a watcher sees: events, notifications, memory, history.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        notifiers: who is told of stock that came and of claims.
+        file: of the history.
+        expires: claimed instances end after so long; None for never.
+        on_expiry: `hibernate` or `delete`.
+        log: of the run.
+    """
+
+    account: str
+    notifiers: Mapping[str, NotificationBlock]
+    file: Path
+    expires: timedelta | None
+    on_expiry: str
+    log: Log
+    told: list[str] = field(default_factory=list)
+    undelivered: dict[str, str] = field(default_factory=dict)
+
+    def tell_of(self, watcher: StockWatcher, look: Look, now: datetime) -> None:
+        """Tell what a look brought, and remember it."""
+        for instance in look.claimed:
+            self._claimed(instance, now)
+        for edge in look.edges:
+            self._moved(edge, watcher.price_of(edge.place))
+        if look.edges:
+            note_history(self.file, look.edges)
+            write_seen(self.account, watcher.seen)
+
+    def _claimed(self, instance: UserVM, now: datetime) -> None:
+        price = money(instance.hourly_price, str(instance.currency or ""))
+        address = instance.public_ip or "no public address"
+        text = f"{instance.name} is up: {address}, {price} an hour"
+        payload: dict[str, Any] = {
+            "address": instance.public_ip,
+            "hourly_price": str(instance.hourly_price),
+            "currency": str(instance.currency or ""),
+            "gpu_model": str(instance.gpu_model),
+            "gpu_count": int(instance.gpu_count or 1),
+            "region": str(instance.region),
+        }
+        if self.expires is not None:
+            end = now + self.expires
+            payload["expires"] = end.isoformat()
+            text = f"{text}; {self.on_expiry}d at {end:%Y-%m-%d %H:%M} UTC"
+            expiry = Expiry(instance.id, instance.name, end, self.on_expiry)
+            write_expiries(self.account, [*read_expiries(self.account), expiry])
+        emit("barrack.instance.claimed", instance.id, instance.name, payload=payload)
+        self._say(text)
+
+    def _moved(self, edge: Edge, price: Decimal | None) -> None:
+        place = edge.place
+        payload: dict[str, Any] = {
+            "region": place.region,
+            "gpu_model": place.gpu_model,
+            "gpu_count": place.gpu_count,
+            "available": edge.count,
+            "hourly_price": None if price is None else str(price),
+        }
+        if edge.until is not None:
+            payload["seconds"] = int((edge.until - edge.since).total_seconds())
+            payload["most"] = edge.most
+        id_ = f"{place.region}.{place.gpu_model}.{place.gpu_count}x"
+        emit(f"barrack.gpu-stock.{edge.kind}", id_, str(place), payload=payload)
+        if edge.kind == "available":
+            self._say(f"in stock: {place}, at least {edge.count}")
+        elif edge.until is not None:
+            self.log.info("gone: %s, after %s", place, said(edge.until - edge.since))
+
+    def _say(self, text: str) -> None:
+        self.log.info(text)
+        self.told.append(text)
+        failed = tell(self.notifiers, list(self.notifiers), f"Barrack: {text}", text)
+        self.undelivered.update(failed)

@@ -1,0 +1,296 @@
+"""Watching the GPU stock and claiming of it: one request a look, and a claim in the same breath."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from barrack_tasks.api import (
+    BarrackConflictError,
+    BarrackError,
+    BarrackOutOfStockError,
+)
+from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.guard import caps_of, read_means, rulings
+from barrack_tasks.plans.guard import Caps, Means
+from barrack_tasks.plans.money.burn import Tariff, tariff_of
+from barrack_tasks.plans.selection import is_named
+from barrack_tasks.plans.steps import Step
+from barrack_tasks.plans.stock.claims import Attempt, Claims, attempts_of, is_met
+from barrack_tasks.plans.stock.edges import Edge, Seen, advance
+from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of
+from barrack_tasks.plans.world import stock_of
+from barrack_tasks.tasking import barrack_task
+
+Log = logging.Logger | logging.LoggerAdapter[Any]
+_FRESH = timedelta(seconds=60)
+"""So old may be what the guard knows when stock appears: speed is worth that much."""
+_FORGET_OTHERS = timedelta(minutes=2)
+_PENDING = "pending"
+
+
+@dataclass
+class Look:
+    """What one look at the stock brought."""
+
+    places: Mapping[Place, int]
+    edges: Sequence[Edge] = ()
+    moved: bool = False
+    claimed: list[UserVM] = field(default_factory=list)
+    """Instances that are up since this look, with their addresses."""
+
+
+class StockWatcher:
+    """Looks at the stock and claims what is wanted.
+
+    Claims are exact because names are unique in an account (documented): each instance of a want
+    has a name that is always the same, so whoever asks second is refused. `reserve` decides
+    beforehand which of several watchers asks for it, so that an answer that was lost belongs to
+    who asked.
+
+    Args:
+        credentials: the account.
+        wants: the best first.
+        caps: what may be spent; besides the account's own.
+        seen: what is remembered of the stock.
+        reserve: which of these names this watcher may ask for; the others somebody else does.
+        now: the clock.
+        log: of the run.
+    """
+
+    def __init__(
+        self,
+        credentials: BarrackCredentials,
+        wants: Sequence[Want],
+        caps: Caps | Mapping[str, Any] | None,
+        now: Callable[[], datetime],
+        log: Log,
+        seen: Mapping[Place, Seen] | None = None,
+        reserve: Callable[[Sequence[str]], set[str]] = set,
+    ) -> None:
+        self._credentials = credentials
+        self._client = credentials.get_client()
+        self._wants = tuple(wants)
+        self._caps = caps_of(credentials, caps)
+        self._now = now
+        self._log = log
+        self._reserve = reserve
+        self._granted: set[str] = set()
+        self.seen: dict[Place, Seen] = dict(seen or {})
+        self.claims = Claims()
+        self._others: dict[str, datetime] = {}
+        self._tariff = Tariff()
+        self._means: Means | None = None
+        self._means_at: datetime | None = None
+        self.instances: tuple[UserVM, ...] = ()
+
+    def open(self) -> None:
+        """Read what there is to be had, and refuse wants that can never be met.
+
+        Raises:
+            ValueError: a model, count or region does not exist, or nothing can ever be had at
+                the price.
+            BarrackError: the account cannot be read.
+        """
+        client = self._client
+        with ThreadPoolExecutor(3) as pool:
+            specs = pool.submit(client.gpu_specs.list)
+            regions = pool.submit(client.regions.list)
+            prices = pool.submit(client.pricing.list)
+        self._tariff = tariff_of(prices.result())
+        offered = {
+            str(spec.gpu_model): [int(one.gpu_count) for one in spec.specs]
+            for spec in specs.result()
+        }
+        self._refresh()
+        means = self._means
+        limits = [c.hourly_price for c in self._caps if c.hourly_price is not None]
+        check_wants(
+            self._wants,
+            offered,
+            [str(region.name) for region in regions.result()],
+            self._tariff,
+            str(means.balance.currency) if means else "",
+            min(limits, default=None),
+        )
+        self._check_instances()
+        self._reserve_names()
+
+    def _check_instances(self) -> None:
+        for want in self._wants:
+            if want.claim and want.claim.how == "restore" and not self._names_of(want):
+                raise ValueError(
+                    f"the claim is to restore {want.claim.instance!r}, and no instance is called so"
+                )
+
+    def look(self) -> Look:
+        """Look once, claim what is there, and say what moved.
+
+        Raises:
+            BarrackError: the stock cannot be read.
+        """
+        places = self.stock()
+        # Claims first: everything else can wait, stock cannot.
+        self._claim(places)
+        before = {place: seen.count for place, seen in self.seen.items()}
+        self.seen, edges = advance(self.seen, places, self._now())
+        moved = any(before.get(p, 0) != s.count for p, s in self.seen.items())
+        claimed = self._came_up()
+        return Look(places, edges, moved or bool(claimed), claimed)
+
+    def stock(self) -> dict[Place, int]:
+        """How many instances of what is wanted can be deployed. One request."""
+        places = places_of(stock_of(self._client.gpu_stocks.list()))
+        return {place: count for place, count in places.items() if self._is_wanted(place)}
+
+    def is_done(self) -> bool:
+        """Whether every want with a claim is met, and what this watcher claimed is up."""
+        claiming = [w for w in self._wants if w.claim is not None]
+        waiting = set(self.claims.made) - self.claims.told
+        return bool(claiming) and not waiting and all(map(self._is_met, claiming))
+
+    def _is_met(self, want: Want) -> bool:
+        names = {i.name for i in self.instances}
+        fresh = [name for name in self.claims.made if name not in names]
+        mine = [UserVM(id=name, name=name, status=VMStatus.ACTIVE) for name in fresh]
+        return is_met(want, [*self.instances, *mine])
+
+    def _is_wanted(self, place: Place) -> bool:
+        return any(option.fits(place) for want in self._wants for option in want.options)
+
+    def price_of(self, place: Place) -> Decimal | None:
+        """What a configuration costs an hour."""
+        return self._tariff.of(place.gpu_model, place.gpu_count, place.region)
+
+    def _claim(self, places: Mapping[Place, int]) -> None:
+        if not any(want.claim for want in self._wants) or not any(places.values()):
+            return
+        now = self._now()
+        self._others = {n: at for n, at in self._others.items() if now - at < _FORGET_OTHERS}
+        self.claims.elsewhere = set(self._others)
+        if not self._attempts(places):
+            return
+        if self._means_at is None or now - self._means_at > _FRESH:
+            self._refresh()
+        attempts = [a for a in self._attempts(places) if self._may_begin(a)]
+        if not attempts:
+            return
+        with ThreadPoolExecutor(len(attempts)) as pool:
+            list(pool.map(self._ask, attempts))
+        self._means_at = None  # what was spent is not known any more
+
+    def _attempts(self, places: Mapping[Place, int]) -> list[Attempt]:
+        return attempts_of(self._wants, places, self.instances, self.price_of, self.claims)
+
+    def _may_begin(self, attempt: Attempt) -> bool:
+        name = attempt.step.subject
+        if name not in self._granted:
+            self._others[name] = self._now()
+            return False
+        why = self._against(attempt)
+        if why and self.claims.refused.get(name) != why:
+            self._log.warning("%s: %s is there and not claimed: %s", name, attempt.place, why)
+        if why:
+            self.claims.refused[name] = why
+            return False
+        self.claims.refused.pop(name, None)
+        return True
+
+    def _against(self, attempt: Attempt) -> str | None:
+        """Why the guard forbids it. What it cannot see it forbids."""
+        if self._means is None:
+            return "balance and costs cannot be read"
+        if attempt.price is None:
+            return "its price cannot be read"
+        ruling = rulings(self._caps, attempt.asked, attempt.price, self._means)
+        against = (*ruling.refused, *(f"{t}; a person must deploy it" for t in ruling.to_approve))
+        if not against:
+            self._means = replace(self._means, burn=self._means.burn + attempt.price)
+        return "; ".join(against) or None
+
+    def _ask(self, attempt: Attempt) -> None:
+        name = attempt.step.subject
+        try:
+            made = claim(self._credentials, attempt.step)
+        except BarrackOutOfStockError:
+            self._log.info("%s: %s was gone before it could be claimed", name, attempt.place)
+        except BarrackConflictError as error:
+            self._log.info("%s: somebody else has it: %s", name, error)
+            self._others[name] = self._now()
+        except BarrackError as error:
+            self.claims.refused[name] = str(error)
+            self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
+        else:
+            self.claims.made[name] = (attempt.want, made)
+            self._log.info("%s: claimed %s", name, attempt.place)
+
+    def _came_up(self) -> list[UserVM]:
+        """Instances that this watcher claimed and that have come up since the last look."""
+        waiting = set(self.claims.made) - self.claims.told
+        if not waiting:
+            return []
+        try:
+            self.instances = tuple(self._client.instances.list())
+        except BarrackError as error:
+            self._log.warning("the instances cannot be read, and are looked at again: %s", error)
+            return []
+        up = [
+            i
+            for i in self.instances
+            if i.name in waiting
+            and i.id == self.claims.made[i.name][1]
+            and i.status is VMStatus.ACTIVE
+            and i.public_ip != _PENDING
+        ]
+        self.claims.told |= {i.name for i in up}
+        return up
+
+    def _refresh(self) -> None:
+        try:
+            self._means = read_means(self._credentials, self._caps)
+            self._means_at = self._now()
+            self.instances = self._means.instances
+        except BarrackError as error:
+            self._means = None
+            self._log.warning("what the guard needs cannot be read: %s", error)
+
+    def prepare(self) -> None:
+        """Do beforehand what would take time when stock is there."""
+        waits = any(w.claim and not self._is_met(w) for w in self._wants)
+        old = self._means_at is None or self._now() - self._means_at > _FRESH / 2
+        if waits and old:
+            self._refresh()
+            self._reserve_names()
+
+    def would_claim(self, places: Mapping[Place, int]) -> dict[str, str]:
+        """What would be claimed now, or why not, by name. Changes nothing."""
+        found = {}
+        for attempt in self._attempts(places):
+            why = self._against(attempt)
+            found[attempt.step.subject] = f"{attempt.place}" + (f"; refused: {why}" if why else "")
+        return found
+
+    def _reserve_names(self) -> None:
+        names = [name for want in self._wants for name in self._names_of(want)]
+        missing = [n for n in names if n not in self._granted]
+        if missing:
+            self._granted |= self._reserve(missing)
+
+    def _names_of(self, want: Want) -> Sequence[str]:
+        if want.claim is None or want.claim.how != "restore":
+            return want.names
+        wanted = [want.claim.instance or ""]
+        return [i.name for i in self.instances if is_named(i.id, i.name, wanted)]
+
+
+@barrack_task("claim {step.subject}")
+def claim(credentials: BarrackCredentials, step: Step) -> str:
+    """Send the request that claims something; the instance's id."""
+    made: Any = credentials.get_client().perform(step.operation, **step.arguments)
+    return str(made.id)

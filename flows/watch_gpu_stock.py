@@ -1,0 +1,146 @@
+"""See GPU stock first, tell people, and claim exactly as much as is wanted."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+from pydantic import BeforeValidator, Field
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.loop import now
+from barrack_tasks.notifying import Notify, find_notifiers
+from barrack_tasks.plans import Timetable
+from barrack_tasks.plans.guard import Caps
+from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.stock.pace import Pace
+from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
+from barrack_tasks.plans.stock.wants import Want, read_wants
+from barrack_tasks.reporting import conclude
+from barrack_tasks.stock_memory import history_file, read_seen, write_seen
+from barrack_tasks.stock_run import end_due, names_to_reserve, summary_of, watch
+from barrack_tasks.stock_telling import Teller
+from barrack_tasks.stock_watch import Look, StockWatcher
+from barrack_tasks.zones import zone_of
+
+Wants = Annotated[list[Want], BeforeValidator(read_wants)]
+"""A list of wants, typed or as dicts, the best first."""
+
+
+@flow(name="watch_gpu_stock")
+def watch_gpu_stock(
+    wants: Wants,
+    watch_for: Annotated[
+        Span | None, Field(description="Watch for so long; one look, if not given.")
+    ] = None,
+    interval: Annotated[Span, Field(description="Between two looks, as a rule.")] = timedelta(
+        seconds=30
+    ),
+    quiet: Annotated[
+        str | None, Field(description="A timetable in which it looks a tenth as often.")
+    ] = None,
+    expires: Annotated[Span | None, Field(description="Claimed instances end after this.")] = None,
+    on_expiry: Literal["hibernate", "delete"] = "hibernate",
+    caps: Caps | None = None,
+    history: Annotated[Path | None, Field(description="Folder of the stock's history.")] = None,
+    zone: Annotated[str, Field(description="Whose hours the history is told in.")] = "UTC",
+    notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    dry_run: bool = False,
+    credentials: BarrackCredentials | str | None = None,
+) -> StockReport:
+    """Watch the GPU stock: tell what appears, and claim what is wanted.
+
+    One look is one request, however many wants there are. It runs as a single look on a schedule,
+    or watches for a while: then four times as often for ten minutes after anything moved.
+
+    Args:
+        wants: `Want(gpu_model=, gpu_count=, quantity=, max_price=, regions=, otherwise=, claim=)`
+            or dicts; without a claim it is only told.
+        watch_for: how long to watch; ends early when everything is claimed. One look, if None.
+        interval: between two looks, as a rule.
+        quiet: a timetable such as `Mon-Sun 22:00-06:00 UTC` in which it looks a tenth as often.
+        expires: claimed instances end after so long, at the next look of any run of this flow.
+        on_expiry: how they end. What is protected does not.
+        caps: what may be spent; besides the account's own.
+        history: folder of the history of the stock; the user's state folder, if not given.
+        zone: whose hours the history is told in.
+        notify: names of notification blocks that are told of stock and of claims.
+        dry_run: one look that shows what would be claimed, and changes nothing.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with one row for each instance wanted, the stock, and what is known of its hours.
+
+    Raises:
+        ParameterTypeError: a want cannot be read.
+        ValueError: a model, count, region or zone does not exist, or a want can never be met.
+        BarrackError: the key was refused, or the account cannot be read.
+        WorkFailed: the guard or the API refused something; carries the report.
+
+    Example:
+        >>> watch_gpu_stock(
+        ...     wants=[{"gpu_model": "H100-SXM5*", "gpu_count": "8x", "max_price": 25,
+        ...             "otherwise": [{"gpu_model": "A100*", "gpu_count": "8x"}],
+        ...             "claim": {"name": "train", "image_id": "1"}}],
+        ...     watch_for="6h", notify=["team-slack"],
+        ... )
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "watch_gpu_stock")
+    notifiers = find_notifiers(notify)
+    zone_of(zone)
+    pace = Pace(
+        interval,
+        random.random,
+        account.requests_per_second,
+        Timetable.parse(quiet) if quiet else None,
+    )
+    file = history_file(account.account, history)
+    seen = read_seen(account.account)
+    if dry_run:
+        watcher = StockWatcher(account, wants, caps, now, log, seen)
+        watcher.open()
+        places = watcher.stock()
+        would = watcher.would_claim(places)
+        rows = rows_of_claims(wants, watcher.claims, watcher.instances, places, would)
+        stock = {str(place): count for place, count in places.items()}
+        return conclude(StockReport(flow="watch_gpu_stock", dry_run=True, rows=rows, stock=stock))
+    teller = Teller(account.account, notifiers, file, expires, on_expiry, log)
+    run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
+    span = watch_for or timedelta(minutes=5)
+    with holding(account.account, run, name, intent_of("watch_gpu_stock", run), span) as hold:
+
+        def reserve(names: Sequence[str]) -> set[str]:
+            refused = hold.claim(names_to_reserve(names))
+            return {name for name in names if f"claim:{name}" not in refused}
+
+        def on_look(look: Look) -> None:
+            teller.tell_of(watcher, look, now())
+            teller.told.extend(end_due(account, hold.claim, now(), log))
+
+        watcher = StockWatcher(account, wants, caps, now, log, seen, reserve)
+        watcher.open()
+        until = now() + (watch_for or timedelta(0))
+        last, looks = watch(watcher, pace, until, on_look, log, now)
+        write_seen(account.account, watcher.seen)
+    places = dict(last.places) if last else {}
+    found, picture = summary_of(watcher, file, now(), zone)
+    report = StockReport(
+        flow="watch_gpu_stock",
+        rows=rows_of_claims(wants, watcher.claims, watcher.instances, places, {}),
+        stock={str(place): count for place, count in places.items()},
+        told=tuple(teller.told),
+        summaries=found,
+        looks=looks,
+        picture=picture,
+        notes=tuple(f"{n} could not be told: {why}" for n, why in teller.undelivered.items()),
+    )
+    return conclude(report, notifiers)

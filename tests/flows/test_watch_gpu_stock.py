@@ -1,0 +1,332 @@
+"""watch_gpu_stock and create_when_available, for real."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from barrack_tasks import create_when_available
+from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.sandbox import Sandbox
+from flows.watch_gpu_stock import watch_gpu_stock
+from tests.flows.conftest import account_of, effects, states
+from tests.flows.killing import ended, start_in_process
+from tests.flows.receivers import Webhook
+
+Cloud = Callable[..., Sandbox]
+HERE = ("CANADA-1", "L40")
+CLAIM = {"name": "train", "image_id": "1"}
+L40 = {"gpu_model": "L40", "regions": ["CANADA-1"]}
+
+
+def empty(cloud: Cloud, **how: Any) -> Sandbox:
+    """A cloud without a single L40, where things take little time."""
+    sandbox = cloud(**{"fleet": 0, "balance": "5000", "speed": 60, **how})
+    for region in ("CANADA-1", "NORWAY-1", "US-1"):
+        sandbox.set_stock(region, "L40", 0)
+    return sandbox
+
+
+def asked(sandbox: Sandbox, operation: str = "create_instance") -> list[int]:
+    return [r["status"] for r in sandbox.requests() if r["operation"] == operation]
+
+
+def later(seconds: float, action: Callable[[], Any]) -> threading.Timer:
+    timer = threading.Timer(seconds, action)
+    timer.start()
+    return timer
+
+
+@pytest.fixture
+def how(tmp_path: Path) -> dict[str, Any]:
+    return {"history": tmp_path, "interval": "0.4s", "watch_for": "20s"}
+
+
+def test_what_is_wanted_is_claimed_when_it_appears_and_announced(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any]
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud)
+    timer = later(3, lambda: sandbox.set_stock(*HERE, 5))
+    want = {**L40, "quantity": 2, "claim": CLAIM}
+    report = watch_gpu_stock([want], notify=[name], credentials=account_of(sandbox), **how)
+    timer.join()
+    assert [(r.instance, r.outcome, r.now) for r in report.rows] == [
+        ("train-1", "done", "ACTIVE"),
+        ("train-2", "done", "ACTIVE"),
+    ]
+    machines = {i["name"]: i for i in sandbox.state()["instances"]}
+    assert report.rows[0].why == f"{machines['train-1']['public_ip']}, 1.19 USD an hour"
+    subjects = [m["subject"] for m in kept.received]
+    assert any("in stock: 1x L40 in CANADA-1" in s for s in subjects)
+    assert sum("is up: " in s for s in subjects) == 2
+    assert asked(sandbox) == [200, 200], "asked only when it was there"
+    again = watch_gpu_stock([want], credentials=account_of(sandbox), **how)
+    assert [r.outcome for r in again.rows] == ["already", "already"]
+    assert len(effects(sandbox, "create_instance")) == 2
+
+
+def test_the_next_best_is_taken_and_the_first_look_claims(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    want = {
+        **L40,
+        "otherwise": [{"gpu_model": "A100-PCIe*", "max_price": 1}, {"gpu_model": "A40"}],
+        "claim": CLAIM,
+    }
+    plan = watch_gpu_stock([want], dry_run=True, credentials=account_of(sandbox), **how)
+    assert [(r.outcome, "1x A40 in" in r.why) for r in plan.rows] == [("planned", True)]
+    assert states(sandbox) == {}
+    one_look = {**how, "watch_for": None}
+    report = watch_gpu_stock([want], credentials=account_of(sandbox), **one_look)
+    assert [r.why for r in report.rows] == ["claimed; it is not up yet"]
+    assert [i["gpu_model"] for i in sandbox.state()["instances"]] == ["A40"]
+
+
+def test_stock_that_vanishes_in_between_is_watched_for_again(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 1)
+    sandbox.fault(
+        "status",
+        operation="create_instance",
+        status=409,
+        error_reason="out_of_stock",
+        message="out of stock",
+        count=2,
+    )
+    want = {**L40, "claim": CLAIM}
+    report = watch_gpu_stock([want], credentials=account_of(sandbox), **how)
+    assert [r.outcome for r in report.rows] == ["done"]
+    assert len(effects(sandbox, "create_instance")) == 1
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "error_after"])
+def test_a_lost_answer_makes_no_second_one(cloud: Cloud, how: dict[str, Any], kind: str) -> None:
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    more = {"seconds": 1} if kind == "timeout_after" else {}
+    sandbox.fault(kind, operation="create_instance", count=1, **more)
+    want = {**L40, "quantity": 2, "claim": CLAIM}
+    report = watch_gpu_stock([want], credentials=account_of(sandbox), **how)
+    assert [r.outcome for r in report.rows] == ["done", "done"]
+    assert sorted(states(sandbox)) == ["train-1", "train-2"]
+
+
+def test_a_hibernated_instance_is_claimed_back_and_a_snapshot_restored(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    sandbox.seed_instance("sleeper", gpu_model="L40", region="CANADA-1", status="HIBERNATED")
+    machine = sandbox.seed_instance("source", gpu_model="A40", region="CANADA-1")
+    account = account_of(sandbox)
+    snapshot = account.get_client().snapshots.create(machine, "saved")
+    sandbox.advance(600)
+    sandbox.set_stock(*HERE, 1)
+    wants = [
+        {**L40, "claim": {"how": "restore", "instance": "sleeper"}},
+        {
+            "gpu_model": "A40",
+            "regions": ["CANADA-1"],
+            "claim": {"how": "snapshot", "snapshot_id": snapshot.id, "name": "copy"},
+        },
+    ]
+    report = watch_gpu_stock(wants, credentials=account, **how)
+    assert [(r.instance, r.outcome, r.now) for r in report.rows] == [
+        ("sleeper", "done", "ACTIVE"),
+        ("copy", "done", "ACTIVE"),
+    ]
+    assert len(asked(sandbox, "restore_instance")) == len(asked(sandbox, "restore_snapshot")) == 1
+
+
+def test_the_guard_decides_and_says_why(cloud: Cloud, how: dict[str, Any]) -> None:
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    want = {**L40, "quantity": 2, "claim": CLAIM}
+    account = account_of(sandbox, caps={"burn": 2})
+    quick = {**how, "watch_for": "3s"}
+    with pytest.raises(WorkFailed, match=r"would burn 2.38 USD an hour, the cap is 2.00 USD"):
+        watch_gpu_stock([want], credentials=account, **quick)
+    assert sorted(states(sandbox)) == ["train-1"]
+    sandbox.fault("malformed", operation="get_credit_balance", count=None)
+    with pytest.raises(WorkFailed, match="balance and costs cannot be read"):
+        watch_gpu_stock(
+            [{**L40, "claim": {"name": "other", "image_id": "1"}}], credentials=account, **quick
+        )
+    assert sorted(states(sandbox)) == ["train-1"]
+
+
+def test_what_was_claimed_for_a_time_ends_and_nothing_else(
+    cloud: Cloud, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 2)
+    sandbox.seed_instance("bystander", gpu_model="A40")
+    account = account_of(sandbox)
+    want = {**L40, "claim": CLAIM}
+    watch_gpu_stock([want], expires="1h", on_expiry="delete", credentials=account, **how)
+    assert states(sandbox) == {"train": "ACTIVE", "bystander": "ACTIVE"}
+    from datetime import UTC, datetime
+
+    monkeypatch.setattr("flows.watch_gpu_stock.now", lambda: datetime.now(UTC) + timedelta(hours=2))
+    told = watch_gpu_stock(
+        [{"gpu_model": "A40"}], credentials=account, **{**how, "watch_for": None}
+    ).told
+    assert "train: its time was over: delete instance" in told
+    sandbox.advance(60)
+    assert states(sandbox) == {"bystander": "ACTIVE"}
+
+
+def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud, speed=0)
+    account = account_of(sandbox)
+    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+
+    def tick(stock: int) -> Any:
+        sandbox.set_stock(*HERE, stock)
+        sandbox.advance(60)
+        return watch_gpu_stock(
+            [L40], notify=[name], credentials=account, **{**how, "watch_for": None}
+        )
+
+    for stock in (0, 4, 4, 0, 4, 0, 0, 0, 0):
+        report = tick(stock)
+    assert len(kept.received) == 1, "it came once, and flickered"
+    [line] = (how["history"] / f"gpu-stock-{account.account}.jsonl").read_text().splitlines()
+    assert json.loads(line)["most"] == 4
+    [known] = report.summaries
+    assert (known.spells, known.typical) == (1, timedelta(minutes=4))
+    assert "data:image/svg+xml;base64," in report.markdown()
+    tick(4)
+    assert len(kept.received) == 2
+
+
+def test_one_look_is_one_request(cloud: Cloud, how: dict[str, Any]) -> None:
+    sandbox = empty(cloud)
+    wants = [{"gpu_model": model} for model in ("L40", "H100*", "A100*", "A40")]
+    report = watch_gpu_stock(
+        wants, credentials=account_of(sandbox), **{**how, "watch_for": "3s", "interval": "0.2s"}
+    )
+    assert report.looks > 3
+    assert len(asked(sandbox, "get_gpu_stock")) == report.looks
+    others = [r["operation"] for r in sandbox.requests() if r["operation"] != "get_gpu_stock"]
+    assert len(others) <= 8, "what is read once at the start"
+
+
+@pytest.mark.parametrize(
+    ("wants", "said"),
+    [
+        ([{"gpu_model": "H200"}], "no GPU model matches 'H200'"),
+        ([{"gpu_model": "L40", "regions": ["MARS-1"]}], "no region matches 'MARS-1'"),
+        ([{"gpu_model": "L40", "max_price": "0.5"}], "can never be met"),
+        (
+            [{"gpu_model": "L40", "claim": {"how": "restore", "instance": "nobody"}}],
+            "no instance is called so",
+        ),
+    ],
+)
+def test_what_can_never_be_is_said_before_the_first_look(
+    cloud: Cloud, how: dict[str, Any], wants: Any, said: str
+) -> None:
+    sandbox = empty(cloud)
+    with pytest.raises(ValueError, match=said):
+        watch_gpu_stock(wants, credentials=account_of(sandbox), **how)
+    assert asked(sandbox, "get_gpu_stock") == []
+
+
+def test_create_when_available_outside_of_flows(cloud: Cloud) -> None:
+    sandbox = empty(cloud)
+    said: list[str] = []
+    timer = later(2, lambda: sandbox.set_stock(*HERE, 1))
+    [machine] = create_when_available(
+        account_of(sandbox), {**L40, "claim": CLAIM}, timeout=30, interval=0.3, say=said.append
+    )
+    timer.join()
+    assert machine.status == "ACTIVE"
+    assert machine.public_ip in said[-1]
+    assert said[0] == "waiting for 1x L40 in CANADA-1"
+    with pytest.raises(TimeoutError, match="0 of 1 of 1x L40 in CANADA-1 could be had within 1 s"):
+        create_when_available(
+            account_of(sandbox),
+            {**L40, "claim": {"name": "more", "image_id": "1"}},
+            timeout=1,
+            interval=0.3,
+            say=said.append,
+        )
+    with pytest.raises(ValueError, match="has no claim"):
+        create_when_available(account_of(sandbox), L40)
+
+
+def compete(
+    cloud: Cloud, server: str, folder: Path, watchers: int, stock: int, shared: bool
+) -> tuple[Sandbox, list[Any]]:
+    """Watchers in processes of their own, and stock that appears for fewer of them."""
+    sandbox = empty(cloud, speed=20)
+    environment = {**sandbox.env, "PREFECT_API_URL": server}
+    running = []
+    for number in range(watchers):
+        name = "shared" if shared else f"own-{number}"
+        want = {**L40, "claim": {"name": name, "image_id": "1"}}
+        if shared:
+            want["quantity"] = stock
+        arguments = {
+            "wants": [want],
+            "watch_for": f"{20 + 2 * watchers}s",
+            "interval": "1s",
+            "history": str(folder),
+        }
+        running.append(start_in_process("watch_gpu_stock", environment, arguments))
+    for _ in range(600):
+        if len(asked(sandbox, "get_gpu_stock")) >= 2 * watchers:
+            break
+        time.sleep(0.2)
+    sandbox.set_stock(*HERE, 50 if shared else stock)
+    return sandbox, [ended(*one, patience=200) for one in running]
+
+
+def judge(sandbox: Sandbox, found: list[Any], stock: int) -> None:
+    assert {code for code, _ in found} == {0}
+    rows = [row for _, told in found for row in told]
+    machines = sandbox.state()["instances"]
+    assert len(machines) == stock, "exactly as many were deployed"
+    assert all(Decimal(m["accrued"]) > 0 for m in machines), "and billed"
+    won = [row for row in rows if row["outcome"] == "done"]
+    assert sorted(row["instance"] for row in won) == sorted(m["name"] for m in machines)
+    lost = [row for row in rows if row["outcome"] != "done"]
+    assert all(row["why"] for row in lost)
+    assert len(won) + len(lost) == len(rows)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_watchers_in_separate_processes_claim_exactly_what_there_is(
+    cloud: Cloud, prefect_server: str, tmp_path: Path, shared: bool
+) -> None:
+    sandbox, found = compete(cloud, prefect_server, tmp_path, 4, 2, shared)
+    sandbox.advance(120)
+    judge(sandbox, found, 2)
+
+
+@pytest.mark.campaign
+def test_twenty_watchers_and_stock_for_three(
+    cloud: Cloud, prefect_server: str, tmp_path: Path
+) -> None:
+    sandbox, found = compete(cloud, prefect_server, tmp_path, 20, 3, False)
+    sandbox.advance(120)
+    judge(sandbox, found, 3)
+    told = [row["why"] for _, rows in found for row in rows if row["outcome"] != "done"]
+    assert len(told) == 17
+    assert all("out of stock" in why for why in told)
+    assert asked(sandbox).count(200) == 3

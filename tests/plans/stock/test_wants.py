@@ -1,0 +1,214 @@
+"""Wants: what can be asked for, what can never be met, and what is claimed of a stock."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from barrack_tasks.api.models import GPUStockItem, UserVM
+from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.stock.claims import Attempt, Claims, Expiry, attempts_of, due, is_met
+from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of, read_wants
+from barrack_tasks.plans.world import stock_of
+
+H100, A100 = "H100-SXM5-80GB", "A100-PCIe-80GB"
+OFFERED = {H100: [1, 2, 4, 8], A100: [1, 2, 4, 8], "L40": [1, 2]}
+REGIONS = ["CANADA-1", "NORWAY-1"]
+RATES = {H100: Decimal("2.69"), A100: Decimal("1.55"), "L40": Decimal("1.19")}
+TARIFF = Tariff({(m, c, None): RATES[m] * c for m, counts in OFFERED.items() for c in counts})
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+CLAIM = {"name": "train", "image_id": "1"}
+
+
+def price_of(place: Place) -> Decimal | None:
+    return TARIFF.of(place.gpu_model, place.gpu_count, place.region)
+
+
+def vm(name: str, status: str = "ACTIVE", **more: Any) -> UserVM:
+    fields = {"gpu_model": H100, "gpu_count": 8, "region": "CANADA-1", **more}
+    return UserVM(id=f"id-{name}", name=name, status=status, **fields)
+
+
+@pytest.mark.parametrize(
+    ("wants", "said"),
+    [
+        ([], "not empty"),
+        ([{"gpu_model": "L40", "gpu_count": "many"}], "gpu_count"),
+        ([{"gpu_model": "L40", "gpu_count": 0}], "greater than or equal"),
+        ([{"gpu_model": "L40", "claim": {"name": "a"}}], "needs image_id"),
+        ([{"gpu_model": "L40", "claim": {"how": "restore"}}], "needs instance"),
+        ([{"gpu_model": "L40", "claim": {"name": "x", "image_id": "1"}}], "called 'x'"),
+        ([{"gpu_model": "L40", "claim": {"name": "a/b", "image_id": "1"}}], "position 2"),
+        (
+            [{"gpu_model": "L40", "quantity": 2, "claim": {"name": "n" * 29, "image_id": "1"}}],
+            "2 to 30 characters",
+        ),
+        ([{"gpu_model": "L40", "claim": CLAIM}, {"gpu_model": "A40", "claim": CLAIM}], "'train'"),
+        ([{"gpu_model": "L40", "max_price": 0}], "greater than 0"),
+        ([{"gpu_model": "L40", "where": "x"}], "where"),
+    ],
+)
+def test_a_want_that_cannot_be_meant_is_refused(wants: Any, said: str) -> None:
+    with pytest.raises((ValidationError, ValueError), match=said):
+        read_wants(wants)
+
+
+@pytest.mark.parametrize(
+    ("want", "said"),
+    [
+        ({"gpu_model": "H200*"}, f"no GPU model matches 'H200\\*'; nearest are .*{H100}"),
+        ({"gpu_model": "h100-sxm"}, f"nearest are {H100}"),
+        ({"gpu_model": "L40", "gpu_count": "8x"}, "does not come as 8x; nearest are 1x, 2x"),
+        ({"gpu_model": "L40", "regions": ["CANADA-2"]}, "nearest are CANADA-1"),
+        (
+            {"gpu_model": "H100*", "gpu_count": 8, "max_price": 20},
+            r"never be met: the cheapest is 8x .* for 21.52 USD an hour, and the limit is 20.00",
+        ),
+        ({"gpu_model": "L40", "otherwise": [{"gpu_model": "B200"}]}, "matches 'B200'"),
+    ],
+)
+def test_what_does_not_exist_or_can_never_be_paid_names_what_does(want: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        check_wants(read_wants([want]), OFFERED, REGIONS, TARIFF, "USD")
+
+
+def test_what_the_caps_never_allow_is_said_at_the_start() -> None:
+    wants = read_wants([{"gpu_model": "H100*", "gpu_count": 8}])
+    check_wants(wants, OFFERED, REGIONS, TARIFF, "USD", Decimal(22))
+    with pytest.raises(ValueError, match="can never be met"):
+        check_wants(wants, OFFERED, REGIONS, TARIFF, "USD", Decimal(21))
+    cheaper = read_wants(
+        [{"gpu_model": "H100*", "gpu_count": 8, "otherwise": [{"gpu_model": "L40"}]}]
+    )
+    check_wants(cheaper, OFFERED, REGIONS, TARIFF, "USD", Decimal(21))
+
+
+def claimed(
+    wants: list[dict[str, Any]],
+    stock: dict[Place, int],
+    instances: Sequence[UserVM] = (),
+    claims: Claims | None = None,
+) -> list[tuple[str, Place]]:
+    found = attempts_of(read_wants(wants), stock, instances, price_of, claims or Claims())
+    return [(a.step.subject, a.place) for a in found]
+
+
+def test_the_best_option_that_is_there_and_affordable_is_taken() -> None:
+    want = {
+        "gpu_model": "H100-SXM5*",
+        "gpu_count": "8x",
+        "otherwise": [
+            {"gpu_model": "H100-SXM5*", "gpu_count": "4x", "max_price": 10},
+            {"gpu_model": "A100*", "gpu_count": "8x", "regions": ["NORWAY-*"]},
+        ],
+        "claim": CLAIM,
+    }
+    eight, four = Place("CANADA-1", H100, 8), Place("CANADA-1", H100, 4)
+    norway, canada = Place("NORWAY-1", A100, 8), Place("CANADA-1", A100, 8)
+    assert claimed([want], {eight: 1, four: 2, norway: 9}) == [("train", eight)]
+    assert claimed([want], {eight: 0, four: 1, norway: 9, canada: 9}) == [("train", norway)]
+    assert claimed([want], {canada: 9}) == []
+
+
+def test_at_least_is_understood() -> None:
+    items = [
+        GPUStockItem(region="CANADA-1", gpu_model=H100, available="200+"),
+        GPUStockItem(
+            region="NORWAY-1",
+            gpu_model=A100,
+            available="7",
+            configurations=[{"gpu_count": 4, "available": 1}],
+        ),
+    ]
+    places = places_of(stock_of(items))
+    assert places[Place("CANADA-1", H100, 8)] == 25
+    assert places[Place("NORWAY-1", A100, 4)] == 1
+    assert Place("NORWAY-1", A100, 1) not in places
+
+
+PLACES = st.dictionaries(
+    st.sampled_from([Place(r, m, c) for r in REGIONS for m in (H100, A100) for c in (1, 4, 8)]),
+    st.integers(0, 5),
+)
+
+
+@given(
+    stock=PLACES,
+    quantities=st.lists(st.integers(1, 4), min_size=1, max_size=3),
+    there=st.sets(st.integers(0, 11), max_size=5),
+    lost=st.sampled_from(["ACTIVE", "ERROR", "DELETED"]),
+)
+def test_never_more_is_claimed_than_wanted_or_than_there_is(
+    stock: dict[Place, int], quantities: list[int], there: set[int], lost: str
+) -> None:
+    wants = [
+        Want(gpu_model="*", gpu_count=8, quantity=q, claim={"name": f"w{n}", "image_id": "1"})
+        for n, q in enumerate(quantities)
+    ]
+    names = [name for want in wants for name in want.names]
+    instances = [vm(names[n], lost) for n in sorted(there) if n < len(names)]
+    found = attempts_of(wants, stock, instances, price_of, Claims())
+    asked = [a.step.subject for a in found]
+    assert len(set(asked)) == len(asked)
+    present = {i.name for i in instances if lost == "ACTIVE"}
+    assert set(asked) <= set(names) - present
+    by_gpus: dict[tuple[str, str], int] = {}
+    for a in found:
+        key = (a.place.region, a.place.gpu_model)
+        by_gpus[key] = by_gpus.get(key, 0) + 1
+    for (region, model), count in by_gpus.items():
+        assert count <= stock[Place(region, model, 8)]
+    room = sum(n for p, n in stock.items() if p.gpu_count == 8)
+    assert len(found) == min(room, len(set(names) - present))
+    claims = Claims(made={a.step.subject: (a.want, "id") for a in found})
+    again = attempts_of(wants, stock, instances, price_of, claims)
+    assert not {a.step.subject for a in again} & set(asked), "nothing is asked for twice"
+
+
+def test_a_restore_is_claimed_only_where_the_instance_lies() -> None:
+    want = {"gpu_model": "*", "gpu_count": 8, "claim": {"how": "restore", "instance": "sleeper"}}
+    here, elsewhere = Place("CANADA-1", H100, 8), Place("NORWAY-1", H100, 8)
+    sleeper = vm("sleeper", "HIBERNATED")
+    assert claimed([want], {elsewhere: 3}, [sleeper]) == []
+    [attempt] = attempts_of(read_wants([want]), {here: 1}, [sleeper], price_of, Claims())
+    assert attempt.step.operation == "restore_instance"
+    assert attempt.asked.comes_back
+    assert claimed([want], {here: 1}, [vm("sleeper", "RESTORING")]) == []
+    assert is_met(read_wants([want])[0], [vm("sleeper")])
+
+
+def test_a_snapshot_is_restored_under_the_wants_names() -> None:
+    claim = {"how": "snapshot", "snapshot_id": "17", "name": "back"}
+    want = {"gpu_model": H100, "gpu_count": 8, "quantity": 2, "claim": claim}
+    here = Place("CANADA-1", H100, 8)
+    found: list[Attempt] = attempts_of(read_wants([want]), {here: 5}, [], price_of, Claims())
+    assert [a.step.arguments for a in found] == [
+        {"snapshot_id": "17", "name": "back-1"},
+        {"snapshot_id": "17", "name": "back-2"},
+    ]
+
+
+def test_only_what_was_claimed_ends_when_its_time_is_over() -> None:
+    hour = timedelta(hours=1)
+    expiries = [
+        Expiry("id-a", "a", NOW - hour, "hibernate"),
+        Expiry("id-b", "b", NOW - hour, "delete"),
+        Expiry("id-c", "c", NOW + hour, "delete"),
+        Expiry("id-d", "another name", NOW - hour, "delete"),
+        Expiry("gone", "gone", NOW - hour, "delete"),
+    ]
+    instances = {f"id-{n}": vm(n) for n in "abcd"}
+    steps = due(expiries, instances, NOW)
+    assert [(s.operation, s.subject) for s in steps] == [
+        ("hibernate_instance", "a"),
+        ("delete_instance", "b"),
+    ]
+    instances["id-a"] = vm("a", "HIBERNATED")
+    assert [s.subject for s in due(expiries, instances, NOW)] == ["b"]

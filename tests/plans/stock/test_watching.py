@@ -1,0 +1,131 @@
+"""Edges without flicker, the pace of looking, and what is known of the hours."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.plans import Timetable
+from barrack_tasks.plans.stock.edges import SETTLES, Seen, advance
+from barrack_tasks.plans.stock.history import Spell, joined, summaries
+from barrack_tasks.plans.stock.pace import Pace
+from barrack_tasks.plans.stock.wants import Place
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+HERE = Place("CANADA-1", "L40", 1)
+TICK = timedelta(seconds=30)
+
+
+def play(counts: list[int]) -> list[tuple[int, str, int]]:
+    seen: dict[Place, Seen] = {}
+    told = []
+    for tick, count in enumerate(counts):
+        seen, edges = advance(seen, {HERE: count} if count else {}, NOW + tick * TICK)
+        told += [(tick, e.kind, e.count) for e in edges]
+    return told
+
+
+def test_stock_that_flickers_is_told_once() -> None:
+    assert play([0, 3, 0, 3, 0, 0, 3, 0, 0, 0, 0, 0, 0]) == [
+        (1, "available", 3),
+        (11, "depleted", 0),
+    ]
+
+
+def test_a_changed_count_is_told_when_it_has_settled() -> None:
+    assert play([1, 5, 2, 7, 9, 9, 9]) == [(0, "available", 1), (4, "changed", 9)]
+
+
+@given(st.lists(st.integers(0, 3), max_size=60))
+def test_edges_take_turns_and_each_absence_that_is_told_was_long_enough(counts: list[int]) -> None:
+    told = [(tick, kind) for tick, kind, _ in play(counts) if kind != "changed"]
+    assert [kind for _, kind in told] == ["available", "depleted"] * (len(told) // 2) + [
+        "available"
+    ] * (len(told) % 2)
+    long = SETTLES // TICK
+    for tick, kind in told:
+        if kind == "available":
+            assert counts[tick] > 0
+        else:
+            assert not any(counts[tick - long : tick + 1])
+
+
+@given(st.lists(st.integers(0, 3), max_size=60), st.integers(0, 59))
+def test_a_restart_in_between_changes_nothing(counts: list[int], cut: int) -> None:
+    """What is remembered is all that counts: seconds suffice, as they are kept."""
+    seen: dict[Place, Seen] = {}
+    told = []
+    for tick, count in enumerate(counts):
+        if tick == cut:
+            seen = {p: Seen(*vars(s).values()) for p, s in seen.items() if s != Seen()}
+        seen, edges = advance(seen, {HERE: count}, NOW + tick * TICK)
+        told += [(tick, e.kind, e.count) for e in edges]
+    assert told == play(counts)
+
+
+def test_the_pace_is_faster_while_stock_moves_and_slower_when_it_is_quiet() -> None:
+    quiet = Timetable.parse("Mon-Sun 00:00-06:00 UTC")
+    pace = Pace(timedelta(seconds=40), lambda: 0.5, quiet=quiet)
+    noon, night = NOW + timedelta(hours=12), NOW + timedelta(days=1)
+    assert pace.next_wait(False, noon) == 40
+    assert pace.next_wait(True, noon) == 10
+    assert pace.next_wait(False, noon + timedelta(minutes=9)) == 10
+    assert pace.next_wait(False, noon + timedelta(minutes=11)) == 40
+    assert pace.next_wait(False, night) == 400
+    assert pace.next_wait(True, night) == 10
+
+
+@given(
+    dice=st.floats(0, 1, exclude_max=True),
+    interval=st.integers(1, 3600),
+    rate=st.floats(0.001, 10),
+    moved=st.booleans(),
+)
+def test_the_pace_is_jittered_and_within_the_rate(
+    dice: float, interval: int, rate: float, moved: bool
+) -> None:
+    wait = Pace(timedelta(seconds=interval), lambda: dice, rate).next_wait(moved, NOW)
+    assert wait >= 1 / rate
+    plain = interval / 4 if moved else interval
+    assert wait == 1 / rate or 0.8 * plain <= wait <= 1.2 * plain
+
+
+SPELLS = st.lists(
+    st.tuples(st.integers(0, 5000), st.integers(1, 900)).map(
+        lambda t: Spell(
+            HERE,
+            NOW + timedelta(minutes=t[0]),
+            NOW + timedelta(minutes=t[0] + t[1]),
+            1,
+        )
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(SPELLS, st.sampled_from(["UTC", "Asia/Kathmandu", "Europe/Berlin"]))
+def test_the_hours_add_up_and_two_watchers_count_once(spells: list[Spell], zone: str) -> None:
+    end = NOW + timedelta(days=5)
+    [one] = summaries(spells, NOW, end, zone)
+    assert summaries([*spells, *spells], NOW, end, zone) == [one]
+    apart = joined(spells)
+    assert one.total == sum((s.end - s.start for s in apart), timedelta(0))
+    assert all(a.end < b.start for a, b in pairwise(apart))
+    assert all(0 <= share <= 1 for share in one.hours)
+    # Five whole days: each hour was watched five times.
+    assert abs(sum(one.hours) * 5 - one.total / timedelta(hours=1)) < 0.001
+
+
+def test_at_which_hours_it_appears() -> None:
+    mornings = [
+        Spell(HERE, NOW + timedelta(days=d, hours=8), NOW + timedelta(days=d, hours=9), 4)
+        for d in range(4)
+    ]
+    [found] = summaries(mornings, NOW, NOW + timedelta(days=4), "UTC")
+    assert found.hours[8] == 1
+    assert sum(found.hours) == 1
+    assert (found.spells, found.typical, found.most) == (4, timedelta(hours=1), 4)
