@@ -15,6 +15,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.follow_schedule import follow_schedule
 from flows.snapshot_before_stop import snapshot_before_stop
 from flows.watch_balance import watch_balance
+from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, cloud, spoken  # noqa: F401 - a fixture
 
 Cloud = Callable[..., Sandbox]
@@ -57,6 +58,9 @@ def test_from_a_document_alone_the_flow_runs(
     told_of = watch_balance(thresholds=[line], select=["*"], credentials=account)
     assert [(row.instance, row.now) for row in told_of.rows] == [("alpha", "HIBERNATED")]
     assert told_of.burn_hourly is not None
+    want = {"gpu_model": "A40", "claim": {"name": "claimed", "image_id": "1"}}
+    seen = watch_gpu_stock([want], watch_for="30s", history=tmp_path, credentials=account)
+    assert [(row.instance, row.now) for row in seen.rows] == [("claimed", "ACTIVE")]
     before = out.read_text()
     assert run("learn", "--openapi", document_of(sandbox, tmp_path), "--out", str(out)) == 2
     assert "--overwrite" in capsys.readouterr().err
