@@ -14,10 +14,12 @@ from barrack_tasks.api import (
     BarrackOutOfStockError,
     BarrackValidationError,
 )
+from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.crew import Outcome
 from barrack_tasks.events import emit
 from barrack_tasks.observing import depended_on, observe
+from barrack_tasks.plans.costs import hourly_cost
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.snapshot_then import Intent, drop_candidates
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
@@ -76,6 +78,22 @@ def announce(outcome: Outcome, memory: Memory) -> None:
             )
 
 
+def payload_of(instance: UserVM | None) -> dict[str, str | int | None]:
+    """What an event tells of an instance; money as text. Empty for one that is gone."""
+    if instance is None:
+        return {}
+    cost = hourly_cost(instance)
+    return {
+        "status": str(instance.status),
+        "address": instance.public_ip,
+        "region": str(instance.region) if instance.region else None,
+        "gpu_model": str(instance.gpu_model) if instance.gpu_model else None,
+        "gpu_count": int(instance.gpu_count) if instance.gpu_count else None,
+        "hourly": None if cost is None else f"{cost:f}",
+        "currency": str(instance.currency) if instance.currency else None,
+    }
+
+
 class Progress:
     """Tells what each instance is doing when that changes, and emits how it ended."""
 
@@ -90,8 +108,13 @@ class Progress:
         self._on_done = on_done
         self._last: dict[str, str] = {}
 
-    def show(self, plan: Mapping[str, Next]) -> bool:
-        """Log what is new; whether anything is."""
+    def show(self, plan: Mapping[str, Next], instances: Mapping[str, UserVM]) -> bool:
+        """Log what is new; whether anything is.
+
+        Args:
+            plan: what each instance needs next.
+            instances: as they are now; what they are goes into the events.
+        """
         moved = False
         for id_, next_ in plan.items():
             text = _sentence(next_)
@@ -104,13 +127,13 @@ class Progress:
                 logging.ERROR if failed else logging.INFO, "%s: %s", self._names[id_], text
             )
             if isinstance(next_, Finished):
-                self._ended(id_, next_)
+                self._ended(id_, next_, instances.get(id_))
         return moved
 
-    def _ended(self, id_: str, finished: Finished) -> None:
+    def _ended(self, id_: str, finished: Finished, instance: UserVM | None) -> None:
         name = self._names[id_]
         if finished.outcome == "done" and id_ in self._on_done:
-            emit(self._on_done[id_], id_, name)
+            emit(self._on_done[id_], id_, name, payload=payload_of(instance))
         elif finished.outcome == "failed":
             emit("barrack.instance.failed", id_, name, payload={"why": finished.why})
 

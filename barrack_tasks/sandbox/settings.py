@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from pydantic import BaseModel, ConfigDict, Field
 
 DURATIONS: dict[str, float] = {
@@ -52,7 +54,7 @@ class Settings(BaseModel):
         if unknown:
             known = ", ".join(self.durations)
             raise ValueError(f"durations has no {', '.join(unknown)}; it has {known}")
-        if any(not isinstance(v, int | float) or v < 0 for v in durations.values()):
+        if any(not isinstance(v, int | float | Decimal) or v < 0 for v in durations.values()):
             raise ValueError("durations must be seconds, none of them negative")
         merged = {**self.model_dump(), **changes, "durations": {**self.durations, **durations}}
         return Settings.model_validate(merged)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
+from prefect.client.orchestration import get_client
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect import Dialect, load_dialect
@@ -111,3 +113,19 @@ def fleet(cloud: Callable[..., Sandbox], balance: str, *names: str, **how: Any) 
 def states(sandbox: Sandbox) -> dict[str, str]:
     """The state of each instance by its name, as the cloud itself knows it."""
     return {i["name"]: i["status"] for i in sandbox.state()["instances"]}
+
+
+def events_about(resource: str, event: str = "barrack.", count: int = 1) -> list[dict[str, Any]]:
+    """What the Prefect server was told of a resource, the oldest first; waits for so many."""
+    found: list[dict[str, Any]] = []
+    wanted = {
+        "filter": {"event": {"prefix": [event]}, "resource": {"id": [resource]}},
+        "limit": 50,
+    }
+    with get_client(sync_client=True) as client:
+        for _ in range(100):
+            found = client.request("POST", "/events/filter", json=wanted).json()["events"]
+            if len(found) >= count:
+                break
+            time.sleep(0.2)
+    return sorted(found, key=lambda e: str(e["occurred"]))

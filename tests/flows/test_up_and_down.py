@@ -15,7 +15,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.follow_schedule import follow_schedule
 from flows.hibernate import hibernate
 from flows.restore import restore
-from tests.flows.conftest import account_of, effects
+from tests.flows.conftest import account_of, effects, events_about
 from tests.flows.killing import ended, start_in_process
 from tests.flows.receivers import Webhook
 
@@ -215,3 +215,21 @@ def test_failures_are_told_to_notifiers(cloud: Cloud, hook: tuple[Webhook, str])
     [message] = kept.received
     assert message["subject"] == "Barrack hibernate failed"
     assert "1 of 1 instances failed: big: its flavor cannot hibernate" in message["body"]
+
+
+def test_the_new_address_is_in_the_event_and_in_the_report(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, seed=4711)  # ids that no other test's instances have
+    id_ = sandbox.seed_instance("one", gpu_model="L40", status="HIBERNATED")
+    report = restore(select=["one"], credentials=account_of(sandbox))
+    [machine] = sandbox.state()["instances"]
+    assert report.rows[0].why == f"new address {machine['public_ip']}"
+    [event] = events_about(f"barrack.instance.{id_}", "barrack.instance.restored")
+    assert event["payload"] == {
+        "status": "ACTIVE",
+        "address": machine["public_ip"],
+        "region": machine["region"],
+        "gpu_model": "L40",
+        "gpu_count": 1,
+        "hourly": "1.19",
+        "currency": "USD",
+    }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
@@ -10,7 +9,6 @@ from typing import Any
 
 import pytest
 from prefect.blocks.notifications import MattermostWebhook
-from prefect.client.orchestration import get_client
 
 from barrack_tasks.alarming import NobodyTold
 from barrack_tasks.api import BarrackConfigurationError, BarrackError
@@ -18,7 +16,7 @@ from barrack_tasks.plans import SelectionError
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from flows.watch_balance import watch_balance
-from tests.flows.conftest import account_of, effects, fleet, states
+from tests.flows.conftest import account_of, effects, events_about, fleet, states
 from tests.flows.receivers import Mailbox, Webhook, subjects
 
 Cloud = Callable[..., Sandbox]
@@ -64,19 +62,9 @@ def test_events_tell_of_crossings(cloud: Cloud, hook: tuple[Webhook, str]) -> No
     watch_balance(thresholds=[{"amount": 50}], credentials=account)
     sandbox.add_credit("100")
     watch_balance(thresholds=[{"amount": 50}], credentials=account)
-    resource = f"barrack.balance.{account.account}"
-    with get_client(sync_client=True) as client:
-        for _ in range(100):
-            wanted = {"filter": {"event": {"prefix": ["barrack.balance."]}}, "limit": 50}
-            found = client.request("POST", "/events/filter", json=wanted).json()["events"]
-            seen = [e for e in found if e["resource"]["prefect.resource.id"] == resource]
-            if len(seen) == 2:
-                break
-            time.sleep(0.2)
-    assert {e["event"] for e in seen} == {
-        "barrack.balance.crossed",
-        "barrack.balance.recovered",
-    }
+    seen = events_about(f"barrack.balance.{account.account}", count=2)
+    assert [e["event"] for e in seen] == ["barrack.balance.crossed", "barrack.balance.recovered"]
+    assert seen[0]["payload"]["line"] == "amount 50"
 
 
 def test_instances_are_hibernated_in_the_users_order_until_the_balance_lasts(

@@ -189,3 +189,8 @@ def test_command_line_that_cannot_start() -> None:
             )  # fmt: skip
             assert done.returncode == 2
             assert "Traceback" not in done.stderr
+
+
+def test_a_duration_may_be_a_part_of_a_second() -> None:
+    with Sandbox(fleet=0, speed=0) as sandbox:
+        assert sandbox.settings(durations={"create": 0.25})["durations"]["create"] == 0.25
