@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from barrack_tasks.credentials import BarrackCredentials
     from barrack_tasks.firewalls import *  # noqa: F403
     from barrack_tasks.guard import *  # noqa: F403
+    from barrack_tasks.hooks import on
     from barrack_tasks.images import *  # noqa: F403
     from barrack_tasks.instances import *  # noqa: F403
     from barrack_tasks.scripts import *  # noqa: F403
@@ -27,6 +28,7 @@ _HOMES = (
     "catalogue",
     "firewalls",
     "guard",
+    "hooks",
     "images",
     "instances",
     "scripts",
@@ -98,6 +100,7 @@ __all__ = [
     "list_ssh_keys",
     "list_volume_types",
     "list_volumes",
+    "on",
     "quote_price",
     "reboot_instance",
     "remove_firewall_rule",

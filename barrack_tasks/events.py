@@ -9,31 +9,112 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from prefect.events import emit_event
 
-EVENTS: dict[str, str] = {
-    "barrack.snapshot.created": "a snapshot was asked for",
-    "barrack.snapshot.failed": "a snapshot ended in failure, or vanished",
-    "barrack.snapshot.deleted": "a snapshot was deleted",
-    "barrack.instance.hibernated": "an instance reached HIBERNATED",
-    "barrack.instance.restored": "an instance is ACTIVE again, under a new address",
-    "barrack.instance.stopped": "an instance reached SHUTOFF",
-    "barrack.instance.deleted": "an instance is gone",
-    "barrack.instance.failed": "a flow could not do what it was asked for an instance",
-    "barrack.balance.crossed": "the balance fell below a line",
-    "barrack.balance.recovered": "the balance is above a line again",
-    "barrack.gpu-stock.available": "something that is wanted came into stock",
-    "barrack.gpu-stock.changed": "more or less of it is in stock than was last told",
-    "barrack.gpu-stock.depleted": "it is out of stock, and was for a while",
-    "barrack.instance.claimed": "an instance was claimed from the stock and is up",
-    "barrack.instance.expired": "the time of a claimed instance is up, and it was ended",
-    "barrack.guard.refused": "the caps refused to let something begin",
-    "barrack.budget.crossed": "spending rose above a limit",
-    "barrack.budget.recovered": "spending is below a limit again",
+from barrack_tasks.hooks import Happening, call_hooks
+
+_INSTANCE = {
+    "status": "its state",
+    "address": "its public address; null if it has none",
+    "region": "where it is",
+    "gpu_model": "its GPU model",
+    "gpu_count": "its GPUs",
+    "hourly": "what it costs an hour in this state, as text",
+    "currency": "of the cost",
 }
-"""Every event, and what it says."""
+_STOCK = {
+    "region": "where",
+    "gpu_model": "which GPU",
+    "gpu_count": "GPUs of one instance",
+    "available": "how many instances can be deployed, at least",
+    "hourly_price": "of one instance, as text; null if it is not known",
+}
+_LINE = {"line": "which line", "text": "a sentence with the figures"}
+
+
+@dataclass(frozen=True)
+class EventKind:
+    """What an event says, and the fields of its payload with their meaning."""
+
+    meaning: str
+    payload: Mapping[str, str] = field(default_factory=dict)
+
+
+EVENTS: dict[str, EventKind] = {
+    # What this library does
+    "barrack.snapshot.created": EventKind("a snapshot was asked for"),
+    "barrack.snapshot.deleted": EventKind("a snapshot was deleted by this library"),
+    "barrack.instance.hibernated": EventKind("a flow brought an instance to HIBERNATED", _INSTANCE),
+    "barrack.instance.restored": EventKind(
+        "a flow brought an instance back; its address is new", _INSTANCE
+    ),
+    "barrack.instance.stopped": EventKind("a flow brought an instance to SHUTOFF", _INSTANCE),
+    "barrack.instance.deleted": EventKind("a flow deleted an instance", _INSTANCE),
+    "barrack.instance.failed": EventKind(
+        "a flow could not do what it was asked for an instance", {"why": "one sentence"}
+    ),
+    "barrack.instance.claimed": EventKind(
+        "an instance was claimed from the stock and is up",
+        {
+            "address": _INSTANCE["address"],
+            "hourly_price": "what it costs an hour, as text",
+            "currency": "of the price",
+            "gpu_model": "its GPU model",
+            "gpu_count": "its GPUs",
+            "region": "where it is",
+            "expires": "when it ends, ISO 8601; missing if it does not",
+        },
+    ),
+    "barrack.instance.expired": EventKind(
+        "the time of a claimed instance was up, and it was ended"
+    ),
+    # Lines that were crossed
+    "barrack.balance.crossed": EventKind("the balance fell below a line", _LINE),
+    "barrack.balance.recovered": EventKind("the balance is above a line again", _LINE),
+    "barrack.budget.crossed": EventKind("spending rose above a limit", _LINE),
+    "barrack.budget.recovered": EventKind("spending is below a limit again", _LINE),
+    "barrack.guard.refused": EventKind(
+        "the caps refused to let something begin", {"why": "sentences with the figures"}
+    ),
+    "barrack.gpu-stock.available": EventKind("something that is wanted came into stock", _STOCK),
+    "barrack.gpu-stock.changed": EventKind(
+        "more or less of it is in stock than was last told", _STOCK
+    ),
+    "barrack.gpu-stock.depleted": EventKind(
+        "it is out of stock, and was for a while",
+        {**_STOCK, "seconds": "how long it was there", "most": "how many at most"},
+    ),
+    # What anyone did, seen by watch_account
+    "barrack.instance.appeared": EventKind("an instance is there that was not", _INSTANCE),
+    "barrack.instance.changed": EventKind(
+        "an instance is in another state", {**_INSTANCE, "before": "the state before"}
+    ),
+    "barrack.instance.readdressed": EventKind(
+        "an instance has another public address", {**_INSTANCE, "before": "the address before"}
+    ),
+    "barrack.instance.disappeared": EventKind(
+        "an instance is gone, whoever deleted it", {"before": "the state before"}
+    ),
+    "barrack.snapshot.appeared": EventKind(
+        "a snapshot is there that was not", {"status": "its state"}
+    ),
+    "barrack.snapshot.completed": EventKind("a snapshot is ready", {"status": "its state"}),
+    "barrack.snapshot.failed": EventKind("a snapshot ended in failure", {"status": "its state"}),
+    "barrack.snapshot.disappeared": EventKind(
+        "a snapshot is gone, whoever deleted it", {"before": "the state before"}
+    ),
+    "barrack.volume.appeared": EventKind("a volume is there that was not", {"status": "its state"}),
+    "barrack.volume.attached": EventKind("a volume was attached to an instance"),
+    "barrack.volume.detached": EventKind("a volume was detached from an instance"),
+    "barrack.volume.disappeared": EventKind(
+        "a volume is gone, whoever deleted it", {"before": "the state before"}
+    ),
+}
+"""Every event, what it says, and what its payload holds."""
 
 _log = logging.getLogger(__name__)
 
@@ -45,6 +126,7 @@ def emit(
     *,
     instance: str | None = None,
     payload: Mapping[str, Any] | None = None,
+    event_id: UUID | None = None,
 ) -> None:
     """Emit an event about a resource.
 
@@ -53,11 +135,16 @@ def emit(
         id: the resource's id.
         name: what a person calls it.
         instance: id of the instance that it belongs to, if it is not one itself.
-        payload: what else is known; money as text.
+        payload: what else is known, of the fields that the catalogue names; money as text.
+        event_id: the same for the same event, so that it counts once however often it is sent.
 
     Example:
         >>> emit("barrack.instance.hibernated", "BRK-A1B2C3D", "alpha")
     """
+    if event not in EVENTS:
+        raise ValueError(f"{event!r} is not in the catalogue of events")
+    if strange := set(payload or {}) - set(EVENTS[event].payload):
+        raise ValueError(f"the catalogue knows no {', '.join(sorted(strange))} of {event}")
     kind = event.split(".")[1]
     resource = {"prefect.resource.id": f"barrack.{kind}.{id}", "prefect.resource.name": name}
     related = []
@@ -68,9 +155,15 @@ def emit(
                 "prefect.resource.role": "instance",
             }
         )
-    if event not in EVENTS:
-        raise ValueError(f"{event!r} is not in the catalogue of events")
+    identity: dict[str, Any] = {"id": event_id} if event_id else {}
     try:
-        emit_event(event, resource=resource, related=related, payload=dict(payload or {}))
+        emit_event(
+            event,
+            resource=resource,
+            related=related,
+            payload=dict(payload or {}),
+            **identity,
+        )
     except Exception as error:  # noqa: BLE001 - an event that is not taken must stop nothing
         _log.warning("the event %s about %s could not be emitted: %s", event, name, error)
+    call_hooks(Happening(event, id, name, instance, dict(payload or {})))

@@ -19,7 +19,7 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.crew import Outcome
 from barrack_tasks.events import emit
 from barrack_tasks.observing import depended_on, observe
-from barrack_tasks.plans.costs import hourly_cost
+from barrack_tasks.plans.account_changes import instance_payload
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.snapshot_then import Intent, drop_candidates
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
@@ -78,22 +78,6 @@ def announce(outcome: Outcome, memory: Memory) -> None:
             )
 
 
-def payload_of(instance: UserVM | None) -> dict[str, str | int | None]:
-    """What an event tells of an instance; money as text. Empty for one that is gone."""
-    if instance is None:
-        return {}
-    cost = hourly_cost(instance)
-    return {
-        "status": str(instance.status),
-        "address": instance.public_ip,
-        "region": str(instance.region) if instance.region else None,
-        "gpu_model": str(instance.gpu_model) if instance.gpu_model else None,
-        "gpu_count": int(instance.gpu_count) if instance.gpu_count else None,
-        "hourly": None if cost is None else f"{cost:f}",
-        "currency": str(instance.currency) if instance.currency else None,
-    }
-
-
 class Progress:
     """Tells what each instance is doing when that changes, and emits how it ended."""
 
@@ -133,7 +117,7 @@ class Progress:
     def _ended(self, id_: str, finished: Finished, instance: UserVM | None) -> None:
         name = self._names[id_]
         if finished.outcome == "done" and id_ in self._on_done:
-            emit(self._on_done[id_], id_, name, payload=payload_of(instance))
+            emit(self._on_done[id_], id_, name, payload=instance_payload(instance))
         elif finished.outcome == "failed":
             emit("barrack.instance.failed", id_, name, payload={"why": finished.why})
 

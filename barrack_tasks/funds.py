@@ -16,18 +16,39 @@ from barrack_tasks.tasking import barrack_task
 
 
 @dataclass(frozen=True)
-class Funds:
-    """The balance and everything that is paid from it."""
+class Listed:
+    """Everything that the account holds."""
 
-    balance: Balance
     instances: tuple[UserVM, ...]
     volumes: tuple[VolumeResponse, ...]
     snapshots: tuple[Snapshot, ...]
+
+
+@dataclass(frozen=True)
+class Funds(Listed):
+    """The balance and everything that is paid from it."""
+
+    balance: Balance
     tariff: Tariff
 
     def burn(self, other: Decimal = Decimal(0)) -> Burn:
         """What burns an hour, with `other` that is known from the balance alone."""
         return burn_of(self.instances, self.volumes, self.snapshots, self.tariff, other)
+
+
+@barrack_task()
+def read_account(credentials: BarrackCredentials) -> Listed:
+    """Everything that the account holds, with one set of list calls, in one task run.
+
+    Raises:
+        BarrackError: something cannot be read.
+    """
+    client = credentials.get_client()
+    with ThreadPoolExecutor(3) as pool:
+        instances = pool.submit(lambda: tuple(client.instances.list()))
+        volumes = pool.submit(lambda: tuple(client.volumes.list()))
+        snapshots = pool.submit(lambda: tuple(client.snapshots.list()))
+    return Listed(instances.result(), volumes.result(), snapshots.result())
 
 
 @barrack_task()
@@ -46,7 +67,7 @@ def read_funds(credentials: BarrackCredentials) -> Funds:
         tariff = pool.submit(lambda: tariff_of(client.pricing.list()))
     # The balance last: what it lacks is then never a cost that the lists have not shown.
     listed = instances.result(), volumes.result(), snapshots.result()
-    return Funds(client.balance.get(), *listed, tariff.result())
+    return Funds(*listed, client.balance.get(), tariff.result())
 
 
 def read_samples(account: str) -> list[Sample]:

@@ -190,7 +190,9 @@ def read_means(credentials: BarrackCredentials, caps: Iterable[Caps]) -> Means:
     funds = read_funds(credentials)
     instances = tuple(priced(i, funds.tariff) for i in funds.instances)
     storage = burn_of([], funds.volumes, funds.snapshots, funds.tariff).hourly
-    means = Means(funds.balance, funds.burn().hourly, instances, storage=storage)
+    means = Means(
+        funds.balance, funds.burn().hourly, instances, storage=storage, tariff=funds.tariff
+    )
     if all(one.daily_budget is None for one in caps):
         return means
     start, left = today_of(datetime.now(UTC))

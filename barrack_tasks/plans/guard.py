@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -93,6 +93,8 @@ class Means:
     hours_left_today: Decimal = Decimal(24)
     storage: Decimal = Decimal(0)
     """The part of the burn that is not of instances."""
+    tariff: Tariff = field(default_factory=Tariff)
+    """Prices of what does not exist yet."""
 
     def seen(self, instances: Iterable[UserVM]) -> Means:
         """The means with the instances as they are seen later."""
@@ -214,24 +216,29 @@ def within_caps(
             continue
         if next_.operation in _ALREADY_PAID:
             continue
-        if instance.hourly_price is None:
+        asked, price = _asked_by(next_, instance, means)
+        if price is None:
             allowed[id_] = Finished("failed", "its price cannot be read, so the caps refuse it")
             continue
-        asked = Asked(
-            instance.name,
-            str(instance.gpu_model),
-            int(instance.gpu_count or 1),
-            str(instance.region),
-            comes_back=True,
-        )
-        ruling = rule(asked, instance.hourly_price, caps, means)
+        ruling = rule(asked, price, caps, means)
         # Nobody can be asked in the middle of a fleet, so what needs approval is refused.
         against = (*ruling.refused, *(f"{t}; a person must restore it" for t in ruling.to_approve))
         if against:
             allowed[id_] = Finished("failed", "refused by the caps: " + "; ".join(against))
         else:
-            means = means.with_one_up(instance, instance.hourly_price)
+            means = means.with_one_up(instance, price)
     return allowed
+
+
+def _asked_by(step: Step, instance: UserVM, means: Means) -> tuple[Asked, Decimal | None]:
+    """What a step makes run, and what that costs an hour: the instance, or one in its place."""
+    region = str(instance.region)
+    if step.operation != "create_instance":
+        count = int(instance.gpu_count or 1)
+        asked = Asked(instance.name, str(instance.gpu_model), count, region, comes_back=True)
+        return asked, instance.hourly_price
+    model, count = str(step.arguments["gpu_model"]), int(step.arguments["gpu_count"])
+    return Asked(step.subject, model, count, region), means.tariff.of(model, count, region)
 
 
 def today_of(now: datetime) -> tuple[datetime, Decimal]:

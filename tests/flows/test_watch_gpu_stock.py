@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -176,8 +176,6 @@ def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     want = {**L40, "claim": CLAIM}
     watch_gpu_stock([want], expires="1h", on_expiry="delete", credentials=account, **how)
     assert states(sandbox) == {"train": "ACTIVE", "bystander": "ACTIVE"}
-    from datetime import UTC, datetime
-
     monkeypatch.setattr("flows.watch_gpu_stock.now", lambda: datetime.now(UTC) + timedelta(hours=2))
     told = watch_gpu_stock(
         [{"gpu_model": "A40"}], credentials=account, **{**how, "watch_for": None}
@@ -224,6 +222,20 @@ def test_one_look_is_one_request(cloud: Cloud, how: dict[str, Any]) -> None:
     assert len(asked(sandbox, "get_gpu_stock")) == report.looks
     others = [r["operation"] for r in sandbox.requests() if r["operation"] != "get_gpu_stock"]
     assert len(others) <= 8, "what is read once at the start"
+
+
+def test_it_never_looks_more_often_than_the_account_allows(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud, speed=1)
+    account = account_of(sandbox, requests_per_second=4)
+    report = watch_gpu_stock(
+        [L40], credentials=account, **{**how, "watch_for": "4s", "interval": "0.05s"}
+    )
+    times = [datetime.fromisoformat(r["time"]) for r in sandbox.requests()]
+    span = (times[-1] - times[0]).total_seconds()
+    assert report.looks > 1
+    assert len(times) <= 4 * span + 2
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.plans.guard import Asked, Caps, Means, rule, today_of, within_caps
+from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.steps import Finished, Next, Step
 
 ASKED = Asked("train", "H100-PCIe-80GB", 4, "CANADA-1")
@@ -143,6 +144,18 @@ def test_a_price_that_is_not_known_is_refused() -> None:
     step = Step("restore_instance", "a", "a")
     found = within_caps({"a": step}, instances, Caps(burn=99), means())["a"]
     assert found == Finished("failed", "its price cannot be read, so the caps refuse it")
+
+
+def test_one_that_stands_in_is_judged_by_its_own_price() -> None:
+    instances = {"a": machine("a", price="1")}
+    step = Step("create_instance", "a", "a-alt", {"gpu_model": "H100", "gpu_count": "2"})
+    tariff = Tariff({("H100", 2, None): Decimal(8)})
+    found = within_caps({"a": step}, instances, Caps(hourly_price=7), means(tariff=tariff))["a"]
+    assert isinstance(found, Finished)
+    assert "it costs 8.00 USD an hour, the cap is 7.00 USD" in found.why
+    assert within_caps({"a": step}, instances, Caps(hourly_price=8), means(tariff=tariff)) == {
+        "a": step
+    }
 
 
 def test_the_day_ends_at_midnight_utc() -> None:

@@ -56,6 +56,7 @@ def test_there_are_the_tasks_of_the_reference_and_few_others() -> None:
         "create_when_available",
         "guarded_create_instance",
         "guarded_restore",
+        "on",
     ]
     assert sorted(barrack_tasks.__all__) == sorted([*NAMES, *own])
     assert set(NAMES) <= set(dir(barrack_tasks))

@@ -66,6 +66,10 @@ NEEDS: dict[str, Needs] = {
         ("get_credit_balance", "list_instances", "hibernate_instance"),
         (*_LOOKING, *_PRICES, *_BALANCE),
     ),
+    "watch_account": Needs(
+        ("list_instances", "list_snapshots", "list_volumes"),
+        (*_LOOKING, "UserVM.public_ip", "Snapshot.id", "Snapshot.name", "Snapshot.status"),
+    ),
     "enforce_budget": Needs(
         ("get_credit_balance", "list_instances", "get_instance_billing", "hibernate_instance"),
         (*_LOOKING, *_PRICES, *_BALANCE),

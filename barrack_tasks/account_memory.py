@@ -1,0 +1,64 @@
+"""What `watch_account` remembers, and which of what is missing is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+from uuid import NAMESPACE_URL, UUID, uuid5
+
+from barrack_tasks.api import Barrack, BarrackNotFoundError
+from barrack_tasks.plans.account_changes import Change, Sight, View
+from barrack_tasks.shelves import read_all, write_all
+
+_EMPTY = "nothing:"
+"""Stands for an account that was looked at and is empty."""
+
+
+def read_view(account: str) -> tuple[dict[str, Sight] | None, dict[str, int]]:
+    """What was seen last, and the turn of each thing; None if it was never looked at."""
+    view: dict[str, Sight] = {}
+    turns: dict[str, int] = {}
+    written = read_all(_prefix(account))
+    if not written:
+        return None, {}
+    for key, told in written.items():
+        if key == _EMPTY:
+            continue
+        with suppress(TypeError, ValueError):
+            turn, *sight = told
+            view[key], turns[key] = tuple(str(part) for part in sight), int(turn)
+    return view, turns
+
+
+def write_view(account: str, view: View, turns: Mapping[str, int]) -> None:
+    """Remember what was seen."""
+    content: dict[str, Any] = {k: [turns.get(k, 0), *sight] for k, sight in view.items()}
+    write_all(_prefix(account), content or {_EMPTY: [0]})
+
+
+def gone_of(client: Barrack, keys: Iterable[str]) -> frozenset[str]:
+    """Those that the API, asked by id, does not know."""
+    ask: dict[str, Callable[[str], Any]] = {
+        "instance": client.instances.get,
+        "snapshot": client.snapshots.get,
+        "volume": client.volumes.get,
+    }
+    found = set()
+    for key in keys:
+        kind, _, id_ = key.partition(":")
+        try:
+            ask[kind](id_)
+        except BarrackNotFoundError:
+            found.add(key)
+    return frozenset(found)
+
+
+def event_id(account: str, change: Change) -> UUID:
+    """The same for the same change: one that is told again after a crash counts once."""
+    told = (account, change.event, change.key, change.turn, change.instance)
+    return uuid5(NAMESPACE_URL, "|".join(str(part) for part in told))
+
+
+def _prefix(account: str) -> str:
+    return f"barrack_view_{account}_"

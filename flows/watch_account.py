@@ -1,0 +1,85 @@
+"""Tell of every change in the account, whoever made it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from prefect import flow
+from prefect.logging import get_run_logger
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.account_memory import event_id, gone_of, read_view, write_view
+from barrack_tasks.alarming import alone
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.events import emit
+from barrack_tasks.funds import read_account
+from barrack_tasks.loop import now
+from barrack_tasks.plans.account_changes import (
+    changes,
+    missing_from,
+    next_turns,
+    next_view,
+    view_of,
+)
+from barrack_tasks.plans.account_report import AccountReport
+from barrack_tasks.reporting import conclude
+
+
+@flow(name="watch_account")
+def watch_account(
+    dry_run: bool = False, credentials: BarrackCredentials | str | None = None
+) -> AccountReport:
+    """Emit an event for each change since the last run, whoever made it. Changes nothing.
+
+    Instances that appeared, changed state, got another address or are gone; snapshots that are
+    new, ready, failed or gone; volumes that are new, attached, detached or gone. Each change is
+    told once, over restarts; the first run of all only remembers. What is missing from the lists
+    is asked for by its id before it is called gone. Run it every minute or so.
+
+    Args:
+        dry_run: show what would be told; nothing is emitted or remembered.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with the changes.
+
+    Raises:
+        BarrackError: the account cannot be read; nothing was told, and nothing is forgotten.
+
+    Example:
+        >>> [change.event for change in watch_account().changes]
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "watch_account")
+    with alone(account.account, "account", timedelta(minutes=5)) as is_alone:
+        if not is_alone:
+            note = "another run watches this account at this moment"
+            return conclude(AccountReport(flow="watch_account", rows=(), notes=(note,)))
+        before, turns = read_view(account.account)
+        seen = read_account(account)
+        view = view_of(seen.instances, seen.volumes, seen.snapshots)
+        gone = gone_of(account.get_client(), missing_from(before or {}, view))
+        after = next_view(before or {}, view, gone)
+        instances = {i.id: i for i in seen.instances}
+        found = changes(before, after, turns, instances) if before is not None else []
+        for change in found:
+            log.info("%s: %s", change.name, change.event)
+            if not dry_run:
+                emit(
+                    change.event,
+                    change.id,
+                    change.name,
+                    instance=change.instance,
+                    payload=change.payload,
+                    event_id=event_id(account.account, change),
+                )
+        if not dry_run:
+            # After telling: a run that is killed in between tells again, under the same ids.
+            write_view(account.account, after, next_turns(turns, found, after, now()))
+    first = ("the first look: from now on changes are told",) if before is None else ()
+    return conclude(
+        AccountReport(
+            flow="watch_account", dry_run=dry_run, rows=(), changes=tuple(found), notes=first
+        )
+    )

@@ -1,0 +1,128 @@
+"""watch_account, the catalogue of events and hooks, for real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from barrack_tasks import on
+from barrack_tasks.events import EVENTS, emit
+from barrack_tasks.hooks import Happening
+from barrack_tasks.sandbox import Sandbox
+from flows.hibernate import hibernate
+from flows.watch_account import watch_account
+from scripts.make_events import TARGET, page
+from tests.flows.conftest import account_of, events_about, fleet
+
+Cloud = Callable[..., Sandbox]
+
+
+def words(report: Any) -> list[tuple[str, str]]:
+    return [(c.name, c.event.removeprefix("barrack.")) for c in report.changes]
+
+
+def test_every_change_that_anyone_made_is_told_once(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "alpha", seed=8101)
+    account = account_of(sandbox)
+    client = account.get_client()
+
+    def tick() -> list[tuple[str, str]]:
+        sandbox.advance(600)
+        return words(watch_account(credentials=account))
+
+    assert tick() == [], "the first look remembers"
+    assert tick() == []
+    [alpha] = client.instances.list()
+    client.instances.hibernate(alpha.id)
+    assert tick() == [("alpha", "instance.changed")]
+    client.instances.restore(alpha.id)
+    assert tick() == [("alpha", "instance.changed"), ("alpha", "instance.readdressed")]
+    volume = client.volumes.create("data", 10, str(alpha.region), "Cloud-SSD")
+    client.snapshots.create(alpha.id, "saved")
+    assert tick() == [
+        ("saved", "snapshot.appeared"),
+        ("saved", "snapshot.completed"),
+        ("data", "volume.appeared"),
+    ]
+    client.volumes.attach(alpha.id, [volume.id])
+    assert ("data", "volume.attached") in tick()
+    assert words(watch_account(dry_run=True, credentials=account)) == []
+    client.volumes.detach(alpha.id, [volume.id])
+    sandbox.advance(600)
+    client.volumes.delete(volume.id)
+    client.instances.delete(alpha.id)
+    told = tick()
+    assert ("alpha", "instance.disappeared") in told
+    assert ("data", "volume.disappeared") in told
+    assert tick() == []
+    events = events_about(f"barrack.instance.{alpha.id}", count=4)
+    assert [e["event"].removeprefix("barrack.instance.") for e in events] == [
+        "changed",
+        "changed",
+        "readdressed",
+        "disappeared",
+    ]
+    assert events[0]["payload"]["before"] == "ACTIVE"
+    assert events[2]["payload"]["address"]
+
+
+def test_a_run_that_dies_between_telling_and_remembering_tells_the_same_event(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = fleet(cloud, "5000", "alpha", seed=8102)
+    account = account_of(sandbox)
+    watch_account(credentials=account)
+    [id_] = [i["id"] for i in sandbox.state()["instances"]]
+    sandbox.set_instance_status(id_, "SHUTOFF")
+
+    def die(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("flows.watch_account.write_view", die)
+        with pytest.raises(BaseException):  # noqa: B017, PT011 - however the run ends
+            watch_account(credentials=account)
+    assert words(watch_account(credentials=account)) == [("alpha", "instance.changed")]
+    assert words(watch_account(credentials=account)) == []
+    events = events_about(f"barrack.instance.{id_}", "barrack.instance.changed", count=1)
+    assert len({e["id"] for e in events}) == 1
+
+
+def test_a_list_that_lags_makes_nothing_disappear(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "alpha", seed=8103)
+    account = account_of(sandbox)
+    watch_account(credentials=account)
+    sandbox.settings(list_lag=3600)
+    sandbox.seed_instance("beta", gpu_model="L40")
+    assert words(watch_account(credentials=account)) == []
+    sandbox.advance(3700)
+    assert words(watch_account(credentials=account)) == [("beta", "instance.appeared")]
+
+
+def test_functions_are_called_and_one_that_fails_disturbs_nobody(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=2)
+    seen: list[Happening] = []
+
+    def fails(_: Happening) -> None:
+        raise RuntimeError("a bug of the user's")
+
+    with on("barrack.*", fails), on("barrack.instance.hibernated", seen.append):
+        hibernate(select=["*"], credentials=account_of(sandbox))
+    assert sorted(h.name for h in seen) == ["alpha", "beta"]
+    assert seen[0].payload["status"] == "HIBERNATED"
+    emit("barrack.instance.hibernated", "1", "later")
+    assert len(seen) == 2, "a handle that was closed is called no more"
+
+
+def test_what_is_not_in_the_catalogue_cannot_be_emitted() -> None:
+    with pytest.raises(ValueError, match="not in the catalogue"):
+        emit("barrack.instance.exploded", "1", "x")
+    with pytest.raises(ValueError, match=r"knows no colour of barrack.instance.changed"):
+        emit("barrack.instance.changed", "1", "x", payload={"colour": "red"})
+    assert all(name.count(".") == 2 for name in EVENTS)
+
+
+def test_the_page_about_events_is_that_of_the_catalogue() -> None:
+    assert TARGET.read_text(encoding="utf-8") == page(), "run scripts/make_events.py"
