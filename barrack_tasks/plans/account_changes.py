@@ -24,7 +24,10 @@ _FAILED = (SnapshotStatus.FAILED, SnapshotStatus.ERROR)
 
 @dataclass(frozen=True)
 class Change:
-    """One change: which event tells it, of what, and its payload. `turn` tells it from others of the thing."""
+    """One change: which event tells it, of what, and its payload.
+
+    `turn` tells it from other changes of the same thing.
+    """
 
     event: str
     key: str
