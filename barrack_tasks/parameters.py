@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, Field
 
-from barrack_tasks.plans.selection import Selection, SelectionError, Selector, selector_of
-
-
-def _read_select(value: Any) -> Selector:
-    return selector_of(value)
+from barrack_tasks.plans.selection import Select, SelectionError
 
 
 def _positive(value: float | timedelta) -> timedelta:
@@ -20,22 +16,6 @@ def _positive(value: float | timedelta) -> timedelta:
         raise ValueError(f"must be longer than nothing, got {value}")
     return span
 
-
-Select = Annotated[
-    Selection,
-    PlainValidator(_read_select),
-    WithJsonSchema(
-        {
-            "title": "Select",
-            "description": "Names, globs and ids of instances; never everything by being empty.",
-            "anyOf": [
-                {"type": "array", "items": {"type": "string"}},
-                Selector.model_json_schema(),
-            ],
-        }
-    ),
-]
-"""Which instances: a list of names, globs and ids, or a `Selector`."""
 
 Timeout = Annotated[
     float | timedelta,

@@ -16,7 +16,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.drive import CannotHibernate, Manner, Shutoff, is_down, is_up
-from barrack_tasks.plans.selection import Selector, matches, select_instances, selector_of
+from barrack_tasks.plans.selection import (
+    SELECT_SCHEMA,
+    Selector,
+    matches,
+    select_instances,
+    selector_of,
+)
 from barrack_tasks.plans.timetable import Boundary, Timetable, Wish
 
 Goal = Literal["up", "down"]
@@ -31,7 +37,7 @@ class Rule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    select: Annotated[Selector, BeforeValidator(selector_of)]
+    select: Annotated[Selector, BeforeValidator(selector_of), SELECT_SCHEMA]
     timetable: Timetable
     priority: int = Field(default=0, description="Higher is restored first.")
     snapshot: bool = Field(default=False, description="Take a snapshot before hibernating.")

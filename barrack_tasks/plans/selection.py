@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, WithJsonSchema
 
 from barrack_tasks.api.models import UserVM, VMStatus
 
@@ -71,6 +71,26 @@ def selector_of(select: Selection | None) -> Selector:
         )
     _check(selector)
     return selector
+
+
+def _read_select(value: Any) -> Selector:
+    return selector_of(value)
+
+
+SELECT_SCHEMA = WithJsonSchema(
+    {
+        "title": "Select",
+        "description": "Names, globs and ids of instances; never everything by being empty.",
+        "anyOf": [
+            {"type": "array", "items": {"type": "string"}},
+            Selector.model_json_schema(),
+        ],
+    }
+)
+"""How a selection is written, for forms."""
+
+Select = Annotated[Selection, PlainValidator(_read_select), SELECT_SCHEMA]
+"""Which instances: a list of names, globs and ids, or a `Selector`."""
 
 
 def _check(selector: Selector) -> None:

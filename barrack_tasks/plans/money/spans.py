@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, WithJsonSchema
 
 _UNITS = {
     "s": 1,
@@ -37,7 +37,12 @@ def read_span(value: Any) -> Any:
 Span = Annotated[
     timedelta,
     BeforeValidator(read_span),
-    Field(description="A duration such as 72h, 3 days or 90 min; a number is seconds."),
+    WithJsonSchema(
+        {
+            "anyOf": [{"type": "number"}, {"type": "string"}],
+            "description": "A duration such as 72h, 3 days or 90 min; a number is seconds.",
+        }
+    ),
 ]
 """A duration: a timedelta, seconds, ISO 8601, or text such as `"72h"`."""
 

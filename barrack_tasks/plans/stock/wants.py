@@ -10,7 +10,15 @@ from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    WithJsonSchema,
+    field_validator,
+    model_validator,
+)
 
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.plans.money.burn import Tariff
@@ -26,7 +34,14 @@ def _read_count(value: Any) -> Any:
     return value
 
 
-Count = Annotated[int, BeforeValidator(_read_count), Field(ge=1)]
+Count = Annotated[
+    int,
+    BeforeValidator(_read_count),
+    Field(ge=1),
+    WithJsonSchema(
+        {"anyOf": [{"type": "integer"}, {"type": "string"}], "description": "Such as 8 or 8x."}
+    ),
+]
 """GPUs of one instance: a number, or text such as `"8x"`."""
 
 

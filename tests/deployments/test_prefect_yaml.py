@@ -1,0 +1,122 @@
+"""deployments/prefect.yaml, applied to a real Prefect server."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+
+from barrack_tasks.sandbox import Sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+FILE = ROOT / "deployments" / "prefect.yaml"
+FLOWS = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
+ONLY_LOOK = {"watch_account", "report_costs", "doctor"}
+ON_DEMAND = {"snapshot_before_stop", "hibernate", "restore"}
+
+
+def prefect(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "prefect", "--no-prompt", *words],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+        env={**os.environ, "COLUMNS": "200"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def applied(prefect_server: str) -> list[dict[str, Any]]:
+    """All deployments as the server has them, after they were applied twice."""
+    prefect("work-pool", "create", "barrack", "--type", "process")
+    for _ in range(2):
+        prefect("deploy", "--all", "--prefect-file", str(FILE))
+    with get_client(sync_client=True) as client:
+        wanted = {"deployments": {"tags": {"all_": ["barrack"]}}}
+        found: list[dict[str, Any]] = client.request(
+            "POST", "/deployments/filter", json=wanted
+        ).json()
+        for one in found:
+            flow = client.request("GET", f"/flows/{one['flow_id']}").json()
+            one["flow"] = flow["name"]
+    return found
+
+
+def test_every_flow_is_deployed_once_however_often_it_is_applied(
+    applied: list[dict[str, Any]],
+) -> None:
+    assert sorted(one["flow"] for one in applied) == sorted(FLOWS)
+    for one in applied:
+        assert one["description"]
+        assert one["work_pool_name"] == "barrack"
+        described = one["parameter_openapi_schema"]["properties"]
+        assert "credentials" in described, one["flow"]
+
+
+def test_nothing_destructive_is_on_by_default(applied: list[dict[str, Any]]) -> None:
+    for one in applied:
+        if one["flow"] in ONLY_LOOK:
+            continue
+        if one["flow"] in ON_DEMAND:
+            assert one["schedules"] == [], "it runs only when somebody starts it"
+        else:
+            assert one["parameters"]["dry_run"] is True, one["flow"]
+            assert one["concurrency_limit"] == 1 or one["global_concurrency_limit"]["limit"] == 1
+
+
+def test_the_file_names_what_exists() -> None:
+    written = yaml.safe_load(FILE.read_text())["deployments"]
+    assert {d["entrypoint"].split(".")[1] for d in written} == FLOWS
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(fleet=2, balance="20", speed=60) as cloud:
+        yield cloud
+
+
+def test_a_worker_runs_a_guard_as_it_was_deployed_and_armed(
+    applied: list[dict[str, Any]], sandbox: Sandbox
+) -> None:
+    [guard] = [one for one in applied if one["flow"] == "watch_balance"]
+    environment = {**os.environ, **sandbox.env}
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "barrack"],
+        cwd=ROOT / "tests",
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        with get_client(sync_client=True) as client:
+
+            def run(**parameters: Any) -> str:
+                path = f"/deployments/{guard['id']}/create_flow_run"
+                body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+                made = client.request("POST", path, json=body).json()
+                for _ in range(240):
+                    state = client.request("GET", f"/flow_runs/{made['id']}").json()["state"]
+                    if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
+                        return str(state["type"])
+                    time.sleep(0.5)
+                return "hangs"
+
+            assert run() == "COMPLETED"
+            assert {i["status"] for i in sandbox.state()["instances"]} == {"ACTIVE"}
+            assert run(dry_run=False) == "COMPLETED"
+            states = {i["status"] for i in sandbox.state()["instances"]}
+            assert "HIBERNATED" in states
+    finally:
+        worker.terminate()
+        worker.wait(30)
