@@ -110,7 +110,8 @@ class StockWatcher:
         }
         self._refresh()
         means = self._means
-        limits = [c.hourly_price for c in self._caps if c.hourly_price is not None]
+        # An instance that costs more than the whole account may burn can never begin either.
+        limits = [c for caps in self._caps for c in (caps.hourly_price, caps.burn) if c is not None]
         check_wants(
             self._wants,
             offered,

@@ -14,6 +14,7 @@ import pytest
 import yaml
 from prefect.client.orchestration import get_client
 
+from barrack_tasks.events import emit
 from barrack_tasks.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -86,37 +87,79 @@ def sandbox() -> Iterator[Sandbox]:
         yield cloud
 
 
-def test_a_worker_runs_a_guard_as_it_was_deployed_and_armed(
-    applied: list[dict[str, Any]], sandbox: Sandbox
-) -> None:
-    [guard] = [one for one in applied if one["flow"] == "watch_balance"]
-    environment = {**os.environ, **sandbox.env}
-    worker = subprocess.Popen(
+@pytest.fixture
+def worker(applied: list[dict[str, Any]], sandbox: Sandbox) -> Iterator[None]:
+    """A worker whose environment names the sandbox."""
+    process = subprocess.Popen(
         [sys.executable, "-m", "prefect", "worker", "start", "--pool", "barrack"],
         cwd=ROOT / "tests",
-        env=environment,
+        env={**os.environ, **sandbox.env},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    try:
-        with get_client(sync_client=True) as client:
+    yield
+    process.terminate()
+    process.wait(30)
 
-            def run(**parameters: Any) -> str:
-                path = f"/deployments/{guard['id']}/create_flow_run"
-                body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-                made = client.request("POST", path, json=body).json()
-                for _ in range(240):
-                    state = client.request("GET", f"/flow_runs/{made['id']}").json()["state"]
-                    if state["type"] in ("COMPLETED", "FAILED", "CRASHED", "CANCELLED"):
-                        return str(state["type"])
-                    time.sleep(0.5)
-                return "hangs"
 
-            assert run() == "COMPLETED"
-            assert {i["status"] for i in sandbox.state()["instances"]} == {"ACTIVE"}
-            assert run(dry_run=False) == "COMPLETED"
-            states = {i["status"] for i in sandbox.state()["instances"]}
-            assert "HIBERNATED" in states
-    finally:
-        worker.terminate()
-        worker.wait(30)
+def start(deployment: str, **parameters: Any) -> str:
+    """Start a run of a deployment; its id."""
+    body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+    with get_client(sync_client=True) as client:
+        path = f"/deployments/{deployment}/create_flow_run"
+        return str(client.request("POST", path, json=body).json()["id"])
+
+
+def wait_for(run: str, *names: str) -> str:
+    """Wait until a run is in one of these states, or has ended; the state's name."""
+    ended = {"Completed", "Failed", "Crashed", "Cancelled"}
+    with get_client(sync_client=True) as client:
+        for _ in range(240):
+            name = str(client.request("GET", f"/flow_runs/{run}").json()["state"]["name"])
+            if name in ended | set(names):
+                return name
+            time.sleep(0.5)
+    return "hangs"
+
+
+def test_a_worker_runs_a_guard_as_it_was_deployed_and_armed(
+    applied: list[dict[str, Any]], sandbox: Sandbox, worker: None
+) -> None:
+    [guard] = [one["id"] for one in applied if one["flow"] == "watch_balance"]
+    assert wait_for(start(guard)) == "Completed"
+    assert {i["status"] for i in sandbox.state()["instances"]} == {"ACTIVE"}
+    assert wait_for(start(guard, dry_run=False)) == "Completed"
+    assert "HIBERNATED" in {i["status"] for i in sandbox.state()["instances"]}
+
+
+def test_a_run_of_a_deployment_is_suspended_until_a_person_answers(
+    applied: list[dict[str, Any]], worker: None
+) -> None:
+    entrypoint = f"{Path(__file__).parent / 'asking.py'}:deploy_with_approval"
+    prefect("deploy", entrypoint, "--name", "asking", "--pool", "barrack")
+    with get_client(sync_client=True) as client:
+        path = "/deployments/name/deploy-with-approval/asking"
+        deployment = client.request("GET", path).json()["id"]
+        run = start(deployment)
+        assert wait_for(run, "Suspended") == "Suspended"
+        client.request(
+            "POST", f"/flow_runs/{run}/resume", json={"run_input": {"approve": True, "by": "me"}}
+        )
+    assert wait_for(run) == "Completed"
+
+
+def test_an_event_starts_the_run_that_its_trigger_names(applied: list[dict[str, Any]]) -> None:
+    [schedule] = [one["id"] for one in applied if one["flow"] == "follow_schedule"]
+    wanted = {"deployments": {"id": {"any_": [schedule]}}}
+    with get_client(sync_client=True) as client:
+
+        def runs() -> int:
+            return len(client.request("POST", "/flow_runs/filter", json=wanted).json())
+
+        before = runs()
+        emit("barrack.instance.appeared", "BRK-TRIGGER", "by-hand")
+        for _ in range(100):
+            if runs() > before:
+                break
+            time.sleep(0.3)
+        assert runs() > before
