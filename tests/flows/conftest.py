@@ -14,6 +14,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 
 from barrack_tasks import BarrackCredentials
+from barrack_tasks.api.caller import RetryPolicy
 from barrack_tasks.api.dialect import Dialect, load_dialect
 from barrack_tasks.notifying import AppriseUrl
 from barrack_tasks.sandbox import Sandbox
@@ -43,9 +44,9 @@ def cloud(prefect_server: str) -> Iterator[Callable[..., Sandbox]]:
     running: list[Sandbox] = []
 
     def start(**how: Any) -> Sandbox:
-        sandbox = Sandbox(
-            **{"speed": QUICK, "balance": "5000", "fleet": 3, "dialect": spoken(), **how}
-        )
+        # A port may be given out again, and what is remembered belongs to address and key.
+        own = {"api_key": f"key-{uuid.uuid4().hex[:8]}", "dialect": spoken()}
+        sandbox = Sandbox(**{"speed": QUICK, "balance": "5000", "fleet": 3, **own, **how})
         sandbox.start()
         running.append(sandbox)
         return sandbox
@@ -73,6 +74,14 @@ def _dialect_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     file = dialect_file(DIALECT)
     if file:
         monkeypatch.setenv("BARRACK_DIALECT", file)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients made in this test soon give up what cannot be read."""
+    monkeypatch.setattr(
+        "barrack_tasks.api.client.RetryPolicy", lambda: RetryPolicy(attempts=2, first_wait=0.05)
+    )
 
 
 def named() -> str:

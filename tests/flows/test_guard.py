@@ -58,6 +58,7 @@ def test_the_accounts_own_caps_count_besides_those_given(cloud: Cloud) -> None:
     assert changes(sandbox) == []
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("operation", ["get_credit_balance", "quote_price", "list_volumes"])
 def test_what_it_cannot_see_it_refuses(cloud: Cloud, operation: str) -> None:
     sandbox = fleet(cloud, "5000", "alpha")
@@ -130,6 +131,7 @@ def test_restore_holds_back_what_the_accounts_caps_forbid(cloud: Cloud) -> None:
     assert sorted(r.now for r in failed.value.report.rows) == ["ACTIVE", "ACTIVE", "HIBERNATED"]
 
 
+@pytest.mark.usefixtures("impatient")
 def test_a_timetable_restores_within_the_caps_and_hibernates_without_them(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, balance="5000", speed=120)
     sandbox.seed_instance("up", gpu_model="L40", status="HIBERNATED")

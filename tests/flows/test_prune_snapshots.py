@@ -84,6 +84,7 @@ def test_what_an_image_depends_on_and_what_others_made_stays(year: Any) -> None:
     assert len(left(sandbox)) == 3, "these two, and the last but one"
 
 
+@pytest.mark.usefixtures("impatient")
 def test_nothing_is_deleted_when_it_is_not_known_what_depends_on_it(year: Any) -> None:
     sandbox, account = year()
     sandbox.fault("malformed", operation="list_snapshot_images", count=None)

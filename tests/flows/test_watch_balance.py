@@ -149,6 +149,7 @@ def test_an_alarm_that_nobody_hears_fails_the_run_after_the_work(
     assert states(sandbox) == {"alpha": "HIBERNATED"}
 
 
+@pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("operation", ["get_credit_balance", "get_pricing", "list_instances"])
 def test_what_cannot_be_read_is_an_alarm_told_once(
     cloud: Cloud, hook: tuple[Webhook, str], operation: str

@@ -149,6 +149,7 @@ def test_a_hibernated_instance_is_claimed_back_and_a_snapshot_restored(
     assert len(asked(sandbox, "restore_instance")) == len(asked(sandbox, "restore_snapshot")) == 1
 
 
+@pytest.mark.usefixtures("impatient")
 def test_the_guard_decides_and_says_why(cloud: Cloud, how: dict[str, Any]) -> None:
     sandbox = empty(cloud)
     sandbox.set_stock(*HERE, 9)
