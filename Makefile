@@ -2,12 +2,13 @@ PYTHON ?= python3
 KEEP ?= 0
 RUN = .venv/bin/python
 
-.PHONY: help setup demo test lint types unit test-dialects campaigns clean
+.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
 	@echo "make demo KEEP=1  the same, and keep the sandbox and the Prefect UI running"
 	@echo "make test         format, lint, types and tests"
+	@echo "make test-slow    whole days with servers, workers and many processes"
 	@echo "make test-dialects  the flow tests in each foreign dialect"
 	@echo "make campaigns    long searches"
 	@echo "make clean        remove all that make has made"
@@ -29,6 +30,10 @@ types: setup
 
 unit: setup
 	$(RUN) -m pytest
+
+# End to end, with servers, workers and processes of their own; few at a time.
+test-slow: setup
+	$(RUN) -m pytest -m slow -n 2
 
 # All flow tests once more in each foreign dialect.
 test-dialects: setup

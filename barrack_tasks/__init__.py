@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from barrack_tasks.scripts import *  # noqa: F403
     from barrack_tasks.snapshots import *  # noqa: F403
     from barrack_tasks.ssh_keys import *  # noqa: F403
+    from barrack_tasks.state_hooks import tell_state
     from barrack_tasks.stock_wait import create_when_available
     from barrack_tasks.volumes import *  # noqa: F403
 
@@ -34,6 +35,7 @@ _HOMES = (
     "scripts",
     "snapshots",
     "ssh_keys",
+    "state_hooks",
     "stock_wait",
     "volumes",
 )
@@ -110,6 +112,7 @@ __all__ = [
     "restore_snapshot",
     "start_instance",
     "stop_instance",
+    "tell_state",
     "toggle_public_ip",
     "update_script",
 ]

@@ -17,7 +17,6 @@ import contextvars
 import json
 import logging
 import os
-import platform
 import random
 import threading
 import time
@@ -25,11 +24,11 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from barrack_tasks.processes import born, machine, runs
 from barrack_tasks.records import MOST_CHARACTERS, Records
 
 LEASE = timedelta(seconds=120)
@@ -40,24 +39,6 @@ _SWEPT_AT_ONCE = 20
 _TRIES = 4
 
 _log = logging.getLogger(__name__)
-
-
-def _machine() -> str:
-    """What processes with comparable process ids share: a boot of a machine, a namespace."""
-    try:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{Path('/proc/self/ns/pid').stat().st_ino}"
-    except OSError:
-        return f"{platform.node()}/{uuid.getnode()}"
-
-
-def _born(pid: int) -> str | None:
-    """When a process began, as its kernel counts; None if it does not run or cannot be known."""
-    try:
-        state, *rest = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except (OSError, ValueError):
-        return None
-    return None if state in "ZX" else rest[18]
 
 
 class Record(BaseModel):
@@ -81,20 +62,7 @@ class Record(BaseModel):
         """Whether its run still works, as far as can be known from here."""
         if self.finished or now >= self.until:
             return False
-        return self.machine != _machine() or _runs(self.pid, self.born)
-
-
-def _runs(pid: int, born: str | None) -> bool:
-    """Whether the process runs, and is not another that was given its number."""
-    if born is not None:
-        return _born(pid) == born
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        return self.machine != machine() or runs(self.pid, self.born)
 
 
 class Hold:
@@ -241,9 +209,9 @@ class Hold:
                 intent=self._intent,
                 moment=self.moment,
                 until=until,
-                machine=_machine(),
+                machine=machine(),
                 pid=os.getpid(),
-                born=_born(os.getpid()),
+                born=born(os.getpid()),
                 finished=finished,
                 held=part,
             )

@@ -13,6 +13,8 @@ from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.panic import panic
 from barrack_tasks.cli.schedule import schedule_app
+from barrack_tasks.cli.status import status
+from barrack_tasks.cli.up import down, up
 from barrack_tasks.version import VERSION
 
 app = App(
@@ -20,6 +22,9 @@ app = App(
     help="Guard, schedule and restore GPU machines at Barrack (barrack.ai).",
     version=VERSION,
 )
+app.command(up)
+app.command(down)
+app.command(status)
 app.command(doctor)
 app.command(learn)
 app.command(panic)

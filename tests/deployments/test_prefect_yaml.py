@@ -16,7 +16,10 @@ from prefect.client.orchestration import get_client
 
 from barrack_tasks.events import emit
 from barrack_tasks.sandbox import Sandbox
+from tests.deployments import playing
+from tests.deployments.playing import start, wait_for
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "deployments" / "prefect.yaml"
 FLOWS = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
@@ -90,36 +93,8 @@ def sandbox() -> Iterator[Sandbox]:
 @pytest.fixture
 def worker(applied: list[dict[str, Any]], sandbox: Sandbox) -> Iterator[None]:
     """A worker whose environment names the sandbox."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "barrack"],
-        cwd=ROOT / "tests",
-        env={**os.environ, **sandbox.env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    yield
-    process.terminate()
-    process.wait(30)
-
-
-def start(deployment: str, **parameters: Any) -> str:
-    """Start a run of a deployment; its id."""
-    body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
-    with get_client(sync_client=True) as client:
-        path = f"/deployments/{deployment}/create_flow_run"
-        return str(client.request("POST", path, json=body).json()["id"])
-
-
-def wait_for(run: str, *names: str) -> str:
-    """Wait until a run is in one of these states, or has ended; the state's name."""
-    ended = {"Completed", "Failed", "Crashed", "Cancelled"}
-    with get_client(sync_client=True) as client:
-        for _ in range(240):
-            name = str(client.request("GET", f"/flow_runs/{run}").json()["state"]["name"])
-            if name in ended | set(names):
-                return name
-            time.sleep(0.5)
-    return "hangs"
+    with playing.worker(sandbox):
+        yield
 
 
 def test_a_worker_runs_a_guard_as_it_was_deployed_and_armed(

@@ -323,6 +323,7 @@ def judge(sandbox: Sandbox, found: list[Any], stock: int) -> None:
     assert len(won) + len(lost) == len(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shared", [True, False])
 def test_watchers_in_separate_processes_claim_exactly_what_there_is(
     cloud: Cloud, prefect_server: str, tmp_path: Path, shared: bool

@@ -1,0 +1,122 @@
+"""`barrack status`: what runs, what it costs, and what watches over it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+
+from barrack_tasks.api import BarrackConfigurationError, BarrackError
+from barrack_tasks.cli.up import BLOCK
+from barrack_tasks.plans.money.burn import runway
+from barrack_tasks.plans.money.spans import said
+from barrack_tasks.plans.report import money
+
+if TYPE_CHECKING:
+    from prefect.client.orchestration import SyncPrefectClient
+
+    from barrack_tasks.credentials import BarrackCredentials
+
+_ARMED = {"True": "no: dry run", "False": "ARMED"}
+
+
+def status(*, credentials: str | None = None) -> int:
+    """Instances, burn and runway; guards and whether they are armed; last runs and next ones.
+
+    Parameters
+    ----------
+    credentials
+        Name of the account's block; the environment's account, else the block `barrack`.
+    """
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from barrack_tasks.services import Services, answers
+
+    console = Console(highlight=False)
+    url = PREFECT_API_URL.value() or Services().url
+    with ExitStack() as stack:
+        if url:
+            stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
+        there = url is not None and answers(url)
+        fine = _show_account(console, credentials, there)
+        if not there:
+            where = f"nothing answers at {url}" if url else "none is known; `barrack up` starts one"
+            console.print(f"\nPrefect: {where}.", soft_wrap=True)
+            return 1
+        _show_guards(console, str(url))
+    return 0 if fine else 1
+
+
+def _account(name: str | None, there: bool) -> BarrackCredentials:
+    from barrack_tasks.credentials import BarrackCredentials
+
+    if name is not None:
+        return BarrackCredentials.resolve(name)
+    try:
+        return BarrackCredentials.from_environment()
+    except BarrackConfigurationError:
+        if not there:
+            raise
+        return BarrackCredentials.resolve(BLOCK)
+
+
+def _show_account(console: Console, name: str | None, there: bool) -> bool:
+    from barrack_tasks.funds import read_funds
+
+    try:
+        funds = read_funds.fn(_account(name, there))
+    except BarrackError as error:
+        console.print(f"Account: {error}", style="red", markup=False, soft_wrap=True)
+        return False
+    burn = funds.burn()
+    currency = str(funds.balance.currency)
+    counts = Counter(str(i.status) for i in funds.instances)
+    states = ", ".join(f"{n} {word}" for word, n in counts.most_common()) or "none"
+    console.print(f"Instances: {states}")
+    console.print(f"Balance:   {money(funds.balance.amount, currency)}")
+    console.print(f"Burn:      {money(burn.hourly, currency)} an hour")
+    console.print(f"Runway:    {said(runway(funds.balance.amount, burn.hourly))}")
+    return True
+
+
+def _show_guards(console: Console, url: str) -> None:
+    from prefect.client.orchestration import get_client
+
+    from barrack_tasks.deploying import read_deployed
+
+    now = datetime.now(UTC)
+    table = Table(title=f"Deployments at {url.removesuffix('/api')}", title_justify="left")
+    for column in ("deployment", "armed", "schedule", "last run", "next run"):
+        table.add_column(column, overflow="fold")
+    with get_client(sync_client=True) as client:
+        for one in read_deployed(client):
+            armed = _ARMED.get(str(one.parameters.get("dry_run")), "-")
+            is_on = any(s["active"] for s in one.schedules) and not one.paused
+            last, upcoming = _runs_of(client, one.id, now)
+            schedule = ("on" if is_on else "off") if one.schedules else "on demand"
+            table.add_row(one.full_name, armed, schedule, last, upcoming)
+    console.print()
+    console.print(table)
+
+
+def _runs_of(client: SyncPrefectClient, deployment: str, now: datetime) -> tuple[str, str]:
+    """The last run that began and the next that is due, as text."""
+    about = {"deployments": {"id": {"any_": [deployment]}}, "limit": 1}
+
+    def first(which: dict[str, Any], order: str) -> dict[str, Any] | None:
+        body = {**about, "flow_runs": which, "sort": order}
+        found: list[dict[str, Any]] = client.request("POST", "/flow_runs/filter", json=body).json()
+        return found[0] if found else None
+
+    begun = first({"start_time": {"before_": now.isoformat()}}, "START_TIME_DESC")
+    due = first({"state": {"type": {"any_": ["SCHEDULED"]}}}, "EXPECTED_START_TIME_ASC")
+    last = f"{begun['state']['name']}, {_ago(begun['start_time'], now)} ago" if begun else "never"
+    return last, f"in {_ago(due['expected_start_time'], now)}" if due else "-"
+
+
+def _ago(moment: str, now: datetime) -> str:
+    return said(max(timedelta(0), abs(now - datetime.fromisoformat(moment))))

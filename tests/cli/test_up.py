@@ -1,0 +1,94 @@
+"""`barrack up`, `status` and `down` where nothing runs."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.services import Services
+from tests.conftest import free_port
+
+COMMAND = [sys.executable, "-c", "from barrack_tasks.cli import main; main()"]
+
+
+def barrack(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    given = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "BARRACK_"))}
+    return subprocess.run(
+        [*COMMAND, *words],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={
+            **given,
+            "HOME": str(home),
+            "XDG_STATE_HOME": str(home / "state"),
+            "PREFECT_HOME": str(home / "prefect"),
+            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            "COLUMNS": "160",
+            **env,
+        },
+    )
+
+
+@pytest.mark.slow
+def test_from_nothing_to_guards_and_back(tmp_path: Path) -> None:
+    port = free_port()
+    try:
+        with Sandbox(fleet=2, speed=60) as sandbox:
+            first = barrack(tmp_path, "up", "--port", str(port), **sandbox.env)
+            assert first.returncode == 0, first.stdout + first.stderr
+            assert f"http://127.0.0.1:{port}" in first.stdout
+            assert "armed: none" in first.stdout
+            record = (tmp_path / "state" / "prefect-barrack" / "up.json").read_text()
+            again = barrack(tmp_path, "up", "--port", str(port), **sandbox.env)
+            assert again.returncode == 0, again.stdout + again.stderr
+            after = (tmp_path / "state" / "prefect-barrack" / "up.json").read_text()
+            assert after == record, "server and worker are the same ones"
+            told = barrack(tmp_path, "status")
+            assert told.returncode == 0, told.stdout + told.stderr
+            assert "Instances: 2 ACTIVE" in told.stdout, "the account is the saved block's"
+            for seen in (first, again, told):
+                assert sandbox.api_key not in seen.stdout + seen.stderr
+    finally:
+        ended = barrack(tmp_path, "down")
+    assert ended.stdout.strip() == "Ended: worker, server."
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{port}/api/health")
+    assert "Nothing that was started here runs" in barrack(tmp_path, "down").stdout
+
+
+def test_down_ends_nothing_else(tmp_path: Path) -> None:
+    """A process that was given the number of one that died is left alone."""
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
+        told = {"pid": stranger.pid, "born": "1", "url": "http://127.0.0.1:1/api"}
+        (tmp_path / "up.json").write_text(json.dumps({"server": told, "worker": told}))
+        services = Services(tmp_path)
+        assert services.url is None
+        assert [services.stop("server"), services.stop("worker")] == [False, False]
+        assert stranger.poll() is None
+        stranger.kill()
+
+
+def test_what_is_in_the_way_is_said_in_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = barrack(tmp_path, "up", "--port", port, BARRACK_API_KEY="k")
+        assert done.returncode == 2
+        assert f"port {port} is taken" in done.stderr
+        assert "--port" in done.stderr
+    url = f"http://127.0.0.1:{free_port()}/api"
+    done = barrack(tmp_path, "up", PREFECT_API_URL=url, BARRACK_API_KEY="k")
+    assert done.returncode == 2
+    assert "nothing answers there" in done.stderr
+    assert not (tmp_path / "state").exists()

@@ -1,0 +1,88 @@
+"""Everything through Prefect's API: applying, starting runs, waiting, reading events."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from prefect.client.orchestration import get_client
+
+from barrack_tasks.sandbox import Sandbox
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def barrack(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the command line."""
+    return subprocess.run(
+        [sys.executable, "-c", "from barrack_tasks.cli import main; main()", *words],
+        cwd=ROOT / "docs",
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "COLUMNS": "200", "PYTHONPATH": str(ROOT), **env},
+    )
+
+
+def deployments() -> dict[str, dict[str, Any]]:
+    """All deployments of the library by the name of their flow."""
+    with get_client(sync_client=True) as client:
+        wanted = {"deployments": {"tags": {"all_": ["barrack"]}}}
+        found = client.request("POST", "/deployments/filter", json=wanted).json()
+        names = {one["id"]: client.read_flow(one["flow_id"]).name for one in found}
+    return {names[one["id"]]: one for one in found}
+
+
+def change(deployment: dict[str, Any], **what: Any) -> None:
+    """Change a deployment, as a person does in the UI."""
+    with get_client(sync_client=True) as client:
+        path: Any = f"/deployments/{deployment['id']}"
+        client.request("PATCH", path, json=what)
+
+
+@contextmanager
+def worker(sandbox: Sandbox) -> Iterator[None]:
+    """A worker whose environment names a sandbox."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "barrack"],
+        cwd=ROOT / "docs",
+        env={**os.environ, **sandbox.env},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(30)
+        except subprocess.TimeoutExpired:
+            process.kill()
+
+
+def start(deployment: str, **parameters: Any) -> str:
+    """Start a run of a deployment; its id."""
+    body = {"parameters": parameters, "state": {"type": "SCHEDULED"}}
+    with get_client(sync_client=True) as client:
+        path: Any = f"/deployments/{deployment}/create_flow_run"
+        return str(client.request("POST", path, json=body).json()["id"])
+
+
+def wait_for(run: str, *names: str) -> str:
+    """Wait until a run is in one of these states, or has ended; the state's name."""
+    ended = {"Completed", "Failed", "Crashed", "Cancelled"}
+    path: Any = f"/flow_runs/{run}"
+    with get_client(sync_client=True) as client:
+        for _ in range(240):
+            name = str(client.request("GET", path).json()["state"]["name"])
+            if name in ended | set(names):
+                return name
+            time.sleep(0.5)
+    return "hangs"
