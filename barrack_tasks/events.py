@@ -48,6 +48,19 @@ EVENTS: dict[str, EventKind] = {
     # What this library does
     "barrack.snapshot.created": EventKind("a snapshot was asked for"),
     "barrack.snapshot.deleted": EventKind("a snapshot was deleted by this library"),
+    "barrack.snapshot.restored": EventKind(
+        "an instance was made from a snapshot, and is up",
+        {
+            "snapshot": "the snapshot's name",
+            "new": "id of the new instance",
+            "old": "id of the instance that the snapshot was taken of",
+            "address": _INSTANCE["address"],
+            "hourly_price": "what it costs an hour, as text",
+            "currency": "of the price",
+            "billed_since": "when it was first seen up, ISO 8601",
+            "seconds": "from the request until it was up; null if another run sent it",
+        },
+    ),
     "barrack.instance.hibernated": EventKind("a flow brought an instance to HIBERNATED", _INSTANCE),
     "barrack.instance.restored": EventKind(
         "a flow brought an instance back; its address is new", _INSTANCE
@@ -125,6 +138,7 @@ def emit(
     name: str,
     *,
     instance: str | None = None,
+    related: Mapping[str, str] | None = None,
     payload: Mapping[str, Any] | None = None,
     event_id: UUID | None = None,
 ) -> None:
@@ -135,6 +149,7 @@ def emit(
         id: the resource's id.
         name: what a person calls it.
         instance: id of the instance that it belongs to, if it is not one itself.
+        related: ids of further instances, each by its role.
         payload: what else is known, of the fields that the catalogue names; money as text.
         event_id: the same for the same event, so that it counts once however often it is sent.
 
@@ -147,20 +162,17 @@ def emit(
         raise ValueError(f"the catalogue knows no {', '.join(sorted(strange))} of {event}")
     kind = event.split(".")[1]
     resource = {"prefect.resource.id": f"barrack.{kind}.{id}", "prefect.resource.name": name}
-    related = []
-    if instance:
-        related.append(
-            {
-                "prefect.resource.id": f"barrack.instance.{instance}",
-                "prefect.resource.role": "instance",
-            }
-        )
+    roles = {**({"instance": instance} if instance else {}), **(related or {})}
+    about = [
+        {"prefect.resource.id": f"barrack.instance.{one}", "prefect.resource.role": role}
+        for role, one in roles.items()
+    ]
     identity: dict[str, Any] = {"id": event_id} if event_id else {}
     try:
         emit_event(
             event,
             resource=resource,
-            related=related,
+            related=about,
             payload=dict(payload or {}),
             **identity,
         )

@@ -10,6 +10,7 @@ from typing import Any
 from barrack_tasks.api import (
     BarrackAuthenticationError,
     BarrackConfigurationError,
+    BarrackError,
     BarrackInsufficientCreditsError,
     BarrackOutOfStockError,
     BarrackValidationError,
@@ -21,6 +22,7 @@ from barrack_tasks.events import emit
 from barrack_tasks.observing import depended_on, observe
 from barrack_tasks.plans.account_changes import instance_payload
 from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.restoring import refusal
 from barrack_tasks.plans.snapshot_then import Intent, drop_candidates
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
@@ -57,7 +59,8 @@ def announce(outcome: Outcome, memory: Memory) -> None:
     """Note what became of a step, and emit the event that tells it."""
     step = outcome.step
     if outcome.error is not None:
-        memory.was_refused(step, str(outcome.error), not isinstance(outcome.error, _HOPELESS))
+        why = _why(step, outcome.error)
+        memory.was_refused(step, why, not isinstance(outcome.error, _HOPELESS))
         return
     snapshot_id = getattr(outcome.result, "id", None)
     memory.succeeded(step, snapshot_id)
@@ -76,6 +79,12 @@ def announce(outcome: Outcome, memory: Memory) -> None:
                 step.subject,
                 instance=step.instance_id,
             )
+
+
+def _why(step: Step, error: BarrackError) -> str:
+    if step.operation == "restore_snapshot":
+        return refusal(error.reason, str(error))
+    return str(error)
 
 
 class Progress:
@@ -119,6 +128,7 @@ class Progress:
         if finished.outcome == "done" and id_ in self._on_done:
             emit(self._on_done[id_], id_, name, payload=instance_payload(instance))
         elif finished.outcome == "failed":
+            id_ = id_.removeprefix("restore:")
             emit("barrack.instance.failed", id_, name, payload={"why": finished.why})
 
 

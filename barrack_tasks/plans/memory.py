@@ -81,7 +81,7 @@ class Memory:
                 self.dropped.add(step.arguments["snapshot_id"])
             case "start_instance" | "restore_instance":
                 self.woken.add(step.instance_id)
-            case "create_instance":
+            case "create_instance" | "restore_snapshot":
                 self.made[step.instance_id] = made or ""
             case "create_image":
                 pass

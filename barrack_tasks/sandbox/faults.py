@@ -24,8 +24,10 @@ Kind = Literal[
     "stuck",
     "fail",
     "vanish",
+    "differ",
+    "addressless",
 ]
-TWISTS = frozenset({"stuck", "fail", "vanish"})
+TWISTS = frozenset({"stuck", "fail", "vanish", "differ", "addressless"})
 """Faults of the cloud itself: the answer is in order, what follows is not."""
 AFTER_EFFECT = frozenset({"reset_after", "timeout_after", "error_after", "truncated", "malformed"})
 """Faults of the answer: the effect happens."""
@@ -55,6 +57,8 @@ class Fault(BaseModel):
         stuck: the work that the request begins is never done.
         fail: the work ends in ERROR, or the snapshot in FAILED.
         vanish: what is created is gone after `seconds` (of the sandbox).
+        differ: the instance that is restored has half the vCPUs and RAM.
+        addressless: the address of the instance that is made stays `pending`.
 
     Example:
         >>> Fault(kind="status", status=429, retry_after=2, operation="create_snapshot", count=3)

@@ -56,6 +56,8 @@ class Machine:
     updated: int
     status: VMStatus
     boot_source: str = "image"
+    snapshot_id: str | None = None
+    address_comes: bool = True
     image_id: str | None = None
     image_name: str | None = None
     wants_public_ip: bool = True

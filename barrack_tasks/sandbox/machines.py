@@ -145,12 +145,19 @@ class Machines:
             region=region,
             configuration=configuration,
             status=S.CREATING,
+            address_comes="addressless" not in world.twists,
             **options,
         )
         self.work(machine, S.CREATING, S.ACTIVE, "create")
         if "vanish" in world.twists:
             world.later(world.twists["vanish"], lambda: self._vanish(machine))
         return machine
+
+    def lose_snapshot(self, snapshot_id: str) -> None:
+        """A snapshot is gone, and with it what is being made of it."""
+        for machine in self.all():
+            if machine.snapshot_id == snapshot_id and machine.status is S.CREATING:
+                self._enter(machine, S.DELETED, "its snapshot was deleted")
 
     def _vanish(self, machine: Machine) -> None:
         if machine.id in self._alive:
@@ -280,7 +287,7 @@ class Machines:
     def _set_address(self, machine: Machine) -> None:
         if machine.status in WITHOUT_HARDWARE or not machine.wants_public_ip:
             machine.public_ip = None
-        elif machine.status in (S.CREATING, S.BUILD, S.RESTORING):
+        elif machine.status in (S.CREATING, S.BUILD, S.RESTORING) or not machine.address_comes:
             machine.public_ip = PENDING
         elif machine.public_ip in (None, PENDING):
             machine.public_ip = self._world.public_ip()

@@ -170,6 +170,7 @@ class Snapshots:
             self._world.meter.leave(f"snapshot:{copy.id}", self._world.micros)
             self._world.record("snapshot", copy.id, copy.name, f"{copy.status} -> DELETED: {why}")
             self._world.images.snapshot_lost(copy.id, why)
+            self._world.machines.lose_snapshot(copy.id)
 
     def exposed(self) -> bool:
         """Whether the end of the credits would take anything."""

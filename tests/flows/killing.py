@@ -18,6 +18,7 @@ _CONTEXT.set_forkserver_preload(
         "tests.flows.killing",
         "flows.snapshot_before_stop",
         "flows.follow_schedule",
+        "flows.restore_from_snapshot",
         "flows.watch_gpu_stock",
     ]
 )

@@ -57,6 +57,7 @@ def test_there_are_the_tasks_of_the_reference_and_few_others() -> None:
         "guarded_create_instance",
         "guarded_restore",
         "on",
+        "tell_state",
     ]
     assert sorted(barrack_tasks.__all__) == sorted([*NAMES, *own])
     assert set(NAMES) <= set(dir(barrack_tasks))

@@ -58,6 +58,18 @@ NEEDS: dict[str, Needs] = {
         ("list_instances", "get_instance", "restore_instance", "get_credit_balance"),
         (*_LOOKING, *_BALANCE),
     ),
+    "restore_from_snapshot": Needs(
+        ("list_instances", "list_snapshots", "restore_snapshot", "get_credit_balance"),
+        (
+            *_LOOKING,
+            *_BALANCE,
+            "Snapshot.id",
+            "Snapshot.name",
+            "Snapshot.status",
+            "ListSnapshotsResponse.snapshots",
+            "RestoreSnapshotRequest.name",
+        ),
+    ),
     "follow_schedule": Needs(
         ("list_instances", "get_instance", "hibernate_instance", "restore_instance"),
         _LOOKING,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from barrack_tasks.api import models as m
 from barrack_tasks.sandbox import refusals
+from barrack_tasks.sandbox.catalogue import Configuration
 from barrack_tasks.sandbox.clock import to_datetime
 from barrack_tasks.sandbox.groups.instances import as_created, billing_of, in_full
 from barrack_tasks.sandbox.groups.registry import Call, handles, one_page
@@ -96,8 +99,17 @@ def restore_snapshot(world: World, call: Call) -> m.RestoreSnapshotResponse:
     machine = world.machines.deploy(
         name=ask.name,
         region=copy.region,
-        configuration=copy.configuration,
+        configuration=_restored(world, copy),
         boot_source="snapshot",
+        snapshot_id=copy.id,
         ssh_key=copy.ssh_key,
     )
     return m.RestoreSnapshotResponse(instance=as_created(world, machine))
+
+
+def _restored(world: World, copy: Copy) -> Configuration:
+    """What a restored instance gets: what the snapshot's had, unless it is to differ."""
+    if "differ" not in world.twists:
+        return copy.configuration
+    size = copy.configuration
+    return replace(size, vcpus=size.vcpus // 2, ram_gb=size.ram_gb // 2)

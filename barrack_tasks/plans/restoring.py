@@ -1,0 +1,268 @@
+"""From a snapshot to an instance: names, what must hold before, and the next step."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from itertools import count
+from typing import Literal
+
+from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
+from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
+from barrack_tasks.plans.drive import is_in_stock, shortage
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.world import World
+
+WaitUntil = Literal["address", "active", "none"]
+OutOfStock = Literal["wait", "stop"]
+LISTS_LAG = timedelta(seconds=10)
+"""So long an instance that a run before has asked for may be missing from the lists."""
+_KEY = "restore:"
+_LATEST = "latest:"
+_STRANGERS = re.compile(r"[^A-Za-z0-9 _.\-]+")
+_PENDING = "pending"
+_OLDEST = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Restoring:
+    """One snapshot that is to become an instance.
+
+    Attributes:
+        snapshot: as it was when the run began.
+        name: of the new instance.
+        source: the instance that it was taken of, if that still exists.
+        resumed: a run that was cut off may have asked for it already.
+        problems: why it cannot be, found before anything was sent.
+    """
+
+    snapshot: Snapshot
+    name: str
+    source: UserVM | None = None
+    resumed: bool = False
+    problems: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """By which it is held and remembered."""
+        return key_of(self.name)
+
+
+def key_of(name: str) -> str:
+    """By which the making of an instance of this name is held."""
+    return f"{_KEY}{name}"
+
+
+def find_snapshot(asked: str, snapshots: Sequence[Snapshot]) -> Snapshot:
+    """The snapshot that is meant by an id, a name, or `latest:` and an instance's name or id.
+
+    Raises:
+        ValueError: there is none; names the nearest that does exist.
+    """
+    if asked.startswith(_LATEST):
+        return _latest(asked.removeprefix(_LATEST), snapshots)
+    for snapshot in snapshots:
+        if asked in (snapshot.id, snapshot.name):
+            return snapshot
+    raise ValueError(
+        f"snapshot: there is none called {asked!r}{_nearest(asked, [s.name for s in snapshots])}"
+    )
+
+
+def _latest(instance: str, snapshots: Sequence[Snapshot]) -> Snapshot:
+    of_it = [s for s in snapshots if instance in (s.instance_name, s.instance_id)]
+    if not of_it:
+        names = [s.instance_name for s in snapshots if s.instance_name]
+        raise ValueError(
+            f"snapshot: there is none of an instance {instance!r}{_nearest(instance, names)}"
+        )
+    newest = newest_ready(of_it)
+    if newest is None:
+        words = ", ".join(f"{s.name} is {s.status}" for s in of_it)
+        raise ValueError(f"snapshot: none of {instance!r} is ready: {words}")
+    return newest
+
+
+def newest_ready(snapshots: Iterable[Snapshot]) -> Snapshot | None:
+    """The newest snapshot that can be restored."""
+    ready = [s for s in snapshots if s.status.is_ready]
+    return max(ready, key=lambda s: (s.created_at or _OLDEST, s.name), default=None)
+
+
+def _nearest(asked: str, names: Sequence[str]) -> str:
+    close = get_close_matches(asked, names, n=1, cutoff=0.5)
+    if close:
+        return f"; the nearest is {close[0]!r}"
+    return f"; there is {', '.join(sorted(set(names))[:10])}" if names else "; there is none at all"
+
+
+def restored_names(snapshot: Snapshot) -> Iterator[str]:
+    """What the instance may be called, the best first: `<snapshot>-restored`, then numbered.
+
+    Always valid; what is shortened is made distinct by a hash of the snapshot's id.
+
+    Example:
+        >>> next(restored_names(Snapshot(id="1", name="base", status="SUCCESS")))
+        'base-restored'
+    """
+    clean = _STRANGERS.sub("-", snapshot.name)
+    mark = hashlib.blake2s(snapshot.id.encode(), digest_size=4).hexdigest()[:6]
+    for number in count(1):
+        suffix = "-restored" if number == 1 else f"-restored-{number}"
+        room = INSTANCE_NAME_LENGTH[1] - len(suffix)
+        if clean == snapshot.name and len(clean) <= room:
+            yield clean + suffix
+        else:
+            yield f"{clean[: room - len(mark) - 1]}-{mark}{suffix}"
+
+
+def free_name(name: str, taken: Iterable[str]) -> str:
+    """A name that is free and like another that is taken."""
+    known = set(taken)
+    for number in count(2):
+        suffix = f"-{number}"
+        other = name[: INSTANCE_NAME_LENGTH[1] - len(suffix)] + suffix
+        if other not in known:
+            return other
+    raise AssertionError("numbers do not end")
+
+
+def decide_restore(
+    one: Restoring,
+    world: World,
+    memory: Memory,
+    wait_until: WaitUntil,
+    shortfall: OutOfStock,
+    began: datetime,
+    now: datetime,
+) -> Next:
+    """What one snapshot needs next on its way to an instance.
+
+    Args:
+        one: the snapshot and the name.
+        world: as observed; `gone` holds the new instance if it was there and is not.
+        memory: of this run.
+        wait_until: what counts as done.
+        shortfall: what to do while the GPU is out of stock.
+        began: when this attempt began; lists may lag behind a run before.
+        now: zone-aware.
+    """
+    there = next((i for i in world.instances.values() if i.name == one.name), None)
+    made = memory.made.get(one.key)
+    if made is None and not one.resumed and there is not None:
+        other = free_name(one.name, (i.name for i in world.instances.values()))
+        return Finished(
+            "failed", f"duplicate instance name: {one.name!r} is taken; {other!r} is free"
+        )
+    if there is not None:
+        return _coming_up(one, there, wait_until)
+    if made is not None:
+        return _missing(one, made, world, wait_until)
+    if one.resumed and now - began < LISTS_LAG:
+        return Wait("a run before was cut off; lists may not show yet what it made")
+    if one.problems:
+        return Finished("failed", "; ".join(one.problems))
+    return _begin(one, world, shortfall)
+
+
+def _coming_up(one: Restoring, there: UserVM, wait_until: WaitUntil) -> Next:
+    if wait_until == "none":
+        return Finished("done")
+    match there.status:
+        case VMStatus.ERROR:
+            return Finished("failed", f"{one.name} came up in ERROR; it is left for a person")
+        case VMStatus.ACTIVE if wait_until == "active" or there.public_ip != _PENDING:
+            differences = differing(one, there)
+            if differences:
+                said = "; ".join(differences)
+                return Finished("failed", f"it differs, and is left for a person: {said}")
+            return Finished("done")
+        case VMStatus.ACTIVE:
+            return Wait("its address is pending")
+        case VMStatus.DELETED | VMStatus.DELETING:
+            return Finished("failed", f"instance not found after restore: {one.name} was deleted")
+        case passing:
+            return Wait(f"it is {passing}")
+
+
+def _missing(one: Restoring, made: str, world: World, wait_until: WaitUntil) -> Next:
+    if made in world.gone:
+        if one.snapshot.id in world.gone_snapshots:
+            return Finished(
+                "failed",
+                "snapshot deleted during restore, and the instance is gone with it; "
+                "restore another",
+            )
+        return Finished(
+            "failed",
+            f"instance not found after restore: {one.name} ({made}) was there and is gone; "
+            "look into the dashboard before you restore again",
+        )
+    return Finished("done") if wait_until == "none" else Wait("it is missing from the list")
+
+
+def _begin(one: Restoring, world: World, shortfall: OutOfStock) -> Next:
+    of_it = world.snapshots.get(one.snapshot.instance_id or "", ())
+    now = next((s for s in of_it if s.id == one.snapshot.id), None)
+    if now is None and one.snapshot.id in world.gone_snapshots:
+        return Finished("failed", f"snapshot deleted: {one.snapshot.name} is gone")
+    state = now or one.snapshot
+    if state.status.is_failed:
+        other = newest_ready(of_it)
+        offer = f"; the newest ready one is {other.name!r}" if other else "; no other is ready"
+        return Finished("failed", f"snapshot not available: it is {state.status}{offer}")
+    if not state.status.is_ready:
+        if not state.status.known or str(state.status) == "DELETING":
+            return Finished("failed", f"invalid snapshot status: it is {state.status}")
+        return Wait(f"snapshot not available yet: it is {state.status}")
+    if one.source is not None and not is_in_stock(one.source, world.stock):
+        if shortfall == "stop":
+            return Finished("failed", f"out of stock: {shortage(one.source)}; try again later")
+        return Wait(shortage(one.source))
+    arguments = {"snapshot_id": one.snapshot.id, "name": one.name}
+    return Step("restore_snapshot", one.key, one.name, arguments)
+
+
+def differing(one: Restoring, there: UserVM) -> list[str]:
+    """What is not as it was promised (documented): hardware, region, what it booted from."""
+    promised: Mapping[str, object] = {"region": one.snapshot.region, "boot source": "snapshot"}
+    came: dict[str, object] = {"region": there.region, "boot source": there.boot_source}
+    if one.source is not None:
+        promised = {**promised, **_hardware(one.source)}
+        came.update(_hardware(there))
+    return [
+        f"{what} {came[what]} instead of {promised[what]}"
+        for what in promised
+        if None not in (promised[what], came.get(what)) and promised[what] != came[what]
+    ]
+
+
+def _hardware(instance: UserVM) -> dict[str, object]:
+    flavor = instance.flavor
+    return {
+        "GPU model": instance.gpu_model,
+        "GPU count": instance.gpu_count,
+        "vCPUs": flavor.vcpus if flavor else None,
+        "RAM (GB)": flavor.ram_gb if flavor else None,
+        "disk (GB)": flavor.disk_gb if flavor else None,
+    }
+
+
+def refusal(reason: str | None, message: str) -> str:
+    """What a person reads when the API refuses a restore.
+
+    Args:
+        reason: the API's own word, if it gives one.
+        message: the API's sentence.
+    """
+    if "profile" in (reason or "").casefold() or "profile" in message.casefold():
+        return (
+            "profile incomplete: fill in full name, billing address, postal code and country in "
+            "the profile settings of the dashboard, and start it again"
+        )
+    return message

@@ -1,0 +1,134 @@
+"""Make new instances from snapshots, each once, checked before and compared after."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+from pydantic import Field
+
+from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.loop import now, work
+from barrack_tasks.notifying import Notify, find_notifiers
+from barrack_tasks.parameters import Timeout, span_of
+from barrack_tasks.plans.guard import Caps
+from barrack_tasks.plans.memory import Memory, Target, decide_each
+from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.restoring import WaitUntil, decide_restore, find_snapshot
+from barrack_tasks.plans.restoring_report import RestoreReport, restored_of, rows_of_restores
+from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.world import World
+from barrack_tasks.reporting import conclude
+from barrack_tasks.restoring import PROFILE_UNKNOWN, begin, look, tell_of, with_problems
+from barrack_tasks.stock_run import end_due
+
+
+@flow(name="restore_from_snapshot")
+def restore_from_snapshot(
+    snapshot: Annotated[
+        str | list[str], Field(description="Ids, names, or latest:<instance name>.")
+    ],
+    name: Annotated[
+        str | None, Field(description="Of the new instance; <snapshot>-restored, if not given.")
+    ] = None,
+    wait_until: WaitUntil = "address",
+    timeout: Timeout = timedelta(minutes=30),
+    expires: Annotated[Span | None, Field(description="The new instance ends after this.")] = None,
+    on_expiry: Literal["hibernate", "delete"] = "hibernate",
+    out_of_stock: Literal["wait", "stop"] = "stop",
+    caps: Caps | None = None,
+    notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    dry_run: bool = False,
+    credentials: BarrackCredentials | str | None = None,
+) -> RestoreReport:
+    """Make new instances from snapshots, in the snapshots' regions, each exactly once.
+
+    All that must hold is checked first, and everything that is wrong is said at once. A run that
+    was cut off is taken up by the next with the same snapshots: it finds its own instance by its
+    name. What came up is compared with what was promised; what differs is left for a person.
+
+    Args:
+        snapshot: an id, a name, or `latest:<instance name>`; or a list of these.
+        name: of the new instance: 2 to 30 characters; `<snapshot>-restored`, if not given.
+        wait_until: until the instance has its address, is ACTIVE, or not at all.
+        timeout: for one snapshot: seconds or a timedelta.
+        expires: the new instance ends after so long, at the next run of this flow or of
+            `watch_gpu_stock`.
+        on_expiry: how it ends.
+        out_of_stock: wait for the GPU within `timeout`, or stop.
+        caps: what may be spent; besides the account's own.
+        notify: names of notification blocks that are told what failed.
+        dry_run: show what would be done and what stands against it, and change nothing.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with one row a snapshot, and in `restored` old and new ids, addresses, prices.
+
+    Raises:
+        ValueError: no such snapshot, or one name for several; nothing was changed.
+        BarrackError: the account cannot be read.
+        WorkFailed: some could not be restored, after all others were; carries the report.
+
+    Example:
+        >>> report = restore_from_snapshot("latest:train-1", expires="8h")
+        >>> report.restored[0].address
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "restore_from_snapshot")
+    notifiers = find_notifiers(notify)
+    asked = [snapshot] if isinstance(snapshot, str) else list(dict.fromkeys(snapshot))
+    if name is not None and len(asked) != 1:
+        raise ValueError("name: one name cannot be given to several instances; leave it out")
+    listed = list_snapshots(account)
+    chosen = list({s.id: s for s in (find_snapshot(a, listed) for a in asked)}.values())
+    span = span_of(timeout)
+    memory = Memory()
+    run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
+    purpose = intent_of("restore_from_snapshot", sorted(s.id for s in chosen), name)
+    with holding(account.account, run, called, purpose, span) as hold:
+        if not dry_run:
+            end_due(account, hold.claim, now(), log)
+        instances = list_instances(account)
+        begun = [begin(hold, one, name, instances, dry_run) for one in chosen]
+        begun = with_problems(account, begun, caps)
+        by_key = {one.key: one for one in begun}
+        began = now()
+        targets = tuple(Target(one.key, one.name, began, resumed=one.resumed) for one in begun)
+
+        def decide(world: World, moment: datetime) -> dict[str, Next]:
+            def step(target: Target) -> Next:
+                one = by_key[target.id]
+                return decide_restore(one, world, memory, wait_until, out_of_stock, began, moment)
+
+            return decide_each(targets, step, memory, frozenset(), span, moment)
+
+        if dry_run:
+            world = look(account, begun, memory)
+            rows = rows_of_restores(begun, decide(world, now()), world, memory)
+            notes = (PROFILE_UNKNOWN,)
+            report = RestoreReport(
+                flow="restore_from_snapshot", dry_run=True, rows=rows, notes=notes
+            )
+            return conclude(report)
+        world, plan = work(
+            account,
+            hold,
+            targets,
+            memory,
+            look=lambda: look(account, begun, memory),
+            decide=decide,
+            on_done={},
+            protected=frozenset(),
+            timeout=span,
+            log=log,
+        )
+        restored = restored_of(begun, plan, world, memory)
+        tell_of(account, restored, expires, on_expiry, now())
+    rows = rows_of_restores(begun, plan, world, memory)
+    report = RestoreReport(flow="restore_from_snapshot", rows=rows, restored=restored)
+    return conclude(report, notifiers)

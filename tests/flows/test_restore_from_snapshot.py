@@ -1,0 +1,242 @@
+"""restore_from_snapshot against a real Prefect server and a real local cloud."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.api import Barrack
+from barrack_tasks.plans.report import escape
+from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.sandbox import Sandbox
+from flows.restore_from_snapshot import restore_from_snapshot
+from tests.flows.conftest import account_of, effects, events_about, states
+from tests.flows.killing import Point, ended, start_in_process
+
+Cloud = Callable[..., Sandbox]
+DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "restoring.md"
+
+
+def with_snapshot(cloud: Cloud, *names: str, **how: Any) -> tuple[Sandbox, BarrackCredentials]:
+    """A cloud with one instance, `alpha`, of which these snapshots were taken."""
+    sandbox = cloud(fleet=0, **{"balance": "500", **how})
+    id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    account = account_of(sandbox)
+    for name in names or ("base",):
+        account.get_client().snapshots.create(id_, name)
+        sandbox.advance(300)
+    return sandbox, account
+
+
+def test_an_instance_comes_back_from_its_newest_snapshot(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud, "one", "two")
+    plan = restore_from_snapshot("latest:alpha", dry_run=True, credentials=account)
+    assert [(r.instance, r.outcome) for r in plan.rows] == [("two-restored", "planned")]
+    assert "profile" in plan.notes[0]
+    assert list(states(sandbox)) == ["alpha"]
+    report = restore_from_snapshot("latest:alpha", credentials=account)
+    [restored] = report.restored
+    [machine] = [i for i in sandbox.state()["instances"] if i["name"] == "two-restored"]
+    assert (restored.id, restored.address) == (machine["id"], machine["public_ip"])
+    assert str(restored.hourly_price) == "1.19"
+    assert restored.took is not None
+    assert restored.took > timedelta(0)
+    [event] = events_about(f"barrack.snapshot.{restored.snapshot_id}", "barrack.snapshot.restored")
+    assert event["payload"]["address"] == machine["public_ip"]
+    roles = {r["prefect.resource.role"]: r["prefect.resource.id"] for r in event["related"]}
+    assert roles["new"] == f"barrack.instance.{restored.id}"
+    assert roles["old"] == f"barrack.instance.{restored.old_id}"
+    again = restore_from_snapshot("two", credentials=account)
+    assert [r.instance for r in again.rows] == ["two-restored-2"], "another run, another instance"
+
+
+def test_several_go_each_on_its_own(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud, "one", "two", "bad")
+    sandbox.fault("status", status=400, operation="restore_snapshot", match="bad*", count=None)
+    with pytest.raises(WorkFailed) as failed:
+        restore_from_snapshot(["one", "bad", "two"], credentials=account)
+    outcomes = {r.instance: r.outcome for r in failed.value.report.rows}
+    assert outcomes == {"one-restored": "done", "bad-restored": "failed", "two-restored": "done"}
+
+
+def test_a_lost_answer_makes_no_second_instance(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud)
+    sandbox.settings(list_lag=120)
+    for kind in ("reset_after", "error_after"):
+        sandbox.fault(kind, operation="restore_snapshot")
+    report = restore_from_snapshot("base", credentials=account)
+    assert report.ok
+    assert sorted(states(sandbox)) == ["alpha", "base-restored"]
+    assert len(effects(sandbox, "restore_snapshot")) == 1
+
+
+def test_what_was_restored_for_a_time_ends_and_nothing_else(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    restore_from_snapshot("base", expires="8h", on_expiry="delete", credentials=account)
+    later = datetime.now(UTC) + timedelta(hours=9)
+    monkeypatch.setattr("flows.restore_from_snapshot.now", lambda: later)
+    restore_from_snapshot("base", name="other", credentials=account)
+    sandbox.advance(60)
+    assert sorted(states(sandbox)) == ["alpha", "other"]
+
+
+def test_an_address_that_does_not_come_and_hardware_that_differs_are_said(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud)
+    sandbox.fault("addressless", operation="restore_snapshot")
+    with pytest.raises(WorkFailed, match="its address is pending"):
+        restore_from_snapshot("base", timeout=3, credentials=account)
+    assert restore_from_snapshot("base", name="up", wait_until="active", credentials=account).ok
+    sandbox.fault("differ", operation="restore_snapshot")
+    with pytest.raises(WorkFailed, match=r"vCPUs \d+ instead of \d+.*RAM") as failed:
+        restore_from_snapshot("base", name="small", credentials=account)
+    assert states(sandbox)["small"] == "ACTIVE", "left for a person"
+    assert failed.value.report.rows[0].outcome == "failed"
+
+
+@pytest.mark.parametrize(
+    ("what", "sentence"),
+    [
+        ({"snapshot": "bass"}, "the nearest is 'base'"),
+        ({"snapshot": "latest:alfa"}, "the nearest is 'alpha'"),
+        ({"snapshot": ["base", "other"]}, "none called 'other'"),
+        ({"snapshot": ["base", "latest:alpha"], "name": "x1"}, "several instances"),
+    ],
+)
+def test_bad_input_is_one_sentence_and_changes_nothing(
+    cloud: Cloud, what: dict[str, Any], sentence: str
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    with pytest.raises(ValueError, match=re.escape(sentence)):
+        restore_from_snapshot(**what, credentials=account)
+    assert effects(sandbox, "restore_snapshot") == []
+
+
+POINTS = [
+    Point("list_snapshots", 1, "after"),
+    Point("get_credit_balance", 1, "after"),
+    Point("restore_snapshot", 1, "before"),
+    Point("restore_snapshot", 1, "after"),
+    Point("list_instances", 4, "after"),
+]
+
+
+@pytest.mark.parametrize("point", POINTS, ids=str)
+def test_killed_and_started_again_there_is_one_instance(
+    cloud: Cloud, prefect_server: str, point: Point
+) -> None:
+    sandbox, _ = with_snapshot(cloud)
+    sandbox.settings(list_lag=240)
+    environment = {**sandbox.env, "PREFECT_API_URL": prefect_server}
+    arguments = {"snapshot": "base"}
+    code, _ = ended(*start_in_process("restore_from_snapshot", environment, arguments, point))
+    assert code == -9, "the flow never came to the point where it was to be killed"
+    code, rows = ended(*start_in_process("restore_from_snapshot", environment, arguments))
+    assert code == 0
+    assert [(r["instance"], r["outcome"], r["now"]) for r in rows] == [
+        ("base-restored", "done", "ACTIVE")
+    ]
+    assert sorted(states(sandbox)) == ["alpha", "base-restored"]
+    assert len(effects(sandbox, "restore_snapshot")) == 1
+
+
+# The failures that the documentation names, each provoked, and what a person reads.
+
+
+def _deleted_meanwhile(sandbox: Sandbox) -> None:
+    def delete() -> None:
+        with Barrack(sandbox.api_key, sandbox.url, dialect=sandbox.dialect) as person:
+            for _ in range(200):
+                if "CREATING" in states(sandbox).values():
+                    person.snapshots.delete(next(s.id for s in person.snapshots.list()))
+                    return
+                time.sleep(0.05)
+
+    sandbox.settings(durations={"create": 6000})
+    threading.Thread(target=delete, daemon=True).start()
+
+
+def _being_deleted(sandbox: Sandbox) -> None:
+    sandbox.settings(durations={"delete_snapshot": 60_000})
+    with Barrack(sandbox.api_key, sandbox.url, dialect=sandbox.dialect) as person:
+        person.snapshots.delete(next(s.id for s in person.snapshots.list()))
+
+
+def _second(kind: str) -> Callable[[Sandbox], None]:
+    def take(sandbox: Sandbox) -> None:
+        sandbox.fault(kind, operation="create_snapshot")
+        with Barrack(sandbox.api_key, sandbox.url, dialect=sandbox.dialect) as person:
+            person.snapshots.create(next(person.instances.list()).id, "newer")
+        sandbox.advance(600)
+
+    return take
+
+
+FAILURES: dict[str, tuple[Callable[[Sandbox], Any], dict[str, Any], str]] = {
+    "duplicate instance name": (lambda _: None, {"name": "alpha"}, "'alpha-2' is free"),
+    "snapshot not available: failed": (
+        _second("fail"),
+        {"snapshot": "newer"},
+        "the newest ready one is 'base'",
+    ),
+    "snapshot not available: in progress": (
+        _second("stuck"),
+        {"snapshot": "newer", "timeout": 2},
+        "not finished within",
+    ),
+    "insufficient credits": (
+        lambda s: s.add_credit(f"-{499:d}"),
+        {"caps": {"lasts": "24h"}},
+        "would not last 24 h",
+    ),
+    "profile incomplete": (
+        lambda s: s.settings(profile_complete=False),
+        {},
+        "postal code and country",
+    ),
+    "instance not found after restore": (
+        lambda s: s.fault("vanish", operation="restore_snapshot", seconds=30),
+        {},
+        "was there and is gone",
+    ),
+    "snapshot deleted during restore": (_deleted_meanwhile, {}, "gone with it; restore another"),
+    "invalid snapshot status": (_being_deleted, {}, "it is DELETING"),
+    "invalid name format": (lambda _: None, {"name": "bad/name"}, "'/' at position 4"),
+    "out of stock": (lambda s: s.set_stock("CANADA-1", "L40", 0), {}, "out of stock in CANADA-1"),
+}
+_SAID: dict[str, tuple[str, int]] = {}
+
+
+def provoke(cloud: Cloud, failure: str) -> tuple[str, int]:
+    """What a person reads, and how many instances there are more than before."""
+    prepare, how, _ = FAILURES[failure]
+    sandbox, account = with_snapshot(cloud)
+    prepare(sandbox)
+    with pytest.raises(WorkFailed) as failed:
+        restore_from_snapshot(**{"snapshot": "base", "credentials": account, **how})
+    [row] = failed.value.report.rows
+    why = re.sub(r" \[request [^]]*\]", "", row.why)
+    return re.sub(r"BRK-\w+", "BRK-...", why), len(states(sandbox)) - 1
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_each_failure_has_its_sentence_and_changes_nothing(cloud: Cloud, failure: str) -> None:
+    why, more = provoke(cloud, failure)
+    assert FAILURES[failure][2] in why
+    assert more == 0
+    line = f"| {failure} | {escape(why)} | nothing |"
+    if os.environ.get("BARRACK_WRITE_DOCS"):
+        text = DOCUMENT.read_text()
+        old = re.compile(rf"^\| {re.escape(failure)} \|.*$", re.MULTILINE)
+        DOCUMENT.write_text(old.sub(lambda _: line, text))
+    assert re.sub(r"\d+\.\d\d", "N", line) in re.sub(r"\d+\.\d\d", "N", DOCUMENT.read_text())

@@ -1,0 +1,144 @@
+"""Names of restored instances, which snapshot is meant, and the next step."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.api.models import Snapshot, UserVM
+from barrack_tasks.api.models.rules import check_instance_name
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.restoring import (
+    LISTS_LAG,
+    Restoring,
+    decide_restore,
+    find_snapshot,
+    free_name,
+    restored_names,
+)
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.world import World
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("Cs",)), min_size=1, max_size=50)
+
+
+def snap(id_: str = "1", name: str = "base", status: str = "SUCCESS", **more: Any) -> Snapshot:
+    about = {"instance_id": "BRK-1", "instance_name": "alpha", "region": "CANADA-1", **more}
+    return Snapshot(id=id_, name=name, status=status, **about)
+
+
+def machine(name: str, status: str = "ACTIVE", **more: Any) -> UserVM:
+    about = {"region": "CANADA-1", "boot_source": "snapshot", "public_ip": "203.0.113.7", **more}
+    return UserVM(id=f"id-{name}", name=name, status=status, **about)
+
+
+@given(NAMES, st.integers(1, 10**6))
+def test_a_name_is_always_valid_and_the_same_for_the_same_snapshot(name: str, id_: int) -> None:
+    first = list(islice(restored_names(snap(str(id_), name)), 12))
+    assert first == list(islice(restored_names(snap(str(id_), name)), 12))
+    assert len(set(first)) == 12
+    for one in first:
+        check_instance_name(one)
+
+
+@given(st.lists(NAMES, min_size=2, max_size=12, unique=True))
+def test_distinct_snapshots_give_distinct_names(names: list[str]) -> None:
+    found = [next(restored_names(snap(str(n), name))) for n, name in enumerate(names)]
+    assert len(set(found)) == len(found)
+
+
+@given(st.text(st.sampled_from("ab-2"), min_size=2, max_size=30), st.sets(st.text("ab-23")))
+def test_a_name_that_is_offered_is_free_and_valid(name: str, taken: set[str]) -> None:
+    other = free_name(name, {*taken, name})
+    assert other not in {*taken, name}
+    check_instance_name(other)
+
+
+def test_the_consoles_habit_is_kept_where_it_fits() -> None:
+    assert next(restored_names(snap(name="golden 1.2"))) == "golden 1.2-restored"
+    long = next(restored_names(snap(name="alpha-20261125T190000Z")))
+    assert long.startswith("alpha-20261125")
+    assert long.endswith("-restored")
+
+
+def test_which_snapshot_is_meant() -> None:
+    old = snap("1", "one", created_at=NOW - timedelta(days=2))
+    new = snap("2", "two", created_at=NOW - timedelta(days=1))
+    bad = snap("3", "three", status="FAILED", created_at=NOW)
+    all_of_them = [old, new, bad]
+    assert find_snapshot("1", all_of_them) is old
+    assert find_snapshot("three", all_of_them) is bad
+    assert find_snapshot("latest:alpha", all_of_them) is new
+    with pytest.raises(ValueError, match="the nearest is 'three'"):
+        find_snapshot("thre", all_of_them)
+    with pytest.raises(ValueError, match="none of an instance 'alpah'; the nearest is 'alpha'"):
+        find_snapshot("latest:alpah", all_of_them)
+    with pytest.raises(ValueError, match="none of 'alpha' is ready: three is FAILED"):
+        find_snapshot("latest:alpha", [bad])
+    with pytest.raises(ValueError, match="there is none at all"):
+        find_snapshot("x", [])
+
+
+def decided(
+    one: Restoring, *there: UserVM, memory: Memory | None = None, after: float = 60, **world: Any
+) -> Next:
+    seen = World(
+        instances={i.id: i for i in there},
+        snapshots={"BRK-1": [one.snapshot]},
+        **world,
+    )
+    began = NOW - timedelta(seconds=after)
+    return decide_restore(one, seen, memory or Memory(), "address", "wait", began, NOW)
+
+
+def asked(one: Restoring) -> Memory:
+    return Memory(made={one.key: f"id-{one.name}"})
+
+
+def test_it_is_asked_for_once_and_waited_for() -> None:
+    one = Restoring(snap(), "new")
+    step = decided(one)
+    assert isinstance(step, Step)
+    assert step.arguments == {"snapshot_id": "1", "name": "new"}
+    mine = asked(one)
+    assert isinstance(decided(one, memory=mine), Wait), "lists may lag"
+    coming = machine("new", "CREATING", public_ip="pending")
+    assert decided(one, coming, memory=mine) == Wait("it is CREATING")
+    assert isinstance(decided(one, machine("new", public_ip="pending"), memory=mine), Wait)
+    assert decided(one, machine("new"), memory=mine) == Finished("done")
+
+
+def test_a_run_that_takes_up_another_looks_before_it_asks() -> None:
+    one = Restoring(snap(), "new", resumed=True)
+    assert isinstance(decided(one, after=0), Wait)
+    assert decided(one, machine("new"), after=0) == Finished("done")
+    assert isinstance(decided(one, after=LISTS_LAG.total_seconds()), Step)
+
+
+def test_what_differs_is_left_for_a_person() -> None:
+    hardware = {"gpu_model": "L40", "gpu_count": 1, "flavor": {"vcpus": 8, "ram_gb": 64}}
+    one = Restoring(snap(), "new", source=machine("alpha", **hardware))
+    came = machine("new", **{**hardware, "flavor": {"vcpus": 4, "ram_gb": 64}}, region="US-1")
+    found = decided(one, came, memory=asked(one))
+    assert isinstance(found, Finished)
+    assert found.outcome == "failed"
+    assert "region US-1 instead of CANADA-1" in found.why
+    assert "vCPUs 4 instead of 8" in found.why
+    assert "GPU" not in found.why
+
+
+@given(st.sampled_from(["ACTIVE", "CREATING", "ERROR", "DELETED"]), st.booleans(), st.booleans())
+def test_it_is_never_asked_for_while_the_name_is_there_or_was_made(
+    status: str, is_made: bool, resumed: bool
+) -> None:
+    one = Restoring(snap(), "new", resumed=resumed)
+    memory = asked(one) if is_made else Memory()
+    assert not isinstance(decided(one, machine("new", status), memory=memory), Step)
+    if is_made:
+        assert not isinstance(decided(one, memory=memory), Step)
