@@ -90,6 +90,10 @@ EVENTS: dict[str, EventKind] = {
     "barrack.balance.recovered": EventKind("the balance is above a line again", _LINE),
     "barrack.budget.crossed": EventKind("spending rose above a limit", _LINE),
     "barrack.budget.recovered": EventKind("spending is below a limit again", _LINE),
+    "barrack.proof.crossed": EventKind(
+        "an instance has no snapshot that was proven to restore within the time asked", _LINE
+    ),
+    "barrack.proof.recovered": EventKind("an instance has such a snapshot again", _LINE),
     "barrack.guard.refused": EventKind(
         "the caps refused to let something begin", {"why": "sentences with the figures"}
     ),

@@ -26,6 +26,7 @@ from barrack_tasks.plans.restoring import refusal
 from barrack_tasks.plans.snapshot_then import Intent, drop_candidates
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
+from barrack_tasks.proofs import proven_snapshots
 
 _HOPELESS = (
     BarrackAuthenticationError,
@@ -47,7 +48,11 @@ def look_again(credentials: BarrackCredentials, intent: Intent, memory: Memory) 
         if _is_at_rest(target.id, intent, world)
         for snapshot in drop_candidates(target, world, intent)
     }
-    return replace(world, depended_on=depended_on(credentials.get_client(), candidates))
+    needed = depended_on(credentials.get_client(), candidates)
+    if candidates and needed is not None:
+        # The newest that was proven to restore is as needed as one that an image depends on.
+        needed = needed | proven_snapshots(credentials.account)
+    return replace(world, depended_on=needed)
 
 
 def _is_at_rest(id_: str, intent: Intent, world: World) -> bool:

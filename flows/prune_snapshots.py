@@ -28,6 +28,7 @@ from barrack_tasks.plans.pruning import (
     steps_of,
 )
 from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.proofs import proven_snapshots
 from barrack_tasks.pruning import delete_all, instances_of
 from barrack_tasks.reporting import conclude
 
@@ -47,7 +48,8 @@ def prune_snapshots(
 ) -> PruneReport:
     """Delete old snapshots by retention: the last ones stay, and some of each day, week, month.
 
-    Never deleted are the newest ready snapshot of an instance, one that is an image or that an
+    Never deleted are the newest ready snapshot of an instance, the newest that was proven to
+    restore, one that is an image or that an
     image depends on, one that this library did not make, and those of protected instances and
     of instances that another run works on.
 
@@ -86,8 +88,9 @@ def prune_snapshots(
         # Looked at again under the hold: what is decided now stays true while it is done.
         seen = [s for s in list_snapshots(account) if s.instance_id in wanted]
         candidates = [s.id for s in candidates_of(seen, how, now())]
+        proven = proven_snapshots(account.account)
         images = depended_on(account.get_client(), candidates)
-        fates = decide_pruning(seen, how, keepers(seen, how, images, held), now())
+        fates = decide_pruning(seen, how, keepers(seen, how, images, held, proven), now())
         refused = {} if dry_run else delete_all(account, hold, steps_of(fates), log)
     rows = prune_rows(fates, price, currency, refused, dry_run)
     return conclude(PruneReport(flow="prune_snapshots", dry_run=dry_run, rows=rows), notifiers)

@@ -105,3 +105,20 @@ def restored_of(
             )
         )
     return tuple(found)
+
+
+def cost_of(all_of_them: Iterable[Restoring], memory: Memory, now: datetime) -> Decimal | None:
+    """What the instances that were made have cost since they were asked for; None if unknown.
+
+    An upper bound: charges begin when the restore completes (documented).
+    """
+    total = Decimal(0)
+    for one in all_of_them:
+        if one.key not in memory.made:
+            continue
+        price = one.source.hourly_price if one.source else None
+        if price is None or one.key not in memory.asked_at:
+            return None
+        seconds = int((now - memory.asked_at[one.key]).total_seconds())
+        total += price * seconds / 3600
+    return total

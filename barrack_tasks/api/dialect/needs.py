@@ -70,6 +70,26 @@ NEEDS: dict[str, Needs] = {
             "RestoreSnapshotRequest.name",
         ),
     ),
+    "verify_snapshots": Needs(
+        (
+            "list_instances",
+            "list_snapshots",
+            "restore_snapshot",
+            "delete_instance",
+            "get_credit_balance",
+        ),
+        (
+            *_LOOKING,
+            *_BALANCE,
+            "Snapshot.id",
+            "Snapshot.name",
+            "Snapshot.status",
+            "Snapshot.instance_id",
+            "Snapshot.created_at",
+            "ListSnapshotsResponse.snapshots",
+            "RestoreSnapshotRequest.name",
+        ),
+    ),
     "follow_schedule": Needs(
         ("list_instances", "get_instance", "hibernate_instance", "restore_instance"),
         _LOOKING,

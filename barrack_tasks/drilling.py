@@ -1,0 +1,161 @@
+"""Drills: what is remembered of them, probes, and ending what a crashed run left behind."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.instances import delete_instance, list_instances
+from barrack_tasks.loop import Log
+from barrack_tasks.observing import observe, with_stock
+from barrack_tasks.plans.drills import Drills, Probe, Proof, is_up, verdict_of
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.restoring import LISTS_LAG, Restoring
+from barrack_tasks.plans.world import World
+from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
+
+_TIDY = timedelta(minutes=3)
+_AGAIN = 1.0
+_CONNECT = 3.0
+
+
+def tidy(
+    account: BarrackCredentials,
+    now: Callable[[], datetime],
+    log: Log,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """End what drills left behind when they were cut off.
+
+    Only what a drill made: its name stands in the record of a run, and its id, or else that it
+    was made of a snapshot since that record was written. Lists may lag, so what a run may have
+    asked for just now is waited for.
+    """
+    until = now() + _TIDY
+    asked: set[str] = set()
+    left = read_open(account.account)
+    while left:
+        there = {i.name: i for i in list_instances(account)}
+        for name, record in list(left.items()):
+            instance = there.get(name)
+            if instance is None:
+                is_settled = name in asked or now() - record.since > LISTS_LAG
+            else:
+                is_settled = not _is_ours(instance, record)
+                if not is_settled and name not in asked:
+                    log.warning("%s: left by a drill that was cut off, and deleted", name)
+                    delete_instance(account, instance.id)
+                    asked.add(name)
+            if is_settled:
+                del left[name]
+        if not left or now() > until:
+            break
+        sleep(_AGAIN)
+    if asked or read_open(account.account).keys() != left.keys():
+        write_open(account.account, left)
+
+
+def close(account: str, chosen: Iterable[Restoring], memory: Memory, world: World) -> None:
+    """Forget the temporary instances of this run that are surely gone or never were."""
+    left = read_open(account)
+    for one in chosen:
+        made = memory.made.get(one.key)
+        never = made is None and one.key not in memory.refused and one.key not in memory.under_way
+        if never or made in world.gone:
+            left.pop(one.name, None)
+    write_open(account, left)
+
+
+def _is_ours(instance: UserVM, record: Open) -> bool:
+    if record.id:
+        return instance.id == record.id
+    made = instance.created_at
+    # A minute: the clocks of two machines differ.
+    since_then = made is None or made >= record.since - timedelta(minutes=1)
+    return instance.boot_source in (None, "snapshot") and since_then
+
+
+def look(
+    account: BarrackCredentials,
+    chosen: Sequence[Restoring],
+    memory: Memory,
+    drills: Drills,
+    probe: Probe | None,
+    began: datetime,
+    timeout: timedelta,
+    now: Callable[[], datetime],
+) -> World:
+    """The account now; what came up is probed, and what is decided about it noted at once."""
+    made = [memory.made[one.key] for one in chosen if memory.made.get(one.key)]
+    snapshots = {one.key: one.snapshot.id for one in chosen}
+    world = with_stock(account, observe(account, made, snapshots))
+    _note_ids(account.account, chosen, memory)
+    proofs: dict[str, Proof] = {}
+    for one in chosen:
+        if one.key in drills.verdicts or one.key not in memory.made:
+            continue
+        there = world.instances.get(memory.made[one.key])
+        probed = _probed(one, there, drills, probe, now()) if there is not None else None
+        verdict = verdict_of(one, world, memory, probed, now() >= began + timeout)
+        if verdict is not None:
+            drills.verdicts[one.key] = verdict
+            if not verdict:
+                proofs[one.snapshot.instance_id or ""] = Proof(now(), one.snapshot.id, now())
+    if proofs:
+        write_proofs(account.account, {**read_proofs(account.account), **proofs})
+    return world
+
+
+def _note_ids(account: str, chosen: Iterable[Restoring], memory: Memory) -> None:
+    """Note the ids of what was made, by which a later run knows it for sure."""
+    made = {one.name: memory.made[one.key] for one in chosen if memory.made.get(one.key)}
+    if not made:
+        return
+    known = read_open(account)
+    fresh = {n: replace(known[n], id=id_) for n, id_ in made.items() if n in known}
+    if any(known[n] != record for n, record in fresh.items()):
+        write_open(account, {**known, **fresh})
+
+
+def _probed(
+    one: Restoring, there: UserVM, drills: Drills, probe: Probe | None, now: datetime
+) -> str | None:
+    """Empty if the probe is content, why it is not, or None while it may yet become so."""
+    if not is_up(there):
+        return None
+    since = drills.up_since.setdefault(one.key, now)
+    if probe is None:
+        return ""
+    why = _ask(probe, there.public_ip or "")
+    return why if not why or now >= since + probe.within else None
+
+
+def _ask(probe: Probe, address: str) -> str:
+    if probe.port is not None:
+        try:
+            with socket.create_connection((address, probe.port), _CONNECT):
+                return ""
+        except OSError as error:
+            return f"port {probe.port} at {address} does not answer: {error.strerror or error}"
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's own command
+            [*(probe.command or ()), address],
+            env={**os.environ, "BARRACK_ADDRESS": address},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=probe.within.total_seconds(),
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"the probe could not be run to its end: {error}"
+    if done.returncode == 0:
+        return ""
+    said = " ".join((done.stderr or done.stdout).split())[-200:]
+    return f"the probe ended with {done.returncode}: {said}"

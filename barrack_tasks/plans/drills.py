@@ -1,0 +1,242 @@
+"""Drills: which snapshots to prove next, and the next step of each proof."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
+from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.money.alarms import Reading
+from barrack_tasks.plans.money.spans import Span, said
+from barrack_tasks.plans.report import Report
+from barrack_tasks.plans.restoring import Restoring, decide_restore, differing, newest_ready
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.world import World
+
+_PREFIX = "drill-"
+_STRANGERS = re.compile(r"[^A-Za-z0-9_.\-]+")
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+
+class Probe(BaseModel):
+    """How it is told that a restored instance works, besides that it is up.
+
+    Attributes:
+        port: a TCP port that must answer at the instance's address.
+        command: a command that must end with 0; the address is its last argument, and stands in
+            BARRACK_ADDRESS.
+        within: how long it may take after the instance is up.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    port: int | None = Field(default=None, ge=1, le=65535)
+    command: tuple[str, ...] | None = None
+    within: Span = timedelta(minutes=5)
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Probe:
+        if (self.port is None) == (not self.command):
+            raise ValueError("a probe needs either a port or a command")
+        return self
+
+
+@dataclass(frozen=True)
+class Proof:
+    """What is known of an instance's snapshots: the newest that was proven, and the last try."""
+
+    tried: datetime
+    snapshot_id: str | None = None
+    proven: datetime | None = None
+
+
+@dataclass
+class Drills:
+    """What a run of drills knows that the API does not tell."""
+
+    verdicts: dict[str, str] = field(default_factory=dict)
+    """By key: empty if the snapshot was proven, else why not."""
+    up_since: dict[str, datetime] = field(default_factory=dict)
+    """When each was first seen up."""
+
+
+def drill_name(snapshot: Snapshot) -> str:
+    """What the temporary instance is called: the same for the same snapshot, and valid."""
+    mark = hashlib.blake2s(snapshot.id.encode(), digest_size=4).hexdigest()
+    clean = _STRANGERS.sub("-", snapshot.instance_name or snapshot.name)
+    room = INSTANCE_NAME_LENGTH[1] - len(_PREFIX) - len(mark) - 1
+    return f"{_PREFIX}{clean[:room]}-{mark}"
+
+
+def choose(
+    snapshots: Mapping[str, Sequence[Snapshot]], proofs: Mapping[str, Proof], at_most: int
+) -> list[Snapshot]:
+    """The snapshots to prove next: of each instance the newest ready one, if it is unproven.
+
+    What was tried longest ago comes first, and what never was before all, so that one that fails
+    every time holds up none.
+
+    Args:
+        snapshots: by the id of their instance.
+        proofs: what is known, by the same.
+        at_most: so many.
+    """
+    newest = {id_: newest_ready(of_it) for id_, of_it in snapshots.items()}
+    unproven = [
+        (proofs[id_].tried if id_ in proofs else _NEVER, id_, snapshot)
+        for id_, snapshot in newest.items()
+        if snapshot is not None and (id_ not in proofs or proofs[id_].snapshot_id != snapshot.id)
+    ]
+    return [snapshot for _, _, snapshot in sorted(unproven, key=lambda one: one[:2])[:at_most]]
+
+
+def within_cost(
+    chosen: Iterable[Restoring],
+    prices: Mapping[str, Decimal | None],
+    hours: Decimal,
+    most: Decimal | None,
+) -> dict[str, str]:
+    """Keys of those that the cap on the cost leaves out, and why.
+
+    Args:
+        chosen: in the order in which they are wanted.
+        prices: an hour, by key; None if it is not known.
+        hours: how long a drill may last.
+        most: what all together may cost; None for no cap.
+    """
+    left = most
+    found: dict[str, str] = {}
+    for one in chosen:
+        if left is None:
+            continue
+        price = prices.get(one.key)
+        if price is None:
+            found[one.key] = "its price is not known, so the cap on the cost refuses it"
+        elif price * hours > left:
+            found[one.key] = f"it may cost {price * hours:.2f}, and {left:.2f} are left of the cap"
+        else:
+            left -= price * hours
+    return found
+
+
+def verdict_of(
+    one: Restoring, world: World, memory: Memory, probed: str | None, late: bool
+) -> str | None:
+    """Whether a snapshot is proven (empty), why it is not, or None while that is open.
+
+    Args:
+        one: the snapshot.
+        world: as observed.
+        memory: of this run.
+        probed: what the probe says: empty if it is content, None if it is not done.
+        late: no time is left.
+    """
+    made = memory.made.get(one.key)
+    there = world.instances.get(made) if made else None
+    if made is None:
+        return None
+    if there is None:
+        return "the instance that was made is gone" if made in world.gone or late else None
+    if there.status is VMStatus.ERROR:
+        return "it came up in ERROR"
+    if is_up(there):
+        differences = differing(one, there)
+        if differences:
+            return f"it differs: {'; '.join(differences)}"
+        if probed is not None:
+            return probed
+    return f"it is {there.status} and not up in time" if late else None
+
+
+def is_up(instance: UserVM) -> bool:
+    """Whether an instance is up and has its address."""
+    return instance.status is VMStatus.ACTIVE and instance.public_ip != "pending"
+
+
+def decide_drill(
+    one: Restoring, world: World, memory: Memory, drills: Drills, began: datetime, now: datetime
+) -> Next:
+    """The next step of a proof: restore, wait, delete what was made, and nothing else."""
+    made = memory.made.get(one.key)
+    if made is None:
+        return decide_restore(one, world, memory, "address", "stop", began, now)
+    verdict = drills.verdicts.get(one.key)
+    if made in world.gone:
+        return Finished("failed" if verdict else "done", verdict or "proven")
+    if verdict is None:
+        return Wait("it is coming up, or being looked at")
+    there = world.instances.get(made)
+    if there is None:
+        return Wait("it is missing from the list of instances")
+    if there.status is VMStatus.DELETED:
+        return Finished("failed" if verdict else "done", verdict or "proven")
+    if one.key in memory.acted:
+        return Wait("it is being deleted")
+    return Step("delete_instance", one.key, one.name, {"instance_id": made})
+
+
+def readings_of_proofs(
+    snapshots: Mapping[str, Sequence[Snapshot]],
+    proofs: Mapping[str, Proof],
+    within: timedelta,
+    now: datetime,
+) -> list[Reading]:
+    """How each instance stands: over when it has no snapshot proven within so long."""
+    found = []
+    for id_, of_it in sorted(snapshots.items()):
+        name = next((s.instance_name for s in of_it if s.instance_name), None) or id_
+        proof = proofs.get(id_)
+        age = now - proof.proven if proof and proof.proven else None
+        over = age is None or age > within
+        told = "never was" if age is None else f"was {said(age)} ago"
+        text = f"{name}: a snapshot that is proven to restore there {told}, asked is {said(within)}"
+        found.append(Reading(f"proof {id_}", over, not over, text))
+    return found
+
+
+class DrillReport(Report):
+    """One row a drill; `ages` has, for each instance, how old snapshots and proofs are."""
+
+    ages: tuple[tuple[str, str, str], ...] = ()
+    told: tuple[str, ...] = ()
+    cost: Decimal | None = None
+
+    @property
+    def noun(self) -> str:
+        """What the rows are about."""
+        return "drills"
+
+    def markdown(self) -> str:
+        """The report, and the ages as a second table."""
+        head = ["", "| instance | newest snapshot | newest proven |", "| --- | --- | --- |"]
+        rows = [f"| {' | '.join(cells)} |" for cells in self.ages]
+        cost = [] if self.cost is None else ["", f"The drills cost about {self.cost:.2f}."]
+        return "\n".join([super().markdown(), *head, *rows, *cost])
+
+
+def ages_of(
+    snapshots: Mapping[str, Sequence[Snapshot]], proofs: Mapping[str, Proof], now: datetime
+) -> tuple[tuple[str, str, str], ...]:
+    """For each instance: name, age of the newest ready snapshot, age of the newest proof."""
+    found = []
+    for id_, of_it in sorted(snapshots.items()):
+        newest, proof = newest_ready(of_it), proofs.get(id_)
+        name = next((s.instance_name for s in of_it if s.instance_name), None) or id_
+        created = newest.created_at if newest else None
+        proven = proof.proven if proof else None
+        found.append(
+            (
+                name,
+                said(now - created) if created else "none",
+                said(now - proven) if proven else "never",
+            )
+        )
+    return tuple(found)

@@ -1,0 +1,78 @@
+"""What is remembered of drills: proofs, and what a drill may have left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from barrack_tasks.api.models import Snapshot
+from barrack_tasks.plans.drills import Proof
+from barrack_tasks.shelves import read_all, write_all
+
+
+@dataclass(frozen=True)
+class Open:
+    """A temporary instance that a drill asked for: since when, and its id once that is known."""
+
+    since: datetime
+    id: str = ""
+
+
+def read_proofs(account: str) -> dict[str, Proof]:
+    """What is known of the snapshots of each instance, by its id."""
+    found: dict[str, Proof] = {}
+    for id_, written in read_all(f"barrack_proofs_{account}_").items():
+        with suppress(TypeError, ValueError):
+            tried, snapshot, proven = written
+            at = None if proven is None else datetime.fromtimestamp(proven, UTC)
+            found[id_] = Proof(datetime.fromtimestamp(tried, UTC), snapshot, at)
+    return found
+
+
+def write_proofs(account: str, proofs: Mapping[str, Proof]) -> None:
+    """Keep it."""
+    content = {
+        id_: [
+            int(p.tried.timestamp()),
+            p.snapshot_id,
+            None if p.proven is None else int(p.proven.timestamp()),
+        ]
+        for id_, p in proofs.items()
+    }
+    write_all(f"barrack_proofs_{account}_", content)
+
+
+def proven_snapshots(account: str) -> frozenset[str]:
+    """Ids of the newest proven snapshot of each instance: retention keeps them."""
+    return frozenset(p.snapshot_id for p in read_proofs(account).values() if p.snapshot_id)
+
+
+def read_open(account: str) -> dict[str, Open]:
+    """What drills may have left behind, by name."""
+    found: dict[str, Open] = {}
+    for name, written in read_all(_open(account)).items():
+        with suppress(TypeError, ValueError):
+            at, id_ = written
+            found[name] = Open(datetime.fromtimestamp(at, UTC), str(id_))
+    return found
+
+
+def write_open(account: str, drills: Mapping[str, Open]) -> None:
+    """Keep it, before anything is asked for."""
+    write_all(_open(account), {n: [int(o.since.timestamp()), o.id] for n, o in drills.items()})
+
+
+def note_tries(account: str, chosen: Iterable[Snapshot], now: datetime) -> None:
+    """Note that these were tried, whatever comes of it."""
+    proofs = read_proofs(account)
+    for snapshot in chosen:
+        id_ = snapshot.instance_id or ""
+        old = proofs.get(id_)
+        proofs[id_] = Proof(now, old.snapshot_id if old else None, old.proven if old else None)
+    write_proofs(account, proofs)
+
+
+def _open(account: str) -> str:
+    return f"barrack_drilling_{account}_"

@@ -1,0 +1,182 @@
+"""The drill: restore snapshots to temporary instances, look at them, and delete those again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Annotated
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+from pydantic import Field
+
+from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
+from barrack_tasks.alarming import Alarms
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.drilling import close, look, tidy
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.loop import now, work
+from barrack_tasks.notifying import Notify, find_notifiers
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.plans.drills import (
+    DrillReport,
+    Drills,
+    Probe,
+    ages_of,
+    choose,
+    decide_drill,
+    drill_name,
+    readings_of_proofs,
+    within_cost,
+)
+from barrack_tasks.plans.guard import Caps
+from barrack_tasks.plans.memory import Memory, Target, decide_each
+from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.pruning import selected_snapshots
+from barrack_tasks.plans.restoring import Restoring
+from barrack_tasks.plans.restoring_report import cost_of, rows_of_restores
+from barrack_tasks.plans.selection import is_named, selector_of
+from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.world import World, by_instance
+from barrack_tasks.proofs import Open, note_tries, read_open, read_proofs, write_open
+from barrack_tasks.reporting import conclude
+from barrack_tasks.restoring import with_problems
+
+_TO_DELETE = timedelta(minutes=15)
+
+
+@flow(name="verify_snapshots")
+def verify_snapshots(
+    select: Select,
+    at_most: Annotated[int, Field(ge=1, le=50, description="Drills in one run.")] = 1,
+    within: Annotated[
+        Span, Field(description="Tell when an instance has no snapshot proven within this.")
+    ] = timedelta(days=30),
+    probe: Probe | None = None,
+    max_cost: Annotated[
+        Decimal | None, Field(gt=0, description="What the drills of one run may cost.")
+    ] = None,
+    caps: Caps | None = None,
+    notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    timeout: Timeout = timedelta(minutes=30),
+    dry_run: bool = False,
+    protect: Protect = [],  # noqa: B006
+    credentials: BarrackCredentials | str | None = None,
+) -> DrillReport:
+    """Prove that snapshots restore: a temporary `drill-...` instance of each, looked at, deleted.
+
+    The newest ready snapshot of an instance is proven if it is not; what was tried longest ago
+    comes first. What a run that was cut off left behind is ended first. The newest proven
+    snapshot of an instance is never pruned.
+
+    Args:
+        select: snapshots of which instances, by name, glob, id or region.
+        at_most: drills in one run.
+        within: tell when an instance has no snapshot that was proven within so long.
+        probe: what must answer once the instance is up; that it is up, if not given.
+        max_cost: what the drills of a run may cost, each counted with its whole `timeout`.
+        caps: what may be spent; besides the account's own.
+        notify: names of notification blocks that are told.
+        timeout: for one instance to come up and answer: seconds or a timedelta.
+        dry_run: show what would be proven, and change nothing.
+        protect: names, globs and ids of instances whose snapshots are left alone.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with one row a drill, and how old snapshots and proofs are.
+
+    Raises:
+        SelectionError: nothing is selected, or a name matches nothing.
+        WorkFailed: a snapshot did not restore as it should; carries the report.
+
+    Example:
+        >>> verify_snapshots(select=["*"], at_most=2, probe={"port": 22}, max_cost=5)
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "verify_snapshots")
+    notifiers = find_notifiers(notify)
+    selector = selector_of(select)
+    span = span_of(timeout)
+    never = [*protect, *account.protect]
+    run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
+    with holding(account.account, run, called, intent_of("drill", run), span) as hold:
+        if not dry_run:
+            if hold.claim({"watch:drill": "drill"}):
+                note = "another run holds a drill at this moment"
+                return conclude(DrillReport(flow="verify_snapshots", rows=(), notes=(note,)))
+            tidy(account, now, log)
+        listed = list_snapshots(account)
+        wanted = [
+            s
+            for s in selected_snapshots(selector, listed)
+            if not is_named(s.instance_id or "", s.instance_name or "", never)
+        ]
+        snapshots = by_instance(wanted)
+        picked = choose(snapshots, read_proofs(account.account), at_most)
+        sources = {i.id: i for i in list_instances(account)}
+        chosen = with_problems(
+            account,
+            [Restoring(s, drill_name(s), sources.get(s.instance_id or "")) for s in picked],
+            caps,
+        )
+        prices = {one.key: one.source.hourly_price if one.source else None for one in chosen}
+        hours = Decimal(int(span.total_seconds())) / 3600
+        too_dear = within_cost(chosen, prices, hours, max_cost)
+        chosen = [
+            replace(one, problems=(*one.problems, too_dear[one.key]))
+            if one.key in too_dear
+            else one
+            for one in chosen
+        ]
+        by_key = {one.key: one for one in chosen}
+        began = now()
+        targets = tuple(Target(one.key, one.name, began) for one in chosen)
+        memory, drills = Memory(), Drills()
+
+        def decide(world: World, moment: datetime) -> dict[str, Next]:
+            def step(target: Target) -> Next:
+                return decide_drill(by_key[target.id], world, memory, drills, began, moment)
+
+            return decide_each(targets, step, memory, frozenset(), span + _TO_DELETE, moment)
+
+        def see() -> World:
+            return look(account, chosen, memory, drills, probe, began, span, now)
+
+        if dry_run or not chosen:
+            world = see()
+            plan: Mapping[str, Next] = decide(world, now())
+        else:
+            note_tries(account.account, [one.snapshot for one in chosen], began)
+            open_ones = {one.name: Open(began) for one in chosen if not one.problems}
+            write_open(account.account, {**read_open(account.account), **open_ones})
+            world, plan = work(
+                account,
+                hold,
+                targets,
+                memory,
+                look=see,
+                decide=decide,
+                on_done={},
+                protected=frozenset(),
+                timeout=span + _TO_DELETE,
+                log=log,
+            )
+            close(account.account, chosen, memory, world)
+        proofs = read_proofs(account.account)
+        told: tuple[str, ...] = ()
+        if not dry_run:
+            alarms = Alarms("proof", account.account, notifiers, None, log)
+            readings = readings_of_proofs(snapshots, proofs, within, now())
+            told = tuple(m.text for m in alarms.raise_for(readings, now()))
+    report = DrillReport(
+        flow="verify_snapshots",
+        dry_run=dry_run,
+        rows=rows_of_restores(chosen, plan, world, memory),
+        ages=ages_of(snapshots, proofs, now()),
+        told=told,
+        cost=cost_of(chosen, memory, now()),
+    )
+    return conclude(report, notifiers)

@@ -1,0 +1,173 @@
+"""verify_snapshots against a real Prefect server and a real local cloud."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.plans.drills import drill_name
+from barrack_tasks.plans.naming import snapshot_description, snapshot_name
+from barrack_tasks.proofs import Open, proven_snapshots, read_open, write_open
+from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.sandbox import Sandbox
+from flows.prune_snapshots import prune_snapshots
+from flows.verify_snapshots import verify_snapshots
+from tests.conftest import free_port
+from tests.flows.conftest import account_of, effects, states
+from tests.flows.killing import Point, ended, start_in_process
+from tests.flows.receivers import Webhook
+
+Cloud = Callable[..., Sandbox]
+OK = [sys.executable, "-c", "import sys; assert sys.argv[1].count('.') == 3"]
+BAD = [sys.executable, "-c", "import sys; sys.exit('the disk is empty')"]
+
+
+def with_snapshots(cloud: Cloud, *names: str) -> tuple[Sandbox, BarrackCredentials]:
+    """A cloud with instances, each with a snapshot that this library took."""
+    sandbox = cloud(fleet=0, balance="500")
+    account = account_of(sandbox)
+    for name in names:
+        id_ = sandbox.seed_instance(name, gpu_model="L40")
+        snapshot(sandbox, account, name, id_)
+    return sandbox, account
+
+
+def snapshot(sandbox: Sandbox, account: BarrackCredentials, name: str, id_: str) -> str:
+    made = account.get_client().snapshots.create(
+        id_, snapshot_name(name, id_, sandbox.now()), snapshot_description(id_)
+    )
+    sandbox.advance(600)
+    return made.id
+
+
+def test_snapshots_are_proven_in_turn_and_nothing_is_left(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, notifier = hook
+    sandbox, account = with_snapshots(cloud, "alpha", "beta")
+    how: dict[str, Any] = {"select": ["*"], "probe": {"command": OK}, "credentials": account}
+    plan = verify_snapshots(**how, dry_run=True)
+    assert [r.outcome for r in plan.rows] == ["planned"]
+    assert list(states(sandbox)) == ["alpha", "beta"]
+    first = verify_snapshots(**how, notify=[notifier])
+    assert [(r.outcome, r.why) for r in first.rows] == [("done", "proven")]
+    assert len(kept.received) == 1, "one of them is not proven yet"
+    assert first.cost is not None
+    assert first.cost > 0
+    second = verify_snapshots(**how, notify=[notifier])
+    assert {r.snapshot for r in (*first.rows, *second.rows)} == {
+        s["name"] for s in sandbox.state()["snapshots"]
+    }
+    assert "over:" in kept.received[-1]["subject"]
+    third = verify_snapshots(**how)
+    assert third.rows == (), "all are proven"
+    assert [cells[2] != "never" for cells in third.ages] == [True, True]
+    assert sorted(states(sandbox)) == ["alpha", "beta"]
+    assert len(effects(sandbox, "restore_snapshot")) == 2
+    assert read_open(account.account) == {}
+
+
+def test_a_probe_that_is_not_content_fails_the_drill_and_nothing_is_left(cloud: Cloud) -> None:
+    sandbox, account = with_snapshots(cloud, "alpha")
+    probe = {"command": BAD, "within": "0.2s"}
+    with pytest.raises(WorkFailed, match="the probe ended with 1: the disk is empty"):
+        verify_snapshots(select=["*"], probe=probe, credentials=account)
+    assert list(states(sandbox)) == ["alpha"]
+    assert proven_snapshots(account.account) == frozenset()
+
+
+def test_a_port_that_must_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    sandbox, account = with_snapshots(cloud, "alpha")
+    connect = socket.create_connection
+
+    def here(address: tuple[str, int], *more: Any) -> socket.socket:
+        """The sandbox's addresses lead nowhere; its machines are this one."""
+        return connect(("127.0.0.1", address[1]), *more)
+
+    monkeypatch.setattr("barrack_tasks.drilling.socket.create_connection", here)
+    port = free_port()
+    how: dict[str, Any] = {"select": ["*"], "credentials": account}
+    with pytest.raises(WorkFailed, match=rf"port {port} at \S+ does not answer"):
+        verify_snapshots(**how, probe={"port": port, "within": "0.2s"})
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", port))
+        listener.listen()
+        assert verify_snapshots(**how, probe={"port": port}).ok
+    assert list(states(sandbox)) == ["alpha"]
+
+
+def test_the_cap_on_the_cost_and_a_stuck_restore(cloud: Cloud) -> None:
+    sandbox, account = with_snapshots(cloud, "alpha")
+    with pytest.raises(WorkFailed, match=r"it may cost 0\.6\d, and 0\.10 are left"):
+        verify_snapshots(select=["*"], max_cost="0.10", credentials=account)
+    assert effects(sandbox, "restore_snapshot") == []
+    sandbox.fault("stuck", operation="restore_snapshot")
+    with pytest.raises(WorkFailed, match="not up in time"):
+        verify_snapshots(select=["*"], timeout=2, credentials=account)
+    assert list(states(sandbox)) == ["alpha"]
+
+
+def test_the_newest_proven_snapshot_is_never_pruned(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox, account = with_snapshots(cloud, "alpha")
+    verify_snapshots(select=["*"], credentials=account)
+    [proven] = proven_snapshots(account.account)
+    [machine] = sandbox.state()["instances"]
+    for _ in range(4):
+        sandbox.advance(86400)
+        snapshot(sandbox, account, "alpha", machine["id"])
+    monkeypatch.setattr("flows.prune_snapshots.now", sandbox.now)
+    one = {"last": 1, "daily": 0, "weekly": 0, "monthly": 0}
+    prune_snapshots(select=["*"], retention=one, credentials=account)
+    sandbox.advance(60)
+    left = {s["id"] for s in sandbox.state()["snapshots"]}
+    assert proven in left
+    assert len(left) == 2
+
+
+def test_what_a_drill_did_not_make_is_never_ended_whatever_its_name(cloud: Cloud) -> None:
+    sandbox, account = with_snapshots(cloud, "alpha")
+    [only] = account.get_client().snapshots.list()
+    name = drill_name(only)
+    sandbox.seed_instance(name, gpu_model="A40")
+    sandbox.seed_instance("drill-old-12345678", gpu_model="A40")
+    before = datetime.now(UTC) - timedelta(hours=1)
+    write_open(account.account, {name: Open(before), "drill-old-12345678": Open(before, "x")})
+    with pytest.raises(WorkFailed, match="duplicate instance name"):
+        verify_snapshots(select=["*"], credentials=account)
+    assert sorted(states(sandbox)) == sorted(["alpha", name, "drill-old-12345678"])
+    assert effects(sandbox, "delete_instance") == []
+
+
+POINTS = [
+    Point("restore_snapshot", 1, "before"),
+    Point("restore_snapshot", 1, "after"),
+    Point("list_instances", 5, "after"),
+    Point("delete_instance", 1, "before"),
+    Point("delete_instance", 1, "after"),
+]
+
+
+@pytest.mark.parametrize("point", POINTS, ids=str)
+def test_killed_and_started_again_nothing_is_left(
+    cloud: Cloud, prefect_server: str, point: Point
+) -> None:
+    sandbox, _ = with_snapshots(cloud, "alpha")
+    sandbox.settings(list_lag=240)
+    environment = {**sandbox.env, "PREFECT_API_URL": prefect_server}
+    arguments = {"select": ["*"]}
+    code, _ = ended(*start_in_process("verify_snapshots", environment, arguments, point))
+    assert code == -9, "the flow never came to the point where it was to be killed"
+    code, _ = ended(*start_in_process("verify_snapshots", environment, arguments))
+    assert code == 0
+    sandbox.advance(600)
+    assert list(states(sandbox)) == ["alpha"]
+    made, ended_ = effects(sandbox, "restore_snapshot"), effects(sandbox, "delete_instance")
+    assert len({e["id"] for e in made}) == len({e["id"] for e in ended_})

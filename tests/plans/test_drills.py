@@ -1,0 +1,166 @@
+"""What to prove next, and the steps of a proof."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.api.models import Snapshot, UserVM
+from barrack_tasks.api.models.rules import check_instance_name
+from barrack_tasks.plans.drills import (
+    Drills,
+    Probe,
+    Proof,
+    choose,
+    decide_drill,
+    drill_name,
+    readings_of_proofs,
+    verdict_of,
+    within_cost,
+)
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.restoring import Restoring
+from barrack_tasks.plans.steps import Finished, Step, Wait
+from barrack_tasks.plans.world import World
+
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def snap(id_: str, instance: str = "a", **more: Any) -> Snapshot:
+    about: dict[str, Any] = {"created_at": NOW - timedelta(hours=1), "status": "SUCCESS", **more}
+    return Snapshot(id=id_, name=f"s{id_}", instance_id=instance, instance_name=instance, **about)
+
+
+@given(
+    st.integers(1, 12),
+    st.integers(1, 4),
+    st.sets(st.integers(0, 11)),
+    st.randoms(use_true_random=False),
+)
+def test_nothing_starves(count: int, at_most: int, failing: set[int], chance: Any) -> None:
+    """Each instance is tried once in every so many runs, whatever fails and whatever is new."""
+    proofs: dict[str, Proof] = {}
+    tried: dict[str, int] = {}
+    serial = 0
+    rounds = -(-count // at_most)
+    newest = {}
+    for turn in range(3 * rounds):
+        for n in range(count):
+            if turn == 0 or chance.random() < 0.8:
+                serial += 1
+                newest[f"i{n}"] = [snap(str(serial), f"i{n}")]
+        now = NOW + timedelta(days=turn)
+        for snapshot in choose(newest, proofs, at_most):
+            id_ = str(snapshot.instance_id)
+            tried[id_] = turn
+            old = proofs.get(id_, Proof(now))
+            failed = int(id_[1:]) in failing
+            proofs[id_] = (
+                Proof(now, old.snapshot_id, old.proven) if failed else Proof(now, snapshot.id, now)
+            )
+        for id_, snapshots in newest.items():
+            is_proven = id_ in proofs and proofs[id_].snapshot_id == snapshots[0].id
+            assert is_proven or turn - tried.get(id_, -1) <= rounds
+
+
+def test_the_newest_ready_one_is_proven_and_not_twice() -> None:
+    old, new = snap("1", created_at=NOW - timedelta(days=2)), snap("2")
+    bad = snap("3", created_at=NOW, status="FAILED")
+    assert choose({"a": [old, new, bad]}, {}, 5) == [new]
+    assert choose({"a": [old, new, bad]}, {"a": Proof(NOW, "2", NOW)}, 5) == []
+    assert choose({"a": [bad]}, {}, 5) == []
+
+
+@given(st.text(min_size=1, max_size=40), st.integers(1, 10**6))
+def test_names_are_valid_and_the_same_for_the_same_snapshot(name: str, id_: int) -> None:
+    one = snap(str(id_)).model_copy(update={"instance_name": name})
+    check_instance_name(drill_name(one))
+    assert drill_name(one) == drill_name(one.model_copy(update={"status": "FAILED"}))
+    assert drill_name(one) != drill_name(snap(str(id_ + 1)))
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.decimals("0.01", 50, places=2)), max_size=8),
+    st.decimals("0.01", 60, places=2),
+)
+def test_the_cap_on_the_cost_holds(prices: list[Decimal | None], most: Decimal) -> None:
+    chosen = [Restoring(snap(str(n)), f"drill-{n}") for n in range(len(prices))]
+    known = {one.key: price for one, price in zip(chosen, prices, strict=True)}
+    left_out = within_cost(chosen, known, Decimal(1), most)
+    spent = sum((p or Decimal(0) for k, p in known.items() if k not in left_out), Decimal(0))
+    assert spent <= most
+    assert all(k in left_out for k, p in known.items() if p is None)
+    assert within_cost(chosen, known, Decimal(1), None) == {}
+
+
+ONE = Restoring(snap("1"), "drill-a")
+MADE = Memory(made={ONE.key: "new"})
+
+
+def machine(status: str = "ACTIVE", **more: Any) -> UserVM:
+    about = {"boot_source": "snapshot", "public_ip": "203.0.113.9", **more}
+    return UserVM(id="new", name="drill-a", status=status, **about)
+
+
+def seen(*there: UserVM, **more: Any) -> World:
+    return World({i.id: i for i in there}, {"a": [ONE.snapshot]}, **more)
+
+
+@pytest.mark.parametrize(
+    ("world", "probed", "late", "verdict"),
+    [
+        (seen(), None, False, None),
+        (seen(machine("CREATING")), None, False, None),
+        (seen(machine("CREATING")), None, True, "not up in time"),
+        (seen(machine("ERROR")), None, False, "ERROR"),
+        (seen(machine()), None, False, None),
+        (seen(machine()), "", False, ""),
+        (seen(machine()), "port 22 does not answer", False, "port 22"),
+        (seen(machine(boot_source="image")), "", False, "differs"),
+        (seen(machine(public_ip="pending")), None, True, "not up in time"),
+        (seen(gone=frozenset({"new"})), None, False, "gone"),
+    ],
+)
+def test_verdicts(world: World, probed: str | None, late: bool, verdict: str | None) -> None:
+    found = verdict_of(ONE, world, MADE, probed, late)
+    if not verdict:
+        assert found == verdict
+    else:
+        assert found is not None
+        assert verdict in found
+
+
+def test_what_was_made_is_deleted_whatever_the_verdict_and_nothing_else() -> None:
+    for verdict in ("", "it differs"):
+        drills = Drills({ONE.key: verdict})
+        step = decide_drill(ONE, seen(machine()), MADE, drills, NOW, NOW)
+        assert isinstance(step, Step)
+        assert (step.operation, step.arguments) == ("delete_instance", {"instance_id": "new"})
+        asked = Memory(made=dict(MADE.made), acted={ONE.key})
+        assert isinstance(decide_drill(ONE, seen(machine()), asked, drills, NOW, NOW), Wait)
+        gone = seen(gone=frozenset({"new"}))
+        end = decide_drill(ONE, gone, asked, drills, NOW, NOW)
+        assert isinstance(end, Finished)
+        assert end.outcome == ("failed" if verdict else "done")
+    stranger = machine().model_copy(update={"id": "other"})
+    taken = decide_drill(ONE, seen(stranger), Memory(), Drills(), NOW, NOW)
+    assert isinstance(taken, Finished), "a name that somebody else has is left alone"
+
+
+def test_an_instance_without_a_fresh_proof_is_told_of() -> None:
+    snapshots = {"a": [snap("1")], "b": [snap("2", "b")]}
+    proofs = {"a": Proof(NOW, "1", NOW - timedelta(days=2)), "b": Proof(NOW)}
+    first, second = readings_of_proofs(snapshots, proofs, timedelta(days=7), NOW)
+    assert (first.is_over, second.is_over) == (False, True)
+    assert "never was" in second.text
+
+
+def test_a_probe_is_one_thing() -> None:
+    for wrong in ({}, {"port": 22, "command": ["true"]}, {"command": []}):
+        with pytest.raises(ValueError, match="either a port or a command"):
+            Probe.model_validate(wrong)
