@@ -177,6 +177,6 @@ def verify_snapshots(
         rows=rows_of_restores(chosen, plan, world, memory),
         ages=ages_of(snapshots, proofs, now()),
         told=told,
-        cost=cost_of(chosen, memory, now()),
+        cost=cost_of(chosen, memory, began, now()),
     )
     return conclude(report, notifiers)

@@ -107,8 +107,10 @@ def restored_of(
     return tuple(found)
 
 
-def cost_of(all_of_them: Iterable[Restoring], memory: Memory, now: datetime) -> Decimal | None:
-    """What the instances that were made have cost since they were asked for; None if unknown.
+def cost_of(
+    all_of_them: Iterable[Restoring], memory: Memory, began: datetime, now: datetime
+) -> Decimal | None:
+    """What the instances that were made have cost since the run began; None if unknown.
 
     An upper bound: charges begin when the restore completes (documented).
     """
@@ -117,8 +119,7 @@ def cost_of(all_of_them: Iterable[Restoring], memory: Memory, now: datetime) -> 
         if one.key not in memory.made:
             continue
         price = one.source.hourly_price if one.source else None
-        if price is None or one.key not in memory.asked_at:
+        if price is None:
             return None
-        seconds = int((now - memory.asked_at[one.key]).total_seconds())
-        total += price * seconds / 3600
+        total += price * Decimal((now - began) / timedelta(seconds=1)) / 3600
     return total

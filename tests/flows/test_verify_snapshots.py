@@ -86,9 +86,9 @@ def test_a_port_that_must_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) 
     sandbox, account = with_snapshots(cloud, "alpha")
     connect = socket.create_connection
 
-    def here(address: tuple[str, int], *more: Any) -> socket.socket:
+    def here(address: tuple[str, int], *more: Any, **named: Any) -> socket.socket:
         """The sandbox's addresses lead nowhere; its machines are this one."""
-        return connect(("127.0.0.1", address[1]), *more)
+        return connect(("127.0.0.1", address[1]), *more, **named)
 
     monkeypatch.setattr("barrack_tasks.drilling.socket.create_connection", here)
     port = free_port()
