@@ -61,6 +61,11 @@ EVENTS: dict[str, EventKind] = {
             "seconds": "from the request until it was up; null if another run sent it",
         },
     ),
+    "barrack.image.published": EventKind(
+        "an image was made, and depends on its snapshot",
+        {"family": "its name without the moment", "snapshot": "id of its snapshot"},
+    ),
+    "barrack.image.deleted": EventKind("an old image of a family was deleted by this library"),
     "barrack.instance.hibernated": EventKind("a flow brought an instance to HIBERNATED", _INSTANCE),
     "barrack.instance.restored": EventKind(
         "a flow brought an instance back; its address is new", _INSTANCE

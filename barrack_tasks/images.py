@@ -4,9 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from barrack_tasks.api import Barrack
 from barrack_tasks.api import models as m
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.plans.publishing import LATEST, latest_image
 from barrack_tasks.tasking import barrack_task
+
+
+def resolve_image(client: Barrack, image_id: str | None) -> str | None:
+    """The id of an image; `latest:<family>` means the newest of a family that is ready.
+
+    Raises:
+        ValueError: the family has no image that is ready.
+    """
+    if image_id is None or not image_id.startswith(LATEST):
+        return image_id
+    return latest_image(list(client.images.list()), image_id.removeprefix(LATEST)).id
 
 
 @barrack_task()

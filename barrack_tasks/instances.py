@@ -8,6 +8,7 @@ from typing import Any
 
 from barrack_tasks.api import models as m
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.images import resolve_image
 from barrack_tasks.tasking import barrack_task
 
 
@@ -40,7 +41,8 @@ def create_instance(
         gpu_model: such as `H100-PCIe-80GB`.
         gpu_count: 1, 2, 4, 8 or 10 (upstream).
         tier: `on-demand` or `spot` (inferred); the API's choice, if not given.
-        image_id: an OS image, or an image of the account's own.
+        image_id: an OS image, or an image of the account's own; `latest:<family>` is the newest
+            that `publish_image` made of a family.
         snapshot_id: a snapshot that is ready.
         volume_id: a volume that can be booted from.
         ssh_key_id: the key that may log in.
@@ -63,13 +65,14 @@ def create_instance(
 
     Operation: documented; its path and fields: inferred.
     """
-    return credentials.get_client().instances.create(
+    client = credentials.get_client()
+    return client.instances.create(
         name,
         region,
         gpu_model,
         gpu_count,
         tier=tier,
-        image_id=image_id,
+        image_id=resolve_image(client, image_id),
         snapshot_id=snapshot_id,
         volume_id=volume_id,
         ssh_key_id=ssh_key_id,

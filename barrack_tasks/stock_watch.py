@@ -18,6 +18,7 @@ from barrack_tasks.api import (
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.guard import caps_of, read_means, rulings
+from barrack_tasks.images import resolve_image
 from barrack_tasks.plans.guard import Caps, Means
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
 from barrack_tasks.plans.selection import is_named
@@ -99,6 +100,7 @@ class StockWatcher:
             BarrackError: the account cannot be read.
         """
         client = self._client
+        self._wants = tuple(map(self._with_image, self._wants))
         with ThreadPoolExecutor(3) as pool:
             specs = pool.submit(client.gpu_specs.list)
             regions = pool.submit(client.regions.list)
@@ -122,6 +124,14 @@ class StockWatcher:
         )
         self._check_instances()
         self._reserve_names()
+
+    def _with_image(self, want: Want) -> Want:
+        """The want with the id of the image that is the newest of its family now."""
+        if want.claim is None or want.claim.image_id is None:
+            return want
+        image_id = resolve_image(self._client, want.claim.image_id)
+        claim = want.claim.model_copy(update={"image_id": image_id})
+        return want.model_copy(update={"claim": claim})
 
     def _check_instances(self) -> None:
         for want in self._wants:

@@ -41,6 +41,8 @@ class Memory:
     """Instances that were asked to start or to come back."""
     made: dict[str, str] = field(default_factory=dict)
     """Ids of the instances that were made in place of others, by those."""
+    imaged: dict[str, str] = field(default_factory=dict)
+    """Ids of the images that this run made, by what they were made for."""
     refused: dict[str, list[str]] = field(default_factory=dict)
     """What the API said against requests, by instance."""
     hopeless: dict[str, str] = field(default_factory=dict)
@@ -84,7 +86,7 @@ class Memory:
             case "create_instance" | "restore_snapshot":
                 self.made[step.instance_id] = made or ""
             case "create_image":
-                pass
+                self.imaged[step.instance_id] = made or ""
             case _:
                 self.acted.add(step.instance_id)
 

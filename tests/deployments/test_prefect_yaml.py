@@ -24,7 +24,13 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "deployments" / "prefect.yaml"
 FLOWS = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
 ONLY_LOOK = {"watch_account", "report_costs", "doctor"}
-ON_DEMAND = {"snapshot_before_stop", "hibernate", "restore", "restore_from_snapshot"}
+ON_DEMAND = {
+    "snapshot_before_stop",
+    "hibernate",
+    "restore",
+    "restore_from_snapshot",
+    "publish_image",
+}
 
 
 def prefect(*words: str) -> str:

@@ -19,6 +19,7 @@ _CONTEXT.set_forkserver_preload(
         "flows.snapshot_before_stop",
         "flows.follow_schedule",
         "flows.restore_from_snapshot",
+        "flows.publish_image",
         "flows.verify_snapshots",
         "flows.watch_gpu_stock",
     ]

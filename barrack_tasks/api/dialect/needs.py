@@ -90,6 +90,18 @@ NEEDS: dict[str, Needs] = {
             "RestoreSnapshotRequest.name",
         ),
     ),
+    "publish_image": Needs(
+        (
+            "list_instances",
+            "list_snapshots",
+            "create_snapshot",
+            "list_images",
+            "create_image",
+            "get_snapshot_image",
+            "delete_image",
+        ),
+        (*_LOOKING, *_SNAPSHOTS, "Image.id", "Image.name", "Image.description"),
+    ),
     "follow_schedule": Needs(
         ("list_instances", "get_instance", "hibernate_instance", "restore_instance"),
         _LOOKING,

@@ -80,7 +80,8 @@ class Claim(BaseModel):
         name: of the new instance; with a quantity above one, `-1`, `-2` and so on follow.
         instance: name or id of the hibernated instance to `restore`.
         snapshot_id: of the ready `snapshot`.
-        image_id, ssh_key_id, script_id, tier, public_ip: as `create_instance` takes them.
+        image_id, ssh_key_id, script_id, tier, public_ip: as `create_instance` takes them;
+            `latest:<family>` is the newest image of a family when the watch begins.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,114 @@
+"""Publish a golden image: from an instance or a snapshot, verified, the newest ones kept."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Annotated
+
+from prefect import flow, runtime
+from prefect.logging import get_run_logger
+from pydantic import Field
+
+from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
+from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.loop import now, work
+from barrack_tasks.notifying import Notify, find_notifiers
+from barrack_tasks.observing import observe, with_images
+from barrack_tasks.parameters import Timeout, span_of
+from barrack_tasks.plans.memory import Memory, Target, decide_each
+from barrack_tasks.plans.publishing import (
+    PublishReport,
+    beyond,
+    check_family,
+    decide_publishing,
+    rows_of_images,
+)
+from barrack_tasks.plans.steps import Finished
+from barrack_tasks.publishing import begin, delete_images, verified
+from barrack_tasks.reporting import conclude
+
+
+@flow(name="publish_image")
+def publish_image(
+    source: Annotated[
+        str, Field(description="An instance's or a snapshot's name or id, or latest:<instance>.")
+    ],
+    family: Annotated[str, Field(description="Name of the image, without the moment.")],
+    keep: Annotated[int, Field(ge=1, description="Images of the family that are kept.")] = 3,
+    notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    timeout: Timeout = timedelta(hours=1),
+    dry_run: bool = False,
+    credentials: BarrackCredentials | str | None = None,
+) -> PublishReport:
+    """Make an image, see that it depends on its snapshot, and keep the newest of its family.
+
+    The image is called after its family and the moment; `image_id="latest:<family>"` means the
+    newest that is ready, in `create_instance` and in the claims of `watch_gpu_stock`.
+
+    Args:
+        source: an instance, of which a snapshot is taken first, or a snapshot.
+        family: name without the moment: letters, digits, spaces, `-`, `_` and `.`.
+        keep: how many images of the family are kept, the newest. Older ones are deleted; their
+            snapshots stay, and go on being paid for.
+        notify: names of notification blocks that are told what failed.
+        timeout: for all of it: seconds or a timedelta.
+        dry_run: show what would be made and deleted, and change nothing.
+        credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+
+    Returns:
+        A report with one row an image.
+
+    Raises:
+        ValueError: no such source, or a family that cannot be a name; nothing was changed.
+        BarrackError: the account cannot be read.
+        WorkFailed: the image could not be made, or an old one not deleted; carries the report.
+
+    Example:
+        >>> publish_image("builder", family="cuda-12", keep=3).image_id
+    """
+    log = get_run_logger()
+    account = BarrackCredentials.resolve(credentials)
+    check_needs(account.get_client().dialect, "publish_image")
+    check_family(family)
+    notifiers = find_notifiers(notify)
+    span = span_of(timeout)
+    memory = Memory()
+    run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
+    purpose = intent_of("publish_image", source, family)
+    with holding(account.account, run, called, purpose, span) as hold:
+        instances, snapshots = list_instances(account), list_snapshots(account)
+        one = begin(source, family, hold.moment, instances, snapshots)
+        target = Target(one.key, one.name, now())
+        if dry_run:
+            world = with_images(account, observe(account))
+            plan = {one.key: decide_publishing(one, world, memory)}
+        else:
+            world, done = work(
+                account,
+                hold,
+                (target,),
+                memory,
+                look=lambda: with_images(account, observe(account)),
+                decide=lambda world, moment: decide_each(
+                    (target,),
+                    lambda _: decide_publishing(one, world, memory),
+                    memory,
+                    frozenset(),
+                    span,
+                    moment,
+                ),
+                on_done={},
+                protected=frozenset(),
+                timeout=span,
+                log=log,
+            )
+            plan = {one.key: verified(account, one, world, done[one.key])}
+        end = plan[one.key]
+        is_made = isinstance(end, Finished) and end.outcome == "done"
+        old = beyond(world.images, family, keep - dry_run) if dry_run or is_made else []
+        refused = {} if dry_run else delete_images(account, old, log)
+    rows = rows_of_images(one, end, world, old, refused, dry_run)
+    id_ = rows[0].instance_id or None
+    report = PublishReport(flow="publish_image", dry_run=dry_run, rows=rows, image_id=id_)
+    return conclude(report, notifiers)
