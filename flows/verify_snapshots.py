@@ -21,18 +21,19 @@ from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans.drills import (
+    TO_DELETE,
     DrillReport,
     Drills,
     Probe,
     ages_of,
     choose,
-    decide_drill,
+    decide_drills,
     drill_name,
     readings_of_proofs,
     within_cost,
 )
 from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.memory import Memory, Target, decide_each
+from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.money.spans import Span
 from barrack_tasks.plans.pruning import selected_snapshots
 from barrack_tasks.plans.restoring import Restoring
@@ -43,8 +44,6 @@ from barrack_tasks.plans.world import World, by_instance
 from barrack_tasks.proofs import Open, note_tries, read_open, read_proofs, write_open
 from barrack_tasks.reporting import conclude
 from barrack_tasks.restoring import with_problems
-
-_TO_DELETE = timedelta(minutes=15)
 
 
 @flow(name="verify_snapshots")
@@ -131,16 +130,12 @@ def verify_snapshots(
             else one
             for one in chosen
         ]
-        by_key = {one.key: one for one in chosen}
         began = now()
         targets = tuple(Target(one.key, one.name, began) for one in chosen)
         memory, drills = Memory(), Drills()
 
         def decide(world: World, moment: datetime) -> dict[str, Next]:
-            def step(target: Target) -> Next:
-                return decide_drill(by_key[target.id], world, memory, drills, began, moment)
-
-            return decide_each(targets, step, memory, frozenset(), span + _TO_DELETE, moment)
+            return decide_drills(chosen, world, memory, drills, began, span, moment)
 
         def see() -> World:
             return look(account, chosen, memory, drills, probe, began, span, now)
@@ -161,7 +156,7 @@ def verify_snapshots(
                 decide=decide,
                 on_done={},
                 protected=frozenset(),
-                timeout=span + _TO_DELETE,
+                timeout=span + TO_DELETE,
                 log=log,
             )
             close(account.account, chosen, memory, world)

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_each
 from barrack_tasks.plans.money.alarms import Reading
 from barrack_tasks.plans.money.spans import Span, said
 from barrack_tasks.plans.report import Report
@@ -21,6 +21,8 @@ from barrack_tasks.plans.restoring import Restoring, decide_restore, differing, 
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 
+TO_DELETE = timedelta(minutes=15)
+"""So long the deletion of what was made may take."""
 _PREFIX = "drill-"
 _STRANGERS = re.compile(r"[^A-Za-z0-9_.\-]+")
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -181,6 +183,46 @@ def decide_drill(
     if one.key in memory.acted:
         return Wait("it is being deleted")
     return Step("delete_instance", one.key, one.name, {"instance_id": made})
+
+
+def decide_drills(
+    chosen: Sequence[Restoring],
+    world: World,
+    memory: Memory,
+    drills: Drills,
+    began: datetime,
+    timeout: timedelta,
+    now: datetime,
+) -> dict[str, Next]:
+    """What each proof needs next. What was made is deleted however late it is.
+
+    Args:
+        chosen: the proofs of this run.
+        world: as observed.
+        memory: of this run.
+        drills: what else this run knows.
+        began: when the run did.
+        timeout: for one instance to come up and answer.
+        now: zone-aware.
+    """
+    wanted = {one.key: decide_drill(one, world, memory, drills, began, now) for one in chosen}
+    targets = [Target(one.key, one.name, began) for one in chosen]
+    until = timeout + TO_DELETE
+    plan = decide_each(targets, lambda t: wanted[t.id], memory, frozenset(), until, now)
+    for key, next_ in wanted.items():
+        is_given_up = isinstance(plan[key], Finished) and not isinstance(next_, Finished)
+        if is_given_up and _may_still_go(key, next_, memory, now):
+            plan[key] = next_
+    return plan
+
+
+def _may_still_go(key: str, next_: Next, memory: Memory, now: datetime) -> bool:
+    if isinstance(next_, Step):
+        may_ask = key not in memory.hopeless
+        refused = len(memory.refused.get(key, ()))
+        return next_.operation == "delete_instance" and may_ask and refused < MOST_REFUSALS
+    asked = memory.asked_at.get(key)
+    return key in memory.acted and asked is not None and now < asked + TO_DELETE
 
 
 def readings_of_proofs(

@@ -55,6 +55,7 @@ def test_a_failure_deletes_nothing_and_bad_input_is_one_sentence(cloud: Cloud) -
         publish_image("builder", "a/b", credentials=account)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "point",
     [Point("create_snapshot", 1, "after"), Point("create_image", 1, "after")],

@@ -131,6 +131,7 @@ POINTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_killed_and_started_again_there_is_one_instance(
     cloud: Cloud, prefect_server: str, point: Point
@@ -229,6 +230,7 @@ def provoke(cloud: Cloud, failure: str) -> tuple[str, int]:
     return re.sub(r"BRK-\w+", "BRK-...", why), len(states(sandbox)) - 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("failure", FAILURES)
 def test_each_failure_has_its_sentence_and_changes_nothing(cloud: Cloud, failure: str) -> None:
     why, more = provoke(cloud, failure)

@@ -155,6 +155,7 @@ POINTS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("point", POINTS, ids=str)
 def test_killed_and_started_again_nothing_is_left(
     cloud: Cloud, prefect_server: str, point: Point

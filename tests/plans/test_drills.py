@@ -18,6 +18,7 @@ from barrack_tasks.plans.drills import (
     Proof,
     choose,
     decide_drill,
+    decide_drills,
     drill_name,
     readings_of_proofs,
     verdict_of,
@@ -150,6 +151,24 @@ def test_what_was_made_is_deleted_whatever_the_verdict_and_nothing_else() -> Non
     stranger = machine().model_copy(update={"id": "other"})
     taken = decide_drill(ONE, seen(stranger), Memory(), Drills(), NOW, NOW)
     assert isinstance(taken, Finished), "a name that somebody else has is left alone"
+
+
+def test_what_was_made_is_deleted_however_late_it_is() -> None:
+    late = NOW + timedelta(days=1)
+    how: Any = ([ONE], seen(machine()))
+    drills = Drills({ONE.key: ""})
+    made = Memory(made=dict(MADE.made))
+    plan = decide_drills(*how, made, drills, NOW, timedelta(minutes=30), late)
+    assert isinstance(plan[ONE.key], Step)
+    made.succeeded(plan[ONE.key])  # type: ignore[arg-type]
+    made.asked_at[ONE.key] = late
+    for after, kind in ((1, Wait), (20, Finished)):
+        then = late + timedelta(minutes=after)
+        plan = decide_drills(*how, made, drills, NOW, timedelta(minutes=30), then)
+        assert isinstance(plan[ONE.key], kind)
+    hopeless = Memory(made=dict(MADE.made), hopeless={ONE.key: "refused"})
+    plan = decide_drills(*how, hopeless, drills, NOW, timedelta(minutes=30), late)
+    assert plan[ONE.key] == Finished("failed", "refused")
 
 
 def test_an_instance_without_a_fresh_proof_is_told_of() -> None:
