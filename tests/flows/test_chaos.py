@@ -16,6 +16,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.snapshot_before_stop import snapshot_before_stop
 from tests.flows.conftest import account_of, effects
 
+pytestmark = pytest.mark.slow
 Cloud = Callable[..., Sandbox]
 OPERATIONS = [
     "list_instances",

@@ -14,6 +14,7 @@ from barrack_tasks.sandbox import Sandbox
 from tests.flows.conftest import effects, spoken
 from tests.flows.killing import Point, run_in_process
 
+pytestmark = pytest.mark.slow
 POINTS = [
     Point("list_instances", 1, "after"),
     Point("list_snapshots", 2, "before"),
