@@ -49,7 +49,7 @@ def prefect(*words: str) -> str:
 @pytest.fixture(scope="module")
 def applied(prefect_server: str) -> list[dict[str, Any]]:
     """All deployments as the server has them, after they were applied twice."""
-    prefect("work-pool", "create", "barrack", "--type", "process")
+    prefect("work-pool", "create", "barrack", "--type", "process", "--overwrite")
     for _ in range(2):
         prefect("deploy", "--all", "--prefect-file", str(FILE))
     with get_client(sync_client=True) as client:
