@@ -165,9 +165,11 @@ def decide_restore(
         return _missing(one, made, world, wait_until)
     if one.resumed and now - began < LISTS_LAG:
         return Wait("a run before was cut off; lists may not show yet what it made")
-    if one.problems:
-        return Finished("failed", "; ".join(one.problems))
-    return _begin(one, world, shortfall)
+    next_ = _begin(one, world, shortfall)
+    if not one.problems:
+        return next_
+    also = (next_.why,) if isinstance(next_, Finished) else ()
+    return Finished("failed", "; ".join((*one.problems, *also)))
 
 
 def _coming_up(one: Restoring, there: UserVM, wait_until: WaitUntil) -> Next:

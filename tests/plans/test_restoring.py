@@ -114,6 +114,15 @@ def test_it_is_asked_for_once_and_waited_for() -> None:
     assert decided(one, machine("new"), memory=mine) == Finished("done")
 
 
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    one = Restoring(snap(status="FAILED"), "new", problems=("too dear", "invalid name"))
+    found = decided(one)
+    assert isinstance(found, Finished)
+    assert found.why.startswith("too dear; invalid name; snapshot not available: it is FAILED")
+    ready = Restoring(snap(), "new", problems=("too dear",))
+    assert decided(ready) == Finished("failed", "too dear")
+
+
 def test_a_run_that_takes_up_another_looks_before_it_asks() -> None:
     one = Restoring(snap(), "new", resumed=True)
     assert isinstance(decided(one, after=0), Wait)
