@@ -32,7 +32,7 @@ class Alarms:
     """The alarms of one guardrail of one account.
 
     Args:
-        guard: `balance` or `budget`: names the events, `barrack.<guard>.crossed` and
+        guard: `balance`, `budget` or `proof`: names the events, `barrack.<guard>.crossed` and
             `barrack.<guard>.recovered`.
         account: see `BarrackCredentials.account`.
         notifiers: who is told.

@@ -10,12 +10,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from barrack_tasks import restoring
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.instances import delete_instance, list_instances
 from barrack_tasks.loop import Log
-from barrack_tasks.observing import observe, with_stock
-from barrack_tasks.plans.drills import Drills, Probe, Proof, is_up, verdict_of
+from barrack_tasks.plans.drills import Drills, Probe, Proof, verdict_of
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.restoring import LISTS_LAG, Restoring
 from barrack_tasks.plans.world import World
@@ -93,10 +93,8 @@ def look(
     now: Callable[[], datetime],
 ) -> World:
     """The account now; what came up is probed, and what is decided about it noted at once."""
-    made = [memory.made[one.key] for one in chosen if memory.made.get(one.key)]
-    snapshots = {one.key: one.snapshot.id for one in chosen}
-    world = with_stock(account, observe(account, made, snapshots))
-    _note_ids(account.account, chosen, memory)
+    world = restoring.look(account, chosen, memory)
+    _note_ids(account.account, chosen, memory, drills)
     proofs: dict[str, Proof] = {}
     for one in chosen:
         if one.key in drills.verdicts or one.key not in memory.made:
@@ -113,22 +111,22 @@ def look(
     return world
 
 
-def _note_ids(account: str, chosen: Iterable[Restoring], memory: Memory) -> None:
-    """Note the ids of what was made, by which a later run knows it for sure."""
+def _note_ids(account: str, chosen: Iterable[Restoring], memory: Memory, drills: Drills) -> None:
+    """Note the ids of what was made, once, by which a later run knows it for sure."""
     made = {one.name: memory.made[one.key] for one in chosen if memory.made.get(one.key)}
-    if not made:
+    if made == drills.noted:
         return
     known = read_open(account)
     fresh = {n: replace(known[n], id=id_) for n, id_ in made.items() if n in known}
-    if any(known[n] != record for n, record in fresh.items()):
-        write_open(account, {**known, **fresh})
+    write_open(account, {**known, **fresh})
+    drills.noted = made
 
 
 def _probed(
     one: Restoring, there: UserVM, drills: Drills, probe: Probe | None, now: datetime
 ) -> str | None:
     """Empty if the probe is content, why it is not, or None while it may yet become so."""
-    if not is_up(there):
+    if not there.has_come_up:
         return None
     since = drills.up_since.setdefault(one.key, now)
     if probe is None:

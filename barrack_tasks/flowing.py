@@ -21,7 +21,7 @@ from barrack_tasks.crew import Outcome
 from barrack_tasks.events import emit
 from barrack_tasks.observing import depended_on, observe
 from barrack_tasks.plans.account_changes import instance_payload
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.memory import Memory, resource_of
 from barrack_tasks.plans.restoring import refusal
 from barrack_tasks.plans.snapshot_then import Intent, drop_candidates
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
@@ -133,8 +133,7 @@ class Progress:
         if finished.outcome == "done" and id_ in self._on_done:
             emit(self._on_done[id_], id_, name, payload=instance_payload(instance))
         elif finished.outcome == "failed":
-            id_ = id_.removeprefix("restore:")
-            emit("barrack.instance.failed", id_, name, payload={"why": finished.why})
+            emit("barrack.instance.failed", resource_of(id_), name, payload={"why": finished.why})
 
 
 _UNDER_WAY = "waiting, a request is under way"  # goes without saying: the step was told

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from barrack_tasks.api import BarrackError
@@ -21,7 +22,7 @@ from barrack_tasks.plans.restoring import Restoring, key_of, restored_names
 from barrack_tasks.plans.restoring_report import Restored
 from barrack_tasks.plans.stock.claims import Expiry
 from barrack_tasks.plans.world import World
-from barrack_tasks.stock_memory import read_expiries, write_expiries
+from barrack_tasks.stock_memory import add_expiries
 
 PROFILE_UNKNOWN = (
     "Whether the profile is complete (full name, billing address, postal code, country) is not "
@@ -81,7 +82,7 @@ def _problems(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[tuple
                 "the instance is gone, and no operation tells which GPU the snapshot needs, so "
                 "the caps cannot be judged"
             )
-        ruling = rulings([Caps()], Asked(one.name, "?", 1, "?"), means.burn * 0, means)
+        ruling = rulings([Caps()], Asked(one.name, "?", 1, "?"), Decimal(0), means)
         return (*problems, *ruling.refused), means
     region = str(one.snapshot.region or source.region)
     asked = Asked(one.name, str(source.gpu_model), int(source.gpu_count or 1), region)
@@ -89,7 +90,7 @@ def _problems(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[tuple
     if price is None:
         return (*problems, "its price cannot be read"), means
     ruling = rulings(caps, asked, price, means)
-    problems += [*ruling.refused, *(f"{t}; a person must approve it" for t in ruling.to_approve)]
+    problems += ruling.unattended("approve")
     if not problems:
         means = replace(means, burn=means.burn + price)
     return tuple(problems), means
@@ -135,4 +136,4 @@ def tell_of(
         if expires is not None:
             ends.append(Expiry(one.id, one.name, now + expires, on_expiry))
     if ends:
-        write_expiries(account.account, [*read_expiries(account.account), *ends])
+        add_expiries(account.account, ends)

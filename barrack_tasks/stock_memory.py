@@ -61,6 +61,11 @@ def write_expiries(account: str, expiries: Iterable[Expiry]) -> None:
     write_all(f"barrack_expiries_{account}_", content)
 
 
+def add_expiries(account: str, expiries: Iterable[Expiry]) -> None:
+    """Keep more of what was claimed for a time."""
+    write_expiries(account, [*read_expiries(account), *expiries])
+
+
 def history_file(account: str, folder: Path | None = None) -> Path:
     """Where the history of the stock is kept, on this machine."""
     if folder is None:

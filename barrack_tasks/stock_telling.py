@@ -18,7 +18,7 @@ from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.stock.claims import Expiry
 from barrack_tasks.plans.stock.edges import Edge
-from barrack_tasks.stock_memory import note_history, read_expiries, write_expiries, write_seen
+from barrack_tasks.stock_memory import add_expiries, note_history, write_seen
 from barrack_tasks.stock_watch import Log, Look, StockWatcher
 
 
@@ -71,7 +71,7 @@ class Teller:
             payload["expires"] = end.isoformat()
             text = f"{text}; {self.on_expiry}d at {end:%Y-%m-%d %H:%M} UTC"
             expiry = Expiry(instance.id, instance.name, end, self.on_expiry)
-            write_expiries(self.account, [*read_expiries(self.account), expiry])
+            add_expiries(self.account, [expiry])
         emit("barrack.instance.claimed", instance.id, instance.name, payload=payload)
         self._say(text)
 

@@ -33,7 +33,6 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 _FRESH = timedelta(seconds=60)
 """So old may be what the guard knows when stock appears: speed is worth that much."""
 _FORGET_OTHERS = timedelta(minutes=2)
-_PENDING = "pending"
 
 
 @dataclass
@@ -220,7 +219,7 @@ class StockWatcher:
         if attempt.price is None:
             return "its price cannot be read"
         ruling = rulings(self._caps, attempt.asked, attempt.price, self._means)
-        against = (*ruling.refused, *(f"{t}; a person must deploy it" for t in ruling.to_approve))
+        against = ruling.unattended("deploy")
         if not against:
             self._means = replace(self._means, burn=self._means.burn + attempt.price)
         return "; ".join(against) or None
@@ -254,10 +253,7 @@ class StockWatcher:
         up = [
             i
             for i in self.instances
-            if i.name in waiting
-            and i.id == self.claims.made[i.name][1]
-            and i.status is VMStatus.ACTIVE
-            and i.public_ip != _PENDING
+            if i.name in waiting and i.id == self.claims.made[i.name][1] and i.has_come_up
         ]
         self.claims.told |= {i.name for i in up}
         return up

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated
@@ -30,7 +29,7 @@ from barrack_tasks.plans.drills import (
     decide_drills,
     drill_name,
     readings_of_proofs,
-    within_cost,
+    with_cost_cap,
 )
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target
@@ -121,15 +120,7 @@ def verify_snapshots(
             [Restoring(s, drill_name(s), sources.get(s.instance_id or "")) for s in picked],
             caps,
         )
-        prices = {one.key: one.source.hourly_price if one.source else None for one in chosen}
-        hours = Decimal(int(span.total_seconds())) / 3600
-        too_dear = within_cost(chosen, prices, hours, max_cost)
-        chosen = [
-            replace(one, problems=(*one.problems, too_dear[one.key]))
-            if one.key in too_dear
-            else one
-            for one in chosen
-        ]
+        chosen = with_cost_cap(chosen, span, max_cost)
         began = now()
         targets = tuple(Target(one.key, one.name, began) for one in chosen)
         memory, drills = Memory(), Drills()

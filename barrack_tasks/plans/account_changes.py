@@ -13,6 +13,7 @@ from barrack_tasks.api.models import (
     UserVM,
     VolumeResponse,
 )
+from barrack_tasks.api.models.instances import PENDING_ADDRESS
 from barrack_tasks.plans.costs import hourly_cost
 
 Sight = tuple[str, ...]
@@ -107,6 +108,13 @@ def next_turns(
     return {k: turns[k] + (k in changed) if k in turns else start for k in after}
 
 
+def _either(was: Sight | None, now: Sight | None) -> Sight:
+    """What is there, or else what was."""
+    sight = now or was
+    assert sight is not None  # noqa: S101 - one of the two is there
+    return sight
+
+
 def _of_instance(
     key: str,
     was: Sight | None,
@@ -115,9 +123,9 @@ def _of_instance(
     instances: Mapping[str, UserVM],
 ) -> list[Change]:
     if now is None:
-        assert was is not None  # noqa: S101 - one of the two is there
-        payload = {"before": was[1]}
-        return [Change("barrack.instance.disappeared", key, was[0], turn, payload=payload)]
+        before = _either(was, now)
+        payload = {"before": before[1]}
+        return [Change("barrack.instance.disappeared", key, before[0], turn, payload=payload)]
     payload = instance_payload(instances.get(key.partition(":")[2]))
     if was is None:
         return [Change("barrack.instance.appeared", key, now[0], turn, payload=payload)]
@@ -125,7 +133,7 @@ def _of_instance(
     if was[1] != now[1]:
         told = {**payload, "before": was[1]}
         found.append(Change("barrack.instance.changed", key, now[0], turn, payload=told))
-    if was[2] != now[2] and now[2] not in ("", "pending"):
+    if was[2] != now[2] and now[2] not in ("", PENDING_ADDRESS):
         told = {**payload, "before": was[2]}
         found.append(Change("barrack.instance.readdressed", key, now[0], turn, payload=told))
     return found
@@ -134,8 +142,7 @@ def _of_instance(
 def _of_snapshot(
     key: str, was: Sight | None, now: Sight | None, turn: int, _: Mapping[str, UserVM]
 ) -> list[Change]:
-    sight = now or was
-    assert sight is not None  # noqa: S101 - one of the two is there
+    sight = _either(was, now)
     name, instance = sight[0], sight[2] or None
 
     def change(what: str, **payload: str) -> Change:
@@ -156,8 +163,7 @@ def _of_snapshot(
 def _of_volume(
     key: str, was: Sight | None, now: Sight | None, turn: int, _: Mapping[str, UserVM]
 ) -> list[Change]:
-    sight = now or was
-    assert sight is not None  # noqa: S101 - one of the two is there
+    sight = _either(was, now)
     before, after = set(was[2:] if was else ()), set(now[2:] if now else ())
     found: list[Change] = []
     if was is None:

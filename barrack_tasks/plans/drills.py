@@ -5,21 +5,21 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
+from barrack_tasks.api.models import Snapshot, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
 from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_each
 from barrack_tasks.plans.money.alarms import Reading
 from barrack_tasks.plans.money.spans import Span, said
 from barrack_tasks.plans.report import Report
-from barrack_tasks.plans.restoring import Restoring, decide_restore, differing, newest_ready
+from barrack_tasks.plans.restoring import Restoring, decide_restore, differing
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
-from barrack_tasks.plans.world import World
+from barrack_tasks.plans.world import World, newest_ready
 
 TO_DELETE = timedelta(minutes=15)
 """So long the deletion of what was made may take."""
@@ -68,6 +68,8 @@ class Drills:
     """By key: empty if the snapshot was proven, else why not."""
     up_since: dict[str, datetime] = field(default_factory=dict)
     """When each was first seen up."""
+    noted: dict[str, str] = field(default_factory=dict)
+    """Ids of what was made that are on record, by name."""
 
 
 def drill_name(snapshot: Snapshot) -> str:
@@ -129,6 +131,25 @@ def within_cost(
     return found
 
 
+def with_cost_cap(
+    chosen: Sequence[Restoring], timeout: timedelta, most: Decimal | None
+) -> list[Restoring]:
+    """The same, each with a problem more if the cap on the cost leaves it out.
+
+    Args:
+        chosen: in the order in which they are wanted.
+        timeout: how long a drill may last.
+        most: what all together may cost; None for no cap.
+    """
+    prices = {one.key: one.source.hourly_price if one.source else None for one in chosen}
+    hours = Decimal(int(timeout.total_seconds())) / 3600
+    left_out = within_cost(chosen, prices, hours, most)
+    return [
+        replace(one, problems=(*one.problems, left_out[one.key])) if one.key in left_out else one
+        for one in chosen
+    ]
+
+
 def verdict_of(
     one: Restoring, world: World, memory: Memory, probed: str | None, late: bool
 ) -> str | None:
@@ -149,18 +170,13 @@ def verdict_of(
         return "the instance that was made is gone" if made in world.gone or late else None
     if there.status is VMStatus.ERROR:
         return "it came up in ERROR"
-    if is_up(there):
+    if there.has_come_up:
         differences = differing(one, there)
         if differences:
             return f"it differs: {'; '.join(differences)}"
         if probed is not None:
             return probed
     return f"it is {there.status} and not up in time" if late else None
-
-
-def is_up(instance: UserVM) -> bool:
-    """Whether an instance is up and has its address."""
-    return instance.status is VMStatus.ACTIVE and instance.public_ip != "pending"
 
 
 def decide_drill(
@@ -171,15 +187,13 @@ def decide_drill(
     if made is None:
         return decide_restore(one, world, memory, "address", "stop", began, now)
     verdict = drills.verdicts.get(one.key)
-    if made in world.gone:
-        return Finished("failed" if verdict else "done", verdict or "proven")
     if verdict is None:
         return Wait("it is coming up, or being looked at")
     there = world.instances.get(made)
+    if made in world.gone or (there is not None and there.status is VMStatus.DELETED):
+        return Finished("failed" if verdict else "done", verdict or "proven")
     if there is None:
         return Wait("it is missing from the list of instances")
-    if there.status is VMStatus.DELETED:
-        return Finished("failed" if verdict else "done", verdict or "proven")
     if one.key in memory.acted:
         return Wait("it is being deleted")
     return Step("delete_instance", one.key, one.name, {"instance_id": made})
@@ -225,6 +239,11 @@ def _may_still_go(key: str, next_: Next, memory: Memory, now: datetime) -> bool:
     return key in memory.acted and asked is not None and now < asked + TO_DELETE
 
 
+def _name_of(id_: str, snapshots: Iterable[Snapshot]) -> str:
+    """What the instance is called that snapshots were taken of."""
+    return next((s.instance_name for s in snapshots if s.instance_name), id_)
+
+
 def readings_of_proofs(
     snapshots: Mapping[str, Sequence[Snapshot]],
     proofs: Mapping[str, Proof],
@@ -234,8 +253,7 @@ def readings_of_proofs(
     """How each instance stands: over when it has no snapshot proven within so long."""
     found = []
     for id_, of_it in sorted(snapshots.items()):
-        name = next((s.instance_name for s in of_it if s.instance_name), None) or id_
-        proof = proofs.get(id_)
+        name, proof = _name_of(id_, of_it), proofs.get(id_)
         age = now - proof.proven if proof and proof.proven else None
         over = age is None or age > within
         told = "never was" if age is None else f"was {said(age)} ago"
@@ -271,12 +289,11 @@ def ages_of(
     found = []
     for id_, of_it in sorted(snapshots.items()):
         newest, proof = newest_ready(of_it), proofs.get(id_)
-        name = next((s.instance_name for s in of_it if s.instance_name), None) or id_
         created = newest.created_at if newest else None
         proven = proof.proven if proof else None
         found.append(
             (
-                name,
+                _name_of(id_, of_it),
                 said(now - created) if created else "none",
                 said(now - proven) if proven else "never",
             )

@@ -116,6 +116,10 @@ class Ruling:
     refused: tuple[str, ...] = ()
     to_approve: tuple[str, ...] = ()
 
+    def unattended(self, act: str) -> tuple[str, ...]:
+        """All that stands against it where nobody can be asked; `act` is what a person must do."""
+        return (*self.refused, *(f"{t}; a person must {act} it" for t in self.to_approve))
+
 
 def rule(asked: Asked, price: Decimal, caps: Caps, means: Means) -> Ruling:
     """Whether an instance may begin, every reason against it at once, with the numbers.
@@ -222,7 +226,7 @@ def within_caps(
             continue
         ruling = rule(asked, price, caps, means)
         # Nobody can be asked in the middle of a fleet, so what needs approval is refused.
-        against = (*ruling.refused, *(f"{t}; a person must restore it" for t in ruling.to_approve))
+        against = ruling.unattended("restore")
         if against:
             allowed[id_] = Finished("failed", "refused by the caps: " + "; ".join(against))
         else:

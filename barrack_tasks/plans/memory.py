@@ -27,6 +27,16 @@ class Target:
     resumed: bool = False
 
 
+def resource_of(target_id: str) -> str:
+    """What a target is about: itself, or what follows the word that says what is made.
+
+    Example:
+        >>> resource_of("restore:alpha"), resource_of("BRK-A1B2C3D")
+        ('alpha', 'BRK-A1B2C3D')
+    """
+    return target_id.rpartition(":")[2]
+
+
 @dataclass
 class Memory:
     """What this run did that the API does not tell."""

@@ -11,7 +11,23 @@ from barrack_tasks.api.models.rules import SNAPSHOT_NAME_LENGTH
 
 _MARK = "Taken by prefect-barrack of instance"
 _MARKED = re.compile(rf"^{_MARK} (?P<instance>\S+)")
-_MOMENT = re.compile(r"-\d{8}T\d{6}Z$")
+_STAMPED = re.compile(r"-\d{8}T\d{6}Z$")
+STAMP_LENGTH = len("-20261125T190000Z")
+
+
+def stamp(moment: datetime) -> str:
+    """The end of a name that tells a moment.
+
+    Example:
+        >>> stamp(datetime(2026, 11, 25, 19, tzinfo=UTC))
+        '-20261125T190000Z'
+    """
+    return moment.astimezone(UTC).strftime("-%Y%m%dT%H%M%SZ")
+
+
+def is_stamped(name: str) -> bool:
+    """Whether a name ends with a moment."""
+    return _STAMPED.search(name) is not None
 
 
 def snapshot_name(instance_name: str, instance_id: str, moment: datetime) -> str:
@@ -24,7 +40,7 @@ def snapshot_name(instance_name: str, instance_id: str, moment: datetime) -> str
         >>> snapshot_name("alpha", "BRK-A1B2C3D", datetime(2026, 11, 25, 19, tzinfo=UTC))
         'alpha-20261125T190000Z'
     """
-    suffix = moment.astimezone(UTC).strftime("-%Y%m%dT%H%M%SZ")
+    suffix = stamp(moment)
     room = SNAPSHOT_NAME_LENGTH[1] - len(suffix)
     if len(instance_name) <= room:
         return instance_name + suffix
@@ -44,5 +60,5 @@ def is_ours(snapshot: Snapshot, instance_id: str) -> bool:
         marked is not None
         and marked["instance"] == instance_id
         and snapshot.instance_id in (None, instance_id)
-        and _MOMENT.search(snapshot.name) is not None
+        and is_stamped(snapshot.name)
     )

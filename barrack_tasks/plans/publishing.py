@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from barrack_tasks.api.models import Image, Snapshot, UserVM, VMStatus
-from barrack_tasks.api.models.rules import NAME_LENGTH
+from barrack_tasks.api.models.rules import INSTANCE_NAME_STRANGER, NAME_LENGTH
 from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.naming import STAMP_LENGTH, is_stamped, stamp
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 
 LATEST = "latest:"
-KEY = "publish:"
-_MOMENT = re.compile(r"-\d{8}T\d{6}Z$")
 _MARK = "Published by prefect-barrack as"
-_ROOM = NAME_LENGTH[1] - len("-20261125T190000Z")
-_STRANGER = re.compile(r"[^A-Za-z0-9 _.\-]")
+_ROOM = NAME_LENGTH[1] - STAMP_LENGTH
 
 
 @dataclass(frozen=True)
@@ -41,14 +38,14 @@ class Publishing:
     @property
     def key(self) -> str:
         """By which it is held and remembered."""
-        return f"{KEY}{self.family}"
+        return f"publish:{self.family}"
 
 
 def check_family(family: str) -> str:
     """Return the name of a family, or raise ValueError with the rule it breaks."""
     if not 1 <= len(family) <= _ROOM:
         raise ValueError(f"family: must have 1 to {_ROOM} characters, has {len(family)}")
-    stranger = _STRANGER.search(family)
+    stranger = INSTANCE_NAME_STRANGER.search(family)
     if stranger:
         raise ValueError(
             f"family: may hold letters, digits, spaces, '-', '_' and '.'; got "
@@ -64,7 +61,7 @@ def image_name(family: str, moment: datetime) -> str:
         >>> image_name("base", datetime(2026, 11, 25, 19, tzinfo=UTC))
         'base-20261125T190000Z'
     """
-    return family + moment.astimezone(UTC).strftime("-%Y%m%dT%H%M%SZ")
+    return family + stamp(moment)
 
 
 def mark(family: str) -> str:
@@ -77,9 +74,7 @@ def family_of(images: Iterable[Image], family: str) -> list[Image]:
     own = [
         i
         for i in images
-        if i.description == mark(family)
-        and _MOMENT.search(i.name)
-        and _MOMENT.sub("", i.name) == family
+        if i.description == mark(family) and is_stamped(i.name) and i.name[:-STAMP_LENGTH] == family
     ]
     return sorted(own, key=lambda i: i.name, reverse=True)
 
@@ -90,7 +85,7 @@ def latest_image(images: Sequence[Image], family: str) -> Image:
     Raises:
         ValueError: there is none; names the families that there are.
     """
-    ready = [i for i in family_of(images, family) if _is_ready(i)]
+    ready = [i for i in family_of(images, family) if i.is_ready]
     if ready:
         return ready[0]
     words = (i.description or "" for i in images if _is_marked(i))
@@ -106,7 +101,7 @@ def decide_publishing(one: Publishing, world: World, memory: Memory) -> Next:
     if image is not None:
         if image.status is not None and image.status.is_failed:
             return Finished("failed", f"the image ended as {image.status}")
-        return Finished("done") if _is_ready(image) else Wait(f"the image is {image.status}")
+        return Finished("done") if image.is_ready else Wait(f"the image is {image.status}")
     if one.key in memory.imaged:
         return Wait("the image is missing from the list of images")
     snapshot = _snapshot(one, world)
@@ -152,7 +147,7 @@ def _take(one: Publishing, world: World) -> Next:
     arguments = {
         "instance_id": now.id,
         "name": one.name,
-        "description": f"{_MARK} {one.family}",
+        "description": mark(one.family),
     }
     return Step("create_snapshot", one.key, one.name, arguments)
 
@@ -162,7 +157,7 @@ def beyond(images: Iterable[Image], family: str, keep: int) -> list[Image]:
 
     What is not ready is neither counted nor deleted.
     """
-    return [i for i in family_of(images, family) if _is_ready(i)][keep:]
+    return [i for i in family_of(images, family) if i.is_ready][keep:]
 
 
 def rows_of_images(
@@ -215,10 +210,6 @@ class PublishReport(Report):
     def noun(self) -> str:
         """What the rows are about."""
         return "images"
-
-
-def _is_ready(image: Image) -> bool:
-    return image.status is None or image.status.is_ready
 
 
 def _is_marked(image: Image) -> bool:

@@ -6,17 +6,17 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from itertools import count
 from typing import Literal
 
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
-from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
+from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH, INSTANCE_NAME_STRANGER
 from barrack_tasks.plans.drive import is_in_stock, shortage
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
-from barrack_tasks.plans.world import World
+from barrack_tasks.plans.world import World, newest_ready
 
 WaitUntil = Literal["address", "active", "none"]
 OutOfStock = Literal["wait", "stop"]
@@ -24,9 +24,7 @@ LISTS_LAG = timedelta(seconds=10)
 """So long an instance that a run before has asked for may be missing from the lists."""
 _KEY = "restore:"
 _LATEST = "latest:"
-_STRANGERS = re.compile(r"[^A-Za-z0-9 _.\-]+")
-_PENDING = "pending"
-_OLDEST = datetime.min.replace(tzinfo=UTC)
+_STRANGERS = re.compile(f"{INSTANCE_NAME_STRANGER.pattern}+")
 
 
 @dataclass(frozen=True)
@@ -86,12 +84,6 @@ def _latest(instance: str, snapshots: Sequence[Snapshot]) -> Snapshot:
         words = ", ".join(f"{s.name} is {s.status}" for s in of_it)
         raise ValueError(f"snapshot: none of {instance!r} is ready: {words}")
     return newest
-
-
-def newest_ready(snapshots: Iterable[Snapshot]) -> Snapshot | None:
-    """The newest snapshot that can be restored."""
-    ready = [s for s in snapshots if s.status.is_ready]
-    return max(ready, key=lambda s: (s.created_at or _OLDEST, s.name), default=None)
 
 
 def _nearest(asked: str, names: Sequence[str]) -> str:
@@ -178,7 +170,7 @@ def _coming_up(one: Restoring, there: UserVM, wait_until: WaitUntil) -> Next:
     match there.status:
         case VMStatus.ERROR:
             return Finished("failed", f"{one.name} came up in ERROR; it is left for a person")
-        case VMStatus.ACTIVE if wait_until == "active" or there.public_ip != _PENDING:
+        case VMStatus.ACTIVE if wait_until == "active" or there.has_come_up:
             differences = differing(one, there)
             if differences:
                 said = "; ".join(differences)

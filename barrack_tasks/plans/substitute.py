@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
-from barrack_tasks.api.models import Image, Snapshot, UserVM, VMStatus
+from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
-from barrack_tasks.plans.world import World
+from barrack_tasks.plans.world import World, newest_ready
 
 _SUFFIX = "-alt"
 
@@ -36,14 +36,15 @@ def substitute(
         return _standing_in(there)
     if target.id in memory.made:
         return Wait(f"{name} is missing from the list of instances")
-    newest = _newest_ready(world.snapshots.get(target.id, ()))
+    dated = (s for s in world.snapshots.get(target.id, ()) if s.created_at is not None)
+    newest = newest_ready(dated)
     if newest is None:
         return Finished("failed", "out of stock, and it has no snapshot to stand in from")
     image = next((i for i in world.images if i.snapshot_id == newest.id), None)
     if image is None:
         arguments = {"snapshot_id": newest.id, "name": f"{newest.name[:46]}-img"}
         return Step("create_image", target.id, target.name, arguments)
-    if not _is_ready(image):
+    if not image.is_ready:
         return Wait(f"the image {image.name} is {image.status}")
     model = _first_in_stock(instance, world, models)
     if model is None:
@@ -70,15 +71,6 @@ def _standing_in(there: UserVM) -> Next:
     if there.status is VMStatus.ERROR:
         return Finished("failed", f"{there.name}, which was to stand in, is in ERROR")
     return Wait(f"{there.name}, which is to stand in, is {there.status}")
-
-
-def _newest_ready(snapshots: Sequence[Snapshot]) -> Snapshot | None:
-    ready = [s for s in snapshots if s.status.is_ready and s.created_at is not None]
-    return max(ready, key=lambda s: (s.created_at, s.name), default=None)
-
-
-def _is_ready(image: Image) -> bool:
-    return image.status is None or image.status.is_ready
 
 
 def _first_in_stock(instance: UserVM, world: World, models: Sequence[str]) -> str | None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from barrack_tasks.api.models import GPUStockItem, Image, Snapshot, UserVM
 
 Stock = Mapping[tuple[str, str], Mapping[int, int]]
 """By region and GPU model: how many instances of each GPU count can be deployed."""
+_OLDEST = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,12 @@ def by_instance(snapshots: Iterable[Snapshot]) -> dict[str, list[Snapshot]]:
         if snapshot.instance_id is not None:
             found.setdefault(snapshot.instance_id, []).append(snapshot)
     return found
+
+
+def newest_ready(snapshots: Iterable[Snapshot]) -> Snapshot | None:
+    """The newest snapshot that can be restored."""
+    ready = [s for s in snapshots if s.status.is_ready]
+    return max(ready, key=lambda s: (s.created_at or _OLDEST, s.name), default=None)
 
 
 def stock_of(items: Iterable[GPUStockItem]) -> dict[tuple[str, str], dict[int, int]]:

@@ -12,8 +12,6 @@ from barrack_tasks.sandbox.catalogue import Configuration
 from barrack_tasks.sandbox.clock import to_datetime
 
 S = VMStatus
-PENDING = "pending"
-"""What stands for a public address until it is assigned [D]."""
 WITHOUT_HARDWARE = (S.HIBERNATED, S.DELETED)
 FULL_RATE = (S.ACTIVE, S.SHUTOFF)
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from barrack_tasks.api.models import VMStatus
+from barrack_tasks.api.models.instances import PENDING_ADDRESS
 from barrack_tasks.sandbox import catalogue, refusals
 from barrack_tasks.sandbox.catalogue import Configuration
-from barrack_tasks.sandbox.machine import FULL_RATE, PENDING, WITHOUT_HARDWARE, Machine, need_offer
+from barrack_tasks.sandbox.machine import FULL_RATE, WITHOUT_HARDWARE, Machine, need_offer
 
 if TYPE_CHECKING:
     from barrack_tasks.sandbox.world import World
@@ -288,8 +289,8 @@ class Machines:
         if machine.status in WITHOUT_HARDWARE or not machine.wants_public_ip:
             machine.public_ip = None
         elif machine.status in (S.CREATING, S.BUILD, S.RESTORING) or not machine.address_comes:
-            machine.public_ip = PENDING
-        elif machine.public_ip in (None, PENDING):
+            machine.public_ip = PENDING_ADDRESS
+        elif machine.public_ip in (None, PENDING_ADDRESS):
             machine.public_ip = self._world.public_ip()
 
     def _move_hardware(self, machine: Machine) -> None:

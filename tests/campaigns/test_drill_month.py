@@ -19,7 +19,7 @@ import pytest
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackError
-from barrack_tasks.plans.drills import DrillReport
+from barrack_tasks.plans.drills import DrillReport, Proof
 from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.naming import snapshot_description, snapshot_name
 from barrack_tasks.proofs import read_open, read_proofs
@@ -119,7 +119,7 @@ def drill(account: BarrackCredentials) -> DrillReport | None:
         return None
 
 
-def oldest_proof(proofs: dict[str, object], ids: dict[str, str], now: datetime) -> timedelta:
+def oldest_proof(proofs: dict[str, Proof], ids: dict[str, str], now: datetime) -> timedelta:
     """The age of the proof of the instance that was proven longest ago."""
-    found = [getattr(proofs.get(id_), "proven", None) for id_ in ids.values()]
-    return max((now - at for at in found if at is not None), default=timedelta(0))
+    known = [proofs[id_].proven for id_ in ids.values() if id_ in proofs]
+    return max((now - at for at in known if at is not None), default=timedelta(0))

@@ -64,11 +64,15 @@ def ended(child: Any, receive: Any, patience: float = 60) -> tuple[int, Any]:
     return child.exitcode, rows
 
 
-def run_in_process(
-    environment: dict[str, str], arguments: dict[str, Any], point: Point | None = None
-) -> tuple[int, Any]:
-    """Run `snapshot_before_stop`; its exit code (negative: the signal) and its rows."""
-    return ended(*start_in_process("snapshot_before_stop", environment, arguments, point))
+def killed_and_rerun(
+    flow: str, environment: dict[str, str], arguments: dict[str, Any], point: Point
+) -> Any:
+    """Run a flow that is killed at a point, and run it again; the rows of the second run."""
+    code, _ = ended(*start_in_process(flow, environment, arguments, point))
+    assert code == -9, "the flow never came to the point where it was to be killed"
+    code, rows = ended(*start_in_process(flow, environment, arguments))
+    assert code == 0
+    return rows
 
 
 def _child(

@@ -12,7 +12,7 @@ from barrack_tasks.api import Barrack
 from barrack_tasks.plans.naming import snapshot_description
 from barrack_tasks.sandbox import Sandbox
 from tests.flows.conftest import effects, spoken
-from tests.flows.killing import Point, run_in_process
+from tests.flows.killing import Point, killed_and_rerun
 
 pytestmark = pytest.mark.slow
 POINTS = [
@@ -54,11 +54,7 @@ def test_killed_and_started_again(
     environment = {**sandbox.env, "PREFECT_API_URL": prefect_server}
     arguments = {"select": [name], "keep": 2}
 
-    code, _ = run_in_process(environment, arguments, point)
-    assert code == -9, "the flow never came to the point where it was to be killed"
-    code, rows = run_in_process(environment, arguments)
-
-    assert code == 0
+    rows = killed_and_rerun("snapshot_before_stop", environment, arguments, point)
     assert [(row["instance"], row["outcome"], row["now"]) for row in rows] == [
         (name, "done", "HIBERNATED")
     ]

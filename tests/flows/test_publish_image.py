@@ -11,7 +11,7 @@ from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.publish_image import publish_image
 from tests.flows.conftest import account_of, effects, events_about, states
-from tests.flows.killing import Point, ended, start_in_process
+from tests.flows.killing import Point, killed_and_rerun
 
 Cloud = Callable[..., Sandbox]
 
@@ -68,7 +68,6 @@ def test_killed_and_started_again_there_is_one_image(
     sandbox.seed_instance("builder", gpu_model="L40")
     environment = {**sandbox.env, "PREFECT_API_URL": prefect_server}
     arguments = {"source": "builder", "family": "base"}
-    assert ended(*start_in_process("publish_image", environment, arguments, point))[0] == -9
-    assert ended(*start_in_process("publish_image", environment, arguments))[0] == 0
+    killed_and_rerun("publish_image", environment, arguments, point)
     assert len(effects(sandbox, "create_snapshot")) == 1
     assert len(effects(sandbox, "create_image")) == 1

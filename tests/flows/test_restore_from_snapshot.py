@@ -20,7 +20,7 @@ from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.restore_from_snapshot import restore_from_snapshot
 from tests.flows.conftest import account_of, effects, events_about, states
-from tests.flows.killing import Point, ended, start_in_process
+from tests.flows.killing import Point, killed_and_rerun
 
 Cloud = Callable[..., Sandbox]
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "restoring.md"
@@ -139,11 +139,7 @@ def test_killed_and_started_again_there_is_one_instance(
     sandbox, _ = with_snapshot(cloud)
     sandbox.settings(list_lag=240)
     environment = {**sandbox.env, "PREFECT_API_URL": prefect_server}
-    arguments = {"snapshot": "base"}
-    code, _ = ended(*start_in_process("restore_from_snapshot", environment, arguments, point))
-    assert code == -9, "the flow never came to the point where it was to be killed"
-    code, rows = ended(*start_in_process("restore_from_snapshot", environment, arguments))
-    assert code == 0
+    rows = killed_and_rerun("restore_from_snapshot", environment, {"snapshot": "base"}, point)
     assert [(r["instance"], r["outcome"], r["now"]) for r in rows] == [
         ("base-restored", "done", "ACTIVE")
     ]

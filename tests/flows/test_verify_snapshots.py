@@ -20,7 +20,7 @@ from flows.prune_snapshots import prune_snapshots
 from flows.verify_snapshots import verify_snapshots
 from tests.conftest import free_port
 from tests.flows.conftest import account_of, effects, states
-from tests.flows.killing import Point, ended, start_in_process
+from tests.flows.killing import Point, killed_and_rerun
 from tests.flows.receivers import Webhook
 
 Cloud = Callable[..., Sandbox]
@@ -163,12 +163,8 @@ def test_killed_and_started_again_nothing_is_left(
     sandbox, _ = with_snapshots(cloud, "alpha")
     sandbox.settings(list_lag=240)
     environment = {**sandbox.env, "PREFECT_API_URL": prefect_server}
-    arguments = {"select": ["*"]}
-    code, _ = ended(*start_in_process("verify_snapshots", environment, arguments, point))
-    assert code == -9, "the flow never came to the point where it was to be killed"
-    code, _ = ended(*start_in_process("verify_snapshots", environment, arguments))
-    assert code == 0
+    killed_and_rerun("verify_snapshots", environment, {"select": ["*"]}, point)
     sandbox.advance(600)
     assert list(states(sandbox)) == ["alpha"]
-    made, ended_ = effects(sandbox, "restore_snapshot"), effects(sandbox, "delete_instance")
-    assert len({e["id"] for e in made}) == len({e["id"] for e in ended_})
+    made, gone = effects(sandbox, "restore_snapshot"), effects(sandbox, "delete_instance")
+    assert len({e["id"] for e in made}) == len({e["id"] for e in gone})

@@ -62,6 +62,11 @@ class Image(Model):
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether an instance can boot from it; one that tells no status is taken for ready."""
+        return self.status is None or self.status.is_ready
+
 
 class ImageListResponse(Answer):
     """Answer of `list_images`."""

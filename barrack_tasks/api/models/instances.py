@@ -51,6 +51,10 @@ class VMStatus(OpenEnum):
 _STABLE = frozenset({VMStatus.ACTIVE, VMStatus.SHUTOFF, VMStatus.HIBERNATED, VMStatus.DELETED})
 
 
+PENDING_ADDRESS = "pending"
+"""What stands for a public address that is still to be assigned [D]."""
+
+
 class DirectionEnum(OpenEnum):
     """Direction of traffic that a rule is about [U]."""
 
@@ -172,6 +176,11 @@ class UserVM(Model):
     created_at: Timestamp | None = None
     updated_at: Timestamp | None = None
     hibernated_at: Timestamp | None = None
+
+    @property
+    def has_come_up(self) -> bool:
+        """Whether it is ACTIVE, and its address is not still to be assigned."""
+        return self.status is VMStatus.ACTIVE and self.public_ip != PENDING_ADDRESS
 
 
 class VMInstance(UserVM):

@@ -29,13 +29,13 @@ PUBLIC_KEY_TYPES = (
     "sk-ecdsa-sha2-nistp256@openssh.com",
 )
 """Kinds of public keys that OpenSSH makes and a server takes [I]."""
-_INSTANCE_NAME_STRANGER = re.compile(r"[^A-Za-z0-9 _.\-]")
+INSTANCE_NAME_STRANGER = re.compile(r"[^A-Za-z0-9 _.\-]")
 
 
 def check_instance_name(name: str) -> str:
     """Return the name, or raise ValueError with the rule it breaks [D]."""
     _check_length(name, INSTANCE_NAME_LENGTH)
-    stranger = _INSTANCE_NAME_STRANGER.search(name)
+    stranger = INSTANCE_NAME_STRANGER.search(name)
     if stranger:
         raise ValueError(
             f"may hold letters, digits, spaces, '-', '_' and '.'; "

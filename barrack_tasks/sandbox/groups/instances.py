@@ -6,12 +6,13 @@ from decimal import Decimal
 from typing import Any
 
 from barrack_tasks.api import models as m
+from barrack_tasks.api.models.instances import PENDING_ADDRESS
 from barrack_tasks.sandbox import catalogue, refusals
 from barrack_tasks.sandbox.billing import cost_of
 from barrack_tasks.sandbox.clock import to_datetime
 from barrack_tasks.sandbox.groups.registry import Call, handles, one_page
 from barrack_tasks.sandbox.groups.rules import security_rule
-from barrack_tasks.sandbox.machine import PENDING, Machine, need_offer
+from barrack_tasks.sandbox.machine import Machine, need_offer
 from barrack_tasks.sandbox.world import World
 
 S = m.VMStatus
@@ -63,7 +64,9 @@ def in_list(world: World, machine: Machine) -> m.UserVM:
 def in_full(world: World, machine: Machine) -> m.VMInstance:
     """An instance in full."""
     address = machine.public_ip
-    address_status = None if address is None else "pending" if address == PENDING else "assigned"
+    address_status = (
+        None if address is None else "pending" if address == PENDING_ADDRESS else "assigned"
+    )
     return m.VMInstance(
         **_about(world, machine),
         power_state=_POWER.get(machine.status, "NOSTATE"),
