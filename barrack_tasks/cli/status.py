@@ -112,7 +112,9 @@ def _runs_of(client: SyncPrefectClient, deployment: str, now: datetime) -> tuple
         found: list[dict[str, Any]] = client.request("POST", "/flow_runs/filter", json=body).json()
         return found[0] if found else None
 
-    begun = first({"start_time": {"before_": now.isoformat()}}, "START_TIME_DESC")
+    # Prefect counts a run that waits by when it is due, if it is not told otherwise.
+    has_begun = {"before_": now.isoformat(), "is_null_": False}
+    begun = first({"start_time": has_begun}, "START_TIME_DESC")
     due = first({"state": {"type": {"any_": ["SCHEDULED"]}}}, "EXPECTED_START_TIME_ASC")
     last = f"{begun['state']['name']}, {_ago(begun['start_time'], now)} ago" if begun else "never"
     return last, f"in {_ago(due['expected_start_time'], now)}" if due else "-"

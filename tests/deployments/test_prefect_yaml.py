@@ -17,10 +17,9 @@ from prefect.client.orchestration import get_client
 from barrack_tasks.events import emit
 from barrack_tasks.sandbox import Sandbox
 from tests.deployments import playing
-from tests.deployments.playing import start, wait_for
+from tests.deployments.playing import ROOT, start, wait_for
 
 pytestmark = pytest.mark.slow
-ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / "deployments" / "prefect.yaml"
 FLOWS = {path.stem for path in (ROOT / "flows").glob("*.py")} - {"__init__"}
 ONLY_LOOK = {"watch_account", "report_costs", "doctor"}
@@ -144,3 +143,14 @@ def test_an_event_starts_the_run_that_its_trigger_names(applied: list[dict[str, 
                 break
             time.sleep(0.3)
         assert runs() > before
+
+
+def test_status_tells_of_the_last_run_that_began_and_not_of_one_that_waits(
+    applied: list[dict[str, Any]], sandbox: Sandbox
+) -> None:
+    [waits] = [one["id"] for one in applied if one["flow"] == "publish_image"]
+    start(waits, source="builder", family="base")
+    done = playing.barrack("status", **sandbox.env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    [line] = [row for row in done.stdout.splitlines() if "publish_image" in row]
+    assert "never" in line
