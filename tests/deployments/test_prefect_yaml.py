@@ -154,3 +154,27 @@ def test_status_tells_of_the_last_run_that_began_and_not_of_one_that_waits(
     assert done.returncode == 0, done.stdout + done.stderr
     [line] = [row for row in done.stdout.splitlines() if "publish_image" in row]
     assert "never" in line
+
+
+def test_a_trigger_that_is_switched_on_fills_the_parameters_from_its_event(
+    applied: list[dict[str, Any]],
+) -> None:
+    [hibernate] = [one["id"] for one in applied if one["flow"] == "hibernate"]
+    wanted = {"deployments": {"id": {"any_": [hibernate]}}}
+    name = "barrack - a claimed instance is up, show what hibernating it would do"
+    with get_client(sync_client=True) as client:
+        [trigger] = client.read_automations_by_name(name)
+        assert trigger.enabled is False
+        client.resume_automation(trigger.id)
+        found: list[dict[str, Any]] = []
+        for _ in range(100):
+            # The server takes a moment to know that it is switched on.
+            emit("barrack.instance.claimed", "BRK-FILLED", "claimed-1")
+            time.sleep(0.3)
+            found = client.request("POST", "/flow_runs/filter", json=wanted).json()
+            if found:
+                break
+        client.pause_automation(trigger.id)
+    assert found, "no run was started"
+    assert found[0]["parameters"]["select"] == ["claimed-1"]
+    assert found[0]["parameters"]["dry_run"] is True
