@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from barrack_tasks import restoring
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.instances import delete_instance, list_instances
 from barrack_tasks.loop import Log
 from barrack_tasks.plans.drills import Drills, Probe, Proof, verdict_of
@@ -21,9 +22,31 @@ from barrack_tasks.plans.restoring import LISTS_LAG, Restoring
 from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
 
+DRILLING = "watch:drill"
+"""What a run holds while it drills."""
 _TIDY = timedelta(minutes=3)
 _AGAIN = 1.0
 _CONNECT = 3.0
+
+
+def tidy_in_passing(
+    account: BarrackCredentials, run: str, by: str, now: Callable[[], datetime], log: Log
+) -> None:
+    """The same as `tidy` from another flow: only if no drill is at work, and waiting for nothing.
+
+    Args:
+        account: whose.
+        run: id of the run.
+        by: what a person calls it.
+        now: the clock.
+        log: of the run.
+    """
+    if not read_open(account.account):
+        return
+    # A hold of its own, given back at once: a drill need not wait for the rest of this run.
+    with holding(account.account, f"{run}tidy", by, intent_of("tidy", run), _TIDY) as hold:
+        if not hold.claim({DRILLING: "drill"}):
+            tidy(account, now, log, patience=timedelta(0))
 
 
 def tidy(
@@ -31,14 +54,22 @@ def tidy(
     now: Callable[[], datetime],
     log: Log,
     sleep: Callable[[float], None] = time.sleep,
+    patience: timedelta = _TIDY,
 ) -> None:
     """End what drills left behind when they were cut off.
 
     Only what a drill made: its name stands in the record of a run, and its id, or else that it
     was made of a snapshot since that record was written. Lists may lag, so what a run may have
     asked for just now is waited for.
+
+    Args:
+        account: whose.
+        now: the clock.
+        log: of the run.
+        sleep: waits so many seconds.
+        patience: so long deletions are waited for; what is not gone by then stays on record.
     """
-    until = now() + _TIDY
+    until = now() + patience
     asked: set[str] = set()
     left = read_open(account.account)
     while left:
@@ -55,7 +86,7 @@ def tidy(
                     asked.add(name)
             if is_settled:
                 del left[name]
-        if not left or now() > until:
+        if not left or now() >= until:
             break
         sleep(_AGAIN)
     if asked or read_open(account.account).keys() != left.keys():

@@ -32,7 +32,6 @@ _HOPELESS = (
     BarrackAuthenticationError,
     BarrackConfigurationError,
     BarrackInsufficientCreditsError,
-    BarrackOutOfStockError,
     BarrackValidationError,
 )
 
@@ -65,6 +64,9 @@ def announce(outcome: Outcome, memory: Memory) -> None:
     step = outcome.step
     if outcome.error is not None:
         why = _why(step, outcome.error)
+        if isinstance(outcome.error, BarrackOutOfStockError):
+            memory.ran_out(step, why)
+            return
         memory.was_refused(step, why, not isinstance(outcome.error, _HOPELESS))
         return
     snapshot_id = getattr(outcome.result, "id", None)

@@ -49,6 +49,21 @@ def observe(
     )
 
 
+def instances_of(credentials: BarrackCredentials, expected: Collection[str]) -> World:
+    """The account's instances now; `gone` are those expected that the API does not know.
+
+    Args:
+        credentials: the account.
+        expected: ids of instances that should be there.
+    """
+    seen = {instance.id: instance for instance in list_instances(credentials)}
+    get = credentials.get_client().instances.get
+    return World(
+        instances=seen,
+        gone=frozenset(id_ for id_ in expected if id_ not in seen and _is_gone(get, id_)),
+    )
+
+
 def with_stock(credentials: BarrackCredentials, world: World) -> World:
     """The world with what can be restored and deployed now; without it, if that is unreadable."""
     try:

@@ -13,18 +13,22 @@ from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
-from barrack_tasks.guard import caps_of, read_means, rulings
+from barrack_tasks.expiring import add_expiries
+from barrack_tasks.guard import ask_approval, caps_of, read_means, rulings
 from barrack_tasks.holds import Hold
 from barrack_tasks.observing import observe, with_stock
+from barrack_tasks.plans.drive import hardware_of
+from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.guard import Asked, Caps, Means
 from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.naming import hardware_told_by
 from barrack_tasks.plans.restoring import Restoring, key_of, restored_names
 from barrack_tasks.plans.restoring_report import Restored
-from barrack_tasks.plans.stock.claims import Expiry
+from barrack_tasks.plans.steps import Finished, Next
 from barrack_tasks.plans.world import World
-from barrack_tasks.stock_memory import add_expiries
+from barrack_tasks.spending import hardware_seen
 
-PROFILE_UNKNOWN = (
+_PROFILE_UNKNOWN = (
     "Whether the profile is complete (full name, billing address, postal code, country) is not "
     "known before: no operation tells."
 )
@@ -62,38 +66,105 @@ def with_problems(
         why = f"balance and costs cannot be read, so nothing may begin: {error}"
         return [replace(one, problems=(why,)) for one in all_of_them]
     found = []
-    for one in all_of_them:
-        problems, means = _problems(one, against, means)
-        found.append(replace(one, problems=problems))
+    for one in with_hardware(account, all_of_them):
+        judged, means = _judged(one, against, means)
+        found.append(judged)
     return found
 
 
-def _problems(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[tuple[str, ...], Means]:
+def with_hardware(account: BarrackCredentials, all_of_them: Iterable[Restoring]) -> list[Restoring]:
+    """The same, each with the GPU that it needs, as far as anything tells.
+
+    The instance does while it is there; then the description of a snapshot that this library
+    took, or what this library remembers of what it saw.
+    """
+    found = []
+    remembered: Mapping[str, tuple[str, int]] | None = None
+    for one in all_of_them:
+        hardware = hardware_of(one.source) if one.source else hardware_told_by(one.snapshot)
+        if hardware is None:
+            remembered = hardware_seen(account.account) if remembered is None else remembered
+            hardware = remembered.get(one.snapshot.instance_id or "")
+        found.append(replace(one, hardware=hardware))
+    return found
+
+
+def unattended(all_of_them: Iterable[Restoring]) -> list[Restoring]:
+    """The same, where nobody can be asked: what needs approval is refused."""
+    return [
+        replace(
+            one,
+            problems=(
+                *one.problems,
+                *(f"{why}; a person must approve it" for why in one.to_approve),
+            ),
+            to_approve=(),
+        )
+        for one in all_of_them
+    ]
+
+
+def approved(all_of_them: Iterable[Restoring], plan: Mapping[str, Next]) -> list[Restoring]:
+    """The same once a person was asked, in one question, for all that would go ahead.
+
+    Args:
+        all_of_them: the restores.
+        plan: what each needs next; what has failed already, or is there, asks nobody.
+    """
+    asking = [o for o in all_of_them if o.to_approve and not isinstance(plan[o.key], Finished)]
+    if not asking:
+        return list(all_of_them)
+    is_granted = ask_approval("; ".join(why for one in asking for why in one.to_approve))
+    keys = {one.key for one in asking}
+    return [
+        replace(one, problems=(*one.problems, *(f"a person said no: {w}" for w in one.to_approve)))
+        if one.key in keys and not is_granted
+        else one
+        for one in all_of_them
+    ]
+
+
+def _judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restoring, Means]:
     problems = []
     try:
         check_instance_name(one.name)
     except ValueError as error:
         problems.append(f"invalid name format: {error}")
-    source = one.source
-    if source is None:
+    if one.hardware is None:
         limited = [c for c in caps if c.model_dump(exclude_none=True, exclude={"instances"})]
         if limited:
             problems.append(
-                "the instance is gone, and no operation tells which GPU the snapshot needs, so "
-                "the caps cannot be judged"
+                "the instance is gone, and nothing tells which GPU the snapshot needs, so the "
+                "caps cannot be judged"
             )
         ruling = rulings([Caps()], Asked(one.name, "?", 1, "?"), Decimal(0), means)
-        return (*problems, *ruling.refused), means
-    region = str(one.snapshot.region or source.region)
-    asked = Asked(one.name, str(source.gpu_model), int(source.gpu_count or 1), region)
-    price = means.tariff.of(asked.gpu_model, asked.gpu_count, region) or source.hourly_price
+        return replace(one, problems=(*problems, *ruling.refused)), means
+    asked = Asked(one.name, *one.hardware, one.region or "?")
+    price = means.tariff.of(asked.gpu_model, asked.gpu_count, asked.region)
+    price = price or (one.source.hourly_price if one.source else None)
     if price is None:
-        return (*problems, "its price cannot be read"), means
+        return replace(one, problems=(*problems, "its price cannot be read")), means
     ruling = rulings(caps, asked, price, means)
-    problems += ruling.unattended("approve")
+    problems += ruling.refused
     if not problems:
         means = replace(means, burn=means.burn + price)
-    return tuple(problems), means
+    return (
+        replace(one, hourly_price=price, problems=tuple(problems), to_approve=ruling.to_approve),
+        means,
+    )
+
+
+def notes_of(all_of_them: Iterable[Restoring]) -> tuple[str, ...]:
+    """What cannot be known before, and whom it will be asked of."""
+    notes = [_PROFILE_UNKNOWN]
+    for one in all_of_them:
+        if one.hardware is None:
+            notes.append(
+                f"{one.name}: which GPU it needs is not known, so neither is whether that is in "
+                "stock: its instance is gone, and nothing tells."
+            )
+        notes += [f"A person is asked: {why}." for why in one.to_approve]
+    return tuple(notes)
 
 
 def look(account: BarrackCredentials, all_of_them: Sequence[Restoring], memory: Memory) -> World:

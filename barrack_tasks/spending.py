@@ -105,7 +105,7 @@ def everything(credentials: BarrackCredentials, funds: Funds) -> list[Thing]:
         *(Thing("snapshot", s.id, s.name, region=str(s.region or "")) for s in funds.snapshots),
     ]
     known = {(t.kind, t.id) for t in there}
-    prefix = f"barrack_things_{credentials.account}_"
+    prefix = _things(credentials.account)
     before = read_all(prefix)
     gone = [
         Thing(kind, id_, str(told[0]), str(told[1]), str(told[2]))
@@ -117,6 +117,21 @@ def everything(credentials: BarrackCredentials, funds: Funds) -> list[Thing]:
     if noted != before:
         write_all(prefix, noted)
     return [*there, *gone]
+
+
+def hardware_seen(account: str) -> dict[str, tuple[str, int]]:
+    """GPU model and count of instances that were seen in this account, by id, gone or not."""
+    found = {}
+    for key, told in read_all(_things(account)).items():
+        kind, _, id_ = key.partition(":")
+        count, _, model = str(told[1]).partition("x ")
+        if kind == "instance" and count.isdigit():
+            found[id_] = (model, int(count))
+    return found
+
+
+def _things(account: str) -> str:
+    return f"barrack_things_{account}_"
 
 
 def thing_of(instance: UserVM) -> Thing:

@@ -9,7 +9,6 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from barrack_tasks.plans.stock.claims import Expiry
 from barrack_tasks.plans.stock.edges import Edge, Seen
 from barrack_tasks.plans.stock.history import Spell
 from barrack_tasks.plans.stock.wants import Place
@@ -43,27 +42,6 @@ def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
         if s != Seen()
     }
     write_all(f"barrack_stock_{account}_", content)
-
-
-def read_expiries(account: str) -> list[Expiry]:
-    """What was claimed for a time."""
-    found = []
-    for id_, written in read_all(f"barrack_expiries_{account}_").items():
-        with suppress(TypeError, ValueError):
-            name, at, how = written
-            found.append(Expiry(id_, name, datetime.fromtimestamp(at, UTC), how))
-    return found
-
-
-def write_expiries(account: str, expiries: Iterable[Expiry]) -> None:
-    """Keep what was claimed for a time."""
-    content = {e.id: [e.name, int(e.at.timestamp()), e.how] for e in expiries}
-    write_all(f"barrack_expiries_{account}_", content)
-
-
-def add_expiries(account: str, expiries: Iterable[Expiry]) -> None:
-    """Keep more of what was claimed for a time."""
-    write_expiries(account, [*read_expiries(account), *expiries])
 
 
 def history_file(account: str, folder: Path | None = None) -> Path:

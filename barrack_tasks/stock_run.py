@@ -1,25 +1,19 @@
-"""A watcher's run: looking again and again, and ending what was claimed for a time."""
+"""A watcher's run: looking again and again."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
 from barrack_tasks.api import BarrackAuthenticationError, BarrackError
 from barrack_tasks.charts import as_image, lines_by_hour
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import emit
-from barrack_tasks.instances import delete_instance, hibernate_instance
-from barrack_tasks.plans.selection import matches
-from barrack_tasks.plans.stock.claims import due
 from barrack_tasks.plans.stock.history import Summary, summaries
 from barrack_tasks.plans.stock.pace import Pace
-from barrack_tasks.stock_memory import read_expiries, read_history, spells_now, write_expiries
+from barrack_tasks.stock_memory import read_history, spells_now
 from barrack_tasks.stock_watch import Log, Look, StockWatcher
 
-_ENDINGS = {"hibernate": hibernate_instance, "delete": delete_instance}
 _MOST_LINES = 6
 
 
@@ -54,46 +48,6 @@ def watch(
         watcher.prepare()
         left = (until - now()).total_seconds()
         sleep(max(0.0, min(pace.next_wait(moved, now()), left)))
-
-
-def end_due(
-    credentials: BarrackCredentials,
-    claim: Callable[[dict[str, str]], Mapping[str, str]],
-    now: datetime,
-    log: Log,
-) -> list[str]:
-    """End what was claimed for a time that is over; what was done, as sentences.
-
-    Args:
-        credentials: the account.
-        claim: holds instances, names by id; gives those that another run holds.
-        now: zone-aware.
-        log: of the run.
-    """
-    expiries = read_expiries(credentials.account)
-    if not any(e.at <= now for e in expiries):
-        return []
-    instances = {i.id: i for i in credentials.get_client().instances.list()}
-    protected = {i for i, vm in instances.items() if matches(vm, credentials.protect)}
-    steps = due([e for e in expiries if e.id not in protected], instances, now)
-    done = []
-    held = claim({s.instance_id: s.subject for s in steps}) if steps else {}
-    failed: set[str] = set(held)
-    for step in steps:
-        if step.instance_id in held:
-            continue
-        ending = _ENDINGS[step.operation.removesuffix("_instance")]
-        try:
-            ending(credentials, step.instance_id)
-        except BarrackError as error:
-            failed.add(step.instance_id)
-            log.error("%s: its time is over, and it could not be ended: %s", step.subject, error)
-            continue
-        done.append(f"{step.subject}: its time was over: {step.operation.replace('_', ' ')}")
-        emit("barrack.instance.expired", step.instance_id, step.subject)
-    kept = [e for e in expiries if e.at > now or e.id in failed or e.id in protected]
-    write_expiries(credentials.account, [e for e in kept if e.id in instances])
-    return done
 
 
 def summary_of(

@@ -13,12 +13,13 @@ from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.events import emit
+from barrack_tasks.expiring import add_expiries
 from barrack_tasks.notifying import tell
+from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.stock.claims import Expiry
 from barrack_tasks.plans.stock.edges import Edge
-from barrack_tasks.stock_memory import add_expiries, note_history, write_seen
+from barrack_tasks.stock_memory import note_history, write_seen
 from barrack_tasks.stock_watch import Log, Look, StockWatcher
 
 

@@ -11,6 +11,8 @@ from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.drilling import tidy_in_passing
+from barrack_tasks.expiring import end_due
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -23,8 +25,14 @@ from barrack_tasks.plans.restoring_report import RestoreReport, restored_of, row
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
-from barrack_tasks.restoring import PROFILE_UNKNOWN, begin, look, tell_of, with_problems
-from barrack_tasks.stock_run import end_due
+from barrack_tasks.restoring import (
+    approved,
+    begin,
+    look,
+    notes_of,
+    tell_of,
+    with_problems,
+)
 
 
 @flow(name="restore_from_snapshot")
@@ -56,11 +64,12 @@ def restore_from_snapshot(
         name: of the new instance: 2 to 30 characters; `<snapshot>-restored`, if not given.
         wait_until: until the instance has its address, is ACTIVE, or not at all.
         timeout: for one snapshot: seconds or a timedelta.
-        expires: the new instance ends after so long, at the next run of this flow or of
-            `watch_gpu_stock`.
+        expires: the new instance ends after so long: `end_expired` sees to it, and any run of
+            this flow or of `watch_gpu_stock`.
         on_expiry: how it ends.
         out_of_stock: wait for the GPU within `timeout`, or stop.
-        caps: what may be spent; besides the account's own.
+        caps: what may be spent; besides the account's own. What is over `approve_over` waits for
+            a person's answer in the Prefect UI.
         notify: names of notification blocks that are told what failed.
         dry_run: show what would be done and what stands against it, and change nothing.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
@@ -93,28 +102,37 @@ def restore_from_snapshot(
     with holding(account.account, run, called, purpose, span) as hold:
         if not dry_run:
             end_due(account, hold.claim, now(), log)
+            tidy_in_passing(account, run, called, now, log)
         instances = list_instances(account)
         begun = [begin(hold, one, name, instances, dry_run) for one in chosen]
         begun = with_problems(account, begun, caps)
-        by_key = {one.key: one for one in begun}
-        began = now()
-        targets = tuple(Target(one.key, one.name, began, resumed=one.resumed) for one in begun)
 
         def decide(world: World, moment: datetime) -> dict[str, Next]:
+            by_key = {one.key: one for one in begun}
+
             def step(target: Target) -> Next:
                 one = by_key[target.id]
                 return decide_restore(one, world, memory, wait_until, out_of_stock, began, moment)
 
             return decide_each(targets, step, memory, frozenset(), span, moment)
 
+        def targets_at(moment: datetime) -> tuple[Target, ...]:
+            return tuple(Target(one.key, one.name, moment, resumed=one.resumed) for one in begun)
+
+        began = now()
+        targets = targets_at(began)
         if dry_run:
             world = look(account, begun, memory)
-            rows = rows_of_restores(begun, decide(world, now()), world, memory)
-            notes = (PROFILE_UNKNOWN,)
+            rows = rows_of_restores(begun, decide(world, began), world, memory)
+            notes = notes_of(begun)
             report = RestoreReport(
                 flow="restore_from_snapshot", dry_run=True, rows=rows, notes=notes
             )
             return conclude(report)
+        if any(one.to_approve for one in begun):
+            begun = approved(begun, decide(look(account, begun, memory), began))
+            began = now()
+            targets = targets_at(began)
         world, plan = work(
             account,
             hold,
@@ -130,5 +148,6 @@ def restore_from_snapshot(
         restored = restored_of(begun, plan, world, memory)
         tell_of(account, restored, expires, on_expiry, now())
     rows = rows_of_restores(begun, plan, world, memory)
-    report = RestoreReport(flow="restore_from_snapshot", rows=rows, restored=restored)
+    notes = notes_of(begun)
+    report = RestoreReport(flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored)
     return conclude(report, notifiers)

@@ -14,7 +14,7 @@ from pydantic import Field
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.alarming import Alarms
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.drilling import close, look, tidy
+from barrack_tasks.drilling import DRILLING, close, look, tidy
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -42,7 +42,7 @@ from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World, by_instance
 from barrack_tasks.proofs import Open, note_tries, read_open, read_proofs, write_open
 from barrack_tasks.reporting import conclude
-from barrack_tasks.restoring import with_problems
+from barrack_tasks.restoring import unattended, with_problems
 
 
 @flow(name="verify_snapshots")
@@ -102,7 +102,7 @@ def verify_snapshots(
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account.account, run, called, intent_of("drill", run), span) as hold:
         if not dry_run:
-            if hold.claim({"watch:drill": "drill"}):
+            if hold.claim({DRILLING: "drill"}):
                 note = "another run holds a drill at this moment"
                 return conclude(DrillReport(flow="verify_snapshots", rows=(), notes=(note,)))
             tidy(account, now, log)
@@ -115,11 +115,8 @@ def verify_snapshots(
         snapshots = by_instance(wanted)
         picked = choose(snapshots, read_proofs(account.account), at_most)
         sources = {i.id: i for i in list_instances(account)}
-        chosen = with_problems(
-            account,
-            [Restoring(s, drill_name(s), sources.get(s.instance_id or "")) for s in picked],
-            caps,
-        )
+        begun = [Restoring(s, drill_name(s), sources.get(s.instance_id or "")) for s in picked]
+        chosen = unattended(with_problems(account, begun, caps))
         chosen = with_cost_cap(chosen, span, max_cost)
         began = now()
         targets = tuple(Target(one.key, one.name, began) for one in chosen)

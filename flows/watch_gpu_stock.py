@@ -14,6 +14,7 @@ from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.expiring import done_of, end_due
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -25,7 +26,7 @@ from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
 from barrack_tasks.plans.stock.wants import Want, read_wants
 from barrack_tasks.reporting import conclude
 from barrack_tasks.stock_memory import history_file, read_seen, write_seen
-from barrack_tasks.stock_run import end_due, names_to_reserve, summary_of, watch
+from barrack_tasks.stock_run import names_to_reserve, summary_of, watch
 from barrack_tasks.stock_telling import Teller
 from barrack_tasks.stock_watch import Look, StockWatcher
 from barrack_tasks.zones import zone_of
@@ -66,7 +67,8 @@ def watch_gpu_stock(
         watch_for: how long to watch; ends early when everything is claimed. One look, if None.
         interval: between two looks, as a rule.
         quiet: a timetable such as `Mon-Sun 22:00-06:00 UTC` in which it looks a tenth as often.
-        expires: claimed instances end after so long, at the next look of any run of this flow.
+        expires: claimed instances end after so long, at the next look of a run of this flow, or
+            by `end_expired`.
         on_expiry: how they end. What is protected does not.
         caps: what may be spent; besides the account's own.
         history: folder of the history of the stock; the user's state folder, if not given.
@@ -124,7 +126,8 @@ def watch_gpu_stock(
 
         def on_look(look: Look) -> None:
             teller.tell_of(watcher, look, now())
-            teller.told.extend(end_due(account, hold.claim, now(), log))
+            endings, _ = end_due(account, hold.claim, now(), log)
+            teller.told.extend(done_of(endings))
 
         watcher = StockWatcher(account, wants, caps, now, log, seen, reserve)
         watcher.open()

@@ -141,7 +141,7 @@ def with_cost_cap(
         timeout: how long a drill may last.
         most: what all together may cost; None for no cap.
     """
-    prices = {one.key: one.source.hourly_price if one.source else None for one in chosen}
+    prices = {one.key: one.hourly_price for one in chosen}
     hours = Decimal(int(timeout.total_seconds())) / 3600
     left_out = within_cost(chosen, prices, hours, most)
     return [

@@ -142,19 +142,36 @@ def in_turn(
 
 def is_in_stock(instance: UserVM, stock: Stock | None) -> bool:
     """Whether the instance could be restored now, as far as is known."""
-    if stock is None or instance.region is None or instance.gpu_model is None:
+    hardware = hardware_of(instance)
+    region = None if instance.region is None else str(instance.region)
+    return hardware is None or holds(stock, region, hardware)
+
+
+def holds(stock: Stock | None, region: str | None, hardware: tuple[str, int]) -> bool:
+    """Whether there is stock of a GPU model and count in a region, as far as is known."""
+    if stock is None or region is None:
         return True
-    counts = stock.get((str(instance.region), str(instance.gpu_model)))
-    if counts is None:
-        return False
-    wanted = int(instance.gpu_count or 1)
-    return counts.get(wanted, 0) > 0
+    model, count = hardware
+    return stock.get((region, model), {}).get(count, 0) > 0
+
+
+def hardware_of(instance: UserVM) -> tuple[str, int] | None:
+    """GPU model and count of an instance; None if it does not tell."""
+    if instance.gpu_model is None:
+        return None
+    return str(instance.gpu_model), int(instance.gpu_count or 1)
 
 
 def shortage(instance: UserVM) -> str:
     """One sentence: what is out of stock where."""
-    count = int(instance.gpu_count or 1)
-    return f"{count}x {instance.gpu_model} is out of stock in {instance.region}"
+    hardware = hardware_of(instance) or ("its GPU", 1)
+    return short_of(str(instance.region), hardware)
+
+
+def short_of(region: str | None, hardware: tuple[str, int]) -> str:
+    """One sentence: what is out of stock where."""
+    model, count = hardware
+    return f"{count}x {model} is out of stock in {region or 'its region'}"
 
 
 def is_up(status: VMStatus) -> bool:

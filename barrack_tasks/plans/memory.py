@@ -7,10 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from barrack_tasks.api.models import UserVM
+from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 
 MOST_REFUSALS = 3
 """So often a request may be refused before its instance is given up."""
+STOCK_AGAIN = timedelta(seconds=15)
+"""So long after a refusal for want of stock it is asked again, whatever the stock's list says."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class Memory:
     """Ids of the images that this run made, by what they were made for."""
     refused: dict[str, list[str]] = field(default_factory=dict)
     """What the API said against requests, by instance."""
+    short: dict[str, str] = field(default_factory=dict)
+    """What the API said when the stock was gone between look and request, by instance."""
     hopeless: dict[str, str] = field(default_factory=dict)
     """Instances for which trying again cannot help, and why."""
     not_deleted: dict[str, str] = field(default_factory=dict)
@@ -71,7 +76,7 @@ class Memory:
     @property
     def touched(self) -> set[str]:
         """Instances of which something was asked, whether it was granted or not."""
-        return {*self.acted, *self.woken, *self.made, *self.taken, *self.refused}
+        return {*self.acted, *self.woken, *self.made, *self.taken, *self.refused, *self.short}
 
     def begin(self, step: Step, at: datetime | None = None) -> None:
         """Note that a step is being sent."""
@@ -86,6 +91,7 @@ class Memory:
     def succeeded(self, step: Step, made: str | None = None) -> None:
         """Note that a step was accepted; `made` is the id of what it created, if anything."""
         self.under_way.discard(step.instance_id)
+        self.short.pop(step.instance_id, None)
         match step.operation:
             case "create_snapshot":
                 self.taken[step.instance_id] = made or ""
@@ -110,6 +116,11 @@ class Memory:
         else:
             self.hopeless[step.instance_id] = why
 
+    def ran_out(self, step: Step, why: str) -> None:
+        """Note that a step was refused because the stock was gone; that passes."""
+        self.under_way.discard(step.instance_id)
+        self.short[step.instance_id] = why
+
 
 def decide_each(
     targets: Iterable[Target],
@@ -122,7 +133,8 @@ def decide_each(
     """What each target needs next: what `step` says, within the rules that hold for every flow.
 
     Protected instances are left alone, an instance has one request at a time, one that another
-    run holds waits, and none is worked on for longer than the timeout or against more than
+    run holds waits, one whose GPU was gone when it was asked for is asked for again after a
+    while, and none is worked on for longer than the timeout or against more than
     `MOST_REFUSALS` refusals.
     """
     return {t.id: _within_rules(t, step, memory, protected, timeout, now) for t in targets}
@@ -154,12 +166,18 @@ def _within_rules(
     refused = memory.refused.get(target.id, [])
     if isinstance(next_, Step) and len(refused) >= MOST_REFUSALS:
         return Finished("failed", refused[-1])
-    next_ = _unless_held(target, next_, memory)
+    next_ = _unless_short(target, _unless_held(target, next_, memory), memory, now)
     if late:
-        minutes = timeout.total_seconds() / 60
         why = _last_reason(next_, refused)
-        return Finished("failed", f"not finished within {minutes:g} min: {why}")
+        return Finished("failed", f"not finished within {said(timeout)}: {why}")
     return next_
+
+
+def _unless_short(target: Target, next_: Step | Wait, memory: Memory, now: datetime) -> Step | Wait:
+    why, asked = memory.short.get(target.id), memory.asked_at.get(target.id)
+    if why is None or isinstance(next_, Wait) or asked is None or now >= asked + STOCK_AGAIN:
+        return next_
+    return Wait(f"its GPU was gone when it was asked for: {why}")
 
 
 def _unless_held(target: Target, next_: Step | Wait, memory: Memory) -> Step | Wait:

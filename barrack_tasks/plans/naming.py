@@ -11,6 +11,7 @@ from barrack_tasks.api.models.rules import SNAPSHOT_NAME_LENGTH
 
 _MARK = "Taken by prefect-barrack of instance"
 _MARKED = re.compile(rf"^{_MARK} (?P<instance>\S+)")
+_HARDWARE = re.compile(r"; it had (?P<count>\d+)x (?P<model>.+)$")
 _STAMPED = re.compile(r"-\d{8}T\d{6}Z$")
 STAMP_LENGTH = len("-20261125T190000Z")
 
@@ -48,9 +49,29 @@ def snapshot_name(instance_name: str, instance_id: str, moment: datetime) -> str
     return f"{instance_name[: room - len(distinct) - 1]}-{distinct}{suffix}"
 
 
-def snapshot_description(instance_id: str) -> str:
-    """The mark by which the library knows a snapshot as its own."""
-    return f"{_MARK} {instance_id} before a stop"
+def snapshot_description(instance_id: str, hardware: tuple[str, int] | None = None) -> str:
+    """The mark by which the library knows a snapshot as its own.
+
+    Args:
+        instance_id: of the instance that it is taken of.
+        hardware: GPU model and count of that instance. A snapshot restores only to the same, and
+            once the instance is gone no operation tells it any more.
+    """
+    had = f"; it had {hardware[1]}x {hardware[0]}" if hardware else ""
+    return f"{_MARK} {instance_id} before a stop{had}"
+
+
+def hardware_told_by(snapshot: Snapshot) -> tuple[str, int] | None:
+    """GPU model and count that a snapshot of this library needs, if its description tells.
+
+    Example:
+        >>> text = snapshot_description("BRK-1", ("L40", 2))
+        >>> hardware_told_by(Snapshot(id="1", name="a", status="SUCCESS", description=text))
+        ('L40', 2)
+    """
+    text = snapshot.description or ""
+    told = _HARDWARE.search(text) if _MARKED.match(text) else None
+    return (told["model"], int(told["count"])) if told else None
 
 
 def is_ours(snapshot: Snapshot, instance_id: str) -> bool:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from decimal import Decimal
 from difflib import get_close_matches
 from itertools import count
 from typing import Literal
 
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH, INSTANCE_NAME_STRANGER
-from barrack_tasks.plans.drive import is_in_stock, shortage
+from barrack_tasks.plans.drive import holds, short_of
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
-from barrack_tasks.plans.world import World, newest_ready
+from barrack_tasks.plans.world import World, newest_of, newest_ready
 
 WaitUntil = Literal["address", "active", "none"]
 OutOfStock = Literal["wait", "stop"]
@@ -36,14 +37,26 @@ class Restoring:
         name: of the new instance.
         source: the instance that it was taken of, if that still exists.
         resumed: a run that was cut off may have asked for it already.
+        hardware: GPU model and count that it needs; None if nothing tells.
+        hourly_price: of the new instance; None if it is not known.
         problems: why it cannot be, found before anything was sent.
+        to_approve: what a person must approve before.
     """
 
     snapshot: Snapshot
     name: str
     source: UserVM | None = None
     resumed: bool = False
+    hardware: tuple[str, int] | None = None
+    hourly_price: Decimal | None = None
     problems: tuple[str, ...] = ()
+    to_approve: tuple[str, ...] = ()
+
+    @property
+    def region(self) -> str | None:
+        """Where the new instance will be: where the snapshot is (documented)."""
+        known = self.snapshot.region or (self.source.region if self.source else None)
+        return None if known is None else str(known)
 
     @property
     def key(self) -> str:
@@ -79,11 +92,8 @@ def _latest(instance: str, snapshots: Sequence[Snapshot]) -> Snapshot:
         raise ValueError(
             f"snapshot: there is none of an instance {instance!r}{_nearest(instance, names)}"
         )
-    newest = newest_ready(of_it)
-    if newest is None:
-        words = ", ".join(f"{s.name} is {s.status}" for s in of_it)
-        raise ValueError(f"snapshot: none of {instance!r} is ready: {words}")
-    return newest
+    # One that is still being taken is waited for, and why a failed one will not do is said.
+    return newest_ready(of_it) or newest_of(of_it)
 
 
 def _nearest(asked: str, names: Sequence[str]) -> str:
@@ -157,7 +167,7 @@ def decide_restore(
         return _missing(one, made, world, wait_until)
     if one.resumed and now - began < LISTS_LAG:
         return Wait("a run before was cut off; lists may not show yet what it made")
-    next_ = _begin(one, world, shortfall)
+    next_ = _begin(one, world, memory, shortfall)
     if not one.problems:
         return next_
     also = (next_.why,) if isinstance(next_, Finished) else ()
@@ -200,7 +210,7 @@ def _missing(one: Restoring, made: str, world: World, wait_until: WaitUntil) -> 
     return Finished("done") if wait_until == "none" else Wait("it is missing from the list")
 
 
-def _begin(one: Restoring, world: World, shortfall: OutOfStock) -> Next:
+def _begin(one: Restoring, world: World, memory: Memory, shortfall: OutOfStock) -> Next:
     of_it = world.snapshots.get(one.snapshot.instance_id or "", ())
     now = next((s for s in of_it if s.id == one.snapshot.id), None)
     if now is None and one.snapshot.id in world.gone_snapshots:
@@ -214,21 +224,25 @@ def _begin(one: Restoring, world: World, shortfall: OutOfStock) -> Next:
         if not state.status.known or str(state.status) == "DELETING":
             return Finished("failed", f"invalid snapshot status: it is {state.status}")
         return Wait(f"snapshot not available yet: it is {state.status}")
-    if one.source is not None and not is_in_stock(one.source, world.stock):
+    if shortfall == "stop" and one.key in memory.short:
+        return Finished("failed", f"out of stock: {memory.short[one.key]}; try again later")
+    if one.hardware is not None and not holds(world.stock, one.region, one.hardware):
+        why = short_of(one.region, one.hardware)
         if shortfall == "stop":
-            return Finished("failed", f"out of stock: {shortage(one.source)}; try again later")
-        return Wait(shortage(one.source))
+            return Finished("failed", f"out of stock: {why}; try again later")
+        return Wait(why)
     arguments = {"snapshot_id": one.snapshot.id, "name": one.name}
     return Step("restore_snapshot", one.key, one.name, arguments)
 
 
 def differing(one: Restoring, there: UserVM) -> list[str]:
     """What is not as it was promised (documented): hardware, region, what it booted from."""
-    promised: Mapping[str, object] = {"region": one.snapshot.region, "boot source": "snapshot"}
-    came: dict[str, object] = {"region": there.region, "boot source": there.boot_source}
+    promised: dict[str, object] = {"region": one.snapshot.region, "boot source": "snapshot"}
+    came = {"region": there.region, "boot source": there.boot_source, **_hardware(there)}
+    if one.hardware is not None:
+        promised |= {"GPU model": one.hardware[0], "GPU count": one.hardware[1]}
     if one.source is not None:
-        promised = {**promised, **_hardware(one.source)}
-        came.update(_hardware(there))
+        promised |= _hardware(one.source)
     return [
         f"{what} {came[what]} instead of {promised[what]}"
         for what in promised

@@ -118,8 +118,7 @@ def cost_of(
     for one in all_of_them:
         if one.key not in memory.made:
             continue
-        price = one.source.hourly_price if one.source else None
-        if price is None:
+        if one.hourly_price is None:
             return None
-        total += price * Decimal((now - began) / timedelta(seconds=1)) / 3600
+        total += one.hourly_price * Decimal((now - began) / timedelta(seconds=1)) / 3600
     return total

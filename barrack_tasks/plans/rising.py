@@ -37,9 +37,12 @@ def rise_step(target: Target, world: World, memory: Memory, how: Shortage, now: 
     sleeps = instance is not None and instance.status is VMStatus.HIBERNATED
     if instance is None or not sleeps or target.id in memory.woken:
         return drive_up(target, world, memory)
-    if is_in_stock(instance, world.stock) and target.id not in memory.made:
+    is_patient = how.then == "wait" or now < target.began + how.patience
+    is_there = is_in_stock(instance, world.stock) and target.id not in memory.made
+    # Stock may be listed and still be gone whenever it is asked for.
+    if is_there and (is_patient or target.id not in memory.short):
         return drive_up(target, world, memory)
-    if how.then == "wait" or now < target.began + how.patience:
+    if is_patient:
         return Wait(shortage(instance))
     if how.then == "alert":
         return Finished("failed", f"{shortage(instance)}; given up after waiting for it")

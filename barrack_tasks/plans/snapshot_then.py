@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from barrack_tasks.api.models import Snapshot, SnapshotStatus, UserVM, VMStatus
+from barrack_tasks.plans.drive import hardware_of
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.naming import is_ours, snapshot_description, snapshot_name
 from barrack_tasks.plans.report import money
@@ -215,7 +216,7 @@ def _from_active(
             {
                 "instance_id": target.id,
                 "name": snapshot_name(target.name, target.id, intent.moment),
-                "description": snapshot_description(target.id),
+                "description": snapshot_description(target.id, hardware_of(instance)),
             },
         )
     if not _belongs(own, target, memory):

@@ -43,7 +43,12 @@ def by_instance(snapshots: Iterable[Snapshot]) -> dict[str, list[Snapshot]]:
 def newest_ready(snapshots: Iterable[Snapshot]) -> Snapshot | None:
     """The newest snapshot that can be restored."""
     ready = [s for s in snapshots if s.status.is_ready]
-    return max(ready, key=lambda s: (s.created_at or _OLDEST, s.name), default=None)
+    return newest_of(ready) if ready else None
+
+
+def newest_of(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """The newest of some snapshots, whatever their state."""
+    return max(snapshots, key=lambda s: (s.created_at or _OLDEST, s.name))
 
 
 def stock_of(items: Iterable[GPUStockItem]) -> dict[tuple[str, str], dict[int, int]]:

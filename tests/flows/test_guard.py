@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from prefect import flow
-from prefect.client.orchestration import get_client
 
 from barrack_tasks.guard import (
     ApprovalNeeded,
@@ -22,7 +20,7 @@ from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.follow_schedule import follow_schedule
 from flows.restore import restore
-from tests.flows.conftest import account_of, fleet, states
+from tests.flows.conftest import account_of, answer, fleet, states
 
 Cloud = Callable[..., Sandbox]
 L40 = {"region": "CANADA-1", "gpu_model": "L40", "image_id": "1"}
@@ -92,24 +90,7 @@ def test_a_person_is_asked_in_prefect_and_the_answer_counts(cloud: Cloud, says_y
             guarded_create_instance, account, {"approve_over": 1}, "beta", **L40, timeout=60
         )
 
-    def answer() -> None:
-        with get_client(sync_client=True) as client:
-            for _ in range(200):
-                wanted = {
-                    "flow_runs": {"state": {"name": {"any_": ["Paused"]}}},
-                    "flows": {"name": {"any_": ["deploy"]}},
-                }
-                for run in client.request("POST", "/flow_runs/filter", json=wanted).json():
-                    asked.append(run["id"])
-                    client.request(
-                        "POST",
-                        f"/flow_runs/{run['id']}/resume",
-                        json={"run_input": {"approve": says_yes, "by": "somebody"}},
-                    )
-                    return
-                time.sleep(0.1)
-
-    person = threading.Thread(target=answer)
+    person = threading.Thread(target=answer, args=("deploy", says_yes, asked))
     person.start()
     if says_yes:
         assert deploy().id

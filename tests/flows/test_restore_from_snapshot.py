@@ -15,11 +15,16 @@ import pytest
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import Barrack
+from barrack_tasks.drilling import DRILLING
+from barrack_tasks.holds import holding
 from barrack_tasks.plans.report import escape
+from barrack_tasks.proofs import Open, write_open
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
+from flows.report_costs import report_costs
 from flows.restore_from_snapshot import restore_from_snapshot
-from tests.flows.conftest import account_of, effects, events_about, states
+from flows.snapshot_before_stop import snapshot_before_stop
+from tests.flows.conftest import account_of, answer, effects, events_about, states
 from tests.flows.killing import Point, killed_and_rerun
 
 Cloud = Callable[..., Sandbox]
@@ -102,6 +107,91 @@ def test_an_address_that_does_not_come_and_hardware_that_differs_are_said(cloud:
         restore_from_snapshot("base", name="small", credentials=account)
     assert states(sandbox)["small"] == "ACTIVE", "left for a person"
     assert failed.value.report.rows[0].outcome == "failed"
+
+
+def test_what_a_drill_left_is_ended_in_passing_and_a_drill_at_work_is_left_alone(
+    cloud: Cloud,
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    api = account.get_client()
+    [only] = api.snapshots.list()
+    left = api.snapshots.restore(only.id, "drill-alpha-1").id
+    sandbox.advance(600)
+    write_open(account.account, {"drill-alpha-1": Open(datetime.now(UTC), left)})
+    with holding(account.account, "other", "a drill", "drill", timedelta(minutes=5)) as drill:
+        drill.claim({DRILLING: "drill"})
+        restore_from_snapshot("base", name="one", credentials=account)
+        assert states(sandbox)["drill-alpha-1"] == "ACTIVE"
+    restore_from_snapshot("base", name="two", credentials=account)
+    sandbox.advance(600)
+    assert sorted(states(sandbox)) == ["alpha", "one", "two"]
+
+
+def test_stock_that_vanishes_between_look_and_request_is_waited_for(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    monkeypatch.setattr("barrack_tasks.plans.memory.STOCK_AGAIN", timedelta(seconds=0.5))
+    gone = {"status": 409, "message": "L40 is out of stock", "error_reason": "out_of_stock"}
+    sandbox.fault("status", operation="restore_snapshot", count=5, **gone)
+    report = restore_from_snapshot("base", out_of_stock="wait", credentials=account)
+    assert report.ok
+    assert len(effects(sandbox, "restore_snapshot")) == 1
+    sandbox.fault("status", operation="restore_snapshot", count=1, **gone)
+    with pytest.raises(WorkFailed, match="out of stock: .*; try again later"):
+        restore_from_snapshot("base", name="two", credentials=account)
+    assert sorted(states(sandbox)) == ["alpha", "base-restored"]
+
+
+def test_of_an_instance_that_is_gone_the_snapshot_tells_what_it_needs(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud, "by-hand")
+    snapshot_before_stop(select=["alpha"], then="delete", credentials=account)
+    sandbox.advance(600)
+    assert states(sandbox) == {}
+    [ours] = [s for s in account.get_client().snapshots.list() if s.name != "by-hand"]
+    caps = {"gpu_models": ["H100*"]}
+    for name, sentence in (
+        (ours.name, "GPU model L40 is not allowed"),
+        ("by-hand", "nothing tells"),
+    ):
+        with pytest.raises(WorkFailed, match=sentence):
+            restore_from_snapshot(name, caps=caps, dry_run=True, credentials=account)
+    sandbox.set_stock("CANADA-1", "L40", 0)
+    with pytest.raises(WorkFailed, match="1x L40 is out of stock in CANADA-1"):
+        restore_from_snapshot(ours.name, credentials=account)
+    [note] = restore_from_snapshot("by-hand", dry_run=True, credentials=account).notes[1:]
+    assert "which GPU it needs is not known" in note
+    report_costs(days=1, credentials=account)
+    assert states(sandbox) == {}
+
+
+def test_an_instance_that_was_seen_is_remembered_when_it_is_gone(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud, "by-hand")
+    report_costs(days=1, credentials=account)
+    account.get_client().instances.delete(next(account.get_client().instances.list()).id)
+    sandbox.advance(600)
+    with pytest.raises(WorkFailed, match="GPU model L40 is not allowed"):
+        restore_from_snapshot("by-hand", caps={"gpu_models": ["H100*"]}, credentials=account)
+
+
+@pytest.mark.parametrize("says_yes", [True, False])
+def test_what_is_over_the_soft_limit_waits_for_a_person(cloud: Cloud, says_yes: bool) -> None:
+    sandbox, account = with_snapshot(cloud, "one", "two")
+    how: dict[str, Any] = {"caps": {"approve_over": 1}, "credentials": account}
+    plan = restore_from_snapshot(["one", "two"], dry_run=True, **how)
+    assert [n for n in plan.notes if "A person is asked" in n and "1.19" in n] != []
+    asked: list[str] = []
+    person = threading.Thread(target=answer, args=("restore-from-snapshot", says_yes, asked))
+    person.start()
+    if says_yes:
+        assert restore_from_snapshot(["one", "two"], **how).ok
+    else:
+        with pytest.raises(WorkFailed, match="a person said no: .* costs 1.19 USD"):
+            restore_from_snapshot(["one", "two"], **how)
+    person.join()
+    assert len(asked) == 1, "one question for both"
+    made = {"one-restored", "two-restored"} if says_yes else set()
+    assert set(states(sandbox)) == {"alpha", *made}
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barrack_tasks.api.models import Snapshot
 from barrack_tasks.api.models.rules import check_snapshot_name
-from barrack_tasks.plans.naming import is_ours, snapshot_description, snapshot_name
+from barrack_tasks.plans.naming import (
+    hardware_told_by,
+    is_ours,
+    snapshot_description,
+    snapshot_name,
+)
 from tests.plans.worlds import NOW, snap, vm
 
 INSTANCE_NAMES = st.text(
@@ -71,3 +77,17 @@ def test_what_this_library_took_is_known_by_name_and_mark(
 )
 def test_what_does_not_bear_the_mark_is_not_of_this_library(description: str | None) -> None:
     assert not is_ours(snap(vm(), description=description), "BRK-alpha")
+
+
+@given(
+    st.text(st.characters(codec="ascii", categories=("L", "N", "P")), min_size=1),
+    st.integers(1, 99),
+)
+def test_a_description_tells_the_hardware_and_is_still_the_mark(model: str, count: int) -> None:
+    text = snapshot_description("BRK-1", (model, count))
+    one = Snapshot(id="1", name="a-20261125T190000Z", status="SUCCESS", description=text)
+    assert hardware_told_by(one) == (model, count)
+    assert is_ours(one, "BRK-1")
+    assert not is_ours(one, "BRK-2")
+    for other in (snapshot_description("BRK-1"), f"by hand; it had {count}x {model}", "", None):
+        assert hardware_told_by(one.model_copy(update={"description": other})) is None

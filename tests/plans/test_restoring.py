@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.api.models.rules import check_instance_name
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.memory import STOCK_AGAIN, Memory, Target, decide_each
 from barrack_tasks.plans.restoring import (
     LISTS_LAG,
     Restoring,
@@ -79,8 +79,7 @@ def test_which_snapshot_is_meant() -> None:
         find_snapshot("thre", all_of_them)
     with pytest.raises(ValueError, match="none of an instance 'alpah'; the nearest is 'alpha'"):
         find_snapshot("latest:alpah", all_of_them)
-    with pytest.raises(ValueError, match="none of 'alpha' is ready: three is FAILED"):
-        find_snapshot("latest:alpha", [bad])
+    assert find_snapshot("latest:alpha", [bad]) is bad, "why it will not do is said of its row"
     with pytest.raises(ValueError, match="there is none at all"):
         find_snapshot("x", [])
 
@@ -140,6 +139,52 @@ def test_what_differs_is_left_for_a_person() -> None:
     assert "region US-1 instead of CANADA-1" in found.why
     assert "vCPUs 4 instead of 8" in found.why
     assert "GPU" not in found.why
+
+
+def test_the_stock_is_looked_up_in_the_snapshots_region_also_when_the_instance_is_gone() -> None:
+    one = Restoring(snap(), "new", hardware=("L40", 2))
+    here, short = ("CANADA-1", "L40"), "2x L40 is out of stock in CANADA-1"
+    assert isinstance(decided(one, stock={here: {2: 1}}), Step)
+    for stock in ({here: {1: 5, 2: 0}}, {("US-1", "L40"): {2: 9}}):
+        assert decided(one, stock=stock) == Wait(short)
+    moved = Restoring(snap(), "new", source=machine("alpha", region="US-1"), hardware=("L40", 2))
+    assert decided(moved, stock={("US-1", "L40"): {2: 9}}) == Wait(short)
+    assert isinstance(decided(Restoring(snap(), "new"), stock={}), Step), "not known, so tried"
+    came = machine("new", gpu_model="L40", gpu_count=1)
+    found = decided(one, came, memory=asked(one))
+    assert isinstance(found, Finished)
+    assert "GPU count 1 instead of 2" in found.why
+
+
+def test_stock_that_is_gone_when_it_is_asked_for_is_waited_for_or_ends_it() -> None:
+    one = Restoring(snap(), "new", hardware=("L40", 1))
+    seen = World(snapshots={"BRK-1": [one.snapshot]}, stock={("CANADA-1", "L40"): {1: 3}})
+    memory = Memory()
+    step = decided(one)
+    assert isinstance(step, Step)
+    memory.begin(step, NOW)
+    memory.ran_out(step, "L40 is gone")
+
+    def at(seconds: float, then: Literal["wait", "stop"]) -> Next:
+        def decide(_: Target) -> Next:
+            return decide_restore(one, seen, memory, "address", then, NOW, moment)
+
+        moment = NOW + timedelta(seconds=seconds)
+        target = Target(one.key, "new", NOW)
+        hour = timedelta(hours=1)
+        return decide_each([target], decide, memory, frozenset(), hour, moment)[one.key]
+
+    assert at(1, "wait") == Wait("its GPU was gone when it was asked for: L40 is gone")
+    assert at(1, "stop") == Finished("failed", "out of stock: L40 is gone; try again later")
+    for n in range(10):
+        again = at(STOCK_AGAIN.total_seconds(), "wait")
+        assert isinstance(again, Step), f"refused {n} times, and asked for again"
+        memory.ran_out(again, "L40 is gone")
+    late = at(3600, "wait")
+    assert isinstance(late, Finished)
+    assert "not finished within 60 min: no time left" in late.why
+    memory.succeeded(again, "id-new")
+    assert memory.short == {}
 
 
 @given(st.sampled_from(["ACTIVE", "CREATING", "ERROR", "DELETED"]), st.booleans(), st.booleans())

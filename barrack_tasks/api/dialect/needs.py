@@ -70,6 +70,9 @@ NEEDS: dict[str, Needs] = {
             "RestoreSnapshotRequest.name",
         ),
     ),
+    "end_expired": Needs(
+        ("list_instances", "get_instance", "hibernate_instance", "delete_instance"), _LOOKING
+    ),
     "verify_snapshots": Needs(
         (
             "list_instances",

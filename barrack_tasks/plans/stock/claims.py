@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 
 from barrack_tasks.api.models import UserVM, VMStatus
@@ -175,27 +174,3 @@ def _step(want: Want, name: str, place: Place, instances: Sequence[UserVM]) -> S
         "public_ip": claim.public_ip,
     }
     return Step("create_instance", name, name, {k: v for k, v in given.items() if v is not None})
-
-
-@dataclass(frozen=True)
-class Expiry:
-    """When something that was claimed ends, and how."""
-
-    id: str
-    name: str
-    at: datetime
-    how: str
-
-
-def due(expiries: Iterable[Expiry], instances: Mapping[str, UserVM], now: datetime) -> list[Step]:
-    """What is to end now. Only the instance that was claimed: same id and same name."""
-    steps = []
-    for one in expiries:
-        instance = instances.get(one.id)
-        if now < one.at or instance is None or instance.name != one.name:
-            continue
-        if one.how == "delete":
-            steps.append(Step("delete_instance", one.id, one.name, {"instance_id": one.id}))
-        elif instance.status is VMStatus.ACTIVE:
-            steps.append(Step("hibernate_instance", one.id, one.name, {"instance_id": one.id}))
-    return steps

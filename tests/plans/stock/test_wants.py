@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from barrack_tasks.api.models import GPUStockItem, UserVM
 from barrack_tasks.plans.money.burn import Tariff
-from barrack_tasks.plans.stock.claims import Attempt, Claims, Expiry, attempts_of, due, is_met
+from barrack_tasks.plans.stock.claims import Attempt, Claims, attempts_of, is_met
 from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of, read_wants
 from barrack_tasks.plans.world import stock_of
 
@@ -193,22 +193,3 @@ def test_a_snapshot_is_restored_under_the_wants_names() -> None:
         {"snapshot_id": "17", "name": "back-1"},
         {"snapshot_id": "17", "name": "back-2"},
     ]
-
-
-def test_only_what_was_claimed_ends_when_its_time_is_over() -> None:
-    hour = timedelta(hours=1)
-    expiries = [
-        Expiry("id-a", "a", NOW - hour, "hibernate"),
-        Expiry("id-b", "b", NOW - hour, "delete"),
-        Expiry("id-c", "c", NOW + hour, "delete"),
-        Expiry("id-d", "another name", NOW - hour, "delete"),
-        Expiry("gone", "gone", NOW - hour, "delete"),
-    ]
-    instances = {f"id-{n}": vm(n) for n in "abcd"}
-    steps = due(expiries, instances, NOW)
-    assert [(s.operation, s.subject) for s in steps] == [
-        ("hibernate_instance", "a"),
-        ("delete_instance", "b"),
-    ]
-    instances["id-a"] = vm("a", "HIBERNATED")
-    assert [s.subject for s in due(expiries, instances, NOW)] == ["b"]
