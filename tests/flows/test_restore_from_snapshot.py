@@ -138,7 +138,7 @@ def test_stock_that_vanishes_between_look_and_request_is_waited_for(
     assert report.ok
     assert len(effects(sandbox, "restore_snapshot")) == 1
     sandbox.fault("status", operation="restore_snapshot", count=1, **gone)
-    with pytest.raises(WorkFailed, match="out of stock: .*; try again later"):
+    with pytest.raises(WorkFailed, match=r"out of stock: .*; try again later"):
         restore_from_snapshot("base", name="two", credentials=account)
     assert sorted(states(sandbox)) == ["alpha", "base-restored"]
 
@@ -186,7 +186,7 @@ def test_what_is_over_the_soft_limit_waits_for_a_person(cloud: Cloud, says_yes: 
     if says_yes:
         assert restore_from_snapshot(["one", "two"], **how).ok
     else:
-        with pytest.raises(WorkFailed, match="a person said no: .* costs 1.19 USD"):
+        with pytest.raises(WorkFailed, match=r"a person said no: .* costs 1\.19 USD"):
             restore_from_snapshot(["one", "two"], **how)
     person.join()
     assert len(asked) == 1, "one question for both"
