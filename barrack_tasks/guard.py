@@ -5,13 +5,18 @@ It fails closed: what cannot be read counts as refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
-from prefect import runtime
+from prefect import Task, runtime
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field
@@ -22,9 +27,11 @@ from barrack_tasks.catalogue import get_credit_balance, quote_price
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
 from barrack_tasks.funds import read_funds
+from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.instances import create_instance, restore_instance
 from barrack_tasks.plans.guard import Asked, Caps, Means, Ruling, rule, today_of, within_caps
 from barrack_tasks.plans.money.burn import burn_of, priced
+from barrack_tasks.plans.restoring import LISTS_LAG
 from barrack_tasks.plans.rising import why_not_affordable
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
@@ -32,6 +39,7 @@ from barrack_tasks.spending import spent_since
 from barrack_tasks.tasking import barrack_task
 
 T = TypeVar("T")
+_TURN = timedelta(minutes=2)
 Decide = Callable[[World, datetime], Mapping[str, Next]]
 T_co = TypeVar("T_co", covariant=True)
 
@@ -93,10 +101,13 @@ def guarded_create_instance(
         ... )
     """
     asked = Asked(name, str(gpu_model), int(gpu_count), str(region))
-    check_caps(credentials, caps, asked, approved, tier=tier)
-    return create_instance.fn(
-        credentials, name, region, gpu_model, m.GpuCountEnum(int(gpu_count)), tier=tier, **more
-    )
+    with one_at_a_time(credentials.account):
+        check_caps(credentials, caps, asked, approved, tier=tier)
+        made = create_instance.fn(
+            credentials, name, region, gpu_model, m.GpuCountEnum(int(gpu_count)), tier=tier, **more
+        )
+        _until_listed(credentials, made.id)
+    return made
 
 
 @barrack_task("guarded restore {instance_id}")
@@ -134,8 +145,40 @@ def guarded_restore(
         str(instance.region),
         comes_back=True,
     )
-    check_caps(credentials, caps, asked, approved)
-    return restore_instance.fn(credentials, instance_id)
+    with one_at_a_time(credentials.account):
+        check_caps(credentials, caps, asked, approved)
+        return restore_instance.fn(credentials, instance_id)
+
+
+@contextmanager
+def one_at_a_time(account: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
+    """Between looking at the caps and the answer nobody else begins anything in this account.
+
+    Raises:
+        GuardRefused: others were at it for `_TURN`, and nothing was sent.
+    """
+    run = uuid.uuid4().hex
+    with holding(account, run, f"guard {run[:6]}", intent_of("guard", run), _TURN) as hold:
+        until = datetime.now(UTC) + _TURN
+        while hold.claim({"guard": "guard"}):
+            if datetime.now(UTC) >= until:
+                raise GuardRefused("the guard", ["others have been asking it all the time"])
+            sleep(random.uniform(0.1, 0.5))
+        yield
+
+
+def _until_listed(
+    credentials: BarrackCredentials, id_: str, sleep: Callable[[float], None] = time.sleep
+) -> None:
+    """Whoever is judged next must see what was begun; a fresh instance may be late in the lists."""
+    until = datetime.now(UTC) + LISTS_LAG
+    while datetime.now(UTC) < until:
+        try:
+            if any(i.id == id_ for i in credentials.get_client().instances.list()):
+                return
+        except BarrackError:
+            return
+        sleep(0.5)
 
 
 def caps_of(
@@ -190,8 +233,14 @@ def read_means(credentials: BarrackCredentials, caps: Iterable[Caps]) -> Means:
     funds = read_funds(credentials)
     instances = tuple(priced(i, funds.tariff) for i in funds.instances)
     storage = burn_of([], funds.volumes, funds.snapshots, funds.tariff).hourly
+    burn = funds.burn()
     means = Means(
-        funds.balance, funds.burn().hourly, instances, storage=storage, tariff=funds.tariff
+        funds.balance,
+        burn.hourly,
+        instances,
+        storage=storage,
+        tariff=funds.tariff,
+        unknown=burn.unknown,
     )
     if all(one.daily_budget is None for one in caps):
         return means
@@ -282,6 +331,8 @@ def ask_approval(question: str, timeout: int = 3600) -> bool:
     A run of a deployment is suspended and begins anew with the answer, so that no machine waits
     for a person; any other run waits where it is. Call it in a flow, not in a task.
 
+    Each question is asked for itself: an answer counts for the very same sentence only.
+
     Args:
         question: one sentence with the numbers.
         timeout: seconds after which the run fails.
@@ -289,14 +340,22 @@ def ask_approval(question: str, timeout: int = 3600) -> bool:
     form = Approval.with_initial_data(description=f"**{question}**\n\nMay it go on?")
     answer: Any
     if runtime.deployment.id:
-        answer = suspend_flow_run(wait_for_input=form, timeout=timeout, key="approval")
+        answer = suspend_flow_run(wait_for_input=form, timeout=timeout, key=_key(question))
     else:
         answer = pause_flow_run(wait_for_input=form, timeout=timeout, poll_interval=2)
     return bool(answer and answer.approve)
 
 
+def _key(question: str) -> str:
+    return f"approval-{hashlib.blake2s(question.encode(), digest_size=8).hexdigest()}"
+
+
 def with_approval(guarded: _Guarded[T], *arguments: Any, timeout: int = 3600, **more: Any) -> T:
     """Do something guarded, and ask a person if that is what it needs. Call it in a flow.
+
+    A suspended run begins anew with the answer. What it had done before is not done again, as far
+    as the results of its tasks are kept where the new attempt finds them (Prefect's result
+    storage); where they are not, a name that is taken refuses a second instance.
 
     Raises:
         GuardRefused: the caps or the person forbid it.
@@ -304,9 +363,20 @@ def with_approval(guarded: _Guarded[T], *arguments: Any, timeout: int = 3600, **
     Example:
         >>> with_approval(guarded_restore, account, {"approve_over": 10}, "BRK-A1B2C3D")
     """
+    once = _once_a_run(guarded, arguments, more)
     try:
-        return guarded(*arguments, **more)
+        return once(*arguments, **more)
     except ApprovalNeeded as needed:
         if not ask_approval("; ".join(needed.reasons), timeout):
             raise GuardRefused(needed.subject, ["a person said no", *needed.reasons]) from None
-    return guarded(*arguments, approved=True, **more)
+    return once(*arguments, approved=True, **more)
+
+
+def _once_a_run(
+    guarded: _Guarded[T], arguments: Sequence[Any], more: Mapping[str, Any]
+) -> _Guarded[T]:
+    if not runtime.deployment.id or not isinstance(guarded, Task):
+        return guarded
+    what = [a for a in arguments if not isinstance(a, BarrackCredentials)]
+    key = intent_of(runtime.flow_run.id, guarded.name, what, dict(more))
+    return guarded.with_options(persist_result=True, cache_key_fn=lambda *_: key)

@@ -137,8 +137,12 @@ def _judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restori
                 "the instance is gone, and nothing tells which GPU the snapshot needs, so the "
                 "caps cannot be judged"
             )
-        ruling = rulings([Caps()], Asked(one.name, "?", 1, "?"), Decimal(0), means)
-        return replace(one, problems=(*problems, *ruling.refused)), means
+        count_only = [Caps(instances=c.instances) for c in caps]
+        unknown = Asked(one.name, "?", 1, one.region or "?")
+        problems += rulings(count_only, unknown, Decimal(0), means).refused
+        if not problems:
+            means = means.with_begun(unknown, Decimal(0))
+        return replace(one, problems=tuple(problems)), means
     asked = Asked(one.name, *one.hardware, one.region or "?")
     price = means.tariff.of(asked.gpu_model, asked.gpu_count, asked.region)
     price = price or (one.source.hourly_price if one.source else None)
@@ -147,7 +151,7 @@ def _judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restori
     ruling = rulings(caps, asked, price, means)
     problems += ruling.refused
     if not problems:
-        means = replace(means, burn=means.burn + price)
+        means = means.with_begun(asked, price)
     return (
         replace(one, hourly_price=price, problems=tuple(problems), to_approve=ruling.to_approve),
         means,

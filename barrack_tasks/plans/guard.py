@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from barrack_tasks.api.models import Balance, UserVM, VMStatus
 from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
-from barrack_tasks.plans.money.burn import Tariff, burn_of
+from barrack_tasks.plans.money.burn import Tariff, burn_of, priced
 from barrack_tasks.plans.money.spans import Span, said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.steps import Finished, Next, Step
@@ -96,17 +96,32 @@ class Means:
     tariff: Tariff = field(default_factory=Tariff)
     """Prices of what does not exist yet."""
 
+    unknown: tuple[str, ...] = ()
+    """What has a price that is not known, and so is missing from the burn."""
+
     def seen(self, instances: Iterable[UserVM]) -> Means:
         """The means with the instances as they are seen later."""
-        now = tuple(instances)
-        burn = burn_of(now, [], [], Tariff()).hourly + self.storage
-        return replace(self, instances=now, burn=burn)
+        now = tuple(priced(i, self.tariff) for i in instances)
+        burn = burn_of(now, [], [], self.tariff)
+        stored = tuple(u for u in self.unknown if not u.startswith("instance "))
+        unknown = (*burn.unknown, *stored)
+        return replace(self, instances=now, burn=burn.hourly + self.storage, unknown=unknown)
 
-    def with_one_up(self, instance: UserVM, price: Decimal) -> Means:
-        """The means once an instance of the account has been brought back."""
-        up = instance.model_copy(update={"status": VMStatus.ACTIVE})
-        instances = tuple(up if i.id == up.id else i for i in self.instances)
-        return replace(self, burn=self.burn + price, instances=instances)
+    def with_begun(self, asked: Asked, price: Decimal) -> Means:
+        """The means once what was asked for is up, so that the next is judged with it."""
+        begun = UserVM(
+            id=f"begun {asked.name}",
+            name=asked.name,
+            status=VMStatus.ACTIVE,
+            gpu_model=asked.gpu_model,
+            gpu_count=asked.gpu_count,
+            region=asked.region,
+            hourly_price=price,
+        )
+        others = self.instances
+        if asked.comes_back:
+            others = tuple(i for i in others if i.name != asked.name)
+        return replace(self, burn=self.burn + price, instances=(*others, begun))
 
 
 @dataclass(frozen=True)
@@ -148,6 +163,7 @@ def rule(asked: Asked, price: Decimal, caps: Caps, means: Means) -> Ruling:
         refused.append(
             f"the account would burn {amount(after)} an hour, the cap is {amount(caps.burn)}"
         )
+    refused += _of_unknown(caps, means)
     refused += _of_time(price, after, caps, means, currency)
     refused += _of_counts(asked, caps, means)
     refused += _of_place(asked, caps)
@@ -158,6 +174,14 @@ def rule(asked: Asked, price: Decimal, caps: Caps, means: Means) -> Ruling:
             f"{amount(price)} an hour, above {amount(caps.approve_over)}",
         )
     return Ruling(tuple(refused), to_approve)
+
+
+def _of_unknown(caps: Caps, means: Means) -> Iterable[str]:
+    need = [n for n in ("burn", "lasts", "daily_budget") if getattr(caps, n) is not None]
+    if need and means.unknown:
+        some = ", ".join(means.unknown[:3])
+        more = f" and {len(means.unknown) - 3} more" if len(means.unknown) > 3 else ""
+        yield f"the price of {some}{more} is not known, and {', '.join(need)} needs it"
 
 
 def _of_time(
@@ -230,7 +254,7 @@ def within_caps(
         if against:
             allowed[id_] = Finished("failed", "refused by the caps: " + "; ".join(against))
         else:
-            means = means.with_one_up(instance, price)
+            means = means.with_begun(asked, price)
     return allowed
 
 

@@ -115,7 +115,7 @@ def test_a_worker_runs_a_guard_as_it_was_deployed_and_armed(
 
 
 def test_a_run_of_a_deployment_is_suspended_until_a_person_answers(
-    applied: list[dict[str, Any]], worker: None
+    applied: list[dict[str, Any]], sandbox: Sandbox, worker: None
 ) -> None:
     entrypoint = f"{Path(__file__).parent / 'asking.py'}:deploy_with_approval"
     prefect("deploy", entrypoint, "--name", "asking", "--pool", "barrack")
@@ -123,11 +123,15 @@ def test_a_run_of_a_deployment_is_suspended_until_a_person_answers(
         path = "/deployments/name/deploy-with-approval/asking"
         deployment = client.request("GET", path).json()["id"]
         run = start(deployment)
-        assert wait_for(run, "Suspended") == "Suspended"
-        client.request(
-            "POST", f"/flow_runs/{run}/resume", json={"run_input": {"approve": True, "by": "me"}}
-        )
+        yes = {"run_input": {"approve": True, "by": "me"}}
+        for made in (0, 1):
+            # One answer is for one question: the second instance is asked for by itself.
+            assert wait_for(run, "Suspended") == "Suspended"
+            assert len(sandbox.state()["instances"]) == 2 + made
+            client.request("POST", f"/flow_runs/{run}/resume", json=yes)
+            wait_for(run, "Running", "Pending")
     assert wait_for(run) == "Completed"
+    assert {"approved", "dearer"} < {i["name"] for i in sandbox.state()["instances"]}
 
 
 def test_an_event_starts_the_run_that_its_trigger_names(applied: list[dict[str, Any]]) -> None:

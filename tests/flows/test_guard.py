@@ -102,6 +102,22 @@ def test_a_person_is_asked_in_prefect_and_the_answer_counts(cloud: Cloud, says_y
     assert set(states(sandbox)) == ({"beta"} if says_yes else set())
 
 
+def test_of_several_that_begin_at_once_no_more_than_the_caps_allow(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", speed=60)
+    sandbox.settings(list_lag=60)
+    account = account_of(sandbox)
+    caps = {"instances": 1, "burn": 1.5}
+
+    @flow
+    def several() -> list[Any]:
+        asked = [guarded_create_instance.submit(account, caps, f"n-{n}", **L40) for n in range(4)]
+        return [one.result(raise_on_failure=False) for one in asked]
+
+    made = several()
+    assert len(states(sandbox)) == 1
+    assert sum(isinstance(one, GuardRefused) for one in made) == 3
+
+
 def test_restore_holds_back_what_the_accounts_caps_forbid(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, balance="5000", speed=120)
     for name in ("alpha", "beta", "gamma"):

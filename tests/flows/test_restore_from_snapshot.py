@@ -181,7 +181,7 @@ def test_what_is_over_the_soft_limit_waits_for_a_person(cloud: Cloud, says_yes: 
     plan = restore_from_snapshot(["one", "two"], dry_run=True, **how)
     assert [n for n in plan.notes if "A person is asked" in n and "1.19" in n] != []
     asked: list[str] = []
-    person = threading.Thread(target=answer, args=("restore-from-snapshot", says_yes, asked))
+    person = threading.Thread(target=answer, args=("restore_from_snapshot", says_yes, asked))
     person.start()
     if says_yes:
         assert restore_from_snapshot(["one", "two"], **how).ok

@@ -76,6 +76,30 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
     assert said.startswith("the balance is 0.50 USD, and 1.00 USD needed")
 
 
+def test_what_has_begun_counts_for_the_next() -> None:
+    had = means()
+    for n in range(3):
+        began = had.with_begun(Asked(f"new-{n}", "L40", 2, "CANADA-1"), Decimal(3))
+        assert began.burn == had.burn + 3
+        assert len(began.instances) == len(had.instances) + 1
+        had = began
+    assert "there are 5 instances, the cap is 5" in refused({"instances": 5}, had=had)
+    assert "12 GPUs would be in use" in refused({"gpus": 11}, had=had)
+    back = means().with_begun(Asked("b", "L40", 2, "CANADA-1", comes_back=True), Decimal(2))
+    assert [(i.name, i.status) for i in back.instances] == [("a", "ACTIVE"), ("b", "ACTIVE")]
+
+
+@pytest.mark.parametrize("cap", [{"burn": 900}, {"lasts": "1h"}, {"daily_budget": 9000}])
+def test_a_price_that_is_not_known_refuses_what_needs_the_sum(cap: dict[str, Any]) -> None:
+    had = means(unknown=("instance odd",), spent_today=Decimal(0))
+    assert "the price of instance odd is not known" in refused(cap, had=had)
+    assert refused({"hourly_price": 900}, had=had) == ""
+    later = means().seen([machine("odd", "ACTIVE", price=None)])
+    assert later.unknown == ("instance odd",)
+    known = Tariff({("L40", 2, None): Decimal(4)})
+    assert means(tariff=known).seen([machine("odd", "ACTIVE", price=None)]).burn == 4
+
+
 def test_a_person_is_asked_only_above_the_soft_cap() -> None:
     assert rule(ASKED, Decimal(9), Caps(approve_over=9), means()).to_approve == ()
     [question] = rule(ASKED, Decimal(9), Caps(approve_over=8), means()).to_approve
