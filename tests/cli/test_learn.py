@@ -35,6 +35,7 @@ def document_of(sandbox: Sandbox, folder: Path) -> str:
     return str(file)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["built-in", "camel", "upstream"])
 def test_from_a_document_alone_the_flow_runs(
     cloud: Cloud,  # noqa: F811

@@ -157,6 +157,7 @@ class Run:
         assert done.returncode in (0, 1), self.said
 
 
+@pytest.mark.slow
 def test_no_generated_request_breaks_a_promise(tmp_path: Path) -> None:
     """All phases, stateful ones too, and all checks, of all operations."""
     with Sandbox(api_key=KEY, speed=0, fleet=20, balance=10**9, settings={"jitter": 0}) as sandbox:

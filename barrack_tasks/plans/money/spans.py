@@ -39,6 +39,7 @@ Span = Annotated[
     BeforeValidator(read_span),
     WithJsonSchema(
         {
+            "title": "Duration",
             "anyOf": [{"type": "number"}, {"type": "string"}],
             "description": "A duration such as 72h, 3 days or 90 min; a number is seconds.",
         }
