@@ -30,7 +30,7 @@ from barrack_tasks.plans.money.thresholds import (
     read_line,
     read_thresholds,
 )
-from barrack_tasks.plans.money.watch import outlook
+from barrack_tasks.plans.money.watch import outlook, report_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -245,3 +245,14 @@ def test_a_price_that_cannot_be_read_is_an_alarm_of_its_own() -> None:
     assert over == [
         "the price of instance x cannot be read, so more than 1.00 USD an hour is spent"
     ]
+
+
+def test_what_is_named_in_vain_is_said_in_the_message_and_the_report() -> None:
+    fleet = [machine("a", "1")]
+    burn = burn_of(fleet, [], [], Tariff())
+    shed = lines({"runway": "24h", "actions": ["hibernate_all"]})
+    unmet = ("select: no instance matches 'b'; there are a",)
+    seen = outlook(shed, usd(2), burn, fleet, [], set(), Shedding(), unmet)
+    assert [i.name for i in seen.chosen] == ["a"]
+    assert "Select: no instance matches 'b'; there are a." in seen.details
+    assert report_of(seen, ["later"]).notes == (*unmet, "later")
