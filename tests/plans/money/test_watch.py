@@ -79,8 +79,10 @@ def test_a_threshold_that_cannot_be_meant_is_refused(written: Any, said: str) ->
 def test_thresholds_must_fit_the_account_and_each_other() -> None:
     with pytest.raises(ValueError, match=r"in EUR, and the account's currency is USD"):
         check_thresholds(lines({"amount": "50 EUR"}), usd(9))
-    with pytest.raises(ValueError, match=r"wrong order: runway 2 h.*comes before runway 24 h"):
+    with pytest.raises(ValueError, match=r"wrong order: runway 150 min comes before runway 24 h"):
         check_thresholds(lines({"runway": "2.5h"}, {"runway": "24h"}), usd(9))
+    with pytest.raises(ValueError, match="two thresholds are runway 2 h: lines must be a second"):
+        check_thresholds(lines({"runway": 7200.5}, {"runway": "2h"}), usd(9))
     with pytest.raises(ValueError, match="wrong order"):
         check_thresholds(lines({"amount": 5}, {"amount": 5}), usd(9))
     check_thresholds(lines({"amount": 50}, {"runway": "24h"}, {"amount": "5 usd"}), usd(9))
@@ -112,6 +114,26 @@ def test_each_crossing_is_told_once_and_a_wobble_not_at_all(values: list[int], l
         # Looking again changes nothing.
         assert messages_of([reading], alarms, ["a"], now) == ()
     assert told == expected
+
+
+@given(spans=st.sets(st.integers(1, 10**6), min_size=2, max_size=5), unit=st.integers(1, 3600))
+def test_lines_that_differ_by_a_second_are_remembered_apart(spans: set[int], unit: int) -> None:
+    keys = {t.key for t in lines(*({"runway": seconds * unit} for seconds in spans))}
+    assert len(keys) == len(spans)
+
+
+def test_of_two_lines_close_together_each_is_told_once() -> None:
+    drawn = lines({"runway": "2.5h"}, {"runway": "2h"})
+    alarms: dict[str, Alarm] = {}
+    told: list[tuple[str, str]] = []
+    for _ in range(3):
+        readings = [read_line(line, usd(100), timedelta(hours=2.2)) for line in drawn]
+        for message in messages_of(readings, alarms, ["a"], NOW):
+            told.append((message.kind, message.text))
+            note(alarms, message, [], NOW)
+    assert told == [
+        ("crossed", "100.00 USD left, which lasts 2 h: below the line of 150 min"),
+    ]
 
 
 def test_reminders_come_at_their_interval_and_who_was_missed_is_told_later() -> None:
