@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -38,6 +38,7 @@ class Alarms:
         notifiers: who is told.
         remind: tell again after so long, while a line stays crossed.
         log: of the run.
+        scope: see `scope_of`; what one deployment remembers is no business of another's.
     """
 
     def __init__(
@@ -47,13 +48,14 @@ class Alarms:
         notifiers: dict[str, NotificationBlock],
         remind: timedelta | None,
         log: Log,
+        scope: str = "",
     ) -> None:
         self._guard = guard
         self._account = account
         self._notifiers = notifiers
         self._remind = remind
         self._log = log
-        self._prefix = f"barrack_{guard}alarms_{account}_"
+        self._prefix = f"barrack_{guard}alarms_{account}_{scope and f'{scope}_'}"
         self.undelivered: dict[str, str] = {}
         """Notifiers that could not be told in this run, and why."""
 
@@ -146,9 +148,25 @@ class NobodyTold(Exception):
             raise cls(f"{told[0].text}; and nobody could be told: {reasons}")
 
 
+def scope_of(keys: Iterable[str], notifiers: Iterable[str]) -> str:
+    """A short text for what is watched and who is told.
+
+    Deployments of one guardrail that differ in it watch side by side; those that do not are one
+    watch, of which every crossing is told once.
+    """
+    return intent_of(sorted(keys), sorted(notifiers))
+
+
 @contextmanager
-def alone(account: str, guard: str, span: timedelta) -> Iterator[bool]:
-    """Whether this run is the only one that watches now; two would tell everything twice."""
+def alone(account: str, guard: str, span: timedelta, scope: str = "") -> Iterator[bool]:
+    """Whether this run is the only one that watches now; two would tell everything twice.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        guard: which guardrail.
+        span: how long a run may take.
+        scope: see `scope_of`; those of different scopes do not keep each other away.
+    """
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account, run, name, intent_of("watch", guard, run), span) as hold:
-        yield not hold.claim({f"watch:{guard}": guard})
+    with holding(account, run, name, intent_of("watch", guard, scope, run), span) as hold:
+        yield not hold.claim({f"watch:{guard}:{scope}": guard})

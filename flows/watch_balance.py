@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.alarming import Alarms, NobodyTold, alone
+from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.funds import read_funds, read_samples, write_samples
@@ -107,8 +107,9 @@ def watch_balance(
     check_may_act(thresholds, select)
     notifiers = find_notifiers(notify)
     span = span_of(timeout)
-    alarms = Alarms("balance", account.account, notifiers, remind, log)
-    with alone(account.account, "balance", span) as is_alone:
+    scope = scope_of((t.key for t in thresholds), notify)
+    alarms = Alarms("balance", account.account, notifiers, remind, log, scope)
+    with alone(account.account, "balance", span, scope) as is_alone:
         if not is_alone:
             note = "another run watches this balance at this moment"
             return conclude(BalanceReport(flow="watch_balance", rows=(), notes=(note,)))
