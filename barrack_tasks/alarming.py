@@ -25,7 +25,13 @@ from barrack_tasks.plans.money.alarms import (
 from barrack_tasks.shelves import read_all, write_all
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
-_SAID = {"crossed": "", "owed": "", "reminder": "still: ", "recovered": "over: "}
+_SAID = {
+    "crossed": "",
+    "owed": "",
+    "reminder": "still: ",
+    "recovered": "over: ",
+    "owed recovery": "over: ",
+}
 
 
 class Alarms:
@@ -91,7 +97,7 @@ class Alarms:
     ) -> None:
         said = f"{_SAID[message.kind]}{message.text}"
         self._log.log(
-            logging.INFO if message.kind == "recovered" else logging.WARNING,
+            logging.INFO if message.kind in ("recovered", "owed recovery") else logging.WARNING,
             "%s: %s",
             self._guard,
             said,
@@ -116,17 +122,18 @@ class Alarms:
         found: dict[str, Alarm] = {}
         for key, written in read_all(self._prefix).items():
             with suppress(TypeError, ValueError):
-                since, told, owed = written
+                since, told, owed, is_over = written
                 found[key] = Alarm(
                     datetime.fromtimestamp(int(since), UTC),
                     datetime.fromtimestamp(int(told), UTC),
                     tuple(str(name) for name in owed),
+                    bool(is_over),
                 )
         return found
 
     def _write(self, alarms: Mapping[str, Alarm]) -> None:
         content = {
-            key: [int(a.since.timestamp()), int(a.told.timestamp()), list(a.owed)]
+            key: [int(a.since.timestamp()), int(a.told.timestamp()), list(a.owed), a.is_over]
             for key, a in alarms.items()
         }
         write_all(self._prefix, content)

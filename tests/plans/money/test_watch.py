@@ -158,6 +158,39 @@ def test_reminders_come_at_their_interval_and_who_was_missed_is_told_later() -> 
     assert alarms == {}
 
 
+def test_one_notifier_that_stays_down_keeps_no_reminder_from_the_others() -> None:
+    over = Reading("line", True, False, "low")
+    alarms: dict[str, Alarm] = {}
+    heard: list[tuple[int, str]] = []
+    for hour in range(25):
+        now = NOW + hour * HOUR
+        for message in messages_of([over], alarms, ["good", "down"], now, remind=12 * HOUR):
+            note(alarms, message, ["down"], now)
+            if "good" in message.to:
+                heard.append((hour, message.kind))
+    assert heard == [(0, "crossed"), (12, "reminder"), (24, "reminder")]
+
+
+def test_who_could_not_be_told_that_it_is_over_is_told_later() -> None:
+    over, clear = Reading("line", True, False, "low"), Reading("line", False, True, "fine")
+    alarms: dict[str, Alarm] = {}
+
+    def tick(reading: Reading, *failed: str) -> list[tuple[str, tuple[str, ...]]]:
+        messages = messages_of([reading], alarms, ["a", "b"], NOW, remind=HOUR)
+        for message in messages:
+            note(alarms, message, failed, NOW)
+        return [(m.kind, m.to) for m in messages]
+
+    assert tick(over) == [("crossed", ("a", "b"))]
+    assert tick(clear, "b") == [("recovered", ("a", "b"))]
+    assert tick(clear, "b") == [("owed recovery", ("b",))]
+    assert tick(over) == [("crossed", ("a", "b"))], "the crossing is news again"
+    assert tick(clear, "b") == [("recovered", ("a", "b"))]
+    assert tick(clear) == [("owed recovery", ("b",))]
+    assert tick(clear) == []
+    assert alarms == {}
+
+
 MACHINES = st.lists(
     st.tuples(
         st.sampled_from(["0.5", "1", "2", "9.75"]),
