@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -25,7 +25,13 @@ from barrack_tasks.plans.money.alarms import (
 from barrack_tasks.shelves import read_all, write_all
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
-_SAID = {"crossed": "", "owed": "", "reminder": "still: ", "recovered": "over: "}
+_SAID = {
+    "crossed": "",
+    "owed": "",
+    "reminder": "still: ",
+    "recovered": "over: ",
+    "owed recovery": "over: ",
+}
 
 
 class Alarms:
@@ -38,6 +44,7 @@ class Alarms:
         notifiers: who is told.
         remind: tell again after so long, while a line stays crossed.
         log: of the run.
+        scope: see `scope_of`; what one deployment remembers is no business of another's.
     """
 
     def __init__(
@@ -47,13 +54,14 @@ class Alarms:
         notifiers: dict[str, NotificationBlock],
         remind: timedelta | None,
         log: Log,
+        scope: str = "",
     ) -> None:
         self._guard = guard
         self._account = account
         self._notifiers = notifiers
         self._remind = remind
         self._log = log
-        self._prefix = f"barrack_{guard}alarms_{account}_"
+        self._prefix = f"barrack_{guard}alarms_{account}_{scope and f'{scope}_'}"
         self.undelivered: dict[str, str] = {}
         """Notifiers that could not be told in this run, and why."""
 
@@ -89,7 +97,7 @@ class Alarms:
     ) -> None:
         said = f"{_SAID[message.kind]}{message.text}"
         self._log.log(
-            logging.INFO if message.kind == "recovered" else logging.WARNING,
+            logging.INFO if message.kind in ("recovered", "owed recovery") else logging.WARNING,
             "%s: %s",
             self._guard,
             said,
@@ -114,17 +122,18 @@ class Alarms:
         found: dict[str, Alarm] = {}
         for key, written in read_all(self._prefix).items():
             with suppress(TypeError, ValueError):
-                since, told, owed = written
+                since, told, owed, is_over = written
                 found[key] = Alarm(
                     datetime.fromtimestamp(int(since), UTC),
                     datetime.fromtimestamp(int(told), UTC),
                     tuple(str(name) for name in owed),
+                    bool(is_over),
                 )
         return found
 
     def _write(self, alarms: Mapping[str, Alarm]) -> None:
         content = {
-            key: [int(a.since.timestamp()), int(a.told.timestamp()), list(a.owed)]
+            key: [int(a.since.timestamp()), int(a.told.timestamp()), list(a.owed), a.is_over]
             for key, a in alarms.items()
         }
         write_all(self._prefix, content)
@@ -146,9 +155,25 @@ class NobodyTold(Exception):
             raise cls(f"{told[0].text}; and nobody could be told: {reasons}")
 
 
+def scope_of(keys: Iterable[str], notifiers: Iterable[str]) -> str:
+    """A short text for what is watched and who is told.
+
+    Deployments of one guardrail that differ in it watch side by side; those that do not are one
+    watch, of which every crossing is told once.
+    """
+    return intent_of(sorted(keys), sorted(notifiers))
+
+
 @contextmanager
-def alone(account: str, guard: str, span: timedelta) -> Iterator[bool]:
-    """Whether this run is the only one that watches now; two would tell everything twice."""
+def alone(account: str, guard: str, span: timedelta, scope: str = "") -> Iterator[bool]:
+    """Whether this run is the only one that watches now; two would tell everything twice.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        guard: which guardrail.
+        span: how long a run may take.
+        scope: see `scope_of`; those of different scopes do not keep each other away.
+    """
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account, run, name, intent_of("watch", guard, run), span) as hold:
-        yield not hold.claim({f"watch:{guard}": guard})
+    with holding(account, run, name, intent_of("watch", guard, scope, run), span) as hold:
+        yield not hold.claim({f"watch:{guard}:{scope}": guard})

@@ -7,7 +7,13 @@ from datetime import datetime
 
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.funds import Funds
-from barrack_tasks.plans.money.budgets import Budget, Standing, period_of, standing
+from barrack_tasks.plans.money.budgets import (
+    Budget,
+    Standing,
+    period_of,
+    standing,
+    with_budgets,
+)
 from barrack_tasks.plans.money.burn import priced
 from barrack_tasks.plans.selection import matches
 from barrack_tasks.shelves import read_all, write_all
@@ -56,8 +62,14 @@ def known_budgets(account: str) -> list[str]:
 
 
 def remember_budgets(account: str, budgets: Sequence[Budget]) -> None:
-    """Note which budgets are kept, so that their limits may act from now on."""
-    write_all(_prefix(account), {b.identity: 1 for b in budgets})
+    """Note which budgets are kept, so that their limits may act from now on.
+
+    Those of other deployments are kept as well.
+    """
+    known = known_budgets(account)
+    kept = with_budgets(known, budgets)
+    if set(kept) != set(known):
+        write_all(_prefix(account), dict.fromkeys(kept, 1))
 
 
 def _prefix(account: str) -> str:

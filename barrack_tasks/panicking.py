@@ -8,17 +8,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackValidationError
-from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.cadence import Cadence
 from barrack_tasks.plans.drive import Manner, drive_down
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.selection import matches
-from barrack_tasks.plans.steps import Finished, Next, Step
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 
 _THREADS = 32
 _MANNER = Manner(shutoff="hibernate")
+AT_REST = (VMStatus.HIBERNATED, VMStatus.HIBERNATING, VMStatus.DELETING, VMStatus.DELETED)
+"""States in which nothing has to be asked of an instance."""
 Say = Callable[[str], None]
+UnderWay = dict[str, tuple[Step, Future[None]]]
 
 
 def targets_of(
@@ -41,7 +44,9 @@ def hibernate_everything(
     """Hibernate all targets that are not protected, each as soon as the API lets it.
 
     What is SHUTOFF is started first, for it is billed in full and hibernates only from ACTIVE.
-    An account that cannot be read is looked at again until the time is up.
+    An account that cannot be read is looked at again until the time is up. Meanwhile everything
+    that was seen running at the beginning is asked to hibernate all the same: a refusal costs
+    nothing, and waiting costs money.
 
     Args:
         client: of the account.
@@ -53,18 +58,22 @@ def hibernate_everything(
         sleep: waits so many seconds.
 
     Returns:
-        What became of each, by id; what is not `Finished` ran out of time.
+        What became of each target, by id; what is not `Finished` ran out of time, or was never
+        seen again.
     """
     memory = Memory()
     cadence = Cadence()
     names = {t.id: t.name for t in targets}
-    under_way: dict[str, tuple[Step, Future[None]]] = {}
-    plan: dict[str, Next] = {}
+    under_way: UnderWay = {}
+    unseen: UnderWay = {}
+    plan: dict[str, Next] = {t.id: _before_a_look(t, protected) for t in targets}
+    to_rest = [t for t in targets if not isinstance(plan[t.id], Finished)]
     told: dict[str, str] = {}
     end = now() + timeout
     with ThreadPoolExecutor(_THREADS) as pool:
         while True:
             _collect(under_way, memory)
+            _collect_unseen(unseen, memory, names, say)
             world = _look(client, say)
             if world is not None:
                 plan = decide_each(
@@ -82,16 +91,37 @@ def hibernate_everything(
                     _tell(names[id_], next_, told, say)
                 if all(isinstance(next_, Finished) for next_ in plan.values()):
                     return plan
+            else:
+                for target in to_rest:
+                    if target.id not in memory.under_way | memory.acted:
+                        step = _hibernate(target)
+                        memory.begin(step)
+                        unseen[target.id] = (step, pool.submit(_perform, client, step))
             if now() >= end:
-                return plan
+                break
             sleep(cadence.after(bool(under_way)))
+    _collect_unseen(unseen, memory, names, say)
+    return plan
+
+
+def _before_a_look(target: Target, protected: frozenset[str]) -> Next:
+    """What is known of a target that was not looked at since the question was answered."""
+    if target.id in protected:
+        return Finished("skipped", "protected")
+    if target.was is not None and target.was.status in AT_REST:
+        return Finished("already")
+    return Wait("it was not seen again")
+
+
+def _hibernate(target: Target) -> Step:
+    return Step("hibernate_instance", target.id, target.name, {"instance_id": target.id})
 
 
 def _perform(client: Barrack, step: Step) -> None:
     client.perform(step.operation, **step.arguments)
 
 
-def _collect(under_way: dict[str, tuple[Step, Future[None]]], memory: Memory) -> None:
+def _collect(under_way: UnderWay, memory: Memory) -> None:
     for id_, (step, future) in list(under_way.items()):
         if not future.done():
             continue
@@ -104,6 +134,24 @@ def _collect(under_way: dict[str, tuple[Step, Future[None]]], memory: Memory) ->
                 error, BarrackValidationError
             )
             memory.was_refused(step, str(error), may_pass)
+
+
+def _collect_unseen(unseen: UnderWay, memory: Memory, names: Mapping[str, str], say: Say) -> None:
+    """Note what became of requests about instances that nobody could look at.
+
+    A refusal does not count against the instance: it may only have been in another state.
+    """
+    for id_, (step, future) in list(unseen.items()):
+        if not future.done():
+            continue
+        del unseen[id_]
+        error = future.exception()
+        if error is None:
+            memory.succeeded(step)
+            say(f"{names[id_]}: asked to hibernate, without having seen it again")
+        else:
+            memory.under_way.discard(id_)
+            say(f"{names[id_]}: hibernate instance was refused: {error}")
 
 
 def _look(client: Barrack, say: Say) -> World | None:

@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.alarming import Alarms, NobodyTold, alone
+from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.budgeting import known_budgets, read_standings, remember_budgets
@@ -100,8 +100,9 @@ def enforce_budget(
     zone_of(zone)
     notifiers = find_notifiers(notify)
     span = span_of(timeout)
-    alarms = Alarms("budget", account.account, notifiers, remind, log)
-    with alone(account.account, "budget", span) as is_alone:
+    scope = scope_of((b.key for b in budgets), notify)
+    alarms = Alarms("budget", account.account, notifiers, remind, log, scope)
+    with alone(account.account, "budget", span, scope) as is_alone:
         if not is_alone:
             note = "another run watches these budgets at this moment"
             return conclude(BudgetReport(flow="enforce_budget", rows=(), notes=(note,)))

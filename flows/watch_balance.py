@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.alarming import Alarms, NobodyTold, alone
+from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.funds import read_funds, read_samples, write_samples
@@ -36,7 +36,7 @@ from barrack_tasks.plans.money.watch import (
     report_of,
     unreadable,
 )
-from barrack_tasks.plans.selection import matches, selected_or_none, unmatched
+from barrack_tasks.plans.selection import matches, selected_that_exist, unmatched
 from barrack_tasks.reporting import conclude
 from barrack_tasks.resting import plan_rest, rest
 
@@ -107,8 +107,9 @@ def watch_balance(
     check_may_act(thresholds, select)
     notifiers = find_notifiers(notify)
     span = span_of(timeout)
-    alarms = Alarms("balance", account.account, notifiers, remind, log)
-    with alone(account.account, "balance", span) as is_alone:
+    scope = scope_of((t.key for t in thresholds), notify)
+    alarms = Alarms("balance", account.account, notifiers, remind, log, scope)
+    with alone(account.account, "balance", span, scope) as is_alone:
         if not is_alone:
             note = "another run watches this balance at this moment"
             return conclude(BalanceReport(flow="watch_balance", rows=(), notes=(note,)))
@@ -126,7 +127,7 @@ def watch_balance(
             Sample(now(), funds.balance.amount, funds.burn().hourly),
         )
         never = [*protect, *account.protect]
-        selected, problem = selected_or_none(select, funds.instances)
+        selected, unmet = selected_that_exist(select, funds.instances)
         unable = flavors_that_cannot_hibernate(account) if selected else frozenset()
         view = outlook(
             thresholds,
@@ -136,11 +137,11 @@ def watch_balance(
             {i.id for i in selected if matches(i, never)},
             unable,
             Shedding(tuple(priority), order),
+            unmet,
         )
         if not dry_run:
             told = alarms.raise_for(view.readings, now(), view.details)
             write_samples(account.account, seen)
-    notes = tuple(filter(None, [problem]))
     chosen = Selector(ids=tuple(i.id for i in view.chosen))
     manner = Manner(shutoff="hibernate")
     if dry_run:
@@ -150,14 +151,12 @@ def watch_balance(
             else ()
         )
         would = tuple(reading.text for reading in view.readings if reading.is_over)
-        return conclude(report_of(view, rows=rows, dry_run=True, told=would, notes=notes))
+        return conclude(report_of(view, rows=rows, dry_run=True, told=would))
     rows = ()
     if view.chosen:
         purpose = intent_of("watch_balance", sorted(chosen.ids), view.snapshot)
         rows = rest(account, chosen, purpose, never, manner, unable, view.snapshot, span, log)
     missed = tuple(f"{name} could not be told: {why}" for name, why in alarms.undelivered.items())
-    report = conclude(
-        report_of(view, rows=rows, told=tuple(m.text for m in told), notes=(*notes, *missed))
-    )
+    report = conclude(report_of(view, rows=rows, told=tuple(m.text for m in told), notes=missed))
     NobodyTold.check(told, notifiers, alarms.undelivered)
     return report

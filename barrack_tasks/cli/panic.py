@@ -12,15 +12,13 @@ from rich.console import Console
 from rich.prompt import Confirm
 from rich.table import Table
 
-from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.api.models import UserVM
 from barrack_tasks.cli.accounts import client_from_environment
-from barrack_tasks.panicking import hibernate_everything, targets_of
+from barrack_tasks.panicking import AT_REST, hibernate_everything, targets_of
 from barrack_tasks.plans.costs import hourly_cost
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import check_protect
 from barrack_tasks.plans.steps import Finished, Next
-
-_AT_REST = (VMStatus.HIBERNATED, VMStatus.HIBERNATING, VMStatus.DELETING, VMStatus.DELETED)
 
 
 def panic(*, yes: bool = False, protect: list[str] | None = None, minutes: float = 30) -> int:
@@ -50,7 +48,7 @@ def panic(*, yes: bool = False, protect: list[str] | None = None, minutes: float
             Console(stderr=True).print(f"barrack: {error}", style="red", markup=False)
             return 2
         targets, protected = targets_of(instances, never, datetime.now(UTC))
-        todo = [i for i in instances if i.id not in protected and i.status not in _AT_REST]
+        todo = [i for i in instances if i.id not in protected and i.status not in AT_REST]
         console.print(_table(instances, protected))
         if not todo:
             console.print("Nothing is left to hibernate.")
@@ -85,7 +83,7 @@ def _table(instances: Iterable[UserVM], protected: frozenset[str]) -> Table:
         what = "hibernate"
         if instance.id in protected:
             what = "left alone: protected"
-        elif instance.status in _AT_REST:
+        elif instance.status in AT_REST:
             what = "nothing: it is at rest"
         cost = money(hourly_cost(instance), currency)
         table.add_row(instance.name, str(instance.status), cost, what)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
@@ -128,8 +128,7 @@ def unmatched(protect: Iterable[str], instances: Sequence[UserVM]) -> list[str]:
     return [
         f"protect: no instance is called {name!r}; {_what_exists(name, existing)}"
         for name in protect
-        if not any(sign in name for sign in "*?[")
-        and not any(matches(i, [name]) for i in instances)
+        if not _is_glob(name) and not any(matches(i, [name]) for i in instances)
     ]
 
 
@@ -154,8 +153,26 @@ def select_instances(
     Raises:
         SelectionError: a name, id, region or model matches nothing; says what exists.
     """
-    excused = set(known_before)
-    _each_matches_something(selector, instances, excused)
+    for sentence in _unmet(selector, instances, set(known_before)):
+        raise SelectionError(sentence)
+    return _meant(selector, instances)
+
+
+def selected_that_exist(
+    select: Selection | None, instances: Sequence[UserVM]
+) -> tuple[list[UserVM], tuple[str, ...]]:
+    """The instances that a selector means now, and sentences about what it names in vain.
+
+    For guardrails: when an instance that they name is gone, they go on with the others.
+    """
+    if select is None or not instances:
+        return [], ()
+    selector = selector_of(select)
+    unmet = tuple(f"select: {sentence}" for sentence in _unmet(selector, instances, set()))
+    return _meant(selector, instances), unmet
+
+
+def _meant(selector: Selector, instances: Iterable[UserVM]) -> list[UserVM]:
     patterns = selector.names + selector.ids
     states = {VMStatus(state) for state in selector.states}
     return [
@@ -168,37 +185,21 @@ def select_instances(
     ]
 
 
-def selected_or_none(
-    select: Selection | None, instances: Sequence[UserVM]
-) -> tuple[list[UserVM], str | None]:
-    """The instances that a selector means now; none, and why, if it means none.
-
-    For guardrails: they go on watching when an instance that they name is gone.
-    """
-    if select is None or not instances:
-        return [], None
-    try:
-        return select_instances(selector_of(select), instances), None
-    except SelectionError as error:
-        return [], f"select: {error}"
-
-
 def _fits(value: str | None, patterns: Iterable[str]) -> bool:
     return value is not None and any(
         fnmatchcase(str(value).casefold(), pattern.casefold()) for pattern in patterns
     )
 
 
-def _each_matches_something(
-    selector: Selector, instances: Sequence[UserVM], excused: set[str]
-) -> None:
+def _unmet(selector: Selector, instances: Sequence[UserVM], excused: set[str]) -> Iterator[str]:
+    """Sentences about names, ids, regions and models that match nothing."""
     for pattern in selector.names + selector.ids:
         if pattern in excused or any(matches(i, [pattern]) for i in instances):
             continue
         if any(fnmatchcase(name, pattern) for name in excused):
             continue
         existing = [i.name for i in instances]
-        raise SelectionError(f"no instance matches {pattern!r}; {_what_exists(pattern, existing)}")
+        yield f"no instance matches {pattern!r}; {_what_exists(pattern, existing)}"
     if excused:  # those that had the region or model may be gone
         return
     for kind, patterns, values in (
@@ -207,9 +208,7 @@ def _each_matches_something(
     ):
         for pattern in patterns:
             if not any(_fits(value, [pattern]) for value in values):
-                raise SelectionError(
-                    f"no instance has the {kind} {pattern!r}; {_what_exists(pattern, values)}"
-                )
+                yield f"no instance has the {kind} {pattern!r}; {_what_exists(pattern, values)}"
 
 
 def _what_exists(wanted: str, existing: Iterable[str]) -> str:

@@ -97,3 +97,17 @@ def test_nothing_is_left_to_do_a_second_time(sandbox: Sandbox) -> None:
     again = panic(sandbox, "--yes", "--protect", "prod-*")
     assert again.returncode == 0
     assert "Nothing is left to hibernate" in again.stdout
+
+
+def test_what_cannot_be_seen_again_is_asked_to_hibernate_and_never_called_done(
+    sandbox: Sandbox,
+) -> None:
+    sandbox.fault("status", operation="list_instances", status=403, after=1, count=None)
+    done = panic(sandbox, "--yes", "--protect", "prod-*", "--minutes", "0.05")
+    assert done.returncode == 1
+    assert "nothing unprotected is left running" not in done.stdout
+    assert "NOT hibernated" in done.stdout
+    assert {"one", "two", "parked"} <= set(done.stdout.rpartition(": ")[2].strip().split(", "))
+    found = states(sandbox)
+    assert found["prod-db"] == "ACTIVE"
+    assert {found[n] for n in ("one", "two")} <= {"HIBERNATING", "HIBERNATED"}

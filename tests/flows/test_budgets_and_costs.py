@@ -163,3 +163,19 @@ def test_a_bill_that_cannot_be_read_is_named_and_told(cloud: Cloud, hook: Any) -
     sandbox.fault("status", operation="get_instance_billing", status=403, count=None)
     enforce_budget([{"per": "day", "hard": 900}], notify=[name], credentials=account)
     assert "cannot be read: instance" in kept.received[0]["subject"]
+
+
+def test_two_deployments_with_budgets_of_their_own_do_not_disturb_each_other(
+    cloud: Cloud, hook: Any
+) -> None:
+    kept, name = hook
+    sandbox = at(fleet(cloud, "5000", "a1", "b1", speed=60))
+    how: dict[str, Any] = {"notify": [name], "credentials": account_of(sandbox)}
+    capped = [{"per": "hour", "hard": "1.5", "names": ["a*"]}]
+    watched = [{"per": "hour", "soft": 1, "names": ["b*"]}]
+    enforce_budget(capped, **how)
+    enforce_budget(watched, **how)
+    sandbox.seed_instance("a2", gpu_model="L40")
+    assert [r.outcome for r in enforce_budget(capped, **how).rows] == ["done"]
+    enforce_budget(watched, **how)
+    assert sum("b* per hour" in s for s in subjects(kept)) == 1

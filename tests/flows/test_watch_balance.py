@@ -259,3 +259,14 @@ def test_the_watch_and_a_person_do_not_fight_over_an_instance(cloud: Cloud) -> N
         credentials=account,
     )
     assert report.rows == ()
+
+
+def test_two_deployments_with_lines_of_their_own_do_not_disturb_each_other(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, name = hook
+    account = account_of(fleet(cloud, "20", "alpha"))
+    for _ in range(2):
+        for amount in (50, 40):
+            watch_balance(thresholds=[{"amount": amount}], notify=[name], credentials=account)
+    assert [s.rpartition("line of ")[2] for s in subjects(kept)] == ["50.00 USD", "40.00 USD"]

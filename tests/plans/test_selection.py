@@ -13,6 +13,7 @@ from barrack_tasks.plans.selection import (
     Selector,
     matches,
     select_instances,
+    selected_that_exist,
     selector_of,
 )
 from tests.plans.worlds import vm
@@ -152,3 +153,24 @@ def test_a_selection_is_the_union_of_its_names_in_the_order_of_the_account(
     found = names(chosen)
     assert found == [i.name for i in FLEET if matches(i, chosen)]
     assert set(found) == {name for one in chosen for name in names([one])}
+
+
+@pytest.mark.parametrize(
+    ("select", "found", "said"),
+    [
+        (["train-1", "train-9"], ["train-1"], ["no instance matches 'train-9'; nearest are"]),
+        (["gone", "*"], ["train-1", "train-2", "eval", "no facts"], ["no instance matches 'gone'"]),
+        (["gone"], [], ["no instance matches 'gone'"]),
+        ({"ids": ["BRK-eval", "BRK-9"]}, ["eval"], ["no instance matches 'BRK-9'"]),
+        ({"regions": ["NORWAY-1", "US-1"]}, ["train-2"], ["no instance has the region 'US-1'"]),
+        ({"regions": ["US-1"]}, [], ["no instance has the region 'US-1'"]),
+        (None, [], []),
+    ],
+)
+def test_a_guardrail_goes_on_with_what_is_still_there(
+    select: Any, found: list[str], said: list[str]
+) -> None:
+    meant, unmet = selected_that_exist(select, FLEET)
+    assert [i.name for i in meant] == found
+    assert len(unmet) == len(said)
+    assert all(u.startswith(f"select: {s}") for u, s in zip(unmet, said, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -24,19 +24,27 @@ class Reading:
 
 @dataclass(frozen=True)
 class Alarm:
-    """A line that is crossed: since when, when people were last told, who could not be told."""
+    """A line that is crossed: since when, when people were last told, who could not be told.
+
+    `is_over` is False for one that is crossed no more, of which somebody has yet to hear.
+    """
 
     since: datetime
     told: datetime
     owed: tuple[str, ...] = ()
+    is_over: bool = True
 
 
 @dataclass(frozen=True)
 class Message:
-    """What is to be told to whom."""
+    """What is to be told to whom.
+
+    `owed` is told to those who could not be told of a crossing, `owed recovery` to those who
+    could not be told that it is over.
+    """
 
     key: str
-    kind: Literal["crossed", "reminder", "recovered", "owed"]
+    kind: Literal["crossed", "reminder", "recovered", "owed", "owed recovery"]
     text: str
     to: tuple[str, ...]
 
@@ -61,16 +69,23 @@ def messages_of(
     everyone = tuple(notifiers)
     for reading in readings:
         alarm = alarms.get(reading.key)
-        if alarm is None:
+        if alarm is None or (reading.is_over and not alarm.is_over):
             if reading.is_over:
                 found.append(Message(reading.key, "crossed", reading.text, everyone))
+        elif not alarm.is_over:
+            if owed := _still(alarm.owed, everyone):
+                found.append(Message(reading.key, "owed recovery", reading.text, owed))
         elif reading.is_clear:
             found.append(Message(reading.key, "recovered", reading.text, everyone))
         elif remind is not None and now - alarm.told >= remind:
             found.append(Message(reading.key, "reminder", reading.text, everyone))
-        elif owed := tuple(n for n in alarm.owed if n in everyone):
+        elif owed := _still(alarm.owed, everyone):
             found.append(Message(reading.key, "owed", reading.text, owed))
     return tuple(found)
+
+
+def _still(owed: Iterable[str], everyone: Collection[str]) -> tuple[str, ...]:
+    return tuple(name for name in owed if name in everyone)
 
 
 def note(
@@ -79,14 +94,19 @@ def note(
     """Note that a message went out, but for those notifiers that failed."""
     owed = tuple(failed)
     before = alarms.get(message.key)
+    since, told = (before.since, before.told) if before else (now, now)
     match message.kind:
-        case "recovered":
-            alarms.pop(message.key, None)
         case "crossed":
             alarms[message.key] = Alarm(now, now, owed)
-        case "reminder" | "owed":
-            since = before.since if before else now
+        case "reminder":
             alarms[message.key] = Alarm(since, now, owed)
+        case "owed":
+            # The others were not told anything now: their reminder comes when it would have.
+            alarms[message.key] = Alarm(since, told, owed)
+        case "recovered" | "owed recovery":
+            alarms.pop(message.key, None)
+            if owed:
+                alarms[message.key] = Alarm(since, told, owed, is_over=False)
 
 
 def forget_others(alarms: MutableMapping[str, Alarm], keys: Iterable[str]) -> None:

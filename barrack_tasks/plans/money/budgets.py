@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -243,6 +243,13 @@ def check_room(standings: Sequence[Standing], known: Sequence[str], currency: st
             f"{money(stand.spent, currency)}: raise it, hibernate something first, or say "
             "enforce_at_once=True"
         )
+
+
+def with_budgets(known: Iterable[str], budgets: Iterable[Budget]) -> list[str]:
+    """The identities of budgets that are kept, with these in place of others about the same."""
+    hard = {b.key: b.identity for b in budgets if b.hard is not None}
+    others = [identity for identity in known if identity.rpartition(": ")[0] not in hard]
+    return sorted({*others, *hard.values()})
 
 
 class BudgetReport(Report):

@@ -20,6 +20,7 @@ _UNITS = {
     "day": 86400,
     "week": 604_800,
 }
+_DAYS_FROM = 96 * 3600
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|h|hours?|d|days?|weeks?)\s*")
 
 
@@ -63,4 +64,19 @@ def said(span: timedelta | None) -> str:
     if minutes < 120:
         return f"{minutes} min"
     hours = minutes // 60
-    return f"{hours} h" if hours < 96 else f"{hours // 24} days"
+    return f"{hours} h" if hours * 3600 < _DAYS_FROM else f"{hours // 24} days"
+
+
+def exactly(span: timedelta) -> str:
+    """A duration to the whole second: two that differ by one read differently.
+
+    Example:
+        >>> exactly(timedelta(hours=2.5)), exactly(timedelta(hours=100))
+        ('150 min', '100 h')
+    """
+    seconds = int(span.total_seconds())
+    days = [(86_400, "days")] if seconds >= _DAYS_FROM else []
+    for unit, name in (*days, (3600, "h"), (60, "min")):
+        if seconds % unit == 0:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} s"

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from barrack_tasks.api.models import Balance
 from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
 from barrack_tasks.plans.money.alarms import Reading
-from barrack_tasks.plans.money.spans import Span, said
+from barrack_tasks.plans.money.spans import Span, exactly, said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import SelectionError
 
@@ -89,7 +89,7 @@ class Threshold(BaseModel):
     def key(self) -> str:
         """What the line is called in memory and in messages."""
         if self.runway is not None:
-            return f"runway {said(self.runway)}"
+            return f"runway {exactly(self.runway)}"
         return f"amount {self.amount:f}"
 
     @property
@@ -115,7 +115,8 @@ def check_thresholds(thresholds: Sequence[Threshold], balance: Balance) -> None:
     """Refuse thresholds that do not fit the account or each other.
 
     Raises:
-        ValueError: another currency, or lines that are not drawn from the highest to the lowest.
+        ValueError: another currency, or lines that are not drawn from the highest to the lowest,
+            or that could not be told apart.
     """
     for threshold in thresholds:
         if threshold.currency and threshold.currency != str(balance.currency):
@@ -130,6 +131,10 @@ def check_thresholds(thresholds: Sequence[Threshold], balance: Balance) -> None:
                 raise ValueError(
                     f"thresholds are in the wrong order: {above.key} comes before {below.key}; "
                     "write them from the highest line to the lowest, each once"
+                )
+            if below.key == above.key:
+                raise ValueError(
+                    f"two thresholds are {below.key}: lines must be a second apart or more"
                 )
 
 
@@ -152,7 +157,7 @@ def read_line(threshold: Threshold, balance: Balance, lasts: timedelta | None) -
     if threshold.runway is not None:
         is_over = lasts is not None and lasts < threshold.runway
         is_clear = lasts is None or lasts >= threshold.runway * float(WOBBLE)
-        line = said(threshold.runway)
+        line = exactly(threshold.runway)
     else:
         amount = threshold.amount or Decimal(0)
         is_over = balance.amount < amount

@@ -30,6 +30,8 @@ class Outlook:
     chosen: tuple[UserVM, ...]
     """Whom the crossed lines put to rest."""
     snapshot: bool
+    notes: tuple[str, ...] = ()
+    """What stands in the way of acting, for the message and the report."""
 
     @property
     def details(self) -> list[str]:
@@ -45,9 +47,8 @@ class Outlook:
             also = f" and {more} more" if more else ""
             how = ", a snapshot of each first" if self.snapshot else ""
             told.append(f"Going to hibernate {', '.join(names)}{also}{how}.")
-        if note := minimum_note(self.balance):
-            told.append(f"{note[0].upper()}{note[1:]}.")
-        return told
+        notes = [*filter(None, [minimum_note(self.balance)]), *self.notes]
+        return told + [f"{note[0].upper()}{note[1:]}." for note in notes]
 
 
 def unreadable(why: str | None) -> Reading:
@@ -66,6 +67,7 @@ def outlook(
     protected: Collection[str],
     unable: Collection[tuple[str, int]],
     how: Shedding,
+    unmet: Sequence[str] = (),
 ) -> Outlook:
     """How the balance stands, and whom the lines that are crossed put to rest.
 
@@ -77,6 +79,7 @@ def outlook(
         protected: ids of those that must not.
         unable: flavors that cannot hibernate.
         how: who goes first.
+        unmet: sentences about what the selection names in vain.
     """
     lasts = runway(balance.amount, burn.hourly)
     lines = [read_line(threshold, balance, lasts) for threshold in thresholds]
@@ -84,7 +87,7 @@ def outlook(
     ordered = candidates(selected, protected, unable, how)
     chosen, snapshot = whom_to_rest(crossed, ordered, burn, balance)
     readings = (unreadable(None), _prices(burn, str(balance.currency)), *lines)
-    return Outlook(balance, burn, lasts, readings, tuple(chosen), snapshot)
+    return Outlook(balance, burn, lasts, readings, tuple(chosen), snapshot, tuple(unmet))
 
 
 def _prices(burn: Burn, currency: str) -> Reading:
@@ -128,7 +131,7 @@ class BalanceReport(Report):
         return "\n".join([*figures, super().markdown()])
 
 
-def report_of(view: Outlook, **more: object) -> BalanceReport:
+def report_of(view: Outlook, notes: Sequence[str] = (), **more: object) -> BalanceReport:
     """The report of a run that could see."""
     return BalanceReport.model_validate(
         {
@@ -140,5 +143,6 @@ def report_of(view: Outlook, **more: object) -> BalanceReport:
             "lasts": view.lasts,
             "by_state": view.burn.by_state(),
             **more,
+            "notes": (*view.notes, *notes),
         }
     )

@@ -22,6 +22,7 @@ from barrack_tasks.plans.money.budgets import (
     readings_of,
     standing,
     whom_budgets_rest,
+    with_budgets,
 )
 from barrack_tasks.plans.money.burn import Tariff, burn_of
 from tests.plans.money.test_watch import machine
@@ -126,3 +127,14 @@ def test_a_period_that_ends_ends_its_alarm() -> None:
         Budget(per="day", soft=20), FLEET, BURN, Decimal(0), NOW + timedelta(days=1), "UTC"
     )
     assert today != readings_of(later, "USD")[0].key
+
+
+def test_the_budgets_of_other_deployments_are_kept_and_a_lowered_one_is_new() -> None:
+    def budget(name: str, hard: Any) -> Budget:
+        return Budget(per="day", soft=1, hard=hard, names=(name,))
+
+    known = with_budgets(with_budgets([], [budget("a*", 5)]), [budget("b*", 9)])
+    assert known == [budget("a*", 5).identity, budget("b*", 9).identity]
+    lowered = with_budgets(known, [budget("a*", 4)])
+    assert lowered == [budget("a*", 4).identity, budget("b*", 9).identity]
+    assert with_budgets(known, [budget("a*", None)]) == known, "it says nothing about the cap"

@@ -30,7 +30,7 @@ from barrack_tasks.plans.money.thresholds import (
     read_line,
     read_thresholds,
 )
-from barrack_tasks.plans.money.watch import outlook
+from barrack_tasks.plans.money.watch import outlook, report_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -79,8 +79,10 @@ def test_a_threshold_that_cannot_be_meant_is_refused(written: Any, said: str) ->
 def test_thresholds_must_fit_the_account_and_each_other() -> None:
     with pytest.raises(ValueError, match=r"in EUR, and the account's currency is USD"):
         check_thresholds(lines({"amount": "50 EUR"}), usd(9))
-    with pytest.raises(ValueError, match=r"wrong order: runway 2 h.*comes before runway 24 h"):
+    with pytest.raises(ValueError, match=r"wrong order: runway 150 min comes before runway 24 h"):
         check_thresholds(lines({"runway": "2.5h"}, {"runway": "24h"}), usd(9))
+    with pytest.raises(ValueError, match="two thresholds are runway 2 h: lines must be a second"):
+        check_thresholds(lines({"runway": 7200.5}, {"runway": "2h"}), usd(9))
     with pytest.raises(ValueError, match="wrong order"):
         check_thresholds(lines({"amount": 5}, {"amount": 5}), usd(9))
     check_thresholds(lines({"amount": 50}, {"runway": "24h"}, {"amount": "5 usd"}), usd(9))
@@ -114,6 +116,26 @@ def test_each_crossing_is_told_once_and_a_wobble_not_at_all(values: list[int], l
     assert told == expected
 
 
+@given(spans=st.sets(st.integers(1, 10**6), min_size=2, max_size=5), unit=st.integers(1, 3600))
+def test_lines_that_differ_by_a_second_are_remembered_apart(spans: set[int], unit: int) -> None:
+    keys = {t.key for t in lines(*({"runway": seconds * unit} for seconds in spans))}
+    assert len(keys) == len(spans)
+
+
+def test_of_two_lines_close_together_each_is_told_once() -> None:
+    drawn = lines({"runway": "2.5h"}, {"runway": "2h"})
+    alarms: dict[str, Alarm] = {}
+    told: list[tuple[str, str]] = []
+    for _ in range(3):
+        readings = [read_line(line, usd(100), timedelta(hours=2.2)) for line in drawn]
+        for message in messages_of(readings, alarms, ["a"], NOW):
+            told.append((message.kind, message.text))
+            note(alarms, message, [], NOW)
+    assert told == [
+        ("crossed", "100.00 USD left, which lasts 2 h: below the line of 150 min"),
+    ]
+
+
 def test_reminders_come_at_their_interval_and_who_was_missed_is_told_later() -> None:
     over = Reading("line", True, False, "low")
     alarms: dict[str, Alarm] = {}
@@ -133,6 +155,39 @@ def test_reminders_come_at_their_interval_and_who_was_missed_is_told_later() -> 
     assert tick(15) == []
     assert alarms["line"].since == NOW
     forget_others(alarms, ["another"])
+    assert alarms == {}
+
+
+def test_one_notifier_that_stays_down_keeps_no_reminder_from_the_others() -> None:
+    over = Reading("line", True, False, "low")
+    alarms: dict[str, Alarm] = {}
+    heard: list[tuple[int, str]] = []
+    for hour in range(25):
+        now = NOW + hour * HOUR
+        for message in messages_of([over], alarms, ["good", "down"], now, remind=12 * HOUR):
+            note(alarms, message, ["down"], now)
+            if "good" in message.to:
+                heard.append((hour, message.kind))
+    assert heard == [(0, "crossed"), (12, "reminder"), (24, "reminder")]
+
+
+def test_who_could_not_be_told_that_it_is_over_is_told_later() -> None:
+    over, clear = Reading("line", True, False, "low"), Reading("line", False, True, "fine")
+    alarms: dict[str, Alarm] = {}
+
+    def tick(reading: Reading, *failed: str) -> list[tuple[str, tuple[str, ...]]]:
+        messages = messages_of([reading], alarms, ["a", "b"], NOW, remind=HOUR)
+        for message in messages:
+            note(alarms, message, failed, NOW)
+        return [(m.kind, m.to) for m in messages]
+
+    assert tick(over) == [("crossed", ("a", "b"))]
+    assert tick(clear, "b") == [("recovered", ("a", "b"))]
+    assert tick(clear, "b") == [("owed recovery", ("b",))]
+    assert tick(over) == [("crossed", ("a", "b"))], "the crossing is news again"
+    assert tick(clear, "b") == [("recovered", ("a", "b"))]
+    assert tick(clear) == [("owed recovery", ("b",))]
+    assert tick(clear) == []
     assert alarms == {}
 
 
@@ -245,3 +300,14 @@ def test_a_price_that_cannot_be_read_is_an_alarm_of_its_own() -> None:
     assert over == [
         "the price of instance x cannot be read, so more than 1.00 USD an hour is spent"
     ]
+
+
+def test_what_is_named_in_vain_is_said_in_the_message_and_the_report() -> None:
+    fleet = [machine("a", "1")]
+    burn = burn_of(fleet, [], [], Tariff())
+    shed = lines({"runway": "24h", "actions": ["hibernate_all"]})
+    unmet = ("select: no instance matches 'b'; there are a",)
+    seen = outlook(shed, usd(2), burn, fleet, [], set(), Shedding(), unmet)
+    assert [i.name for i in seen.chosen] == ["a"]
+    assert "Select: no instance matches 'b'; there are a." in seen.details
+    assert report_of(seen, ["later"]).notes == (*unmet, "later")
