@@ -98,6 +98,31 @@ def test_what_was_deleted_stays_on_the_bill(cloud: Cloud) -> None:
     assert report.budgets[0]["spent"] == f"{spent:.2f} USD"
 
 
+def test_a_budget_with_names_knows_what_was_deleted_and_asks_no_longer_than_it_is_billed(
+    cloud: Cloud,
+) -> None:
+    sandbox = at(fleet(cloud, "5000", "team-1", "other", start=MARCH))
+    account = account_of(sandbox)
+    budgets = [{"per": "month", "hard": 100, "names": ["team-*"]}]
+    enforce_budget(budgets, credentials=account)
+    sandbox.advance(2 * 3600)
+    client = account.get_client()
+    client.instances.delete(next(i.id for i in client.instances.list() if i.name == "team-1"))
+    sandbox.advance(60)
+    sandbox.seed_instance("team-2", gpu_model="L40")
+    assert set(states(sandbox)) == {"other", "team-2"}
+    assert enforce_budget(budgets, credentials=account).budgets[0]["spent"] == "2.38 USD"
+    sandbox.fault("status", operation="get_instance_billing", status=404, count=None)
+
+    def asked() -> int:
+        before = len(sandbox.requests())
+        enforce_budget(budgets, credentials=account)
+        new = sandbox.requests()[before:]
+        return sum(r["operation"] == "get_instance_billing" for r in new)
+
+    assert [asked() for _ in range(2)] == [2, 1], "what is there is asked for again"
+
+
 def test_bad_input_is_one_sentence_before_anything_is_done(cloud: Cloud) -> None:
     sandbox = at(fleet(cloud, "5000", "alpha"))
     account = account_of(sandbox)
