@@ -26,6 +26,7 @@ from barrack_tasks.plans.money.alarms import Message
 from barrack_tasks.plans.money.budgets import (
     Budget,
     BudgetReport,
+    burn_watched,
     cells_of,
     check_room,
     read_budgets,
@@ -34,7 +35,7 @@ from barrack_tasks.plans.money.budgets import (
 )
 from barrack_tasks.plans.money.shedding import Shedding, candidates
 from barrack_tasks.plans.money.spans import Span
-from barrack_tasks.plans.money.watch import unreadable
+from barrack_tasks.plans.money.watch import unpriced, unreadable
 from barrack_tasks.plans.selection import matches, unmatched
 from barrack_tasks.reporting import conclude
 from barrack_tasks.resting import plan_rest, rest
@@ -125,6 +126,7 @@ def enforce_budget(
         chosen = whom_budgets_rest(standings, ordered, funds.balance)
         readings = [
             unreadable("; ".join(missing) or None),
+            unpriced(burn_watched(standings), currency),
             *(reading for stand in standings for reading in readings_of(stand, currency)),
         ]
         would = tuple(reading.text for reading in readings if reading.is_over)

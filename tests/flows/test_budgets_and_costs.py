@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
+from barrack_tasks.plans.money.burn import Burn, burn_of
 from barrack_tasks.sandbox import Sandbox
 from flows.enforce_budget import enforce_budget
 from flows.report_costs import report_costs
@@ -204,3 +206,20 @@ def test_two_deployments_with_budgets_of_their_own_do_not_disturb_each_other(
     assert [r.outcome for r in enforce_budget(capped, **how).rows] == ["done"]
     enforce_budget(watched, **how)
     assert sum("b* per hour" in s for s in subjects(kept)) == 1
+
+
+def test_a_price_that_cannot_be_read_is_told(
+    cloud: Cloud, hook: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = hook
+    sandbox = at(fleet(cloud, "5000", "alpha", "beta"))
+
+    def without_beta(*given: Any) -> Burn:
+        burn = burn_of(*given)
+        costs = (replace(c, hourly=None) if c.name == "beta" else c for c in burn.costs)
+        return Burn(tuple(costs))
+
+    monkeypatch.setattr("barrack_tasks.funds.burn_of", without_beta)
+    budgets = [{"per": "hour", "hard": 2, "names": ["beta"]}]
+    enforce_budget(budgets, notify=[name], credentials=account_of(sandbox))
+    assert "the price of instance beta cannot be read" in kept.received[0]["subject"]

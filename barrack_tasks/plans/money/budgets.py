@@ -173,6 +173,11 @@ def burn_of_scope(budget: Budget, scope: Sequence[UserVM], burn: Burn) -> Burn:
     return Burn(tuple(c for c in burn.costs if c.kind == "instance" and c.id in ids))
 
 
+def burn_watched(standings: Iterable[Standing]) -> Burn:
+    """The part of the burn that any of the budgets is about."""
+    return Burn(tuple(dict.fromkeys(cost for stand in standings for cost in stand.burn.costs)))
+
+
 def readings_of(stand: Standing, currency: str) -> list[Reading]:
     """How a budget stands to its limits, and whether its period will end above the hard one."""
     budget, per = stand.budget, stand.budget.per

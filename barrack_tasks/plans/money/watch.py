@@ -86,11 +86,12 @@ def outlook(
     crossed = [t for t, line in zip(thresholds, lines, strict=True) if line.is_over]
     ordered = candidates(selected, protected, unable, how)
     chosen, snapshot = whom_to_rest(crossed, ordered, burn, balance)
-    readings = (unreadable(None), _prices(burn, str(balance.currency)), *lines)
+    readings = (unreadable(None), unpriced(burn, str(balance.currency)), *lines)
     return Outlook(balance, burn, lasts, readings, tuple(chosen), snapshot, tuple(unmet))
 
 
-def _prices(burn: Burn, currency: str) -> Reading:
+def unpriced(burn: Burn, currency: str) -> Reading:
+    """The reading of prices that cannot be read, or can again."""
     unknown = burn.unknown
     if not unknown:
         return Reading("prices", False, True, "all prices can be read again")
