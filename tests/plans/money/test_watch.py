@@ -311,3 +311,15 @@ def test_what_is_named_in_vain_is_said_in_the_message_and_the_report() -> None:
     assert [i.name for i in seen.chosen] == ["a"]
     assert "Select: no instance matches 'b'; there are a." in seen.details
     assert report_of(seen, ["later"]).notes == (*unmet, "later")
+
+
+def test_a_line_that_asks_for_no_alert_is_told_to_nobody_and_reported() -> None:
+    [line] = lines({"amount": 5, "actions": ["hibernate"]})
+    alarms: dict[str, Alarm] = {}
+    for balance, kind in ((1, "crossed"), (9, "recovered")):
+        [message] = messages_of([read_line(line, usd(balance), None)], alarms, ["a"], NOW)
+        assert (message.kind, message.to) == (kind, ())
+        note(alarms, message, [], NOW)
+    [loud] = lines({"amount": 5, "actions": ["alert", "hibernate"]})
+    [message] = messages_of([read_line(loud, usd(1), None)], {}, ["a"], NOW)
+    assert message.to == ("a",)
