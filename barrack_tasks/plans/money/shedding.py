@@ -15,6 +15,7 @@ from barrack_tasks.plans.money.thresholds import Threshold
 from barrack_tasks.plans.selection import matches
 
 Order = Literal["cheapest", "dearest"]
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -37,13 +38,7 @@ def candidates(
     how: Shedding,
 ) -> list[UserVM]:
     """Those that could be put to rest, in the order in which they would be."""
-    able = [
-        i
-        for i in instances
-        if i.id not in protected
-        and (is_up(i.status) or i.status is VMStatus.SHUTOFF)
-        and (str(i.gpu_model), int(i.gpu_count or 1)) not in unable
-    ]
+    able = [i for i in _paid_in_full(instances, protected) if _flavor(i) not in unable]
     sign = 1 if how.order == "cheapest" else -1
 
     def loss(instance: UserVM) -> tuple[int, bool, Decimal, str]:
@@ -52,6 +47,37 @@ def candidates(
         return _rank(instance, how.priority), is_up_now, sign * price, instance.name
 
     return sorted(able, key=loss)
+
+
+def stuck(
+    instances: Iterable[UserVM],
+    protected: Collection[str],
+    unable: Collection[tuple[str, int]],
+) -> list[UserVM]:
+    """Those that are paid in full and cannot be put to rest, for their flavor cannot hibernate."""
+    return [i for i in _paid_in_full(instances, protected) if _flavor(i) in unable]
+
+
+def about_stuck(instances: Sequence[UserVM]) -> tuple[str, ...]:
+    """One sentence about those that cannot be put to rest; none, if there are none."""
+    if not instances:
+        return ()
+    names = ", ".join(i.name for i in instances[:_MOST_NAMED])
+    more = len(instances) - _MOST_NAMED
+    also = f" and {more} more" if more > 0 else ""
+    return (f"cannot be hibernated, for their flavor cannot, and go on costing: {names}{also}",)
+
+
+def _paid_in_full(instances: Iterable[UserVM], protected: Collection[str]) -> list[UserVM]:
+    return [
+        i
+        for i in instances
+        if i.id not in protected and (is_up(i.status) or i.status is VMStatus.SHUTOFF)
+    ]
+
+
+def _flavor(instance: UserVM) -> tuple[str, int]:
+    return str(instance.gpu_model), int(instance.gpu_count or 1)
 
 
 def enough_for(
@@ -80,6 +106,11 @@ def enough_to_burn_less(
     return chosen
 
 
+def acting_of(thresholds: Iterable[Threshold]) -> list[Threshold]:
+    """The lines that put instances to rest."""
+    return [t for t in thresholds if {"hibernate", "hibernate_all"} & set(t.actions)]
+
+
 def whom_to_rest(
     thresholds: Iterable[Threshold], ordered: Sequence[UserVM], burn: Burn, balance: Balance
 ) -> tuple[list[UserVM], bool]:
@@ -88,7 +119,7 @@ def whom_to_rest(
     The gravest counts: everything, if one says so, and else enough for the longest goal. A
     snapshot comes first only if every line that puts to rest asks for one.
     """
-    acting = [t for t in thresholds if {"hibernate", "hibernate_all"} & set(t.actions)]
+    acting = acting_of(thresholds)
     if not acting:
         return [], False
     snapshot = all(t.snapshot for t in acting)

@@ -17,6 +17,7 @@ from barrack_tasks.plans.money.budgets import (
     Standing,
     burn_watched,
     check_room,
+    notes_on_stuck,
     over_budget,
     period_of,
     read_budgets,
@@ -155,3 +156,11 @@ def test_prices_that_cannot_be_read_are_those_of_what_the_budgets_are_about() ->
     reading = unpriced(burn_watched(stands("*")), "USD")
     assert reading.is_over
     assert "the price of instance b, instance c cannot be read" in reading.text
+
+
+def test_what_a_budget_cannot_put_to_rest_is_named() -> None:
+    over, within = stand(9, per="day", hard=5, names=("team-a-*",)), stand(per="hour", hard=99)
+    assert notes_on_stuck([over, within], FLEET[1:]) == (
+        "cannot be hibernated, for their flavor cannot, and go on costing: team-a-2",
+    )
+    assert notes_on_stuck([within], FLEET) == ()

@@ -323,3 +323,18 @@ def test_a_line_that_asks_for_no_alert_is_told_to_nobody_and_reported() -> None:
     [loud] = lines({"amount": 5, "actions": ["alert", "hibernate"]})
     [message] = messages_of([read_line(loud, usd(1), None)], {}, ["a"], NOW)
     assert message.to == ("a",)
+
+
+def test_what_cannot_be_hibernated_is_named_when_a_line_acts() -> None:
+    fleet = [machine("a"), machine("big", "30", model="H100"), machine("db", model="H100")]
+    burn = burn_of(fleet, [], [], Tariff())
+
+    def notes(*actions: str) -> tuple[str, ...]:
+        drawn = lines({"runway": "24h", "actions": actions})
+        seen = outlook(drawn, usd(2), burn, fleet, ["id-db"], {("H100", 1)}, Shedding())
+        assert all(f"{n[0].upper()}{n[1:]}." in seen.details for n in seen.notes)
+        return seen.notes
+
+    said = "cannot be hibernated, for their flavor cannot, and go on costing: big"
+    assert notes("alert", "hibernate_all") == notes("hibernate") == (said,)
+    assert notes("alert") == ()
