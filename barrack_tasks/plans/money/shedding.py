@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
 from barrack_tasks.api.models import Balance, UserVM, VMStatus
+from barrack_tasks.plans.costs import HIBERNATED_HOURLY
 from barrack_tasks.plans.drive import is_up
 from barrack_tasks.plans.money.burn import Burn, runway
 from barrack_tasks.plans.money.thresholds import Threshold
@@ -84,24 +85,36 @@ def enough_for(
     ordered: Sequence[UserVM], burn: Burn, balance: Balance, goal: timedelta
 ) -> list[UserVM]:
     """So many of them, from the first on, that the balance lasts for `goal`; all, if it cannot."""
-    chosen: list[UserVM] = []
-    for instance in ordered:
-        after = burn.resting({i.id for i in chosen}, balance.currency)
-        lasts = runway(balance.amount, after.hourly)
-        if lasts is None or lasts >= goal:
-            break
-        chosen.append(instance)
-    return chosen
+
+    def is_enough(hourly: Decimal) -> bool:
+        lasts = runway(balance.amount, hourly)
+        return lasts is None or lasts >= goal
+
+    return _until(is_enough, ordered, burn, balance)
 
 
 def enough_to_burn_less(
     ordered: Sequence[UserVM], burn: Burn, balance: Balance, most_hourly: Decimal
 ) -> list[UserVM]:
     """So many of them, from the first on, that no more than `most_hourly` burns."""
+    return _until(lambda hourly: hourly <= most_hourly, ordered, burn, balance)
+
+
+def _until(
+    is_enough: Callable[[Decimal], bool],
+    ordered: Sequence[UserVM],
+    burn: Burn,
+    balance: Balance,
+) -> list[UserVM]:
+    """So many of them, from the first on, that the burn without them is little enough."""
+    asleep = HIBERNATED_HOURLY.get(balance.currency, Decimal(0))
+    costs = {c.id: c.hourly or Decimal(0) for c in burn.costs if c.kind == "instance"}
+    hourly = burn.hourly
     chosen: list[UserVM] = []
     for instance in ordered:
-        if burn.resting({i.id for i in chosen}, balance.currency).hourly <= most_hourly:
+        if is_enough(hourly):
             break
+        hourly += asleep - costs.get(instance.id, asleep)
         chosen.append(instance)
     return chosen
 
