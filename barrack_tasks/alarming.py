@@ -150,9 +150,10 @@ class NobodyTold(Exception):
         undelivered: Mapping[str, str],
     ) -> None:
         """Raise it if so: an alarm that nobody hears must at least show as a failed run."""
-        if told and notifiers and set(undelivered) >= set(notifiers):
+        meant = [message for message in told if message.to]
+        if meant and notifiers and set(undelivered) >= set(notifiers):
             reasons = "; ".join(f"{name}: {why}" for name, why in undelivered.items())
-            raise cls(f"{told[0].text}; and nobody could be told: {reasons}")
+            raise cls(f"{meant[0].text}; and nobody could be told: {reasons}")
 
 
 def scope_of(keys: Iterable[str], notifiers: Iterable[str]) -> str:

@@ -14,10 +14,8 @@ from barrack_tasks.plans.money.budgets import (
     standing,
     with_budgets,
 )
-from barrack_tasks.plans.money.burn import priced
-from barrack_tasks.plans.selection import matches
 from barrack_tasks.shelves import read_all, write_all
-from barrack_tasks.spending import read_bill, thing_of
+from barrack_tasks.spending import read_bill
 
 
 def read_standings(
@@ -41,12 +39,8 @@ def read_standings(
     bill = None
     if long:
         start = min(period_of(b.per, now, zone).start for b in long)
-        if all(b.names for b in long):
-            named = [i for i in funds.instances if any(matches(i, b.names) for b in long)]
-            things = [thing_of(priced(i, funds.tariff)) for i in named]
-            bill = read_bill(credentials, funds, start, now, zone, things)
-        else:
-            bill = read_bill(credentials, funds, start, now, zone)
+        names = [n for b in long for n in b.names] if all(b.names for b in long) else []
+        bill = read_bill(credentials, funds, start, now, zone, names)
     standings = []
     for budget in budgets:
         spent = burn.hourly

@@ -64,10 +64,11 @@ def read_funds(credentials: BarrackCredentials) -> Funds:
         instances = pool.submit(lambda: tuple(client.instances.list()))
         volumes = pool.submit(lambda: tuple(client.volumes.list()))
         snapshots = pool.submit(lambda: tuple(client.snapshots.list()))
-        tariff = pool.submit(lambda: tariff_of(client.pricing.list()))
+        prices = pool.submit(lambda: tuple(client.pricing.list()))
     # The balance last: what it lacks is then never a cost that the lists have not shown.
     listed = instances.result(), volumes.result(), snapshots.result()
-    return Funds(*listed, client.balance.get(), tariff.result())
+    balance = client.balance.get()
+    return Funds(*listed, balance, tariff_of(prices.result(), str(balance.currency)))
 
 
 def read_samples(account: str) -> list[Sample]:

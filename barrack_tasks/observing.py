@@ -122,4 +122,4 @@ def snapshot_price(credentials: BarrackCredentials) -> tuple[Decimal | None, str
     except BarrackError:
         return None, None
     currency = next((str(p.currency) for p in prices), None)
-    return tariff_of(prices).snapshot_gb, currency
+    return tariff_of(prices, currency).snapshot_gb, currency

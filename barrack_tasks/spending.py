@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -18,7 +20,15 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.funds import Funds
 from barrack_tasks.plans.money.burn import priced
 from barrack_tasks.plans.money.cost_report import CostReport
-from barrack_tasks.plans.money.spending import Bill, Charge, Thing, charge_of, clipped
+from barrack_tasks.plans.money.spending import (
+    Bill,
+    Charge,
+    Sighting,
+    Thing,
+    charge_of,
+    clipped,
+    sightings,
+)
 from barrack_tasks.shelves import read_all, write_all
 
 _MOST_THREADS = 16
@@ -30,7 +40,7 @@ def read_bill(
     start: datetime,
     end: datetime,
     zone: str = "UTC",
-    instances: Iterable[Thing] | None = None,
+    names: Sequence[str] = (),
 ) -> Bill:
     """All that was spent between two moments, as far as billing records tell.
 
@@ -43,9 +53,10 @@ def read_bill(
         start: zone-aware.
         end: zone-aware, not after now.
         zone: whose days the bill is divided into.
-        instances: only these instances, and nothing else; everything, if not given.
+        names: names, globs and ids of instances: only these, there or gone, and nothing else;
+            everything, if not given.
     """
-    return _read_bill(credentials, funds, start, end, zone, instances)
+    return _read_bill(credentials, funds, start, end, zone, names)
 
 
 @task(name="read_billing", cache_policy=NO_CACHE, persist_result=False)
@@ -55,22 +66,26 @@ def _read_bill(
     start: datetime,
     end: datetime,
     zone: str,
-    instances: Iterable[Thing] | None,
+    names: Sequence[str],
 ) -> Bill:
     client = credentials.get_client()
-    things = list(instances) if instances is not None else everything(credentials, funds)
+    things = everything(credentials, funds, end)
+    if names:
+        things = [t for t in things if t.is_called(names)]
     readers = {
         "instance": client.instances.billing,
         "volume": client.volumes.billing,
         "snapshot": client.snapshots.billing,
     }
     missing: list[str] = []
+    unknown: list[Thing] = []
 
     def one(thing: Thing) -> tuple[Charge, ...]:
         read: Callable[..., Any] = readers[thing.kind]
         try:
             answer = read(thing.id, start, end)
         except BarrackNotFoundError:
+            unknown.append(thing)
             return ()
         except BarrackError as error:
             missing.append(f"{thing.kind} {thing.name}: {error}")
@@ -79,7 +94,8 @@ def _read_bill(
 
     with ThreadPoolExecutor(min(_MOST_THREADS, credentials.max_concurrency)) as pool:
         charges = [charge for some in pool.map(one, things) for charge in some]
-    if instances is None:
+    _settle(credentials.account, unknown)
+    if not names:
         charges += _of_chats(client, start, end, missing)
     return Bill(
         start,
@@ -97,37 +113,78 @@ def spent_since(credentials: BarrackCredentials, funds: Funds, start: datetime) 
     return None if bill.missing else bill.total
 
 
-def everything(credentials: BarrackCredentials, funds: Funds) -> list[Thing]:
-    """All that is paid for, and what was seen earlier and is gone now; what is new is noted."""
+def everything(credentials: BarrackCredentials, funds: Funds, now: datetime) -> list[Thing]:
+    """All that is paid for, and what was seen earlier and is gone now; what is new is noted.
+
+    Args:
+        credentials: the account.
+        funds: the account as it is.
+        now: zone-aware.
+    """
     there = [
         *(thing_of(priced(i, funds.tariff)) for i in funds.instances),
         *(Thing("volume", v.id, v.name, region=str(v.region or "")) for v in funds.volumes),
         *(Thing("snapshot", s.id, s.name, region=str(s.region or "")) for s in funds.snapshots),
     ]
-    known = {(t.kind, t.id) for t in there}
-    prefix = _things(credentials.account)
-    before = read_all(prefix)
-    gone = [
-        Thing(kind, id_, str(told[0]), str(told[1]), str(told[2]))
-        for key, told in before.items()
-        for kind, _, id_ in [key.partition(":")]
-        if (kind, id_) not in known
-    ]
-    noted = {f"{t.kind}:{t.id}": [t.name, t.model, t.region] for t in (*there, *gone)}
-    if noted != before:
-        write_all(prefix, noted)
-    return [*there, *gone]
+    before = _sightings(credentials.account)
+    seen = sightings(there, before, {s.instance_id for s in funds.snapshots}, now)
+    _write_sightings(credentials.account, before, seen)
+    return [*there, *(s.thing for s in seen if s.gone is not None and s.is_billed(now))]
 
 
 def hardware_seen(account: str) -> dict[str, tuple[str, int]]:
     """GPU model and count of instances that were seen in this account, by id, gone or not."""
     found = {}
-    for key, told in read_all(_things(account)).items():
-        kind, _, id_ = key.partition(":")
-        count, _, model = str(told[1]).partition("x ")
-        if kind == "instance" and count.isdigit():
-            found[id_] = (model, int(count))
+    for seen in _sightings(account):
+        count, _, model = seen.thing.model.partition("x ")
+        if seen.thing.kind == "instance" and count.isdigit():
+            found[seen.thing.id] = (model, int(count))
     return found
+
+
+def _settle(account: str, things: Iterable[Thing]) -> None:
+    """Note that the API has no bill of these any more: those that are gone are asked for no more.
+
+    One that is there and has no bill yet is too new.
+    """
+    settled = {(t.kind, t.id) for t in things}
+    before = _sightings(account) if settled else []
+    after = [
+        replace(s, settled=True) if s.gone and (s.thing.kind, s.thing.id) in settled else s
+        for s in before
+    ]
+    _write_sightings(account, before, after)
+
+
+def _sightings(account: str) -> list[Sighting]:
+    found = []
+    for key, written in read_all(_things(account)).items():
+        kind, _, id_ = key.partition(":")
+        with suppress(TypeError, ValueError):
+            name, model, region, gone, settled = written
+            since = datetime.fromtimestamp(int(gone), UTC) if gone else None
+            thing = Thing(kind, id_, str(name), str(model), str(region))
+            found.append(Sighting(thing, since, bool(settled)))
+    return found
+
+
+def _write_sightings(account: str, before: list[Sighting], after: list[Sighting]) -> None:
+    content, known = _written(after), _written(before)
+    if content != known:
+        write_all(_things(account), content)
+
+
+def _written(seen: list[Sighting]) -> dict[str, list[Any]]:
+    return {
+        f"{s.thing.kind}:{s.thing.id}": [
+            s.thing.name,
+            s.thing.model,
+            s.thing.region,
+            int(s.gone.timestamp()) if s.gone else 0,
+            s.settled,
+        ]
+        for s in seen
+    }
 
 
 def _things(account: str) -> str:

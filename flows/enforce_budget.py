@@ -26,15 +26,17 @@ from barrack_tasks.plans.money.alarms import Message
 from barrack_tasks.plans.money.budgets import (
     Budget,
     BudgetReport,
+    burn_watched,
     cells_of,
     check_room,
+    notes_on_stuck,
     read_budgets,
     readings_of,
     whom_budgets_rest,
 )
-from barrack_tasks.plans.money.shedding import Shedding, candidates
+from barrack_tasks.plans.money.shedding import Shedding, candidates, stuck
 from barrack_tasks.plans.money.spans import Span
-from barrack_tasks.plans.money.watch import unreadable
+from barrack_tasks.plans.money.watch import unpriced, unreadable
 from barrack_tasks.plans.selection import matches, unmatched
 from barrack_tasks.reporting import conclude
 from barrack_tasks.resting import plan_rest, rest
@@ -123,8 +125,10 @@ def enforce_budget(
         unable = flavors_that_cannot_hibernate(account)
         ordered = candidates(funds.instances, protected, unable, Shedding(tuple(priority), order))
         chosen = whom_budgets_rest(standings, ordered, funds.balance)
+        left = notes_on_stuck(standings, stuck(funds.instances, protected, unable))
         readings = [
             unreadable("; ".join(missing) or None),
+            unpriced(burn_watched(standings), currency),
             *(reading for stand in standings for reading in readings_of(stand, currency)),
         ]
         would = tuple(reading.text for reading in readings if reading.is_over)
@@ -132,6 +136,7 @@ def enforce_budget(
         if not dry_run:
             going = ", ".join(i.name for i in chosen)
             details = [f"Going to hibernate {going}."] if chosen else []
+            details += [f"{note[0].upper()}{note[1:]}." for note in left]
             told = alarms.raise_for(readings, now(), details)
             remember_budgets(account.account, budgets)
     selector = Selector(ids=tuple(i.id for i in chosen))
@@ -150,7 +155,7 @@ def enforce_budget(
             rows=rows,
             budgets=tuple(cells_of(stand, currency) for stand in standings),
             told=would if dry_run else tuple(m.text for m in told),
-            notes=(*missing, *missed),
+            notes=(*missing, *left, *missed),
         )
     )
     NobodyTold.check(told, notifiers, alarms.undelivered)

@@ -6,6 +6,7 @@ import base64
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
+from barrack_tasks.plans.money.burn import Burn, burn_of
 from barrack_tasks.sandbox import Sandbox
 from flows.enforce_budget import enforce_budget
 from flows.report_costs import report_costs
@@ -98,6 +100,31 @@ def test_what_was_deleted_stays_on_the_bill(cloud: Cloud) -> None:
     assert report.budgets[0]["spent"] == f"{spent:.2f} USD"
 
 
+def test_a_budget_with_names_knows_what_was_deleted_and_asks_no_longer_than_it_is_billed(
+    cloud: Cloud,
+) -> None:
+    sandbox = at(fleet(cloud, "5000", "team-1", "other", start=MARCH))
+    account = account_of(sandbox)
+    budgets = [{"per": "month", "hard": 100, "names": ["team-*"]}]
+    enforce_budget(budgets, credentials=account)
+    sandbox.advance(2 * 3600)
+    client = account.get_client()
+    client.instances.delete(next(i.id for i in client.instances.list() if i.name == "team-1"))
+    sandbox.advance(60)
+    sandbox.seed_instance("team-2", gpu_model="L40")
+    assert set(states(sandbox)) == {"other", "team-2"}
+    assert enforce_budget(budgets, credentials=account).budgets[0]["spent"] == "2.38 USD"
+    sandbox.fault("status", operation="get_instance_billing", status=404, count=None)
+
+    def asked() -> int:
+        before = len(sandbox.requests())
+        enforce_budget(budgets, credentials=account)
+        new = sandbox.requests()[before:]
+        return sum(r["operation"] == "get_instance_billing" for r in new)
+
+    assert [asked() for _ in range(2)] == [2, 1], "what is there is asked for again"
+
+
 def test_bad_input_is_one_sentence_before_anything_is_done(cloud: Cloud) -> None:
     sandbox = at(fleet(cloud, "5000", "alpha"))
     account = account_of(sandbox)
@@ -179,3 +206,20 @@ def test_two_deployments_with_budgets_of_their_own_do_not_disturb_each_other(
     assert [r.outcome for r in enforce_budget(capped, **how).rows] == ["done"]
     enforce_budget(watched, **how)
     assert sum("b* per hour" in s for s in subjects(kept)) == 1
+
+
+def test_a_price_that_cannot_be_read_is_told(
+    cloud: Cloud, hook: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = hook
+    sandbox = at(fleet(cloud, "5000", "alpha", "beta"))
+
+    def without_beta(*given: Any) -> Burn:
+        burn = burn_of(*given)
+        costs = (replace(c, hourly=None) if c.name == "beta" else c for c in burn.costs)
+        return Burn(tuple(costs))
+
+    monkeypatch.setattr("barrack_tasks.funds.burn_of", without_beta)
+    budgets = [{"per": "hour", "hard": 2, "names": ["beta"]}]
+    enforce_budget(budgets, notify=[name], credentials=account_of(sandbox))
+    assert "the price of instance beta cannot be read" in kept.received[0]["subject"]

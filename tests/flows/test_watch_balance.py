@@ -141,7 +141,7 @@ def test_an_alarm_that_nobody_hears_fails_the_run_after_the_work(
     sandbox = fleet(cloud, "20", "alpha", speed=60)
     with pytest.raises(NobodyTold, match="nobody could be told"):
         watch_balance(
-            thresholds=[{"amount": 30, "actions": ["hibernate_all"]}],
+            thresholds=[{"amount": 30, "actions": ["alert", "hibernate_all"]}],
             select=["*"],
             notify=[name],
             credentials=account_of(sandbox),

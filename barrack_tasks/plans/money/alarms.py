@@ -14,12 +14,14 @@ class Reading:
 
     `is_over` when it is crossed, `is_clear` when it is so far behind that it counts as crossed
     anew the next time; between the two nothing changes, so a value that wobbles tells nothing.
+    Of one that is `quiet` no notifier hears: the report and the events alone tell of it.
     """
 
     key: str
     is_over: bool
     is_clear: bool
     text: str
+    quiet: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def messages_of(
         remind: tell again after so long, while a line stays crossed; None for never.
     """
     found: list[Message] = []
-    everyone = tuple(notifiers)
     for reading in readings:
+        everyone = () if reading.quiet else tuple(notifiers)
         alarm = alarms.get(reading.key)
         if alarm is None or (reading.is_over and not alarm.is_over):
             if reading.is_over:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.plans.money.alarms import Reading
 from barrack_tasks.plans.money.burn import Burn
-from barrack_tasks.plans.money.shedding import enough_to_burn_less
+from barrack_tasks.plans.money.shedding import about_stuck, enough_to_burn_less
 from barrack_tasks.plans.report import Report, escape, money
 from barrack_tasks.plans.selection import matches
 from barrack_tasks.zones import zone_of
@@ -173,6 +173,11 @@ def burn_of_scope(budget: Budget, scope: Sequence[UserVM], burn: Burn) -> Burn:
     return Burn(tuple(c for c in burn.costs if c.kind == "instance" and c.id in ids))
 
 
+def burn_watched(standings: Iterable[Standing]) -> Burn:
+    """The part of the burn that any of the budgets is about."""
+    return Burn(tuple(dict.fromkeys(cost for stand in standings for cost in stand.burn.costs)))
+
+
 def readings_of(stand: Standing, currency: str) -> list[Reading]:
     """How a budget stands to its limits, and whether its period will end above the hard one."""
     budget, per = stand.budget, stand.budget.per
@@ -211,13 +216,25 @@ def over_budget(stand: Standing, ordered: Sequence[UserVM], balance: Balance) ->
     `ordered` are those that could be, in the order in which they would be.
     """
     hard = stand.budget.hard
+    own = _exceeding(stand, ordered)
+    if hard is not None and stand.budget.per == "hour":
+        return enough_to_burn_less(own, stand.burn, balance, hard)
+    return own
+
+
+def _exceeding(stand: Standing, instances: Iterable[UserVM]) -> list[UserVM]:
+    """Those of the instances that a budget above its hard limit is about."""
+    hard = stand.budget.hard
     if hard is None or stand.spent <= hard:
         return []
     ids = {i.id for i in stand.scope}
-    own = [i for i in ordered if i.id in ids]
-    if stand.budget.per == "hour":
-        return enough_to_burn_less(own, stand.burn, balance, hard)
-    return own
+    return [i for i in instances if i.id in ids]
+
+
+def notes_on_stuck(standings: Iterable[Standing], stuck: Sequence[UserVM]) -> tuple[str, ...]:
+    """A sentence about those that exceeded budgets are about and that cannot be put to rest."""
+    ids = {i.id for stand in standings for i in _exceeding(stand, stuck)}
+    return about_stuck([i for i in stuck if i.id in ids])
 
 
 def check_room(standings: Sequence[Standing], known: Sequence[str], currency: str) -> None:

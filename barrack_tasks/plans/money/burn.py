@@ -49,11 +49,19 @@ class Tariff:
         return self.instances.get((gpu_model, gpu_count, None)) if exact is None else exact
 
 
-def tariff_of(prices: Iterable[Price]) -> Tariff:
-    """The prices that the API lists, as a tariff."""
+def tariff_of(prices: Iterable[Price], currency: str | None = None) -> Tariff:
+    """The prices that the API lists, as a tariff.
+
+    Args:
+        prices: as listed.
+        currency: of the account; prices in another say nothing about what it pays. Without one,
+            all of them must be in one currency.
+    """
     instances: dict[tuple[str, int, str | None], Decimal] = {}
     gigabytes: dict[ResourceTypeEnum, Decimal] = {}
     for price in prices:
+        if currency is not None and str(price.currency) != currency:
+            continue
         if price.resource_type is ResourceTypeEnum.INSTANCE and price.gpu_model is not None:
             region = str(price.region) if price.region is not None else None
             key = (str(price.gpu_model), int(price.gpu_count or 1), region)

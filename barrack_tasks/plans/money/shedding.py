@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
 from barrack_tasks.api.models import Balance, UserVM, VMStatus
+from barrack_tasks.plans.costs import HIBERNATED_HOURLY
 from barrack_tasks.plans.drive import is_up
 from barrack_tasks.plans.money.burn import Burn, runway
 from barrack_tasks.plans.money.thresholds import Threshold
 from barrack_tasks.plans.selection import matches
 
 Order = Literal["cheapest", "dearest"]
+_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,7 @@ def candidates(
     how: Shedding,
 ) -> list[UserVM]:
     """Those that could be put to rest, in the order in which they would be."""
-    able = [
-        i
-        for i in instances
-        if i.id not in protected
-        and (is_up(i.status) or i.status is VMStatus.SHUTOFF)
-        and (str(i.gpu_model), int(i.gpu_count or 1)) not in unable
-    ]
+    able = [i for i in _paid_in_full(instances, protected) if _flavor(i) not in unable]
     sign = 1 if how.order == "cheapest" else -1
 
     def loss(instance: UserVM) -> tuple[int, bool, Decimal, str]:
@@ -54,30 +50,78 @@ def candidates(
     return sorted(able, key=loss)
 
 
+def stuck(
+    instances: Iterable[UserVM],
+    protected: Collection[str],
+    unable: Collection[tuple[str, int]],
+) -> list[UserVM]:
+    """Those that are paid in full and cannot be put to rest, for their flavor cannot hibernate."""
+    return [i for i in _paid_in_full(instances, protected) if _flavor(i) in unable]
+
+
+def about_stuck(instances: Sequence[UserVM]) -> tuple[str, ...]:
+    """One sentence about those that cannot be put to rest; none, if there are none."""
+    if not instances:
+        return ()
+    names = ", ".join(i.name for i in instances[:_MOST_NAMED])
+    more = len(instances) - _MOST_NAMED
+    also = f" and {more} more" if more > 0 else ""
+    return (f"cannot be hibernated, for their flavor cannot, and go on costing: {names}{also}",)
+
+
+def _paid_in_full(instances: Iterable[UserVM], protected: Collection[str]) -> list[UserVM]:
+    return [
+        i
+        for i in instances
+        if i.id not in protected and (is_up(i.status) or i.status is VMStatus.SHUTOFF)
+    ]
+
+
+def _flavor(instance: UserVM) -> tuple[str, int]:
+    return str(instance.gpu_model), int(instance.gpu_count or 1)
+
+
 def enough_for(
     ordered: Sequence[UserVM], burn: Burn, balance: Balance, goal: timedelta
 ) -> list[UserVM]:
     """So many of them, from the first on, that the balance lasts for `goal`; all, if it cannot."""
-    chosen: list[UserVM] = []
-    for instance in ordered:
-        after = burn.resting({i.id for i in chosen}, balance.currency)
-        lasts = runway(balance.amount, after.hourly)
-        if lasts is None or lasts >= goal:
-            break
-        chosen.append(instance)
-    return chosen
+
+    def is_enough(hourly: Decimal) -> bool:
+        lasts = runway(balance.amount, hourly)
+        return lasts is None or lasts >= goal
+
+    return _until(is_enough, ordered, burn, balance)
 
 
 def enough_to_burn_less(
     ordered: Sequence[UserVM], burn: Burn, balance: Balance, most_hourly: Decimal
 ) -> list[UserVM]:
     """So many of them, from the first on, that no more than `most_hourly` burns."""
+    return _until(lambda hourly: hourly <= most_hourly, ordered, burn, balance)
+
+
+def _until(
+    is_enough: Callable[[Decimal], bool],
+    ordered: Sequence[UserVM],
+    burn: Burn,
+    balance: Balance,
+) -> list[UserVM]:
+    """So many of them, from the first on, that the burn without them is little enough."""
+    asleep = HIBERNATED_HOURLY.get(balance.currency, Decimal(0))
+    costs = {c.id: c.hourly or Decimal(0) for c in burn.costs if c.kind == "instance"}
+    hourly = burn.hourly
     chosen: list[UserVM] = []
     for instance in ordered:
-        if burn.resting({i.id for i in chosen}, balance.currency).hourly <= most_hourly:
+        if is_enough(hourly):
             break
+        hourly += asleep - costs.get(instance.id, asleep)
         chosen.append(instance)
     return chosen
+
+
+def acting_of(thresholds: Iterable[Threshold]) -> list[Threshold]:
+    """The lines that put instances to rest."""
+    return [t for t in thresholds if {"hibernate", "hibernate_all"} & set(t.actions)]
 
 
 def whom_to_rest(
@@ -88,7 +132,7 @@ def whom_to_rest(
     The gravest counts: everything, if one says so, and else enough for the longest goal. A
     snapshot comes first only if every line that puts to rest asks for one.
     """
-    acting = [t for t in thresholds if {"hibernate", "hibernate_all"} & set(t.actions)]
+    acting = acting_of(thresholds)
     if not acting:
         return [], False
     snapshot = all(t.snapshot for t in acting)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
@@ -20,6 +20,9 @@ from barrack_tasks.plans.selection import is_named
 
 UNIT = Decimal("0.000001")
 ZERO = Decimal(0)
+LONGEST_PERIOD = timedelta(days=400)
+"""Nothing is asked for that was spent longer ago than this, so what is gone for longer is left
+out of bills: `report_costs` looks back a year at most."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,48 @@ class Thing:
     def is_called(self, names: Sequence[str]) -> bool:
         """Whether it is an instance of one of these names, globs or ids."""
         return self.kind == "instance" and is_named(self.id, self.name, names)
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """Something that was seen in the account, and since when it is gone, if it is.
+
+    Of one that is `settled` the API has no bill any more.
+    """
+
+    thing: Thing
+    gone: datetime | None = None
+    settled: bool = False
+
+    def is_billed(self, now: datetime) -> bool:
+        """Whether there may be charges of it in a period that somebody asks for."""
+        return not self.settled and (self.gone is None or now - self.gone < LONGEST_PERIOD)
+
+
+def sightings(
+    there: Iterable[Thing],
+    before: Iterable[Sighting],
+    sources: Collection[str | None],
+    now: datetime,
+) -> list[Sighting]:
+    """What is worth remembering: what is there, and what is gone and is still needed.
+
+    Args:
+        there: all that is paid for now.
+        before: what was remembered.
+        sources: ids of the instances that snapshots were taken of: what hardware they had is
+            needed for as long as there is something to restore.
+        now: zone-aware.
+    """
+    found = [Sighting(thing) for thing in there]
+    known = {(s.thing.kind, s.thing.id) for s in found}
+    for old in before:
+        if (old.thing.kind, old.thing.id) in known:
+            continue
+        gone = replace(old, gone=old.gone or now)
+        if gone.is_billed(now) or (old.thing.kind == "instance" and old.thing.id in sources):
+            found.append(gone)
+    return found
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,8 @@ class Threshold(BaseModel):
     Attributes:
         amount: a number in the account's currency, or text such as `"50 USD"`.
         runway: time that the balance lasts at the present burn, such as `"72h"`.
-        actions: `alert`; `hibernate` instances by priority until the balance lasts for `until`;
+        actions: `alert` tells people, and without it the report and the events alone do;
+            `hibernate` instances by priority until the balance lasts for `until`;
             `hibernate_all` that are selected and not protected.
         snapshot: take a snapshot before each hibernation.
         until: how long the balance shall last after `hibernate`; twice the runway of the line,
@@ -168,7 +169,8 @@ def read_line(threshold: Threshold, balance: Balance, lasts: timedelta | None) -
         f"{money(balance.amount, str(balance.currency))} left, which lasts {said(lasts)}: {side} "
         f"the line of {line}"
     )
-    return Reading(threshold.key, is_over, is_clear, text)
+    quiet = "alert" not in threshold.actions
+    return Reading(threshold.key, is_over, is_clear, text, quiet)
 
 
 def minimum_note(balance: Balance) -> str | None:

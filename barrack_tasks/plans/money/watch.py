@@ -10,7 +10,14 @@ from decimal import Decimal
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.plans.money.alarms import Reading
 from barrack_tasks.plans.money.burn import Burn, runway
-from barrack_tasks.plans.money.shedding import Shedding, candidates, whom_to_rest
+from barrack_tasks.plans.money.shedding import (
+    Shedding,
+    about_stuck,
+    acting_of,
+    candidates,
+    stuck,
+    whom_to_rest,
+)
 from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.money.thresholds import Threshold, minimum_note, read_line
 from barrack_tasks.plans.report import Report, escape, money
@@ -86,11 +93,14 @@ def outlook(
     crossed = [t for t, line in zip(thresholds, lines, strict=True) if line.is_over]
     ordered = candidates(selected, protected, unable, how)
     chosen, snapshot = whom_to_rest(crossed, ordered, burn, balance)
-    readings = (unreadable(None), _prices(burn, str(balance.currency)), *lines)
-    return Outlook(balance, burn, lasts, readings, tuple(chosen), snapshot, tuple(unmet))
+    readings = (unreadable(None), unpriced(burn, str(balance.currency)), *lines)
+    left = stuck(selected, protected, unable) if acting_of(crossed) else []
+    notes = (*unmet, *about_stuck(left))
+    return Outlook(balance, burn, lasts, readings, tuple(chosen), snapshot, notes)
 
 
-def _prices(burn: Burn, currency: str) -> Reading:
+def unpriced(burn: Burn, currency: str) -> Reading:
+    """The reading of prices that cannot be read, or can again."""
     unknown = burn.unknown
     if not unknown:
         return Reading("prices", False, True, "all prices can be read again")

@@ -11,11 +11,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from barrack_tasks.api.models import Balance
+from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.plans.money.budgets import (
     Budget,
     Standing,
+    burn_watched,
     check_room,
+    notes_on_stuck,
     over_budget,
     period_of,
     read_budgets,
@@ -25,6 +27,7 @@ from barrack_tasks.plans.money.budgets import (
     with_budgets,
 )
 from barrack_tasks.plans.money.burn import Tariff, burn_of
+from barrack_tasks.plans.money.watch import unpriced
 from tests.plans.money.test_watch import machine
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
@@ -138,3 +141,26 @@ def test_the_budgets_of_other_deployments_are_kept_and_a_lowered_one_is_new() ->
     lowered = with_budgets(known, [budget("a*", 4)])
     assert lowered == [budget("a*", 4).identity, budget("b*", 9).identity]
     assert with_budgets(known, [budget("a*", None)]) == known, "it says nothing about the cap"
+
+
+def test_prices_that_cannot_be_read_are_those_of_what_the_budgets_are_about() -> None:
+    fleet = [machine("team-a", "1"), *(UserVM(id=n, name=n, status="ACTIVE") for n in "bc")]
+    burn = burn_of(fleet, [], [], Tariff())
+
+    def stands(*names: str) -> list[Standing]:
+        budgets = [Budget(per="hour", hard=9, names=(name,)) for name in names]
+        return [standing(b, fleet, burn, Decimal(0), NOW, "UTC") for b in budgets]
+
+    assert burn_watched(stands("team-*")).unknown == ()
+    assert burn_watched(stands("b", "[bt]*")).unknown == ("instance b",)
+    reading = unpriced(burn_watched(stands("*")), "USD")
+    assert reading.is_over
+    assert "the price of instance b, instance c cannot be read" in reading.text
+
+
+def test_what_a_budget_cannot_put_to_rest_is_named() -> None:
+    over, within = stand(9, per="day", hard=5, names=("team-a-*",)), stand(per="hour", hard=99)
+    assert notes_on_stuck([over, within], FLEET[1:]) == (
+        "cannot be hibernated, for their flavor cannot, and go on costing: team-a-2",
+    )
+    assert notes_on_stuck([within], FLEET) == ()

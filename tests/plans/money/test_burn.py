@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrack_tasks.api import Barrack
-from barrack_tasks.api.models import CurrencyEnum, UserVM, VMStatus
+from barrack_tasks.api.models import CurrencyEnum, Price, UserVM, VMStatus
 from barrack_tasks.plans.money.burn import (
     Burn,
     Cost,
@@ -166,3 +166,18 @@ def test_spans_are_read_and_said() -> None:
     assert [said(timedelta(hours=h)) for h in (1, 25, 200)] == ["60 min", "25 h", "8 days"]
     assert said(timedelta(seconds=95)) == "95 s"
     assert said(None) == "without end"
+
+
+def test_a_tariff_has_the_prices_of_one_currency() -> None:
+    prices = [
+        Price(resource_type="instance", gpu_model="L40", gpu_count=1, hourly=h, currency=c)
+        for h, c in (("1.19", "USD"), ("101.15", "INR"))
+    ] + [
+        Price(resource_type="volume", hourly=h, currency=c)
+        for h, c in (("0.0001", "USD"), ("0.0085", "INR"))
+    ]
+    dollars, rupees = tariff_of(prices, "USD"), tariff_of(prices, "INR")
+    assert dollars.of("L40", 1, "CANADA-1") == Decimal("1.19")
+    assert rupees.of("L40", 1, "CANADA-1") == Decimal("101.15")
+    assert (dollars.volume_gb, rupees.volume_gb) == (Decimal("0.0001"), Decimal("0.0085"))
+    assert tariff_of(prices, "EUR") == Tariff()

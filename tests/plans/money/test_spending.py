@@ -15,7 +15,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import BillingRecord
-from barrack_tasks.plans.money.spending import Bill, Charge, Thing, charge_of
+from barrack_tasks.plans.money.spending import (
+    LONGEST_PERIOD,
+    Bill,
+    Charge,
+    Sighting,
+    Thing,
+    charge_of,
+    sightings,
+)
 
 START = datetime(2026, 3, 20, 7, 31, tzinfo=UTC)
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/New_York"]
@@ -112,3 +120,22 @@ def test_a_record_that_is_open_ends_now(end: datetime | None, minutes: int) -> N
     thing = Thing("instance", "1", "alpha")
     charge = charge_of(thing, record, START + timedelta(minutes=90))
     assert (charge.minutes, charge.state) == (minutes, "ACTIVE")
+
+
+def test_what_is_gone_is_remembered_for_as_long_as_a_bill_or_a_restore_needs_it() -> None:
+    alpha, beta = Thing("instance", "1", "alpha"), Thing("volume", "2", "beta")
+    both = sightings([alpha, beta], [], (), START)
+    assert both == [Sighting(alpha), Sighting(beta)]
+    left = sightings([beta], both, (), START)
+    assert left == [Sighting(beta), Sighting(alpha, START)]
+    soon = START + LONGEST_PERIOD - timedelta(minutes=1)
+    later = START + LONGEST_PERIOD
+    assert sightings([beta], left, (), soon) == left
+    assert sightings([beta], left, (), later) == [Sighting(beta)]
+    assert sightings([beta], left, {"1"}, later) == left
+    assert not left[1].is_billed(later)
+    settled = Sighting(alpha, START, settled=True)
+    assert not settled.is_billed(soon)
+    assert sightings([], [settled], (), soon) == []
+    assert sightings([], [settled], {"1"}, later) == [settled]
+    assert sightings([alpha], left, (), soon)[0] == Sighting(alpha), "it is back"

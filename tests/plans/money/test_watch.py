@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -237,6 +238,46 @@ def test_a_cap_on_the_burn_is_met_with_as_few_as_possible(
         assert before > most
 
 
+@given(
+    machines=MACHINES,
+    balance=st.integers(0, 500),
+    hours=st.integers(1, 100),
+    most=st.integers(0, 9),
+)
+def test_a_running_sum_chooses_whom_a_sum_over_all_chooses(
+    machines: list[UserVM], balance: int, hours: int, most: int
+) -> None:
+    money = usd(balance)
+    some = [
+        m.model_copy(update={"hourly_price": None}) if n == 1 else m for n, m in enumerate(machines)
+    ]
+    burn = burn_of(some, [], [], Tariff(), Decimal("0.3"))
+    ordered = candidates(some, set(), set(), Shedding())
+
+    def summed(is_enough: Callable[[Decimal], bool]) -> list[UserVM]:
+        for count in range(len(ordered)):
+            ids = {i.id for i in ordered[:count]}
+            if is_enough(burn.resting(ids, money.currency).hourly):
+                return ordered[:count]
+        return ordered
+
+    def lasts(hourly: Decimal) -> bool:
+        span = runway(money.amount, hourly)
+        return span is None or span >= hours * HOUR
+
+    assert enough_for(ordered, burn, money, hours * HOUR) == summed(lasts)
+    assert enough_to_burn_less(ordered, burn, money, Decimal(most)) == summed(lambda h: h <= most)
+
+
+def test_ten_thousand_are_chosen_from_without_delay() -> None:
+    fleet = [machine(f"m{n}") for n in range(10_000)]
+    burn = burn_of(fleet, [], [], Tariff())
+    began = time.process_time()
+    assert len(enough_for(fleet, burn, usd(1), 1000 * HOUR)) == 10_000
+    assert len(enough_to_burn_less(fleet, burn, usd(1), Decimal(0))) == 10_000
+    assert time.process_time() - began < 2
+
+
 def test_the_users_order_comes_first_then_what_does_nothing_then_the_price() -> None:
     fleet = [
         machine("prod-a", "0.5"),
@@ -311,3 +352,30 @@ def test_what_is_named_in_vain_is_said_in_the_message_and_the_report() -> None:
     assert [i.name for i in seen.chosen] == ["a"]
     assert "Select: no instance matches 'b'; there are a." in seen.details
     assert report_of(seen, ["later"]).notes == (*unmet, "later")
+
+
+def test_a_line_that_asks_for_no_alert_is_told_to_nobody_and_reported() -> None:
+    [line] = lines({"amount": 5, "actions": ["hibernate"]})
+    alarms: dict[str, Alarm] = {}
+    for balance, kind in ((1, "crossed"), (9, "recovered")):
+        [message] = messages_of([read_line(line, usd(balance), None)], alarms, ["a"], NOW)
+        assert (message.kind, message.to) == (kind, ())
+        note(alarms, message, [], NOW)
+    [loud] = lines({"amount": 5, "actions": ["alert", "hibernate"]})
+    [message] = messages_of([read_line(loud, usd(1), None)], {}, ["a"], NOW)
+    assert message.to == ("a",)
+
+
+def test_what_cannot_be_hibernated_is_named_when_a_line_acts() -> None:
+    fleet = [machine("a"), machine("big", "30", model="H100"), machine("db", model="H100")]
+    burn = burn_of(fleet, [], [], Tariff())
+
+    def notes(*actions: str) -> tuple[str, ...]:
+        drawn = lines({"runway": "24h", "actions": actions})
+        seen = outlook(drawn, usd(2), burn, fleet, ["id-db"], {("H100", 1)}, Shedding())
+        assert all(f"{n[0].upper()}{n[1:]}." in seen.details for n in seen.notes)
+        return seen.notes
+
+    said = "cannot be hibernated, for their flavor cannot, and go on costing: big"
+    assert notes("alert", "hibernate_all") == notes("hibernate") == (said,)
+    assert notes("alert") == ()
