@@ -156,6 +156,15 @@ class NobodyTold(Exception):
             raise cls(f"{meant[0].text}; and nobody could be told: {reasons}")
 
 
+def to_nobody(
+    told: Sequence[object], notifiers: Mapping[str, NotificationBlock]
+) -> tuple[str, ...]:
+    """A note for the report when something was to be told and `notify` names nobody."""
+    if not told or notifiers:
+        return ()
+    return ("nobody is told of this: notify names no notification block",)
+
+
 def scope_of(keys: Iterable[str], notifiers: Iterable[str]) -> str:
     """A short text for what is watched and who is told.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 import time
@@ -93,6 +94,17 @@ def tidy(
         write_open(account.account, left)
 
 
+def check_probe(probe: Probe | None) -> None:
+    """Refuse a command that does not exist, before a machine is paid for.
+
+    Raises:
+        ValueError: there is no such command here.
+    """
+    command = (probe and probe.command) or ()
+    if command and shutil.which(command[0]) is None:
+        raise ValueError(f"probe: there is no command {command[0]!r} on this machine")
+
+
 def close(account: str, chosen: Iterable[Restoring], memory: Memory, world: World) -> None:
     """Forget the temporary instances of this run that are surely gone or never were."""
     left = read_open(account)
@@ -132,7 +144,8 @@ def look(
             continue
         there = world.instances.get(memory.made[one.key])
         probed = _probed(one, there, drills, probe, now()) if there is not None else None
-        verdict = verdict_of(one, world, memory, probed, now() >= began + timeout)
+        late = now() >= began + timeout
+        verdict = verdict_of(one, world, memory, probed, late, drills.unmet.get(one.key))
         if verdict is not None:
             drills.verdicts[one.key] = verdict
             if not verdict:
@@ -163,6 +176,7 @@ def _probed(
     if probe is None:
         return ""
     why = _ask(probe, there.public_ip or "")
+    drills.unmet[one.key] = why
     return why if not why or now >= since + probe.within else None
 
 

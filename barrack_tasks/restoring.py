@@ -21,6 +21,7 @@ from barrack_tasks.plans.drive import hardware_of
 from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.guard import Asked, Caps, Means
 from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.naming import hardware_told_by
 from barrack_tasks.plans.restoring import Restoring, key_of, restored_names
 from barrack_tasks.plans.restoring_report import Restored
@@ -153,14 +154,26 @@ def _judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restori
     if not problems:
         means = means.with_begun(asked, price)
     return (
-        replace(one, hourly_price=price, problems=tuple(problems), to_approve=ruling.to_approve),
+        replace(
+            one,
+            hourly_price=price,
+            currency=str(means.balance.currency),
+            problems=tuple(problems),
+            to_approve=ruling.to_approve,
+        ),
         means,
     )
 
 
-def notes_of(all_of_them: Iterable[Restoring]) -> tuple[str, ...]:
-    """What cannot be known before, and whom it will be asked of."""
+def notes_of(
+    all_of_them: Iterable[Restoring], expires: timedelta | None, on_expiry: str
+) -> tuple[str, ...]:
+    """What cannot be known before, whom it will be asked of, and how long it lasts."""
     notes = [_PROFILE_UNKNOWN]
+    if expires is not None:
+        notes.append(
+            f"What is made ends after {said(expires)}: {on_expiry}, by the next run of end_expired."
+        )
     for one in all_of_them:
         if one.hardware is None:
             notes.append(

@@ -12,7 +12,7 @@ from pydantic import Field
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import tidy_in_passing
-from barrack_tasks.expiring import end_due
+from barrack_tasks.expiring import done_of, end_due
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -57,7 +57,8 @@ def restore_from_snapshot(
 
     All that must hold is checked first, and everything that is wrong is said at once. A run that
     was cut off is taken up by the next with the same snapshots: it finds its own instance by its
-    name. What came up is compared with what was promised; what differs is left for a person.
+    name. A new run after one that ended makes a new instance; with a `name`, it refuses instead.
+    What came up is compared with what was promised; what differs is left for a person.
 
     Args:
         snapshot: an id, a name, or `latest:<instance name>`; or a list of these.
@@ -91,6 +92,8 @@ def restore_from_snapshot(
     check_needs(account.get_client().dialect, "restore_from_snapshot")
     notifiers = find_notifiers(notify)
     asked = [snapshot] if isinstance(snapshot, str) else list(dict.fromkeys(snapshot))
+    if not asked:
+        raise ValueError("snapshot: the list is empty; name a snapshot")
     if name is not None and len(asked) != 1:
         raise ValueError("name: one name cannot be given to several instances; leave it out")
     listed = list_snapshots(account)
@@ -100,8 +103,10 @@ def restore_from_snapshot(
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     purpose = intent_of("restore_from_snapshot", sorted(s.id for s in chosen), name)
     with holding(account.account, run, called, purpose, span) as hold:
+        ended: list[str] = []
         if not dry_run:
-            end_due(account, hold.claim, now(), log)
+            endings, _ = end_due(account, hold.claim, now(), log)
+            ended = done_of(endings)
             tidy_in_passing(account, run, called, now, log)
         instances = list_instances(account)
         begun = [begin(hold, one, name, instances, dry_run) for one in chosen]
@@ -124,7 +129,7 @@ def restore_from_snapshot(
         if dry_run:
             world = look(account, begun, memory)
             rows = rows_of_restores(begun, decide(world, began), world, memory)
-            notes = notes_of(begun)
+            notes = notes_of(begun, expires, on_expiry)
             report = RestoreReport(
                 flow="restore_from_snapshot", dry_run=True, rows=rows, notes=notes
             )
@@ -148,6 +153,6 @@ def restore_from_snapshot(
         restored = restored_of(begun, plan, world, memory)
         tell_of(account, restored, expires, on_expiry, now())
     rows = rows_of_restores(begun, plan, world, memory)
-    notes = notes_of(begun)
+    notes = (*notes_of(begun, expires, on_expiry), *ended)
     report = RestoreReport(flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored)
     return conclude(report, notifiers)

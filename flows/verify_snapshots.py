@@ -12,9 +12,9 @@ from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
-from barrack_tasks.alarming import Alarms
+from barrack_tasks.alarming import Alarms, to_nobody
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.drilling import DRILLING, close, look, tidy
+from barrack_tasks.drilling import DRILLING, check_probe, close, look, tidy
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -28,18 +28,18 @@ from barrack_tasks.plans.drills import (
     choose,
     decide_drills,
     drill_name,
+    of_each_instance,
     readings_of_proofs,
     with_cost_cap,
 )
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.money.spans import Span
-from barrack_tasks.plans.pruning import selected_snapshots
 from barrack_tasks.plans.restoring import Restoring
 from barrack_tasks.plans.restoring_report import cost_of, rows_of_restores
-from barrack_tasks.plans.selection import is_named, selector_of
+from barrack_tasks.plans.selection import selector_of, unmatched
 from barrack_tasks.plans.steps import Next
-from barrack_tasks.plans.world import World, by_instance
+from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import Open, note_tries, read_open, read_proofs, write_open
 from barrack_tasks.reporting import conclude
 from barrack_tasks.restoring import unattended, with_problems
@@ -65,9 +65,9 @@ def verify_snapshots(
 ) -> DrillReport:
     """Prove that snapshots restore: a temporary `drill-...` instance of each, looked at, deleted.
 
-    The newest ready snapshot of an instance is proven if it is not; what was tried longest ago
-    comes first. What a run that was cut off left behind is ended first. The newest proven
-    snapshot of an instance is never pruned.
+    The newest ready snapshot of an instance is proven unless it was `within` so long; what was
+    tried longest ago comes first. What a run that was cut off left behind is ended first. The
+    newest proven snapshot of an instance is never pruned.
 
     Args:
         select: snapshots of which instances, by name, glob, id or region.
@@ -87,6 +87,7 @@ def verify_snapshots(
 
     Raises:
         SelectionError: nothing is selected, or a name matches nothing.
+        ValueError: there is no such command as the probe's.
         WorkFailed: a snapshot did not restore as it should; carries the report.
 
     Example:
@@ -95,6 +96,7 @@ def verify_snapshots(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "verify_snapshots")
+    check_probe(probe)
     notifiers = find_notifiers(notify)
     selector = selector_of(select)
     span = span_of(timeout)
@@ -107,14 +109,10 @@ def verify_snapshots(
                 return conclude(DrillReport(flow="verify_snapshots", rows=(), notes=(note,)))
             tidy(account, now, log)
         listed = list_snapshots(account)
-        wanted = [
-            s
-            for s in selected_snapshots(selector, listed)
-            if not is_named(s.instance_id or "", s.instance_name or "", never)
-        ]
-        snapshots = by_instance(wanted)
-        picked = choose(snapshots, read_proofs(account.account), at_most)
         sources = {i.id: i for i in list_instances(account)}
+        names = {i.id: i.name for i in sources.values()}
+        snapshots = of_each_instance(selector, listed, list(sources.values()), never)
+        picked = choose(snapshots, read_proofs(account.account), at_most, within, now())
         begun = [Restoring(s, drill_name(s), sources.get(s.instance_id or "")) for s in picked]
         chosen = unattended(with_problems(account, begun, caps))
         chosen = with_cost_cap(chosen, span, max_cost)
@@ -150,15 +148,18 @@ def verify_snapshots(
             close(account.account, chosen, memory, world)
         proofs = read_proofs(account.account)
         told: tuple[str, ...] = ()
+        notes = tuple(unmatched(protect, list(sources.values())))
         if not dry_run:
             alarms = Alarms("proof", account.account, notifiers, None, log)
-            readings = readings_of_proofs(snapshots, proofs, within, now())
+            readings = readings_of_proofs(snapshots, proofs, within, now(), names)
             told = tuple(m.text for m in alarms.raise_for(readings, now()))
+            notes += to_nobody(told, notifiers)
     report = DrillReport(
         flow="verify_snapshots",
         dry_run=dry_run,
         rows=rows_of_restores(chosen, plan, world, memory),
-        ages=ages_of(snapshots, proofs, now()),
+        ages=ages_of(snapshots, proofs, now(), names),
+        notes=notes,
         told=told,
         cost=cost_of(chosen, memory, began, now()),
     )

@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of
+from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, to_nobody
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.funds import read_funds, read_samples, write_samples
@@ -137,7 +137,7 @@ def watch_balance(
             {i.id for i in selected if matches(i, never)},
             unable,
             Shedding(tuple(priority), order),
-            unmet,
+            (*unmet, *unmatched(protect, funds.instances)),
         )
         if not dry_run:
             told = alarms.raise_for(view.readings, now(), view.details)
@@ -157,6 +157,13 @@ def watch_balance(
         purpose = intent_of("watch_balance", sorted(chosen.ids), view.snapshot)
         rows = rest(account, chosen, purpose, never, manner, unable, view.snapshot, span, log)
     missed = tuple(f"{name} could not be told: {why}" for name, why in alarms.undelivered.items())
-    report = conclude(report_of(view, rows=rows, told=tuple(m.text for m in told), notes=missed))
+    report = conclude(
+        report_of(
+            view,
+            rows=rows,
+            told=tuple(m.text for m in told),
+            notes=(*missed, *to_nobody(told, notifiers)),
+        )
+    )
     NobodyTold.check(told, notifiers, alarms.undelivered)
     return report

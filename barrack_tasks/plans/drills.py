@@ -11,15 +11,17 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from barrack_tasks.api.models import Snapshot, VMStatus
+from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
 from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_each
 from barrack_tasks.plans.money.alarms import Reading
 from barrack_tasks.plans.money.spans import Span, said
+from barrack_tasks.plans.pruning import selected_snapshots
 from barrack_tasks.plans.report import Report
 from barrack_tasks.plans.restoring import Restoring, decide_restore, differing
+from barrack_tasks.plans.selection import Selector, is_named, matches
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
-from barrack_tasks.plans.world import World, newest_ready
+from barrack_tasks.plans.world import World, by_instance, newest_ready
 
 TO_DELETE = timedelta(minutes=15)
 """So long the deletion of what was made may take."""
@@ -68,6 +70,8 @@ class Drills:
     """By key: empty if the snapshot was proven, else why not."""
     up_since: dict[str, datetime] = field(default_factory=dict)
     """When each was first seen up."""
+    unmet: dict[str, str] = field(default_factory=dict)
+    """What the probe last had to say against each."""
     noted: dict[str, str] = field(default_factory=dict)
     """Ids of what was made that are on record, by name."""
 
@@ -80,26 +84,66 @@ def drill_name(snapshot: Snapshot) -> str:
     return f"{_PREFIX}{clean[:room]}-{mark}"
 
 
-def choose(
-    snapshots: Mapping[str, Sequence[Snapshot]], proofs: Mapping[str, Proof], at_most: int
-) -> list[Snapshot]:
-    """The snapshots to prove next: of each instance the newest ready one, if it is unproven.
+def of_each_instance(
+    selector: Selector,
+    snapshots: Sequence[Snapshot],
+    instances: Sequence[UserVM],
+    never: Sequence[str],
+) -> dict[str, list[Snapshot]]:
+    """The snapshots of each instance that is meant, by its id; none of those that have none.
 
-    What was tried longest ago comes first, and what never was before all, so that one that fails
-    every time holds up none.
+    Args:
+        selector: which instances, whether they still exist or not.
+        snapshots: all of the account.
+        instances: all of the account.
+        never: names, globs and ids of instances that are left alone.
+    """
+    chosen = selected_snapshots(selector, snapshots, instances)
+    found = by_instance(
+        s for s in chosen if not is_named(s.instance_id or "", s.instance_name or "", never)
+    )
+    patterns = (*selector.names, *selector.ids)
+    with_some = {s.instance_id for s in snapshots}
+    for instance in instances:
+        is_meant = not patterns or matches(instance, patterns)
+        is_there = not selector.regions or str(instance.region) in selector.regions
+        if is_meant and is_there and instance.id not in with_some and not matches(instance, never):
+            found[instance.id] = []
+    return found
+
+
+def choose(
+    snapshots: Mapping[str, Sequence[Snapshot]],
+    proofs: Mapping[str, Proof],
+    at_most: int,
+    within: timedelta,
+    now: datetime,
+) -> list[Snapshot]:
+    """The snapshots to prove next: of each instance the newest ready one.
+
+    Unless that one was proven `within` so long. What was tried longest ago comes first, and what
+    never was before all, so that one that fails every time holds up none.
 
     Args:
         snapshots: by the id of their instance.
         proofs: what is known, by the same.
         at_most: so many.
+        within: so old a proof may be.
+        now: zone-aware.
     """
     newest = {id_: newest_ready(of_it) for id_, of_it in snapshots.items()}
     unproven = [
         (proofs[id_].tried if id_ in proofs else _NEVER, id_, snapshot)
         for id_, snapshot in newest.items()
-        if snapshot is not None and (id_ not in proofs or proofs[id_].snapshot_id != snapshot.id)
+        if snapshot is not None and not _is_fresh(proofs.get(id_), snapshot, within, now)
     ]
     return [snapshot for _, _, snapshot in sorted(unproven, key=lambda one: one[:2])[:at_most]]
+
+
+def _is_fresh(proof: Proof | None, snapshot: Snapshot, within: timedelta, now: datetime) -> bool:
+    if proof is None or proof.snapshot_id != snapshot.id or proof.proven is None:
+        return False
+    return now - proof.proven <= within
 
 
 def within_cost(
@@ -151,7 +195,12 @@ def with_cost_cap(
 
 
 def verdict_of(
-    one: Restoring, world: World, memory: Memory, probed: str | None, late: bool
+    one: Restoring,
+    world: World,
+    memory: Memory,
+    probed: str | None,
+    late: bool,
+    unmet: str | None = None,
 ) -> str | None:
     """Whether a snapshot is proven (empty), why it is not, or None while that is open.
 
@@ -161,6 +210,7 @@ def verdict_of(
         memory: of this run.
         probed: what the probe says: empty if it is content, None if it is not done.
         late: no time is left.
+        unmet: what the probe last had to say against it.
     """
     made = memory.made.get(one.key)
     there = world.instances.get(made) if made else None
@@ -176,6 +226,8 @@ def verdict_of(
             return f"it differs: {'; '.join(differences)}"
         if probed is not None:
             return probed
+        if late and unmet:
+            return unmet
     return f"it is {there.status} and not up in time" if late else None
 
 
@@ -239,9 +291,10 @@ def _may_still_go(key: str, next_: Next, memory: Memory, now: datetime) -> bool:
     return key in memory.acted and asked is not None and now < asked + TO_DELETE
 
 
-def _name_of(id_: str, snapshots: Iterable[Snapshot]) -> str:
+def _name_of(id_: str, snapshots: Iterable[Snapshot], names: Mapping[str, str]) -> str:
     """What the instance is called that snapshots were taken of."""
-    return next((s.instance_name for s in snapshots if s.instance_name), id_)
+    named = next((s.instance_name for s in snapshots if s.instance_name), None)
+    return named or names.get(id_, id_)
 
 
 def readings_of_proofs(
@@ -249,11 +302,15 @@ def readings_of_proofs(
     proofs: Mapping[str, Proof],
     within: timedelta,
     now: datetime,
+    names: Mapping[str, str],
 ) -> list[Reading]:
-    """How each instance stands: over when it has no snapshot proven within so long."""
+    """How each instance stands: over when it has no snapshot proven within so long.
+
+    `names` are of the instances that exist, by id.
+    """
     found = []
     for id_, of_it in sorted(snapshots.items()):
-        name, proof = _name_of(id_, of_it), proofs.get(id_)
+        name, proof = _name_of(id_, of_it, names), proofs.get(id_)
         age = now - proof.proven if proof and proof.proven else None
         over = age is None or age > within
         told = "never was" if age is None else f"was {said(age)} ago"
@@ -283,7 +340,10 @@ class DrillReport(Report):
 
 
 def ages_of(
-    snapshots: Mapping[str, Sequence[Snapshot]], proofs: Mapping[str, Proof], now: datetime
+    snapshots: Mapping[str, Sequence[Snapshot]],
+    proofs: Mapping[str, Proof],
+    now: datetime,
+    names: Mapping[str, str],
 ) -> tuple[tuple[str, str, str], ...]:
     """For each instance: name, age of the newest ready snapshot, age of the newest proof."""
     found = []
@@ -293,9 +353,10 @@ def ages_of(
         proven = proof.proven if proof else None
         found.append(
             (
-                _name_of(id_, of_it),
-                said(now - created) if created else "none",
-                said(now - proven) if proven else "never",
+                _name_of(id_, of_it, names),
+                # The clocks of two machines differ: nothing is younger than now.
+                said(max(timedelta(0), now - created)) if created else "none",
+                said(max(timedelta(0), now - proven)) if proven else "never",
             )
         )
     return tuple(found)

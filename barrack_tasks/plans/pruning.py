@@ -8,11 +8,11 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Literal
 
-from barrack_tasks.api.models import Snapshot
+from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.plans.naming import is_ours
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.retention import Fate, Retention, is_failed
-from barrack_tasks.plans.selection import SelectionError, Selector, is_named
+from barrack_tasks.plans.selection import SelectionError, Selector, is_named, matches
 from barrack_tasks.plans.steps import Outcome, Step
 
 Failed = Literal["keep", "drop"]
@@ -27,8 +27,12 @@ class Pruning:
     protect: tuple[str, ...] = ()
 
 
-def selected_snapshots(selector: Selector, snapshots: Iterable[Snapshot]) -> list[Snapshot]:
+def selected_snapshots(
+    selector: Selector, snapshots: Iterable[Snapshot], instances: Sequence[UserVM] = ()
+) -> list[Snapshot]:
     """The snapshots of the instances that are meant, whether those still exist or not.
+
+    A name may also be that of one of `instances` that has no snapshot.
 
     Raises:
         SelectionError: the selector names what a snapshot does not tell, or a name or region
@@ -42,6 +46,8 @@ def selected_snapshots(selector: Selector, snapshots: Iterable[Snapshot]) -> lis
     given = list(snapshots)
     patterns = selector.names + selector.ids
     for pattern in patterns:
+        if any(matches(i, [pattern]) for i in instances):
+            continue
         if given and not any(_is_of(s, [pattern]) for s in given):
             names = ", ".join(sorted({s.instance_name or s.instance_id or "?" for s in given})[:10])
             raise SelectionError(f"there is no snapshot of {pattern!r}; there are of {names}")

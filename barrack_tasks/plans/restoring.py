@@ -39,6 +39,7 @@ class Restoring:
         resumed: a run that was cut off may have asked for it already.
         hardware: GPU model and count that it needs; None if nothing tells.
         hourly_price: of the new instance; None if it is not known.
+        currency: of the price.
         problems: why it cannot be, found before anything was sent.
         to_approve: what a person must approve before.
     """
@@ -49,6 +50,7 @@ class Restoring:
     resumed: bool = False
     hardware: tuple[str, int] | None = None
     hourly_price: Decimal | None = None
+    currency: str | None = None
     problems: tuple[str, ...] = ()
     to_approve: tuple[str, ...] = ()
 

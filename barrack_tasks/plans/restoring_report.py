@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict
 
+from barrack_tasks.api.models import UserVM
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.restoring import Restoring
@@ -72,11 +73,17 @@ def rows_of_restores(
                 why=why,
                 snapshot=one.snapshot.name,
                 hourly_before=Decimal(0),
-                hourly_now=mine.hourly_price if mine else Decimal(0),
-                currency=str(mine.currency) if mine and mine.currency else None,
+                hourly_now=_hourly(one, mine, outcome),
+                currency=str(mine.currency) if mine and mine.currency else one.currency,
             )
         )
     return tuple(rows)
+
+
+def _hourly(one: Restoring, mine: UserVM | None, outcome: Outcome) -> Decimal | None:
+    if mine is not None:
+        return mine.hourly_price
+    return one.hourly_price if outcome == "planned" else Decimal(0)
 
 
 def restored_of(

@@ -65,6 +65,8 @@ def test_snapshots_are_proven_in_turn_and_nothing_is_left(
         s["name"] for s in sandbox.state()["snapshots"]
     }
     assert "over:" in kept.received[-1]["subject"]
+    with pytest.raises(ValueError, match="no command 'nosuchprog' on this machine"):
+        verify_snapshots(**{**how, "probe": {"command": ["nosuchprog"]}})
     third = verify_snapshots(**how)
     assert third.rows == (), "all are proven"
     assert [cells[2] != "never" for cells in third.ages] == [True, True]

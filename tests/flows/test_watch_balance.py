@@ -215,7 +215,10 @@ def test_a_selection_that_means_nothing_is_said_and_does_not_stop_the_watch(clou
         select=["gone"],
         credentials=account_of(sandbox),
     )
-    assert report.notes == ("select: no instance matches 'gone'; there are alpha",)
+    assert report.notes == (
+        "select: no instance matches 'gone'; there are alpha",
+        "nobody is told of this: notify names no notification block",
+    )
     assert len(report.told) == 1
 
 

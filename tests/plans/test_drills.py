@@ -20,16 +20,19 @@ from barrack_tasks.plans.drills import (
     decide_drill,
     decide_drills,
     drill_name,
+    of_each_instance,
     readings_of_proofs,
     verdict_of,
     within_cost,
 )
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.restoring import Restoring
+from barrack_tasks.plans.selection import SelectionError, Selector
 from barrack_tasks.plans.steps import Finished, Step, Wait
 from barrack_tasks.plans.world import World
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+FOREVER = timedelta(days=9999)
 
 
 def snap(id_: str, instance: str = "a", **more: Any) -> Snapshot:
@@ -56,7 +59,7 @@ def test_nothing_starves(count: int, at_most: int, failing: set[int], chance: An
                 serial += 1
                 newest[f"i{n}"] = [snap(str(serial), f"i{n}")]
         now = NOW + timedelta(days=turn)
-        for snapshot in choose(newest, proofs, at_most):
+        for snapshot in choose(newest, proofs, at_most, FOREVER, now):
             id_ = str(snapshot.instance_id)
             tried[id_] = turn
             old = proofs.get(id_, Proof(now))
@@ -72,9 +75,12 @@ def test_nothing_starves(count: int, at_most: int, failing: set[int], chance: An
 def test_the_newest_ready_one_is_proven_and_not_twice() -> None:
     old, new = snap("1", created_at=NOW - timedelta(days=2)), snap("2")
     bad = snap("3", created_at=NOW, status="FAILED")
-    assert choose({"a": [old, new, bad]}, {}, 5) == [new]
-    assert choose({"a": [old, new, bad]}, {"a": Proof(NOW, "2", NOW)}, 5) == []
-    assert choose({"a": [bad]}, {}, 5) == []
+    assert choose({"a": [old, new, bad]}, {}, 5, FOREVER, NOW) == [new]
+    proven = {"a": Proof(NOW, "2", NOW)}
+    assert choose({"a": [old, new, bad]}, proven, 5, FOREVER, NOW) == []
+    day = timedelta(days=1)
+    assert choose({"a": [old, new]}, proven, 5, day, NOW + 2 * day) == [new], "its proof is old"
+    assert choose({"a": [bad]}, {}, 5, FOREVER, NOW) == []
 
 
 @given(st.text(min_size=1, max_size=40), st.integers(1, 10**6))
@@ -174,9 +180,31 @@ def test_what_was_made_is_deleted_however_late_it_is() -> None:
 def test_an_instance_without_a_fresh_proof_is_told_of() -> None:
     snapshots = {"a": [snap("1")], "b": [snap("2", "b")]}
     proofs = {"a": Proof(NOW, "1", NOW - timedelta(days=2)), "b": Proof(NOW)}
-    first, second = readings_of_proofs(snapshots, proofs, timedelta(days=7), NOW)
+    week = timedelta(days=7)
+    first, second = readings_of_proofs(snapshots, proofs, week, NOW, {})
     assert (first.is_over, second.is_over) == (False, True)
     assert "never was" in second.text
+
+
+def test_an_instance_without_any_snapshot_is_told_of_as_well() -> None:
+    bare = UserVM(id="BRK-9", name="bare", status="ACTIVE", region="CANADA-1")
+    found = of_each_instance(Selector(names=("*",)), [snap("1")], [bare], [])
+    assert found == {"a": [snap("1")], "BRK-9": []}
+    assert of_each_instance(Selector(names=("bare",)), [snap("1")], [bare], []) == {"BRK-9": []}
+    assert of_each_instance(Selector(names=("*",)), [], [bare], ["bare"]) == {}
+    [reading] = readings_of_proofs({"BRK-9": []}, {}, FOREVER, NOW, {"BRK-9": "bare"})
+    assert reading.is_over
+    assert reading.text.startswith("bare: ")
+    with pytest.raises(SelectionError, match="no snapshot of 'bear'"):
+        of_each_instance(Selector(names=("bear",)), [snap("1")], [bare], [])
+
+
+def test_a_probe_that_is_not_content_in_time_is_what_a_late_drill_tells() -> None:
+    up = seen(machine())
+    assert verdict_of(ONE, up, MADE, None, True, "port 22 does not answer") == (
+        "port 22 does not answer"
+    )
+    assert verdict_of(ONE, up, MADE, None, False, "port 22 does not answer") is None
 
 
 def test_a_probe_is_one_thing() -> None:
