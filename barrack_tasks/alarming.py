@@ -74,8 +74,8 @@ class Alarms:
     ) -> tuple[Message, ...]:
         """Tell what is new and remember it.
 
-        What was told is noted after it was told: a run that is killed in between tells again,
-        for an alarm twice is better than none.
+        Each message is noted as soon as it was told: a run that is killed in between tells that
+        one again, for an alarm twice is better than none, and no other.
 
         Args:
             readings: how things stand.
@@ -87,9 +87,9 @@ class Alarms:
         messages = messages_of(readings, alarms, list(self._notifiers), now, self._remind)
         for message in messages:
             self._tell(message, details, alarms, now)
-        if complete:
-            forget_others(alarms, [r.key for r in readings])
-        self._write(alarms)
+            self._write(alarms)
+        if complete and forget_others(alarms, [r.key for r in readings]):
+            self._write(alarms)
         return messages
 
     def _tell(

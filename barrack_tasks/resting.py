@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
 from prefect import runtime
 
@@ -15,8 +16,10 @@ from barrack_tasks.plans import Row, Selector
 from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.resting import decide_rest
+from barrack_tasks.plans.resting import decide_rest, without_waiting
 from barrack_tasks.plans.snapshot_then import Then, intent_for
+from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.world import World
 
 
 def rest(
@@ -29,6 +32,7 @@ def rest(
     snapshot: bool,
     timeout: timedelta,
     log: Log,
+    patience: timedelta | None = None,
 ) -> tuple[Row, ...]:
     """Hibernate the instances that are selected; one row each.
 
@@ -42,11 +46,15 @@ def rest(
         snapshot: take a snapshot first.
         timeout: for one instance.
         log: of the run.
+        patience: send what can be sent, wait for so long, and leave the rest to the next run; for
+            guardrails, which must look again soon. None waits up to the timeout.
 
     Raises:
         SelectionError: nothing is selected.
     """
     memory = Memory()
+    began = now()
+    longest = timeout if patience is None else min(patience, timeout)
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account.account, run, name, purpose, timeout) as hold:
         world = observe(account)
@@ -61,18 +69,23 @@ def rest(
             never,
             hold.inherited,
         )
+
+        def decide(world: World, moment: datetime) -> Mapping[str, Next]:
+            plan = decide_rest(world, intent, memory, manner, unable, snapshot, moment)
+            if patience is None or moment < began + patience:
+                return plan
+            return without_waiting(plan, intent.targets, memory)
+
         world, plan = work(
             account,
             hold,
             intent.targets,
             memory,
             look=lambda: look_again(account, intent, memory),
-            decide=lambda world, moment: decide_rest(
-                world, intent, memory, manner, unable, snapshot, moment
-            ),
+            decide=decide,
             on_done=dict.fromkeys((t.id for t in intent.targets), Then.HIBERNATE.event),
             protected=intent.protected,
-            timeout=timeout,
+            timeout=longest,
             log=log,
         )
     return rows_of(intent.targets, plan, world, memory)

@@ -61,6 +61,9 @@ def enforce_budget(
     ] = None,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
+    patience: Annotated[
+        Span, Field(description="How long to wait; the rest is left to the next run.")
+    ] = timedelta(minutes=2),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
     credentials: BarrackCredentials | str | None = None,
@@ -79,6 +82,8 @@ def enforce_budget(
         remind: tell again after so long, while a limit is exceeded.
         notify: names of notification blocks.
         timeout: for one instance: seconds or a timedelta.
+        patience: how long the run waits for what it asked for: a timedelta or `"2 min"`. What is
+            on its way then, or stuck, is left to the next run, which must not come too late.
         dry_run: show what would be told and done; nothing is sent, changed or remembered.
         protect: names, globs and ids that are never touched; added to the account's own list.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
@@ -146,7 +151,9 @@ def enforce_budget(
         rows = plan_rest(account, selector, never, manner, unable, snapshot, span)
     elif chosen:
         purpose = intent_of("enforce_budget", sorted(selector.ids), snapshot)
-        rows = rest(account, selector, purpose, never, manner, unable, snapshot, span, log)
+        rows = rest(
+            account, selector, purpose, never, manner, unable, snapshot, span, log, patience
+        )
     missed = tuple(f"{name} could not be told: {why}" for name, why in alarms.undelivered.items())
     report = conclude(
         BudgetReport(

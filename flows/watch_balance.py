@@ -59,6 +59,9 @@ def watch_balance(
     ] = None,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
+    patience: Annotated[
+        Span, Field(description="How long to wait; the rest is left to the next run.")
+    ] = timedelta(minutes=2),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
     credentials: BarrackCredentials | str | None = None,
@@ -77,6 +80,8 @@ def watch_balance(
         remind: tell again after so long, while a line stays crossed: a timedelta or `"12h"`.
         notify: names of notification blocks.
         timeout: for one instance: seconds or a timedelta.
+        patience: how long the run waits for what it asked for: a timedelta or `"2 min"`. What is
+            on its way then, or stuck, is left to the next run, which must not come too late.
         dry_run: show what would be told and done; nothing is sent, changed or remembered.
         protect: names, globs and ids that are never touched; added to the account's own list.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
@@ -155,7 +160,9 @@ def watch_balance(
     rows = ()
     if view.chosen:
         purpose = intent_of("watch_balance", sorted(chosen.ids), view.snapshot)
-        rows = rest(account, chosen, purpose, never, manner, unable, view.snapshot, span, log)
+        rows = rest(
+            account, chosen, purpose, never, manner, unable, view.snapshot, span, log, patience
+        )
     missed = tuple(f"{name} could not be told: {why}" for name, why in alarms.undelivered.items())
     report = conclude(
         report_of(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from barrack_tasks.api.models import VMStatus
 from barrack_tasks.plans.drive import Manner, drive_down
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.snapshot_then import Intent, snapshot_step
-from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.steps import Finished, Next, Wait
 from barrack_tasks.plans.world import World
 
 
@@ -50,3 +51,21 @@ def decide_rest(
         intent.timeout,
         now,
     )
+
+
+def without_waiting(
+    plan: Mapping[str, Next], targets: Iterable[Target], memory: Memory
+) -> dict[str, Next]:
+    """The plan of a run that waits no longer: what only has to happen is left to the next run.
+
+    What has a request under way is waited for, and so is what was begun and still needs its last
+    request: a snapshot that the next run did not take would be taken again.
+    """
+    left = dict(plan)
+    for target in targets:
+        next_ = plan[target.id]
+        is_begun = target.resumed or target.id in memory.touched
+        may_leave = target.id in memory.acted or not is_begun
+        if isinstance(next_, Wait) and may_leave and target.id not in memory.under_way:
+            left[target.id] = Finished("skipped", f"left to the next run: {next_.why}")
+    return left

@@ -273,3 +273,21 @@ def test_two_deployments_with_lines_of_their_own_do_not_disturb_each_other(
         for amount in (50, 40):
             watch_balance(thresholds=[{"amount": amount}], notify=[name], credentials=account)
     assert [s.rpartition("line of ")[2] for s in subjects(kept)] == ["50.00 USD", "40.00 USD"]
+
+
+def test_one_instance_that_is_stuck_does_not_keep_the_watch_from_looking_again(
+    cloud: Cloud,
+) -> None:
+    sandbox = fleet(cloud, "20", "fine")
+    sandbox.seed_instance("slow", gpu_model="L40", status="RESTORING")
+    report = watch_balance(
+        thresholds=[{"runway": "24h", "actions": ["hibernate_all"]}],
+        select=["*"],
+        patience="1s",
+        credentials=account_of(sandbox),
+    )
+    assert {r.instance: (r.outcome, r.why) for r in report.rows} == {
+        "fine": ("skipped", "left to the next run: it is HIBERNATING"),
+        "slow": ("skipped", "left to the next run: it is RESTORING"),
+    }
+    assert states(sandbox) == {"fine": "HIBERNATING", "slow": "RESTORING"}

@@ -111,8 +111,9 @@ def note(
                 alarms[message.key] = Alarm(since, told, owed, is_over=False)
 
 
-def forget_others(alarms: MutableMapping[str, Alarm], keys: Iterable[str]) -> None:
-    """Forget the lines that nobody draws any more."""
-    known = set(keys)
-    for key in [k for k in alarms if k not in known]:
+def forget_others(alarms: MutableMapping[str, Alarm], keys: Iterable[str]) -> bool:
+    """Forget the lines that nobody draws any more; whether there were any."""
+    others = alarms.keys() - set(keys)
+    for key in others:
         del alarms[key]
+    return bool(others)
