@@ -18,15 +18,15 @@ from barrack_tasks.api import (
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.guard import caps_of, read_means, rulings
-from barrack_tasks.images import resolve_image
 from barrack_tasks.plans.guard import Caps, Means
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
-from barrack_tasks.plans.selection import is_named
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.stock.claims import Attempt, Claims, attempts_of, is_met
 from barrack_tasks.plans.stock.edges import Edge, Seen, advance
+from barrack_tasks.plans.stock.sources import check_place, place_of, source_of
 from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of
 from barrack_tasks.plans.world import stock_of
+from barrack_tasks.stock_sources import with_image, with_snapshots
 from barrack_tasks.tasking import barrack_task
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -86,6 +86,7 @@ class StockWatcher:
         self.claims = Claims()
         self._others: dict[str, datetime] = {}
         self._tariff = Tariff()
+        self._snapshots: Mapping[str, Place] = {}
         self._means: Means | None = None
         self._means_at: datetime | None = None
         self.instances: tuple[UserVM, ...] = ()
@@ -94,12 +95,12 @@ class StockWatcher:
         """Read what there is to be had, and refuse wants that can never be met.
 
         Raises:
-            ValueError: a model, count or region does not exist, or nothing can ever be had at
-                the price.
+            ValueError: a model, count, region, instance or snapshot does not exist, or nothing can
+                ever be had at the price.
             BarrackError: the account cannot be read.
         """
         client = self._client
-        self._wants = tuple(map(self._with_image, self._wants))
+        self._wants = tuple(with_image(client, want) for want in self._wants)
         with ThreadPoolExecutor(3) as pool:
             specs = pool.submit(client.gpu_specs.list)
             regions = pool.submit(client.regions.list)
@@ -111,6 +112,9 @@ class StockWatcher:
         }
         self._refresh()
         means = self._means
+        if means is None:
+            # Without means nothing begins; what the wants name must be known all the same.
+            self.instances = tuple(client.instances.list())
         # An instance that costs more than the whole account may burn can never begin either.
         limits = [c for caps in self._caps for c in (caps.hourly_price, caps.burn) if c is not None]
         check_wants(
@@ -118,26 +122,33 @@ class StockWatcher:
             offered,
             [str(region.name) for region in regions.result()],
             self._tariff,
-            str(means.balance.currency) if means else "",
+            self._currency,
             min(limits, default=None),
         )
-        self._check_instances()
+        self._open_sources()
         self._reserve_names()
 
-    def _with_image(self, want: Want) -> Want:
-        """The want with the id of the image that is the newest of its family now."""
-        if want.claim is None or want.claim.image_id is None:
-            return want
-        image_id = resolve_image(self._client, want.claim.image_id)
-        claim = want.claim.model_copy(update={"image_id": image_id})
-        return want.model_copy(update={"claim": claim})
-
-    def _check_instances(self) -> None:
+    def _open_sources(self) -> None:
+        """Find what the claims bring back, and refuse what can never be brought back."""
+        self._wants, self._snapshots = with_snapshots(
+            self._credentials, self._wants, self.instances
+        )
         for want in self._wants:
-            if want.claim and want.claim.how == "restore" and not self._names_of(want):
+            claim = want.claim
+            if claim is None or claim.how == "deploy":
+                continue
+            source = source_of(want, self.instances)
+            if claim.how == "restore" and source is None:
                 raise ValueError(
-                    f"the claim is to restore {want.claim.instance!r}, and no instance is called so"
+                    f"the claim is to restore {claim.instance!r}, and no instance is called so"
                 )
+            what = source.name if source else f"the snapshot {claim.snapshot_id}"
+            place = place_of(source) if source else self._snapshots[claim.snapshot_id or ""]
+            check_place(want, what, place, self.price_of(place), self._currency)
+
+    @property
+    def _currency(self) -> str:
+        return str(self._means.balance.currency) if self._means else ""
 
     def look(self) -> Look:
         """Look once, claim what is there, and say what moved.
@@ -196,7 +207,9 @@ class StockWatcher:
         self._means_at = None  # what was spent is not known any more
 
     def _attempts(self, places: Mapping[Place, int]) -> list[Attempt]:
-        return attempts_of(self._wants, places, self.instances, self.price_of, self.claims)
+        return attempts_of(
+            self._wants, places, self.instances, self.price_of, self.claims, self._snapshots
+        )
 
     def _may_begin(self, attempt: Attempt) -> bool:
         name = attempt.step.subject
@@ -290,10 +303,8 @@ class StockWatcher:
             self._granted |= self._reserve(missing)
 
     def _names_of(self, want: Want) -> Sequence[str]:
-        if want.claim is None or want.claim.how != "restore":
-            return want.names
-        wanted = [want.claim.instance or ""]
-        return [i.name for i in self.instances if is_named(i.id, i.name, wanted)]
+        source = source_of(want, self.instances)
+        return want.names if source is None else (source.name,)
 
 
 @barrack_task("claim {step.subject}")

@@ -260,6 +260,21 @@ def test_what_can_never_be_is_said_before_the_first_look(
     assert asked(sandbox, "get_gpu_stock") == []
 
 
+def test_a_snapshot_of_something_else_than_is_wanted_is_not_restored(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    machine = sandbox.seed_instance("big", gpu_model="H100-PCIe-80GB", gpu_count=8)
+    account = account_of(sandbox)
+    snapshot = account.get_client().snapshots.create(machine, "saved")
+    sandbox.advance(600)
+    claim = {"how": "snapshot", "snapshot_id": snapshot.id, "name": "copy"}
+    want = {"gpu_model": "A40", "max_price": 1, "claim": claim}
+    with pytest.raises(ValueError, match="comes back as 8x H100-PCIe-80GB"):
+        watch_gpu_stock([want], credentials=account, **how)
+    assert asked(sandbox, "restore_snapshot") == []
+
+
 def test_create_when_available_outside_of_flows(cloud: Cloud) -> None:
     sandbox = empty(cloud)
     said: list[str] = []

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.guard import Asked
-from barrack_tasks.plans.selection import is_named
 from barrack_tasks.plans.steps import Step
+from barrack_tasks.plans.stock.sources import place_of, source_of
 from barrack_tasks.plans.stock.wants import Option, Place, Want
 
 _LOST = (VMStatus.DELETED, VMStatus.DELETING, VMStatus.ERROR)
@@ -63,12 +63,12 @@ def attempts_of(
     instances: Sequence[UserVM],
     price_of: PriceOf,
     claims: Claims,
-    under_way: Collection[str] = (),
+    snapshots: Mapping[str, Place] | None = None,
 ) -> list[Attempt]:
     """What to ask for now, in the order of the wants.
 
-    Stock that one attempt takes is not there for the next. A name that exists, or that is being
-    asked for, is not asked for again.
+    Stock that one attempt takes is not there for the next. A name that exists is not asked for
+    again.
 
     Args:
         wants: the best first.
@@ -76,14 +76,14 @@ def attempts_of(
         instances: all of the account.
         price_of: what a configuration costs an hour.
         claims: what this run did.
-        under_way: names of which a request is being sent.
+        snapshots: what each snapshot restores to, by its id.
     """
     left = dict(places)
-    taken = {*under_way, *claims.made, *claims.elsewhere}
+    taken = {*claims.made, *claims.elsewhere}
     found: list[Attempt] = []
     for number, want in enumerate(wants):
         for name in _missing(want, instances, taken):
-            place = _best(want, left, price_of, _where(want, instances))
+            place = _best(want, left, price_of, _where(want, instances, snapshots or {}))
             if place is None:
                 break
             _take(left, place)
@@ -99,27 +99,20 @@ def _missing(want: Want, instances: Sequence[UserVM], taken: Collection[str]) ->
     if claim is None:
         return
     if claim.how == "restore":
-        for instance in instances:
-            if is_named(instance.id, instance.name, [claim.instance or ""]):
-                if instance.status not in _ON_THE_WAY_UP and instance.name not in taken:
-                    yield instance.name
-                return
+        source = source_of(want, instances)
+        if source and source.status not in _ON_THE_WAY_UP and source.name not in taken:
+            yield source.name
         return
     there = {i.name for i in instances if i.status not in _LOST}
     yield from (name for name in want.names if name not in there and name not in taken)
 
 
-def _where(want: Want, instances: Sequence[UserVM]) -> Place | None:
-    """The only place that will do, if the claim is for an instance that exists."""
-    claim = want.claim
-    if claim is None or claim.how != "restore":
-        return None
-    for instance in instances:
-        if is_named(instance.id, instance.name, [claim.instance or ""]):
-            return Place(
-                str(instance.region), str(instance.gpu_model), int(instance.gpu_count or 1)
-            )
-    return None
+def _where(want: Want, instances: Sequence[UserVM], snapshots: Mapping[str, Place]) -> Place | None:
+    """The only place that will do, if the claim is for something that exists."""
+    if want.claim is not None and want.claim.how == "snapshot":
+        return snapshots[want.claim.snapshot_id or ""]
+    source = source_of(want, instances)
+    return None if source is None else place_of(source)
 
 
 def _best(

@@ -188,7 +188,10 @@ def test_a_snapshot_is_restored_under_the_wants_names() -> None:
     claim = {"how": "snapshot", "snapshot_id": "17", "name": "back"}
     want = {"gpu_model": H100, "gpu_count": 8, "quantity": 2, "claim": claim}
     here = Place("CANADA-1", H100, 8)
-    found: list[Attempt] = attempts_of(read_wants([want]), {here: 5}, [], price_of, Claims())
+    taken_of = {"17": here}
+    found: list[Attempt] = attempts_of(
+        read_wants([want]), {here: 5}, [], price_of, Claims(), taken_of
+    )
     assert [a.step.arguments for a in found] == [
         {"snapshot_id": "17", "name": "back-1"},
         {"snapshot_id": "17", "name": "back-2"},
