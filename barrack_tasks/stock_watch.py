@@ -21,11 +21,13 @@ from barrack_tasks.guard import caps_of, read_means, rulings
 from barrack_tasks.plans.guard import Caps, Means
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
 from barrack_tasks.plans.steps import Step
+from barrack_tasks.plans.stock.announcing import Claimed, standing
 from barrack_tasks.plans.stock.claims import Attempt, Claims, attempts_of, is_met
 from barrack_tasks.plans.stock.edges import Edge, Seen, advance
 from barrack_tasks.plans.stock.sources import check_place, place_of, source_of
 from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of
 from barrack_tasks.plans.world import stock_of
+from barrack_tasks.stock_ledger import Ledger, OwnLedger
 from barrack_tasks.stock_sources import with_image, with_snapshots
 from barrack_tasks.tasking import barrack_task
 
@@ -42,8 +44,10 @@ class Look:
     places: Mapping[Place, int]
     edges: Sequence[Edge] = ()
     moved: bool = False
-    claimed: list[UserVM] = field(default_factory=list)
-    """Instances that are up since this look, with their addresses."""
+    claimed: list[tuple[Claimed, UserVM]] = field(default_factory=list)
+    """What was claimed and is up, and is this run's to announce."""
+    lost: list[Claimed] = field(default_factory=list)
+    """What was claimed and never came up."""
 
 
 class StockWatcher:
@@ -60,6 +64,7 @@ class StockWatcher:
         caps: what may be spent; besides the account's own.
         seen: what is remembered of the stock.
         reserve: which of these names this watcher may ask for; the others somebody else does.
+        ledger: of what was claimed and is not announced yet; this watcher's own, if not given.
         now: the clock.
         log: of the run.
     """
@@ -73,6 +78,7 @@ class StockWatcher:
         log: Log,
         seen: Mapping[Place, Seen] | None = None,
         reserve: Callable[[Sequence[str]], set[str]] = set,
+        ledger: Ledger | None = None,
     ) -> None:
         self._credentials = credentials
         self._client = credentials.get_client()
@@ -81,6 +87,7 @@ class StockWatcher:
         self._now = now
         self._log = log
         self._reserve = reserve
+        self._ledger = ledger or OwnLedger()
         self._granted: set[str] = set()
         self.seen: dict[Place, Seen] = dict(seen or {})
         self.claims = Claims()
@@ -162,8 +169,8 @@ class StockWatcher:
         before = {place: seen.count for place, seen in self.seen.items()}
         self.seen, edges = advance(self.seen, places, self._now())
         moved = any(before.get(p, 0) != s.count for p, s in self.seen.items())
-        claimed = self._came_up()
-        return Look(places, edges, moved or bool(claimed), claimed)
+        claimed, lost = self._came_up()
+        return Look(places, edges, moved or bool(claimed), claimed, lost)
 
     def stock(self) -> dict[Place, int]:
         """How many instances of what is wanted can be deployed. One request."""
@@ -250,26 +257,31 @@ class StockWatcher:
             self.claims.refused[name] = str(error)
             self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
         else:
+            self._ledger.add(made, name, self._now())
             self.claims.made[name] = (attempt.want, made)
             self._log.info("%s: claimed %s", name, attempt.place)
 
-    def _came_up(self) -> list[UserVM]:
-        """Instances that this watcher claimed and that have come up since the last look."""
-        waiting = set(self.claims.made) - self.claims.told
-        if not waiting:
-            return []
+    def _came_up(self) -> tuple[list[tuple[Claimed, UserVM]], list[Claimed]]:
+        """What was claimed, by whichever run, and has come up or never will."""
+        waiting = self._ledger.waiting()
+        if not waiting and not set(self.claims.made) - self.claims.told:
+            return [], []
         try:
             self.instances = tuple(self._client.instances.list())
         except BarrackError as error:
             self._log.warning("the instances cannot be read, and are looked at again: %s", error)
-            return []
-        up = [
-            i
-            for i in self.instances
-            if i.name in waiting and i.id == self.claims.made[i.name][1] and i.has_come_up
-        ]
-        self.claims.told |= {i.name for i in up}
-        return up
+            return [], []
+        there = {i.id: i for i in self.instances}
+        self.claims.told |= {
+            name
+            for name, (_, id_) in self.claims.made.items()
+            if id_ in there and there[id_].has_come_up
+        }
+        now = self._now()
+        stands = {one: standing(one, there.get(one.id), now) for one in waiting}
+        over = [one for one in waiting if stands[one] != "waiting" and self._ledger.take(one)]
+        up = [(one, there[one.id]) for one in over if stands[one] == "up"]
+        return up, [one for one in over if stands[one] == "lost"]
 
     def _refresh(self) -> None:
         try:

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from barrack_tasks import create_when_available
+from barrack_tasks.expiring import read_expiries
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.watch_gpu_stock import watch_gpu_stock
-from tests.flows.conftest import account_of, effects, states
+from tests.flows.conftest import account_of, effects, events_about, states
 from tests.flows.killing import ended, start_in_process
 from tests.flows.receivers import Webhook
 
@@ -184,6 +185,36 @@ def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     assert "train: its time was over: delete instance" in told
     sandbox.advance(60)
     assert states(sandbox) == {"bystander": "ACTIVE"}
+
+
+def test_what_one_look_claimed_is_announced_once_by_a_later_one_and_ends(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud, speed=0)
+    sandbox.set_stock(*HERE, 5)
+    account = account_of(sandbox)
+    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+    one_look = {**how, "watch_for": None, "notify": [name], "credentials": account}
+
+    def ups() -> list[str]:
+        return [m["subject"] for m in kept.received if " is up: " in m["subject"]]
+
+    watch_gpu_stock([{**L40, "claim": CLAIM}], expires="1h", on_expiry="delete", **one_look)
+    [expiry] = read_expiries(account.account)
+    assert expiry.name == "train", "noted before it is up"
+    watch_gpu_stock([{"gpu_model": "A40"}], **one_look)
+    assert ups() == []
+    sandbox.advance(600)
+    for _ in range(2):
+        watch_gpu_stock([{"gpu_model": "A40"}], **one_look)
+    [said] = ups()
+    assert "; deleted at " in said
+    assert len(events_about(f"barrack.instance.{expiry.id}", "barrack.instance.claimed")) == 1
+    sandbox.advance(3600)
+    watch_gpu_stock([{"gpu_model": "A40"}], **one_look)
+    sandbox.advance(60)
+    assert states(sandbox) == {}
 
 
 def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
