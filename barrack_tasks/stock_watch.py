@@ -20,6 +20,7 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.guard import caps_of, read_means, rulings
 from barrack_tasks.plans.guard import Caps, Means
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
+from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.stock.announcing import Claimed, standing
 from barrack_tasks.plans.stock.claims import Attempt, Claims, attempts_of, is_met
@@ -63,7 +64,8 @@ class StockWatcher:
         wants: the best first.
         caps: what may be spent; besides the account's own.
         seen: what is remembered of the stock.
-        reserve: which of these names this watcher may ask for; the others somebody else does.
+        reserve: reserves keys with the names that they are for; gives those that another run
+            holds. What is not reserved is not asked for.
         ledger: of what was claimed and is not announced yet; this watcher's own, if not given.
         now: the clock.
         log: of the run.
@@ -77,7 +79,7 @@ class StockWatcher:
         now: Callable[[], datetime],
         log: Log,
         seen: Mapping[Place, Seen] | None = None,
-        reserve: Callable[[Sequence[str]], set[str]] = set,
+        reserve: Callable[[dict[str, str]], Mapping[str, str]] = lambda _: {},
         ledger: Ledger | None = None,
     ) -> None:
         self._credentials = credentials
@@ -149,6 +151,8 @@ class StockWatcher:
                 raise ValueError(
                     f"the claim is to restore {claim.instance!r}, and no instance is called so"
                 )
+            if source is not None and matches(source, self._credentials.protect):
+                raise ValueError(f"{source.name} is protected, and so is not restored")
             what = source.name if source else f"the snapshot {claim.snapshot_id}"
             place = place_of(source) if source else self._snapshots[claim.snapshot_id or ""]
             check_place(want, what, place, self.price_of(place), self._currency)
@@ -201,7 +205,8 @@ class StockWatcher:
             return
         now = self._now()
         self._others = {n: at for n, at in self._others.items() if now - at < _FORGET_OTHERS}
-        self.claims.elsewhere = set(self._others)
+        names = {name for want in self._wants for name in self._names_of(want)}
+        self.claims.elsewhere = set(self._others) | (names - self._granted)
         if not self._attempts(places):
             return
         if self._means_at is None or now - self._means_at > _FRESH:
@@ -220,9 +225,6 @@ class StockWatcher:
 
     def _may_begin(self, attempt: Attempt) -> bool:
         name = attempt.step.subject
-        if name not in self._granted:
-            self._others[name] = self._now()
-            return False
         why = self._against(attempt)
         if why and self.claims.refused.get(name) != why:
             self._log.warning("%s: %s is there and not claimed: %s", name, attempt.place, why)
@@ -309,10 +311,16 @@ class StockWatcher:
         return found
 
     def _reserve_names(self) -> None:
-        names = [name for want in self._wants for name in self._names_of(want)]
-        missing = [n for n in names if n not in self._granted]
-        if missing:
-            self._granted |= self._reserve(missing)
+        """Reserve each name, and the instance that is brought back under it."""
+        keys: dict[str, list[str]] = {}
+        for want in self._wants:
+            source = source_of(want, self.instances)
+            for name in self._names_of(want):
+                if name not in self._granted:
+                    keys[name] = [f"claim:{name}", *([source.id] if source else [])]
+        wanted = {key: name for name, own in keys.items() for key in own}
+        refused = self._reserve(wanted) if wanted else {}
+        self._granted |= {name for name, own in keys.items() if not refused.keys() & set(own)}
 
     def _names_of(self, want: Want) -> Sequence[str]:
         source = source_of(want, self.instances)

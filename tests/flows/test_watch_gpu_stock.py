@@ -15,6 +15,7 @@ import pytest
 
 from barrack_tasks import create_when_available
 from barrack_tasks.expiring import read_expiries
+from barrack_tasks.holds import holding
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.watch_gpu_stock import watch_gpu_stock
@@ -304,6 +305,27 @@ def test_a_snapshot_of_something_else_than_is_wanted_is_not_restored(
     with pytest.raises(ValueError, match="comes back as 8x H100-PCIe-80GB"):
         watch_gpu_stock([want], credentials=account, **how)
     assert asked(sandbox, "restore_snapshot") == []
+
+
+def test_what_is_protected_or_held_by_another_run_is_not_restored(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    sleeper = sandbox.seed_instance(
+        "sleeper", gpu_model="L40", region="CANADA-1", status="HIBERNATED"
+    )
+    sandbox.set_stock(*HERE, 1)
+    want = {**L40, "claim": {"how": "restore", "instance": "sleeper"}}
+    with pytest.raises(ValueError, match="sleeper is protected, and so is not restored"):
+        watch_gpu_stock([want], credentials=account_of(sandbox, protect=["sleep*"]), **how)
+    account = account_of(sandbox)
+    with holding(account.account, "other", "run other", "x", timedelta(minutes=5)) as hold:
+        assert hold.claim({sleeper: "sleeper"}) == {}
+        report = watch_gpu_stock([want], credentials=account, **{**how, "watch_for": None})
+    assert [(r.outcome, "somebody else has it" in r.why) for r in report.rows] == [
+        ("skipped", True)
+    ]
+    assert asked(sandbox, "restore_instance") == []
 
 
 def test_create_when_available_outside_of_flows(cloud: Cloud) -> None:
