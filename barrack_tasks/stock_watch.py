@@ -23,7 +23,7 @@ from barrack_tasks.plans.money.burn import Tariff, tariff_of
 from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.stock.announcing import Claimed, standing
-from barrack_tasks.plans.stock.claims import Attempt, Claims, attempts_of, is_met
+from barrack_tasks.plans.stock.claims import Against, Attempt, Choice, Claims, choose, is_met
 from barrack_tasks.plans.stock.edges import Edge, Seen, advance
 from barrack_tasks.plans.stock.sources import check_place, place_of, source_of
 from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of
@@ -133,6 +133,7 @@ class StockWatcher:
             self._tariff,
             self._currency,
             min(limits, default=None),
+            self._caps,
         )
         self._open_sources()
         self._reserve_names()
@@ -155,7 +156,7 @@ class StockWatcher:
                 raise ValueError(f"{source.name} is protected, and so is not restored")
             what = source.name if source else f"the snapshot {claim.snapshot_id}"
             place = place_of(source) if source else self._snapshots[claim.snapshot_id or ""]
-            check_place(want, what, place, self.price_of(place), self._currency)
+            check_place(want, what, place, self.price_of(place), self._currency, self._caps)
 
     @property
     def _currency(self) -> str:
@@ -207,51 +208,66 @@ class StockWatcher:
         self._others = {n: at for n, at in self._others.items() if now - at < _FORGET_OTHERS}
         names = {name for want in self._wants for name in self._names_of(want)}
         self.claims.elsewhere = set(self._others) | (names - self._granted)
-        if not self._attempts(places):
+        self.claims.asked = set()
+        if not self._choose(places, lambda _, __: None).attempts:
             return
         if self._means_at is None or now - self._means_at > _FRESH:
             self._refresh()
-        attempts = [a for a in self._attempts(places) if self._may_begin(a)]
-        if not attempts:
-            return
-        with ThreadPoolExecutor(len(attempts)) as pool:
-            list(pool.map(self._ask, attempts))
-        self._means_at = None  # what was spent is not known any more
+        # What answers that it is out of stock is left out, so that the next best is tried at once.
+        left = dict(places)
+        while attempts := self._allowed(left):
+            with ThreadPoolExecutor(len(attempts)) as pool:
+                gone = [a for a in pool.map(self._ask, attempts) if a is not None]
+            self._means_at = None  # what was spent is not known any more
+            begun = [a for a in attempts if a not in gone]
+            self.claims.asked |= {a.step.subject for a in begun}
+            if not gone:
+                return
+            left.update(dict.fromkeys((a.place for a in gone), 0))
 
-    def _attempts(self, places: Mapping[Place, int]) -> list[Attempt]:
-        return attempts_of(
-            self._wants, places, self.instances, self.price_of, self.claims, self._snapshots
+    def _choose(self, places: Mapping[Place, int], against: Against) -> Choice:
+        return choose(
+            self._wants,
+            places,
+            self.instances,
+            self.price_of,
+            self.claims,
+            self._snapshots,
+            against,
         )
 
-    def _may_begin(self, attempt: Attempt) -> bool:
-        name = attempt.step.subject
-        why = self._against(attempt)
-        if why and self.claims.refused.get(name) != why:
-            self._log.warning("%s: %s is there and not claimed: %s", name, attempt.place, why)
-        if why:
+    def _allowed(self, places: Mapping[Place, int]) -> list[Attempt]:
+        """What the guard allows of what is there; what it refuses is noted."""
+        choice = self._choose(places, self._against)
+        for name, (attempt, why) in choice.refused.items():
+            if self.claims.refused.get(name) != why:
+                self._log.warning("%s: %s is there and not claimed: %s", name, attempt.place, why)
             self.claims.refused[name] = why
-            return False
-        self.claims.refused.pop(name, None)
-        return True
+        for attempt in choice.attempts:
+            self.claims.refused.pop(attempt.step.subject, None)
+        return choice.attempts
 
-    def _against(self, attempt: Attempt) -> str | None:
+    def _against(self, attempt: Attempt, before: Sequence[Attempt]) -> str | None:
         """Why the guard forbids it. What it cannot see it forbids."""
         if self._means is None:
             return "balance and costs cannot be read"
         if attempt.price is None:
             return "its price cannot be read"
-        ruling = rulings(self._caps, attempt.asked, attempt.price, self._means)
-        against = ruling.unattended("deploy")
-        if not against:
-            self._means = replace(self._means, burn=self._means.burn + attempt.price)
-        return "; ".join(against) or None
+        begun = sum((a.price for a in before if a.price is not None), Decimal(0))
+        means = replace(self._means, burn=self._means.burn + begun)
+        return (
+            "; ".join(rulings(self._caps, attempt.asked, attempt.price, means).unattended("deploy"))
+            or None
+        )
 
-    def _ask(self, attempt: Attempt) -> None:
+    def _ask(self, attempt: Attempt) -> Attempt | None:
+        """Ask for it; gives it back if it was out of stock."""
         name = attempt.step.subject
         try:
             made = claim(self._credentials, attempt.step)
         except BarrackOutOfStockError:
             self._log.info("%s: %s was gone before it could be claimed", name, attempt.place)
+            return attempt
         except BarrackConflictError as error:
             self._log.info("%s: somebody else has it: %s", name, error)
             self._others[name] = self._now()
@@ -262,6 +278,7 @@ class StockWatcher:
             self._ledger.add(made, name, self._now())
             self.claims.made[name] = (attempt.want, made)
             self._log.info("%s: claimed %s", name, attempt.place)
+        return None
 
     def _came_up(self) -> tuple[list[tuple[Claimed, UserVM]], list[Claimed]]:
         """What was claimed, by whichever run, and has come up or never will."""
@@ -304,11 +321,11 @@ class StockWatcher:
 
     def would_claim(self, places: Mapping[Place, int]) -> dict[str, str]:
         """What would be claimed now, or why not, by name. Changes nothing."""
-        found = {}
-        for attempt in self._attempts(places):
-            why = self._against(attempt)
-            found[attempt.step.subject] = f"{attempt.place}" + (f"; refused: {why}" if why else "")
-        return found
+        choice = self._choose(places, self._against)
+        return {
+            **{a.step.subject: str(a.place) for a in choice.attempts},
+            **{n: f"{a.place}; refused: {why}" for n, (a, why) in choice.refused.items()},
+        }
 
     def _reserve_names(self) -> None:
         """Reserve each name, and the instance that is brought back under it."""

@@ -113,6 +113,36 @@ def test_stock_that_vanishes_in_between_is_watched_for_again(
     assert len(effects(sandbox, "create_instance")) == 1
 
 
+def test_where_the_caps_or_the_stock_refuse_one_place_the_next_is_taken_in_the_same_look(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    sandbox.set_stock("NORWAY-1", "L40", 2)
+    one_look = {**how, "watch_for": None}
+    want = {"gpu_model": "L40", "claim": CLAIM}
+    account = account_of(sandbox)
+    watch_gpu_stock([want], caps={"regions": ["NORWAY-1"]}, credentials=account, **one_look)
+    sandbox.fault(
+        "status",
+        operation="create_instance",
+        status=409,
+        error_reason="out_of_stock",
+        message="out of stock",
+        count=1,
+    )
+    other = {"gpu_model": "L40", "claim": {"name": "other", "image_id": "1"}}
+    watch_gpu_stock([other], credentials=account, **one_look)
+    assert [i["region"] for i in sandbox.state()["instances"]] == ["NORWAY-1", "NORWAY-1"]
+    with pytest.raises(ValueError, match="the region CANADA-1 is not allowed"):
+        watch_gpu_stock(
+            [{**L40, "claim": {"name": "third", "image_id": "1"}}],
+            caps={"regions": ["NORWAY-1"]},
+            credentials=account,
+            **one_look,
+        )
+
+
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "error_after"])
 def test_a_lost_answer_makes_no_second_one(cloud: Cloud, how: dict[str, Any], kind: str) -> None:
     sandbox = empty(cloud)

@@ -7,11 +7,12 @@ from decimal import Decimal
 
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.plans.drive import hardware_of
+from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.naming import hardware_told_by
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.restoring import find_snapshot
 from barrack_tasks.plans.selection import is_named
-from barrack_tasks.plans.stock.wants import Place, Want
+from barrack_tasks.plans.stock.wants import Place, Want, why_not_allowed
 
 Hardware = tuple[str, int]
 """GPU model and count."""
@@ -71,8 +72,15 @@ def place_of_snapshot(
     return Place(str(region), *hardware)
 
 
-def check_place(want: Want, what: str, place: Place, price: Decimal | None, currency: str) -> None:
-    """Refuse a claim whose only place is not wanted, or costs too much.
+def check_place(
+    want: Want,
+    what: str,
+    place: Place,
+    price: Decimal | None,
+    currency: str,
+    caps: Sequence[Caps] = (),
+) -> None:
+    """Refuse a claim whose only place is not wanted, not allowed, or costs too much.
 
     Args:
         want: the want.
@@ -80,10 +88,13 @@ def check_place(want: Want, what: str, place: Place, price: Decimal | None, curr
         place: the only one where it can be.
         price: what that costs an hour.
         currency: of the price.
+        caps: whose regions and GPU models count.
 
     Raises:
         ValueError: see above.
     """
+    if why := why_not_allowed(place, caps):
+        raise ValueError(f"{what} comes back as {place}, and {why}")
     fitting = [option for option in want.options if option.fits(place)]
     if not fitting:
         wanted = ", else ".join(str(option) for option in want.options)

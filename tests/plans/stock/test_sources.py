@@ -10,7 +10,7 @@ import pytest
 
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.plans.naming import snapshot_description
-from barrack_tasks.plans.stock.claims import Claims, attempts_of
+from barrack_tasks.plans.stock.claims import Claims, choose
 from barrack_tasks.plans.stock.sources import check_place, place_of_snapshot, ready_snapshot
 from barrack_tasks.plans.stock.wants import Place, Want
 
@@ -38,8 +38,8 @@ def nothing() -> Mapping[str, tuple[str, int]]:
 def test_a_snapshot_is_claimed_only_where_it_restores_to() -> None:
     either = want(gpu_model="*", otherwise=[{"gpu_model": "H100*", "gpu_count": 8}])
     for stock, places in (({SMALL: 5}, []), ({SMALL: 5, BIG: 1}, [BIG])):
-        found = attempts_of([either], stock, [], lambda _: Decimal(1), Claims(), {"17": BIG})
-        assert [a.place for a in found] == places
+        found = choose([either], stock, [], lambda _: Decimal(1), Claims(), {"17": BIG})
+        assert [a.place for a in found.attempts] == places
 
 
 def test_the_instance_tells_what_a_snapshot_restores_to_then_whoever_remembers() -> None:
