@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -91,7 +91,8 @@ class StockWatcher:
         self._reserve = reserve
         self._ledger = ledger or OwnLedger()
         self._granted: set[str] = set()
-        self.seen: dict[Place, Seen] = dict(seen or {})
+        # Others watch other places: what this one does not look at must not count as empty.
+        self.seen = {p: s for p, s in (seen or {}).items() if self._is_wanted(p)}
         self.claims = Claims()
         self._others: dict[str, datetime] = {}
         self._tariff = Tariff()
@@ -223,6 +224,7 @@ class StockWatcher:
             self.claims.asked |= {a.step.subject for a in begun}
             if not gone:
                 return
+            self._means = self._means and _with_begun(self._means, begun)
             left.update(dict.fromkeys((a.place for a in gone), 0))
 
     def _choose(self, places: Mapping[Place, int], against: Against) -> Choice:
@@ -253,8 +255,7 @@ class StockWatcher:
             return "balance and costs cannot be read"
         if attempt.price is None:
             return "its price cannot be read"
-        begun = sum((a.price for a in before if a.price is not None), Decimal(0))
-        means = replace(self._means, burn=self._means.burn + begun)
+        means = _with_begun(self._means, before)
         return (
             "; ".join(rulings(self._caps, attempt.asked, attempt.price, means).unattended("deploy"))
             or None
@@ -342,6 +343,13 @@ class StockWatcher:
     def _names_of(self, want: Want) -> Sequence[str]:
         source = source_of(want, self.instances)
         return want.names if source is None else (source.name,)
+
+
+def _with_begun(means: Means, attempts: Iterable[Attempt]) -> Means:
+    """The means once all of these have begun, one after the other."""
+    for one in attempts:
+        means = means.with_begun(one.asked, one.price or Decimal(0))
+    return means
 
 
 @barrack_task("claim {step.subject}")

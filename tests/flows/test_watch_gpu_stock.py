@@ -199,6 +199,19 @@ def test_the_guard_decides_and_says_why(cloud: Cloud, how: dict[str, Any]) -> No
     assert sorted(states(sandbox)) == ["train-1"]
 
 
+def test_the_caps_hold_for_all_that_is_claimed_in_one_look(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    one_look = {**how, "watch_for": None}
+    for caps in ({"instances": 2}, {"gpus": 2}):
+        sandbox = empty(cloud)
+        sandbox.set_stock(*HERE, 9)
+        want = {**L40, "quantity": 5, "claim": CLAIM}
+        with pytest.raises(WorkFailed, match=r"3 of 5 .*the cap is 2"):
+            watch_gpu_stock([want], caps=caps, credentials=account_of(sandbox), **one_look)
+        assert sorted(states(sandbox)) == ["train-1", "train-2"]
+
+
 def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     cloud: Cloud, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -273,6 +286,23 @@ def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
     assert "data:image/svg+xml;base64," in report.markdown()
     tick(4)
     assert len(kept.received) == 2
+
+
+def test_watchers_of_different_things_leave_each_others_memory_alone(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud, speed=0)
+    sandbox.set_stock(*HERE, 4)
+    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+    one_look = {**how, "watch_for": None, "credentials": account_of(sandbox)}
+    for _ in range(2):
+        watch_gpu_stock([L40], notify=[name], **one_look)
+        for _ in range(3):
+            sandbox.advance(90)
+            watch_gpu_stock([{"gpu_model": "A40"}], **one_look)
+    assert len(kept.received) == 1, "it came once, and never went"
+    assert not list(how["history"].iterdir())
 
 
 def test_one_look_is_one_request(cloud: Cloud, how: dict[str, Any]) -> None:
