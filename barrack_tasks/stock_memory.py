@@ -28,7 +28,11 @@ def read_seen(account: str) -> dict[Place, Seen]:
 
 
 def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
-    """Keep what was seen; places that never had stock need no memory."""
+    """Keep what was seen beside what other watchers saw elsewhere.
+
+    Places that never had stock need no memory.
+    """
+    together = {**read_seen(account), **seen}
     content = {
         f"{p.region}/{p.gpu_model}/{p.gpu_count}": [
             _seconds(s.since),
@@ -38,7 +42,7 @@ def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
             _seconds(s.told_at),
             _seconds(s.zero_since),
         ]
-        for p, s in seen.items()
+        for p, s in together.items()
         if s != Seen()
     }
     write_all(f"barrack_stock_{account}_", content)

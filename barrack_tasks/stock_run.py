@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
@@ -64,8 +64,3 @@ def summary_of(
     shares = {str(s.place): s.hours for s in most}
     title = "In stock, by hour of the day"
     return found, as_image(lines_by_hour(title, shares, zone), title)
-
-
-def names_to_reserve(names: Sequence[str]) -> dict[str, str]:
-    """How names are held while a watcher runs."""
-    return {f"claim:{name}": name for name in names}

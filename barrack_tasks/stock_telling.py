@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,11 +12,10 @@ from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.events import emit
-from barrack_tasks.expiring import add_expiries
 from barrack_tasks.notifying import tell
-from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.report import money
+from barrack_tasks.plans.stock.announcing import Claimed
 from barrack_tasks.plans.stock.edges import Edge
 from barrack_tasks.stock_memory import note_history, write_seen
 from barrack_tasks.stock_watch import Log, Look, StockWatcher
@@ -31,31 +29,31 @@ class Teller:
         account: see `BarrackCredentials.account`.
         notifiers: who is told of stock that came and of claims.
         file: of the history.
-        expires: claimed instances end after so long; None for never.
-        on_expiry: `hibernate` or `delete`.
         log: of the run.
     """
 
     account: str
     notifiers: Mapping[str, NotificationBlock]
     file: Path
-    expires: timedelta | None
-    on_expiry: str
     log: Log
     told: list[str] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
 
-    def tell_of(self, watcher: StockWatcher, look: Look, now: datetime) -> None:
+    def tell_of(self, watcher: StockWatcher, look: Look) -> None:
         """Tell what a look brought, and remember it."""
-        for instance in look.claimed:
-            self._claimed(instance, now)
+        for claimed, instance in look.claimed:
+            self._claimed(claimed, instance)
+        for claimed in look.lost:
+            self._say(
+                f"{claimed.name} was claimed at {claimed.at:%Y-%m-%d %H:%M} UTC and is not up"
+            )
         for edge in look.edges:
             self._moved(edge, watcher.price_of(edge.place))
         if look.edges:
             note_history(self.file, look.edges)
             write_seen(self.account, watcher.seen)
 
-    def _claimed(self, instance: UserVM, now: datetime) -> None:
+    def _claimed(self, claimed: Claimed, instance: UserVM) -> None:
         price = money(instance.hourly_price, str(instance.currency or ""))
         address = instance.public_ip or "no public address"
         text = f"{instance.name} is up: {address}, {price} an hour"
@@ -67,12 +65,9 @@ class Teller:
             "gpu_count": int(instance.gpu_count or 1),
             "region": str(instance.region),
         }
-        if self.expires is not None:
-            end = now + self.expires
-            payload["expires"] = end.isoformat()
-            text = f"{text}; {self.on_expiry}d at {end:%Y-%m-%d %H:%M} UTC"
-            expiry = Expiry(instance.id, instance.name, end, self.on_expiry)
-            add_expiries(self.account, [expiry])
+        if claimed.ends is not None:
+            payload["expires"] = claimed.ends.isoformat()
+            text = f"{text}; {claimed.how}d at {claimed.ends:%Y-%m-%d %H:%M} UTC"
         emit("barrack.instance.claimed", instance.id, instance.name, payload=payload)
         self._say(text)
 

@@ -96,7 +96,7 @@ def _progress(look: Look, log: Log) -> None:
     for edge in look.edges:
         if edge.kind == "available":
             log.info("in stock: %s, at least %d", edge.place, edge.count)
-    for instance in look.claimed:
+    for _, instance in look.claimed:
         price = money(instance.hourly_price, str(instance.currency or ""))
         log.info("%s is up: %s, %s an hour", instance.name, instance.public_ip, price)
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -18,15 +18,18 @@ from barrack_tasks.api import (
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.guard import caps_of, read_means, rulings
-from barrack_tasks.images import resolve_image
 from barrack_tasks.plans.guard import Caps, Means
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
-from barrack_tasks.plans.selection import is_named
+from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.steps import Step
-from barrack_tasks.plans.stock.claims import Attempt, Claims, attempts_of, is_met
+from barrack_tasks.plans.stock.announcing import Claimed, standing
+from barrack_tasks.plans.stock.claims import Against, Attempt, Choice, Claims, choose, is_met
 from barrack_tasks.plans.stock.edges import Edge, Seen, advance
+from barrack_tasks.plans.stock.sources import check_place, place_of, source_of
 from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of
 from barrack_tasks.plans.world import stock_of
+from barrack_tasks.stock_ledger import Ledger, OwnLedger
+from barrack_tasks.stock_sources import with_image, with_snapshots
 from barrack_tasks.tasking import barrack_task
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -42,8 +45,10 @@ class Look:
     places: Mapping[Place, int]
     edges: Sequence[Edge] = ()
     moved: bool = False
-    claimed: list[UserVM] = field(default_factory=list)
-    """Instances that are up since this look, with their addresses."""
+    claimed: list[tuple[Claimed, UserVM]] = field(default_factory=list)
+    """What was claimed and is up, and is this run's to announce."""
+    lost: list[Claimed] = field(default_factory=list)
+    """What was claimed and never came up."""
 
 
 class StockWatcher:
@@ -59,7 +64,9 @@ class StockWatcher:
         wants: the best first.
         caps: what may be spent; besides the account's own.
         seen: what is remembered of the stock.
-        reserve: which of these names this watcher may ask for; the others somebody else does.
+        reserve: reserves keys with the names that they are for; gives those that another run
+            holds. What is not reserved is not asked for.
+        ledger: of what was claimed and is not announced yet; this watcher's own, if not given.
         now: the clock.
         log: of the run.
     """
@@ -72,7 +79,8 @@ class StockWatcher:
         now: Callable[[], datetime],
         log: Log,
         seen: Mapping[Place, Seen] | None = None,
-        reserve: Callable[[Sequence[str]], set[str]] = set,
+        reserve: Callable[[dict[str, str]], Mapping[str, str]] = lambda _: {},
+        ledger: Ledger | None = None,
     ) -> None:
         self._credentials = credentials
         self._client = credentials.get_client()
@@ -81,11 +89,14 @@ class StockWatcher:
         self._now = now
         self._log = log
         self._reserve = reserve
+        self._ledger = ledger or OwnLedger()
         self._granted: set[str] = set()
-        self.seen: dict[Place, Seen] = dict(seen or {})
+        # Others watch other places: what this one does not look at must not count as empty.
+        self.seen = {p: s for p, s in (seen or {}).items() if self._is_wanted(p)}
         self.claims = Claims()
         self._others: dict[str, datetime] = {}
         self._tariff = Tariff()
+        self._snapshots: Mapping[str, Place] = {}
         self._means: Means | None = None
         self._means_at: datetime | None = None
         self.instances: tuple[UserVM, ...] = ()
@@ -94,12 +105,12 @@ class StockWatcher:
         """Read what there is to be had, and refuse wants that can never be met.
 
         Raises:
-            ValueError: a model, count or region does not exist, or nothing can ever be had at
-                the price.
+            ValueError: a model, count, region, instance or snapshot does not exist, or nothing can
+                ever be had at the price.
             BarrackError: the account cannot be read.
         """
         client = self._client
-        self._wants = tuple(map(self._with_image, self._wants))
+        self._wants = tuple(with_image(client, want) for want in self._wants)
         with ThreadPoolExecutor(3) as pool:
             specs = pool.submit(client.gpu_specs.list)
             regions = pool.submit(client.regions.list)
@@ -111,6 +122,9 @@ class StockWatcher:
         }
         self._refresh()
         means = self._means
+        if means is None:
+            # Without means nothing begins; what the wants name must be known all the same.
+            self.instances = tuple(client.instances.list())
         # An instance that costs more than the whole account may burn can never begin either.
         limits = [c for caps in self._caps for c in (caps.hourly_price, caps.burn) if c is not None]
         check_wants(
@@ -118,26 +132,36 @@ class StockWatcher:
             offered,
             [str(region.name) for region in regions.result()],
             self._tariff,
-            str(means.balance.currency) if means else "",
+            self._currency,
             min(limits, default=None),
+            self._caps,
         )
-        self._check_instances()
+        self._open_sources()
         self._reserve_names()
 
-    def _with_image(self, want: Want) -> Want:
-        """The want with the id of the image that is the newest of its family now."""
-        if want.claim is None or want.claim.image_id is None:
-            return want
-        image_id = resolve_image(self._client, want.claim.image_id)
-        claim = want.claim.model_copy(update={"image_id": image_id})
-        return want.model_copy(update={"claim": claim})
-
-    def _check_instances(self) -> None:
+    def _open_sources(self) -> None:
+        """Find what the claims bring back, and refuse what can never be brought back."""
+        self._wants, self._snapshots = with_snapshots(
+            self._credentials, self._wants, self.instances
+        )
         for want in self._wants:
-            if want.claim and want.claim.how == "restore" and not self._names_of(want):
+            claim = want.claim
+            if claim is None or claim.how == "deploy":
+                continue
+            source = source_of(want, self.instances)
+            if claim.how == "restore" and source is None:
                 raise ValueError(
-                    f"the claim is to restore {want.claim.instance!r}, and no instance is called so"
+                    f"the claim is to restore {claim.instance!r}, and no instance is called so"
                 )
+            if source is not None and matches(source, self._credentials.protect):
+                raise ValueError(f"{source.name} is protected, and so is not restored")
+            what = source.name if source else f"the snapshot {claim.snapshot_id}"
+            place = place_of(source) if source else self._snapshots[claim.snapshot_id or ""]
+            check_place(want, what, place, self.price_of(place), self._currency, self._caps)
+
+    @property
+    def _currency(self) -> str:
+        return str(self._means.balance.currency) if self._means else ""
 
     def look(self) -> Look:
         """Look once, claim what is there, and say what moved.
@@ -151,8 +175,8 @@ class StockWatcher:
         before = {place: seen.count for place, seen in self.seen.items()}
         self.seen, edges = advance(self.seen, places, self._now())
         moved = any(before.get(p, 0) != s.count for p, s in self.seen.items())
-        claimed = self._came_up()
-        return Look(places, edges, moved or bool(claimed), claimed)
+        claimed, lost = self._came_up()
+        return Look(places, edges, moved or bool(claimed), claimed, lost)
 
     def stock(self) -> dict[Place, int]:
         """How many instances of what is wanted can be deployed. One request."""
@@ -183,53 +207,68 @@ class StockWatcher:
             return
         now = self._now()
         self._others = {n: at for n, at in self._others.items() if now - at < _FORGET_OTHERS}
-        self.claims.elsewhere = set(self._others)
-        if not self._attempts(places):
+        names = {name for want in self._wants for name in self._names_of(want)}
+        self.claims.elsewhere = set(self._others) | (names - self._granted)
+        self.claims.asked = set()
+        if not self._choose(places, lambda _, __: None).attempts:
             return
         if self._means_at is None or now - self._means_at > _FRESH:
             self._refresh()
-        attempts = [a for a in self._attempts(places) if self._may_begin(a)]
-        if not attempts:
-            return
-        with ThreadPoolExecutor(len(attempts)) as pool:
-            list(pool.map(self._ask, attempts))
-        self._means_at = None  # what was spent is not known any more
+        # What answers that it is out of stock is left out, so that the next best is tried at once.
+        left = dict(places)
+        while attempts := self._allowed(left):
+            with ThreadPoolExecutor(len(attempts)) as pool:
+                gone = [a for a in pool.map(self._ask, attempts) if a is not None]
+            self._means_at = None  # what was spent is not known any more
+            begun = [a for a in attempts if a not in gone]
+            self.claims.asked |= {a.step.subject for a in begun}
+            if not gone:
+                return
+            self._means = self._means and _with_begun(self._means, begun)
+            left.update(dict.fromkeys((a.place for a in gone), 0))
 
-    def _attempts(self, places: Mapping[Place, int]) -> list[Attempt]:
-        return attempts_of(self._wants, places, self.instances, self.price_of, self.claims)
+    def _choose(self, places: Mapping[Place, int], against: Against) -> Choice:
+        return choose(
+            self._wants,
+            places,
+            self.instances,
+            self.price_of,
+            self.claims,
+            self._snapshots,
+            against,
+        )
 
-    def _may_begin(self, attempt: Attempt) -> bool:
-        name = attempt.step.subject
-        if name not in self._granted:
-            self._others[name] = self._now()
-            return False
-        why = self._against(attempt)
-        if why and self.claims.refused.get(name) != why:
-            self._log.warning("%s: %s is there and not claimed: %s", name, attempt.place, why)
-        if why:
+    def _allowed(self, places: Mapping[Place, int]) -> list[Attempt]:
+        """What the guard allows of what is there; what it refuses is noted."""
+        choice = self._choose(places, self._against)
+        for name, (attempt, why) in choice.refused.items():
+            if self.claims.refused.get(name) != why:
+                self._log.warning("%s: %s is there and not claimed: %s", name, attempt.place, why)
             self.claims.refused[name] = why
-            return False
-        self.claims.refused.pop(name, None)
-        return True
+        for attempt in choice.attempts:
+            self.claims.refused.pop(attempt.step.subject, None)
+        return choice.attempts
 
-    def _against(self, attempt: Attempt) -> str | None:
+    def _against(self, attempt: Attempt, before: Sequence[Attempt]) -> str | None:
         """Why the guard forbids it. What it cannot see it forbids."""
         if self._means is None:
             return "balance and costs cannot be read"
         if attempt.price is None:
             return "its price cannot be read"
-        ruling = rulings(self._caps, attempt.asked, attempt.price, self._means)
-        against = ruling.unattended("deploy")
-        if not against:
-            self._means = replace(self._means, burn=self._means.burn + attempt.price)
-        return "; ".join(against) or None
+        means = _with_begun(self._means, before)
+        return (
+            "; ".join(rulings(self._caps, attempt.asked, attempt.price, means).unattended("deploy"))
+            or None
+        )
 
-    def _ask(self, attempt: Attempt) -> None:
+    def _ask(self, attempt: Attempt) -> Attempt | None:
+        """Ask for it; gives it back if it was out of stock."""
         name = attempt.step.subject
         try:
             made = claim(self._credentials, attempt.step)
         except BarrackOutOfStockError:
             self._log.info("%s: %s was gone before it could be claimed", name, attempt.place)
+            return attempt
         except BarrackConflictError as error:
             self._log.info("%s: somebody else has it: %s", name, error)
             self._others[name] = self._now()
@@ -237,26 +276,32 @@ class StockWatcher:
             self.claims.refused[name] = str(error)
             self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
         else:
+            self._ledger.add(made, name, self._now())
             self.claims.made[name] = (attempt.want, made)
             self._log.info("%s: claimed %s", name, attempt.place)
+        return None
 
-    def _came_up(self) -> list[UserVM]:
-        """Instances that this watcher claimed and that have come up since the last look."""
-        waiting = set(self.claims.made) - self.claims.told
-        if not waiting:
-            return []
+    def _came_up(self) -> tuple[list[tuple[Claimed, UserVM]], list[Claimed]]:
+        """What was claimed, by whichever run, and has come up or never will."""
+        waiting = self._ledger.waiting()
+        if not waiting and not set(self.claims.made) - self.claims.told:
+            return [], []
         try:
             self.instances = tuple(self._client.instances.list())
         except BarrackError as error:
             self._log.warning("the instances cannot be read, and are looked at again: %s", error)
-            return []
-        up = [
-            i
-            for i in self.instances
-            if i.name in waiting and i.id == self.claims.made[i.name][1] and i.has_come_up
-        ]
-        self.claims.told |= {i.name for i in up}
-        return up
+            return [], []
+        there = {i.id: i for i in self.instances}
+        self.claims.told |= {
+            name
+            for name, (_, id_) in self.claims.made.items()
+            if id_ in there and there[id_].has_come_up
+        }
+        now = self._now()
+        stands = {one: standing(one, there.get(one.id), now) for one in waiting}
+        over = [one for one in waiting if stands[one] != "waiting" and self._ledger.take(one)]
+        up = [(one, there[one.id]) for one in over if stands[one] == "up"]
+        return up, [one for one in over if stands[one] == "lost"]
 
     def _refresh(self) -> None:
         try:
@@ -277,23 +322,34 @@ class StockWatcher:
 
     def would_claim(self, places: Mapping[Place, int]) -> dict[str, str]:
         """What would be claimed now, or why not, by name. Changes nothing."""
-        found = {}
-        for attempt in self._attempts(places):
-            why = self._against(attempt)
-            found[attempt.step.subject] = f"{attempt.place}" + (f"; refused: {why}" if why else "")
-        return found
+        choice = self._choose(places, self._against)
+        return {
+            **{a.step.subject: str(a.place) for a in choice.attempts},
+            **{n: f"{a.place}; refused: {why}" for n, (a, why) in choice.refused.items()},
+        }
 
     def _reserve_names(self) -> None:
-        names = [name for want in self._wants for name in self._names_of(want)]
-        missing = [n for n in names if n not in self._granted]
-        if missing:
-            self._granted |= self._reserve(missing)
+        """Reserve each name, and the instance that is brought back under it."""
+        keys: dict[str, list[str]] = {}
+        for want in self._wants:
+            source = source_of(want, self.instances)
+            for name in self._names_of(want):
+                if name not in self._granted:
+                    keys[name] = [f"claim:{name}", *([source.id] if source else [])]
+        wanted = {key: name for name, own in keys.items() for key in own}
+        refused = self._reserve(wanted) if wanted else {}
+        self._granted |= {name for name, own in keys.items() if not refused.keys() & set(own)}
 
     def _names_of(self, want: Want) -> Sequence[str]:
-        if want.claim is None or want.claim.how != "restore":
-            return want.names
-        wanted = [want.claim.instance or ""]
-        return [i.name for i in self.instances if is_named(i.id, i.name, wanted)]
+        source = source_of(want, self.instances)
+        return want.names if source is None else (source.name,)
+
+
+def _with_begun(means: Means, attempts: Iterable[Attempt]) -> Means:
+    """The means once all of these have begun, one after the other."""
+    for one in attempts:
+        means = means.with_begun(one.asked, one.price or Decimal(0))
+    return means
 
 
 @barrack_task("claim {step.subject}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -25,8 +24,9 @@ from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
 from barrack_tasks.plans.stock.wants import Want, read_wants
 from barrack_tasks.reporting import conclude
+from barrack_tasks.stock_ledger import SharedLedger
 from barrack_tasks.stock_memory import history_file, read_seen, write_seen
-from barrack_tasks.stock_run import names_to_reserve, summary_of, watch
+from barrack_tasks.stock_run import summary_of, watch
 from barrack_tasks.stock_telling import Teller
 from barrack_tasks.stock_watch import Look, StockWatcher
 from barrack_tasks.zones import zone_of
@@ -115,21 +115,18 @@ def watch_gpu_stock(
         rows = rows_of_claims(wants, watcher.claims, watcher.instances, places, would)
         stock = {str(place): count for place, count in places.items()}
         return conclude(StockReport(flow="watch_gpu_stock", dry_run=True, rows=rows, stock=stock))
-    teller = Teller(account.account, notifiers, file, expires, on_expiry, log)
+    teller = Teller(account.account, notifiers, file, log)
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     span = watch_for or timedelta(minutes=5)
     with holding(account.account, run, name, intent_of("watch_gpu_stock", run), span) as hold:
 
-        def reserve(names: Sequence[str]) -> set[str]:
-            refused = hold.claim(names_to_reserve(names))
-            return {name for name in names if f"claim:{name}" not in refused}
-
         def on_look(look: Look) -> None:
-            teller.tell_of(watcher, look, now())
+            teller.tell_of(watcher, look)
             endings, _ = end_due(account, hold.claim, now(), log)
             teller.told.extend(done_of(endings))
 
-        watcher = StockWatcher(account, wants, caps, now, log, seen, reserve)
+        ledger = SharedLedger(account.account, expires, on_expiry, hold.claim, log)
+        watcher = StockWatcher(account, wants, caps, now, log, seen, hold.claim, ledger)
         watcher.open()
         until = now() + (watch_for or timedelta(0))
         last, looks = watch(watcher, pace, until, on_look, log, now)

@@ -14,10 +14,12 @@ from typing import Any
 import pytest
 
 from barrack_tasks import create_when_available
+from barrack_tasks.expiring import read_expiries
+from barrack_tasks.holds import holding
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.watch_gpu_stock import watch_gpu_stock
-from tests.flows.conftest import account_of, effects, states
+from tests.flows.conftest import account_of, effects, events_about, states
 from tests.flows.killing import ended, start_in_process
 from tests.flows.receivers import Webhook
 
@@ -111,6 +113,36 @@ def test_stock_that_vanishes_in_between_is_watched_for_again(
     assert len(effects(sandbox, "create_instance")) == 1
 
 
+def test_where_the_caps_or_the_stock_refuse_one_place_the_next_is_taken_in_the_same_look(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    sandbox.set_stock("NORWAY-1", "L40", 2)
+    one_look = {**how, "watch_for": None}
+    want = {"gpu_model": "L40", "claim": CLAIM}
+    account = account_of(sandbox)
+    watch_gpu_stock([want], caps={"regions": ["NORWAY-1"]}, credentials=account, **one_look)
+    sandbox.fault(
+        "status",
+        operation="create_instance",
+        status=409,
+        error_reason="out_of_stock",
+        message="out of stock",
+        count=1,
+    )
+    other = {"gpu_model": "L40", "claim": {"name": "other", "image_id": "1"}}
+    watch_gpu_stock([other], credentials=account, **one_look)
+    assert [i["region"] for i in sandbox.state()["instances"]] == ["NORWAY-1", "NORWAY-1"]
+    with pytest.raises(ValueError, match="the region CANADA-1 is not allowed"):
+        watch_gpu_stock(
+            [{**L40, "claim": {"name": "third", "image_id": "1"}}],
+            caps={"regions": ["NORWAY-1"]},
+            credentials=account,
+            **one_look,
+        )
+
+
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "error_after"])
 def test_a_lost_answer_makes_no_second_one(cloud: Cloud, how: dict[str, Any], kind: str) -> None:
     sandbox = empty(cloud)
@@ -167,6 +199,19 @@ def test_the_guard_decides_and_says_why(cloud: Cloud, how: dict[str, Any]) -> No
     assert sorted(states(sandbox)) == ["train-1"]
 
 
+def test_the_caps_hold_for_all_that_is_claimed_in_one_look(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    one_look = {**how, "watch_for": None}
+    for caps in ({"instances": 2}, {"gpus": 2}):
+        sandbox = empty(cloud)
+        sandbox.set_stock(*HERE, 9)
+        want = {**L40, "quantity": 5, "claim": CLAIM}
+        with pytest.raises(WorkFailed, match=r"3 of 5 .*the cap is 2"):
+            watch_gpu_stock([want], caps=caps, credentials=account_of(sandbox), **one_look)
+        assert sorted(states(sandbox)) == ["train-1", "train-2"]
+
+
 def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     cloud: Cloud, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -184,6 +229,36 @@ def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     assert "train: its time was over: delete instance" in told
     sandbox.advance(60)
     assert states(sandbox) == {"bystander": "ACTIVE"}
+
+
+def test_what_one_look_claimed_is_announced_once_by_a_later_one_and_ends(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud, speed=0)
+    sandbox.set_stock(*HERE, 5)
+    account = account_of(sandbox)
+    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+    one_look = {**how, "watch_for": None, "notify": [name], "credentials": account}
+
+    def ups() -> list[str]:
+        return [m["subject"] for m in kept.received if " is up: " in m["subject"]]
+
+    watch_gpu_stock([{**L40, "claim": CLAIM}], expires="1h", on_expiry="delete", **one_look)
+    [expiry] = read_expiries(account.account)
+    assert expiry.name == "train", "noted before it is up"
+    watch_gpu_stock([{"gpu_model": "A40"}], **one_look)
+    assert ups() == []
+    sandbox.advance(600)
+    for _ in range(2):
+        watch_gpu_stock([{"gpu_model": "A40"}], **one_look)
+    [said] = ups()
+    assert "; deleted at " in said
+    assert len(events_about(f"barrack.instance.{expiry.id}", "barrack.instance.claimed")) == 1
+    sandbox.advance(3600)
+    watch_gpu_stock([{"gpu_model": "A40"}], **one_look)
+    sandbox.advance(60)
+    assert states(sandbox) == {}
 
 
 def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
@@ -211,6 +286,23 @@ def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
     assert "data:image/svg+xml;base64," in report.markdown()
     tick(4)
     assert len(kept.received) == 2
+
+
+def test_watchers_of_different_things_leave_each_others_memory_alone(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud, speed=0)
+    sandbox.set_stock(*HERE, 4)
+    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+    one_look = {**how, "watch_for": None, "credentials": account_of(sandbox)}
+    for _ in range(2):
+        watch_gpu_stock([L40], notify=[name], **one_look)
+        for _ in range(3):
+            sandbox.advance(90)
+            watch_gpu_stock([{"gpu_model": "A40"}], **one_look)
+    assert len(kept.received) == 1, "it came once, and never went"
+    assert not list(how["history"].iterdir())
 
 
 def test_one_look_is_one_request(cloud: Cloud, how: dict[str, Any]) -> None:
@@ -258,6 +350,42 @@ def test_what_can_never_be_is_said_before_the_first_look(
     with pytest.raises(ValueError, match=said):
         watch_gpu_stock(wants, credentials=account_of(sandbox), **how)
     assert asked(sandbox, "get_gpu_stock") == []
+
+
+def test_a_snapshot_of_something_else_than_is_wanted_is_not_restored(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    machine = sandbox.seed_instance("big", gpu_model="H100-PCIe-80GB", gpu_count=8)
+    account = account_of(sandbox)
+    snapshot = account.get_client().snapshots.create(machine, "saved")
+    sandbox.advance(600)
+    claim = {"how": "snapshot", "snapshot_id": snapshot.id, "name": "copy"}
+    want = {"gpu_model": "A40", "max_price": 1, "claim": claim}
+    with pytest.raises(ValueError, match="comes back as 8x H100-PCIe-80GB"):
+        watch_gpu_stock([want], credentials=account, **how)
+    assert asked(sandbox, "restore_snapshot") == []
+
+
+def test_what_is_protected_or_held_by_another_run_is_not_restored(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    sleeper = sandbox.seed_instance(
+        "sleeper", gpu_model="L40", region="CANADA-1", status="HIBERNATED"
+    )
+    sandbox.set_stock(*HERE, 1)
+    want = {**L40, "claim": {"how": "restore", "instance": "sleeper"}}
+    with pytest.raises(ValueError, match="sleeper is protected, and so is not restored"):
+        watch_gpu_stock([want], credentials=account_of(sandbox, protect=["sleep*"]), **how)
+    account = account_of(sandbox)
+    with holding(account.account, "other", "run other", "x", timedelta(minutes=5)) as hold:
+        assert hold.claim({sleeper: "sleeper"}) == {}
+        report = watch_gpu_stock([want], credentials=account, **{**how, "watch_for": None})
+    assert [(r.outcome, "somebody else has it" in r.why) for r in report.rows] == [
+        ("skipped", True)
+    ]
+    assert asked(sandbox, "restore_instance") == []
 
 
 def test_create_when_available_outside_of_flows(cloud: Cloud) -> None:

@@ -8,8 +8,8 @@ from decimal import Decimal
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.guard import Asked
-from barrack_tasks.plans.selection import is_named
 from barrack_tasks.plans.steps import Step
+from barrack_tasks.plans.stock.sources import place_of, source_of
 from barrack_tasks.plans.stock.wants import Option, Place, Want
 
 _LOST = (VMStatus.DELETED, VMStatus.DELETING, VMStatus.ERROR)
@@ -38,6 +38,18 @@ class Attempt:
         )
 
 
+Against = Callable[[Attempt, Sequence[Attempt]], str | None]
+
+
+@dataclass
+class Choice:
+    """What to ask for now."""
+
+    attempts: list[Attempt] = field(default_factory=list)
+    refused: dict[str, tuple[Attempt, str]] = field(default_factory=dict)
+    """The best that is there for a name, and why that will not do; nothing else does either."""
+
+
 @dataclass
 class Claims:
     """What this run did about claims that the API does not tell."""
@@ -46,6 +58,8 @@ class Claims:
     """Which want each instance that this run claimed is for, and its id, by name."""
     elsewhere: set[str] = field(default_factory=set)
     """Names that somebody else has taken."""
+    asked: set[str] = field(default_factory=set)
+    """Names that were asked for in this look, whatever came of it."""
     told: set[str] = field(default_factory=set)
     """Instances that were announced."""
     refused: dict[str, str] = field(default_factory=dict)
@@ -57,18 +71,19 @@ def is_met(want: Want, instances: Iterable[UserVM]) -> bool:
     return not list(_missing(want, list(instances), set()))
 
 
-def attempts_of(
+def choose(
     wants: Sequence[Want],
     places: Mapping[Place, int],
     instances: Sequence[UserVM],
     price_of: PriceOf,
     claims: Claims,
-    under_way: Collection[str] = (),
-) -> list[Attempt]:
+    snapshots: Mapping[str, Place] | None = None,
+    against: Against = lambda _, __: None,
+) -> Choice:
     """What to ask for now, in the order of the wants.
 
-    Stock that one attempt takes is not there for the next. A name that exists, or that is being
-    asked for, is not asked for again.
+    Stock that one attempt takes is not there for the next. A name that exists is not asked for
+    again. Where the best place will not do, the next best is taken.
 
     Args:
         wants: the best first.
@@ -76,20 +91,31 @@ def attempts_of(
         instances: all of the account.
         price_of: what a configuration costs an hour.
         claims: what this run did.
-        under_way: names of which a request is being sent.
+        snapshots: what each snapshot restores to, by its id.
+        against: why an attempt will not do, given those that were chosen before it; None if it
+            will.
     """
     left = dict(places)
-    taken = {*under_way, *claims.made, *claims.elsewhere}
-    found: list[Attempt] = []
+    taken = {*claims.made, *claims.elsewhere, *claims.asked}
+    found = Choice()
     for number, want in enumerate(wants):
+        only = _where(want, instances, snapshots or {})
         for name in _missing(want, instances, taken):
-            place = _best(want, left, price_of, _where(want, instances))
-            if place is None:
+            fitting = list(_fitting(want, left, price_of, only))
+            if not fitting:
                 break
-            _take(left, place)
-            found.append(
-                Attempt(number, _step(want, name, place, instances), place, price_of(place))
-            )
+            refused: list[tuple[Attempt, str]] = []
+            for place in fitting:
+                step = _step(want, name, place, instances)
+                attempt = Attempt(number, step, place, price_of(place))
+                why = against(attempt, found.attempts)
+                if why is None:
+                    _take(left, place)
+                    found.attempts.append(attempt)
+                    break
+                refused.append((attempt, why))
+            else:
+                found.refused[name] = refused[0]
     return found
 
 
@@ -99,45 +125,39 @@ def _missing(want: Want, instances: Sequence[UserVM], taken: Collection[str]) ->
     if claim is None:
         return
     if claim.how == "restore":
-        for instance in instances:
-            if is_named(instance.id, instance.name, [claim.instance or ""]):
-                if instance.status not in _ON_THE_WAY_UP and instance.name not in taken:
-                    yield instance.name
-                return
+        source = source_of(want, instances)
+        if source and source.status not in _ON_THE_WAY_UP and source.name not in taken:
+            yield source.name
         return
     there = {i.name for i in instances if i.status not in _LOST}
     yield from (name for name in want.names if name not in there and name not in taken)
 
 
-def _where(want: Want, instances: Sequence[UserVM]) -> Place | None:
-    """The only place that will do, if the claim is for an instance that exists."""
-    claim = want.claim
-    if claim is None or claim.how != "restore":
-        return None
-    for instance in instances:
-        if is_named(instance.id, instance.name, [claim.instance or ""]):
-            return Place(
-                str(instance.region), str(instance.gpu_model), int(instance.gpu_count or 1)
-            )
-    return None
+def _where(want: Want, instances: Sequence[UserVM], snapshots: Mapping[str, Place]) -> Place | None:
+    """The only place that will do, if the claim is for something that exists."""
+    if want.claim is not None and want.claim.how == "snapshot":
+        return snapshots[want.claim.snapshot_id or ""]
+    source = source_of(want, instances)
+    return None if source is None else place_of(source)
 
 
-def _best(
+def _fitting(
     want: Want, left: Mapping[Place, int], price_of: PriceOf, only: Place | None
-) -> Place | None:
-    """The place of the first option that is there; of several the one with most in stock."""
+) -> Iterator[Place]:
+    """Places that are there: option by option, of each those with most in stock first."""
     for option in want.options:
-        fitting = [
-            place
-            for place, available in left.items()
-            if available > 0
-            and option.fits(place)
-            and (only is None or place == only)
-            and is_affordable(option, price_of(place))
-        ]
-        if fitting:
-            return max(fitting, key=lambda place: (left[place], place))
-    return None
+        yield from sorted(
+            (
+                place
+                for place, available in left.items()
+                if available > 0
+                and option.fits(place)
+                and (only is None or place == only)
+                and is_affordable(option, price_of(place))
+            ),
+            key=lambda place: (left[place], place),
+            reverse=True,
+        )
 
 
 def is_affordable(option: Option, price: Decimal | None) -> bool:

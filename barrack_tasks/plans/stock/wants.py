@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from barrack_tasks.api.models.rules import check_instance_name
+from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.world import Stock
@@ -206,6 +207,7 @@ def check_wants(
     tariff: Tariff,
     currency: str,
     most_hourly: Decimal | None = None,
+    caps: Sequence[Caps] = (),
 ) -> None:
     """Refuse wants that can never be met.
 
@@ -216,16 +218,44 @@ def check_wants(
         tariff: prices an hour.
         currency: of the account.
         most_hourly: what the account's caps allow one instance to cost.
+        caps: whose regions and GPU models count for what is to be claimed.
 
     Raises:
         ValueError: a model, count or region does not exist, naming the nearest that do; or no
-            option of a want can ever be had for its price.
+            option of a want can ever be had for its price, or where the caps allow it.
     """
     names = sorted(regions)
     for want in wants:
         for option in want.options:
             _check_option(option, offered, names)
-        _check_price(want, offered, names, tariff, currency, most_hourly)
+        allowed = _allowed_places(want, offered, names, caps if want.claim else ())
+        _check_price(want, allowed, tariff, currency, most_hourly)
+
+
+def why_not_allowed(place: Place, caps: Iterable[Caps]) -> str | None:
+    """Why caps never allow a place, whatever it costs; None if they do."""
+    for one in caps:
+        for name, allowed, what in (
+            (place.region, one.regions, "region"),
+            (place.gpu_model, one.gpu_models, "GPU model"),
+        ):
+            if allowed is not None and not any(fnmatchcase(name, glob) for glob in allowed):
+                return f"the {what} {name} is not allowed; allowed are {', '.join(allowed)}"
+    return None
+
+
+def _allowed_places(
+    want: Want,
+    offered: Mapping[str, Iterable[int]],
+    regions: Sequence[str],
+    caps: Sequence[Caps],
+) -> list[tuple[Option, Place]]:
+    """Where a want may be met, by option."""
+    fitting = [(o, p) for o in want.options for p in _all_places(offered, regions) if o.fits(p)]
+    against = {place: why_not_allowed(place, caps) for _, place in fitting}
+    if against and all(against.values()):
+        raise ValueError(f"the want {want} can never be met: {against[fitting[0][1]]}")
+    return [(option, place) for option, place in fitting if against[place] is None]
 
 
 def _check_option(
@@ -250,24 +280,18 @@ def _check_option(
 
 def _check_price(
     want: Want,
-    offered: Mapping[str, Iterable[int]],
-    regions: Sequence[str],
+    allowed: Iterable[tuple[Option, Place]],
     tariff: Tariff,
     currency: str,
     most_hourly: Decimal | None,
 ) -> None:
     cheapest: list[tuple[Decimal, Place, Decimal]] = []
-    for option in want.options:
+    for option, place in allowed:
         limits = [p for p in (option.max_price, most_hourly) if p is not None]
-        if not limits:
+        price = tariff.of(place.gpu_model, place.gpu_count, place.region)
+        if price is None or not limits or price <= min(limits):
             return
-        for place in _all_places(offered, regions):
-            price = tariff.of(place.gpu_model, place.gpu_count, place.region)
-            if not option.fits(place):
-                continue
-            if price is None or price <= min(limits):
-                return
-            cheapest.append((price, place, min(limits)))
+        cheapest.append((price, place, min(limits)))
     if cheapest:
         price, place, limit = min(cheapest)
         raise ValueError(

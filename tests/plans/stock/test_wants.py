@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from barrack_tasks.api.models import GPUStockItem, UserVM
+from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.money.burn import Tariff
-from barrack_tasks.plans.stock.claims import Attempt, Claims, attempts_of, is_met
+from barrack_tasks.plans.stock.claims import Attempt, Claims, choose, is_met
 from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of, read_wants
 from barrack_tasks.plans.world import stock_of
 
@@ -96,7 +97,7 @@ def claimed(
     instances: Sequence[UserVM] = (),
     claims: Claims | None = None,
 ) -> list[tuple[str, Place]]:
-    found = attempts_of(read_wants(wants), stock, instances, price_of, claims or Claims())
+    found = choose(read_wants(wants), stock, instances, price_of, claims or Claims()).attempts
     return [(a.step.subject, a.place) for a in found]
 
 
@@ -154,7 +155,7 @@ def test_never_more_is_claimed_than_wanted_or_than_there_is(
     ]
     names = [name for want in wants for name in want.names]
     instances = [vm(names[n], lost) for n in sorted(there) if n < len(names)]
-    found = attempts_of(wants, stock, instances, price_of, Claims())
+    found = choose(wants, stock, instances, price_of, Claims()).attempts
     asked = [a.step.subject for a in found]
     assert len(set(asked)) == len(asked)
     present = {i.name for i in instances if lost == "ACTIVE"}
@@ -168,7 +169,7 @@ def test_never_more_is_claimed_than_wanted_or_than_there_is(
     room = sum(n for p, n in stock.items() if p.gpu_count == 8)
     assert len(found) == min(room, len(set(names) - present))
     claims = Claims(made={a.step.subject: (a.want, "id") for a in found})
-    again = attempts_of(wants, stock, instances, price_of, claims)
+    again = choose(wants, stock, instances, price_of, claims).attempts
     assert not {a.step.subject for a in again} & set(asked), "nothing is asked for twice"
 
 
@@ -177,7 +178,7 @@ def test_a_restore_is_claimed_only_where_the_instance_lies() -> None:
     here, elsewhere = Place("CANADA-1", H100, 8), Place("NORWAY-1", H100, 8)
     sleeper = vm("sleeper", "HIBERNATED")
     assert claimed([want], {elsewhere: 3}, [sleeper]) == []
-    [attempt] = attempts_of(read_wants([want]), {here: 1}, [sleeper], price_of, Claims())
+    [attempt] = choose(read_wants([want]), {here: 1}, [sleeper], price_of, Claims()).attempts
     assert attempt.step.operation == "restore_instance"
     assert attempt.asked.comes_back
     assert claimed([want], {here: 1}, [vm("sleeper", "RESTORING")]) == []
@@ -188,8 +189,62 @@ def test_a_snapshot_is_restored_under_the_wants_names() -> None:
     claim = {"how": "snapshot", "snapshot_id": "17", "name": "back"}
     want = {"gpu_model": H100, "gpu_count": 8, "quantity": 2, "claim": claim}
     here = Place("CANADA-1", H100, 8)
-    found: list[Attempt] = attempts_of(read_wants([want]), {here: 5}, [], price_of, Claims())
+    taken_of = {"17": here}
+    found: list[Attempt] = choose(
+        read_wants([want]), {here: 5}, [], price_of, Claims(), taken_of
+    ).attempts
     assert [a.step.arguments for a in found] == [
         {"snapshot_id": "17", "name": "back-1"},
         {"snapshot_id": "17", "name": "back-2"},
     ]
+
+
+def test_where_the_guard_refuses_the_best_the_next_best_is_taken() -> None:
+    want = {
+        "gpu_model": H100,
+        "gpu_count": 8,
+        "otherwise": [{"gpu_model": H100, "gpu_count": 4}],
+        "claim": CLAIM,
+    }
+    here, there = Place("CANADA-1", H100, 8), Place("NORWAY-1", H100, 8)
+    half = Place("NORWAY-1", H100, 4)
+    stock = {here: 9, there: 2, half: 4}
+
+    def chosen(*forbidden: Place) -> tuple[list[Place], list[str]]:
+        def against(attempt: Attempt, _: Sequence[Attempt]) -> str | None:
+            return f"not {attempt.place}" if attempt.place in forbidden else None
+
+        found = choose(read_wants([want]), stock, [], price_of, Claims(), against=against)
+        return [a.place for a in found.attempts], [why for _, why in found.refused.values()]
+
+    assert chosen() == ([here], [])
+    assert chosen(here) == ([there], [])
+    assert chosen(here, there) == ([half], [])
+    assert chosen(here, there, half) == ([], [f"not {here}"])
+
+
+def test_what_was_chosen_before_is_counted() -> None:
+    want = {"gpu_model": H100, "gpu_count": 8, "quantity": 3, "claim": CLAIM}
+
+    def against(_: Attempt, before: Sequence[Attempt]) -> str | None:
+        return "one is enough" if before else None
+
+    stock = {Place("CANADA-1", H100, 8): 9}
+    found = choose(read_wants([want]), stock, [], price_of, Claims(), against=against)
+    assert [a.step.subject for a in found.attempts] == ["train-1"]
+    assert sorted(found.refused) == ["train-2", "train-3"]
+
+
+def test_a_place_that_no_option_may_be_in_is_said_at_the_start() -> None:
+    caps = [Caps(regions=("NORWAY-*",)), Caps(gpu_models=("H100*",))]
+
+    def check(*options: dict[str, Any]) -> None:
+        wants = read_wants([{**options[0], "otherwise": options[1:], "claim": CLAIM}])
+        check_wants(wants, OFFERED, REGIONS, TARIFF, "USD", caps=caps)
+
+    check({"gpu_model": "H100*"})
+    check({"gpu_model": "L40"}, {"gpu_model": "H100*"})
+    with pytest.raises(ValueError, match=r"never be met: .* not allowed; allowed are NORWAY-\*"):
+        check({"gpu_model": "H100*", "regions": ["CANADA-1"]})
+    with pytest.raises(ValueError, match="the GPU model L40 is not allowed; allowed are H100"):
+        check({"gpu_model": "L40", "regions": ["NORWAY-1"]})

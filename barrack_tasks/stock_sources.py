@@ -1,0 +1,51 @@
+"""What the claims of a watcher bring back, read and judged before the first look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from barrack_tasks.api import Barrack
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.images import resolve_image
+from barrack_tasks.plans.stock.sources import place_of_snapshot, ready_snapshot
+from barrack_tasks.plans.stock.wants import Place, Want
+from barrack_tasks.spending import hardware_seen
+
+
+def with_image(client: Barrack, want: Want) -> Want:
+    """The want with the id of the image that is the newest of its family now."""
+    if want.claim is None or want.claim.image_id is None:
+        return want
+    image_id = resolve_image(client, want.claim.image_id)
+    return _with_claim(want, image_id=image_id)
+
+
+def with_snapshots(
+    credentials: BarrackCredentials, wants: Sequence[Want], instances: Sequence[UserVM]
+) -> tuple[tuple[Want, ...], dict[str, Place]]:
+    """The wants with the ids of their snapshots, and what each of those restores to.
+
+    Raises:
+        ValueError: there is no such snapshot, it is not ready, or its configuration is not known.
+        BarrackError: the snapshots cannot be read.
+    """
+    if not any(want.claim and want.claim.how == "snapshot" for want in wants):
+        return tuple(wants), {}
+    snapshots = list(credentials.get_client().snapshots.list())
+    found: list[Want] = []
+    places: dict[str, Place] = {}
+    for want in wants:
+        if want.claim and want.claim.how == "snapshot":
+            snapshot = ready_snapshot(want, snapshots)
+            places[snapshot.id] = place_of_snapshot(
+                snapshot, instances, lambda: hardware_seen(credentials.account)
+            )
+            want = _with_claim(want, snapshot_id=snapshot.id)
+        found.append(want)
+    return tuple(found), places
+
+
+def _with_claim(want: Want, **known: str | None) -> Want:
+    assert want.claim is not None  # noqa: S101 - callers ask before
+    return want.model_copy(update={"claim": want.claim.model_copy(update=known)})
