@@ -123,26 +123,6 @@ class Means:
             others = tuple(i for i in others if i.name != asked.name)
         return replace(self, burn=self.burn + price, instances=(*others, begun))
 
-    def with_begun(self, asked: Asked, price: Decimal) -> Means:
-        """The means once what was asked for has begun."""
-        if asked.comes_back:
-            instances = tuple(
-                i.model_copy(update={"status": VMStatus.ACTIVE}) if i.name == asked.name else i
-                for i in self.instances
-            )
-        else:
-            begun = UserVM(
-                id=asked.name,
-                name=asked.name,
-                status=VMStatus.ACTIVE,
-                gpu_model=asked.gpu_model,
-                gpu_count=asked.gpu_count,
-                region=asked.region,
-                hourly_price=price,
-            )
-            instances = (*self.instances, begun)
-        return replace(self, burn=self.burn + price, instances=instances)
-
 
 @dataclass(frozen=True)
 class Ruling:
