@@ -29,11 +29,22 @@ from barrack_tasks.events import emit
 from barrack_tasks.funds import read_funds
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.instances import create_instance, restore_instance
-from barrack_tasks.plans.guard import Asked, Caps, Means, Ruling, rule, today_of, within_caps
+from barrack_tasks.plans.guard import (
+    Asked,
+    Caps,
+    Means,
+    Ruling,
+    raising,
+    rule,
+    shows,
+    today_of,
+    with_all_begun,
+    within_caps,
+)
 from barrack_tasks.plans.money.burn import burn_of, priced
 from barrack_tasks.plans.restoring import LISTS_LAG
 from barrack_tasks.plans.rising import why_not_affordable
-from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.steps import Next, Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.spending import spent_since
 from barrack_tasks.tasking import barrack_task
@@ -278,10 +289,21 @@ def capped(credentials: BarrackCredentials, decide: Decide, means: Means | None 
     if caps is None:
         return decide
     had = means or read_means(credentials, [caps])
+    begun: dict[str, Step] = {}
 
     def within(world: World, now: datetime) -> Mapping[str, Next]:
+        plan = decide(world, now)
         seen = had.seen(world.instances.values())
-        return within_caps(decide(world, now), world.instances, caps, seen)
+        # What was asked for and does not show yet counts, as long as its request may succeed.
+        unseen = {
+            id_: step
+            for id_, step in begun.items()
+            if isinstance(plan.get(id_), Wait) and not shows(step, world.instances)
+        }
+        seen = with_all_begun(seen, unseen, world.instances)
+        allowed = within_caps(plan, world.instances, caps, seen)
+        begun.update(raising(allowed))
+        return allowed
 
     return within
 

@@ -269,6 +269,36 @@ def _asked_by(step: Step, instance: UserVM, means: Means) -> tuple[Asked, Decima
     return Asked(step.subject, model, count, region), means.tariff.of(model, count, region)
 
 
+def raising(plan: Mapping[str, Next]) -> dict[str, Step]:
+    """The steps of a plan after which the account costs more."""
+    return {
+        id_: next_
+        for id_, next_ in plan.items()
+        if isinstance(next_, Step)
+        and next_.operation in _RAISES_BURN
+        and next_.operation not in _ALREADY_PAID
+    }
+
+
+def shows(step: Step, instances: Mapping[str, UserVM]) -> bool:
+    """Whether what a step asked for can be seen: the instance is up, or coming up, or there."""
+    if step.operation == "create_instance":
+        return any(i.name == step.subject for i in instances.values())
+    instance = instances.get(step.instance_id)
+    return instance is None or instance.status is not VMStatus.HIBERNATED
+
+
+def with_all_begun(
+    means: Means, steps: Mapping[str, Step], instances: Mapping[str, UserVM]
+) -> Means:
+    """The means with what was asked for and does not show yet; an unknown price counts nothing."""
+    for id_, step in steps.items():
+        if id_ in instances:
+            asked, price = _asked_by(step, instances[id_], means)
+            means = means.with_begun(asked, price or Decimal(0))
+    return means
+
+
 def today_of(now: datetime) -> tuple[datetime, Decimal]:
     """When today began in UTC, and how many hours of it are left."""
     start = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)

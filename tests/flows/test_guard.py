@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
 from prefect import flow
 
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.api.models import Balance, UserVM, VMStatus
 from barrack_tasks.guard import (
     ApprovalNeeded,
     GuardRefused,
+    capped,
     guarded_create_instance,
     guarded_restore,
     with_approval,
 )
+from barrack_tasks.plans.guard import Means
+from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.follow_schedule import follow_schedule
@@ -126,6 +135,43 @@ def test_restore_holds_back_what_the_accounts_caps_forbid(cloud: Cloud) -> None:
     with pytest.raises(WorkFailed, match="refused by the caps: the account would burn") as failed:
         restore(select=["*"], credentials=account)
     assert sorted(r.now for r in failed.value.report.rows) == ["ACTIVE", "ACTIVE", "HIBERNATED"]
+
+
+def test_a_restore_that_does_not_show_yet_counts_for_the_next() -> None:
+    sleeping = {
+        n: UserVM(
+            id=n,
+            name=n,
+            status="HIBERNATED",
+            gpu_model="L40",
+            region="CANADA-1",
+            hourly_price="1",
+            currency="USD",
+        )
+        for n in ("a", "b")
+    }
+    steps: dict[str, Next] = {
+        n: Step("restore_instance", n, n, {"instance_id": n}) for n in sleeping
+    }
+    plans: list[dict[str, Next]] = [steps, {**steps, "a": Wait("a request is under way")}]
+    account = BarrackCredentials(api_key="k", caps={"burn": "1.5"})
+    means = Means(
+        Balance(amount="900", currency="USD"),
+        Decimal(0),
+        tuple(sleeping.values()),
+        tariff=Tariff({("L40", 1, "CANADA-1"): Decimal(1)}),
+    )
+    decide = capped(account, lambda _, __: plans.pop(0), means)
+    world = World(instances=sleeping)
+    for _ in range(2):
+        refused = decide(world, datetime.now(UTC))["b"]
+        assert isinstance(refused, Finished)
+        assert "would burn 2.0" in refused.why
+    up = World(instances={**sleeping, "a": sleeping["a"].model_copy(update={"status": VMStatus.ACTIVE})})
+    plans.append({"a": Finished("done"), "b": steps["b"]})
+    assert isinstance(decide(up, datetime.now(UTC))["b"], Finished)
+    plans.append({"a": Finished("failed", "no stock"), "b": steps["b"]})
+    assert isinstance(decide(world, datetime.now(UTC))["b"], Step), "what failed costs nothing"
 
 
 @pytest.mark.usefixtures("impatient")
