@@ -164,6 +164,12 @@ class Hold:
             if record.run != self._run:
                 self._records.drop(name)
 
+    def rivals(self) -> list[str]:
+        """Other runs, as people call them, that live and have the same intent."""
+        now = self._now()
+        others = self._others().values()
+        return [r.by for r in others if r.intent == self._intent and r.is_live(now)]
+
     def _others(self) -> dict[str, Record]:
         return {name: r for name, r in self._all().items() if r.run != self._run}
 

@@ -23,12 +23,14 @@ from barrack_tasks.plans.guard import Asked, Caps, Means
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.naming import hardware_told_by
-from barrack_tasks.plans.restoring import Restoring, key_of, restored_names
+from barrack_tasks.plans.restoring import Restoring, is_own, key_of, restored_names
 from barrack_tasks.plans.restoring_report import Restored
 from barrack_tasks.plans.steps import Finished, Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.spending import hardware_seen
 
+TAKEN_UP = timedelta(days=1)
+"""So long after a run that was cut off, or that failed, the next finds what it has made."""
 _PROFILE_UNKNOWN = (
     "Whether the profile is complete (full name, billing address, postal code, country) is not "
     "known before: no operation tells."
@@ -40,15 +42,27 @@ def begin(
 ) -> Restoring:
     """Choose the name of the new instance, and hold it, so that no other run takes it.
 
-    A run that was cut off has held its name already, and what it made is this run's own.
+    A run that was cut off, or that failed, has held its name already, and what it made is this
+    run's own.
+
+    Raises:
+        ValueError: another run is at the same at this moment.
     """
+    if not dry_run and (rivals := hold.rivals()):
+        raise ValueError(
+            f"snapshot: {rivals[0]} is restoring the same at this moment, or was cut off on "
+            "another machine less than two minutes ago; wait for it, or give this one a name"
+        )
     source = next((i for i in instances if i.id == snapshot.instance_id), None)
     taken = {i.name for i in instances}
     if name is not None:
-        return Restoring(snapshot, name, source, resumed=key_of(name) in hold.inherited)
+        before = key_of(name) in hold.inherited
+        if not before and not dry_run and name not in taken:
+            hold.claim({key_of(name): name})
+        return Restoring(snapshot, name, source, since=hold.moment if before else None)
     for candidate in restored_names(snapshot):
         if key_of(candidate) in hold.inherited:
-            return Restoring(snapshot, candidate, source, resumed=True)
+            return Restoring(snapshot, candidate, source, since=hold.moment)
         if candidate not in taken and (dry_run or not hold.claim({key_of(candidate): candidate})):
             return Restoring(snapshot, candidate, source)
     raise AssertionError("names do not end")
@@ -185,23 +199,57 @@ def notes_of(
 
 
 def look(account: BarrackCredentials, all_of_them: Sequence[Restoring], memory: Memory) -> World:
-    """The account now, with its stock; what was made and is missing is asked for by id."""
+    """The account now, with its stock; what was made and is missing is asked for by id.
+
+    What an attempt before has made, or one whose answer was lost, is noted as made.
+    """
     made = [memory.made[one.key] for one in all_of_them if memory.made.get(one.key)]
     snapshots = {one.key: one.snapshot.id for one in all_of_them}
     world = observe(account, made, snapshots)
+    by_name = {i.name: i for i in world.instances.values()}
+    for one in all_of_them:
+        there = by_name.get(one.name)
+        asked = one.key not in memory.made and one.key not in memory.under_way
+        if asked and there is not None and is_own(one, there, memory):
+            memory.made[one.key] = there.id
     waiting = any(one.key not in memory.made for one in all_of_them)
     return with_stock(account, world) if waiting else world
 
 
-def tell_of(
+def note_ends(
     account: BarrackCredentials,
-    restored: Iterable[Restored],
-    expires: timedelta | None,
-    on_expiry: str,
+    all_of_them: Iterable[Restoring],
+    memory: Memory,
+    ends: dict[str, Expiry],
+    span: timedelta | None,
+    how: str,
     now: datetime,
 ) -> None:
-    """Emit the events, and note when what was made is to end."""
-    ends = []
+    """Note when what was made is to end, as soon as its id is known and whatever comes of it.
+
+    Args:
+        account: whose.
+        all_of_them: the restores.
+        memory: of this run.
+        ends: what was noted, by key; is added to.
+        span: how long it lasts; None for no end.
+        how: `hibernate` or `delete`.
+        now: zone-aware.
+    """
+    if span is None:
+        return
+    fresh = {
+        one.key: Expiry(memory.made[one.key], one.name, now + span, how)
+        for one in all_of_them
+        if memory.made.get(one.key) and one.key not in ends
+    }
+    if fresh:
+        add_expiries(account.account, fresh.values())
+        ends.update(fresh)
+
+
+def tell_of(restored: Iterable[Restored]) -> None:
+    """Emit the events."""
     for one in restored:
         payload: dict[str, Any] = {
             "snapshot": one.snapshot,
@@ -221,7 +269,3 @@ def tell_of(
             related=related,
             payload=payload,
         )
-        if expires is not None:
-            ends.append(Expiry(one.id, one.name, now + expires, on_expiry))
-    if ends:
-        add_expiries(account.account, ends)

@@ -17,6 +17,7 @@ from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Timeout, span_of
+from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.money.spans import Span
@@ -26,9 +27,11 @@ from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
 from barrack_tasks.restoring import (
+    TAKEN_UP,
     approved,
     begin,
     look,
+    note_ends,
     notes_of,
     tell_of,
     with_problems,
@@ -101,8 +104,10 @@ def restore_from_snapshot(
     span = span_of(timeout)
     memory = Memory()
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    purpose = intent_of("restore_from_snapshot", sorted(s.id for s in chosen), name)
-    with holding(account.account, run, called, purpose, span) as hold:
+    # A dry run takes nothing up of a run that was cut off: the next real one does.
+    dry = run if dry_run else None
+    purpose = intent_of("restore_from_snapshot", sorted(s.id for s in chosen), name, dry)
+    with holding(account.account, run, called, purpose, TAKEN_UP) as hold:
         ended: list[str] = []
         if not dry_run:
             endings, _ = end_due(account, hold.claim, now(), log)
@@ -124,6 +129,13 @@ def restore_from_snapshot(
         def targets_at(moment: datetime) -> tuple[Target, ...]:
             return tuple(Target(one.key, one.name, moment, resumed=one.resumed) for one in begun)
 
+        ends: dict[str, Expiry] = {}
+
+        def see() -> World:
+            world = look(account, begun, memory)
+            note_ends(account, begun, memory, ends, expires, on_expiry, now())
+            return world
+
         began = now()
         targets = targets_at(began)
         if dry_run:
@@ -143,7 +155,7 @@ def restore_from_snapshot(
             hold,
             targets,
             memory,
-            look=lambda: look(account, begun, memory),
+            look=see,
             decide=decide,
             on_done={},
             protected=frozenset(),
@@ -151,8 +163,11 @@ def restore_from_snapshot(
             log=log,
         )
         restored = restored_of(begun, plan, world, memory)
-        tell_of(account, restored, expires, on_expiry, now())
-    rows = rows_of_restores(begun, plan, world, memory)
-    notes = (*notes_of(begun, expires, on_expiry), *ended)
-    report = RestoreReport(flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored)
-    return conclude(report, notifiers)
+        tell_of(restored)
+        rows = rows_of_restores(begun, plan, world, memory)
+        notes = (*notes_of(begun, expires, on_expiry), *ended)
+        report = RestoreReport(
+            flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored
+        )
+        # Within the hold: what failed is not done with, and is found by the next attempt.
+        return conclude(report, notifiers)

@@ -23,6 +23,8 @@ WaitUntil = Literal["address", "active", "none"]
 OutOfStock = Literal["wait", "stop"]
 LISTS_LAG = timedelta(seconds=10)
 """So long an instance that a run before has asked for may be missing from the lists."""
+_CLOCKS = timedelta(minutes=1)
+"""So much the clocks of two machines may differ."""
 _KEY = "restore:"
 _LATEST = "latest:"
 _STRANGERS = re.compile(f"{INSTANCE_NAME_STRANGER.pattern}+")
@@ -36,7 +38,7 @@ class Restoring:
         snapshot: as it was when the run began.
         name: of the new instance.
         source: the instance that it was taken of, if that still exists.
-        resumed: a run that was cut off may have asked for it already.
+        since: when a run began that was cut off, and may have asked for it already.
         hardware: GPU model and count that it needs; None if nothing tells.
         hourly_price: of the new instance; None if it is not known.
         currency: of the price.
@@ -47,7 +49,7 @@ class Restoring:
     snapshot: Snapshot
     name: str
     source: UserVM | None = None
-    resumed: bool = False
+    since: datetime | None = None
     hardware: tuple[str, int] | None = None
     hourly_price: Decimal | None = None
     currency: str | None = None
@@ -59,6 +61,11 @@ class Restoring:
         """Where the new instance will be: where the snapshot is (documented)."""
         known = self.snapshot.region or (self.source.region if self.source else None)
         return None if known is None else str(known)
+
+    @property
+    def resumed(self) -> bool:
+        """Whether a run that was cut off may have asked for it already."""
+        return self.since is not None
 
     @property
     def key(self) -> str:
@@ -79,7 +86,7 @@ def find_snapshot(asked: str, snapshots: Sequence[Snapshot]) -> Snapshot:
     """
     if asked.startswith(_LATEST):
         return _latest(asked.removeprefix(_LATEST), snapshots)
-    for snapshot in snapshots:
+    for snapshot in (*(s for s in snapshots if s.id == asked), *snapshots):
         if asked in (snapshot.id, snapshot.name):
             return snapshot
     raise ValueError(
@@ -158,7 +165,7 @@ def decide_restore(
     """
     there = next((i for i in world.instances.values() if i.name == one.name), None)
     made = memory.made.get(one.key)
-    if made is None and not one.resumed and there is not None:
+    if made is None and there is not None and not is_own(one, there, memory):
         other = free_name(one.name, (i.name for i in world.instances.values()))
         return Finished(
             "failed", f"duplicate instance name: {one.name!r} is taken; {other!r} is free"
@@ -174,6 +181,18 @@ def decide_restore(
         return next_
     also = (next_.why,) if isinstance(next_, Finished) else ()
     return Finished("failed", "; ".join((*one.problems, *also)))
+
+
+def is_own(one: Restoring, there: UserVM, memory: Memory) -> bool:
+    """Whether an instance of the name is what this run, or the one it goes on with, has made.
+
+    It is if it was asked for before (the answer may have been lost, or the run cut off) and if it
+    is as young as that: a name that somebody else has is never taken up.
+    """
+    since = memory.asked_at.get(one.key) or one.since
+    if since is None or there.boot_source not in (None, "snapshot"):
+        return False
+    return there.created_at is None or there.created_at >= since - _CLOCKS
 
 
 def _coming_up(one: Restoring, there: UserVM, wait_until: WaitUntil) -> Next:

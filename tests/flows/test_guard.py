@@ -167,7 +167,8 @@ def test_a_restore_that_does_not_show_yet_counts_for_the_next() -> None:
         refused = decide(world, datetime.now(UTC))["b"]
         assert isinstance(refused, Finished)
         assert "would burn 2.0" in refused.why
-    up = World(instances={**sleeping, "a": sleeping["a"].model_copy(update={"status": VMStatus.ACTIVE})})
+    awake = sleeping["a"].model_copy(update={"status": VMStatus.ACTIVE})
+    up = World(instances={**sleeping, "a": awake})
     plans.append({"a": Finished("done"), "b": steps["b"]})
     assert isinstance(decide(up, datetime.now(UTC))["b"], Finished)
     plans.append({"a": Finished("failed", "no stock"), "b": steps["b"]})

@@ -16,7 +16,8 @@ import pytest
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import Barrack
 from barrack_tasks.drilling import DRILLING
-from barrack_tasks.holds import holding
+from barrack_tasks.expiring import read_expiries
+from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.plans.report import escape
 from barrack_tasks.proofs import Open, write_open
 from barrack_tasks.reporting import WorkFailed
@@ -107,6 +108,36 @@ def test_an_address_that_does_not_come_and_hardware_that_differs_are_said(cloud:
         restore_from_snapshot("base", name="small", credentials=account)
     assert states(sandbox)["small"] == "ACTIVE", "left for a person"
     assert failed.value.report.rows[0].outcome == "failed"
+
+
+def test_a_failed_run_is_gone_on_with_and_its_instance_ends_all_the_same(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud)
+    sandbox.fault("addressless", operation="restore_snapshot")
+    how: dict[str, Any] = {"timeout": 3, "expires": "8h", "credentials": account}
+    again = restore_from_snapshot.with_options(retries=1, retry_delay_seconds=0)
+    with pytest.raises(WorkFailed, match="its address is pending"):
+        again("base", **how)
+    [expiry] = read_expiries(account.account)
+    assert expiry.name == "base-restored"
+    restore_from_snapshot("latest:alpha", name="other", dry_run=True, credentials=account)
+    with pytest.raises(WorkFailed, match="its address is pending"):
+        restore_from_snapshot("base", **how)
+    assert sorted(states(sandbox)) == ["alpha", "base-restored"]
+    assert len(effects(sandbox, "restore_snapshot")) == 1
+
+
+def test_two_runs_at_the_same_are_not_two_instances(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    [only] = account.get_client().snapshots.list()
+    same = intent_of("restore_from_snapshot", [only.id], None, None)
+    with holding(account.account, "a", "run other", same, timedelta(days=1)) as other:
+        other.claim({"restore:base-restored": "base-restored"})
+        with pytest.raises(ValueError, match="run other is restoring the same at this moment"):
+            restore_from_snapshot("base", credentials=account)
+        restore_from_snapshot("base", dry_run=True, credentials=account)
+    assert list(states(sandbox)) == ["alpha"]
 
 
 def test_what_a_drill_left_is_ended_in_passing_and_a_drill_at_work_is_left_alone(

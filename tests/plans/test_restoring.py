@@ -123,10 +123,30 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 
 
 def test_a_run_that_takes_up_another_looks_before_it_asks() -> None:
-    one = Restoring(snap(), "new", resumed=True)
+    one = Restoring(snap(), "new", since=NOW)
     assert isinstance(decided(one, after=0), Wait)
     assert decided(one, machine("new"), after=0) == Finished("done")
     assert isinstance(decided(one, after=LISTS_LAG.total_seconds()), Step)
+
+
+def test_only_what_is_as_young_as_the_request_is_taken_up() -> None:
+    day = timedelta(days=1)
+    older, younger = (machine("new", created_at=NOW + d) for d in (-day, timedelta(0)))
+    cut_off = Restoring(snap(), "new", since=NOW)
+    lost = Memory(asked_at={cut_off.key: NOW})
+    for one, memory in ((cut_off, Memory()), (Restoring(snap(), "new"), lost)):
+        assert decided(one, younger, memory=memory) == Finished("done")
+        found = decided(one, older, memory=memory)
+        assert isinstance(found, Finished)
+        assert "duplicate instance name" in found.why
+        image = younger.model_copy(update={"boot_source": "image"})
+        assert decided(one, image, memory=memory) != Finished("done")
+
+
+def test_an_id_is_meant_before_a_name() -> None:
+    named, meant = snap("1", "4102"), snap("4102", "other")
+    assert find_snapshot("4102", [named, meant]) is meant
+    assert find_snapshot("4102", [named]) is named
 
 
 def test_what_differs_is_left_for_a_person() -> None:
@@ -191,7 +211,7 @@ def test_stock_that_is_gone_when_it_is_asked_for_is_waited_for_or_ends_it() -> N
 def test_it_is_never_asked_for_while_the_name_is_there_or_was_made(
     status: str, is_made: bool, resumed: bool
 ) -> None:
-    one = Restoring(snap(), "new", resumed=resumed)
+    one = Restoring(snap(), "new", since=NOW if resumed else None)
     memory = asked(one) if is_made else Memory()
     assert not isinstance(decided(one, machine("new", status), memory=memory), Step)
     if is_made:
