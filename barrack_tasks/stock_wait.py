@@ -17,6 +17,7 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.money.spans import check_positive, said
 from barrack_tasks.plans.report import money
+from barrack_tasks.plans.stock.claims import LOST, taken_by
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.wants import Want
 from barrack_tasks.stock_run import watch
@@ -50,7 +51,8 @@ def create_when_available(
         The instances, with address and price.
 
     Raises:
-        ValueError: the want has no claim, or can never be met, or a duration is too short.
+        ValueError: the want has no claim or can never be met, its name is taken, or a duration is
+            too short.
         TimeoutError: not all of it could be had in time; says what was, which stays and is paid.
         BarrackError: the key was refused, or the account cannot be read.
 
@@ -72,6 +74,10 @@ def create_when_available(
     log = _Saying(say) if say else _log_or_print()
     watcher = StockWatcher(credentials, [wanted], caps, now, log)
     watcher.open()
+    for instance in watcher.instances:
+        taken = taken_by(wanted, instance) if instance.name in wanted.names else None
+        if taken and instance.status not in LOST:
+            raise ValueError(f"{taken}; give the claim another name")
     log.info("waiting for %s", ", else ".join(str(o) for o in wanted.options))
     watch(watcher, pace, now() + span, lambda look: _progress(look, log), log, now, sleep)
     there = {i.name: i for i in watcher.instances}

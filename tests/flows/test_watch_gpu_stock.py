@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,11 +14,16 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks import create_when_available
+from barrack_tasks import BarrackCredentials, create_when_available
+from barrack_tasks.api.models import Balance
 from barrack_tasks.expiring import read_expiries
 from barrack_tasks.holds import holding
+from barrack_tasks.plans.guard import Means
+from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.stock.wants import Place, read_wants
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.stock_watch import StockWatcher
 from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, effects, events_about, states
 from tests.flows.killing import ended, start_in_process
@@ -459,6 +465,30 @@ def judge(sandbox: Sandbox, found: list[Any], stock: int) -> None:
     lost = [row for row in rows if row["outcome"] != "done"]
     assert all(row["why"] for row in lost)
     assert len(won) + len(lost) == len(rows)
+
+
+def test_a_name_that_something_else_has_is_said_at_once(cloud: Cloud) -> None:
+    sandbox = empty(cloud)
+    sandbox.seed_instance("train", gpu_model="A40", region="US-1", status="HIBERNATED")
+    with pytest.raises(ValueError, match="the name is taken by train, HIBERNATED 1x A40 in US-1"):
+        create_when_available(account_of(sandbox), {**L40, "claim": CLAIM}, timeout=5)
+
+
+def test_prices_are_those_of_now_however_long_it_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place("CANADA-1", "L40", 1)
+
+    def means(*_: Any) -> Means:
+        tariff = Tariff({("L40", 1, None): Decimal("9.99")})
+        return Means(Balance(amount="100", currency="USD"), Decimal(0), (), tariff=tariff)
+
+    monkeypatch.setattr("barrack_tasks.stock_watch.read_means", means)
+    account = BarrackCredentials(api_key="key", base_url="http://127.0.0.1:1")
+    wants = read_wants([{**L40, "claim": CLAIM}])
+    log = logging.getLogger("test")
+    watcher = StockWatcher(account, wants, None, lambda: datetime.now(UTC), log)
+    assert watcher.price_of(place) is None
+    watcher.prepare()
+    assert watcher.price_of(place) == Decimal("9.99")
 
 
 @pytest.mark.slow
