@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -13,6 +14,8 @@ from barrack_tasks.plans.stock.edges import Edge, Seen
 from barrack_tasks.plans.stock.history import Spell
 from barrack_tasks.plans.stock.wants import Place
 from barrack_tasks.shelves import read_all, write_all
+
+_FIGURES = re.compile(r"\d+(?:\.\d+)?")
 
 
 def read_seen(account: str) -> dict[Place, Seen]:
@@ -114,3 +117,24 @@ def _moment(seconds: float | None) -> datetime | None:
 
 def _seconds(moment: datetime | None) -> int | None:
     return None if moment is None else int(moment.timestamp())
+
+
+def changed_refusals(
+    account: str, refused: Mapping[str, str], names: Iterable[str]
+) -> dict[str, str]:
+    """Refusals that nobody was told of yet, by name; those told are remembered.
+
+    Figures move with the balance from look to look: only another reason is news.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        refused: why, by name.
+        names: all that this run wants; what is not refused any more is forgotten.
+    """
+    prefix = f"barrack_refused_{account}_"
+    before = read_all(prefix)
+    reasons = {name: _FIGURES.sub("#", why) for name, why in refused.items()}
+    after = {k: v for k, v in before.items() if k not in set(names)} | reasons
+    if after != before:
+        write_all(prefix, after)
+    return {name: why for name, why in refused.items() if before.get(name) != reasons[name]}

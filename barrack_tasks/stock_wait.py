@@ -15,8 +15,9 @@ from prefect.logging import get_run_logger
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.money.spans import said
+from barrack_tasks.plans.money.spans import check_positive, said
 from barrack_tasks.plans.report import money
+from barrack_tasks.plans.stock.claims import LOST, taken_by
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.wants import Want
 from barrack_tasks.stock_run import watch
@@ -40,7 +41,7 @@ def create_when_available(
         credentials: the account.
         want: a `Want` with a claim, or a dict of its fields.
         timeout: give up after so long: seconds or a timedelta.
-        interval: between two looks, as a rule; a quarter of it while the stock moves.
+        interval: between two looks, as a rule, a second or more; a quarter while the stock moves.
         caps: what may be spent; besides the account's own.
         say: is told what happens, line by line; the run's log, or print, if not given.
         now: the clock.
@@ -50,7 +51,8 @@ def create_when_available(
         The instances, with address and price.
 
     Raises:
-        ValueError: the want has no claim, or can never be met.
+        ValueError: the want has no claim or can never be met, its name is taken, or a duration is
+            too short.
         TimeoutError: not all of it could be had in time; says what was, which stays and is paid.
         BarrackError: the key was refused, or the account cannot be read.
 
@@ -66,12 +68,16 @@ def create_when_available(
     wanted = want if isinstance(want, Want) else Want.model_validate(dict(want))
     if wanted.claim is None:
         raise ValueError("the want has no claim: say what to deploy, claim={'name': ..., ...}")
+    span = check_positive(timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout))
+    every = interval if isinstance(interval, timedelta) else timedelta(seconds=interval)
+    pace = Pace(every, random.random, credentials.requests_per_second)
     log = _Saying(say) if say else _log_or_print()
     watcher = StockWatcher(credentials, [wanted], caps, now, log)
     watcher.open()
-    span = timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
-    every = interval if isinstance(interval, timedelta) else timedelta(seconds=interval)
-    pace = Pace(every, random.random, credentials.requests_per_second)
+    for instance in watcher.instances:
+        taken = taken_by(wanted, instance) if instance.name in wanted.names else None
+        if taken and instance.status not in LOST:
+            raise ValueError(f"{taken}; give the claim another name")
     log.info("waiting for %s", ", else ".join(str(o) for o in wanted.options))
     watch(watcher, pace, now() + span, lambda look: _progress(look, log), log, now, sleep)
     there = {i.name: i for i in watcher.instances}

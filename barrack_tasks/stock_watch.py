@@ -308,6 +308,8 @@ class StockWatcher:
             self._means = read_means(self._credentials, self._caps)
             self._means_at = self._now()
             self.instances = self._means.instances
+            # Prices change within a long watch, and limits are judged by those of now.
+            self._tariff = self._means.tariff
         except BarrackError as error:
             self._means = None
             self._log.warning("what the guard needs cannot be read: %s", error)

@@ -19,13 +19,13 @@ from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.plans import Timetable
 from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
 from barrack_tasks.plans.stock.wants import Want, read_wants
 from barrack_tasks.reporting import conclude
 from barrack_tasks.stock_ledger import SharedLedger
-from barrack_tasks.stock_memory import history_file, read_seen, write_seen
+from barrack_tasks.stock_memory import changed_refusals, history_file, read_seen, write_seen
 from barrack_tasks.stock_run import summary_of, watch
 from barrack_tasks.stock_telling import Teller
 from barrack_tasks.stock_watch import Look, StockWatcher
@@ -39,15 +39,17 @@ Wants = Annotated[list[Want], BeforeValidator(read_wants)]
 def watch_gpu_stock(
     wants: Wants,
     watch_for: Annotated[
-        Span | None, Field(description="Watch for so long; one look, if not given.")
+        PositiveSpan | None, Field(description="Watch for so long; one look, if not given.")
     ] = None,
-    interval: Annotated[Span, Field(description="Between two looks, as a rule.")] = timedelta(
-        seconds=30
-    ),
+    interval: Annotated[
+        PositiveSpan, Field(description="Between two looks, as a rule.")
+    ] = timedelta(seconds=30),
     quiet: Annotated[
         str | None, Field(description="A timetable in which it looks a tenth as often.")
     ] = None,
-    expires: Annotated[Span | None, Field(description="Claimed instances end after this.")] = None,
+    expires: Annotated[
+        PositiveSpan | None, Field(description="Claimed instances end after this.")
+    ] = None,
     on_expiry: Literal["hibernate", "delete"] = "hibernate",
     caps: Caps | None = None,
     history: Annotated[Path | None, Field(description="Folder of the stock's history.")] = None,
@@ -65,7 +67,7 @@ def watch_gpu_stock(
         wants: `Want(gpu_model=, gpu_count=, quantity=, max_price=, regions=, otherwise=, claim=)`
             or dicts; without a claim it is only told.
         watch_for: how long to watch; ends early when everything is claimed. One look, if None.
-        interval: between two looks, as a rule.
+        interval: between two looks, as a rule; a second or more.
         quiet: a timetable such as `Mon-Sun 22:00-06:00 UTC` in which it looks a tenth as often.
         expires: claimed instances end after so long, at the next look of a run of this flow, or
             by `end_expired`.
@@ -82,7 +84,8 @@ def watch_gpu_stock(
 
     Raises:
         ParameterTypeError: a want cannot be read.
-        ValueError: a model, count, region or zone does not exist, or a want can never be met.
+        ValueError: a model, count, region or zone does not exist, a want can never be met, or a
+            duration is too short.
         BarrackError: the key was refused, or the account cannot be read.
         WorkFailed: the guard or the API refused something; carries the report.
 
@@ -143,4 +146,6 @@ def watch_gpu_stock(
         picture=picture,
         notes=tuple(f"{n} could not be told: {why}" for n, why in teller.undelivered.items()),
     )
-    return conclude(report, notifiers)
+    refused = {row.instance: row.why for row in report.failed}
+    news = changed_refusals(account.account, refused, [row.instance for row in report.rows])
+    return conclude(report, notifiers if news else None)

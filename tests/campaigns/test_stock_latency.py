@@ -22,7 +22,7 @@ from barrack_tasks.api import Barrack, BarrackOutOfStockError
 from barrack_tasks.sandbox import Sandbox
 
 HERE = ("CANADA-1", "L40")
-EVERY = 0.5
+EVERY = 1
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "gpu-stock.md"
 
 

@@ -77,7 +77,7 @@ def test_a_day(cloud: Callable[..., Sandbox], hook: tuple[Webhook, str]) -> None
         parameters={
             "wants": [{"gpu_model": "A100-PCIe-80GB", "claim": {"name": "won", "image_id": "1"}}],
             "watch_for": "10s",
-            "interval": "0.5s",
+            "interval": "1s",
             "dry_run": False,
             "credentials": "barrack",
         },

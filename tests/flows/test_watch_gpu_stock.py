@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -13,11 +14,16 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks import create_when_available
+from barrack_tasks import BarrackCredentials, create_when_available
+from barrack_tasks.api.models import Balance
 from barrack_tasks.expiring import read_expiries
 from barrack_tasks.holds import holding
+from barrack_tasks.plans.guard import Means
+from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.stock.wants import Place, read_wants
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.stock_watch import StockWatcher
 from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, effects, events_about, states
 from tests.flows.killing import ended, start_in_process
@@ -49,7 +55,7 @@ def later(seconds: float, action: Callable[[], Any]) -> threading.Timer:
 
 @pytest.fixture
 def how(tmp_path: Path) -> dict[str, Any]:
-    return {"history": tmp_path, "interval": "0.4s", "watch_for": "20s"}
+    return {"history": tmp_path, "interval": "1s", "watch_for": "20s"}
 
 
 def test_what_is_wanted_is_claimed_when_it_appears_and_announced(
@@ -199,6 +205,20 @@ def test_the_guard_decides_and_says_why(cloud: Cloud, how: dict[str, Any]) -> No
     assert sorted(states(sandbox)) == ["train-1"]
 
 
+def test_a_refusal_is_told_once_and_again_only_for_another_reason(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any]
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 4)
+    sandbox.seed_instance("busy", gpu_model="L40")
+    more = {**how, "watch_for": None, "notify": [name], "credentials": account_of(sandbox)}
+    for caps, told in (({"burn": 2}, 1), ({"burn": "2.1"}, 1), ({"gpus": 1}, 2)):
+        with pytest.raises(WorkFailed):
+            watch_gpu_stock([{**L40, "claim": CLAIM}], caps=caps, **more)
+        assert sum("failed" in m["subject"] for m in kept.received) == told
+
+
 def test_the_caps_hold_for_all_that_is_claimed_in_one_look(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:
@@ -308,10 +328,8 @@ def test_watchers_of_different_things_leave_each_others_memory_alone(
 def test_one_look_is_one_request(cloud: Cloud, how: dict[str, Any]) -> None:
     sandbox = empty(cloud)
     wants = [{"gpu_model": model} for model in ("L40", "H100*", "A100*", "A40")]
-    report = watch_gpu_stock(
-        wants, credentials=account_of(sandbox), **{**how, "watch_for": "3s", "interval": "0.2s"}
-    )
-    assert report.looks > 3
+    report = watch_gpu_stock(wants, credentials=account_of(sandbox), **{**how, "watch_for": "3s"})
+    assert report.looks > 1
     assert len(asked(sandbox, "get_gpu_stock")) == report.looks
     others = [r["operation"] for r in sandbox.requests() if r["operation"] != "get_gpu_stock"]
     assert len(others) <= 8, "what is read once at the start"
@@ -322,9 +340,7 @@ def test_it_never_looks_more_often_than_the_account_allows(
 ) -> None:
     sandbox = empty(cloud, speed=1)
     account = account_of(sandbox, requests_per_second=4)
-    report = watch_gpu_stock(
-        [L40], credentials=account, **{**how, "watch_for": "4s", "interval": "0.05s"}
-    )
+    report = watch_gpu_stock([L40], credentials=account, **{**how, "watch_for": "4s"})
     times = [datetime.fromisoformat(r["time"]) for r in sandbox.requests()]
     span = (times[-1] - times[0]).total_seconds()
     assert report.looks > 1
@@ -393,7 +409,7 @@ def test_create_when_available_outside_of_flows(cloud: Cloud) -> None:
     said: list[str] = []
     timer = later(2, lambda: sandbox.set_stock(*HERE, 1))
     [machine] = create_when_available(
-        account_of(sandbox), {**L40, "claim": CLAIM}, timeout=30, interval=0.3, say=said.append
+        account_of(sandbox), {**L40, "claim": CLAIM}, timeout=30, interval=1, say=said.append
     )
     timer.join()
     assert machine.status == "ACTIVE"
@@ -404,7 +420,7 @@ def test_create_when_available_outside_of_flows(cloud: Cloud) -> None:
             account_of(sandbox),
             {**L40, "claim": {"name": "more", "image_id": "1"}},
             timeout=1,
-            interval=0.3,
+            interval=1,
             say=said.append,
         )
     with pytest.raises(ValueError, match="has no claim"):
@@ -449,6 +465,30 @@ def judge(sandbox: Sandbox, found: list[Any], stock: int) -> None:
     lost = [row for row in rows if row["outcome"] != "done"]
     assert all(row["why"] for row in lost)
     assert len(won) + len(lost) == len(rows)
+
+
+def test_a_name_that_something_else_has_is_said_at_once(cloud: Cloud) -> None:
+    sandbox = empty(cloud)
+    sandbox.seed_instance("train", gpu_model="A40", region="US-1", status="HIBERNATED")
+    with pytest.raises(ValueError, match="the name is taken by train, HIBERNATED 1x A40 in US-1"):
+        create_when_available(account_of(sandbox), {**L40, "claim": CLAIM}, timeout=5)
+
+
+def test_prices_are_those_of_now_however_long_it_watches(monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place("CANADA-1", "L40", 1)
+
+    def means(*_: Any) -> Means:
+        tariff = Tariff({("L40", 1, None): Decimal("9.99")})
+        return Means(Balance(amount="100", currency="USD"), Decimal(0), (), tariff=tariff)
+
+    monkeypatch.setattr("barrack_tasks.stock_watch.read_means", means)
+    account = BarrackCredentials(api_key="key", base_url="http://127.0.0.1:1")
+    wants = read_wants([{**L40, "claim": CLAIM}])
+    log = logging.getLogger("test")
+    watcher = StockWatcher(account, wants, None, lambda: datetime.now(UTC), log)
+    assert watcher.price_of(place) is None
+    watcher.prepare()
+    assert watcher.price_of(place) == Decimal("9.99")
 
 
 @pytest.mark.slow

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
 
 _UNITS = {
     "s": 1,
@@ -47,6 +47,21 @@ Span = Annotated[
     ),
 ]
 """A duration: a timedelta, seconds, ISO 8601, or text such as `"72h"`."""
+
+
+def check_positive(span: timedelta) -> timedelta:
+    """Refuse a duration that is nothing or less.
+
+    Raises:
+        ValueError: it is.
+    """
+    if span <= timedelta(0):
+        raise ValueError(f"a duration must be longer than nothing, and this is {span}")
+    return span
+
+
+PositiveSpan = Annotated[Span, AfterValidator(check_positive)]
+"""A duration that is longer than nothing."""
 
 
 def said(span: timedelta | None) -> str:

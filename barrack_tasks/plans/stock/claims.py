@@ -12,8 +12,10 @@ from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.stock.sources import place_of, source_of
 from barrack_tasks.plans.stock.wants import Option, Place, Want
 
-_LOST = (VMStatus.DELETED, VMStatus.DELETING, VMStatus.ERROR)
+LOST = (VMStatus.DELETED, VMStatus.DELETING, VMStatus.ERROR)
+"""States in which an instance does not keep its name from being asked for."""
 _ON_THE_WAY_UP = (VMStatus.ACTIVE, VMStatus.RESTORING, VMStatus.STARTING)
+_BEING_MADE = (VMStatus.CREATING, VMStatus.BUILD, VMStatus.REBOOTING)
 PriceOf = Callable[[Place], Decimal | None]
 
 
@@ -68,7 +70,26 @@ class Claims:
 
 def is_met(want: Want, instances: Iterable[UserVM]) -> bool:
     """Whether all that is wanted is there or on its way."""
-    return not list(_missing(want, list(instances), set()))
+    all_of_them = list(instances)
+    if want.claim is not None and want.claim.how == "restore":
+        return not list(_missing(want, all_of_them, set()))
+    there = {i.name: i for i in all_of_them}
+    return all(name in there and taken_by(want, there[name]) is None for name in want.names)
+
+
+def taken_by(want: Want, instance: UserVM) -> str | None:
+    """Why an instance that has the name of what is wanted is not that; None if it is.
+
+    It may be another configuration, or rest: what was claimed for a time and hibernated is neither
+    had nor asked for again. What the API does not tell of it stands against nothing.
+    """
+    place = place_of(instance)
+    is_told = instance.gpu_model is not None and instance.region is not None
+    fits = not is_told or any(option.fits(place) for option in want.options)
+    if fits and instance.status in (*_ON_THE_WAY_UP, *_BEING_MADE):
+        return None
+    what = f" {place}" if is_told else ""
+    return f"the name is taken by {instance.name}, {instance.status}{what}"
 
 
 def choose(
@@ -129,7 +150,7 @@ def _missing(want: Want, instances: Sequence[UserVM], taken: Collection[str]) ->
         if source and source.status not in _ON_THE_WAY_UP and source.name not in taken:
             yield source.name
         return
-    there = {i.name for i in instances if i.status not in _LOST}
+    there = {i.name for i in instances if i.status not in LOST}
     yield from (name for name in want.names if name not in there and name not in taken)
 
 

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from barrack_tasks.plans.timetable import Timetable
 
+LEAST_INTERVAL = timedelta(seconds=1)
 _FAST_FOR = timedelta(minutes=10)
 _FASTER = 4
 _SLOWER = 10
@@ -19,7 +20,7 @@ class Pace:
     """The interval between looks.
 
     Args:
-        interval: between two looks, as a rule.
+        interval: between two looks, as a rule; a second or more.
         per_second: no more looks a second than this; None for no limit.
         quiet: while this timetable is on, a tenth as often.
         dice: a number in [0, 1), anew each time.
@@ -30,6 +31,11 @@ class Pace:
     per_second: float | None = None
     quiet: Timetable | None = None
     _moved: datetime | None = None
+
+    def __post_init__(self) -> None:
+        if self.interval < LEAST_INTERVAL:
+            seconds = self.interval.total_seconds()
+            raise ValueError(f"the interval must be 1 s or more, and is {seconds:g} s")
 
     def next_wait(self, moved: bool, now: datetime) -> float:
         """Seconds until the next look. `moved` is whether the last look showed anything new."""

@@ -9,7 +9,7 @@ from barrack_tasks.api.models import UserVM
 from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.report import Report, Row, escape, money
 from barrack_tasks.plans.steps import Outcome
-from barrack_tasks.plans.stock.claims import Claims
+from barrack_tasks.plans.stock.claims import LOST, Claims, taken_by
 from barrack_tasks.plans.stock.history import Summary
 from barrack_tasks.plans.stock.wants import Place, Want
 
@@ -120,6 +120,10 @@ def _said(
         return "done", "claimed; it is not up yet"
     if name in claims.refused:
         return "failed", claims.refused[name]
+    by_name = found is not None and name in want.names
+    if found is not None and by_name and found.status not in LOST:
+        taken = taken_by(want, found)
+        return ("skipped", taken) if taken else ("already", f"it is {found.status}")
     if name in claims.elsewhere:
         return "skipped", "somebody else has it or is asking for it"
     if found is not None:

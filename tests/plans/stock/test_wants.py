@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from barrack_tasks.api.models import GPUStockItem, UserVM
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.money.burn import Tariff
-from barrack_tasks.plans.stock.claims import Attempt, Claims, choose, is_met
+from barrack_tasks.plans.stock.claims import Attempt, Claims, choose, is_met, taken_by
 from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of, read_wants
 from barrack_tasks.plans.world import stock_of
 
@@ -248,3 +248,22 @@ def test_a_place_that_no_option_may_be_in_is_said_at_the_start() -> None:
         check({"gpu_model": "H100*", "regions": ["CANADA-1"]})
     with pytest.raises(ValueError, match="the GPU model L40 is not allowed; allowed are H100"):
         check({"gpu_model": "L40", "regions": ["NORWAY-1"]})
+
+
+@pytest.mark.parametrize(
+    ("there", "said"),
+    [
+        (vm("train"), None),
+        (vm("train", "BUILD"), None),
+        (vm("train", "HIBERNATED"), "the name is taken by train, HIBERNATED 8x H100"),
+        (vm("train", gpu_model="A40", gpu_count=1), "ACTIVE 1x A40 in CANADA-1"),
+    ],
+)
+def test_a_name_that_is_taken_by_something_else_is_not_what_is_wanted(
+    there: UserVM, said: str | None
+) -> None:
+    [want] = read_wants([{"gpu_model": H100, "gpu_count": 8, "claim": CLAIM}])
+    assert is_met(want, [there]) is (said is None)
+    assert (taken_by(want, there) is None) if said is None else said in str(taken_by(want, there))
+    stock = {Place("CANADA-1", H100, 8): 9}
+    assert choose([want], stock, [there], price_of, Claims()).attempts == [], "nor asked for again"

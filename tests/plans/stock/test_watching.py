@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 
 from barrack_tasks.plans import Timetable
+from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.stock.edges import SETTLES, Seen, advance
 from barrack_tasks.plans.stock.history import Spell, joined, summaries
 from barrack_tasks.plans.stock.pace import Pace
@@ -76,6 +79,19 @@ def test_the_pace_is_faster_while_stock_moves_and_slower_when_it_is_quiet() -> N
     assert pace.next_wait(False, noon + timedelta(minutes=11)) == 40
     assert pace.next_wait(False, night) == 400
     assert pace.next_wait(True, night) == 10
+
+
+@pytest.mark.parametrize("seconds", [0, -5, 0.5])
+def test_looks_without_a_pause_are_refused(seconds: float) -> None:
+    with pytest.raises(ValueError, match="the interval must be 1 s or more, and is"):
+        Pace(timedelta(seconds=seconds), lambda: 0.5)
+
+
+@pytest.mark.parametrize("span", ["0s", 0, -5, timedelta(seconds=-1)])
+def test_a_positive_duration_is_longer_than_nothing(span: object) -> None:
+    with pytest.raises(ValidationError, match="must be longer than nothing, and this is"):
+        TypeAdapter(PositiveSpan).validate_python(span)
+    assert TypeAdapter(PositiveSpan).validate_python("2 min") == timedelta(minutes=2)
 
 
 @given(
