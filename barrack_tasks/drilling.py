@@ -12,6 +12,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from barrack_tasks import restoring
+from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.holds import holding, intent_of
@@ -70,28 +71,43 @@ def tidy(
         sleep: waits so many seconds.
         patience: so long deletions are waited for; what is not gone by then stays on record.
     """
-    until = now() + patience
+    began = now()
+    until = began + patience
     asked: set[str] = set()
+    stuck: set[str] = set()
     left = read_open(account.account)
     while left:
         there = {i.name: i for i in list_instances(account)}
         for name, record in list(left.items()):
             instance = there.get(name)
             if instance is None:
-                is_settled = name in asked or now() - record.since > LISTS_LAG
+                # A request may have been sent at the very end of that run: only a list that was
+                # read so long after tells that nothing came of it.
+                is_settled = name in asked or now() - began > LISTS_LAG
             else:
                 is_settled = not _is_ours(instance, record)
                 if not is_settled and name not in asked:
-                    log.warning("%s: left by a drill that was cut off, and deleted", name)
-                    delete_instance(account, instance.id)
                     asked.add(name)
+                    if not _ended(account, name, instance.id, log):
+                        stuck.add(name)
             if is_settled:
                 del left[name]
-        if not left or now() >= until:
+        if left.keys() <= stuck or now() >= until:
             break
         sleep(_AGAIN)
     if asked or read_open(account.account).keys() != left.keys():
         write_open(account.account, left)
+
+
+def _ended(account: BarrackCredentials, name: str, id_: str, log: Log) -> bool:
+    """Delete what a drill left; one that cannot be deleted holds up nothing else."""
+    log.warning("%s: left by a drill that was cut off, and deleted", name)
+    try:
+        delete_instance(account, id_)
+    except BarrackError as error:
+        log.error("%s: cannot be deleted, and the next run tries again: %s", name, error)
+        return False
+    return True
 
 
 def check_probe(probe: Probe | None) -> None:

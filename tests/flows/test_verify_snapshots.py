@@ -148,6 +148,26 @@ def test_what_a_drill_did_not_make_is_never_ended_whatever_its_name(cloud: Cloud
     assert effects(sandbox, "delete_instance") == []
 
 
+def test_a_leftover_that_cannot_be_deleted_holds_up_nothing_and_stays_on_record(
+    cloud: Cloud,
+) -> None:
+    sandbox, account = with_snapshots(cloud, "alpha")
+    api = account.get_client()
+    [only] = api.snapshots.list()
+    left = api.snapshots.restore(only.id, "drill-stuck").id
+    sandbox.advance(600)
+    write_open(account.account, {"drill-stuck": Open(datetime.now(UTC), left)})
+    sandbox.fault("status", status=409, operation="delete_instance", match=left, count=None)
+    assert verify_snapshots(select=["alpha"], credentials=account).ok
+    assert list(read_open(account.account)) == ["drill-stuck"]
+    assert sorted(states(sandbox)) == ["alpha", "drill-stuck"]
+    sandbox.clear_faults()
+    verify_snapshots(select=["alpha"], credentials=account)
+    sandbox.advance(600)
+    assert list(states(sandbox)) == ["alpha"]
+    assert read_open(account.account) == {}
+
+
 POINTS = [
     Point("restore_snapshot", 1, "before"),
     Point("restore_snapshot", 1, "after"),
