@@ -7,18 +7,25 @@ from collections.abc import Sequence
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.images import resolve_image
+from barrack_tasks.plans.publishing import LATEST, latest_image
 from barrack_tasks.plans.stock.sources import place_of_snapshot, ready_snapshot
-from barrack_tasks.plans.stock.wants import Place, Want
+from barrack_tasks.plans.stock.wants import Place, Want, only_in
 from barrack_tasks.spending import hardware_seen
 
 
 def with_image(client: Barrack, want: Want) -> Want:
-    """The want with the id of the image that is the newest of its family now."""
-    if want.claim is None or want.claim.image_id is None:
+    """The want with the image that is the newest of its family now, in that image's region.
+
+    Raises:
+        ValueError: the family has no image that is ready, or the want is for another region.
+        BarrackError: the images cannot be read.
+    """
+    asked = want.claim.image_id if want.claim else None
+    if asked is None or not asked.startswith(LATEST):
         return want
-    image_id = resolve_image(client, want.claim.image_id)
-    return _with_claim(want, image_id=image_id)
+    image = latest_image(list(client.images.list()), asked.removeprefix(LATEST))
+    known = _with_claim(want, image_id=image.id)
+    return only_in(known, str(image.region)) if image.region else known
 
 
 def with_snapshots(

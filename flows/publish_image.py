@@ -75,7 +75,8 @@ def publish_image(
     span = span_of(timeout)
     memory = Memory()
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    purpose = intent_of("publish_image", source, family)
+    # A dry run takes nothing up of a run that was cut off: the next real one does.
+    purpose = intent_of("publish_image", source, family, run if dry_run else None)
     with holding(account.account, run, called, purpose, span) as hold:
         instances, snapshots = list_instances(account), list_snapshots(account)
         one = begin(source, family, hold.moment, instances, snapshots)

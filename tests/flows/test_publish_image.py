@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,13 +11,14 @@ from barrack_tasks import create_instance
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.publish_image import publish_image
+from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, effects, events_about, states
 from tests.flows.killing import Point, killed_and_rerun
 
 Cloud = Callable[..., Sandbox]
 
 
-def test_the_newest_of_a_family_are_kept_and_booted_from(cloud: Cloud) -> None:
+def test_the_newest_of_a_family_are_kept_and_booted_from(cloud: Cloud, tmp_path: Path) -> None:
     sandbox = cloud(fleet=0, balance="500")
     sandbox.seed_instance("builder", gpu_model="L40")
     account = account_of(sandbox)
@@ -35,6 +37,12 @@ def test_the_newest_of_a_family_are_kept_and_booted_from(cloud: Cloud) -> None:
     with pytest.raises(ValueError, match="the family 'bas' is ready; there is base"):
         create_instance(account, "other", "CANADA-1", "L40", image_id="latest:bas")
     assert sorted(states(sandbox)) == ["builder", "worker"]
+    # A claim goes where the image is, whatever region has most in stock.
+    sandbox.set_stock("NORWAY-1", "L40", 50)
+    want = {"gpu_model": "L40", "claim": {"name": "claimed", "image_id": "latest:base"}}
+    watch_gpu_stock([want], history=tmp_path, credentials=account)
+    [claimed] = [i for i in sandbox.state()["instances"] if i["name"] == "claimed"]
+    assert claimed["region"] == "CANADA-1"
 
 
 def test_a_failure_deletes_nothing_and_bad_input_is_one_sentence(cloud: Cloud) -> None:

@@ -163,6 +163,20 @@ class Want(Option):
         return tuple(f"{self.claim.name}-{n}" for n in range(1, self.quantity + 1))
 
 
+def only_in(want: Want, region: str) -> Want:
+    """The want in one region alone, because what it boots from is there.
+
+    Raises:
+        ValueError: one of its options is for other regions.
+    """
+    for option in want.options:
+        if option.regions and not _matches(region, option.regions):
+            raise ValueError(f"the image is in {region}, and wanted is {option}: give its region")
+    there = {"regions": (region,)}
+    otherwise = tuple(option.model_copy(update=there) for option in want.otherwise)
+    return want.model_copy(update={**there, "otherwise": otherwise})
+
+
 def read_wants(value: Any) -> list[Want]:
     """Read wants, typed or as dicts.
 

@@ -16,7 +16,14 @@ from barrack_tasks.api.models import GPUStockItem, UserVM
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.stock.claims import Attempt, Claims, choose, is_met, taken_by
-from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of, read_wants
+from barrack_tasks.plans.stock.wants import (
+    Place,
+    Want,
+    check_wants,
+    only_in,
+    places_of,
+    read_wants,
+)
 from barrack_tasks.plans.world import stock_of
 
 H100, A100 = "H100-SXM5-80GB", "A100-PCIe-80GB"
@@ -267,3 +274,13 @@ def test_a_name_that_is_taken_by_something_else_is_not_what_is_wanted(
     assert (taken_by(want, there) is None) if said is None else said in str(taken_by(want, there))
     stock = {Place("CANADA-1", H100, 8): 9}
     assert choose([want], stock, [there], price_of, Claims()).attempts == [], "nor asked for again"
+
+
+def test_what_boots_from_an_image_is_wanted_in_its_region_alone() -> None:
+    [want] = read_wants([{"gpu_model": "L40", "otherwise": [{"gpu_model": "A40"}]}])
+    there = only_in(want, "CANADA-1")
+    assert [o.regions for o in there.options] == [("CANADA-1",), ("CANADA-1",)]
+    [named] = read_wants([{"gpu_model": "L40", "regions": ["CANADA-*"]}])
+    assert only_in(named, "CANADA-1").regions == ("CANADA-1",)
+    with pytest.raises(ValueError, match=r"in US-1, and wanted is 1x L40 in CANADA-\*"):
+        only_in(named, "US-1")
