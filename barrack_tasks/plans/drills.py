@@ -311,7 +311,9 @@ def readings_of_proofs(
     found = []
     for id_, of_it in sorted(snapshots.items()):
         name, proof = _name_of(id_, of_it, names), proofs.get(id_)
-        age = now - proof.proven if proof and proof.proven else None
+        # What was proven and is gone proves nothing any more.
+        is_there = proof is not None and any(s.id == proof.snapshot_id for s in of_it)
+        age = now - proof.proven if proof and proof.proven and is_there else None
         over = age is None or age > within
         told = "never was" if age is None else f"was {said(age)} ago"
         text = f"{name}: a snapshot that is proven to restore there {told}, asked is {said(within)}"
@@ -349,6 +351,8 @@ def ages_of(
     found = []
     for id_, of_it in sorted(snapshots.items()):
         newest, proof = newest_ready(of_it), proofs.get(id_)
+        if proof is not None and all(s.id != proof.snapshot_id for s in of_it):
+            proof = None
         created = newest.created_at if newest else None
         proven = proof.proven if proof else None
         found.append(

@@ -75,6 +75,18 @@ def test_snapshots_are_proven_in_turn_and_nothing_is_left(
     assert read_open(account.account) == {}
 
 
+def test_two_deployments_for_different_instances_tell_each_thing_once(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, notifier = hook
+    _, account = with_snapshots(cloud, "alpha", "beta")
+    for name in ("alpha", "beta", "alpha", "beta"):
+        with pytest.raises(WorkFailed, match="are left of the cap"):
+            verify_snapshots(select=[name], max_cost="0.01", notify=[notifier], credentials=account)
+    told = [m["subject"] for m in kept.received if "proven to restore" in m["subject"]]
+    assert len(told) == 2
+
+
 def test_a_probe_that_is_not_content_fails_the_drill_and_nothing_is_left(cloud: Cloud) -> None:
     sandbox, account = with_snapshots(cloud, "alpha")
     probe = {"command": BAD, "within": "0.2s"}

@@ -16,6 +16,7 @@ from barrack_tasks.plans.drills import (
     Drills,
     Probe,
     Proof,
+    ages_of,
     choose,
     decide_drill,
     decide_drills,
@@ -184,6 +185,10 @@ def test_an_instance_without_a_fresh_proof_is_told_of() -> None:
     first, second = readings_of_proofs(snapshots, proofs, week, NOW, {})
     assert (first.is_over, second.is_over) == (False, True)
     assert "never was" in second.text
+    gone = {"a": Proof(NOW, "gone", NOW), "b": Proof(NOW, "2", NOW)}
+    first, second = readings_of_proofs(snapshots, gone, week, NOW, {})
+    assert (first.is_over, second.is_over) == (True, False)
+    assert [cells[2] for cells in ages_of(snapshots, gone, NOW, {})] == ["never", "0 s"]
 
 
 def test_an_instance_without_any_snapshot_is_told_of_as_well() -> None:
