@@ -235,7 +235,7 @@ def test_the_caps_hold_for_all_that_is_claimed_in_one_look(
 def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     cloud: Cloud, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sandbox = empty(cloud)
+    sandbox = empty(cloud, seed=8111)  # ids that no other test's instances have
     sandbox.set_stock(*HERE, 2)
     sandbox.seed_instance("bystander", gpu_model="A40")
     account = account_of(sandbox)
@@ -255,7 +255,7 @@ def test_what_one_look_claimed_is_announced_once_by_a_later_one_and_ends(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept, name = hook
-    sandbox = empty(cloud, speed=0)
+    sandbox = empty(cloud, speed=0, seed=8110)  # ids that no other test's instances have
     sandbox.set_stock(*HERE, 5)
     account = account_of(sandbox)
     monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
