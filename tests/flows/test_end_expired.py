@@ -19,7 +19,7 @@ AGO = datetime.now(UTC) - timedelta(hours=1)
 
 
 def test_what_was_made_for_a_time_ends_and_nothing_else(cloud: Cloud) -> None:
-    sandbox = cloud(fleet=0)
+    sandbox = cloud(fleet=0, seed=8112)  # ids that no other test has
     names = ("sleeps", "goes", "later", "prod", "off", "bystander")
     ids = {n: sandbox.seed_instance(n, gpu_model="L40") for n in names}
     account = account_of(sandbox, protect=["prod"])
