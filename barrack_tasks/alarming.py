@@ -156,13 +156,16 @@ class NobodyTold(Exception):
             raise cls(f"{meant[0].text}; and nobody could be told: {reasons}")
 
 
-def to_nobody(
-    told: Sequence[object], notifiers: Mapping[str, NotificationBlock]
+def untold(
+    told: Sequence[object],
+    notifiers: Mapping[str, NotificationBlock],
+    undelivered: Mapping[str, str],
 ) -> tuple[str, ...]:
-    """A note for the report when something was to be told and `notify` names nobody."""
+    """Notes for the report about who was to be told and was not."""
+    missed = tuple(f"{name} could not be told: {why}" for name, why in undelivered.items())
     if not told or notifiers:
-        return ()
-    return ("nobody is told of this: notify names no notification block",)
+        return missed
+    return (*missed, "nobody is told of this: notify names no notification block")
 
 
 def scope_of(keys: Iterable[str], notifiers: Iterable[str]) -> str:

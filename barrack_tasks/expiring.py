@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +18,7 @@ from barrack_tasks.plans.expiring import Ending, Expiry, decide_ending
 from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.world import World
-from barrack_tasks.records import Records
+from barrack_tasks.records import Records, key_of_id
 
 _TASKS = {
     "hibernate_instance": hibernate_instance,
@@ -33,7 +32,7 @@ def add_expiries(account: str, expiries: Iterable[Expiry]) -> None:
     """Remember when instances end. Each has a record of its own, so no run undoes another's."""
     with Records(_prefix(account)) as records:
         for one in expiries:
-            records.put(_key(one.id), [one.id, one.name, int(one.at.timestamp()), one.how])
+            records.put(key_of_id(one.id), [one.id, one.name, int(one.at.timestamp()), one.how])
 
 
 def read_expiries(account: str) -> list[Expiry]:
@@ -79,7 +78,7 @@ def end_due(
     with Records(_prefix(credentials.account)) as records:
         for one in endings:
             if one.is_over:
-                records.drop(_key(one.expiry.id))
+                records.drop(key_of_id(one.expiry.id))
     return endings, world.instances
 
 
@@ -105,8 +104,3 @@ def done_of(endings: Iterable[Ending]) -> list[str]:
 
 def _prefix(account: str) -> str:
     return f"barrack_expiry_{account}_"
-
-
-def _key(id_: str) -> str:
-    """A name of a variable holds lowercase letters, digits and underscores only."""
-    return hashlib.blake2s(id_.encode(), digest_size=8).hexdigest()

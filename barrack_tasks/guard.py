@@ -5,7 +5,6 @@ It fails closed: what cannot be read counts as refused.
 
 from __future__ import annotations
 
-import hashlib
 import random
 import time
 import uuid
@@ -362,14 +361,12 @@ def ask_approval(question: str, timeout: int = 3600) -> bool:
     form = Approval.with_initial_data(description=f"**{question}**\n\nMay it go on?")
     answer: Any
     if runtime.deployment.id:
-        answer = suspend_flow_run(wait_for_input=form, timeout=timeout, key=_key(question))
+        answer = suspend_flow_run(
+            wait_for_input=form, timeout=timeout, key=f"approval-{intent_of(question)}"
+        )
     else:
         answer = pause_flow_run(wait_for_input=form, timeout=timeout, poll_interval=2)
     return bool(answer and answer.approve)
-
-
-def _key(question: str) -> str:
-    return f"approval-{hashlib.blake2s(question.encode(), digest_size=8).hexdigest()}"
 
 
 def with_approval(guarded: _Guarded[T], *arguments: Any, timeout: int = 3600, **more: Any) -> T:

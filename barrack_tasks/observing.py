@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -38,14 +38,13 @@ def observe(
     seen = {instance.id: instance for instance in instances.result()}
     taken = by_instance(snapshots.result())
     client = credentials.get_client()
-    gone = {id_ for id_ in expected if id_ not in seen and _is_gone(client.instances.get, id_)}
     listed = {s.id for of_one in taken.values() for s in of_one}
     wanted = set((expected_snapshots or {}).values()) - listed
     return World(
         instances=seen,
         snapshots=taken,
-        gone=frozenset(gone),
-        gone_snapshots=frozenset(id_ for id_ in wanted if _is_gone(client.snapshots.get, id_)),
+        gone=_gone(client.instances.get, set(expected) - seen.keys()),
+        gone_snapshots=_gone(client.snapshots.get, wanted),
     )
 
 
@@ -58,10 +57,7 @@ def instances_of(credentials: BarrackCredentials, expected: Collection[str]) -> 
     """
     seen = {instance.id: instance for instance in list_instances(credentials)}
     get = credentials.get_client().instances.get
-    return World(
-        instances=seen,
-        gone=frozenset(id_ for id_ in expected if id_ not in seen and _is_gone(get, id_)),
-    )
+    return World(instances=seen, gone=_gone(get, set(expected) - seen.keys()))
 
 
 def with_stock(credentials: BarrackCredentials, world: World) -> World:
@@ -92,6 +88,11 @@ def flavors_that_cannot_hibernate(
         for of in gpu.specs
         if of.can_hibernate is False
     )
+
+
+def _gone(get: Callable[[str], Any], missing: Iterable[str]) -> frozenset[str]:
+    """Those that the API, asked by id, does not know."""
+    return frozenset(id_ for id_ in missing if _is_gone(get, id_))
 
 
 def _is_gone(get: Callable[[str], Any], id_: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -121,12 +121,16 @@ def _perform(client: Barrack, step: Step) -> None:
     client.perform(step.operation, **step.arguments)
 
 
-def _collect(under_way: UnderWay, memory: Memory) -> None:
+def _answered(under_way: UnderWay) -> Iterator[tuple[Step, BaseException | None]]:
+    """Take out what was answered: the step, and the error if it was refused."""
     for id_, (step, future) in list(under_way.items()):
-        if not future.done():
-            continue
-        del under_way[id_]
-        error = future.exception()
+        if future.done():
+            del under_way[id_]
+            yield step, future.exception()
+
+
+def _collect(under_way: UnderWay, memory: Memory) -> None:
+    for step, error in _answered(under_way):
         if error is None:
             memory.succeeded(step)
         else:
@@ -141,11 +145,8 @@ def _collect_unseen(unseen: UnderWay, memory: Memory, names: Mapping[str, str], 
 
     A refusal does not count against the instance: it may only have been in another state.
     """
-    for id_, (step, future) in list(unseen.items()):
-        if not future.done():
-            continue
-        del unseen[id_]
-        error = future.exception()
+    for step, error in _answered(unseen):
+        id_ = step.instance_id
         if error is None:
             memory.succeeded(step)
             say(f"{names[id_]}: asked to hibernate, without having seen it again")

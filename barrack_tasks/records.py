@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,6 +14,11 @@ MOST_CHARACTERS = 4_500
 """So much JSON fits into one record; Prefect's own limit is 5,000 characters."""
 _PAGE = 200
 A = TypeVar("A")
+
+
+def key_of_id(id_: str) -> str:
+    """A name for the record of one thing: a variable's name takes no capitals."""
+    return hashlib.blake2s(id_.encode(), digest_size=8).hexdigest()
 
 
 class Records:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import cache
 from typing import Any
 
 from barrack_tasks.api import BarrackError
@@ -17,13 +18,11 @@ from barrack_tasks.expiring import add_expiries
 from barrack_tasks.guard import ask_approval, caps_of, read_means, rulings
 from barrack_tasks.holds import Hold
 from barrack_tasks.observing import observe, with_stock
-from barrack_tasks.plans.drive import hardware_of
 from barrack_tasks.plans.expiring import Expiry
-from barrack_tasks.plans.guard import Asked, Caps, Means
+from barrack_tasks.plans.guard import Asked, Caps, Means, Ruling
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.money.spans import said
-from barrack_tasks.plans.naming import hardware_told_by
-from barrack_tasks.plans.restoring import Restoring, is_own, key_of, restored_names
+from barrack_tasks.plans.restoring import Restoring, hardware_needed, is_own, key_of, restored_names
 from barrack_tasks.plans.restoring_report import Restored
 from barrack_tasks.plans.steps import Finished, Next
 from barrack_tasks.plans.world import World
@@ -93,15 +92,15 @@ def with_hardware(account: BarrackCredentials, all_of_them: Iterable[Restoring])
     The instance does while it is there; then the description of a snapshot that this library
     took, or what this library remembers of what it saw.
     """
-    found = []
-    remembered: Mapping[str, tuple[str, int]] | None = None
-    for one in all_of_them:
-        hardware = hardware_of(one.source) if one.source else hardware_told_by(one.snapshot)
-        if hardware is None:
-            remembered = hardware_seen(account.account) if remembered is None else remembered
-            hardware = remembered.get(one.snapshot.instance_id or "")
-        found.append(replace(one, hardware=hardware))
-    return found
+
+    @cache
+    def seen() -> Mapping[str, tuple[str, int]]:
+        return hardware_seen(account.account)
+
+    return [
+        replace(one, hardware=hardware_needed(one.snapshot, one.source, seen))
+        for one in all_of_them
+    ]
 
 
 def unattended(all_of_them: Iterable[Restoring]) -> list[Restoring]:
@@ -109,10 +108,7 @@ def unattended(all_of_them: Iterable[Restoring]) -> list[Restoring]:
     return [
         replace(
             one,
-            problems=(
-                *one.problems,
-                *(f"{why}; a person must approve it" for why in one.to_approve),
-            ),
+            problems=Ruling(one.problems, one.to_approve).unattended("approve"),
             to_approve=(),
         )
         for one in all_of_them

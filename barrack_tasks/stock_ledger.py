@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from typing import Any, Protocol
 from barrack_tasks.expiring import add_expiries
 from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.stock.announcing import Claimed
-from barrack_tasks.records import Records
+from barrack_tasks.records import Records, key_of_id
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -95,9 +94,9 @@ class SharedLedger:
             return False
         with Records(self._prefix) as records:
             # Another run may have held it, announced it and let go since it was read.
-            if f"{self._prefix}{_key(one.id)}" not in records.all():
+            if f"{self._prefix}{key_of_id(one.id)}" not in records.all():
                 return False
-            records.drop(_key(one.id))
+            records.drop(key_of_id(one.id))
         return True
 
     def _write(self) -> None:
@@ -115,7 +114,7 @@ class SharedLedger:
         ends = None if one.ends is None else int(one.ends.timestamp())
         with Records(self._prefix) as records:
             at = int(one.at.timestamp())
-            records.put(_key(one.id), [one.id, one.name, at, ends, one.how])
+            records.put(key_of_id(one.id), [one.id, one.name, at, ends, one.how])
 
     @property
     def _prefix(self) -> str:
@@ -124,8 +123,3 @@ class SharedLedger:
 
 def _moment(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _key(id_: str) -> str:
-    """A name of a variable holds lowercase letters, digits and underscores only."""
-    return hashlib.blake2s(id_.encode(), digest_size=8).hexdigest()

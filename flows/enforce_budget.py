@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, to_nobody
+from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, untold
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.budgeting import known_budgets, read_standings, remember_budgets
@@ -154,7 +154,6 @@ def enforce_budget(
         rows = rest(
             account, selector, purpose, never, manner, unable, snapshot, span, log, patience
         )
-    missed = tuple(f"{name} could not be told: {why}" for name, why in alarms.undelivered.items())
     report = conclude(
         BudgetReport(
             flow="enforce_budget",
@@ -162,7 +161,7 @@ def enforce_budget(
             rows=rows,
             budgets=tuple(cells_of(stand, currency) for stand in standings),
             told=would if dry_run else tuple(m.text for m in told),
-            notes=(*missing, *left, *missed, *to_nobody(told, notifiers)),
+            notes=(*missing, *left, *untold(told, notifiers, alarms.undelivered)),
         )
     )
     NobodyTold.check(told, notifiers, alarms.undelivered)

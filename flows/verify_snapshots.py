@@ -12,7 +12,7 @@ from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
-from barrack_tasks.alarming import Alarms, scope_of, to_nobody
+from barrack_tasks.alarming import Alarms, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import DRILLING, check_probe, close, look, tidy
 from barrack_tasks.holds import holding, intent_of
@@ -154,8 +154,7 @@ def verify_snapshots(
             alarms = Alarms("proof", account.account, notifiers, None, log, scope)
             readings = readings_of_proofs(snapshots, proofs, within, now(), names)
             told = tuple(m.text for m in alarms.raise_for(readings, now()))
-            missed = (f"{n} could not be told: {why}" for n, why in alarms.undelivered.items())
-            notes += (*missed, *to_nobody(told, notifiers))
+            notes += untold(told, notifiers, alarms.undelivered)
     report = DrillReport(
         flow="verify_snapshots",
         dry_run=dry_run,

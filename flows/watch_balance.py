@@ -10,7 +10,7 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, to_nobody
+from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, untold
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.funds import read_funds, read_samples, write_samples
@@ -163,13 +163,12 @@ def watch_balance(
         rows = rest(
             account, chosen, purpose, never, manner, unable, view.snapshot, span, log, patience
         )
-    missed = tuple(f"{name} could not be told: {why}" for name, why in alarms.undelivered.items())
     report = conclude(
         report_of(
             view,
             rows=rows,
             told=tuple(m.text for m in told),
-            notes=(*missed, *to_nobody(told, notifiers)),
+            notes=untold(told, notifiers, alarms.undelivered),
         )
     )
     NobodyTold.check(told, notifiers, alarms.undelivered)

@@ -297,6 +297,13 @@ def _name_of(id_: str, snapshots: Iterable[Snapshot], names: Mapping[str, str]) 
     return named or names.get(id_, id_)
 
 
+def _proven_at(proof: Proof | None, snapshots: Iterable[Snapshot]) -> datetime | None:
+    """When it was proven; a proof whose snapshot is gone proves nothing any more."""
+    if proof is None or all(s.id != proof.snapshot_id for s in snapshots):
+        return None
+    return proof.proven
+
+
 def readings_of_proofs(
     snapshots: Mapping[str, Sequence[Snapshot]],
     proofs: Mapping[str, Proof],
@@ -310,10 +317,9 @@ def readings_of_proofs(
     """
     found = []
     for id_, of_it in sorted(snapshots.items()):
-        name, proof = _name_of(id_, of_it, names), proofs.get(id_)
-        # What was proven and is gone proves nothing any more.
-        is_there = proof is not None and any(s.id == proof.snapshot_id for s in of_it)
-        age = now - proof.proven if proof and proof.proven and is_there else None
+        name = _name_of(id_, of_it, names)
+        proven = _proven_at(proofs.get(id_), of_it)
+        age = now - proven if proven else None
         over = age is None or age > within
         told = "never was" if age is None else f"was {said(age)} ago"
         text = f"{name}: a snapshot that is proven to restore there {told}, asked is {said(within)}"
@@ -350,11 +356,8 @@ def ages_of(
     """For each instance: name, age of the newest ready snapshot, age of the newest proof."""
     found = []
     for id_, of_it in sorted(snapshots.items()):
-        newest, proof = newest_ready(of_it), proofs.get(id_)
-        if proof is not None and all(s.id != proof.snapshot_id for s in of_it):
-            proof = None
+        newest, proven = newest_ready(of_it), _proven_at(proofs.get(id_), of_it)
         created = newest.created_at if newest else None
-        proven = proof.proven if proof else None
         found.append(
             (
                 _name_of(id_, of_it, names),

@@ -71,7 +71,7 @@ def _down_from_active(
     if target.id in memory.acted:
         # Somebody may have brought it back meanwhile; that is not undone in the same run.
         return Wait("it was asked to rest and is ACTIVE")
-    if _flavor(instance) not in unable:
+    if hardware_of(instance) not in unable:
         return _step("hibernate_instance", target)
     if manner.cannot_hibernate == "stop":
         return _step("stop_instance", target)
@@ -89,7 +89,7 @@ def _down_from_shutoff(
 ) -> Next:
     if target.id in memory.acted:
         return Finished("done", "stopped, for its flavor cannot hibernate; billed in full")
-    if manner.shutoff == "leave" or _flavor(instance) in unable:
+    if manner.shutoff == "leave" or hardware_of(instance) in unable:
         return Finished(
             "skipped",
             "it is SHUTOFF, billed in full; shutoff='hibernate' starts it in order to hibernate it",
@@ -182,10 +182,6 @@ def is_up(status: VMStatus) -> bool:
 def is_down(status: VMStatus) -> bool:
     """Whether an instance is hibernated or on its way to rest."""
     return status is VMStatus.HIBERNATED or status in _GOING_DOWN
-
-
-def _flavor(instance: UserVM) -> tuple[str, int]:
-    return str(instance.gpu_model), int(instance.gpu_count or 1)
 
 
 def _absent(target: Target, world: World) -> Next:

@@ -18,8 +18,8 @@ from barrack_tasks.plans.money.spans import Span, said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.steps import Finished, Next, Step
 
-_RAISES_BURN = ("restore_instance", "start_instance", "create_instance")
-_ALREADY_PAID = ("start_instance",)
+_RAISES_BURN = ("restore_instance", "create_instance")
+"""To start what is SHUTOFF raises nothing: it is paid in full already."""
 
 
 class Caps(BaseModel):
@@ -166,7 +166,7 @@ def rule(asked: Asked, price: Decimal, caps: Caps, means: Means) -> Ruling:
     refused += _of_unknown(caps, means)
     refused += _of_time(price, after, caps, means, currency)
     refused += _of_counts(asked, caps, means)
-    refused += _of_place(asked, caps)
+    refused += against_place(asked.region, asked.gpu_model, caps)
     to_approve: tuple[str, ...] = ()
     if caps.approve_over is not None and price > caps.approve_over:
         to_approve = (
@@ -218,10 +218,11 @@ def _of_counts(asked: Asked, caps: Caps, means: Means) -> Iterable[str]:
         yield f"{gpus} GPUs would be in use, the cap is {caps.gpus}"
 
 
-def _of_place(asked: Asked, caps: Caps) -> Iterable[str]:
+def against_place(region: str, gpu_model: str, caps: Caps) -> Iterable[str]:
+    """Why caps never allow a GPU model in a region, whatever it costs."""
     for name, allowed, what in (
-        (asked.region, caps.regions, "region"),
-        (asked.gpu_model, caps.gpu_models, "GPU model"),
+        (region, caps.regions, "region"),
+        (gpu_model, caps.gpu_models, "GPU model"),
     ):
         if allowed is not None and not any(fnmatchcase(name, glob) for glob in allowed):
             yield f"the {what} {name} is not allowed; allowed are {', '.join(allowed)}"
@@ -236,15 +237,11 @@ def within_caps(
     """
     if caps is None:
         return dict(plan)
-    allowed: dict[str, Next] = {}
-    for id_, next_ in plan.items():
-        allowed[id_] = next_
-        instance = instances.get(id_)
-        if not isinstance(next_, Step) or next_.operation not in _RAISES_BURN or instance is None:
+    allowed = dict(plan)
+    for id_, step in raising(plan).items():
+        if id_ not in instances:
             continue
-        if next_.operation in _ALREADY_PAID:
-            continue
-        asked, price = _asked_by(next_, instance, means)
+        asked, price = _asked_by(step, instances[id_], means)
         if price is None:
             allowed[id_] = Finished("failed", "its price cannot be read, so the caps refuse it")
             continue
@@ -274,9 +271,7 @@ def raising(plan: Mapping[str, Next]) -> dict[str, Step]:
     return {
         id_: next_
         for id_, next_ in plan.items()
-        if isinstance(next_, Step)
-        and next_.operation in _RAISES_BURN
-        and next_.operation not in _ALREADY_PAID
+        if isinstance(next_, Step) and next_.operation in _RAISES_BURN
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,8 +14,9 @@ from typing import Literal
 
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH, INSTANCE_NAME_STRANGER
-from barrack_tasks.plans.drive import holds, short_of
+from barrack_tasks.plans.drive import hardware_of, holds, short_of
 from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.naming import hardware_told_by
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World, newest_of, newest_ready
 
@@ -71,6 +72,20 @@ class Restoring:
     def key(self) -> str:
         """By which it is held and remembered."""
         return key_of(self.name)
+
+
+def hardware_needed(
+    snapshot: Snapshot, source: UserVM | None, seen: Callable[[], Mapping[str, tuple[str, int]]]
+) -> tuple[str, int] | None:
+    """GPU model and count that a snapshot restores to; None if nothing tells.
+
+    Args:
+        snapshot: as it is; the description of one that this library took tells.
+        source: the instance that it was taken of, if that still exists.
+        seen: hardware that is remembered, by instance; asked only if nothing else tells.
+    """
+    told = hardware_of(source) if source else hardware_told_by(snapshot)
+    return told or seen().get(snapshot.instance_id or "")
 
 
 def key_of(name: str) -> str:

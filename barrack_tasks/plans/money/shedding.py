@@ -10,7 +10,7 @@ from typing import Literal
 
 from barrack_tasks.api.models import Balance, UserVM, VMStatus
 from barrack_tasks.plans.costs import HIBERNATED_HOURLY
-from barrack_tasks.plans.drive import is_up
+from barrack_tasks.plans.drive import hardware_of, is_up
 from barrack_tasks.plans.money.burn import Burn, runway
 from barrack_tasks.plans.money.thresholds import Threshold
 from barrack_tasks.plans.selection import matches
@@ -39,7 +39,7 @@ def candidates(
     how: Shedding,
 ) -> list[UserVM]:
     """Those that could be put to rest, in the order in which they would be."""
-    able = [i for i in _paid_in_full(instances, protected) if _flavor(i) not in unable]
+    able = [i for i in _paid_in_full(instances, protected) if hardware_of(i) not in unable]
     sign = 1 if how.order == "cheapest" else -1
 
     def loss(instance: UserVM) -> tuple[int, bool, Decimal, str]:
@@ -56,7 +56,7 @@ def stuck(
     unable: Collection[tuple[str, int]],
 ) -> list[UserVM]:
     """Those that are paid in full and cannot be put to rest, for their flavor cannot hibernate."""
-    return [i for i in _paid_in_full(instances, protected) if _flavor(i) in unable]
+    return [i for i in _paid_in_full(instances, protected) if hardware_of(i) in unable]
 
 
 def about_stuck(instances: Sequence[UserVM]) -> tuple[str, ...]:
@@ -75,10 +75,6 @@ def _paid_in_full(instances: Iterable[UserVM], protected: Collection[str]) -> li
         for i in instances
         if i.id not in protected and (is_up(i.status) or i.status is VMStatus.SHUTOFF)
     ]
-
-
-def _flavor(instance: UserVM) -> tuple[str, int]:
-    return str(instance.gpu_model), int(instance.gpu_count or 1)
 
 
 def enough_for(

@@ -6,11 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from barrack_tasks.api.models import Snapshot, UserVM
-from barrack_tasks.plans.drive import hardware_of
 from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.naming import hardware_told_by
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.restoring import find_snapshot
+from barrack_tasks.plans.restoring import find_snapshot, hardware_needed
 from barrack_tasks.plans.selection import is_named
 from barrack_tasks.plans.stock.wants import Place, Want, why_not_allowed
 
@@ -61,8 +59,7 @@ def place_of_snapshot(
         ValueError: nothing tells.
     """
     source = next((i for i in instances if i.id == snapshot.instance_id), None)
-    hardware = hardware_of(source) if source else hardware_told_by(snapshot)
-    hardware = hardware or seen().get(snapshot.instance_id or "")
+    hardware = hardware_needed(snapshot, source, seen)
     region = snapshot.region or (source.region if source else None)
     if hardware is None or region is None:
         raise ValueError(

@@ -21,7 +21,7 @@ from pydantic import (
 )
 
 from barrack_tasks.api.models.rules import check_instance_name
-from barrack_tasks.plans.guard import Caps
+from barrack_tasks.plans.guard import Caps, against_place
 from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.world import Stock
@@ -248,14 +248,8 @@ def check_wants(
 
 def why_not_allowed(place: Place, caps: Iterable[Caps]) -> str | None:
     """Why caps never allow a place, whatever it costs; None if they do."""
-    for one in caps:
-        for name, allowed, what in (
-            (place.region, one.regions, "region"),
-            (place.gpu_model, one.gpu_models, "GPU model"),
-        ):
-            if allowed is not None and not any(fnmatchcase(name, glob) for glob in allowed):
-                return f"the {what} {name} is not allowed; allowed are {', '.join(allowed)}"
-    return None
+    reasons = (why for one in caps for why in against_place(place.region, place.gpu_model, one))
+    return next(reasons, None)
 
 
 def _allowed_places(
