@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import random
 import time
-import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
@@ -26,7 +25,7 @@ from barrack_tasks.catalogue import get_credit_balance, quote_price
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
 from barrack_tasks.funds import read_funds
-from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.holds import intent_of
 from barrack_tasks.instances import create_instance, restore_instance
 from barrack_tasks.plans.guard import (
     Asked,
@@ -47,9 +46,9 @@ from barrack_tasks.plans.steps import Next, Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.spending import spent_since
 from barrack_tasks.tasking import barrack_task
+from barrack_tasks.turns import WAITED_FOR, Turn
 
 T = TypeVar("T")
-_TURN = timedelta(minutes=2)
 Decide = Callable[[World, datetime], Mapping[str, Next]]
 T_co = TypeVar("T_co", covariant=True)
 
@@ -165,12 +164,11 @@ def one_at_a_time(account: str, sleep: Callable[[float], None] = time.sleep) -> 
     """Between looking at the caps and the answer nobody else begins anything in this account.
 
     Raises:
-        GuardRefused: others were at it for `_TURN`, and nothing was sent.
+        GuardRefused: others were at it for `WAITED_FOR`, and nothing was sent.
     """
-    run = uuid.uuid4().hex
-    with holding(account, run, f"guard {run[:6]}", intent_of("guard", run), _TURN) as hold:
-        until = datetime.now(UTC) + _TURN
-        while hold.claim({"guard": "guard"}):
+    with Turn(account) as turn:
+        until = datetime.now(UTC) + WAITED_FOR
+        while not turn.take():
             if datetime.now(UTC) >= until:
                 raise GuardRefused("the guard", ["others have been asking it all the time"])
             sleep(random.uniform(0.1, 0.5))

@@ -81,8 +81,8 @@ def with_problems(
         return [replace(one, problems=(why,)) for one in all_of_them]
     found = []
     for one in with_hardware(account, all_of_them):
-        judged, means = _judged(one, against, means)
-        found.append(judged)
+        with_reasons, means = judged(one, against, means)
+        found.append(with_reasons)
     return found
 
 
@@ -135,7 +135,8 @@ def approved(all_of_them: Iterable[Restoring], plan: Mapping[str, Next]) -> list
     ]
 
 
-def _judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restoring, Means]:
+def judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restoring, Means]:
+    """A restore with price and all that stands against it, and the means once it has begun."""
     problems = []
     try:
         check_instance_name(one.name)

@@ -10,6 +10,7 @@ from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
+from barrack_tasks.admitting import Admission
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import tidy_in_passing
 from barrack_tasks.expiring import done_of, end_due
@@ -36,6 +37,7 @@ from barrack_tasks.restoring import (
     tell_of,
     with_problems,
 )
+from barrack_tasks.turns import Turn
 
 
 @flow(name="restore_from_snapshot")
@@ -150,18 +152,20 @@ def restore_from_snapshot(
             begun = approved(begun, decide(look(account, begun, memory), began))
             began = now()
             targets = targets_at(began)
-        world, plan = work(
-            account,
-            hold,
-            targets,
-            memory,
-            look=see,
-            decide=decide,
-            on_done={},
-            protected=frozenset(),
-            timeout=span,
-            log=log,
-        )
+        with Turn(account.account) as turn:
+            admission = Admission(turn, account, begun, caps, memory)
+            world, plan = work(
+                account,
+                hold,
+                targets,
+                memory,
+                look=see,
+                decide=admission.within(decide),
+                on_done={},
+                protected=frozenset(),
+                timeout=span,
+                log=log,
+            )
         restored = restored_of(begun, plan, world, memory)
         tell_of(restored)
         rows = rows_of_restores(begun, plan, world, memory)

@@ -12,6 +12,7 @@ from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
+from barrack_tasks.admitting import Admission
 from barrack_tasks.alarming import Alarms, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import DRILLING, check_probe, close, look, tidy
@@ -43,6 +44,7 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import Open, note_tries, read_open, read_proofs, write_open
 from barrack_tasks.reporting import conclude
 from barrack_tasks.restoring import unattended, with_problems
+from barrack_tasks.turns import Turn
 
 
 @flow(name="verify_snapshots")
@@ -133,18 +135,20 @@ def verify_snapshots(
             note_tries(account.account, [one.snapshot for one in chosen], began)
             open_ones = {one.name: Open(began) for one in chosen if not one.problems}
             write_open(account.account, {**read_open(account.account), **open_ones})
-            world, plan = work(
-                account,
-                hold,
-                targets,
-                memory,
-                look=see,
-                decide=decide,
-                on_done={},
-                protected=frozenset(),
-                timeout=span + TO_DELETE,
-                log=log,
-            )
+            with Turn(account.account) as turn:
+                admission = Admission(turn, account, chosen, caps, memory)
+                world, plan = work(
+                    account,
+                    hold,
+                    targets,
+                    memory,
+                    look=see,
+                    decide=admission.within(decide),
+                    on_done={},
+                    protected=frozenset(),
+                    timeout=span + TO_DELETE,
+                    log=log,
+                )
             close(account.account, chosen, memory, world)
         proofs = read_proofs(account.account)
         told: tuple[str, ...] = ()

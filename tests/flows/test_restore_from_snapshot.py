@@ -174,6 +174,62 @@ def test_stock_that_vanishes_between_look_and_request_is_waited_for(
     assert sorted(states(sandbox)) == ["alpha", "base-restored"]
 
 
+def _waiting_for_stock(
+    sandbox: Sandbox,
+    jobs: dict[str, Callable[[], Any]],
+    meanwhile: Callable[[], Any] = lambda: None,
+) -> dict[str, Any]:
+    """What becomes of jobs that run at the same time and all wait for stock until it comes."""
+    ends: dict[str, Any] = {}
+
+    def run(name: str, job: Callable[[], Any]) -> None:
+        try:
+            ends[name] = job()
+        except WorkFailed as failed:
+            ends[name] = failed
+
+    sandbox.set_stock("CANADA-1", "L40", 0)
+    threads = [threading.Thread(target=run, args=job) for job in jobs.items()]
+    for thread in threads:
+        thread.start()
+    looks = 3 * len(jobs)
+    while len([r for r in sandbox.requests() if r["operation"] == "get_gpu_stock"]) < looks:
+        assert any(thread.is_alive() for thread in threads), ends
+        time.sleep(0.1)
+    meanwhile()
+    sandbox.set_stock("CANADA-1", "L40", 4)
+    for thread in threads:
+        thread.join()
+    return ends
+
+
+def test_two_restores_at_once_stay_within_one_cap(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud, "one", "two")
+    how: dict[str, Any] = {"caps": {"burn": "2.5"}, "out_of_stock": "wait", "credentials": account}
+    jobs = {n: lambda n=n: restore_from_snapshot(n, **how) for n in ("one", "two")}
+    ends = _waiting_for_stock(sandbox, jobs)
+    refused = [end for end in ends.values() if isinstance(end, WorkFailed)]
+    assert len(refused) == 1
+    assert "refused by the caps: the account would burn" in refused[0].report.rows[0].why
+    assert len(effects(sandbox, "restore_snapshot")) == 1
+
+
+def test_caps_are_judged_by_what_is_there_when_the_stock_comes(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud, "one")
+
+    def job() -> Any:
+        return restore_from_snapshot(
+            "one", caps={"instances": 2}, out_of_stock="wait", credentials=account
+        )
+
+    end = _waiting_for_stock(
+        sandbox, {"one": job}, lambda: sandbox.seed_instance("someone-elses", gpu_model="L40")
+    )["one"]
+    assert isinstance(end, WorkFailed)
+    assert "there are 2 instances, the cap is 2" in end.report.rows[0].why
+    assert effects(sandbox, "restore_snapshot") == []
+
+
 def test_of_an_instance_that_is_gone_the_snapshot_tells_what_it_needs(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud, "by-hand")
     snapshot_before_stop(select=["alpha"], then="delete", credentials=account)

@@ -1,0 +1,113 @@
+"""Restores are judged by the caps once more when they are about to be sent, one run at a time.
+
+Between the checks of a run and its request, stock may have been waited for and others may have
+begun something; and two runs that check at the same moment both see room for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from barrack_tasks.api import BarrackError
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.guard import caps_of, read_means
+from barrack_tasks.plans.guard import Asked, Caps, Means
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.restoring import LISTS_LAG, Restoring
+from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.world import World
+from barrack_tasks.restoring import judged
+from barrack_tasks.turns import Turn
+
+Decide = Callable[[World, datetime], Mapping[str, Next]]
+
+
+class Admission:
+    """Lets through the restores of a plan that the caps still allow.
+
+    Args:
+        turn: of this run, at the guard; is kept until what was sent shows in the lists.
+        account: whose.
+        all_of_them: the restores, as they were judged before. What a person approved then needs
+            no approval now, as long as it costs the same.
+        caps: what may be spent; besides the account's own.
+        memory: of this run.
+    """
+
+    def __init__(
+        self,
+        turn: Turn,
+        account: BarrackCredentials,
+        all_of_them: Iterable[Restoring],
+        caps: Caps | Mapping[str, Any] | None,
+        memory: Memory,
+    ) -> None:
+        self._turn = turn
+        self._account = account
+        self._caps = caps_of(account, caps)
+        self._by_key = {one.key: one for one in all_of_them}
+        self._memory = memory
+        self._sent: set[str] = set()
+
+    def within(self, decide: Decide) -> Decide:
+        """A decision without the restores that the caps forbid; as it is, if there are no caps."""
+        if not self._caps:
+            return decide
+        return lambda world, now: self._admitted(decide(world, now), world, now)
+
+    def _admitted(self, plan: Mapping[str, Next], world: World, now: datetime) -> dict[str, Next]:
+        allowed = dict(plan)
+        asking = [
+            self._by_key[key]
+            for key, next_ in plan.items()
+            if isinstance(next_, Step) and next_.operation == "restore_snapshot"
+        ]
+        names = {i.name for i in world.instances.values()}
+        self._sent = {key for key in self._sent if self._is_unseen(key, names, now)}
+        if asking:
+            allowed |= self._judged(asking)
+        if not self._sent:
+            self._turn.give_back()
+        return allowed
+
+    def _judged(self, asking: Iterable[Restoring]) -> dict[str, Next]:
+        """What becomes of restores instead of their request, as far as anything does."""
+        if not self._turn.take():
+            return {one.key: Wait("another run is asking the guard") for one in asking}
+        try:
+            means = self._with_unseen(read_means(self._account, self._caps))
+        except BarrackError as error:
+            why = f"balance and costs cannot be read, so nothing may begin: {error}"
+            return {one.key: Wait(why) for one in asking}
+        held_back: dict[str, Next] = {}
+        for one in asking:
+            now, after = judged(one, self._caps, means)
+            to_approve = now.to_approve if now.to_approve != one.to_approve else ()
+            against = (*now.problems, *(f"{t}; a person must approve it" for t in to_approve))
+            if against:
+                why = f"refused by the caps: {'; '.join(against)}"
+                held_back[one.key] = Finished("failed", why)
+            else:
+                means = after
+                self._sent.add(one.key)
+        return held_back
+
+    def _is_unseen(self, key: str, names: set[str], now: datetime) -> bool:
+        if key in self._memory.under_way:
+            return True
+        asked = self._memory.asked_at.get(key)
+        is_made = bool(self._memory.made.get(key))
+        is_late = asked is None or now >= asked + LISTS_LAG
+        return is_made and not is_late and self._by_key[key].name not in names
+
+    def _with_unseen(self, means: Means) -> Means:
+        there = {i.name for i in means.instances}
+        for one in (self._by_key[key] for key in sorted(self._sent)):
+            if one.name not in there:
+                hardware = one.hardware or ("?", 1)
+                asked = Asked(one.name, *hardware, one.region or "?")
+                means = means.with_begun(asked, one.hourly_price or Decimal(0))
+        return means
