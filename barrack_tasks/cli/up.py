@@ -39,9 +39,11 @@ def up(*, port: int = 4200, credentials: str = BLOCK, worker: bool = True) -> in
     services = Services()
     named = PREFECT_API_URL.value()
     own = named is None or named == services.url
-    with ExitStack() as stack:
+    with ExitStack() as stack, ExitStack() as undo:
         if own:
             console.print("A Prefect server runs or starts ...")
+            if services.url is None:
+                undo.callback(services.stop, "server")
             url = services.start_server(port)
             stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
             os.environ["PREFECT_API_URL"] = url
@@ -57,6 +59,7 @@ def up(*, port: int = 4200, credentials: str = BLOCK, worker: bool = True) -> in
         deployed = apply(deployments_file(), credentials)
         if own and worker:
             services.start_worker(url, POOL)
+        undo.pop_all()
     armed = [d.full_name for d in deployed if d.parameters.get("dry_run") is False]
     console.print(f"\n{len(deployed)} deployments are there; armed: {', '.join(armed) or 'none'}.")
     console.print(f"Prefect UI:  {url.removesuffix('/api')}", soft_wrap=True)

@@ -15,8 +15,8 @@ from tests.flows.killing import Point, ended, start_in_process
 __all__ = ["cloud"]
 pytestmark = pytest.mark.campaign
 ASKED: dict[str, dict[str, Any]] = {
-    "restore_from_snapshot": {"snapshot": "base"},
-    "verify_snapshots": {"select": ["*"]},
+    "restore_from_snapshot": {"snapshot": "base", "caps": {"burn": "90"}},
+    "verify_snapshots": {"select": ["*"], "caps": {"burn": "90"}},
 }
 LEFT = {
     "restore_from_snapshot": ["alpha", "base-restored"],

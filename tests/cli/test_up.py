@@ -66,6 +66,17 @@ def test_from_nothing_to_guards_and_back(tmp_path: Path) -> None:
     assert "Nothing that was started here runs" in barrack(tmp_path, "down").stdout
 
 
+@pytest.mark.slow
+def test_what_cannot_go_on_leaves_no_server_behind(tmp_path: Path) -> None:
+    port = free_port()
+    refused = barrack(tmp_path, "up", "--port", str(port))
+    assert refused.returncode == 2
+    assert "set BARRACK_API_KEY" in refused.stderr
+    assert "Nothing that was started here runs" in barrack(tmp_path, "down").stdout
+    with pytest.raises(httpx.TransportError):
+        httpx.get(f"http://127.0.0.1:{port}/api/health")
+
+
 def test_down_ends_nothing_else(tmp_path: Path) -> None:
     """A process that was given the number of one that died is left alone."""
     with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as stranger:
