@@ -12,7 +12,7 @@ from pydantic import Field
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import tidy_in_passing
-from barrack_tasks.expiring import done_of, end_due
+from barrack_tasks.expiring import end_due, said_of
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -110,8 +110,8 @@ def restore_from_snapshot(
     with holding(account.account, run, called, purpose, TAKEN_UP) as hold:
         ended: list[str] = []
         if not dry_run:
-            endings, _ = end_due(account, hold.claim, now(), log)
-            ended = done_of(endings)
+            endings, _ = end_due(account, hold, now(), log)
+            ended = said_of(endings)
             tidy_in_passing(account, run, called, now, log)
         instances = list_instances(account)
         begun = [begin(hold, one, name, instances, dry_run) for one in chosen]

@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.expiring import done_of, end_due
+from barrack_tasks.expiring import end_due, said_of
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -125,8 +125,8 @@ def watch_gpu_stock(
 
         def on_look(look: Look) -> None:
             teller.tell_of(watcher, look)
-            endings, _ = end_due(account, hold.claim, now(), log)
-            teller.told.extend(done_of(endings))
+            endings, _ = end_due(account, hold, now(), log)
+            teller.told.extend(said_of(endings))
 
         ledger = SharedLedger(account.account, expires, on_expiry, hold.claim, log)
         watcher = StockWatcher(account, wants, caps, now, log, seen, hold.claim, ledger)
