@@ -20,7 +20,7 @@ from barrack_tasks.parameters import Timeout, span_of
 from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target, decide_each
-from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.money.spans import Lifetime
 from barrack_tasks.plans.restoring import OutOfStock, WaitUntil, decide_restore, find_snapshot
 from barrack_tasks.plans.restoring_report import RestoreReport, restored_of, rows_of_restores
 from barrack_tasks.plans.steps import Next
@@ -34,6 +34,7 @@ from barrack_tasks.restoring import (
     note_ends,
     notes_of,
     tell_of,
+    with_ends,
     with_problems,
 )
 
@@ -48,7 +49,9 @@ def restore_from_snapshot(
     ] = None,
     wait_until: WaitUntil = "address",
     timeout: Timeout = timedelta(minutes=30),
-    expires: Annotated[Span | None, Field(description="The new instance ends after this.")] = None,
+    expires: Annotated[
+        Lifetime | None, Field(description="The new instance ends after this.")
+    ] = None,
     on_expiry: Literal["hibernate", "delete"] = "hibernate",
     out_of_stock: OutOfStock = "stop",
     caps: Caps | None = None,
@@ -70,7 +73,7 @@ def restore_from_snapshot(
         timeout: for one snapshot: seconds or a timedelta.
         expires: the new instance ends after so long: `end_expired` sees to it, and any run of
             this flow or of `watch_gpu_stock`.
-        on_expiry: how it ends.
+        on_expiry: how it ends. What is known not to hibernate is refused with `hibernate`.
         out_of_stock: wait for the GPU within `timeout`, or stop.
         caps: what may be spent; besides the account's own. What is over `approve_over` waits for
             a person's answer in the Prefect UI.
@@ -115,7 +118,7 @@ def restore_from_snapshot(
             tidy_in_passing(account, run, called, now, log)
         instances = list_instances(account)
         begun = [begin(hold, one, name, instances, dry_run) for one in chosen]
-        begun = with_problems(account, begun, caps)
+        begun = with_ends(account, with_problems(account, begun, caps), expires, on_expiry)
 
         def decide(world: World, moment: datetime) -> dict[str, Next]:
             by_key = {one.key: one for one in begun}
