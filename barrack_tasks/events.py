@@ -88,7 +88,8 @@ EVENTS: dict[str, EventKind] = {
         },
     ),
     "barrack.instance.expired": EventKind(
-        "the time of a claimed instance was up, and it was ended"
+        "the time of an instance that was made for a time was up, and it was seen ended: "
+        "HIBERNATED, or gone"
     ),
     # Lines that were crossed
     "barrack.balance.crossed": EventKind("the balance fell below a line", _LINE),
@@ -99,6 +100,10 @@ EVENTS: dict[str, EventKind] = {
         "an instance has no snapshot that was proven to restore within the time asked", _LINE
     ),
     "barrack.proof.recovered": EventKind("an instance has such a snapshot again", _LINE),
+    "barrack.expiry.crossed": EventKind(
+        "the time of an instance was up, and it could not be ended", _LINE
+    ),
+    "barrack.expiry.recovered": EventKind("such an instance has ended, or is being ended", _LINE),
     "barrack.guard.refused": EventKind(
         "the caps refused to let something begin", {"why": "sentences with the figures"}
     ),

@@ -115,6 +115,22 @@ class Hold:
                 self._write(self._held)
         return refused
 
+    @contextmanager
+    def briefly(self, wanted: Mapping[str, str]) -> Iterator[dict[str, str]]:
+        """Claim more while the block runs; gives those refused, each with who holds it.
+
+        What was held before stays held.
+        """
+        with self._lock:
+            before = set(self._held)
+        refused = self.claim(wanted)
+        try:
+            yield refused
+        finally:
+            with self._lock:
+                self._held = {k: v for k, v in self._held.items() if k in before or k not in wanted}
+                self._write(self._held)
+
     def release(self) -> None:
         """Give back everything."""
         with self._lock:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
+from barrack_tasks.api.models import GPUSpec
 from barrack_tasks.catalogue import get_gpu_specs, get_gpu_stock, get_pricing
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.images import list_images
@@ -82,12 +83,26 @@ def flavors_that_cannot_hibernate(
         specs = get_gpu_specs(credentials)
     except BarrackError:
         return frozenset()
+    return unable_of(specs)
+
+
+def unable_of(specs: Iterable[GPUSpec]) -> frozenset[tuple[str, int]]:
+    """GPU model and count of the flavors that specifications say cannot hibernate."""
     return frozenset(
         (str(gpu.gpu_model), int(of.gpu_count))
         for gpu in specs
         for of in gpu.specs
         if of.can_hibernate is False
     )
+
+
+def is_unable(credentials: BarrackCredentials, instance_id: str) -> bool:
+    """Whether an instance says of itself that it cannot hibernate; lists do not tell."""
+    try:
+        found = credentials.get_client().instances.get(instance_id)
+    except BarrackError:
+        return False
+    return found.features.get("hibernation") is False
 
 
 def _gone(get: Callable[[str], Any], missing: Iterable[str]) -> frozenset[str]:

@@ -17,8 +17,13 @@ from barrack_tasks.events import emit
 from barrack_tasks.expiring import add_expiries
 from barrack_tasks.guard import ask_approval, caps_of, read_means, rulings
 from barrack_tasks.holds import Hold
-from barrack_tasks.observing import observe, with_stock
-from barrack_tasks.plans.expiring import Expiry
+from barrack_tasks.observing import (
+    flavors_that_cannot_hibernate,
+    is_unable,
+    observe,
+    with_stock,
+)
+from barrack_tasks.plans.expiring import Expiry, why_no_end
 from barrack_tasks.plans.guard import Asked, Caps, Means, Ruling
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.money.spans import said
@@ -101,6 +106,28 @@ def with_hardware(account: BarrackCredentials, all_of_them: Iterable[Restoring])
         replace(one, hardware=hardware_needed(one.snapshot, one.source, seen))
         for one in all_of_them
     ]
+
+
+def with_ends(
+    account: BarrackCredentials,
+    all_of_them: Iterable[Restoring],
+    expires: timedelta | None,
+    on_expiry: str,
+) -> list[Restoring]:
+    """The same, each with what stands against its end, as far as flavor and source tell."""
+    known = list(all_of_them)
+    if expires is None or on_expiry != "hibernate":
+        return known
+    unable = flavors_that_cannot_hibernate(account)
+    found = []
+    for one in known:
+        hardware = one.hardware
+        if hardware is not None and (
+            hardware in unable or (one.source is not None and is_unable(account, one.source.id))
+        ):
+            one = replace(one, problems=(*one.problems, why_no_end(hardware)))
+        found.append(one)
+    return found
 
 
 def unattended(all_of_them: Iterable[Restoring]) -> list[Restoring]:
@@ -191,6 +218,11 @@ def notes_of(
                 f"{one.name}: which GPU it needs is not known, so neither is whether that is in "
                 "stock: its instance is gone, and nothing tells."
             )
+            if expires is not None and on_expiry == "hibernate":
+                notes.append(
+                    f"{one.name}: whether it can hibernate is not known either; if it cannot, it "
+                    "stays billed after its time, and end_expired alerts."
+                )
         notes += [f"A person is asked: {why}." for why in one.to_approve]
     return tuple(notes)
 

@@ -18,6 +18,7 @@ from barrack_tasks.api import (
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.guard import caps_of, read_means, rulings
+from barrack_tasks.observing import unable_of
 from barrack_tasks.plans.guard import Caps, Means
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
 from barrack_tasks.plans.selection import matches
@@ -26,7 +27,13 @@ from barrack_tasks.plans.stock.announcing import Claimed, standing
 from barrack_tasks.plans.stock.claims import Against, Attempt, Choice, Claims, choose, is_met
 from barrack_tasks.plans.stock.edges import Edge, Seen, advance
 from barrack_tasks.plans.stock.sources import check_place, place_of, source_of
-from barrack_tasks.plans.stock.wants import Place, Want, check_wants, places_of
+from barrack_tasks.plans.stock.wants import (
+    Place,
+    Want,
+    check_wants,
+    places_of,
+    why_not_ended,
+)
 from barrack_tasks.plans.world import stock_of
 from barrack_tasks.stock_ledger import Ledger, OwnLedger
 from barrack_tasks.stock_sources import with_image, with_snapshots
@@ -67,6 +74,7 @@ class StockWatcher:
         reserve: reserves keys with the names that they are for; gives those that another run
             holds. What is not reserved is not asked for.
         ledger: of what was claimed and is not announced yet; this watcher's own, if not given.
+        must_hibernate: what is made is to be hibernated later; what cannot be is not claimed.
         now: the clock.
         log: of the run.
     """
@@ -81,6 +89,7 @@ class StockWatcher:
         seen: Mapping[Place, Seen] | None = None,
         reserve: Callable[[dict[str, str]], Mapping[str, str]] = lambda _: {},
         ledger: Ledger | None = None,
+        must_hibernate: bool = False,
     ) -> None:
         self._credentials = credentials
         self._client = credentials.get_client()
@@ -90,6 +99,8 @@ class StockWatcher:
         self._log = log
         self._reserve = reserve
         self._ledger = ledger or OwnLedger()
+        self._must_hibernate = must_hibernate
+        self._unable: frozenset[tuple[str, int]] = frozenset()
         self._granted: set[str] = set()
         # Others watch other places: what this one does not look at must not count as empty.
         self.seen = {p: s for p, s in (seen or {}).items() if self._is_wanted(p)}
@@ -120,6 +131,8 @@ class StockWatcher:
             str(spec.gpu_model): [int(one.gpu_count) for one in spec.specs]
             for spec in specs.result()
         }
+        if self._must_hibernate:
+            self._unable = unable_of(specs.result())
         self._refresh()
         means = self._means
         if means is None:
@@ -135,6 +148,7 @@ class StockWatcher:
             self._currency,
             min(limits, default=None),
             self._caps,
+            self._unable,
         )
         self._open_sources()
         self._reserve_names()
@@ -157,7 +171,9 @@ class StockWatcher:
                 raise ValueError(f"{source.name} is protected, and so is not restored")
             what = source.name if source else f"the snapshot {claim.snapshot_id}"
             place = place_of(source) if source else self._snapshots[claim.snapshot_id or ""]
-            check_place(want, what, place, self.price_of(place), self._currency, self._caps)
+            price = self.price_of(place)
+            unable = frozenset() if source else self._unable
+            check_place(want, what, place, price, self._currency, self._caps, unable)
 
     @property
     def _currency(self) -> str:
@@ -255,6 +271,10 @@ class StockWatcher:
             return "balance and costs cannot be read"
         if attempt.price is None:
             return "its price cannot be read"
+        if self._wants[attempt.want].is_made and (
+            why := why_not_ended(attempt.place, self._unable)
+        ):
+            return why
         means = _with_begun(self._means, before)
         return (
             "; ".join(rulings(self._caps, attempt.asked, attempt.price, means).unattended("deploy"))

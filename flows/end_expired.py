@@ -3,34 +3,47 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Annotated
 
 from prefect import flow, runtime
 from prefect.logging import get_run_logger
+from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
+from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.expiring import end_due
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.plans.expiring import EndingsReport, rows_of_endings
+from barrack_tasks.plans.expiring import EndingsReport, known_of, readings_of, rows_of_endings
+from barrack_tasks.plans.money.alarms import Message
+from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.reporting import conclude
 
 
 @flow(name="end_expired")
 def end_expired(
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    remind: Annotated[
+        PositiveSpan | None,
+        Field(description="Tell again after so long while something cannot be ended."),
+    ] = timedelta(days=1),
     dry_run: bool = False,
     credentials: BarrackCredentials | str | None = None,
 ) -> EndingsReport:
     """Hibernate or delete instances that were made with `expires=`, once their time is over.
 
     Acts on nothing but the very instances that `restore_from_snapshot` and `watch_gpu_stock` made
-    for a time, and in the way that was asked for then. What could not be ended is tried again by
-    the next run. Protected instances are left alone. Run it every few minutes.
+    for a time, and in the way that was asked for then. One has ended when it is seen HIBERNATED
+    or gone; until then it is asked again ten minutes after it was last asked, whether that was
+    refused or came to nothing. Once it was seen ended, whoever brings it back may keep it.
+    Protected instances are left alone. Run it every few minutes.
 
     Args:
-        notify: names of notification blocks that are told what could not be ended.
+        notify: names of notification blocks that are told once what could not be ended, and when
+            that is over.
+        remind: tell again, and fail again, after so long while something cannot be ended.
         dry_run: show what would be ended, and change nothing.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
 
@@ -39,7 +52,9 @@ def end_expired(
 
     Raises:
         BarrackError: the account cannot be read.
-        WorkFailed: something could not be ended; carries the report.
+        WorkFailed: something could not be ended, which people were not told of yet, or are
+            reminded of; carries the report.
+        NobodyTold: nobody could be told of it.
 
     Example:
         >>> restore_from_snapshot("latest:train-1", expires="8h")
@@ -52,6 +67,18 @@ def end_expired(
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     purpose = intent_of("end_expired", run)
     with holding(account.account, run, name, purpose, timedelta(minutes=5)) as hold:
-        endings, instances = end_due(account, hold.claim, now(), log, dry_run)
-    rows = rows_of_endings(endings, instances, dry_run)
-    return conclude(EndingsReport(flow="end_expired", dry_run=dry_run, rows=rows), notifiers)
+        endings, instances = end_due(account, hold, now(), log, dry_run)
+    if dry_run:
+        rows = rows_of_endings(endings, instances, dry_run=True)
+        return conclude(EndingsReport(flow="end_expired", dry_run=True, rows=rows))
+    scope = scope_of(["ends"], notify)
+    alarms = Alarms("expiry", account.account, notifiers, remind, log, scope)
+    told: tuple[Message, ...] = ()
+    with alone(account.account, "expiry", timedelta(minutes=5), scope) as is_alone:
+        if is_alone:
+            told = alarms.raise_for(readings_of(endings), now())
+    rows = rows_of_endings(endings, instances, known=known_of(endings, told))
+    notes = untold(told, notifiers, alarms.undelivered)
+    report = conclude(EndingsReport(flow="end_expired", rows=rows, notes=notes))
+    NobodyTold.check(told, notifiers, alarms.undelivered)
+    return report

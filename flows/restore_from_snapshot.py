@@ -13,7 +13,7 @@ from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.admitting import Admission
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import tidy_in_passing
-from barrack_tasks.expiring import done_of, end_due
+from barrack_tasks.expiring import end_due, said_of
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -21,7 +21,7 @@ from barrack_tasks.parameters import Timeout, span_of
 from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target, decide_each
-from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.money.spans import Lifetime
 from barrack_tasks.plans.restoring import OutOfStock, WaitUntil, decide_restore, find_snapshot
 from barrack_tasks.plans.restoring_report import RestoreReport, restored_of, rows_of_restores
 from barrack_tasks.plans.steps import Next
@@ -35,6 +35,7 @@ from barrack_tasks.restoring import (
     note_ends,
     notes_of,
     tell_of,
+    with_ends,
     with_problems,
 )
 from barrack_tasks.turns import Turn
@@ -50,7 +51,9 @@ def restore_from_snapshot(
     ] = None,
     wait_until: WaitUntil = "address",
     timeout: Timeout = timedelta(minutes=30),
-    expires: Annotated[Span | None, Field(description="The new instance ends after this.")] = None,
+    expires: Annotated[
+        Lifetime | None, Field(description="The new instance ends after this.")
+    ] = None,
     on_expiry: Literal["hibernate", "delete"] = "hibernate",
     out_of_stock: OutOfStock = "stop",
     caps: Caps | None = None,
@@ -72,7 +75,7 @@ def restore_from_snapshot(
         timeout: for one snapshot: seconds or a timedelta.
         expires: the new instance ends after so long: `end_expired` sees to it, and any run of
             this flow or of `watch_gpu_stock`.
-        on_expiry: how it ends.
+        on_expiry: how it ends. What is known not to hibernate is refused with `hibernate`.
         out_of_stock: wait for the GPU within `timeout`, or stop.
         caps: what may be spent; besides the account's own. What is over `approve_over` waits for
             a person's answer in the Prefect UI.
@@ -112,12 +115,12 @@ def restore_from_snapshot(
     with holding(account.account, run, called, purpose, TAKEN_UP) as hold:
         ended: list[str] = []
         if not dry_run:
-            endings, _ = end_due(account, hold.claim, now(), log)
-            ended = done_of(endings)
+            endings, _ = end_due(account, hold, now(), log)
+            ended = said_of(endings)
             tidy_in_passing(account, run, called, now, log)
         instances = list_instances(account)
         begun = [begin(hold, one, name, instances, dry_run) for one in chosen]
-        begun = with_problems(account, begun, caps)
+        begun = with_ends(account, with_problems(account, begun, caps), expires, on_expiry)
 
         def decide(world: World, moment: datetime) -> dict[str, Next]:
             by_key = {one.key: one for one in begun}

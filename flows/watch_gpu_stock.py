@@ -13,13 +13,13 @@ from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.expiring import done_of, end_due
+from barrack_tasks.expiring import end_due, said_of
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.plans import Timetable
 from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.money.spans import PositiveSpan
+from barrack_tasks.plans.money.spans import Lifetime, PositiveSpan
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
 from barrack_tasks.plans.stock.wants import Want, read_wants
@@ -48,7 +48,7 @@ def watch_gpu_stock(
         str | None, Field(description="A timetable in which it looks a tenth as often.")
     ] = None,
     expires: Annotated[
-        PositiveSpan | None, Field(description="Claimed instances end after this.")
+        Lifetime | None, Field(description="Claimed instances end after this.")
     ] = None,
     on_expiry: Literal["hibernate", "delete"] = "hibernate",
     caps: Caps | None = None,
@@ -71,7 +71,8 @@ def watch_gpu_stock(
         quiet: a timetable such as `Mon-Sun 22:00-06:00 UTC` in which it looks a tenth as often.
         expires: claimed instances end after so long, at the next look of a run of this flow, or
             by `end_expired`.
-        on_expiry: how they end. What is protected does not.
+        on_expiry: how they end. What is protected does not. What is known not to hibernate is
+            not claimed with `hibernate`.
         caps: what may be spent; besides the account's own.
         history: folder of the history of the stock; the user's state folder, if not given.
         zone: whose hours the history is told in.
@@ -110,8 +111,9 @@ def watch_gpu_stock(
     )
     file = history_file(account.account, history)
     seen = read_seen(account.account)
+    sleeps = expires is not None and on_expiry == "hibernate"
     if dry_run:
-        watcher = StockWatcher(account, wants, caps, now, log, seen)
+        watcher = StockWatcher(account, wants, caps, now, log, seen, must_hibernate=sleeps)
         watcher.open()
         places = watcher.stock()
         would = watcher.would_claim(places)
@@ -125,11 +127,13 @@ def watch_gpu_stock(
 
         def on_look(look: Look) -> None:
             teller.tell_of(watcher, look)
-            endings, _ = end_due(account, hold.claim, now(), log)
-            teller.told.extend(done_of(endings))
+            endings, _ = end_due(account, hold, now(), log)
+            teller.told.extend(said_of(endings))
 
         ledger = SharedLedger(account.account, expires, on_expiry, hold.claim, log)
-        watcher = StockWatcher(account, wants, caps, now, log, seen, hold.claim, ledger)
+        watcher = StockWatcher(
+            account, wants, caps, now, log, seen, hold.claim, ledger, must_hibernate=sleeps
+        )
         watcher.open()
         until = now() + (watch_for or timedelta(0))
         last, looks = watch(watcher, pace, until, on_look, log, now)

@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from barrack_tasks.api.models import UserVM, VMStatus
-from barrack_tasks.plans.drive import Manner, drive_down
+from barrack_tasks.plans.drive import Manner, drive_down, hardware_of
 from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.money.alarms import Message, Reading
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.steps import Finished, Next, Outcome, Step, Wait
 from barrack_tasks.plans.world import World
 
+AGAIN = timedelta(minutes=10)
+"""So long after it was asked to end, accepted or refused, it is asked again."""
+_STUCK = timedelta(hours=1)
+"""So long an instance may be on its way before somebody is told."""
 _IN_FULL = Manner(shutoff="hibernate")
+_UNDER_WAY = {"hibernate": VMStatus.HIBERNATING, "delete": VMStatus.DELETING}
 
 
 @dataclass(frozen=True)
 class Expiry:
-    """When an instance that was made for a time ends, and how: `hibernate` or `delete`."""
+    """When an instance that was made for a time ends, and what was done about it.
+
+    Attributes:
+        id: of the instance.
+        name: of the instance.
+        at: when it ends.
+        how: `hibernate` or `delete`.
+        asked: when the latest request was sent that is to end it; None if none was.
+        asked_for: the operation of that request.
+        trouble: why it has not ended all the same, if that is known.
+    """
 
     id: str
     name: str
     at: datetime
     how: str
+    asked: datetime | None = None
+    asked_for: str = ""
+    trouble: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,16 +55,32 @@ class Ending:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to do, so that it may be forgotten."""
-        if isinstance(self.next, Step):
-            return not self.error and self.next.operation != "start_instance"
+        """Whether it was seen ended, or is no business of this any more: it may be forgotten.
+
+        A request that was accepted ends nothing yet: what it began may fail.
+        """
         return isinstance(self.next, Finished) and self.next.outcome != "failed"
 
     @property
+    def has_ended(self) -> bool:
+        """Whether it is over because it was ended."""
+        return isinstance(self.next, Finished) and self.next.outcome == "done"
+
+    @property
+    def trouble(self) -> str:
+        """Why it has not ended, if that is more than that it takes its time."""
+        if self.error or self.is_over:
+            return self.error
+        return self.next.why if isinstance(self.next, Finished) else self.expiry.trouble
+
+    @property
     def text(self) -> str:
-        """One sentence of what was done."""
+        """One sentence of what was done, or of why it could not be."""
+        if self.error:
+            return f"{self.expiry.name}: its time is over, and it could not be ended: {self.error}"
         did = self.next.operation.replace("_", " ") if isinstance(self.next, Step) else ""
-        return f"{self.expiry.name}: its time was over: {did}"
+        again = f"; {self.expiry.trouble}" if self.expiry.trouble else ""
+        return f"{self.expiry.name}: its time was over: {did}{again}"
 
 
 def decide_ending(
@@ -54,7 +89,8 @@ def decide_ending(
     """What the end of one instance needs next.
 
     Only the instance that was made is ended: same id and same name. What is SHUTOFF is billed in
-    full, and so is started in order to hibernate it.
+    full, and so is started in order to hibernate it. It has ended once it was seen to; whoever
+    brings it back after that may keep it.
 
     Args:
         expiry: of the instance.
@@ -65,47 +101,187 @@ def decide_ending(
     """
     instance = world.instances.get(expiry.id)
     if now < expiry.at:
-        return Wait(f"it ends at {expiry.at:%Y-%m-%d %H:%M} UTC")
+        return Wait(f"it ends at {_moment(expiry.at)}")
+    ended: Outcome = "already" if expiry.asked is None else "done"
     if expiry.id in world.gone or (instance and instance.status is VMStatus.DELETED):
-        return Finished("already", "it is gone")
+        return Finished(ended, "it is gone")
     if instance is None:
         return Wait("it is missing from the list of instances")
     if instance.name != expiry.name:
         return Finished("skipped", f"it is called {instance.name} now, and is left alone")
+    if expiry.how == "hibernate" and instance.status is VMStatus.HIBERNATED:
+        return Finished(ended, "it is HIBERNATED")
     if protected:
         return Wait("its time is over, and it is protected")
     if holder is not None:
         return Wait(f"held by {holder}")
-    if expiry.how == "hibernate":
-        target = Target(expiry.id, expiry.name, now, instance)
-        return drive_down(target, world, Memory(), _IN_FULL)
-    if instance.status is VMStatus.DELETING:
-        return Wait("it is DELETING")
-    return Step("delete_instance", expiry.id, expiry.name, {"instance_id": expiry.id})
+    if instance.status is _UNDER_WAY[expiry.how]:
+        return _on_its_way(expiry, instance, now)
+    return _unless_just_asked(expiry, instance, _step(expiry, instance, world, now), now)
+
+
+def _step(expiry: Expiry, instance: UserVM, world: World, now: datetime) -> Next:
+    failed = instance.status is VMStatus.ERROR and expiry.asked is not None
+    if expiry.how == "delete" or failed:
+        # It may be in ERROR because it was asked to hibernate: whether it can be asked again is
+        # for the API to say.
+        operation = f"{expiry.how}_instance"
+        return Step(operation, expiry.id, expiry.name, {"instance_id": expiry.id})
+    target = Target(expiry.id, expiry.name, now, instance)
+    return drive_down(target, world, Memory(), _IN_FULL)
+
+
+def _on_its_way(expiry: Expiry, instance: UserVM, now: datetime) -> Next:
+    if expiry.asked is None or now < expiry.asked + _STUCK:
+        return Wait(f"it is {instance.status}")
+    why = f"{_since(expiry, instance)} still; look into the dashboard"
+    return Finished("failed", why)
+
+
+def _unless_just_asked(expiry: Expiry, instance: UserVM, next_: Next, now: datetime) -> Next:
+    """The same, but for what was asked less than `AGAIN` ago; that takes its time.
+
+    One that was asked to end, was not seen at rest, and is ACTIVE may never have begun to rest, or
+    a person may have brought it back within these minutes: that cannot be told apart. It was
+    made to end at its time and is billed, so it is asked again, and the report says so. Whoever
+    wants to keep it protects it.
+    """
+    if not isinstance(next_, Step) or expiry.asked is None or now >= expiry.asked + AGAIN:
+        return next_
+    if expiry.asked_for == "start_instance" and next_.operation == "hibernate_instance":
+        return next_  # it was started for that
+    why = expiry.trouble or _since(expiry, instance)
+    return Wait(f"{why}; it is asked again at {_moment(expiry.asked + AGAIN)}")
+
+
+def as_asked(expiry: Expiry, step: Step, instance: UserVM, now: datetime) -> Expiry:
+    """The expiry once a step is sent. That it was asked before and did not end is trouble."""
+    trouble = expiry.trouble
+    if expiry.asked is not None and expiry.asked_for == step.operation:
+        trouble = f"{_since(expiry, instance)}; it was asked again at {_moment(now)}"
+    return replace(expiry, asked=now, asked_for=step.operation, trouble=trouble)
+
+
+def why_not_asked(
+    expiry: Expiry, instance: UserVM, unable: frozenset[tuple[str, int]]
+) -> str | None:
+    """Why asking it to hibernate is of no use; None if it may be.
+
+    Args:
+        expiry: of the instance.
+        instance: as it is.
+        unable: flavors, as GPU model and count, that cannot hibernate.
+    """
+    hardware = hardware_of(instance)
+    if expiry.how != "hibernate" or hardware is None or hardware not in unable:
+        return None
+    return f"{cannot_hibernate(hardware)}, and it stays {instance.status} and billed; {_BY_HAND}"
+
+
+def cannot_hibernate(hardware: tuple[str, int]) -> str:
+    """The beginning of a sentence: which flavor cannot hibernate."""
+    model, count = hardware
+    return f"{count}x {model} cannot hibernate"
+
+
+def why_no_end(hardware: tuple[str, int]) -> str:
+    """Why what is not made yet could not be ended by hibernating it."""
+    return (
+        f"{cannot_hibernate(hardware)}, so it could not be ended when its time is over; "
+        "use on_expiry='delete', or leave out expires"
+    )
+
+
+def why_refused(expiry: Expiry, instance: UserVM, error: str) -> str:
+    """What a person reads when the API refuses to end an instance: the API's words, and what next.
+
+    Args:
+        expiry: of the instance.
+        instance: as it is.
+        error: what the API said.
+    """
+    if expiry.how == "delete":
+        return error
+    state = "it is in ERROR: " if instance.status is VMStatus.ERROR else ""
+    return f"{state}{error} If it cannot hibernate: {_BY_HAND}"
+
+
+_BY_HAND = "take a snapshot of it, and delete it"
+
+
+def _since(expiry: Expiry, instance: UserVM) -> str:
+    asked = expiry.asked or expiry.at
+    return (
+        f"it was asked to {expiry.asked_for.removesuffix('_instance')} at {_moment(asked)} "
+        f"and is {instance.status}"
+    )
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
+
+
+def readings_of(endings: Iterable[Ending]) -> list[Reading]:
+    """One line an instance, crossed while it could not be ended."""
+    return [
+        Reading(
+            one.expiry.id,
+            bool(one.trouble),
+            not one.trouble,
+            f"{one.expiry.name} could not be ended: {one.trouble}"
+            if one.trouble
+            else f"{one.expiry.name} {'has ended' if one.is_over else 'is being ended'}",
+        )
+        for one in endings
+    ]
+
+
+def known_of(endings: Iterable[Ending], told: Iterable[Message]) -> frozenset[str]:
+    """Ids of those whose trouble people were told of before this run."""
+    news = {message.key for message in told if message.kind in ("crossed", "reminder")}
+    return frozenset(one.expiry.id for one in endings if one.expiry.id not in news)
 
 
 def rows_of_endings(
-    endings: Iterable[Ending], instances: Mapping[str, UserVM], dry_run: bool = False
+    endings: Iterable[Ending],
+    instances: Mapping[str, UserVM],
+    dry_run: bool = False,
+    known: frozenset[str] = frozenset(),
 ) -> tuple[Row, ...]:
-    """One row an instance whose time is over or comes."""
-    return tuple(_row(one, instances.get(one.expiry.id), dry_run) for one in endings)
+    """One row an instance whose time is over or comes.
+
+    Args:
+        endings: what becomes of each.
+        instances: by id.
+        dry_run: whether nothing was done.
+        known: ids of those whose trouble people were told of before: the run has not failed for it.
+    """
+    return tuple(
+        _row(one, instances.get(one.expiry.id), dry_run, one.expiry.id in known) for one in endings
+    )
 
 
-def _row(one: Ending, instance: UserVM | None, dry_run: bool) -> Row:
-    outcome: Outcome
-    why = ""
+def _row(one: Ending, instance: UserVM | None, dry_run: bool, is_known: bool) -> Row:
+    outcome: Outcome = "skipped"
+    why = "" if isinstance(one.next, Step) else one.next.why
     did: tuple[str, ...] = ()
-    match one.next:
-        case Step() if one.error:
-            outcome, why = "failed", one.error
-        case Step():
-            outcome = "planned" if dry_run else "done"
+    if isinstance(one.next, Step):
+        outcome, why = "done", f"its time was over at {_moment(one.expiry.at)}"
+        if dry_run:
+            outcome = "planned"
+        if not one.error:
             did = (one.next.operation.replace("_", " "),)
-            why = f"its time was over at {one.expiry.at:%Y-%m-%d %H:%M} UTC"
-        case Finished():
-            outcome, why = one.next.outcome, one.next.why
-        case Wait():
-            outcome, why = "skipped", one.next.why
+    elif isinstance(one.next, Finished):
+        outcome = one.next.outcome
+    if one.trouble and not dry_run:
+        if not isinstance(one.next, Wait):
+            why = one.trouble
+        elif one.trouble not in why:
+            why = f"{one.trouble}; {why}"
+        if not is_known:
+            outcome = "failed"
+        elif not did:
+            outcome, why = "skipped", f"still: {why}"
     status = str(instance.status) if instance else "-"
     return Row(
         instance_id=one.expiry.id,

@@ -97,6 +97,27 @@ def test_what_was_restored_for_a_time_ends_and_nothing_else(
     assert sorted(states(sandbox)) == ["alpha", "other"]
 
 
+@pytest.mark.parametrize(
+    "more", [{"gpu_model": "H100-SXM5-80GB", "gpu_count": 8}, {"can_hibernate": False}]
+)
+def test_what_could_not_be_hibernated_is_refused_before_anything_is_sent(
+    cloud: Cloud, more: dict[str, Any]
+) -> None:
+    sandbox = cloud(fleet=0, balance="500")
+    id_ = sandbox.seed_instance("big", **{"gpu_model": "L40", **more})
+    account = account_of(sandbox)
+    account.get_client().snapshots.create(id_, "base")
+    sandbox.advance(300)
+    for dry_run in (True, False):
+        with pytest.raises(WorkFailed, match="cannot hibernate, so it could not be ended when"):
+            restore_from_snapshot("base", expires="8h", dry_run=dry_run, credentials=account)
+    assert effects(sandbox, "restore_snapshot") == []
+    assert read_expiries(account.account) == []
+    how: dict[str, Any] = {"dry_run": True, "credentials": account}
+    assert restore_from_snapshot("base", expires="8h", on_expiry="delete", **how).ok
+    assert restore_from_snapshot("base", **how).ok
+
+
 def test_an_address_that_does_not_come_and_hardware_that_differs_are_said(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud)
     sandbox.fault("addressless", operation="restore_snapshot")
@@ -248,6 +269,8 @@ def test_of_an_instance_that_is_gone_the_snapshot_tells_what_it_needs(cloud: Clo
         restore_from_snapshot(ours.name, credentials=account)
     [note] = restore_from_snapshot("by-hand", dry_run=True, credentials=account).notes[1:]
     assert "which GPU it needs is not known" in note
+    ends = restore_from_snapshot("by-hand", expires="8h", dry_run=True, credentials=account).notes
+    assert "whether it can hibernate is not known either" in ends[-1]
     report_costs(days=1, credentials=account)
     assert states(sandbox) == {}
 

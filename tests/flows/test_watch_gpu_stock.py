@@ -251,6 +251,42 @@ def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     assert states(sandbox) == {"bystander": "ACTIVE"}
 
 
+def test_what_could_not_be_hibernated_is_not_claimed_for_a_time(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    account = account_of(sandbox)
+    one_look = {**how, "watch_for": None, "expires": "1h", "credentials": account}
+    big = {"gpu_model": "H100-SXM5-80GB", "gpu_count": 8, "claim": CLAIM}
+    sentence = "can never be met: 8x H100-SXM5-80GB cannot hibernate, so it could not be ended"
+    with pytest.raises(ValueError, match=sentence):
+        watch_gpu_stock([big], **one_look)
+    assert effects(sandbox, "create_instance") == []
+    next_best = {**big, "otherwise": [{"gpu_model": "A40"}]}
+    [row] = watch_gpu_stock([next_best], dry_run=True, **one_look).rows
+    assert "1x A40" in row.why
+    watch_gpu_stock([next_best], **one_look)
+    [machine] = sandbox.state()["instances"]
+    assert machine["gpu_model"] == "A40"
+    deleted = {**big, "claim": {**CLAIM, "name": "big"}}
+    watch_gpu_stock([deleted], on_expiry="delete", **one_look)
+    assert "big" in states(sandbox)
+
+
+def test_a_snapshot_of_what_could_not_be_hibernated_is_not_restored_for_a_time(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = cloud(fleet=0, balance="5000")
+    id_ = sandbox.seed_instance("big", gpu_model="H100-SXM5-80GB", gpu_count=8)
+    account = account_of(sandbox)
+    account.get_client().snapshots.create(id_, "base")
+    sandbox.advance(600)
+    claim = {"how": "snapshot", "snapshot_id": "base", "name": "train"}
+    options = {"gpu_model": "H100-SXM5-80GB", "gpu_count": 8, "otherwise": [{"gpu_model": "L40"}]}
+    with pytest.raises(ValueError, match=r"comes back as 8x .* cannot hibernate, so it"):
+        watch_gpu_stock([{**options, "claim": claim}], expires="1h", credentials=account, **how)
+
+
 def test_what_one_look_claimed_is_announced_once_by_a_later_one_and_ends(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import UserVM, VMStatus
-from barrack_tasks.plans.expiring import Ending, Expiry, decide_ending, rows_of_endings
+from barrack_tasks.plans.expiring import (
+    Ending,
+    Expiry,
+    as_asked,
+    decide_ending,
+    rows_of_endings,
+    why_not_asked,
+)
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 
@@ -51,17 +59,74 @@ def test_one_that_is_shutoff_is_billed_in_full_and_started_to_hibernate_it() -> 
     assert not Ending(expiry, end).is_over, "it is not at rest yet"
 
 
-def test_only_what_is_surely_gone_or_at_rest_is_forgotten() -> None:
+def test_only_what_was_seen_gone_or_at_rest_is_forgotten() -> None:
     expiry = Expiry("id-a", "a", NOW, "hibernate")
-    for status in ("STARTING", "RESTORING", "CREATING", "HIBERNATING"):
+    for status in ("ACTIVE", "STARTING", "RESTORING", "CREATING", "HIBERNATING", "SHUTOFF"):
         assert not Ending(expiry, decided("hibernate", vm("a", status))).is_over, status
     assert not Ending(expiry, decided("hibernate", vm("a", "ERROR"))).is_over
     assert not Ending(expiry, decided("hibernate", None)).is_over, "lists lag"
     assert Ending(expiry, decided("hibernate", None, gone=True)).is_over
     assert Ending(expiry, decided("hibernate", vm("a", "HIBERNATED"))).is_over
+    assert not Ending(expiry, decided("delete", vm("a", "HIBERNATED"))).is_over
     refused = Ending(expiry, decided("hibernate", vm("a")), "no")
     assert not refused.is_over
     assert [(r.outcome, r.why) for r in rows_of_endings([refused], {})] == [("failed", "no")]
+    [row] = rows_of_endings([refused], {}, known=frozenset({"id-a"}))
+    assert (row.outcome, row.why) == ("skipped", "still: no")
+
+
+def after(minutes: int, asked_for: str, there: UserVM, how: str = "hibernate") -> Ending:
+    """What becomes of one that was asked to end so many minutes ago."""
+    asked = Expiry("id-a", "a", NOW - HOUR, how, NOW - timedelta(minutes=minutes), asked_for)
+    world = World(instances={there.id: there})
+    return Ending(asked, decide_ending(asked, world, False, None, NOW))
+
+
+def test_what_was_asked_is_given_ten_minutes_and_asked_again() -> None:
+    for status in ("ACTIVE", "ERROR"):
+        early = after(9, "hibernate_instance", vm("a", status))
+        assert early.next == Wait(
+            f"it was asked to hibernate at 2026-11-26 11:51 UTC and is {status}; "
+            "it is asked again at 2026-11-26 12:01 UTC"
+        )
+        late = after(10, "hibernate_instance", vm("a", status))
+        assert isinstance(late.next, Step)
+        assert late.next.operation == "hibernate_instance"
+        again = as_asked(late.expiry, late.next, vm("a", status), NOW)
+        assert again.asked == NOW
+        assert again.trouble == (
+            f"it was asked to hibernate at 2026-11-26 11:50 UTC and is {status}; "
+            "it was asked again at 2026-11-26 12:00 UTC"
+        )
+    assert isinstance(after(1, "start_instance", vm("a")).next, Step), "started for that"
+    assert isinstance(after(1, "start_instance", vm("a", "SHUTOFF")).next, Wait)
+
+
+def test_only_one_that_was_asked_has_been_ended() -> None:
+    assert after(1, "hibernate_instance", vm("a", "HIBERNATED")).has_ended
+    assert after(1, "delete_instance", vm("a", "DELETED"), "delete").has_ended
+    expiry = Expiry("id-a", "a", NOW, "hibernate")
+    assert not Ending(expiry, decided("hibernate", vm("a", "HIBERNATED"))).has_ended
+
+
+def test_one_that_is_on_its_way_for_an_hour_is_somebodys_business() -> None:
+    for how, status in (("hibernate", "HIBERNATING"), ("delete", "DELETING")):
+        assert isinstance(after(59, f"{how}_instance", vm("a", status), how).next, Wait)
+        stuck = after(60, f"{how}_instance", vm("a", status), how)
+        assert stuck.trouble.endswith(f"is {status} still; look into the dashboard")
+        assert not stuck.is_over
+
+
+def test_what_cannot_hibernate_is_not_asked_and_may_be_deleted() -> None:
+    unable = frozenset({("L40", 1)})
+    expiry = Expiry("id-a", "a", NOW, "hibernate")
+    for status in ("ACTIVE", "SHUTOFF"):
+        assert why_not_asked(expiry, vm("a", status), unable) == (
+            f"1x L40 cannot hibernate, and it stays {status} and billed; "
+            "take a snapshot of it, and delete it"
+        )
+    assert why_not_asked(expiry, vm("a"), frozenset({("L40", 2)})) is None
+    assert why_not_asked(replace(expiry, how="delete"), vm("a"), unable) is None
 
 
 @given(
@@ -71,20 +136,45 @@ def test_only_what_is_surely_gone_or_at_rest_is_forgotten() -> None:
     st.booleans(),
     st.sampled_from([None, "run x"]),
     st.integers(-100, 100),
+    st.none() | st.integers(0, 120),
+    st.sampled_from(["hibernate_instance", "delete_instance", "start_instance"]),
+    st.sampled_from(["", "no"]),
 )
-def test_nothing_else_is_ever_ended(
-    how: str, status: str, name: str, protected: bool, holder: str | None, hours: int
+def test_nothing_else_is_ever_ended_and_nothing_is_forgotten_before_it_has(
+    how: str,
+    status: str,
+    name: str,
+    protected: bool,
+    holder: str | None,
+    hours: int,
+    asked: int | None,
+    asked_for: str,
+    trouble: str,
 ) -> None:
     there = vm("a", status).model_copy(update={"name": name})
-    end = decided(how, there, NOW + hours * HOUR, protected=protected, holder=holder)
+    expiry = Expiry("id-a", "a", NOW + hours * HOUR, how)
+    if asked is not None:
+        at = NOW - timedelta(minutes=asked)
+        expiry = replace(expiry, asked=at, asked_for=asked_for, trouble=trouble)
+    end = decide_ending(expiry, World(instances={there.id: there}), protected, holder, NOW)
     if isinstance(end, Step):
         assert (name, protected, holder) == ("a", False, None)
         assert hours <= 0
         assert end.arguments == {"instance_id": "id-a"}
         assert end.operation in ({"delete_instance"} if how == "delete" else _RESTS)
+        started = (asked_for, end.operation) == ("start_instance", "hibernate_instance")
+        assert asked is None or asked >= 10 or started, "it was given ten minutes"
     if name == "renamed" and hours <= 0 and status != "DELETED":
         assert isinstance(end, Finished)
         assert end.outcome == "skipped"
+    ending = Ending(expiry, end)
+    at_rest = {"DELETED", "HIBERNATED"} if how == "hibernate" else {"DELETED"}
+    if ending.is_over:
+        assert hours <= 0
+        assert name == "renamed" or status in at_rest
+        assert ending.trouble == ""
+    if ending.has_ended:
+        assert asked is not None
 
 
 _RESTS = {"hibernate_instance", "start_instance"}

@@ -21,6 +21,7 @@ _UNITS = {
     "week": 604_800,
 }
 _DAYS_FROM = 96 * 3600
+_LONGEST_LIFE = timedelta(days=3650)
 _SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|h|hours?|d|days?|weeks?)\s*")
 
 
@@ -32,7 +33,10 @@ def read_span(value: Any) -> Any:
     if found is None:
         return value
     unit = found[2] if found[2] in _UNITS else found[2].removesuffix("s")
-    return timedelta(seconds=float(found[1]) * _UNITS[unit])
+    try:
+        return timedelta(seconds=float(found[1]) * _UNITS[unit])
+    except OverflowError:
+        raise ValueError(f"{value!r} is longer than any duration can be") from None
 
 
 Span = Annotated[
@@ -62,6 +66,24 @@ def check_positive(span: timedelta) -> timedelta:
 
 PositiveSpan = Annotated[Span, AfterValidator(check_positive)]
 """A duration that is longer than nothing."""
+
+
+def check_lifetime(span: timedelta) -> timedelta:
+    """Refuse a lifetime that is nothing or less, or so long that it is no end.
+
+    Raises:
+        ValueError: it is.
+    """
+    if span > _LONGEST_LIFE:
+        raise ValueError(
+            f"an end after more than {_LONGEST_LIFE.days} days is none, and this is {span.days} "
+            "days; leave it out for an instance that does not end"
+        )
+    return check_positive(span)
+
+
+Lifetime = Annotated[Span, AfterValidator(check_lifetime)]
+"""How long an instance lasts that is made for a time."""
 
 
 def said(span: timedelta | None) -> str:

@@ -10,7 +10,7 @@ from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.restoring import find_snapshot, hardware_needed
 from barrack_tasks.plans.selection import is_named
-from barrack_tasks.plans.stock.wants import Place, Want, why_not_allowed
+from barrack_tasks.plans.stock.wants import Place, Want, why_not_allowed, why_not_ended
 
 Hardware = tuple[str, int]
 """GPU model and count."""
@@ -76,6 +76,7 @@ def check_place(
     price: Decimal | None,
     currency: str,
     caps: Sequence[Caps] = (),
+    unable: frozenset[Hardware] = frozenset(),
 ) -> None:
     """Refuse a claim whose only place is not wanted, not allowed, or costs too much.
 
@@ -86,11 +87,12 @@ def check_place(
         price: what that costs an hour.
         currency: of the price.
         caps: whose regions and GPU models count.
+        unable: flavors that do not count, for they cannot hibernate.
 
     Raises:
         ValueError: see above.
     """
-    if why := why_not_allowed(place, caps):
+    if why := why_not_allowed(place, caps) or why_not_ended(place, unable):
         raise ValueError(f"{what} comes back as {place}, and {why}")
     fitting = [option for option in want.options if option.fits(place)]
     if not fitting:

@@ -21,6 +21,7 @@ from pydantic import (
 )
 
 from barrack_tasks.api.models.rules import check_instance_name
+from barrack_tasks.plans.expiring import why_no_end
 from barrack_tasks.plans.guard import Caps, against_place
 from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.report import money
@@ -154,6 +155,11 @@ class Want(Option):
         return (self, *self.otherwise)
 
     @property
+    def is_made(self) -> bool:
+        """Whether a claim makes a new instance, and brings none back."""
+        return self.claim is not None and self.claim.how != "restore"
+
+    @property
     def names(self) -> tuple[str, ...]:
         """What the instances are called that are claimed for it: always the same."""
         if self.claim is None or self.claim.name is None:
@@ -222,6 +228,7 @@ def check_wants(
     currency: str,
     most_hourly: Decimal | None = None,
     caps: Sequence[Caps] = (),
+    unable: frozenset[tuple[str, int]] = frozenset(),
 ) -> None:
     """Refuse wants that can never be met.
 
@@ -233,6 +240,7 @@ def check_wants(
         currency: of the account.
         most_hourly: what the account's caps allow one instance to cost.
         caps: whose regions and GPU models count for what is to be claimed.
+        unable: flavors that do not count for what is to be made, for they cannot hibernate.
 
     Raises:
         ValueError: a model, count or region does not exist, naming the nearest that do; or no
@@ -242,7 +250,9 @@ def check_wants(
     for want in wants:
         for option in want.options:
             _check_option(option, offered, names)
-        allowed = _allowed_places(want, offered, names, caps if want.claim else ())
+        against = caps if want.claim else ()
+        asleep = unable if want.is_made else frozenset()
+        allowed = _allowed_places(want, offered, names, against, asleep)
         _check_price(want, allowed, tariff, currency, most_hourly)
 
 
@@ -252,15 +262,24 @@ def why_not_allowed(place: Place, caps: Iterable[Caps]) -> str | None:
     return next(reasons, None)
 
 
+def why_not_ended(place: Place, unable: frozenset[tuple[str, int]]) -> str | None:
+    """Why what is made there could not be hibernated when its time is over; None if it could."""
+    hardware = (place.gpu_model, place.gpu_count)
+    return why_no_end(hardware) if hardware in unable else None
+
+
 def _allowed_places(
     want: Want,
     offered: Mapping[str, Iterable[int]],
     regions: Sequence[str],
     caps: Sequence[Caps],
+    unable: frozenset[tuple[str, int]],
 ) -> list[tuple[Option, Place]]:
     """Where a want may be met, by option."""
     fitting = [(o, p) for o in want.options for p in _all_places(offered, regions) if o.fits(p)]
-    against = {place: why_not_allowed(place, caps) for _, place in fitting}
+    against = {
+        place: why_not_allowed(place, caps) or why_not_ended(place, unable) for _, place in fitting
+    }
     if against and all(against.values()):
         raise ValueError(f"the want {want} can never be met: {against[fitting[0][1]]}")
     return [(option, place) for option, place in fitting if against[place] is None]
