@@ -20,7 +20,7 @@ from barrack_tasks.parameters import Timeout, span_of
 from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target, decide_each
-from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.restoring import OutOfStock, WaitUntil, decide_restore, find_snapshot
 from barrack_tasks.plans.restoring_report import RestoreReport, restored_of, rows_of_restores
 from barrack_tasks.plans.steps import Next
@@ -48,7 +48,9 @@ def restore_from_snapshot(
     ] = None,
     wait_until: WaitUntil = "address",
     timeout: Timeout = timedelta(minutes=30),
-    expires: Annotated[Span | None, Field(description="The new instance ends after this.")] = None,
+    expires: Annotated[
+        PositiveSpan | None, Field(description="The new instance ends after this.")
+    ] = None,
     on_expiry: Literal["hibernate", "delete"] = "hibernate",
     out_of_stock: OutOfStock = "stop",
     caps: Caps | None = None,

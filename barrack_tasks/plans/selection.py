@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import PlainValidator, ValidationError, WithJsonSchema
 
 from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.plans.given import Given, Texts, said_of
 
 
-class Selector(BaseModel):
+class Selector(Given):
     """Which instances are meant.
 
     An instance is selected if its name or id matches one of `names` (names, globs and ids alike)
@@ -24,13 +25,11 @@ class Selector(BaseModel):
         >>> Selector(names=["train-*"], regions=["CANADA-1"], states=["ACTIVE"])
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    names: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
+    names: Texts = ()
+    ids: Texts = ()
+    regions: Texts = ()
+    models: Texts = ()
+    states: Texts = ()
 
 
 class SelectionError(ValueError):
@@ -55,12 +54,7 @@ def selector_of(select: Selection | None) -> Selector:
         try:
             selector = Selector.model_validate(select)
         except ValidationError as error:
-            place = error.errors()[0]
-            field = ".".join(str(part) for part in place["loc"])
-            known = ", ".join(Selector.model_fields)
-            raise SelectionError(
-                f"select: {field}: {place['msg']}; a selector has the fields {known}"
-            ) from None
+            raise SelectionError(f"select: {said_of(error)}") from None
     elif isinstance(select, list | tuple) and all(isinstance(item, str) for item in select):
         selector = Selector(names=tuple(select))
     elif select is None:
