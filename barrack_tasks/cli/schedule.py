@@ -17,6 +17,7 @@ from rich.table import Table
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.cli.accounts import client_from_environment
+from barrack_tasks.cli.inputs import Days
 from barrack_tasks.plans.given import read_each
 from barrack_tasks.plans.preview import Forecast, forecast
 from barrack_tasks.plans.report import money
@@ -29,7 +30,7 @@ _MOST_SHOWN = 6
 
 
 @schedule_app.command
-def preview(*, rules: Path, days: int = 14) -> int:
+def preview(*, rules: Path, days: Days = 14) -> int:
     """Print what timetables will do in the coming days, and what they save. Changes nothing.
 
     With BARRACK_API_KEY set, for each instance that a rule means; else for each rule.
