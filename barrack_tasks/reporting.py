@@ -54,7 +54,7 @@ def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None
     Raises:
         WorkFailed: something failed; the flow run ends Failed.
     """
-    keep(report.flow.replace("_", "-"), report.markdown(), f"What {report.flow} did")
+    keep(report.flow.replace("_", "-"), report.artifact(), f"What {report.flow} did")
     if report.ok:
         return report
     failed = WorkFailed(report)
