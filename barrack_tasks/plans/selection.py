@@ -120,7 +120,7 @@ def unmatched(protect: Iterable[str], instances: Sequence[UserVM]) -> list[str]:
     """Sentences about names in `protect` that no instance has. A glob may match nothing."""
     existing = [i.name for i in instances]
     return [
-        f"protect: no instance is called {name!r}; {_what_exists(name, existing)}"
+        f"protect: no instance is called {name!r}; {what_exists(name, existing)}"
         for name in protect
         if not _is_glob(name) and not any(matches(i, [name]) for i in instances)
     ]
@@ -193,7 +193,7 @@ def _unmet(selector: Selector, instances: Sequence[UserVM], excused: set[str]) -
         if any(fnmatchcase(name, pattern) for name in excused):
             continue
         existing = [i.name for i in instances]
-        yield f"no instance matches {pattern!r}; {_what_exists(pattern, existing)}"
+        yield f"no instance matches {pattern!r}; {what_exists(pattern, existing)}"
     if excused:  # those that had the region or model may be gone
         return
     for kind, patterns, values in (
@@ -202,10 +202,10 @@ def _unmet(selector: Selector, instances: Sequence[UserVM], excused: set[str]) -
     ):
         for pattern in patterns:
             if not any(_fits(value, [pattern]) for value in values):
-                yield f"no instance has the {kind} {pattern!r}; {_what_exists(pattern, values)}"
+                yield f"no instance has the {kind} {pattern!r}; {what_exists(pattern, values)}"
 
 
-def _what_exists(wanted: str, existing: Iterable[str]) -> str:
+def what_exists(wanted: str, existing: Iterable[str]) -> str:
     """The nearest of what exists, for a message."""
     names = sorted(existing)
     if not names:

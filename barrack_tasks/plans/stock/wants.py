@@ -209,6 +209,14 @@ def places_of(stock: Stock) -> dict[Place, int]:
     }
 
 
+def by_priority(places: Mapping[Place, int], wants: Sequence[Want]) -> dict[Place, int]:
+    """The places that are wanted, those first that the wants name first."""
+    options = [option for want in wants for option in want.options]
+    rank = {p: next((n for n, o in enumerate(options) if o.fits(p)), None) for p in places}
+    wanted = [place for place in places if rank[place] is not None]
+    return {place: places[place] for place in sorted(wanted, key=lambda p: (rank[p], p))}
+
+
 def check_wants(
     wants: Sequence[Want],
     offered: Mapping[str, Iterable[int]],
