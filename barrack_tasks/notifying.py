@@ -9,11 +9,15 @@ from typing import Annotated, Any
 
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
-from prefect.blocks.notifications import AppriseNotificationBlock
+from prefect.blocks.notifications import (
+    AbstractAppriseNotificationBlock,
+    AppriseNotificationBlock,
+)
 from prefect.client.orchestration import get_client
 from pydantic import Field
 
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api.doctor import Readiness
 
 _log = logging.getLogger(__name__)
 _PAGE = 200
@@ -39,6 +43,11 @@ class AppriseUrl(AppriseNotificationBlock):
     _block_type_slug = "apprise-url"
     _description = "A notification service by its Apprise URL, such as mailto://."
 
+    def block_initialization(self) -> None:
+        """Refuse a URL that nobody could be told by, before the block is saved or used."""
+        super().block_initialization()
+        _check_url(self)
+
 
 def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:
     """The notification blocks of these names.
@@ -48,6 +57,7 @@ def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:
 
     Raises:
         BarrackConfigurationError: one does not exist, or cannot notify; names those that can.
+            Or nobody can be told by its URL.
     """
     wanted = list(dict.fromkeys(names))
     if not wanted:
@@ -90,10 +100,41 @@ def _saved() -> list[str]:
 
 
 def _load(slug: str) -> NotificationBlock:
-    block: Any = Block.load(slug, _sync=True)  # type: ignore[call-arg]
+    try:
+        block: Any = Block.load(slug, _sync=True)  # type: ignore[call-arg]
+        _check_url(block)
+    except BarrackConfigurationError as error:
+        raise BarrackConfigurationError(f"notify: the block {slug}: {error}") from None
     if not isinstance(block, NotificationBlock):
         raise BarrackConfigurationError(f"notify: the block {slug} cannot notify")
     return block
+
+
+def _check_url(block: Any) -> None:
+    """Refuse a block of which Apprise can make no service; Prefect keeps it without a word."""
+    # The URL itself is not told: it may carry a secret.
+    if isinstance(block, AbstractAppriseNotificationBlock) and not len(block._apprise_client):
+        raise BarrackConfigurationError(
+            "its url is none that Apprise can tell anybody by; write one such as "
+            "mailtos://user:password@mail.example.com?to=team@example.com and save it again"
+        )
+
+
+def readiness_of_notifiers() -> Readiness:
+    """Whether every saved block that can notify could tell somebody. Nobody is told anything."""
+    saved = _saved()
+    wrong = []
+    for slug in saved:
+        try:
+            _load(slug)
+        except BarrackConfigurationError as error:
+            wrong.append(str(error))
+        except Exception as error:  # noqa: BLE001 - blocks of others may fail in any way
+            wrong.append(f"notify: the block {slug} cannot be loaded: {type(error).__name__}")
+    if wrong:
+        return Readiness(topic="notifiers", state="not ready", said="; ".join(wrong))
+    said = f"usable are {', '.join(sorted(saved))}" if saved else "no notification block is saved"
+    return Readiness(topic="notifiers", state="ready", said=said)
 
 
 def tell(

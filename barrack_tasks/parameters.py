@@ -5,24 +5,18 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field
 
+from barrack_tasks.plans.money.spans import SPAN_SCHEMA, read_positive
 from barrack_tasks.plans.selection import Select, SelectionError
 
-
-def _positive(value: float | timedelta) -> timedelta:
-    span = value if isinstance(value, timedelta) else timedelta(seconds=value)
-    if span <= timedelta(0):
-        raise ValueError(f"must be longer than nothing, got {value}")
-    return span
-
-
 Timeout = Annotated[
-    float | timedelta,
-    AfterValidator(_positive),
-    Field(description="For one instance: seconds, or a duration."),
+    float | timedelta | str,
+    BeforeValidator(read_positive),
+    SPAN_SCHEMA,
+    Field(description="For one instance: seconds, or a duration such as 10m."),
 ]
-"""For one instance: seconds or a timedelta."""
+"""For one instance: seconds, a timedelta, or text such as `"10m"`."""
 
 Protect = Annotated[
     list[str], Field(description="Names, globs and ids that are never touched.", default=[])
@@ -30,9 +24,9 @@ Protect = Annotated[
 """Never touched, whatever selects them; added to the account's own list."""
 
 
-def span_of(timeout: float | timedelta) -> timedelta:
+def span_of(timeout: float | timedelta | str) -> timedelta:
     """A timeout as a timedelta."""
-    return timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout)
+    return read_positive(timeout)
 
 
 __all__ = ["Protect", "Select", "SelectionError", "Timeout", "span_of"]

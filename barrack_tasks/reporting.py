@@ -34,8 +34,9 @@ class WorkFailed(Exception):
     """Some instances failed, after all others were finished. `report` has the rows of all."""
 
     def __init__(self, report: Report) -> None:
+        how = "would fail (a dry run: nothing was changed)" if report.dry_run else "failed"
         super().__init__(
-            f"{len(report.failed)} of {len(report.rows)} {report.noun} failed: "
+            f"{len(report.failed)} of {len(report.rows)} {report.noun} {how}: "
             f"{failures(report.failed)}"
         )
         self.report = report
@@ -54,7 +55,7 @@ def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None
     Raises:
         WorkFailed: something failed; the flow run ends Failed.
     """
-    keep(report.flow.replace("_", "-"), report.markdown(), f"What {report.flow} did")
+    keep(report.flow.replace("_", "-"), report.artifact(), f"What {report.flow} did")
     if report.ok:
         return report
     failed = WorkFailed(report)

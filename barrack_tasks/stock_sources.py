@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
-from barrack_tasks.api import Barrack
+from barrack_tasks.api import Barrack, BarrackError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.publishing import LATEST, latest_image
+from barrack_tasks.plans.selection import what_exists
 from barrack_tasks.plans.stock.sources import place_of_snapshot, ready_snapshot
 from barrack_tasks.plans.stock.wants import Place, Want, only_in
 from barrack_tasks.spending import hardware_seen
@@ -51,6 +53,36 @@ def with_snapshots(
             want = _with_claim(want, snapshot_id=snapshot.id)
         found.append(want)
     return tuple(found), places
+
+
+def missing_of_claims(client: Barrack, wants: Sequence[Want]) -> tuple[str, ...]:
+    """Sentences about images, keys and scripts that claims name and that do not exist.
+
+    For a dry run alone: before a claim nothing is asked that costs time.
+    """
+    lists: dict[str, tuple[str, Callable[[], Iterable[Any]]]] = {
+        "image_id": ("image", lambda: [*client.os_images.list(), *client.images.list()]),
+        "ssh_key_id": ("SSH key", client.ssh_keys.list),
+        "script_id": ("script", client.scripts.list),
+    }
+    claims = [w.claim for w in wants if w.claim is not None and w.claim.how == "deploy"]
+    said = []
+    for field, (kind, read) in lists.items():
+        asked = {c.name: id_ for c in claims if (id_ := getattr(c, field))}
+        if not asked:
+            continue
+        try:
+            there = {str(one.id): str(one.name) for one in read()}
+        except BarrackError as error:
+            said.append(f"whether there is the {kind} of a claim could not be looked up: {error}")
+            continue
+        named = {f"{id_} ({name})" for id_, name in there.items()}
+        said += [
+            f"the claim {name} would fail: no {kind} has the id {id_!r}; {what_exists(id_, named)}"
+            for name, id_ in asked.items()
+            if id_ not in there and not id_.startswith(LATEST)
+        ]
+    return tuple(said)
 
 
 def _with_claim(want: Want, **known: str | None) -> Want:

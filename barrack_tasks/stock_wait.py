@@ -15,7 +15,7 @@ from prefect.logging import get_run_logger
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.money.spans import check_positive, said
+from barrack_tasks.plans.money.spans import read_positive, said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.stock.claims import LOST, taken_by
 from barrack_tasks.plans.stock.pace import Pace
@@ -28,8 +28,8 @@ def create_when_available(
     credentials: BarrackCredentials,
     want: Want | Mapping[str, Any],
     *,
-    timeout: float | timedelta = timedelta(hours=24),
-    interval: float | timedelta = timedelta(seconds=15),
+    timeout: float | timedelta | str = timedelta(hours=24),
+    interval: float | timedelta | str = timedelta(seconds=15),
     caps: Caps | Mapping[str, Any] | None = None,
     say: Callable[[str], None] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -40,7 +40,7 @@ def create_when_available(
     Args:
         credentials: the account.
         want: a `Want` with a claim, or a dict of its fields.
-        timeout: give up after so long: seconds or a timedelta.
+        timeout: give up after so long: seconds, a timedelta or text such as `"2h"`.
         interval: between two looks, as a rule, a second or more; a quarter while the stock moves.
         caps: what may be spent; besides the account's own.
         say: is told what happens, line by line; the run's log, or print, if not given.
@@ -68,8 +68,7 @@ def create_when_available(
     wanted = want if isinstance(want, Want) else Want.model_validate(dict(want))
     if wanted.claim is None:
         raise ValueError("the want has no claim: say what to deploy, claim={'name': ..., ...}")
-    span = check_positive(timeout if isinstance(timeout, timedelta) else timedelta(seconds=timeout))
-    every = interval if isinstance(interval, timedelta) else timedelta(seconds=interval)
+    span, every = read_positive(timeout), read_positive(interval)
     pace = Pace(every, random.random, credentials.requests_per_second)
     log = _Saying(say) if say else _log_or_print()
     watcher = StockWatcher(credentials, [wanted], caps, now, log)

@@ -30,6 +30,7 @@ from barrack_tasks.plans.stock.sources import check_place, place_of, source_of
 from barrack_tasks.plans.stock.wants import (
     Place,
     Want,
+    by_priority,
     check_wants,
     places_of,
     why_not_ended,
@@ -195,9 +196,8 @@ class StockWatcher:
         return Look(places, edges, moved or bool(claimed), claimed, lost)
 
     def stock(self) -> dict[Place, int]:
-        """How many instances of what is wanted can be deployed. One request."""
-        places = places_of(stock_of(self._client.gpu_stocks.list()))
-        return {place: count for place, count in places.items() if self._is_wanted(place)}
+        """How many instances of what is wanted can be deployed, the best first. One request."""
+        return by_priority(places_of(stock_of(self._client.gpu_stocks.list())), self._wants)
 
     def is_done(self) -> bool:
         """Whether every want with a claim is met, and what this watcher claimed is up."""

@@ -7,12 +7,15 @@ from prefect.logging import get_run_logger
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
+from barrack_tasks.notifying import readiness_of_notifiers
 from barrack_tasks.reporting import conclude_checkup
 
 
 @flow(name="doctor")
 def doctor(credentials: BarrackCredentials | str | None = None) -> DoctorReport:
     """Run every read-only operation once, and report how its answer differs from what is expected.
+
+    Also whether people can be told by the notification blocks that are saved; nobody is told.
 
     Args:
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
@@ -32,4 +35,6 @@ def doctor(credentials: BarrackCredentials | str | None = None) -> DoctorReport:
     def tell(finding: Finding) -> None:
         log.info("%s: %s", finding.operation, finding.verdict)
 
-    return conclude_checkup(checkup(account.get_client(), tell))
+    report = checkup(account.get_client(), tell)
+    readiness = (*report.readiness, readiness_of_notifiers())
+    return conclude_checkup(report.model_copy(update={"readiness": readiness}))

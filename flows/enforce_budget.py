@@ -35,7 +35,7 @@ from barrack_tasks.plans.money.budgets import (
     whom_budgets_rest,
 )
 from barrack_tasks.plans.money.shedding import Shedding, candidates, stuck
-from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.money.spans import PositiveSpan, Span
 from barrack_tasks.plans.money.watch import unpriced, unreadable
 from barrack_tasks.plans.selection import matches, unmatched
 from barrack_tasks.reporting import conclude
@@ -57,7 +57,8 @@ def enforce_budget(
     snapshot: bool = False,
     enforce_at_once: bool = False,
     remind: Annotated[
-        Span | None, Field(description="Tell again after so long while a limit is exceeded.")
+        PositiveSpan | None,
+        Field(description="Tell again after so long while a limit is exceeded."),
     ] = None,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
@@ -81,7 +82,7 @@ def enforce_budget(
         enforce_at_once: let a new hard limit act although more than it is spent already.
         remind: tell again after so long, while a limit is exceeded.
         notify: names of notification blocks.
-        timeout: for one instance: seconds or a timedelta.
+        timeout: for one instance: seconds, a timedelta or `"10m"`.
         patience: how long the run waits for what it asked for: a timedelta or `"2 min"`. What is
             on its way then, or stuck, is left to the next run, which must not come too late.
         dry_run: show what would be told and done; nothing is sent, changed or remembered.

@@ -85,7 +85,7 @@ def follow_schedule(
         substitutes: GPU models or globs that may stand in, the best first.
         at_once: how many are restored at the same time at most.
         notify: names of notification blocks that are told what failed.
-        timeout: for one instance in one run: seconds or a timedelta.
+        timeout: for one instance in one run: seconds, a timedelta or `"10m"`.
         dry_run: show what would be done, and change nothing.
         protect: names, globs and ids that are never touched; added to the account's own list.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.

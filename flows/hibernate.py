@@ -45,7 +45,7 @@ def hibernate(
         shutoff: instances that are SHUTOFF, billed in full: leave them, or start them in order
             to hibernate them.
         notify: names of notification blocks that are told what failed.
-        timeout: for one instance: seconds or a timedelta.
+        timeout: for one instance: seconds, a timedelta or `"10m"`.
         dry_run: show what would be done, and change nothing.
         protect: names, globs and ids that are never touched; added to the account's own list.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.

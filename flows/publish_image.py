@@ -52,7 +52,7 @@ def publish_image(
         keep: how many images of the family are kept, the newest. Older ones are deleted; their
             snapshots stay, and go on being paid for.
         notify: names of notification blocks that are told what failed.
-        timeout: for all of it: seconds or a timedelta.
+        timeout: for all of it: seconds, a timedelta, or text such as `30m`.
         dry_run: show what would be made and deleted, and change nothing.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
 

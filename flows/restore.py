@@ -53,11 +53,11 @@ def restore(
         out_of_stock: after `patience`: go on waiting, give the instance up, or let another
             instance stand in, made from an image of its newest snapshot; the instance itself is
             kept until a person decides.
-        patience: how long to wait for stock before that: seconds or a timedelta.
+        patience: how long to wait for stock before that: seconds, a timedelta or `"10m"`.
         substitutes: GPU models or globs that may stand in, the best first.
         at_once: how many are restored at the same time at most.
         notify: names of notification blocks that are told what failed.
-        timeout: for one instance: seconds or a timedelta.
+        timeout: for one instance: seconds, a timedelta or `"10m"`.
         dry_run: show what would be done, and change nothing.
         protect: names, globs and ids that are never touched; added to the account's own list.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.

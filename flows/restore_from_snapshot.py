@@ -72,7 +72,7 @@ def restore_from_snapshot(
         snapshot: an id, a name, or `latest:<instance name>`; or a list of these.
         name: of the new instance: 2 to 30 characters; `<snapshot>-restored`, if not given.
         wait_until: until the instance has its address, is ACTIVE, or not at all.
-        timeout: for one snapshot: seconds or a timedelta.
+        timeout: for one snapshot: seconds, a timedelta, or text such as `30m`.
         expires: the new instance ends after so long: `end_expired` sees to it, and any run of
             this flow or of `watch_gpu_stock`.
         on_expiry: how it ends. What is known not to hibernate is refused with `hibernate`.

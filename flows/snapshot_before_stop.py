@@ -57,7 +57,7 @@ def snapshot_before_stop(
             nothing, for a stopped instance is billed in full (documented); `delete` is for good.
         keep: how many snapshots that this library took are kept of each instance, the newest.
         notify: names of notification blocks that are told what failed.
-        timeout: for one instance: seconds or a timedelta.
+        timeout: for one instance: seconds, a timedelta or `"10m"`.
         dry_run: show what would be done, and change nothing.
         protect: names, globs and ids that are never touched; added to the account's own list.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Annotated
 
 from prefect import flow, runtime
@@ -33,9 +32,10 @@ from barrack_tasks.plans.drills import (
     readings_of_proofs,
     with_cost_cap,
 )
+from barrack_tasks.plans.given import PositiveAmount
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target
-from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.restoring import Restoring
 from barrack_tasks.plans.restoring_report import cost_of, rows_of_restores
 from barrack_tasks.plans.selection import selector_of, unmatched
@@ -52,11 +52,12 @@ def verify_snapshots(
     select: Select,
     at_most: Annotated[int, Field(ge=1, le=50, description="Drills in one run.")] = 1,
     within: Annotated[
-        Span, Field(description="Tell when an instance has no snapshot proven within this.")
+        PositiveSpan, Field(description="Tell when an instance has no snapshot proven within this.")
     ] = timedelta(days=30),
     probe: Probe | None = None,
     max_cost: Annotated[
-        Decimal | None, Field(gt=0, description="What the drills of one run may cost.")
+        PositiveAmount | None,
+        Field(description="What the drills of one run may cost, in the account's currency."),
     ] = None,
     caps: Caps | None = None,
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
@@ -79,7 +80,7 @@ def verify_snapshots(
         max_cost: what the drills of a run may cost, each counted with its whole `timeout`.
         caps: what may be spent; besides the account's own.
         notify: names of notification blocks that are told.
-        timeout: for one instance to come up and answer: seconds or a timedelta.
+        timeout: for one instance to come up and answer: seconds, a timedelta, or `30m`.
         dry_run: show what would be proven, and change nothing.
         protect: names, globs and ids of instances whose snapshots are left alone.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.

@@ -23,7 +23,7 @@ from barrack_tasks.plans import Selector
 from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.money.burn import Sample, other_hourly, with_sample
 from barrack_tasks.plans.money.shedding import Shedding
-from barrack_tasks.plans.money.spans import Span
+from barrack_tasks.plans.money.spans import PositiveSpan, Span
 from barrack_tasks.plans.money.thresholds import (
     Threshold,
     check_may_act,
@@ -55,7 +55,8 @@ def watch_balance(
     ] = [],  # noqa: B006
     order: Literal["cheapest", "dearest"] = "cheapest",
     remind: Annotated[
-        Span | None, Field(description="Tell again after so long while a line stays crossed.")
+        PositiveSpan | None,
+        Field(description="Tell again after so long while a line stays crossed."),
     ] = None,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
@@ -79,7 +80,7 @@ def watch_balance(
         order: among equals, whether the cheapest or the dearest goes first.
         remind: tell again after so long, while a line stays crossed: a timedelta or `"12h"`.
         notify: names of notification blocks.
-        timeout: for one instance: seconds or a timedelta.
+        timeout: for one instance: seconds, a timedelta or `"10m"`.
         patience: how long the run waits for what it asked for: a timedelta or `"2 min"`. What is
             on its way then, or stuck, is left to the next run, which must not come too late.
         dry_run: show what would be told and done; nothing is sent, changed or remembered.

@@ -27,6 +27,7 @@ from barrack_tasks.reporting import conclude
 from barrack_tasks.stock_ledger import SharedLedger
 from barrack_tasks.stock_memory import changed_refusals, history_file, read_seen, write_seen
 from barrack_tasks.stock_run import summary_of, watch
+from barrack_tasks.stock_sources import missing_of_claims
 from barrack_tasks.stock_telling import Teller
 from barrack_tasks.stock_watch import Look, StockWatcher
 from barrack_tasks.zones import zone_of
@@ -77,7 +78,8 @@ def watch_gpu_stock(
         history: folder of the history of the stock; the user's state folder, if not given.
         zone: whose hours the history is told in.
         notify: names of notification blocks that are told of stock and of claims.
-        dry_run: one look that shows what would be claimed, and changes nothing.
+        dry_run: one look that shows what would be claimed, and which image, key or script of a
+            claim does not exist, and changes nothing.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
 
     Returns:
@@ -119,7 +121,10 @@ def watch_gpu_stock(
         would = watcher.would_claim(places)
         rows = rows_of_claims(wants, watcher.claims, watcher.instances, places, would)
         stock = {str(place): count for place, count in places.items()}
-        return conclude(StockReport(flow="watch_gpu_stock", dry_run=True, rows=rows, stock=stock))
+        notes = missing_of_claims(account.get_client(), wants)
+        return conclude(
+            StockReport(flow="watch_gpu_stock", dry_run=True, rows=rows, stock=stock, notes=notes)
+        )
     teller = Teller(account.account, notifiers, file, log)
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     span = watch_for or timedelta(minutes=5)

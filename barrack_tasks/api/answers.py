@@ -137,8 +137,8 @@ class Answers:
             return standard, None, {}, None
         fields = {self.clean(k): self.clean(v) for k, v in _by_field(body.errors)}
         message = self.clean(body.message) if body.message else standard
-        if fields:
-            message += ": " + "; ".join(f"{k}: {v}" for k, v in fields.items())
+        if more := [f"{k}: {v}" for k, v in fields.items() if v not in message]:
+            message += ": " + "; ".join(more)
         reason = self.clean(body.error_reason) if body.error_reason else None
         return message, reason, fields, self.clean(body.request_id or "") or None
 

@@ -85,7 +85,7 @@ class BarrackNotFoundError(BarrackError):
 class BarrackConflictError(BarrackError):
     """The state does not allow it, or the name is taken (409)."""
 
-    advice = "Look at the present state or choose another name."
+    advice = "Look at the present state, or choose another name or region."
 
 
 class BarrackValidationError(BarrackError, ValueError):

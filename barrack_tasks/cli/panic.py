@@ -14,6 +14,7 @@ from rich.table import Table
 
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.cli.accounts import client_from_environment
+from barrack_tasks.cli.inputs import Minutes
 from barrack_tasks.panicking import AT_REST, hibernate_everything, targets_of
 from barrack_tasks.plans.costs import hourly_cost
 from barrack_tasks.plans.report import money
@@ -21,7 +22,7 @@ from barrack_tasks.plans.selection import check_protect
 from barrack_tasks.plans.steps import Finished, Next
 
 
-def panic(*, yes: bool = False, protect: list[str] | None = None, minutes: float = 30) -> int:
+def panic(*, yes: bool = False, protect: list[str] | None = None, minutes: Minutes = 30) -> int:
     """Hibernate everything that is not protected, as fast as the API allows.
 
     Needs BARRACK_API_KEY and nothing else: no Prefect, no server. Shows what it is going to do

@@ -11,13 +11,14 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from cyclopts import App
-from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.cli.accounts import client_from_environment
+from barrack_tasks.cli.inputs import Days
+from barrack_tasks.plans.given import read_each
 from barrack_tasks.plans.preview import Forecast, forecast
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.schedule import Policy, Rule, rule_warnings
@@ -29,7 +30,7 @@ _MOST_SHOWN = 6
 
 
 @schedule_app.command
-def preview(*, rules: Path, days: int = 14) -> int:
+def preview(*, rules: Path, days: Days = 14) -> int:
     """Print what timetables will do in the coming days, and what they save. Changes nothing.
 
     With BARRACK_API_KEY set, for each instance that a rule means; else for each rule.
@@ -73,15 +74,10 @@ def _read(file: Path) -> Policy:
             f"{file} must hold a list of rules, such as "
             '- {select: ["train-*"], timetable: "Mon-Fri 08:00-20:00 UTC"}'
         )
-    found = []
-    for number, written in enumerate(content["rules"], 1):
-        try:
-            found.append(Rule.model_validate(written))
-        except ValidationError as error:
-            problem = error.errors(include_url=False)[0]
-            place = ".".join(str(part) for part in problem["loc"])
-            said = problem["msg"].removeprefix("Value error, ")
-            raise BarrackConfigurationError(f"{file}, rule {number}: {place}: {said}") from None
+    try:
+        found = read_each(Rule, content["rules"], f"{file}, rule")
+    except ValueError as error:
+        raise BarrackConfigurationError(str(error)) from None
     if not found:
         raise BarrackConfigurationError(f"{file} holds no rule")
     return Policy(tuple(found), exclude=tuple(content.get("exclude") or ()))

@@ -10,11 +10,12 @@ from rich.console import Console
 from rich.prompt import Prompt
 
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.cli.inputs import Port
 
 BLOCK = "barrack"
 
 
-def up(*, port: int = 4200, credentials: str = BLOCK, worker: bool = True) -> int:
+def up(*, port: Port = 4200, credentials: str = BLOCK, worker: bool = True) -> int:
     """Start what is missing, and apply all deployments. Run it again after an upgrade.
 
     With PREFECT_API_URL set, in the environment or in Prefect's profile, it starts nothing and

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
+from barrack_tasks.plans.given import Given
 from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_each
 from barrack_tasks.plans.money.alarms import Reading
-from barrack_tasks.plans.money.spans import Span, said
+from barrack_tasks.plans.money.spans import PositiveSpan, said
 from barrack_tasks.plans.pruning import selected_snapshots
 from barrack_tasks.plans.report import Report
 from barrack_tasks.plans.restoring import Restoring, decide_restore, differing
@@ -30,21 +33,31 @@ _STRANGERS = re.compile(r"[^A-Za-z0-9_.\-]+")
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
-class Probe(BaseModel):
+def _words(command: Any) -> Any:
+    if not isinstance(command, str):
+        return command
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise ValueError(
+            f"{command!r} cannot be divided into words ({error}); write a list of words"
+        ) from None
+
+
+class Probe(Given):
     """How it is told that a restored instance works, besides that it is up.
 
     Attributes:
         port: a TCP port that must answer at the instance's address.
-        command: a command that must end with 0; the address is its last argument, and stands in
-            BARRACK_ADDRESS.
+        command: a command that must end with 0, as a list of words or as one text, which is
+            divided like a shell does and run without one; the address is its last argument, and
+            stands in BARRACK_ADDRESS.
         within: how long it may take after the instance is up.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     port: int | None = Field(default=None, ge=1, le=65535)
-    command: tuple[str, ...] | None = None
-    within: Span = timedelta(minutes=5)
+    command: Annotated[tuple[str, ...], BeforeValidator(_words)] | None = None
+    within: PositiveSpan = timedelta(minutes=5)
 
     @model_validator(mode="after")
     def _one_of_both(self) -> Probe:

@@ -9,12 +9,13 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from barrack_tasks.api.models import Balance, UserVM, VMStatus
 from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
+from barrack_tasks.plans.given import Amount, Given, Texts
 from barrack_tasks.plans.money.burn import Tariff, burn_of, priced
-from barrack_tasks.plans.money.spans import Span, said
+from barrack_tasks.plans.money.spans import PositiveSpan, said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.steps import Finished, Next, Step
 
@@ -22,7 +23,7 @@ _RAISES_BURN = ("restore_instance", "create_instance")
 """To start what is SHUTOFF raises nothing: it is paid in full already."""
 
 
-class Caps(BaseModel):
+class Caps(Given):
     """What may be spent at most. What is not given is not limited.
 
     Amounts are in the account's currency, an hour where nothing else is said.
@@ -42,17 +43,15 @@ class Caps(BaseModel):
         >>> Caps(hourly_price=12, burn=60, regions=["CANADA-*"], lasts="24h")
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    hourly_price: Decimal | None = Field(default=None, ge=0)
-    approve_over: Decimal | None = Field(default=None, ge=0)
-    burn: Decimal | None = Field(default=None, ge=0)
+    hourly_price: Amount | None = None
+    approve_over: Amount | None = None
+    burn: Amount | None = None
     gpus: int | None = Field(default=None, ge=0)
     instances: int | None = Field(default=None, ge=0)
-    regions: tuple[str, ...] | None = None
-    gpu_models: tuple[str, ...] | None = None
-    lasts: Span | None = None
-    daily_budget: Decimal | None = Field(default=None, ge=0)
+    regions: Texts | None = None
+    gpu_models: Texts | None = None
+    lasts: PositiveSpan | None = None
+    daily_budget: Amount | None = None
 
     @model_validator(mode="after")
     def _allow_something(self) -> Self:

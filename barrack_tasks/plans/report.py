@@ -97,6 +97,10 @@ class Report(BaseModel):
         table = [*head, *rows] if rows else ["No instance needed anything."]
         return "\n".join([title, "", *table, *notes])
 
+    def artifact(self) -> str:
+        """The markdown that a run leaves in Prefect: the same, and pictures, if there are any."""
+        return self.markdown()
+
 
 _ESCAPED = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]|~#"} | {
     ord(sign): html.escape(sign) for sign in "&<>"

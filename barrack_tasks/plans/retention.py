@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Self
 from zoneinfo import ZoneInfo
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from barrack_tasks.api.models import Snapshot, SnapshotStatus
+from barrack_tasks.plans.given import Given
 from barrack_tasks.zones import zone_of
 
 _FAILED = (SnapshotStatus.FAILED, SnapshotStatus.ERROR)
@@ -24,7 +25,7 @@ class Fate:
     kept: tuple[str, ...] = ()
 
 
-class Retention(BaseModel):
+class Retention(Given):
     """How many snapshots of each instance are kept, in the words of backup tools.
 
     Attributes:
@@ -37,8 +38,6 @@ class Retention(BaseModel):
     Example:
         >>> keep, drop = Retention(last=3, daily=7).split(snapshots, now)
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     last: int = Field(default=3, ge=0)
     daily: int = Field(default=7, ge=0)

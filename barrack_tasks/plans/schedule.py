@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.drive import CannotHibernate, Manner, Shutoff, is_down, is_up
+from barrack_tasks.plans.given import Given, read_each
 from barrack_tasks.plans.selection import (
     SELECT_SCHEMA,
     Selector,
@@ -28,14 +29,12 @@ from barrack_tasks.plans.timetable import Boundary, Timetable, Wish
 Goal = Literal["up", "down"]
 
 
-class Rule(BaseModel):
+class Rule(Given):
     """Which instances follow which timetable. The first rule that matches an instance counts.
 
     Example:
         >>> Rule(select=["train-*"], timetable="Mon-Fri 08:00-20:00 Europe/Berlin")
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     select: Annotated[Selector, BeforeValidator(selector_of), SELECT_SCHEMA]
     timetable: Timetable
@@ -252,4 +251,4 @@ def read_rules(value: Any) -> list[Rule]:
     """
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("rules must be a list of at least one rule: {select: ..., timetable: ...}")
-    return [r if isinstance(r, Rule) else Rule.model_validate(r) for r in value]
+    return read_each(Rule, value, "rule")

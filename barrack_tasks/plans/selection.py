@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, WithJsonSchema
+from pydantic import PlainValidator, ValidationError, WithJsonSchema
 
 from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.plans.given import Given, Texts, said_of
 
 
-class Selector(BaseModel):
+class Selector(Given):
     """Which instances are meant.
 
     An instance is selected if its name or id matches one of `names` (names, globs and ids alike)
@@ -24,13 +25,11 @@ class Selector(BaseModel):
         >>> Selector(names=["train-*"], regions=["CANADA-1"], states=["ACTIVE"])
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    names: tuple[str, ...] = ()
-    ids: tuple[str, ...] = ()
-    regions: tuple[str, ...] = ()
-    models: tuple[str, ...] = ()
-    states: tuple[str, ...] = ()
+    names: Texts = ()
+    ids: Texts = ()
+    regions: Texts = ()
+    models: Texts = ()
+    states: Texts = ()
 
 
 class SelectionError(ValueError):
@@ -55,12 +54,7 @@ def selector_of(select: Selection | None) -> Selector:
         try:
             selector = Selector.model_validate(select)
         except ValidationError as error:
-            place = error.errors()[0]
-            field = ".".join(str(part) for part in place["loc"])
-            known = ", ".join(Selector.model_fields)
-            raise SelectionError(
-                f"select: {field}: {place['msg']}; a selector has the fields {known}"
-            ) from None
+            raise SelectionError(f"select: {said_of(error)}") from None
     elif isinstance(select, list | tuple) and all(isinstance(item, str) for item in select):
         selector = Selector(names=tuple(select))
     elif select is None:
@@ -126,7 +120,7 @@ def unmatched(protect: Iterable[str], instances: Sequence[UserVM]) -> list[str]:
     """Sentences about names in `protect` that no instance has. A glob may match nothing."""
     existing = [i.name for i in instances]
     return [
-        f"protect: no instance is called {name!r}; {_what_exists(name, existing)}"
+        f"protect: no instance is called {name!r}; {what_exists(name, existing)}"
         for name in protect
         if not _is_glob(name) and not any(matches(i, [name]) for i in instances)
     ]
@@ -199,7 +193,7 @@ def _unmet(selector: Selector, instances: Sequence[UserVM], excused: set[str]) -
         if any(fnmatchcase(name, pattern) for name in excused):
             continue
         existing = [i.name for i in instances]
-        yield f"no instance matches {pattern!r}; {_what_exists(pattern, existing)}"
+        yield f"no instance matches {pattern!r}; {what_exists(pattern, existing)}"
     if excused:  # those that had the region or model may be gone
         return
     for kind, patterns, values in (
@@ -208,10 +202,10 @@ def _unmet(selector: Selector, instances: Sequence[UserVM], excused: set[str]) -
     ):
         for pattern in patterns:
             if not any(_fits(value, [pattern]) for value in values):
-                yield f"no instance has the {kind} {pattern!r}; {_what_exists(pattern, values)}"
+                yield f"no instance has the {kind} {pattern!r}; {what_exists(pattern, values)}"
 
 
-def _what_exists(wanted: str, existing: Iterable[str]) -> str:
+def what_exists(wanted: str, existing: Iterable[str]) -> str:
     """The nearest of what exists, for a message."""
     names = sorted(existing)
     if not names:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import socket
 import sys
 import threading
+from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,12 +24,51 @@ from barrack_tasks.sandbox.fleet import default_fleet
 from barrack_tasks.sandbox.server import Server, listen
 from barrack_tasks.sandbox.world import World
 
+_LONGEST_LATENCY = 3600
+
 
 def _money(text: str) -> Decimal:
     try:
-        return Decimal(text)
+        amount = Decimal(text)
     except InvalidOperation:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an amount") from None
+        amount = Decimal("NaN")
+    if not amount.is_finite():
+        raise argparse.ArgumentTypeError(f"{text!r} is not an amount; write a number such as 100")
+    return amount
+
+
+def _whole(least: int, most: int) -> Callable[[str], int]:
+    """A reader of whole numbers between two."""
+
+    def read(text: str) -> int:
+        if not re.fullmatch(r"\d{1,9}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(
+                f"{text!r} is not a whole number between {least} and {most}"
+            )
+        return int(text)
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1
+    if not 0 <= seconds <= _LONGEST_LATENCY:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a number of seconds between 0 and {_LONGEST_LATENCY}"
+        )
+    return seconds
+
+
+def _moment(text: str) -> datetime:
+    try:
+        return start_of(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a moment; write it such as 2026-03-01 or 2026-03-01T08:00Z"
+        ) from None
 
 
 def _dialect_of(file: Path) -> Dialect:
@@ -41,17 +83,17 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--host", default="127.0.0.1", help="address to listen on")
-    add("--port", type=int, default=8080, help="port to listen on; 0 takes a free one")
+    add("--port", type=_whole(0, 65535), default=8080, help="port to listen on; 0 takes a free one")
     add("--speed", type=float, default=60, help="sandbox seconds per real second")
     add("--seed", type=int, default=0, help="seed of ids, addresses and chance")
     add("--balance", type=_money, default=Decimal(100), help="credits at the start")
     add("--currency", default="USD", choices=["USD", "EUR", "INR"])
-    add("--fleet", type=int, default=3, help="how many instances there are")
+    add("--fleet", type=_whole(0, 100_000), default=3, help="how many instances there are")
     add("--api-key", default="sandbox-key", help="the key that is wanted")
     add("--dialect", type=Path, help="a dialect file: YAML, TOML, or a whole one as JSON")
     add("--drift", action="store_true", help="differ a little from the built-in dialect")
-    add("--latency", type=float, default=0, help="real seconds each answer takes longer")
-    add("--start", type=start_of, help="moment the clock begins at, ISO 8601")
+    add("--latency", type=_seconds, default=0, help="real seconds each answer takes longer")
+    add("--start", type=_moment, help="moment the clock begins at, ISO 8601")
     add("--listener", type=int, help=argparse.SUPPRESS)
     return parser
 

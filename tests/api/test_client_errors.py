@@ -140,6 +140,15 @@ def test_messages_by_field(sandbox: Sandbox) -> None:
     assert isinstance(error, ValueError)
 
 
+def test_what_the_message_says_already_is_not_said_again_by_field(sandbox: Sandbox) -> None:
+    """Debian is offered in NORWAY-1 alone, and the answer says so in two places."""
+    with client_of(sandbox) as client:
+        error = caught(lambda: create(client, image_id="4"))
+    check(error, api.BarrackConflictError, "create_instance")
+    assert str(error).count("Debian 12 is in NORWAY-1") == 1
+    assert error.fields == {"region": "Debian 12 is in NORWAY-1"}
+
+
 def test_no_credits() -> None:
     with Sandbox(api_key=KEY, speed=0, fleet=0, balance="0.50") as poor, client_of(poor) as client:
         check(

@@ -89,6 +89,28 @@ def test_down_ends_nothing_else(tmp_path: Path) -> None:
         stranger.kill()
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("up --port 99999", "between 1 and 65535"),
+        ("up --port -1", "between 1 and 65535"),
+        ("panic --yes --minutes -1", "between 0.01 and 10000"),
+        ("panic --yes --minutes nan", "between 0.01 and 10000"),
+        ("schedule preview --rules none.yaml --days 0", "between 1 and 3660"),
+    ],
+)
+def test_a_number_that_cannot_be_meant_ends_a_command_before_it_begins(
+    tmp_path: Path, words: str, said: str
+) -> None:
+    done = barrack(tmp_path, *words.split())
+    assert done.returncode == 2
+    assert said in done.stdout + done.stderr
+    *_, option, _ = words.split()
+    assert f"for {option}" in done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (tmp_path / "state").exists()
+
+
 def test_what_is_in_the_way_is_said_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

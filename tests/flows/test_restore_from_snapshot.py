@@ -262,9 +262,12 @@ def test_of_an_instance_that_is_gone_the_snapshot_tells_what_it_needs(cloud: Clo
         (ours.name, "GPU model L40 is not allowed"),
         ("by-hand", "nothing tells"),
     ):
-        with pytest.raises(WorkFailed, match=sentence):
+        with pytest.raises(WorkFailed, match=sentence) as refused:
             restore_from_snapshot(name, caps=caps, dry_run=True, credentials=account)
     sandbox.set_stock("CANADA-1", "L40", 0)
+    assert str(refused.value).startswith(
+        "1 of 1 snapshots would fail (a dry run: nothing was changed): "
+    )
     with pytest.raises(WorkFailed, match="1x L40 is out of stock in CANADA-1"):
         restore_from_snapshot(ours.name, credentials=account)
     [note] = restore_from_snapshot("by-hand", dry_run=True, credentials=account).notes[1:]

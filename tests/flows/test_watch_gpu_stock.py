@@ -100,6 +100,27 @@ def test_the_next_best_is_taken_and_the_first_look_claims(
     assert [i["gpu_model"] for i in sandbox.state()["instances"]] == ["A40"]
 
 
+def test_a_dry_run_says_which_parts_of_a_claim_do_not_exist_and_lists_the_best_first(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    account = account_of(sandbox)
+    wants: list[dict[str, Any]] = [
+        {"gpu_model": "RTX-A6000", "claim": {**CLAIM, "name": "six"}},
+        {"gpu_model": "L40", "claim": {**CLAIM, "image_id": "Ubuntu 24.04", "ssh_key_id": "7"}},
+        {"gpu_model": "A40"},
+    ]
+    plan = watch_gpu_stock(wants, dry_run=True, credentials=account, **how)
+    assert [row.instance for row in plan.rows] == ["six", "train"]
+    models = [place.split()[1] for place in plan.stock]
+    assert list(dict.fromkeys(models)) == ["RTX-A6000", "L40", "A40"]
+    image, key = plan.notes
+    assert image.startswith("the claim train would fail: no image has the id 'Ubuntu 24.04'; near")
+    assert "1 (Ubuntu 24.04 LTS)" in image
+    assert key == "the claim train would fail: no SSH key has the id '7'; the account has none"
+    assert states(sandbox) == {}
+
+
 def test_stock_that_vanishes_in_between_is_watched_for_again(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:
@@ -339,7 +360,8 @@ def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
     assert json.loads(line)["most"] == 4
     [known] = report.summaries
     assert (known.spells, known.typical) == (1, timedelta(minutes=4))
-    assert "data:image/svg+xml;base64," in report.markdown()
+    assert "data:image/svg+xml;base64," in report.artifact()
+    assert "data:image" not in report.markdown(), "what people print stays readable"
     tick(4)
     assert len(kept.received) == 2
 

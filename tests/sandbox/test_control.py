@@ -178,10 +178,15 @@ def test_a_process_does_not_outlive_its_parent() -> None:
 
 def test_command_line_that_cannot_start() -> None:
     with Sandbox(fleet=0) as taken:
-        for arguments in (
-            ["--port", str(urlsplit(taken.url).port)],
-            ["--dialect", "no-such-file.json"],
-            ["--balance", "lots"],
+        for *arguments, said in (
+            ["--port", str(urlsplit(taken.url).port), "in use"],
+            ["--dialect", "no-such-file.json", "No such file"],
+            ["--balance", "lots", "--balance: 'lots' is not an amount; write a number such as 100"],
+            ["--balance", "nan", "'nan' is not an amount"],
+            ["--fleet", "-1", "--fleet: '-1' is not a whole number between 0 and 100000"],
+            ["--port", "99999", "--port: '99999' is not a whole number between 0 and 65535"],
+            ["--latency", "nan", "'nan' is not a number of seconds between 0 and 3600"],
+            ["--start", "yesterday", "--start: 'yesterday' is not a moment; write it such as 2026"],
         ):
             done = subprocess.run(
                 [sys.executable, "-m", "barrack_tasks.sandbox", *arguments],
@@ -189,6 +194,7 @@ def test_command_line_that_cannot_start() -> None:
             )  # fmt: skip
             assert done.returncode == 2
             assert "Traceback" not in done.stderr
+            assert said in done.stderr
 
 
 def test_a_duration_may_be_a_part_of_a_second() -> None:

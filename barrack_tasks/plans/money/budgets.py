@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import field_validator, model_validator
 
 from barrack_tasks.api.models import Balance, UserVM
+from barrack_tasks.plans.given import Amount, Given, Texts, read_each
 from barrack_tasks.plans.money.alarms import Reading
 from barrack_tasks.plans.money.burn import Burn
 from barrack_tasks.plans.money.shedding import about_stuck, enough_to_burn_less
@@ -23,7 +24,7 @@ CLEAR = Decimal("0.95")
 """A cap on the burn counts as exceeded anew only after the burn was below this share of it."""
 
 
-class Budget(BaseModel):
+class Budget(Given):
     """A cap on spending.
 
     Attributes:
@@ -38,12 +39,10 @@ class Budget(BaseModel):
         >>> Budget(per="month", soft=800, hard=1000, names=["team-a-*"])
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     per: Per
-    soft: Decimal | None = Field(default=None, ge=0)
-    hard: Decimal | None = Field(default=None, ge=0)
-    names: tuple[str, ...] = ()
+    soft: Amount | None = None
+    hard: Amount | None = None
+    names: Texts = ()
 
     @field_validator("names")
     @classmethod
@@ -79,7 +78,7 @@ def read_budgets(value: Any) -> list[Budget]:
     """
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("budgets must be a list such as [{'per': 'day', 'hard': 50}], not empty")
-    budgets = [b if isinstance(b, Budget) else Budget.model_validate(b) for b in value]
+    budgets = read_each(Budget, value, "budget")
     for budget in budgets:
         if sum(b.key == budget.key for b in budgets) > 1:
             raise ValueError(f"there are two budgets for {budget.key}; write one with both limits")

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BeforeValidator, WithJsonSchema
+from pydantic import BeforeValidator, TypeAdapter, WithJsonSchema
 
 _UNITS = {
     "s": 1,
@@ -14,6 +14,7 @@ _UNITS = {
     "second": 1,
     "m": 60,
     "min": 60,
+    "minute": 60,
     "h": 3600,
     "hour": 3600,
     "d": 86400,
@@ -22,67 +23,89 @@ _UNITS = {
 }
 _DAYS_FROM = 96 * 3600
 _LONGEST_LIFE = timedelta(days=3650)
-_SPAN = re.compile(r"\s*(\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|h|hours?|d|days?|weeks?)\s*")
+_SPAN = re.compile(
+    r"\s*(-?\d+(?:\.\d+)?)\s*(s|sec|seconds?|m|min|minutes?|h|hours?|d|days?|weeks?)\s*"
+)
+_ISO = TypeAdapter(timedelta)
+_HOW = "write '8h', '30m', '2d' or '90s', or give a number of seconds or a timedelta"
 
 
-def read_span(value: Any) -> Any:
-    """Read `"72h"`, `"3 days"`, `"90 min"`; anything else is left to pydantic."""
-    if not isinstance(value, str):
-        return value
-    found = _SPAN.fullmatch(value)
-    if found is None:
-        return value
-    unit = found[2] if found[2] in _UNITS else found[2].removesuffix("s")
-    try:
+def _span_of(value: Any) -> timedelta:
+    if isinstance(value, str) and (found := _SPAN.fullmatch(value)):
+        unit = found[2] if found[2] in _UNITS else found[2].removesuffix("s")
         return timedelta(seconds=float(found[1]) * _UNITS[unit])
+    # A bare number in text is left out: nobody can tell which unit is meant.
+    is_iso = isinstance(value, str) and value.lstrip("+- ").upper().startswith("P")
+    if isinstance(value, bool) or (isinstance(value, str) and not is_iso):
+        raise ValueError
+    return _ISO.validate_python(value)
+
+
+def _read(value: Any) -> timedelta:
+    try:
+        return _span_of(value)
     except OverflowError:
         raise ValueError(f"{value!r} is longer than any duration can be") from None
+    except ValueError:
+        raise ValueError(f"{value!r} is not a duration; {_HOW}") from None
 
 
-Span = Annotated[
-    timedelta,
-    BeforeValidator(read_span),
-    WithJsonSchema(
-        {
-            "title": "Duration",
-            "anyOf": [{"type": "number"}, {"type": "string"}],
-            "description": "A duration such as 72h, 3 days or 90 min; a number is seconds.",
-        }
-    ),
-]
-"""A duration: a timedelta, seconds, ISO 8601, or text such as `"72h"`."""
-
-
-def check_positive(span: timedelta) -> timedelta:
-    """Refuse a duration that is nothing or less.
+def read_span(value: Any) -> timedelta:
+    """Read a duration: `"72h"`, `"3 days"`, `"90 min"`, seconds, a timedelta, or ISO 8601.
 
     Raises:
-        ValueError: it is.
+        ValueError: it is none, or is less than nothing; says what can be written.
     """
-    if span <= timedelta(0):
-        raise ValueError(f"a duration must be longer than nothing, and this is {span}")
+    span = _read(value)
+    if span < timedelta(0):
+        raise ValueError(f"a duration cannot be less than nothing, and this is {value}; {_HOW}")
     return span
 
 
-PositiveSpan = Annotated[Span, AfterValidator(check_positive)]
+def read_positive(value: Any) -> timedelta:
+    """Read a duration that is longer than nothing.
+
+    Raises:
+        ValueError: it is not; says what can be written.
+    """
+    span = _read(value)
+    if span <= timedelta(0):
+        raise ValueError(f"a duration must be longer than nothing, and this is {value}; {_HOW}")
+    return span
+
+
+SPAN_SCHEMA = WithJsonSchema(
+    {
+        "title": "Duration",
+        "anyOf": [{"type": "number"}, {"type": "string"}],
+        "description": "A duration such as 72h, 3 days or 90 min; a number is seconds.",
+    }
+)
+"""How a duration is written, for forms."""
+
+Span = Annotated[timedelta, BeforeValidator(read_span), SPAN_SCHEMA]
+"""A duration, nothing included: a timedelta, seconds, ISO 8601, or text such as `"72h"`."""
+
+PositiveSpan = Annotated[timedelta, BeforeValidator(read_positive), SPAN_SCHEMA]
 """A duration that is longer than nothing."""
 
 
-def check_lifetime(span: timedelta) -> timedelta:
-    """Refuse a lifetime that is nothing or less, or so long that it is no end.
+def read_lifetime(value: Any) -> timedelta:
+    """Read how long something lasts: a duration longer than nothing, and not so long as no end.
 
     Raises:
-        ValueError: it is.
+        ValueError: it is not; says what can be written.
     """
+    span = read_positive(value)
     if span > _LONGEST_LIFE:
         raise ValueError(
             f"an end after more than {_LONGEST_LIFE.days} days is none, and this is {span.days} "
             "days; leave it out for an instance that does not end"
         )
-    return check_positive(span)
+    return span
 
 
-Lifetime = Annotated[Span, AfterValidator(check_lifetime)]
+Lifetime = Annotated[timedelta, BeforeValidator(read_lifetime), SPAN_SCHEMA]
 """How long an instance lasts that is made for a time."""
 
 

@@ -6,14 +6,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from barrack_tasks.api.models import Balance
 from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
+from barrack_tasks.plans.given import Given, Several, read_each
 from barrack_tasks.plans.money.alarms import Reading
-from barrack_tasks.plans.money.spans import Span, exactly, said
+from barrack_tasks.plans.money.spans import PositiveSpan, exactly, said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import SelectionError
 
@@ -23,7 +24,7 @@ WOBBLE = Decimal("1.05")
 _DEFAULT_UNTIL = timedelta(hours=24)
 
 
-class Threshold(BaseModel):
+class Threshold(Given):
     """One line: an amount or a runway, and what is done when the balance falls below it.
 
     Attributes:
@@ -40,14 +41,14 @@ class Threshold(BaseModel):
         >>> Threshold(runway="24h", actions=["alert", "hibernate"], until="72h")
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     amount: Decimal | None = Field(default=None, ge=0, description="Such as 50, or '50 USD'.")
     currency: str | None = Field(default=None, description="Must be the account's, if given.")
-    runway: Span | None = Field(default=None, description="Time the balance lasts, such as 72h.")
-    actions: tuple[Action, ...] = ("alert",)
+    runway: PositiveSpan | None = Field(
+        default=None, description="Time the balance lasts, such as 72h."
+    )
+    actions: Annotated[tuple[Action, ...], Several] = ("alert",)
     snapshot: bool = Field(default=False, description="Take a snapshot before hibernating.")
-    until: Span | None = Field(
+    until: PositiveSpan | None = Field(
         default=None, description="How long the balance shall last after `hibernate`."
     )
 
@@ -65,13 +66,6 @@ class Threshold(BaseModel):
             if currency:
                 data["currency"] = currency.strip().upper()
         return data
-
-    @field_validator("runway", "until")
-    @classmethod
-    def _is_positive(cls, value: timedelta | None) -> timedelta | None:
-        if value is not None and value <= timedelta(0):
-            raise ValueError("must be longer than nothing")
-        return value
 
     @model_validator(mode="after")
     def _is_one_line(self) -> Self:
@@ -109,7 +103,7 @@ def read_thresholds(value: Any) -> list[Threshold]:
     """
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("thresholds must be a list such as [{'runway': '24h'}], not empty")
-    return [t if isinstance(t, Threshold) else Threshold.model_validate(t) for t in value]
+    return read_each(Threshold, value, "threshold")
 
 
 def check_thresholds(thresholds: Sequence[Threshold], balance: Balance) -> None:

@@ -24,8 +24,12 @@ class StockReport(Report):
     looks: int = 0
     picture: str = ""
 
-    def markdown(self) -> str:
-        """The stock, the history, and the rows."""
+    def artifact(self) -> str:
+        """The same, with the picture of the history."""
+        return self.markdown(self.picture)
+
+    def markdown(self, chart: str = "") -> str:
+        """The stock, the history, and the rows, and a chart if one is given."""
         stock = [f"| {escape(k)} | {v} |" for k, v in self.stock.items()]
         known = [
             f"| {escape(str(s.place))} | {s.spells} | {said(s.typical)} | {said(s.total)} | "
@@ -46,8 +50,7 @@ class StockReport(Report):
                 "| --- | ---: | ---: | ---: | ---: |",
                 *known,
                 "",
-                self.picture,
-                "",
+                *([chart, ""] if chart else []),
             ]
         return "\n".join([*lines, super().markdown()])
 

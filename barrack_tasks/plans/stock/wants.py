@@ -11,9 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     WithJsonSchema,
     field_validator,
@@ -22,6 +20,7 @@ from pydantic import (
 
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.plans.expiring import why_no_end
+from barrack_tasks.plans.given import Given, PositiveAmount, Texts, read_each
 from barrack_tasks.plans.guard import Caps, against_place
 from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.report import money
@@ -47,19 +46,17 @@ Count = Annotated[
 """GPUs of one instance: a number, or text such as `"8x"`."""
 
 
-class Option(BaseModel):
+class Option(Given):
     """One way to meet a want: a GPU model or glob, a count, where, and at what price.
 
     Example:
         >>> Option(gpu_model="H100-SXM5*", gpu_count="8x", regions=["CANADA-1"], max_price=22)
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
     gpu_model: str = Field(min_length=1, description="A model or a glob, such as H100-*.")
     gpu_count: Count = 1
-    regions: tuple[str, ...] = Field(default=(), description="Names or globs; anywhere, if none.")
-    max_price: Decimal | None = Field(default=None, gt=0, description="Of one instance, an hour.")
+    regions: Texts = Field(default=(), description="Names or globs; anywhere, if none.")
+    max_price: PositiveAmount | None = Field(default=None, description="Of one instance, an hour.")
 
     def fits(self, place: Place) -> bool:
         """Whether a configuration in a region is what this asks for, whatever it costs."""
@@ -74,7 +71,7 @@ class Option(BaseModel):
         return f"{self.gpu_count}x {self.gpu_model}{where}"
 
 
-class Claim(BaseModel):
+class Claim(Given):
     """What is done when the stock is there.
 
     Attributes:
@@ -85,8 +82,6 @@ class Claim(BaseModel):
         image_id, ssh_key_id, script_id, tier, public_ip: as `create_instance` takes them;
             `latest:<family>` is the newest image of a family when the watch begins.
     """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     how: Literal["deploy", "restore", "snapshot"] = "deploy"
     name: str | None = None
@@ -191,7 +186,7 @@ def read_wants(value: Any) -> list[Want]:
     """
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("wants must be a list such as [{'gpu_model': 'H100-*'}], not empty")
-    wants = [w if isinstance(w, Want) else Want.model_validate(w) for w in value]
+    wants = read_each(Want, value, "want")
     names = [name for want in wants for name in want.names]
     for name in names:
         if names.count(name) > 1:
@@ -218,6 +213,14 @@ def places_of(stock: Stock) -> dict[Place, int]:
         for (region, model), counts in stock.items()
         for count, available in counts.items()
     }
+
+
+def by_priority(places: Mapping[Place, int], wants: Sequence[Want]) -> dict[Place, int]:
+    """The places that are wanted, those first that the wants name first."""
+    options = [option for want in wants for option in want.options]
+    rank = {p: next((n for n, o in enumerate(options) if o.fits(p)), None) for p in places}
+    wanted = [place for place in places if rank[place] is not None]
+    return {place: places[place] for place in sorted(wanted, key=lambda p: (rank[p], p))}
 
 
 def check_wants(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -161,11 +163,25 @@ def test_spans_are_read_and_said() -> None:
     assert read_span("72h") == timedelta(hours=72)
     assert read_span(" 3 days ") == timedelta(days=3)
     assert read_span("1.5 hours") == timedelta(minutes=90)
-    assert read_span("soon") == "soon"
-    assert read_span("30s") == read_span("30 seconds") == timedelta(seconds=30)
+    assert read_span("30s") == read_span("30 seconds") == read_span(30) == timedelta(seconds=30)
+    assert read_span("90 minutes") == read_span("PT90M") == timedelta(minutes=90)
     assert [said(timedelta(hours=h)) for h in (1, 25, 200)] == ["60 min", "25 h", "8 days"]
     assert said(timedelta(seconds=95)) == "95 s"
     assert said(None) == "without end"
+
+
+@pytest.mark.parametrize(
+    "span", ["soon", "8", "8 hourz", "", True, None, [8], float("nan"), float("inf"), f"{9**99}d"]
+)
+def test_what_is_no_duration_is_refused_with_the_forms_that_are(span: Any) -> None:
+    with pytest.raises(ValueError, match="is not a duration; write '8h', '30m', '2d' or '90s'"):
+        read_span(span)
+
+
+@pytest.mark.parametrize("span", ["-8h", -5, "-PT8H", timedelta(seconds=-1)])
+def test_no_duration_is_less_than_nothing(span: Any) -> None:
+    with pytest.raises(ValueError, match="cannot be less than nothing, and this is -"):
+        read_span(span)
 
 
 def test_a_tariff_has_the_prices_of_one_currency() -> None:

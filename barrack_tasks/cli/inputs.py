@@ -1,0 +1,21 @@
+"""Numbers on the command line, and what is said of those that cannot be meant."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+
+def _between(least: float, most: float) -> Parameter:
+    def check(_: Any, value: float) -> None:
+        # A comparison, and not two: what is not a number at all is within nothing.
+        if not least <= value <= most:
+            raise ValueError(f"It must be between {least:g} and {most:g}.")
+
+    return Parameter(validator=check)
+
+
+Port = Annotated[int, _between(1, 65535)]
+Minutes = Annotated[float, _between(0.01, 10_000)]
+Days = Annotated[int, _between(1, 3660)]
