@@ -170,8 +170,13 @@ def test_spans_are_read_and_said() -> None:
     assert said(None) == "without end"
 
 
+def test_what_no_duration_can_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="is longer than any duration can be"):
+        read_span(f"{9**99}d")
+
+
 @pytest.mark.parametrize(
-    "span", ["soon", "8", "8 hourz", "", True, None, [8], float("nan"), float("inf"), f"{9**99}d"]
+    "span", ["soon", "8", "8 hourz", "", True, None, [8], float("nan"), float("inf")]
 )
 def test_what_is_no_duration_is_refused_with_the_forms_that_are(span: Any) -> None:
     with pytest.raises(ValueError, match="is not a duration; write '8h', '30m', '2d' or '90s'"):
