@@ -33,6 +33,7 @@ from barrack_tasks.restoring import (
     look,
     note_ends,
     notes_of,
+    share_snapshots,
     tell_of,
     with_problems,
 )
@@ -132,6 +133,7 @@ def restore_from_snapshot(
         ends: dict[str, Expiry] = {}
 
         def see() -> World:
+            share_snapshots(hold, begun, memory)
             world = look(account, begun, memory)
             note_ends(account, begun, memory, ends, expires, on_expiry, now())
             return world
@@ -147,7 +149,7 @@ def restore_from_snapshot(
             )
             return conclude(report)
         if any(one.to_approve for one in begun):
-            begun = approved(begun, decide(look(account, begun, memory), began))
+            begun = approved(begun, decide(see(), began))
             began = now()
             targets = targets_at(began)
         world, plan = work(
