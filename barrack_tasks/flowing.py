@@ -19,6 +19,7 @@ from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.crew import Outcome
 from barrack_tasks.events import emit
+from barrack_tasks.holds import Hold
 from barrack_tasks.observing import depended_on, observe
 from barrack_tasks.plans.account_changes import instance_payload
 from barrack_tasks.plans.memory import Memory, resource_of
@@ -36,8 +37,13 @@ _HOPELESS = (
 )
 
 
-def look_again(credentials: BarrackCredentials, intent: Intent, memory: Memory) -> World:
-    """The account now, with what is known of the snapshots that may be dropped."""
+def look_again(
+    credentials: BarrackCredentials, hold: Hold, intent: Intent, memory: Memory
+) -> World:
+    """The account now, with what is known of the snapshots that may be dropped.
+
+    Those that another run uses are noted as not deleted.
+    """
     taken = {id_: snapshot for id_, snapshot in memory.taken.items() if snapshot}
     world = observe(credentials, [target.id for target in intent.targets], taken)
     resting = [t for t in intent.targets if t.id not in intent.protected]
@@ -47,6 +53,8 @@ def look_again(credentials: BarrackCredentials, intent: Intent, memory: Memory) 
         if _is_at_rest(target.id, intent, world)
         for snapshot in drop_candidates(target, world, intent)
     }
+    used = hold.claim_snapshots(candidates)
+    memory.not_deleted.update({id_: f"held by {by}" for id_, by in used.items()})
     needed = depended_on(credentials.get_client(), candidates)
     if candidates and needed is not None:
         # The newest that was proven to restore is as needed as one that an image depends on.

@@ -6,6 +6,9 @@ another live record names as well, it takes out of its own again. Two runs that 
 moment see at least one of each other, so never both hold; they may both step back, and then try
 again after a random pause. This costs a handful of requests for any number of instances.
 
+What is only used, such as a snapshot that is restored, is shared: any number of runs may share it
+at once, and it cannot be claimed while one does, nor shared while another run has claimed it.
+
 A record holds for `LEASE` and is renewed while its run lives. That of a process that died on
 this machine is known to be dead at once. A dead record of a run that wanted the same is taken
 over: the run goes on where it was cut off, under the same moment, and so finds its own snapshots.
@@ -21,7 +24,7 @@ import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -37,6 +40,8 @@ _FORGET_AFTER = timedelta(days=2)
 _SWEEP_AFTER = timedelta(hours=1)
 _SWEPT_AT_ONCE = 20
 _TRIES = 4
+_SHARED = "shared:"
+_SNAPSHOT = "snapshot:"
 
 _log = logging.getLogger(__name__)
 
@@ -56,7 +61,7 @@ class Record(BaseModel):
     born: str | None = None
     finished: bool = False
     held: dict[str, str]
-    """Names of the instances held, by id."""
+    """Names of the instances held, by id; what is shared is marked as such in its key."""
 
     def is_live(self, now: datetime) -> bool:
         """Whether its run still works, as far as can be known from here."""
@@ -131,6 +136,21 @@ class Hold:
                 self._held = {k: v for k, v in self._held.items() if k in before or k not in wanted}
                 self._write(self._held)
 
+    def share_snapshots(self, ids: Iterable[str]) -> dict[str, str]:
+        """Use snapshots, which others may use too, so that none of them is deleted.
+
+        Gives by id those that another run has claimed to delete, and which run.
+        """
+        return self._claim_snapshots(_SHARED, ids)
+
+    def claim_snapshots(self, ids: Iterable[str]) -> dict[str, str]:
+        """Claim snapshots, to delete them; gives by id those that others use, and who."""
+        return self._claim_snapshots("", ids)
+
+    def _claim_snapshots(self, mark: str, ids: Iterable[str]) -> dict[str, str]:
+        keys = {f"{mark}{_SNAPSHOT}{id_}": id_ for id_ in ids}
+        return {keys[key]: by for key, by in self.claim(dict.fromkeys(keys, "")).items()}
+
     def release(self) -> None:
         """Give back everything."""
         with self._lock:
@@ -172,7 +192,7 @@ class Hold:
         newest = max(record.moment for _, record in left)
         for _, record in left:
             if record.moment == newest:
-                self.inherited.update(record.held)
+                self.inherited.update(_to_take_up(record.held))
         self.moment = newest
         self._parts = 1 + max((_part_of(n) for n, r in left if r.run == self._run), default=-1)
         self._write(self.inherited, lease=timedelta(0))
@@ -216,7 +236,8 @@ class Hold:
         taken: dict[str, str] = {}
         for record in self._others().values():
             if record.is_live(now):
-                taken.update(dict.fromkeys(wanted.keys() & record.held.keys(), record.by))
+                against = (k for k in wanted if any(r in record.held for r in _rivals_of(k)))
+                taken.update(dict.fromkeys(against, record.by))
         return taken
 
     def _write(
@@ -242,6 +263,16 @@ class Hold:
             self._records.drop(f"{self._run}_{number}")
         self._parts = len(parts)
         self._until = until
+
+
+def _rivals_of(key: str) -> tuple[str, ...]:
+    """The keys of others that keep one from being held: of what is shared, only a claim."""
+    return (key.removeprefix(_SHARED),) if key.startswith(_SHARED) else (key, _SHARED + key)
+
+
+def _to_take_up(held: Mapping[str, str]) -> dict[str, str]:
+    """What a run has in hand that was cut off. Snapshots that it used it only uses again."""
+    return {k: name for k, name in held.items() if not k.startswith((_SHARED, _SNAPSHOT))}
 
 
 def _part_of(name: str) -> int:

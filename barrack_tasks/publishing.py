@@ -9,6 +9,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Image, Snapshot, UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
+from barrack_tasks.holds import Hold
 from barrack_tasks.images import delete_image, get_snapshot_image
 from barrack_tasks.loop import Log
 from barrack_tasks.plans.publishing import Publishing, image_name
@@ -37,6 +38,15 @@ def begin(
         return Publishing(family, name, snapshot=find_snapshot(source, snapshots))
     except ValueError as error:
         raise ValueError(f"source: no instance is called {source!r}, and {error}") from None
+
+
+def held_by_another(hold: Hold, one: Publishing) -> str | None:
+    """Hold what the image is made of; the run that has it, if another does."""
+    if one.instance is not None:
+        refused = hold.claim({one.instance.id: one.instance.name})
+    else:
+        refused = hold.share_snapshots([one.snapshot.id] if one.snapshot else [])
+    return next(iter(refused.values()), None)
 
 
 def verified(account: BarrackCredentials, one: Publishing, world: World, next_: Next) -> Finished:

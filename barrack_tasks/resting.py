@@ -81,7 +81,7 @@ def rest(
             hold,
             intent.targets,
             memory,
-            look=lambda: look_again(account, intent, memory),
+            look=lambda: look_again(account, hold, intent, memory),
             decide=decide,
             on_done=dict.fromkeys((t.id for t in intent.targets), Then.HIBERNATE.event),
             protected=intent.protected,

@@ -203,6 +203,16 @@ def judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restorin
     )
 
 
+def share_snapshots(hold: Hold, all_of_them: Iterable[Restoring], memory: Memory) -> None:
+    """Use the snapshots that are restored, so that no other run deletes them meanwhile.
+
+    A snapshot that another run is deleting at this moment is waited for: what becomes of it shows.
+    """
+    keys = {one.snapshot.id: one.key for one in all_of_them}
+    refused = hold.share_snapshots(keys)
+    memory.held_by.update({keys[id_]: by for id_, by in refused.items()})
+
+
 def notes_of(
     all_of_them: Iterable[Restoring], expires: timedelta | None, on_expiry: str
 ) -> tuple[str, ...]:

@@ -50,8 +50,9 @@ def prune_snapshots(
 
     Never deleted are the newest ready snapshot of an instance, the newest that was proven to
     restore, one that is an image or that an
-    image depends on, one that this library did not make, and those of protected instances and
-    of instances that another run works on.
+    image depends on, one that another run restores, drills or publishes at that moment, one that
+    this library did not make, and those of protected instances and of instances that another
+    run works on.
 
     Args:
         select: of which instances, by name, glob, id or region; those that are gone count too.
@@ -87,10 +88,12 @@ def prune_snapshots(
         held = {} if dry_run else hold.claim(wanted)
         # Looked at again under the hold: what is decided now stays true while it is done.
         seen = [s for s in list_snapshots(account) if s.instance_id in wanted]
-        candidates = [s.id for s in candidates_of(seen, how, now())]
+        candidates = [s.id for s in candidates_of(seen, how, now()) if s.instance_id not in held]
+        used = {} if dry_run else hold.claim_snapshots(candidates)
         proven = proven_snapshots(account.account)
         images = depended_on(account.get_client(), candidates)
-        fates = decide_pruning(seen, how, keepers(seen, how, images, held, proven), now())
+        keep = keepers(seen, how, images, held, proven, used)
+        fates = decide_pruning(seen, how, keep, now())
         refused = {} if dry_run else delete_all(account, hold, steps_of(fates), log)
     rows = prune_rows(fates, price, currency, refused, dry_run)
     return conclude(PruneReport(flow="prune_snapshots", dry_run=dry_run, rows=rows), notifiers)

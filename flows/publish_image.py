@@ -24,8 +24,9 @@ from barrack_tasks.plans.publishing import (
     decide_publishing,
     rows_of_images,
 )
-from barrack_tasks.plans.steps import Finished
-from barrack_tasks.publishing import begin, delete_images, verified
+from barrack_tasks.plans.steps import Finished, Next
+from barrack_tasks.plans.world import World
+from barrack_tasks.publishing import begin, delete_images, held_by_another, verified
 from barrack_tasks.reporting import conclude
 
 
@@ -44,7 +45,8 @@ def publish_image(
     """Make an image, see that it depends on its snapshot, and keep the newest of its family.
 
     The image is called after its family and the moment; `image_id="latest:<family>"` means the
-    newest that is ready, in `create_instance` and in the claims of `watch_gpu_stock`.
+    newest that is ready, in `create_instance` and in the claims of `watch_gpu_stock`. Where another
+    run holds the instance, or is deleting the snapshot, nothing is sent, and the row says so.
 
     Args:
         source: an instance, of which a snapshot is taken first, or a snapshot.
@@ -83,7 +85,9 @@ def publish_image(
         target = Target(one.key, one.name, now())
         if dry_run:
             world = with_images(account, observe(account))
-            plan = {one.key: decide_publishing(one, world, memory)}
+            end: Next = decide_publishing(one, world, memory)
+        elif holder := held_by_another(hold, one):
+            world, end = World(), Finished("skipped", f"held by {holder}")
         else:
             world, done = work(
                 account,
@@ -104,8 +108,7 @@ def publish_image(
                 timeout=span,
                 log=log,
             )
-            plan = {one.key: verified(account, one, world, done[one.key])}
-        end = plan[one.key]
+            end = verified(account, one, world, done[one.key])
         is_made = isinstance(end, Finished) and end.outcome == "done"
         old = beyond(world.images, family, keep - dry_run) if dry_run or is_made else []
         refused = {} if dry_run else delete_images(account, old, log)

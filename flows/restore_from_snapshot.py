@@ -34,6 +34,7 @@ from barrack_tasks.restoring import (
     look,
     note_ends,
     notes_of,
+    share_snapshots,
     tell_of,
     with_ends,
     with_problems,
@@ -137,6 +138,7 @@ def restore_from_snapshot(
         ends: dict[str, Expiry] = {}
 
         def see() -> World:
+            share_snapshots(hold, begun, memory)
             world = look(account, begun, memory)
             note_ends(account, begun, memory, ends, expires, on_expiry, now())
             return world
@@ -152,7 +154,7 @@ def restore_from_snapshot(
             )
             return conclude(report)
         if any(one.to_approve for one in begun):
-            begun = approved(begun, decide(look(account, begun, memory), began))
+            begun = approved(begun, decide(see(), began))
             began = now()
             targets = targets_at(began)
         with Turn(account.account) as turn:

@@ -104,7 +104,7 @@ def snapshot_before_stop(
             hold,
             intent.targets,
             memory,
-            look=lambda: look_again(account, intent, memory),
+            look=lambda: look_again(account, hold, intent, memory),
             decide=lambda world, moment: decide(world, intent, memory, moment),
             on_done=dict.fromkeys((t.id for t in intent.targets), intent.then.event),
             protected=intent.protected,

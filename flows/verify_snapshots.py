@@ -43,7 +43,7 @@ from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import Open, note_tries, read_open, read_proofs, write_open
 from barrack_tasks.reporting import conclude
-from barrack_tasks.restoring import unattended, with_problems
+from barrack_tasks.restoring import share_snapshots, unattended, with_problems
 from barrack_tasks.turns import Turn
 
 
@@ -127,6 +127,8 @@ def verify_snapshots(
             return decide_drills(chosen, world, memory, drills, began, span, moment)
 
         def see() -> World:
+            if not dry_run:
+                share_snapshots(hold, chosen, memory)
             return look(account, chosen, memory, drills, probe, began, span, now)
 
         if dry_run or not chosen:

@@ -65,6 +65,7 @@ def keepers(
     depended_on: Collection[str] | None,
     held: Mapping[str, str],
     proven: Collection[str] = (),
+    used: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """Ids of snapshots that are kept whatever the numbers say, and why.
 
@@ -74,6 +75,7 @@ def keepers(
         depended_on: ids that an image depends on; None if that is not known.
         held: ids of instances that another run works on, and which.
         proven: ids of the newest snapshots that were proven to restore.
+        used: ids of snapshots that another run restores or makes an image of, and which.
     """
     found: dict[str, str] = {}
     for snapshot in snapshots:
@@ -85,6 +87,8 @@ def keepers(
             found[snapshot.id] = "the newest that was proven to restore"
         elif holder := held.get(snapshot.instance_id or ""):
             found[snapshot.id] = f"its instance is held by {holder}"
+        elif user := (used or {}).get(snapshot.id):
+            found[snapshot.id] = f"held by {user}"
         elif depended_on is None:
             found[snapshot.id] = "it is not known whether an image depends on it"
         elif snapshot.id in depended_on:

@@ -11,7 +11,7 @@ from barrack_tasks.api.models.rules import INSTANCE_NAME_STRANGER, NAME_LENGTH
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.naming import STAMP_LENGTH, is_stamped, stamp
 from barrack_tasks.plans.report import Report, Row
-from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.steps import Finished, Next, Outcome, Step, Wait
 from barrack_tasks.plans.world import World
 
 LATEST = "latest:"
@@ -171,13 +171,15 @@ def rows_of_images(
     """One row for the image, and one for each old one of its family."""
     image = next((i for i in world.images if i.name == one.name), None)
     source = one.snapshot.name if one.snapshot else one.name
+    outcome: Outcome = next_.outcome if isinstance(next_, Finished) else "planned"
+    did = ("create image",) if one.snapshot else ("create snapshot", "create image")
     first = Row(
         instance_id=image.id if image else "",
         instance=one.name,
         was="-",
-        did=("create image",) if one.snapshot else ("create snapshot", "create image"),
+        did=() if outcome == "skipped" else did,
         now=str(image.status) if image else "-",
-        outcome=next_.outcome if isinstance(next_, Finished) else "planned",
+        outcome=outcome,
         why="" if isinstance(next_, Step) else next_.why,
         snapshot=source,
     )
