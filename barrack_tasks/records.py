@@ -3,17 +3,37 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 MOST_CHARACTERS = 4_500
 """So much JSON fits into one record; Prefect's own limit is 5,000 characters."""
 _PAGE = 200
+_FIRST_WAIT, _LONGEST_WAIT = 0.05, 8.0
+_PATIENCE = 60.0
 A = TypeVar("A")
+
+
+class _BusyError(Exception):
+    """The server could not write at this moment."""
+
+
+def _raise_if_busy(response: httpx.Response) -> None:
+    """An SQLite server answers 503 when another write came between its own read and write.
+
+    That passes in milliseconds, and Prefect's client would wait seconds.
+    """
+    if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and not (
+        {"retry-after", "prefect-maintenance"} & response.headers.keys()
+    ):
+        raise _BusyError(f"the Prefect server answers {response.status_code}")
 
 
 def key_of_id(id_: str) -> str:
@@ -25,14 +45,26 @@ class Records:
     """Reads and writes variables whose names begin with `prefix`.
 
     A context manager: it holds one connection to the Prefect API.
+
+    Args:
+        prefix: of the names.
+        sleep: waits so many seconds.
     """
 
-    def __init__(self, prefix: str) -> None:
+    def __init__(self, prefix: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._prefix = prefix
+        self._again = Retrying(
+            retry=retry_if_exception_type(_BusyError),
+            wait=wait_random_exponential(_FIRST_WAIT, _LONGEST_WAIT),
+            stop=stop_after_delay(_PATIENCE),
+            sleep=sleep,
+            reraise=True,
+        )
         self._client: SyncPrefectClient | None = None
 
     def __enter__(self) -> Records:
-        self._client = get_client(sync_client=True)
+        hooks = {"event_hooks": {"response": [_raise_if_busy]}}
+        self._client = get_client(sync_client=True, httpx_settings=hooks)
         self._client.__enter__()
         return self
 
@@ -53,9 +85,8 @@ class Records:
         # Underscores are wildcards of SQL's LIKE: what comes too much is left out below.
         wanted = {"variables": {"name": {"like_": f"{self._prefix}%"}}, "limit": _PAGE}
         while True:
-            page = self._api.request(
-                "POST", "/variables/filter", json={**wanted, "offset": len(found)}
-            ).json()
+            asked = {**wanted, "offset": len(found)}
+            page = self._again(self._api.request, "POST", "/variables/filter", json=asked).json()
             found.update({item["name"]: item["value"] for item in page})
             if len(page) < _PAGE:
                 return {k: v for k, v in found.items() if k.startswith(self._prefix)}
@@ -67,7 +98,7 @@ class Records:
         if self._found(self._api.update_variable, change):
             return
         try:
-            self._api.create_variable(VariableCreate(name=full, value=value))
+            self._again(self._api.create_variable, VariableCreate(name=full, value=value))
         except ObjectAlreadyExists:
             self._found(self._api.update_variable, change)
 
@@ -79,7 +110,7 @@ class Records:
     def _found(self, action: Callable[[A], Any], argument: A) -> bool:
         """Do something with a record; False if there is none of that name."""
         try:
-            action(argument)
+            self._again(action, argument)
         except ObjectNotFound:
             return False
         except PrefectHTTPStatusError as error:
