@@ -207,7 +207,7 @@ def test_protected_instances_are_never_touched(cloud: Cloud, by: str) -> None:
         (["BRK-0000000"], "no instance matches 'BRK-0000000'"),
         ({"states": ["SLEEPING"]}, "known are ACTIVE, SHUTOFF"),
         ({"regions": ["MARS-1"]}, "no instance has the region 'MARS-1'"),
-        ({"colour": ["red"]}, "a selector has the fields names"),
+        ({"colour": ["red"]}, "no such key .colour.; there are names, ids"),
         ({"states": ["ERROR"]}, "matches no instance"),
     ],
 )
