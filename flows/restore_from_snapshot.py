@@ -35,6 +35,7 @@ from barrack_tasks.restoring import (
     notes_of,
     share_snapshots,
     tell_of,
+    until_when,
     with_problems,
 )
 
@@ -103,6 +104,7 @@ def restore_from_snapshot(
     listed = list_snapshots(account)
     chosen = list({s.id: s for s in (find_snapshot(a, listed) for a in asked)}.values())
     span = span_of(timeout)
+    until = until_when(account, wait_until)
     memory = Memory()
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     # A dry run takes nothing up of a run that was cut off: the next real one does.
@@ -123,7 +125,7 @@ def restore_from_snapshot(
 
             def step(target: Target) -> Next:
                 one = by_key[target.id]
-                return decide_restore(one, world, memory, wait_until, out_of_stock, began, moment)
+                return decide_restore(one, world, memory, until, out_of_stock, began, moment)
 
             return decide_each(targets, step, memory, frozenset(), span, moment)
 

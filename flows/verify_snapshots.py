@@ -88,7 +88,7 @@ def verify_snapshots(
 
     Raises:
         SelectionError: nothing is selected, or a name matches nothing.
-        ValueError: there is no such command as the probe's.
+        ValueError: there is no such command as the probe's, or no address to probe.
         WorkFailed: a snapshot did not restore as it should; carries the report.
         NobodyTold: an instance has no proof, and no notifier took it; the drills were done.
 
@@ -98,7 +98,7 @@ def verify_snapshots(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "verify_snapshots")
-    check_probe(probe)
+    check_probe(account, probe)
     notifiers = find_notifiers(notify)
     selector = selector_of(select)
     span = span_of(timeout)

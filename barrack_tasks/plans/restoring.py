@@ -216,7 +216,7 @@ def _coming_up(one: Restoring, there: UserVM, wait_until: WaitUntil) -> Next:
     match there.status:
         case VMStatus.ERROR:
             return Finished("failed", f"{one.name} came up in ERROR; it is left for a person")
-        case VMStatus.ACTIVE if wait_until == "active" or there.has_come_up:
+        case VMStatus.ACTIVE if wait_until == "active" or there.has_address:
             differences = differing(one, there)
             if differences:
                 said = "; ".join(differences)

@@ -15,6 +15,7 @@ import pytest
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import Barrack
+from barrack_tasks.api.dialect import load_dialect
 from barrack_tasks.drilling import DRILLING
 from barrack_tasks.expiring import read_expiries
 from barrack_tasks.holds import holding, intent_of
@@ -25,6 +26,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.report_costs import report_costs
 from flows.restore_from_snapshot import restore_from_snapshot
 from flows.snapshot_before_stop import snapshot_before_stop
+from flows.verify_snapshots import verify_snapshots
 from tests.flows.conftest import account_of, answer, effects, events_about, states
 from tests.flows.killing import Point, killed_and_rerun
 
@@ -108,6 +110,23 @@ def test_an_address_that_does_not_come_and_hardware_that_differs_are_said(cloud:
         restore_from_snapshot("base", name="small", credentials=account)
     assert states(sandbox)["small"] == "ACTIVE", "left for a person"
     assert failed.value.report.rows[0].outcome == "failed"
+
+
+def test_where_the_dialect_tells_no_address_none_is_waited_for(
+    cloud: Cloud, tmp_path: Path
+) -> None:
+    file = tmp_path / "addressless.yaml"
+    file.write_text("schemas: {UserVM: {public_ip: null}}\n")
+    sandbox = cloud(fleet=0, dialect=load_dialect(str(file)))
+    id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    account = BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url, dialect=str(file))
+    account.get_client().snapshots.create(id_, "base")
+    sandbox.advance(300)
+    report = restore_from_snapshot("base", timeout=60, credentials=account)
+    assert report.ok
+    assert report.restored[0].address is None
+    with pytest.raises(ValueError, match="probe: the dialect 'addressless' tells no addresses"):
+        verify_snapshots(select=["alpha"], probe={"port": 22}, credentials=account)
 
 
 def test_a_failed_run_is_gone_on_with_and_its_instance_ends_all_the_same(cloud: Cloud) -> None:
