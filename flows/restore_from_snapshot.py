@@ -68,7 +68,9 @@ def restore_from_snapshot(
     Args:
         snapshot: an id, a name, or `latest:<instance name>`; or a list of these.
         name: of the new instance: 2 to 30 characters; `<snapshot>-restored`, if not given.
-        wait_until: until the instance has its address, is ACTIVE, or not at all.
+        wait_until: until the instance has its address, is ACTIVE, or not at all. Not `wait_for`:
+            that is a keyword of Prefect's own for every flow, takes futures of other tasks, and
+            says nothing of a word like "active", which then has no effect. Type checkers do.
         timeout: for one snapshot: seconds or a timedelta.
         expires: the new instance ends after so long: `end_expired` sees to it, and any run of
             this flow or of `watch_gpu_stock`.
