@@ -18,7 +18,7 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.instances import delete_instance, list_instances
 from barrack_tasks.loop import Log
-from barrack_tasks.plans.drills import Drills, Probe, Proof, verdict_of
+from barrack_tasks.plans.drills import Drills, Probe, Proof, can_be_probed, verdict_of
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.restoring import LISTS_LAG, Restoring
 from barrack_tasks.plans.world import World
@@ -110,12 +110,17 @@ def _ended(account: BarrackCredentials, name: str, id_: str, log: Log) -> bool:
     return True
 
 
-def check_probe(probe: Probe | None) -> None:
-    """Refuse a command that does not exist, before a machine is paid for.
+def check_probe(account: BarrackCredentials, probe: Probe | None) -> None:
+    """Refuse what cannot be asked, before a machine is paid for.
 
     Raises:
-        ValueError: there is no such command here.
+        ValueError: there is no such command here, or the dialect tells no address.
     """
+    if probe is not None and not restoring.tells_addresses(account):
+        raise ValueError(
+            f"probe: the dialect {account.get_client().dialect.name!r} tells no addresses "
+            "(UserVM.public_ip), so nothing can be probed; leave the probe out"
+        )
     command = (probe and probe.command) or ()
     if command and shutil.which(command[0]) is None:
         raise ValueError(f"probe: there is no command {command[0]!r} on this machine")
@@ -154,12 +159,14 @@ def look(
     """The account now; what came up is probed, and what is decided about it noted at once."""
     world = restoring.look(account, chosen, memory)
     _note_ids(account.account, chosen, memory, drills)
+    addressed = restoring.tells_addresses(account)
     proofs: dict[str, Proof] = {}
     for one in chosen:
         if one.key in drills.verdicts or one.key not in memory.made:
             continue
         there = world.instances.get(memory.made[one.key])
-        probed = _probed(one, there, drills, probe, now()) if there is not None else None
+        may_ask = there is not None and can_be_probed(there, addressed)
+        probed = _probed(one, there, drills, probe, now()) if there and may_ask else None
         late = now() >= began + timeout
         verdict = verdict_of(one, world, memory, probed, late, drills.unmet.get(one.key))
         if verdict is not None:
@@ -186,8 +193,6 @@ def _probed(
     one: Restoring, there: UserVM, drills: Drills, probe: Probe | None, now: datetime
 ) -> str | None:
     """Empty if the probe is content, why it is not, or None while it may yet become so."""
-    if not there.has_come_up:
-        return None
     since = drills.up_since.setdefault(one.key, now)
     if probe is None:
         return ""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from barrack_tasks.api import Barrack
 from barrack_tasks.api import models as m
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.plans.publishing import LATEST, latest_image
+from barrack_tasks.plans.naming import LATEST
+from barrack_tasks.plans.publishing import latest_image
 from barrack_tasks.tasking import barrack_task
 
 

@@ -12,6 +12,7 @@ from barrack_tasks.events import emit
 from barrack_tasks.holds import Hold
 from barrack_tasks.images import delete_image, get_snapshot_image
 from barrack_tasks.loop import Log
+from barrack_tasks.plans.naming import LATEST, nearest
 from barrack_tasks.plans.publishing import Publishing, image_name
 from barrack_tasks.plans.restoring import find_snapshot
 from barrack_tasks.plans.steps import Finished, Next
@@ -28,7 +29,7 @@ def begin(
     """What is to be made of an instance or a snapshot.
 
     Raises:
-        ValueError: there is neither an instance nor a snapshot called so.
+        ValueError: there is neither an instance nor a snapshot called so; names the nearest.
     """
     name = image_name(family, moment)
     for instance in instances:
@@ -37,7 +38,12 @@ def begin(
     try:
         return Publishing(family, name, snapshot=find_snapshot(source, snapshots))
     except ValueError as error:
-        raise ValueError(f"source: no instance is called {source!r}, and {error}") from None
+        if source.startswith(LATEST):
+            raise ValueError(f"source: {error}") from None
+        names = [i.name for i in instances] + [s.name for s in snapshots]
+        raise ValueError(
+            f"source: no instance and no snapshot is called {source!r}; {nearest(source, names)}"
+        ) from None
 
 
 def held_by_another(hold: Hold, one: Publishing) -> str | None:

@@ -27,7 +27,14 @@ from barrack_tasks.plans.expiring import Expiry, why_no_end
 from barrack_tasks.plans.guard import Asked, Caps, Means, Ruling
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.money.spans import said
-from barrack_tasks.plans.restoring import Restoring, hardware_needed, is_own, key_of, restored_names
+from barrack_tasks.plans.restoring import (
+    Restoring,
+    WaitUntil,
+    hardware_needed,
+    is_own,
+    key_of,
+    restored_names,
+)
 from barrack_tasks.plans.restoring_report import Restored
 from barrack_tasks.plans.steps import Finished, Next
 from barrack_tasks.plans.world import World
@@ -39,6 +46,16 @@ _PROFILE_UNKNOWN = (
     "Whether the profile is complete (full name, billing address, postal code, country) is not "
     "known before: no operation tells."
 )
+
+
+def until_when(account: BarrackCredentials, wait_until: WaitUntil) -> WaitUntil:
+    """What can be waited for: where the dialect tells no address, that it is ACTIVE."""
+    return "active" if wait_until == "address" and not tells_addresses(account) else wait_until
+
+
+def tells_addresses(account: BarrackCredentials) -> bool:
+    """Whether the dialect tells the addresses of instances."""
+    return account.get_client().dialect.tells("UserVM", "public_ip")
 
 
 def begin(

@@ -8,7 +8,8 @@ from typing import Any
 from barrack_tasks.api import Barrack, BarrackError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.plans.publishing import LATEST, latest_image
+from barrack_tasks.plans.naming import LATEST
+from barrack_tasks.plans.publishing import latest_image
 from barrack_tasks.plans.selection import what_exists
 from barrack_tasks.plans.stock.sources import place_of_snapshot, ready_snapshot
 from barrack_tasks.plans.stock.wants import Place, Want, only_in

@@ -36,6 +36,7 @@ from barrack_tasks.restoring import (
     notes_of,
     share_snapshots,
     tell_of,
+    until_when,
     with_ends,
     with_problems,
 )
@@ -72,7 +73,9 @@ def restore_from_snapshot(
     Args:
         snapshot: an id, a name, or `latest:<instance name>`; or a list of these.
         name: of the new instance: 2 to 30 characters; `<snapshot>-restored`, if not given.
-        wait_until: until the instance has its address, is ACTIVE, or not at all.
+        wait_until: until the instance has its address, is ACTIVE, or not at all. Not `wait_for`:
+            that is a keyword of Prefect's own for every flow, takes futures of other tasks, and
+            says nothing of a word like "active", which then has no effect. Type checkers do.
         timeout: for one snapshot: seconds, a timedelta, or text such as `30m`.
         expires: the new instance ends after so long: `end_expired` sees to it, and any run of
             this flow or of `watch_gpu_stock`.
@@ -108,6 +111,7 @@ def restore_from_snapshot(
     listed = list_snapshots(account)
     chosen = list({s.id: s for s in (find_snapshot(a, listed) for a in asked)}.values())
     span = span_of(timeout)
+    until = until_when(account, wait_until)
     memory = Memory()
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     # A dry run takes nothing up of a run that was cut off: the next real one does.
@@ -128,7 +132,7 @@ def restore_from_snapshot(
 
             def step(target: Target) -> Next:
                 one = by_key[target.id]
-                return decide_restore(one, world, memory, wait_until, out_of_stock, began, moment)
+                return decide_restore(one, world, memory, until, out_of_stock, began, moment)
 
             return decide_each(targets, step, memory, frozenset(), span, moment)
 

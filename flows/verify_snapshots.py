@@ -12,7 +12,7 @@ from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.admitting import Admission
-from barrack_tasks.alarming import Alarms, scope_of, untold
+from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import DRILLING, check_probe, close, look, tidy
 from barrack_tasks.holds import holding, intent_of
@@ -35,6 +35,7 @@ from barrack_tasks.plans.drills import (
 from barrack_tasks.plans.given import PositiveAmount
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.money.alarms import Message
 from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.restoring import Restoring
 from barrack_tasks.plans.restoring_report import cost_of, rows_of_restores
@@ -90,8 +91,9 @@ def verify_snapshots(
 
     Raises:
         SelectionError: nothing is selected, or a name matches nothing.
-        ValueError: there is no such command as the probe's.
+        ValueError: there is no such command as the probe's, or no address to probe.
         WorkFailed: a snapshot did not restore as it should; carries the report.
+        NobodyTold: an instance has no proof, and no notifier took it; the drills were done.
 
     Example:
         >>> verify_snapshots(select=["*"], at_most=2, probe={"port": 22}, max_cost=5)
@@ -99,7 +101,7 @@ def verify_snapshots(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "verify_snapshots")
-    check_probe(probe)
+    check_probe(account, probe)
     notifiers = find_notifiers(notify)
     selector = selector_of(select)
     span = span_of(timeout)
@@ -154,21 +156,24 @@ def verify_snapshots(
                 )
             close(account.account, chosen, memory, world)
         proofs = read_proofs(account.account)
-        told: tuple[str, ...] = ()
+        told: tuple[Message, ...] = ()
+        undelivered: dict[str, str] = {}
         notes = tuple(unmatched(protect, list(sources.values())))
         if not dry_run:
             scope = scope_of([selector.model_dump_json(), str(within)], notify)
             alarms = Alarms("proof", account.account, notifiers, None, log, scope)
             readings = readings_of_proofs(snapshots, proofs, within, now(), names)
-            told = tuple(m.text for m in alarms.raise_for(readings, now()))
-            notes += untold(told, notifiers, alarms.undelivered)
+            told, undelivered = alarms.raise_for(readings, now()), alarms.undelivered
+            notes += untold(told, notifiers, undelivered)
     report = DrillReport(
         flow="verify_snapshots",
         dry_run=dry_run,
         rows=rows_of_restores(chosen, plan, world, memory),
         ages=ages_of(snapshots, proofs, now(), names),
         notes=notes,
-        told=told,
+        told=tuple(m.text for m in told),
         cost=cost_of(chosen, memory, began, now()),
     )
-    return conclude(report, notifiers)
+    conclude(report, notifiers)
+    NobodyTold.check(told, notifiers, undelivered)
+    return report

@@ -207,6 +207,16 @@ def with_cost_cap(
     ]
 
 
+def can_be_probed(there: UserVM, addressed: bool) -> bool:
+    """Whether a probe may be asked: an address that is missing would be taken for this machine's.
+
+    Args:
+        there: the temporary instance.
+        addressed: whether the dialect tells addresses at all.
+    """
+    return there.has_come_up and (there.has_address or not addressed)
+
+
 def verdict_of(
     one: Restoring,
     world: World,

@@ -1,10 +1,12 @@
-"""Names and marks of the snapshots that this library takes."""
+"""Names and marks of the snapshots that this library takes, and the nearest of some names."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from difflib import get_close_matches
 
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.api.models.rules import SNAPSHOT_NAME_LENGTH
@@ -13,7 +15,22 @@ _MARK = "Taken by prefect-barrack of instance"
 _MARKED = re.compile(rf"^{_MARK} (?P<instance>\S+)")
 _HARDWARE = re.compile(r"; it had (?P<count>\d+)x (?P<model>.+)$")
 _STAMPED = re.compile(r"-\d{8}T\d{6}Z$")
+LATEST = "latest:"
+"""What a name begins with that means the newest of something."""
 STAMP_LENGTH = len("-20261125T190000Z")
+
+
+def nearest(asked: str, names: Sequence[str]) -> str:
+    """The end of a sentence about a name that does not exist: the nearest that does.
+
+    Example:
+        >>> nearest("alhpa", ["alpha", "beta"])
+        "the nearest is 'alpha'"
+    """
+    close = get_close_matches(asked, names, n=1, cutoff=0.5)
+    if close:
+        return f"the nearest is {close[0]!r}"
+    return f"there is {', '.join(sorted(set(names))[:10])}" if names else "there is none at all"
 
 
 def stamp(moment: datetime) -> str:

@@ -14,7 +14,6 @@ from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.steps import Finished, Next, Outcome, Step, Wait
 from barrack_tasks.plans.world import World
 
-LATEST = "latest:"
 _MARK = "Published by prefect-barrack as"
 _ROOM = NAME_LENGTH[1] - STAMP_LENGTH
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from difflib import get_close_matches
 from itertools import count
 from typing import Literal
 
@@ -16,7 +15,7 @@ from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH, INSTANCE_NAME_STRANGER
 from barrack_tasks.plans.drive import hardware_of, holds, short_of
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.naming import hardware_told_by
+from barrack_tasks.plans.naming import LATEST, hardware_told_by, nearest
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World, newest_of, newest_ready
 
@@ -27,7 +26,6 @@ LISTS_LAG = timedelta(seconds=10)
 _CLOCKS = timedelta(minutes=1)
 """So much the clocks of two machines may differ."""
 _KEY = "restore:"
-_LATEST = "latest:"
 _STRANGERS = re.compile(f"{INSTANCE_NAME_STRANGER.pattern}+")
 
 
@@ -99,13 +97,13 @@ def find_snapshot(asked: str, snapshots: Sequence[Snapshot]) -> Snapshot:
     Raises:
         ValueError: there is none; names the nearest that does exist.
     """
-    if asked.startswith(_LATEST):
-        return _latest(asked.removeprefix(_LATEST), snapshots)
+    if asked.startswith(LATEST):
+        return _latest(asked.removeprefix(LATEST), snapshots)
     for snapshot in (*(s for s in snapshots if s.id == asked), *snapshots):
         if asked in (snapshot.id, snapshot.name):
             return snapshot
     raise ValueError(
-        f"snapshot: there is none called {asked!r}{_nearest(asked, [s.name for s in snapshots])}"
+        f"snapshot: there is none called {asked!r}; {nearest(asked, [s.name for s in snapshots])}"
     )
 
 
@@ -114,17 +112,10 @@ def _latest(instance: str, snapshots: Sequence[Snapshot]) -> Snapshot:
     if not of_it:
         names = [s.instance_name for s in snapshots if s.instance_name]
         raise ValueError(
-            f"snapshot: there is none of an instance {instance!r}{_nearest(instance, names)}"
+            f"snapshot: there is none of an instance {instance!r}; {nearest(instance, names)}"
         )
     # One that is still being taken is waited for, and why a failed one will not do is said.
     return newest_ready(of_it) or newest_of(of_it)
-
-
-def _nearest(asked: str, names: Sequence[str]) -> str:
-    close = get_close_matches(asked, names, n=1, cutoff=0.5)
-    if close:
-        return f"; the nearest is {close[0]!r}"
-    return f"; there is {', '.join(sorted(set(names))[:10])}" if names else "; there is none at all"
 
 
 def restored_names(snapshot: Snapshot) -> Iterator[str]:
@@ -216,7 +207,7 @@ def _coming_up(one: Restoring, there: UserVM, wait_until: WaitUntil) -> Next:
     match there.status:
         case VMStatus.ERROR:
             return Finished("failed", f"{one.name} came up in ERROR; it is left for a person")
-        case VMStatus.ACTIVE if wait_until == "active" or there.has_come_up:
+        case VMStatus.ACTIVE if wait_until == "active" or there.has_address:
             differences = differing(one, there)
             if differences:
                 said = "; ".join(differences)

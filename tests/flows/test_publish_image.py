@@ -57,8 +57,12 @@ def test_a_failure_deletes_nothing_and_bad_input_is_one_sentence(cloud: Cloud) -
     sandbox.set_instance_status(id_, "SHUTOFF")
     with pytest.raises(WorkFailed, match="a snapshot needs builder to be ACTIVE"):
         publish_image("builder", "base", credentials=account)
-    with pytest.raises(ValueError, match="source: no instance is called 'bulider', and snapshot:"):
-        publish_image("bulider", "base", credentials=account)
+    [snapshot, *_] = account.get_client().snapshots.list()
+    for asked, near in (("bulider", "builder"), (snapshot.name[:-3], snapshot.name)):
+        with pytest.raises(ValueError, match=f"is called '{asked}'; the nearest is '{near}'"):
+            publish_image(asked, "base", credentials=account)
+    with pytest.raises(ValueError, match=r"source: snapshot: .* the nearest is 'builder'"):
+        publish_image("latest:bulider", "base", credentials=account)
     with pytest.raises(ValueError, match="family: may hold letters"):
         publish_image("builder", "a/b", credentials=account)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from barrack_tasks import BarrackCredentials
+from barrack_tasks.alarming import NobodyTold
 from barrack_tasks.plans.drills import drill_name
 from barrack_tasks.plans.naming import snapshot_description, snapshot_name
 from barrack_tasks.proofs import Open, proven_snapshots, read_open, write_open
@@ -85,6 +86,20 @@ def test_two_deployments_for_different_instances_tell_each_thing_once(
             verify_snapshots(select=[name], max_cost="0.01", notify=[notifier], credentials=account)
     told = [m["subject"] for m in kept.received if "proven to restore" in m["subject"]]
     assert len(told) == 2
+
+
+def test_a_proof_that_is_missing_and_that_nobody_hears_of_fails_the_run_after_the_work(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, notifier = hook
+    kept.status = 500
+    sandbox, account = with_snapshots(cloud, "alpha", "beta")
+    with pytest.raises(
+        NobodyTold, match=r"proven to restore there never was.*nobody could be told"
+    ):
+        verify_snapshots(select=["*"], notify=[notifier], credentials=account)
+    assert len(proven_snapshots(account.account)) == 1
+    assert sorted(states(sandbox)) == ["alpha", "beta"]
 
 
 def test_a_probe_that_is_not_content_fails_the_drill_and_nothing_is_left(cloud: Cloud) -> None:

@@ -17,6 +17,7 @@ from barrack_tasks.plans.drills import (
     Probe,
     Proof,
     ages_of,
+    can_be_probed,
     choose,
     decide_drill,
     decide_drills,
@@ -210,6 +211,14 @@ def test_a_probe_that_is_not_content_in_time_is_what_a_late_drill_tells() -> Non
         "port 22 does not answer"
     )
     assert verdict_of(ONE, up, MADE, None, False, "port 22 does not answer") is None
+
+
+@pytest.mark.parametrize("address", [None, "", "pending"])
+def test_nothing_is_probed_while_its_address_is_missing(address: str | None) -> None:
+    assert can_be_probed(machine(), addressed=True)
+    assert not can_be_probed(machine("CREATING"), addressed=True)
+    assert not can_be_probed(machine(public_ip=address), addressed=True)
+    assert can_be_probed(machine(public_ip=None), addressed=False)
 
 
 def test_a_probe_is_one_thing() -> None:

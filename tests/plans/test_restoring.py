@@ -109,7 +109,9 @@ def test_it_is_asked_for_once_and_waited_for() -> None:
     assert isinstance(decided(one, memory=mine), Wait), "lists may lag"
     coming = machine("new", "CREATING", public_ip="pending")
     assert decided(one, coming, memory=mine) == Wait("it is CREATING")
-    assert isinstance(decided(one, machine("new", public_ip="pending"), memory=mine), Wait)
+    for address in ("pending", None, ""):
+        waiting = decided(one, machine("new", public_ip=address), memory=mine)
+        assert waiting == Wait("its address is pending"), address
     assert decided(one, machine("new"), memory=mine) == Finished("done")
 
 

@@ -71,3 +71,7 @@ class Dialect(_Entry):
     operations: dict[str, OperationWire] = Field(default_factory=dict)
     schemas: dict[str, dict[str, WirePath | None]] = Field(default_factory=dict)
     words: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    def tells(self, schema: str, field: str) -> bool:
+        """Whether a field of a schema exists on this wire."""
+        return self.schemas.get(schema, {}).get(field, field) is not None

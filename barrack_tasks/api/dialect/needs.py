@@ -20,7 +20,7 @@ class Needs:
         lacking = [f"operations.{o}" for o in self.operations if o not in dialect.operations]
         for place in self.fields:
             schema, field = place.split(".")
-            if dialect.schemas.get(schema, {}).get(field, field) is None:
+            if not dialect.tells(schema, field):
                 lacking.append(f"schemas.{schema}.{field}")
         return lacking
 

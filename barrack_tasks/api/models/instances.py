@@ -182,6 +182,11 @@ class UserVM(Model):
         """Whether it is ACTIVE, and its address is not still to be assigned."""
         return self.status is VMStatus.ACTIVE and self.public_ip != PENDING_ADDRESS
 
+    @property
+    def has_address(self) -> bool:
+        """Whether it has a public address that can be reached."""
+        return self.public_ip not in (None, "", PENDING_ADDRESS)
+
 
 class VMInstance(UserVM):
     """An instance in full."""
