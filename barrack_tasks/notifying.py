@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Annotated, Any
 
 from prefect.blocks.abstract import NotificationBlock
@@ -45,7 +46,8 @@ class AppriseUrl(AppriseNotificationBlock):
 
     def block_initialization(self) -> None:
         """Refuse a URL that nobody could be told by, before the block is saved or used."""
-        super().block_initialization()
+        with _apprise_silent():
+            super().block_initialization()
         _check_url(self)
 
 
@@ -101,13 +103,25 @@ def _saved() -> list[str]:
 
 def _load(slug: str) -> NotificationBlock:
     try:
-        block: Any = Block.load(slug, _sync=True)  # type: ignore[call-arg]
+        with _apprise_silent():
+            block: Any = Block.load(slug, _sync=True)  # type: ignore[call-arg]
         _check_url(block)
     except BarrackConfigurationError as error:
         raise BarrackConfigurationError(f"notify: the block {slug}: {error}") from None
     if not isinstance(block, NotificationBlock):
         raise BarrackConfigurationError(f"notify: the block {slug} cannot notify")
     return block
+
+
+@contextmanager
+def _apprise_silent() -> Iterator[None]:
+    """Apprise logs a URL that it cannot use as it is, with the secret in it."""
+    logger = logging.getLogger("apprise")
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
 
 
 def _check_url(block: Any) -> None:

@@ -16,10 +16,12 @@ SECRET = "hunter2"
 
 
 @pytest.mark.parametrize("url", [SECRET, f"mailto://{SECRET}", f"what://{SECRET}/x", ""])
-def test_a_url_that_tells_nobody_is_refused_before_it_is_saved(url: str) -> None:
+def test_a_url_that_tells_nobody_is_refused_before_it_is_saved(
+    url: str, caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(BarrackConfigurationError, match="its url is none that Apprise") as caught:
         AppriseUrl(url=SecretStr(url))
-    assert SECRET not in str(caught.value)
+    assert SECRET not in str(caught.value) + caplog.text
 
 
 @pytest.fixture
@@ -31,11 +33,14 @@ def broken(prefect_server: str) -> Iterator[str]:
     SlackWebhook.delete(name, _sync=True)  # type: ignore[call-arg]
 
 
-def test_a_flow_that_names_such_a_block_does_not_begin(broken: str) -> None:
+def test_a_flow_that_names_such_a_block_does_not_begin(
+    broken: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
     with pytest.raises(BarrackConfigurationError) as caught:
         find_notifiers([broken])
     assert str(caught.value).startswith(f"notify: the block slack-webhook/{broken}: its url is")
-    assert SECRET not in str(caught.value)
+    assert SECRET not in str(caught.value) + caplog.text
 
 
 def test_the_check_up_looks_at_all_of_them(broken: str) -> None:
