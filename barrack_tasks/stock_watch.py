@@ -334,6 +334,11 @@ class StockWatcher:
             self._means = None
             self._log.warning("what the guard needs cannot be read: %s", error)
 
+    @property
+    def snapshots(self) -> tuple[str, ...]:
+        """Ids of the snapshots that claims restore."""
+        return tuple(self._snapshots)
+
     def prepare(self) -> None:
         """Do beforehand what would take time when stock is there."""
         waits = any(w.claim and not self._is_met(w) for w in self._wants)

@@ -140,6 +140,7 @@ def watch_gpu_stock(
             account, wants, caps, now, log, seen, hold.claim, ledger, must_hibernate=sleeps
         )
         watcher.open()
+        hold.share_snapshots(watcher.snapshots)
         until = now() + (watch_for or timedelta(0))
         last, looks = watch(watcher, pace, until, on_look, log, now)
         write_seen(account.account, watcher.seen)

@@ -24,7 +24,9 @@ from barrack_tasks.api import (
     RetryPolicy,
 )
 from barrack_tasks.api.errors import BarrackConfigurationError, BarrackTransportError
+from barrack_tasks.observing import observe
 from barrack_tasks.plans import SelectionError, Selector
+from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.snapshot_before_stop import snapshot_before_stop
@@ -275,10 +277,20 @@ def test_the_environment_and_a_saved_block_serve_as_accounts(
     assert snapshot_before_stop(select=selector, credentials="team-a").ok
 
 
-def test_two_runs_that_want_the_same_instance_do_not_interleave(cloud: Cloud) -> None:
+def test_two_runs_that_want_the_same_instance_do_not_interleave(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
     sandbox = cloud(fleet=1, speed=60)
     account = account_of(sandbox)
     reports: dict[str, Any] = {}
+    both = threading.Barrier(2, timeout=60)
+
+    def seen_by_both(*arguments: Any) -> World:
+        world = observe(*arguments)
+        both.wait()
+        return world
+
+    monkeypatch.setattr("flows.snapshot_before_stop.observe", seen_by_both)
 
     def run(then: str) -> None:
         try:

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from flows.publish_image import publish_image
 from flows.restore_from_snapshot import restore_from_snapshot
 from flows.snapshot_before_stop import snapshot_before_stop
 from flows.verify_snapshots import verify_snapshots
+from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, effects, states
 
 Cloud = Callable[..., Sandbox]
@@ -102,6 +104,32 @@ def test_a_snapshot_that_a_run_uses_is_not_pruned(
     assert oldest.id in {s["id"] for s in sandbox.state()["snapshots"]}
     assert len(sandbox.state()["snapshots"]) == 2, "the other old one went"
     assert end().ok
+
+
+def test_a_snapshot_that_a_watcher_is_to_claim_is_not_pruned(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    sandbox, account, id_ = with_snapshots(cloud)
+    monkeypatch.setattr("flows.prune_snapshots.now", sandbox.now)
+    [oldest] = account.get_client().snapshots.list()
+    take(sandbox, account, id_)
+    sandbox.set_stock("CANADA-1", "L40", 0)
+    claim = {"how": "snapshot", "snapshot_id": oldest.id, "name": "back"}
+    wants = [{"gpu_model": "L40", "claim": claim}]
+    how: dict[str, Any] = {"watch_for": 60, "interval": 1, "history": tmp_path}
+    watching = threading.Thread(
+        target=lambda: watch_gpu_stock(wants, credentials=account, **how)  # type: ignore[arg-type]
+    )
+    watching.start()
+    while len([r for r in sandbox.requests() if r["operation"] == "get_gpu_stock"]) < 2:
+        time.sleep(0.05)
+    report = prune_snapshots(select=["alpha"], retention=ONE, credentials=account)
+    sandbox.set_stock("CANADA-1", "L40", 4)
+    sandbox.set_speed(120)
+    watching.join()
+    [row] = [r for r in report.rows if r.snapshot == oldest.name]
+    assert (row.outcome, row.why.startswith("held by run ")) == ("already", True), row
+    assert "back" in states(sandbox)
 
 
 def test_restores_and_a_drill_of_one_snapshot_go_side_by_side(cloud: Cloud) -> None:
