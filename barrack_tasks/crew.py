@@ -112,7 +112,8 @@ class Crew:
         self._futures.append(carry_out.submit())
 
     def _carry_out(self, step: Step) -> BarrackError | None:
-        outcome = Outcome(step, error=BarrackError("not sent: it broke off unexpectedly"))
+        error = BarrackError("it broke off unexpectedly", took_effect=None)
+        outcome = Outcome(step, error=error)
         try:
             if not self._may_act():
                 raise BarrackError(
@@ -120,8 +121,8 @@ class Crew:
                 )
             result = self._client.perform(step.operation, **step.arguments)
             outcome = Outcome(step, result=result)
-        except BarrackError as error:
-            outcome = Outcome(step, error=error)
+        except BarrackError as failure:
+            outcome = Outcome(step, error=failure)
         finally:
             self._outcomes.put(outcome)
         return outcome.error

@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -126,12 +126,39 @@ def check_probe(account: BarrackCredentials, probe: Probe | None) -> None:
         raise ValueError(f"probe: there is no command {command[0]!r} on this machine")
 
 
-def close(account: str, chosen: Iterable[Restoring], memory: Memory, world: World) -> None:
-    """Forget the temporary instances of this run that are surely gone or never were."""
+def open_records(account: str, chosen: Iterable[Restoring], began: datetime) -> frozenset[str]:
+    """Record what this run may make, before it asks; the names that were not on record before.
+
+    A record that is there already is of an instance that an earlier drill left behind and that
+    could not be ended yet. It stays as it is: by it that instance is found.
+    """
+    known = read_open(account)
+    fresh = {o.name: Open(began) for o in chosen if not o.problems and o.name not in known}
+    write_open(account, {**known, **fresh})
+    return frozenset(fresh)
+
+
+def close(
+    account: str,
+    chosen: Iterable[Restoring],
+    opened: Collection[str],
+    memory: Memory,
+    world: World,
+) -> None:
+    """Forget the temporary instances of this run that are surely gone or never were.
+
+    Args:
+        account: whose.
+        chosen: the drills of this run.
+        opened: names that this run has put on record.
+        memory: of this run.
+        world: as it is in the end.
+    """
     left = read_open(account)
     for one in chosen:
         made = memory.made.get(one.key)
-        never = made is None and one.key not in memory.refused and one.key not in memory.under_way
+        may_be = one.key in memory.unknown_since or one.key in memory.under_way
+        never = made is None and not may_be and one.name in opened
         if never or made in world.gone:
             left.pop(one.name, None)
     write_open(account, left)

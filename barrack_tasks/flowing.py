@@ -72,6 +72,8 @@ def announce(outcome: Outcome, memory: Memory) -> None:
     step = outcome.step
     if outcome.error is not None:
         why = _why(step, outcome.error)
+        if outcome.error.took_effect is None:
+            memory.was_lost(step)
         if isinstance(outcome.error, BarrackOutOfStockError):
             memory.ran_out(step, why)
             return

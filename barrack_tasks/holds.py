@@ -136,6 +136,15 @@ class Hold:
                 self._held = {k: v for k, v in self._held.items() if k in before or k not in wanted}
                 self._write(self._held)
 
+    def let_go(self, keys: Iterable[str]) -> None:
+        """Give back some of what is held; what is not held is passed over."""
+        with self._lock:
+            given_back = set(keys)
+            left = {k: name for k, name in self._held.items() if k not in given_back}
+            if left != self._held:
+                self._held = left
+                self._write(left)
+
     def share_snapshots(self, ids: Iterable[str]) -> dict[str, str]:
         """Use snapshots, which others may use too, so that none of them is deleted.
 

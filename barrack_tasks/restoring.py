@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from functools import cache
 from typing import Any
 
 from barrack_tasks.api import BarrackError
-from barrack_tasks.api.models import Snapshot, UserVM
+from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
@@ -89,6 +90,24 @@ def begin(
     raise AssertionError("names do not end")
 
 
+@contextmanager
+def letting_go(hold: Hold, all_of_them: Iterable[Restoring], memory: Memory) -> Iterator[None]:
+    """Give back, in the end, the names for which nothing was asked.
+
+    A run that failed before it asked has made nothing. Whatever has such a name later is somebody
+    else's, and the next attempt must not take it for what this one made.
+    """
+    try:
+        yield
+    finally:
+        may_be = (memory.made, memory.unknown_since, memory.under_way)
+        hold.let_go(
+            one.key
+            for one in all_of_them
+            if not one.resumed and not any(one.key in keys for keys in may_be)
+        )
+
+
 def with_problems(
     account: BarrackCredentials,
     all_of_them: Iterable[Restoring],
@@ -102,8 +121,14 @@ def with_problems(
         why = f"balance and costs cannot be read, so nothing may begin: {error}"
         return [replace(one, problems=(why,)) for one in all_of_them]
     found = []
+    there = {i.name for i in means.instances}
     for one in with_hardware(account, all_of_them):
-        with_reasons, means = judged(one, against, means)
+        with_reasons, after = judged(one, against, means)
+        if one.resumed and one.name in there:
+            # It is among the means already, and nothing is asked for it that a cap could forbid.
+            found.append(replace(with_reasons, problems=(), to_approve=()))
+            continue
+        means = after
         found.append(with_reasons)
     return found
 
@@ -270,6 +295,14 @@ def look(account: BarrackCredentials, all_of_them: Sequence[Restoring], memory: 
             memory.made[one.key] = there.id
     waiting = any(one.key not in memory.made for one in all_of_them)
     return with_stock(account, world) if waiting else world
+
+
+def note_up(all_of_them: Iterable[Restoring], world: World, memory: Memory, now: datetime) -> None:
+    """Note when what was made is first seen ACTIVE: from then on it is paid for."""
+    for one in all_of_them:
+        there = world.instances.get(memory.made.get(one.key, ""))
+        if there is not None and there.status is VMStatus.ACTIVE:
+            memory.up_at.setdefault(one.key, now)
 
 
 def note_ends(

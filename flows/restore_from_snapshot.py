@@ -31,8 +31,10 @@ from barrack_tasks.restoring import (
     TAKEN_UP,
     approved,
     begin,
+    letting_go,
     look,
     note_ends,
+    note_up,
     notes_of,
     share_snapshots,
     tell_of,
@@ -125,62 +127,66 @@ def restore_from_snapshot(
             tidy_in_passing(account, run, called, now, log)
         instances = list_instances(account)
         begun = [begin(hold, one, name, instances, dry_run) for one in chosen]
-        begun = with_ends(account, with_problems(account, begun, caps), expires, on_expiry)
+        with letting_go(hold, begun, memory):
+            begun = with_ends(account, with_problems(account, begun, caps), expires, on_expiry)
 
-        def decide(world: World, moment: datetime) -> dict[str, Next]:
-            by_key = {one.key: one for one in begun}
+            def decide(world: World, moment: datetime) -> dict[str, Next]:
+                by_key = {one.key: one for one in begun}
 
-            def step(target: Target) -> Next:
-                one = by_key[target.id]
-                return decide_restore(one, world, memory, until, out_of_stock, began, moment)
+                def step(target: Target) -> Next:
+                    one = by_key[target.id]
+                    return decide_restore(one, world, memory, until, out_of_stock, began, moment)
 
-            return decide_each(targets, step, memory, frozenset(), span, moment)
+                return decide_each(targets, step, memory, frozenset(), span, moment)
 
-        def targets_at(moment: datetime) -> tuple[Target, ...]:
-            return tuple(Target(one.key, one.name, moment, resumed=one.resumed) for one in begun)
+            def targets_at(moment: datetime) -> tuple[Target, ...]:
+                return tuple(
+                    Target(one.key, one.name, moment, resumed=one.resumed) for one in begun
+                )
 
-        ends: dict[str, Expiry] = {}
+            ends: dict[str, Expiry] = {}
 
-        def see() -> World:
-            share_snapshots(hold, begun, memory)
-            world = look(account, begun, memory)
-            note_ends(account, begun, memory, ends, expires, on_expiry, now())
-            return world
+            def see() -> World:
+                share_snapshots(hold, begun, memory)
+                world = look(account, begun, memory)
+                note_up(begun, world, memory, now())
+                note_ends(account, begun, memory, ends, expires, on_expiry, now())
+                return world
 
-        began = now()
-        targets = targets_at(began)
-        if dry_run:
-            world = look(account, begun, memory)
-            rows = rows_of_restores(begun, decide(world, began), world, memory)
-            notes = notes_of(begun, expires, on_expiry)
-            report = RestoreReport(
-                flow="restore_from_snapshot", dry_run=True, rows=rows, notes=notes
-            )
-            return conclude(report)
-        if any(one.to_approve for one in begun):
-            begun = approved(begun, decide(see(), began))
             began = now()
             targets = targets_at(began)
-        with Turn(account.account) as turn:
-            admission = Admission(turn, account, begun, caps, memory)
-            world, plan = work(
-                account,
-                hold,
-                targets,
-                memory,
-                look=see,
-                decide=admission.within(decide),
-                on_done={},
-                protected=frozenset(),
-                timeout=span,
-                log=log,
+            if dry_run:
+                world = look(account, begun, memory)
+                rows = rows_of_restores(begun, decide(world, began), world, memory)
+                notes = notes_of(begun, expires, on_expiry)
+                report = RestoreReport(
+                    flow="restore_from_snapshot", dry_run=True, rows=rows, notes=notes
+                )
+                return conclude(report)
+            if any(one.to_approve for one in begun):
+                begun = approved(begun, decide(see(), began))
+                began = now()
+                targets = targets_at(began)
+            with Turn(account.account) as turn:
+                admission = Admission(turn, account, begun, caps, memory)
+                world, plan = work(
+                    account,
+                    hold,
+                    targets,
+                    memory,
+                    look=see,
+                    decide=admission.within(decide),
+                    on_done={},
+                    protected=frozenset(),
+                    timeout=span,
+                    log=log,
+                )
+            restored = restored_of(begun, plan, world, memory)
+            tell_of(restored)
+            rows = rows_of_restores(begun, plan, world, memory)
+            notes = (*notes_of(begun, expires, on_expiry), *ended)
+            report = RestoreReport(
+                flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored
             )
-        restored = restored_of(begun, plan, world, memory)
-        tell_of(restored)
-        rows = rows_of_restores(begun, plan, world, memory)
-        notes = (*notes_of(begun, expires, on_expiry), *ended)
-        report = RestoreReport(
-            flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored
-        )
-        # Within the hold: what failed is not done with, and is found by the next attempt.
-        return conclude(report, notifiers)
+            # Within the hold: what failed is not done with, and is found by the next attempt.
+            return conclude(report, notifiers)

@@ -14,7 +14,7 @@ from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.admitting import Admission
 from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.drilling import DRILLING, check_probe, close, look, tidy
+from barrack_tasks.drilling import DRILLING, check_probe, close, look, open_records, tidy
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -42,7 +42,7 @@ from barrack_tasks.plans.restoring_report import cost_of, rows_of_restores
 from barrack_tasks.plans.selection import selector_of, unmatched
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
-from barrack_tasks.proofs import Open, note_tries, read_open, read_proofs, write_open
+from barrack_tasks.proofs import note_tries, read_proofs
 from barrack_tasks.reporting import conclude
 from barrack_tasks.restoring import share_snapshots, unattended, with_problems
 from barrack_tasks.turns import Turn
@@ -138,8 +138,7 @@ def verify_snapshots(
             plan: Mapping[str, Next] = decide(world, now())
         else:
             note_tries(account.account, [one.snapshot for one in chosen], began)
-            open_ones = {one.name: Open(began) for one in chosen if not one.problems}
-            write_open(account.account, {**read_open(account.account), **open_ones})
+            opened = open_records(account.account, chosen, began)
             with Turn(account.account) as turn:
                 admission = Admission(turn, account, chosen, caps, memory)
                 world, plan = work(
@@ -154,7 +153,7 @@ def verify_snapshots(
                     timeout=span + TO_DELETE,
                     log=log,
                 )
-            close(account.account, chosen, memory, world)
+            close(account.account, chosen, opened, memory, world)
         proofs = read_proofs(account.account)
         told: tuple[Message, ...] = ()
         undelivered: dict[str, str] = {}

@@ -68,8 +68,12 @@ class Memory:
     """Old snapshots that were deleted."""
     asked_at: dict[str, datetime] = field(default_factory=dict)
     """When the latest request about an instance was sent."""
+    unknown_since: dict[str, datetime] = field(default_factory=dict)
+    """When a request was sent of which it is not known whether it took effect, by instance."""
     arrived_at: dict[str, datetime] = field(default_factory=dict)
     """When an instance was first seen to be where it should be."""
+    up_at: dict[str, datetime] = field(default_factory=dict)
+    """When what was made was first seen ACTIVE."""
     held_by: dict[str, str] = field(default_factory=dict)
     """Instances that another run is working on, and which."""
 
@@ -105,6 +109,11 @@ class Memory:
                 self.imaged[step.instance_id] = made or ""
             case _:
                 self.acted.add(step.instance_id)
+
+    def was_lost(self, step: Step) -> None:
+        """Note that it is not known whether a step took effect, whatever else is said of it."""
+        if step.instance_id in self.asked_at:
+            self.unknown_since.setdefault(step.instance_id, self.asked_at[step.instance_id])
 
     def was_refused(self, step: Step, why: str, may_pass: bool) -> None:
         """Note that a step was refused, and whether trying again can help."""

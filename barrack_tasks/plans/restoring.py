@@ -192,10 +192,10 @@ def decide_restore(
 def is_own(one: Restoring, there: UserVM, memory: Memory) -> bool:
     """Whether an instance of the name is what this run, or the one it goes on with, has made.
 
-    It is if it was asked for before (the answer may have been lost, or the run cut off) and if it
-    is as young as that: a name that somebody else has is never taken up.
+    It is if it was asked for and what came of that is not known (the answer was lost, or the run
+    cut off) and if it is as young as that: a name that somebody else has is never taken up.
     """
-    since = memory.asked_at.get(one.key) or one.since
+    since = memory.unknown_since.get(one.key) or one.since
     if since is None or there.boot_source not in (None, "snapshot"):
         return False
     return there.created_at is None or there.created_at >= since - _CLOCKS

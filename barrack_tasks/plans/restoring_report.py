@@ -19,8 +19,8 @@ from barrack_tasks.plans.world import World
 class Restored(BaseModel):
     """An instance that was made from a snapshot.
 
-    `billed_since` is when it was first seen up: charges begin when the restore completes
-    (documented), to the minute.
+    `billed_since` is when it was first seen ACTIVE, its address assigned or not: charges begin when
+    the restore completes (documented), to the minute. It is None if that was not waited for.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -59,7 +59,7 @@ def rows_of_restores(
         why = "" if isinstance(next_, Step) else next_.why
         there = next((i for i in world.instances.values() if i.name == one.name), None)
         mine = there if one.key in memory.made or one.resumed else None
-        if outcome == "done" and mine is not None and mine.public_ip:
+        if outcome == "done" and mine is not None and mine.has_address:
             why = "; ".join(filter(None, [why, f"its address is {mine.public_ip}"]))
         did = one.key in memory.made or isinstance(next_, Step)
         rows.append(
@@ -89,26 +89,28 @@ def _hourly(one: Restoring, mine: UserVM | None, outcome: Outcome) -> Decimal | 
 def restored_of(
     all_of_them: Iterable[Restoring], plan: Mapping[str, Next], world: World, memory: Memory
 ) -> tuple[Restored, ...]:
-    """The figures of those that are done and listed."""
+    """The figures of those that are done; lists may not show yet what is not waited for."""
     found = []
     by_name = {i.name: i for i in world.instances.values()}
     for one in all_of_them:
         next_, there = plan[one.key], by_name.get(one.name)
-        if not (isinstance(next_, Finished) and next_.outcome == "done") or there is None:
+        id_ = there.id if there else memory.made.get(one.key)
+        if not (isinstance(next_, Finished) and next_.outcome == "done") or not id_:
             continue
-        up, asked = memory.arrived_at.get(one.key), memory.asked_at.get(one.key)
+        arrived, asked = memory.arrived_at.get(one.key), memory.asked_at.get(one.key)
+        listed_currency = str(there.currency) if there and there.currency else None
         found.append(
             Restored(
                 snapshot_id=one.snapshot.id,
                 snapshot=one.snapshot.name,
                 old_id=one.snapshot.instance_id,
-                id=there.id,
+                id=id_,
                 name=one.name,
-                address=there.public_ip,
-                hourly_price=there.hourly_price,
-                currency=str(there.currency) if there.currency else None,
-                billed_since=up,
-                took=up - asked if up and asked else None,
+                address=there.public_ip if there and there.has_address else None,
+                hourly_price=there.hourly_price if there else one.hourly_price,
+                currency=listed_currency or one.currency,
+                billed_since=memory.up_at.get(one.key),
+                took=arrived - asked if arrived and asked else None,
             )
         )
     return tuple(found)

@@ -166,6 +166,63 @@ def test_a_failed_run_is_gone_on_with_and_its_instance_ends_all_the_same(cloud: 
     assert len(effects(sandbox, "restore_snapshot")) == 1
 
 
+def test_a_name_of_another_is_not_taken_up_by_the_next_attempt_either(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud, "one", "two")
+    restore_from_snapshot("one", name="foo", credentials=account)
+    how: dict[str, Any] = {"expires": "1h", "on_expiry": "delete", "credentials": account}
+    again = restore_from_snapshot.with_options(retries=1, retry_delay_seconds=0)
+    for flow in (again, restore_from_snapshot):
+        with pytest.raises(WorkFailed, match="duplicate instance name: 'foo' is taken"):
+            flow("two", name="foo", **how)
+    assert read_expiries(account.account) == []
+    assert len(effects(sandbox, "restore_snapshot")) == 1
+
+
+def test_what_a_person_made_after_a_run_that_asked_for_nothing_is_left_alone(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud)
+    sandbox.set_stock("CANADA-1", "L40", 0)
+    how: dict[str, Any] = {"expires": "1h", "on_expiry": "delete", "credentials": account}
+    with pytest.raises(WorkFailed, match="out of stock"):
+        restore_from_snapshot("base", **how)
+    sandbox.set_stock("CANADA-1", "L40", 4)
+    [only] = account.get_client().snapshots.list()
+    by_hand = account.get_client().snapshots.restore(only.id, "base-restored").id
+    [restored] = restore_from_snapshot("base", **how).restored
+    assert (restored.id != by_hand, restored.name) == (True, "base-restored-2")
+    assert [e.id for e in read_expiries(account.account)] == [restored.id]
+
+
+def test_what_is_not_waited_for_is_told_with_its_id_and_not_as_billed(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud)
+    sandbox.advance(900)
+    sandbox.settings(list_lag=600)
+    report = restore_from_snapshot("base", wait_until="none", credentials=account)
+    [made] = effects(sandbox, "restore_snapshot")
+    [restored] = report.restored
+    assert (restored.id, restored.address) == (made["id"], None)
+    assert restored.billed_since is None
+    assert events_about("barrack.snapshot." + restored.snapshot_id, "barrack.snapshot.restored")
+
+
+def test_what_a_run_before_has_made_is_not_counted_twice_by_the_caps(cloud: Cloud) -> None:
+    sandbox, account = with_snapshot(cloud, "one", "two")
+    sandbox.fault("addressless", operation="restore_snapshot")
+    sandbox.fault("status", operation="restore_snapshot", status=409, after=1, count=None)
+    how: dict[str, Any] = {"caps": {"instances": 3, "approve_over": "1"}, "credentials": account}
+    asked: list[str] = []
+    for _ in range(2):
+        person = threading.Thread(target=answer, args=("restore_from_snapshot", True, asked))
+        person.start()
+        try:
+            report = restore_from_snapshot(["one", "two"], timeout=4, wait_until="active", **how)
+        except WorkFailed as failed:
+            report = failed.report
+        person.join()
+        sandbox.clear_faults()
+    assert [row.outcome for row in report.rows] == ["done", "done"]
+    assert len(effects(sandbox, "restore_snapshot")) == 2
+
+
 def test_two_runs_at_the_same_are_not_two_instances(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

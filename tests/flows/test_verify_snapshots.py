@@ -195,6 +195,26 @@ def test_a_leftover_that_cannot_be_deleted_holds_up_nothing_and_stays_on_record(
     assert read_open(account.account) == {}
 
 
+def test_a_leftover_of_the_snapshot_that_is_drilled_again_stays_on_record(cloud: Cloud) -> None:
+    sandbox, account = with_snapshots(cloud, "alpha")
+    api = account.get_client()
+    [only] = api.snapshots.list()
+    name = drill_name(only)
+    left = api.snapshots.restore(only.id, name).id
+    sandbox.advance(600)
+    write_open(account.account, {name: Open(datetime.now(UTC), left)})
+    sandbox.fault("status", status=409, operation="delete_instance", match=left, count=None)
+    for _ in range(2):
+        with pytest.raises(WorkFailed, match="duplicate instance name"):
+            verify_snapshots(select=["alpha"], credentials=account)
+        assert read_open(account.account)[name].id == left
+    sandbox.clear_faults()
+    assert verify_snapshots(select=["alpha"], credentials=account).ok
+    sandbox.advance(600)
+    assert list(states(sandbox)) == ["alpha"]
+    assert read_open(account.account) == {}
+
+
 POINTS = [
     Point("restore_snapshot", 1, "before"),
     Point("restore_snapshot", 1, "after"),

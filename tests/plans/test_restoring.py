@@ -21,6 +21,7 @@ from barrack_tasks.plans.restoring import (
     free_name,
     restored_names,
 )
+from barrack_tasks.plans.restoring_report import restored_of
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 
@@ -135,7 +136,7 @@ def test_only_what_is_as_young_as_the_request_is_taken_up() -> None:
     day = timedelta(days=1)
     older, younger = (machine("new", created_at=NOW + d) for d in (-day, timedelta(0)))
     cut_off = Restoring(snap(), "new", since=NOW)
-    lost = Memory(asked_at={cut_off.key: NOW})
+    lost = Memory(unknown_since={cut_off.key: NOW})
     for one, memory in ((cut_off, Memory()), (Restoring(snap(), "new"), lost)):
         assert decided(one, younger, memory=memory) == Finished("done")
         found = decided(one, older, memory=memory)
@@ -143,6 +144,27 @@ def test_only_what_is_as_young_as_the_request_is_taken_up() -> None:
         assert "duplicate instance name" in found.why
         image = younger.model_copy(update={"boot_source": "image"})
         assert decided(one, image, memory=memory) != Finished("done")
+
+
+def test_what_got_the_name_first_is_not_taken_up_by_a_run_that_was_refused() -> None:
+    one = Restoring(snap(), "new")
+    refused = Memory(asked_at={one.key: NOW}, refused={one.key: ["the name is in use"]})
+    found = decided(one, machine("new", created_at=NOW), memory=refused)
+    assert isinstance(found, Finished)
+    assert "duplicate instance name" in found.why
+
+
+def test_it_is_paid_for_from_when_it_was_active_and_done_when_it_has_its_address() -> None:
+    one = Restoring(snap(), "new")
+    memory = asked(one)
+    up = machine("new", public_ip="192.0.2.1")
+    memory.made[one.key] = up.id
+    memory.asked_at[one.key], memory.up_at[one.key] = NOW, NOW + timedelta(minutes=2)
+    memory.arrived_at[one.key] = NOW + timedelta(minutes=12)
+    world = World(instances={up.id: up})
+    [restored] = restored_of([one], {one.key: Finished("done")}, world, memory)
+    assert restored.billed_since == NOW + timedelta(minutes=2)
+    assert restored.took == timedelta(minutes=12)
 
 
 def test_an_id_is_meant_before_a_name() -> None:
