@@ -188,6 +188,7 @@ def judge(without: Month, guarded: Month) -> None:
     assert all(without.zero > first for first in firsts)
 
 
+@pytest.mark.slow
 def test_a_week_at_random_loads() -> None:
     judge(
         simulate(days=7, balance="900", seed=5, guard=False),

@@ -213,6 +213,7 @@ def judge_quarter(quarter: Quarter) -> None:
         assert account.cost < account.always, kind
 
 
+@pytest.mark.slow
 def test_a_week_of_a_small_fleet() -> None:
     quarter = simulate(days=7, machines=12, seed=3)
     judge_quarter(quarter)

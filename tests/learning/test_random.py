@@ -12,7 +12,10 @@ from tests.learning.helpers import assert_reads_the_same, furnish, furnished, se
 from tests.learning.making import random_dialect
 
 
-@pytest.mark.parametrize("part", range(3))
+_MORE = [pytest.param(part, marks=pytest.mark.slow) for part in (1, 2)]
+
+
+@pytest.mark.parametrize("part", [0, *_MORE])
 def test_a_dialect_made_by_chance_is_learned(part: int) -> None:
     @given(seed=st.integers(0, 10**9))
     @settings(max_examples=8)

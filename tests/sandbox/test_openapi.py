@@ -195,12 +195,14 @@ def _break(world: Any, call: Any) -> Any:
     ("wrong", "said"),
     [
         (None, None),
-        ({"kind": "status", "status": 500}, "Server error"),
-        ({"kind": "malformed"}, "JSON deserialization error"),
-        ({"kind": "html", "status": 404}, "Undocumented Content-Type"),
+        pytest.param({"kind": "status", "status": 500}, "Server error", marks=pytest.mark.slow),
+        pytest.param({"kind": "malformed"}, "JSON deserialization error", marks=pytest.mark.slow),
+        pytest.param(
+            {"kind": "html", "status": 404}, "Undocumented Content-Type", marks=pytest.mark.slow
+        ),
         (HANDLERS["get_credit_balance"], "Response violates schema"),
         (_break, "Server error"),
-        (_accept_anything, "accepted"),
+        pytest.param(_accept_anything, "accepted", marks=pytest.mark.slow),
     ],
     ids=["nothing", "500", "no JSON", "no ErrorResponse", "another shape", "a bug", "lax"],
 )
