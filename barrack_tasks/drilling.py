@@ -183,7 +183,11 @@ def look(
     timeout: timedelta,
     now: Callable[[], datetime],
 ) -> World:
-    """The account now; what came up is probed, and what is decided about it noted at once."""
+    """The account now; what came up is probed, and what is decided about it noted at once.
+
+    No probe is waited for after the time of the drills is over: all the machines of the run are
+    paid for meanwhile, and the cap on the cost counts on that time.
+    """
     world = restoring.look(account, chosen, memory)
     _note_ids(account.account, chosen, memory, drills)
     addressed = restoring.tells_addresses(account)
@@ -193,8 +197,9 @@ def look(
             continue
         there = world.instances.get(memory.made[one.key])
         may_ask = there is not None and can_be_probed(there, addressed)
-        probed = _probed(one, there, drills, probe, now()) if there and may_ask else None
-        late = now() >= began + timeout
+        until = began + timeout
+        probed = _probed(one, there, drills, probe, until, now) if there and may_ask else None
+        late = now() >= until
         verdict = verdict_of(one, world, memory, probed, late, drills.unmet.get(one.key))
         if verdict is not None:
             drills.verdicts[one.key] = verdict
@@ -217,18 +222,27 @@ def _note_ids(account: str, chosen: Iterable[Restoring], memory: Memory, drills:
 
 
 def _probed(
-    one: Restoring, there: UserVM, drills: Drills, probe: Probe | None, now: datetime
+    one: Restoring,
+    there: UserVM,
+    drills: Drills,
+    probe: Probe | None,
+    until: datetime,
+    now: Callable[[], datetime],
 ) -> str | None:
     """Empty if the probe is content, why it is not, or None while it may yet become so."""
-    since = drills.up_since.setdefault(one.key, now)
+    since = drills.up_since.setdefault(one.key, now())
     if probe is None:
         return ""
-    why = _ask(probe, there.public_ip or "")
+    left = min(probe.within, until - now())
+    if left <= timedelta(0):
+        drills.unmet.setdefault(one.key, "it is up, and no time was left to ask the probe")
+        return None
+    why = _ask(probe, there.public_ip or "", left)
     drills.unmet[one.key] = why
-    return why if not why or now >= since + probe.within else None
+    return why if not why or now() >= since + probe.within else None
 
 
-def _ask(probe: Probe, address: str) -> str:
+def _ask(probe: Probe, address: str, most: timedelta) -> str:
     if probe.port is not None:
         try:
             with socket.create_connection((address, probe.port), _CONNECT):
@@ -242,7 +256,7 @@ def _ask(probe: Probe, address: str) -> str:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=probe.within.total_seconds(),
+            timeout=most.total_seconds(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"the probe could not be run to its end: {error}"

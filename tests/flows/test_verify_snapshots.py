@@ -111,6 +111,18 @@ def test_a_probe_that_is_not_content_fails_the_drill_and_nothing_is_left(cloud: 
     assert proven_snapshots(account.account) == frozenset()
 
 
+def test_a_probe_that_hangs_is_not_waited_for_longer_than_the_drill(cloud: Cloud) -> None:
+    sandbox, account = with_snapshots(cloud, "alpha", "beta")
+    hangs = {"command": ["python3", "-c", "import time; time.sleep(20)"], "within": "20s"}
+    with pytest.raises(WorkFailed) as failed:
+        verify_snapshots(select=["*"], at_most=2, probe=hangs, timeout=4, credentials=account)
+    said = sorted(row.why for row in failed.value.report.rows)
+    assert "no time was left to ask the probe" in said[0]
+    assert "timed out after" in said[1]
+    sandbox.advance(600)
+    assert sorted(states(sandbox)) == ["alpha", "beta"]
+
+
 def test_a_port_that_must_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox, account = with_snapshots(cloud, "alpha")
     connect = socket.create_connection
