@@ -51,6 +51,7 @@ class Admission:
         self._by_key = {one.key: one for one in all_of_them}
         self._memory = memory
         self._sent: set[str] = set()
+        self._refused: dict[str, Next] = {}
 
     def within(self, decide: Decide) -> Decide:
         """A decision without the restores that the caps forbid; as it is, if there are no caps."""
@@ -63,15 +64,22 @@ class Admission:
         asking = [
             self._by_key[key]
             for key, next_ in plan.items()
-            if isinstance(next_, Step) and next_.operation == "restore_snapshot"
+            if isinstance(next_, Step)
+            and next_.operation == "restore_snapshot"
+            and key not in self._refused
         ]
+        asked = {one.key for one in asking}
         names = {i.name for i in world.instances.values()}
         self._sent = {key for key in self._sent if self._is_unseen(key, names, now)}
         if asking:
             allowed |= self._judged(asking)
         if not self._sent:
             self._turn.give_back()
-        return allowed
+        # What was refused and told stays refused, whatever becomes of the others meanwhile.
+        self._refused |= {
+            k: n for k, n in allowed.items() if k in asked and isinstance(n, Finished)
+        }
+        return allowed | {k: n for k, n in self._refused.items() if isinstance(plan[k], Step)}
 
     def _judged(self, asking: Iterable[Restoring]) -> dict[str, Next]:
         """What becomes of restores instead of their request, as far as anything does."""

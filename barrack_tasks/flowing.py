@@ -100,7 +100,7 @@ def announce(outcome: Outcome, memory: Memory) -> None:
 
 def _why(step: Step, error: BarrackError) -> str:
     if step.operation == "restore_snapshot":
-        return refusal(error.reason, str(error))
+        return refusal(step.subject, error.reason, str(error))
     return str(error)
 
 

@@ -81,15 +81,28 @@ class Records:
 
     def all(self) -> dict[str, Any]:
         """All records by name."""
+        found = self._pages()
+        while len(found) >= _PAGE:
+            # A record that is deleted between two pages moves one that is not read over the edge.
+            again = self._pages()
+            if again.keys() <= found.keys():
+                found = again
+                break
+            found = again
+        # Underscores are wildcards of SQL's LIKE: what comes too much is left out.
+        return {k: v for k, v in found.items() if k.startswith(self._prefix)}
+
+    def _pages(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        # Underscores are wildcards of SQL's LIKE: what comes too much is left out below.
         wanted = {"variables": {"name": {"like_": f"{self._prefix}%"}}, "limit": _PAGE}
+        offset = 0
         while True:
-            asked = {**wanted, "offset": len(found)}
+            asked = {**wanted, "offset": offset}
             page = self._again(self._api.request, "POST", "/variables/filter", json=asked).json()
             found.update({item["name"]: item["value"] for item in page})
+            offset += len(page)
             if len(page) < _PAGE:
-                return {k: v for k, v in found.items() if k.startswith(self._prefix)}
+                return found
 
     def put(self, name: str, value: Any) -> None:
         """Write a record, new or not."""

@@ -21,24 +21,22 @@ from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans.drills import (
     TO_DELETE,
-    DrillReport,
     Drills,
     Probe,
-    ages_of,
     choose,
     decide_drills,
     drill_name,
     of_each_instance,
-    readings_of_proofs,
     with_cost_cap,
 )
+from barrack_tasks.plans.drills_report import DrillReport, ages_of, drilled_of, readings_of_proofs
 from barrack_tasks.plans.given import PositiveAmount
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.money.alarms import Message
 from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.restoring import Restoring
-from barrack_tasks.plans.restoring_report import cost_of, rows_of_restores
+from barrack_tasks.plans.restoring_report import rows_of_restores
 from barrack_tasks.plans.selection import selector_of, unmatched
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
@@ -171,7 +169,7 @@ def verify_snapshots(
         ages=ages_of(snapshots, proofs, now(), names),
         notes=notes,
         told=tuple(m.text for m in told),
-        cost=cost_of(chosen, memory, began, now()),
+        drilled=drilled_of(chosen, memory, began, now()),
     )
     conclude(report, notifiers)
     NobodyTold.check(told, notifiers, undelivered)

@@ -17,10 +17,8 @@ from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
 from barrack_tasks.plans.given import Given
 from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_each
-from barrack_tasks.plans.money.alarms import Reading
-from barrack_tasks.plans.money.spans import PositiveSpan, said
+from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.pruning import selected_snapshots
-from barrack_tasks.plans.report import Report
 from barrack_tasks.plans.restoring import Restoring, decide_restore, differing
 from barrack_tasks.plans.selection import Selector, is_named, matches
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
@@ -314,79 +312,8 @@ def _may_still_go(key: str, next_: Next, memory: Memory, now: datetime) -> bool:
     return key in memory.acted and asked is not None and now < asked + TO_DELETE
 
 
-def _name_of(id_: str, snapshots: Iterable[Snapshot], names: Mapping[str, str]) -> str:
-    """What the instance is called that snapshots were taken of."""
-    named = next((s.instance_name for s in snapshots if s.instance_name), None)
-    return named or names.get(id_, id_)
-
-
-def _proven_at(proof: Proof | None, snapshots: Iterable[Snapshot]) -> datetime | None:
+def proven_at(proof: Proof | None, snapshots: Iterable[Snapshot]) -> datetime | None:
     """When it was proven; a proof whose snapshot is gone proves nothing any more."""
     if proof is None or all(s.id != proof.snapshot_id for s in snapshots):
         return None
     return proof.proven
-
-
-def readings_of_proofs(
-    snapshots: Mapping[str, Sequence[Snapshot]],
-    proofs: Mapping[str, Proof],
-    within: timedelta,
-    now: datetime,
-    names: Mapping[str, str],
-) -> list[Reading]:
-    """How each instance stands: over when it has no snapshot proven within so long.
-
-    `names` are of the instances that exist, by id.
-    """
-    found = []
-    for id_, of_it in sorted(snapshots.items()):
-        name = _name_of(id_, of_it, names)
-        proven = _proven_at(proofs.get(id_), of_it)
-        age = now - proven if proven else None
-        over = age is None or age > within
-        told = "never was" if age is None else f"was {said(age)} ago"
-        text = f"{name}: a snapshot that is proven to restore there {told}, asked is {said(within)}"
-        found.append(Reading(f"proof {id_}", over, not over, text))
-    return found
-
-
-class DrillReport(Report):
-    """One row a drill; `ages` has, for each instance, how old snapshots and proofs are."""
-
-    ages: tuple[tuple[str, str, str], ...] = ()
-    told: tuple[str, ...] = ()
-    cost: Decimal | None = None
-
-    @property
-    def noun(self) -> str:
-        """What the rows are about."""
-        return "drills"
-
-    def markdown(self) -> str:
-        """The report, and the ages as a second table."""
-        head = ["", "| instance | newest snapshot | newest proven |", "| --- | --- | --- |"]
-        rows = [f"| {' | '.join(cells)} |" for cells in self.ages]
-        cost = [] if self.cost is None else ["", f"The drills cost about {self.cost:.2f}."]
-        return "\n".join([super().markdown(), *head, *rows, *cost])
-
-
-def ages_of(
-    snapshots: Mapping[str, Sequence[Snapshot]],
-    proofs: Mapping[str, Proof],
-    now: datetime,
-    names: Mapping[str, str],
-) -> tuple[tuple[str, str, str], ...]:
-    """For each instance: name, age of the newest ready snapshot, age of the newest proof."""
-    found = []
-    for id_, of_it in sorted(snapshots.items()):
-        newest, proven = newest_ready(of_it), _proven_at(proofs.get(id_), of_it)
-        created = newest.created_at if newest else None
-        found.append(
-            (
-                _name_of(id_, of_it, names),
-                # The clocks of two machines differ: nothing is younger than now.
-                said(max(timedelta(0), now - created)) if created else "none",
-                said(max(timedelta(0), now - proven)) if proven else "never",
-            )
-        )
-    return tuple(found)

@@ -288,13 +288,20 @@ def _hardware(instance: UserVM) -> dict[str, object]:
     }
 
 
-def refusal(reason: str | None, message: str) -> str:
+def refusal(name: str, reason: str | None, message: str) -> str:
     """What a person reads when the API refuses a restore.
 
     Args:
+        name: of the new instance.
         reason: the API's own word, if it gives one.
         message: the API's sentence.
     """
+    if (reason or "").casefold() == "duplicate_name":
+        other = free_name(name, [name])
+        return (
+            f"duplicate instance name: {name!r} was taken meanwhile; leave the name out, or try "
+            f"another such as {other!r}"
+        )
     if "profile" in (reason or "").casefold() or "profile" in message.casefold():
         return (
             "profile incomplete: fill in full name, billing address, postal code and country in "

@@ -114,20 +114,3 @@ def restored_of(
             )
         )
     return tuple(found)
-
-
-def cost_of(
-    all_of_them: Iterable[Restoring], memory: Memory, began: datetime, now: datetime
-) -> Decimal | None:
-    """What the instances that were made have cost since the run began; None if unknown.
-
-    An upper bound: charges begin when the restore completes (documented).
-    """
-    total = Decimal(0)
-    for one in all_of_them:
-        if one.key not in memory.made:
-            continue
-        if one.hourly_price is None:
-            return None
-        total += one.hourly_price * Decimal((now - began) / timedelta(seconds=1)) / 3600
-    return total

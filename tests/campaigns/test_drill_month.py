@@ -20,7 +20,7 @@ import pytest
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackError
-from barrack_tasks.plans.drills import DrillReport
+from barrack_tasks.plans.drills_report import DrillReport
 from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.naming import snapshot_description, snapshot_name
 from barrack_tasks.proofs import read_open, read_proofs

@@ -12,7 +12,8 @@ import pytest
 from prefect import flow
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.api.models import Balance, UserVM, VMStatus
+from barrack_tasks.admitting import Admission
+from barrack_tasks.api.models import Balance, Snapshot, UserVM, VMStatus
 from barrack_tasks.guard import (
     ApprovalNeeded,
     GuardRefused,
@@ -21,12 +22,15 @@ from barrack_tasks.guard import (
     guarded_restore,
     with_approval,
 )
-from barrack_tasks.plans.guard import Means
+from barrack_tasks.plans.guard import Caps, Means
+from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.restoring import Restoring
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.turns import Turn
 from flows.follow_schedule import follow_schedule
 from flows.restore import restore
 from tests.flows.conftest import account_of, answer, fleet, states
@@ -191,3 +195,25 @@ def test_a_timetable_restores_within_the_caps_and_hibernates_without_them(cloud:
     sandbox.fault("malformed", operation="list_volumes", count=None)
     report = follow_schedule(rules=rules, strict=True, credentials=account)
     assert "cannot be read" in {r.instance: r.why for r in report.rows}["up"]
+
+
+def test_a_restore_that_was_refused_stays_refused_in_its_run(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "alpha")
+    account = account_of(sandbox)
+    one = Restoring(
+        Snapshot(id="1", name="base", status="SUCCESS", region="CANADA-1"),
+        "back",
+        hardware=("L40", 1),
+    )
+    step = Step("restore_snapshot", one.key, one.name, {})
+    with Turn(account.account) as turn:
+        memory, caps = Memory(), Caps(burn=Decimal(2))
+        decide = Admission(turn, account, [one], caps, memory).within(lambda *_: {one.key: step})
+        [first] = decide(World(), datetime.now(UTC)).values()
+        assert isinstance(first, Finished)
+        [id_] = [i["id"] for i in sandbox.state()["instances"]]
+        account.get_client().instances.delete(id_)
+        sandbox.advance(600)
+        assert decide(World(), datetime.now(UTC)) == {one.key: first}, "it was told already"
+        with Turn(account.account) as other:
+            assert other.take(), "nothing was sent, so the next may ask"

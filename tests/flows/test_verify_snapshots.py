@@ -61,6 +61,10 @@ def test_snapshots_are_proven_in_turn_and_nothing_is_left(
     assert len(kept.received) == 1, "one of them is not proven yet"
     assert first.cost is not None
     assert first.cost > 0
+    assert [d.instance for d in first.drilled] == [r.instance for r in first.rows]
+    assert all(timedelta(0) < d.took < timedelta(minutes=5) for d in first.drilled)
+    assert first.cost == sum(d.cost or 0 for d in first.drilled)
+    assert "| drill | took | cost at most |" in first.markdown()
     second = verify_snapshots(**how, notify=[notifier])
     assert {r.snapshot for r in (*first.rows, *second.rows)} == {
         s["name"] for s in sandbox.state()["snapshots"]

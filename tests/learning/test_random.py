@@ -11,7 +11,6 @@ from barrack_tasks.api.learning import learn_openapi
 from tests.learning.helpers import assert_reads_the_same, furnish, furnished, served
 from tests.learning.making import random_dialect
 
-
 _MORE = [pytest.param(part, marks=pytest.mark.slow) for part in (1, 2)]
 
 

@@ -16,17 +16,16 @@ from barrack_tasks.plans.drills import (
     Drills,
     Probe,
     Proof,
-    ages_of,
     can_be_probed,
     choose,
     decide_drill,
     decide_drills,
     drill_name,
     of_each_instance,
-    readings_of_proofs,
     verdict_of,
     within_cost,
 )
+from barrack_tasks.plans.drills_report import ages_of, readings_of_proofs
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.restoring import Restoring
 from barrack_tasks.plans.selection import SelectionError, Selector

@@ -19,6 +19,7 @@ from barrack_tasks.plans.restoring import (
     decide_restore,
     find_snapshot,
     free_name,
+    refusal,
     restored_names,
 )
 from barrack_tasks.plans.restoring_report import restored_of
@@ -240,3 +241,10 @@ def test_it_is_never_asked_for_while_the_name_is_there_or_was_made(
     assert not isinstance(decided(one, machine("new", status), memory=memory), Step)
     if is_made:
         assert not isinstance(decided(one, memory=memory), Step)
+
+
+def test_a_name_that_was_taken_meanwhile_is_said_with_another() -> None:
+    said = refusal("base-restored", "duplicate_name", "Instance name is already in use")
+    assert said.startswith("duplicate instance name: 'base-restored' was taken meanwhile")
+    assert "'base-restored-2'" in said
+    assert refusal("base", "out_of_stock", "L40 is gone") == "L40 is gone"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
+import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from barrack_tasks.records import Records
@@ -23,6 +24,8 @@ class Busy:
     def __init__(self) -> None:
         self.left: dict[str, int] = {}
         self.asked: list[str] = []
+        self.meanwhile: dict[bytes, Callable[[], None]] = {}
+        """What happens before a request is passed on whose body has these bytes, once."""
 
 
 @contextmanager
@@ -39,6 +42,8 @@ def busy_server(target: str) -> Iterator[tuple[Busy, str]]:
                 self.send_response(503)
                 self.end_headers()
                 return
+            for part in [part for part in busy.meanwhile if part in body]:
+                busy.meanwhile.pop(part)()
             headers = {k: v for k, v in self.headers.items() if k.lower() not in HOP}
             got = httpx.request(self.command, target + self.path, content=body, headers=headers)
             self.send_response(got.status_code)
@@ -86,3 +91,23 @@ def test_a_server_that_is_busy_for_a_moment_is_asked_again_at_once(prefect_serve
             assert max(waits) <= 0.2, "it passes in milliseconds"
             assert busy.asked.count(method) == before + 3
         assert records.all() == {}
+
+
+def test_no_record_is_missed_while_another_is_deleted(
+    prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barrack_tasks.records._PAGE", 2)
+    target = os.environ["PREFECT_API_URL"].removesuffix("/api")
+    with (
+        busy_server(target) as (busy, url),
+        Records("page_") as other,
+        temporary_settings({PREFECT_API_URL: f"{url}/api"}),
+        Records("page_") as records,
+    ):
+        for name in "abcd":
+            records.put(name, 1)
+        busy.meanwhile[b'"offset":2'] = lambda: other.drop("a")
+        assert set(records.all()) == {"page_b", "page_c", "page_d"}
+        assert busy.meanwhile == {}
+        for name in "bcd":
+            records.drop(name)
