@@ -263,4 +263,4 @@ def _ask(probe: Probe, address: str, most: timedelta) -> str:
     if done.returncode == 0:
         return ""
     said = " ".join((done.stderr or done.stdout).split())[-200:]
-    return f"the probe ended with {done.returncode}: {said}"
+    return f"the probe ended with {done.returncode}{': ' if said else ' and said nothing'}{said}"

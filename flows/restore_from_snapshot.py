@@ -18,11 +18,11 @@ from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Timeout, span_of
-from barrack_tasks.plans.expiring import Expiry
+from barrack_tasks.plans.expiring import Expiry, check_end
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.money.spans import Lifetime
-from barrack_tasks.plans.restoring import OutOfStock, WaitUntil, decide_restore, find_snapshot
+from barrack_tasks.plans.restoring import OutOfStock, WaitUntil, decide_restore, find_snapshots
 from barrack_tasks.plans.restoring_report import RestoreReport, restored_of, rows_of_restores
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
@@ -93,7 +93,8 @@ def restore_from_snapshot(
         A report with one row a snapshot, and in `restored` old and new ids, addresses, prices.
 
     Raises:
-        ValueError: no such snapshot, or one name for several; nothing was changed.
+        ValueError: no such snapshot, one name for several, or a way to end without an end;
+            nothing was changed.
         BarrackError: the account cannot be read.
         WorkFailed: some could not be restored, after all others were; carries the report.
 
@@ -104,6 +105,7 @@ def restore_from_snapshot(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "restore_from_snapshot")
+    check_end(expires, on_expiry)
     notifiers = find_notifiers(notify)
     asked = [snapshot] if isinstance(snapshot, str) else list(dict.fromkeys(snapshot))
     if not asked:
@@ -111,7 +113,7 @@ def restore_from_snapshot(
     if name is not None and len(asked) != 1:
         raise ValueError("name: one name cannot be given to several instances; leave it out")
     listed = list_snapshots(account)
-    chosen = list({s.id: s for s in (find_snapshot(a, listed) for a in asked)}.values())
+    chosen = find_snapshots(asked, listed)
     span = span_of(timeout)
     until = until_when(account, wait_until)
     memory = Memory()

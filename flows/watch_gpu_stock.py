@@ -18,6 +18,7 @@ from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.plans import Timetable
+from barrack_tasks.plans.expiring import check_end
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.money.spans import Lifetime, PositiveSpan
 from barrack_tasks.plans.stock.pace import Pace
@@ -103,6 +104,7 @@ def watch_gpu_stock(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "watch_gpu_stock")
+    check_end(expires, on_expiry)
     notifiers = find_notifiers(notify)
     zone_of(zone)
     pace = Pace(

@@ -20,7 +20,7 @@ from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_eac
 from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.pruning import selected_snapshots
 from barrack_tasks.plans.restoring import Restoring, decide_restore, differing
-from barrack_tasks.plans.selection import Selector, is_named, matches
+from barrack_tasks.plans.selection import SelectionError, Selector, is_named, matches
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World, by_instance, newest_ready
 
@@ -108,6 +108,9 @@ def of_each_instance(
         snapshots: all of the account.
         instances: all of the account.
         never: names, globs and ids of instances that are left alone.
+
+    Raises:
+        SelectionError: that is none, so that nothing would ever be proven.
     """
     chosen = selected_snapshots(selector, snapshots, instances)
     found = by_instance(
@@ -120,6 +123,11 @@ def of_each_instance(
         is_there = not selector.regions or str(instance.region) in selector.regions
         if is_meant and is_there and instance.id not in with_some and not matches(instance, never):
             found[instance.id] = []
+    if not found:
+        raise SelectionError(
+            "select: no instance is left, there or gone, so nothing would ever be proven; what is "
+            "protected does not count"
+        )
     return found
 
 

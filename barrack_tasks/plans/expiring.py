@@ -83,6 +83,18 @@ class Ending:
         return f"{self.expiry.name}: its time was over: {did}{again}"
 
 
+def check_end(expires: timedelta | None, on_expiry: str) -> None:
+    """Refuse a way to end where there is no end: it would look as if there were one.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if expires is None and on_expiry == "delete":
+        raise ValueError(
+            "on_expiry: without `expires` nothing ends; give it as well, such as expires='8h'"
+        )
+
+
 def decide_ending(
     expiry: Expiry, world: World, protected: bool, holder: str | None, now: datetime
 ) -> Next:

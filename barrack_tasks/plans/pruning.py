@@ -51,6 +51,13 @@ def selected_snapshots(
         if given and not any(_is_of(s, [pattern]) for s in given):
             names = ", ".join(sorted({s.instance_name or s.instance_id or "?" for s in given})[:10])
             raise SelectionError(f"there is no snapshot of {pattern!r}; there are of {names}")
+    there = {str(s.region) for s in given if s.region}
+    there |= {str(i.region) for i in instances if i.region}
+    for region in selector.regions:
+        if there and region not in there:
+            raise SelectionError(
+                f"nothing is in the region {region!r}; there are {', '.join(sorted(there))}"
+            )
     return [
         s
         for s in given

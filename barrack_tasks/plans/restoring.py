@@ -102,9 +102,32 @@ def find_snapshot(asked: str, snapshots: Sequence[Snapshot]) -> Snapshot:
     for snapshot in (*(s for s in snapshots if s.id == asked), *snapshots):
         if asked in (snapshot.id, snapshot.name):
             return snapshot
+    if any(asked in (s.instance_name, s.instance_id) for s in snapshots):
+        raise ValueError(
+            f"snapshot: {asked!r} is an instance; its newest snapshot is '{LATEST}{asked}'"
+        )
     raise ValueError(
         f"snapshot: there is none called {asked!r}; {nearest(asked, [s.name for s in snapshots])}"
     )
+
+
+def find_snapshots(asked: Iterable[str], snapshots: Sequence[Snapshot]) -> list[Snapshot]:
+    """The snapshots that are meant, each once.
+
+    Raises:
+        ValueError: some do not exist; says so of all of them.
+    """
+    found: dict[str, Snapshot] = {}
+    problems = []
+    for one in asked:
+        try:
+            snapshot = find_snapshot(one, snapshots)
+            found[snapshot.id] = snapshot
+        except ValueError as error:
+            problems.append(str(error))
+    if problems:
+        raise ValueError("; ".join(problems))
+    return list(found.values())
 
 
 def _latest(instance: str, snapshots: Sequence[Snapshot]) -> Snapshot:

@@ -14,6 +14,7 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.alarming import NobodyTold
 from barrack_tasks.plans.drills import drill_name
 from barrack_tasks.plans.naming import snapshot_description, snapshot_name
+from barrack_tasks.plans.selection import SelectionError
 from barrack_tasks.proofs import Open, proven_snapshots, read_open, write_open
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
@@ -253,3 +254,21 @@ def test_killed_and_started_again_nothing_is_left(
     assert list(states(sandbox)) == ["alpha"]
     made, gone = effects(sandbox, "restore_snapshot"), effects(sandbox, "delete_instance")
     assert len({e["id"] for e in made}) == len({e["id"] for e in gone})
+
+
+@pytest.mark.parametrize(
+    ("how", "sentence"),
+    [
+        ({"select": {"regions": ["CANADA-9"]}}, "in the region 'CANADA-9'; there are CANADA-1"),
+        ({"select": ["*"], "protect": ["*"]}, "nothing would ever be proven"),
+    ],
+)
+def test_drills_of_nothing_are_refused(cloud: Cloud, how: dict[str, Any], sentence: str) -> None:
+    sandbox = cloud(fleet=0)
+    id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    account = account_of(sandbox)
+    account.get_client().snapshots.create(id_, "base")
+    sandbox.advance(300)
+    for dry_run in (True, False):
+        with pytest.raises(SelectionError, match=sentence):
+            verify_snapshots(**how, dry_run=dry_run, credentials=account)

@@ -196,7 +196,8 @@ def test_an_instance_without_any_snapshot_is_told_of_as_well() -> None:
     found = of_each_instance(Selector(names=("*",)), [snap("1")], [bare], [])
     assert found == {"a": [snap("1")], "BRK-9": []}
     assert of_each_instance(Selector(names=("bare",)), [snap("1")], [bare], []) == {"BRK-9": []}
-    assert of_each_instance(Selector(names=("*",)), [], [bare], ["bare"]) == {}
+    with pytest.raises(SelectionError, match="nothing would ever be proven"):
+        of_each_instance(Selector(names=("*",)), [], [bare], ["bare"])
     [reading] = readings_of_proofs({"BRK-9": []}, {}, FOREVER, NOW, {"BRK-9": "bare"})
     assert reading.is_over
     assert reading.text.startswith("bare: ")

@@ -41,6 +41,11 @@ def test_a_saved_block_is_found_by_its_name(sandbox: Sandbox) -> None:
     assert found.protect == ["prod-*"]
     assert found.get_client() is given.get_client()
     assert get_credit_balance(found).amount > 0
+    by_name = get_credit_balance("team-a")  # type: ignore[arg-type]
+    assert by_name.amount > 0, "a task takes its name as a flow does"
+    assert get_credit_balance(credentials="team-a").amount > 0  # type: ignore[arg-type]
+    with pytest.raises(BarrackConfigurationError, match="no saved Barrack Credentials block named"):
+        get_credit_balance("team-x")  # type: ignore[arg-type]
 
 
 def test_a_saved_block_is_found_in_a_running_loop(account: BarrackCredentials) -> None:
