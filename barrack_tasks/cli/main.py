@@ -8,6 +8,7 @@ from cyclopts import App
 from rich.console import Console
 
 from barrack_tasks.api import BarrackError
+from barrack_tasks.cli.arm import arm, disarm
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.learn import learn
@@ -25,6 +26,8 @@ app = App(
 app.command(up)
 app.command(down)
 app.command(status)
+app.command(arm)
+app.command(disarm)
 app.command(doctor)
 app.command(learn)
 app.command(panic)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from barrack_tasks.api import BarrackConfigurationError, BarrackError
+from barrack_tasks.cli.servers import known_server
 from barrack_tasks.cli.up import BLOCK
 from barrack_tasks.plans.money.burn import runway
 from barrack_tasks.plans.money.spans import said
@@ -32,22 +32,13 @@ def status(*, credentials: str | None = None) -> int:
     credentials
         Name of the account's block; the environment's account, else the block `barrack`.
     """
-    from prefect.settings import PREFECT_API_URL, temporary_settings
-
-    from barrack_tasks.services import Services, answers
-
     console = Console(highlight=False)
-    url = PREFECT_API_URL.value() or Services().url
-    with ExitStack() as stack:
-        if url:
-            stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
-        there = url is not None and answers(url)
-        fine = _show_account(console, credentials, there)
-        if not there:
-            where = f"nothing answers at {url}" if url else "none is known; `barrack up` starts one"
-            console.print(f"\nPrefect: {where}.", soft_wrap=True)
+    with known_server() as server:
+        fine = _show_account(console, credentials, server.answers)
+        if not server.answers:
+            console.print(f"\n{server.absence}", soft_wrap=True)
             return 1
-        _show_guards(console, str(url))
+        _show_guards(console, str(server.url))
     return 0 if fine else 1
 
 

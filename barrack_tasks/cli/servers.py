@@ -1,0 +1,37 @@
+"""The Prefect server that a command speaks with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Server:
+    """Where the server is said to be, and whether it answers there."""
+
+    url: str | None
+    answers: bool
+
+    @property
+    def absence(self) -> str:
+        """What to say where it does not answer."""
+        if self.url:
+            return f"Prefect: nothing answers at {self.url}."
+        return "Prefect: none is known; `barrack up` starts one."
+
+
+@contextmanager
+def known_server() -> Iterator[Server]:
+    """The server that the environment names, else the one that `barrack up` has started."""
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    from barrack_tasks.services import Services, answers
+
+    url = PREFECT_API_URL.value() or Services().url
+    if not url:
+        yield Server(None, False)
+        return
+    with temporary_settings({PREFECT_API_URL: url}):
+        yield Server(url, answers(url))

@@ -1,0 +1,140 @@
+"""`barrack arm` and `barrack disarm` on a real Prefect server."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+from prefect.settings import PREFECT_API_URL, temporary_settings
+
+from barrack_tasks.cli import main
+from barrack_tasks.deploying import Deployed, apply, deployments_file, read_deployed
+from tests.conftest import free_port
+from tests.deployments.playing import change, start
+
+DRILL, REPORT, HIBERNATE = (
+    "verify_snapshots/drill",
+    "report_costs/daily",
+    "hibernate/on-demand",
+)
+
+
+@pytest.fixture(scope="module")
+def file(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Three of the library's deployments, applied: a guard, one that looks, one on demand."""
+    content = yaml.safe_load(deployments_file().read_text())
+    wanted = {name.partition("/")[0] for name in (DRILL, REPORT, HIBERNATE)}
+    content["deployments"] = [
+        {k: v for k, v in one.items() if k != "triggers"}
+        for one in content["deployments"]
+        if one["entrypoint"].rpartition(".")[2] in wanted
+    ]
+    path = tmp_path_factory.mktemp("arm") / "prefect.yaml"
+    path.write_text(yaml.safe_dump(content))
+    apply(path)
+    yield path
+    with get_client(sync_client=True) as client:
+        for name in (DRILL, REPORT, HIBERNATE):
+            client.delete_deployment(UUID(there(name).id))
+
+
+@pytest.fixture
+def barrack(file: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Any:
+    """Runs a command; gives its exit code and what it said."""
+
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["barrack", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        told = capsys.readouterr()
+        return int(str(end.value.code)), " ".join((told.out + told.err).split())
+
+    return run
+
+
+def there(name: str) -> Deployed:
+    with get_client(sync_client=True) as client:
+        return {one.full_name: one for one in read_deployed(client)}[name]
+
+
+def is_on(name: str) -> list[bool]:
+    return [s["active"] for s in there(name).schedules]
+
+
+def test_arming_keeps_what_else_was_set_and_up_keeps_what_was_armed(
+    barrack: Any, file: Path
+) -> None:
+    change({"id": there(DRILL).id}, parameters={"dry_run": True, "select": ["a"], "max_cost": 7})
+    code, said = barrack("arm", DRILL)
+    assert (code, said) == (0, f"{DRILL} acts, and runs at 04:00 UTC every day.")
+    wanted = {"dry_run": False, "select": ["a"], "max_cost": 7}
+    apply(file)
+    after = there(DRILL)
+    assert (after.parameters, is_on(DRILL), after.paused) == (wanted, [True], False)
+    code, said = barrack("disarm", DRILL)
+    assert (code, said) == (0, f"{DRILL} is a dry run, and its schedule is off.")
+    apply(file)
+    assert (there(DRILL).parameters, is_on(DRILL)) == ({**wanted, "dry_run": True}, [False])
+
+
+def test_what_has_no_dry_run_is_given_none(barrack: Any) -> None:
+    before = there(REPORT).parameters
+    code, said = barrack("disarm", REPORT, REPORT)
+    assert (code, said) == (0, f"{REPORT} has no dry run, and its schedule is off.")
+    assert (there(REPORT).parameters, is_on(REPORT)) == (before, [False])
+    code, said = barrack("arm", REPORT)
+    assert said == f"{REPORT} has no dry run, and runs at 07:00 Europe/Berlin every day."
+    assert (there(REPORT).parameters, is_on(REPORT)) == (before, [True])
+
+
+def test_a_run_that_waits_from_before_is_told_of(barrack: Any) -> None:
+    code, said = barrack("arm", HIBERNATE)
+    assert (code, said) == (0, f"{HIBERNATE} acts, and runs when somebody starts it.")
+    assert there(HIBERNATE).parameters["dry_run"] is False
+    start(there(HIBERNATE).id, select=["a"])
+    code, said = barrack("disarm", HIBERNATE)
+    assert code == 0
+    assert f"{HIBERNATE} is a dry run, and runs when somebody starts it; a run that acts" in said
+    assert there(HIBERNATE).parameters["dry_run"] is True
+
+
+def test_a_schedule_that_says_so_itself_and_a_paused_deployment_are_armed_too(
+    barrack: Any,
+) -> None:
+    id_ = UUID(there(DRILL).id)
+    with get_client(sync_client=True) as client:
+        [schedule] = client.read_deployment_schedules(id_)
+        own = {"dry_run": True, "max_cost": 3}
+        client.update_deployment_schedule(id_, schedule.id, parameters=own)
+        client.pause_deployment(id_)
+        barrack("arm", DRILL)
+        [schedule] = client.read_deployment_schedules(id_)
+        assert schedule.parameters == {"dry_run": False, "max_cost": 3}
+        assert not client.read_deployment(id_).paused
+        barrack("disarm", DRILL)
+        [schedule] = client.read_deployment_schedules(id_)
+        assert schedule.parameters == own
+
+
+def test_an_unknown_name_changes_nothing_of_any(barrack: Any) -> None:
+    before = there(DRILL)
+    code, said = barrack("arm", DRILL, "verify_snapshot/dril")
+    assert code == 2
+    assert "no deployment is called 'verify_snapshot/dril', and nothing was changed" in said
+    assert f"nearest are {DRILL}" in said
+    assert there(DRILL) == before
+    assert barrack("arm")[0] == 2
+
+
+def test_a_server_that_does_not_answer_is_said_as_status_says_it(barrack: Any) -> None:
+    url = f"http://127.0.0.1:{free_port()}/api"
+    with temporary_settings({PREFECT_API_URL: url}):
+        for command in ("arm", "disarm"):
+            assert barrack(command, DRILL) == (1, f"Prefect: nothing answers at {url}.")
+        assert barrack("status")[1].endswith(f"Prefect: nothing answers at {url}.")
