@@ -31,9 +31,9 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
         def of_account(*arguments: Any, **named: Any) -> R:
             if arguments:
                 account, *rest = arguments
-                return function(BarrackCredentials.resolve(account), *rest, **named)  # type: ignore[arg-type]
+                return function(_resolved(account), *rest, **named)
             if "credentials" in named:
-                named["credentials"] = BarrackCredentials.resolve(named["credentials"])
+                named["credentials"] = _resolved(named["credentials"])
             return function(**named)  # type: ignore[call-arg]
 
         made = task(
@@ -46,3 +46,8 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
         return cast("Task[P, R]", made)
 
     return decorate
+
+
+def _resolved(account: Any) -> Any:
+    is_meant = account is None or isinstance(account, str)
+    return BarrackCredentials.resolve(account) if is_meant else account
