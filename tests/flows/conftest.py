@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.caller import RetryPolicy
@@ -150,8 +151,13 @@ def answer(flow: str, says_yes: bool, asked: list[str]) -> None:
     with get_client(sync_client=True) as client:
         for _ in range(200):
             for run in client.request("POST", "/flow_runs/filter", json=wanted).json():
-                asked.append(run["id"])
                 path: Any = f"/flow_runs/{run['id']}/resume"
-                client.request("POST", path, json=answered)
-                return
+                try:
+                    got = client.request("POST", path, json=answered).json()
+                except PrefectHTTPStatusError:
+                    continue
+                # A run is paused a moment before its form is there, and answers are refused.
+                if got["status"] == "ACCEPT":
+                    asked.append(run["id"])
+                    return
             time.sleep(0.1)
