@@ -7,22 +7,50 @@ begun something; and two runs that check at the same moment both see room for on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.guard import caps_of, read_means
-from barrack_tasks.plans.guard import Asked, Caps, Means
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.guard import Decide, caps_of, read_means
+from barrack_tasks.holds import Hold
+from barrack_tasks.loop import Log, work
+from barrack_tasks.plans.guard import Caps, Means, Ruling
+from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.restoring import LISTS_LAG, Restoring
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
-from barrack_tasks.restoring import judged
+from barrack_tasks.restoring import asked_of, judged, unreadable
 from barrack_tasks.turns import Turn
 
-Decide = Callable[[World, datetime], Mapping[str, Next]]
+
+def work_within_caps(
+    account: BarrackCredentials,
+    hold: Hold,
+    all_of_them: Iterable[Restoring],
+    caps: Caps | Mapping[str, Any] | None,
+    targets: tuple[Target, ...],
+    memory: Memory,
+    look: Callable[[], World],
+    decide: Decide,
+    timeout: timedelta,
+    log: Log,
+) -> tuple[World, Mapping[str, Next]]:
+    """`work` on restores, each judged by the caps once more when its request would go out."""
+    with Turn(account.account) as turn:
+        return work(
+            account,
+            hold,
+            targets,
+            memory,
+            look=look,
+            decide=Admission(turn, account, all_of_them, caps, memory).within(decide),
+            on_done={},
+            protected=frozenset(),
+            timeout=timeout,
+            log=log,
+        )
 
 
 class Admission:
@@ -68,40 +96,34 @@ class Admission:
             and next_.operation == "restore_snapshot"
             and key not in self._refused
         ]
-        asked = {one.key for one in asking}
         names = {i.name for i in world.instances.values()}
         self._sent = {key for key in self._sent if self._is_unseen(key, names, now)}
         if asking:
-            allowed |= self._judged(asking)
+            allowed |= self._held_up(asking)
         if not self._sent:
             self._turn.give_back()
         # What was refused and told stays refused, whatever becomes of the others meanwhile.
-        self._refused |= {
-            k: n for k, n in allowed.items() if k in asked and isinstance(n, Finished)
-        }
         return allowed | {k: n for k, n in self._refused.items() if isinstance(plan[k], Step)}
 
-    def _judged(self, asking: Iterable[Restoring]) -> dict[str, Next]:
-        """What becomes of restores instead of their request, as far as anything does."""
+    def _held_up(self, asking: Iterable[Restoring]) -> dict[str, Next]:
+        """Those that must wait; what is refused is noted, and the others are let through."""
         if not self._turn.take():
             return {one.key: Wait("another run is asking the guard") for one in asking}
         try:
             means = self._with_unseen(read_means(self._account, self._caps))
         except BarrackError as error:
-            why = f"balance and costs cannot be read, so nothing may begin: {error}"
-            return {one.key: Wait(why) for one in asking}
-        held_back: dict[str, Next] = {}
+            return {one.key: Wait(unreadable(error)) for one in asking}
         for one in asking:
             now, after = judged(one, self._caps, means)
             to_approve = now.to_approve if now.to_approve != one.to_approve else ()
-            against = (*now.problems, *(f"{t}; a person must approve it" for t in to_approve))
+            against = Ruling(now.problems, to_approve).unattended("approve")
             if against:
                 why = f"refused by the caps: {'; '.join(against)}"
-                held_back[one.key] = Finished("failed", why)
+                self._refused[one.key] = Finished("failed", why)
             else:
                 means = after
                 self._sent.add(one.key)
-        return held_back
+        return {}
 
     def _is_unseen(self, key: str, names: set[str], now: datetime) -> bool:
         if key in self._memory.under_way:
@@ -115,7 +137,5 @@ class Admission:
         there = {i.name for i in means.instances}
         for one in (self._by_key[key] for key in sorted(self._sent)):
             if one.name not in there:
-                hardware = one.hardware or ("?", 1)
-                asked = Asked(one.name, *hardware, one.region or "?")
-                means = means.with_begun(asked, one.hourly_price or Decimal(0))
+                means = means.with_begun(asked_of(one), one.hourly_price or Decimal(0))
         return means

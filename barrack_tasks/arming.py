@@ -15,6 +15,7 @@ from prefect.client.schemas.filters import (
     FlowRunFilterStateType,
 )
 from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 
 from barrack_tasks.api import BarrackConfigurationError
@@ -43,8 +44,12 @@ def called(names: Sequence[str], deployed: Sequence[Deployed]) -> list[Deployed]
 
 def has_dry_run(client: SyncPrefectClient, one: Deployed) -> bool:
     """Whether the flow of a deployment can run dry."""
-    described = client.read_deployment(UUID(one.id)).parameter_openapi_schema or {}
-    return DRY_RUN in described.get("properties", {}) or DRY_RUN in one.parameters
+    return _may_run_dry(client.read_deployment(UUID(one.id)))
+
+
+def _may_run_dry(now: DeploymentResponse) -> bool:
+    described = now.parameter_openapi_schema or {}
+    return DRY_RUN in described.get("properties", {}) or DRY_RUN in now.parameters
 
 
 def set_armed(client: SyncPrefectClient, one: Deployed, armed: bool) -> None:
@@ -72,7 +77,7 @@ def _set_armed(client: SyncPrefectClient, one: Deployed, armed: bool) -> None:
     id_ = UUID(one.id)
     now = client.read_deployment(id_)
     update = DeploymentUpdate()
-    if has_dry_run(client, one):
+    if _may_run_dry(now):
         update.parameters = {**now.parameters, DRY_RUN: not armed}
     if armed and now.paused:
         # A paused deployment runs on none of its schedules, whichever are on.

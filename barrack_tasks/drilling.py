@@ -156,10 +156,8 @@ def close(
     """
     left = read_open(account)
     for one in chosen:
-        made = memory.made.get(one.key)
-        may_be = one.key in memory.unknown_since or one.key in memory.under_way
-        never = made is None and not may_be and one.name in opened
-        if never or made in world.gone:
+        never = not memory.may_have_made(one.key) and one.name in opened
+        if never or memory.made.get(one.key) in world.gone:
             left.pop(one.name, None)
     write_open(account, left)
 
@@ -191,13 +189,13 @@ def look(
     world = restoring.look(account, chosen, memory)
     _note_ids(account.account, chosen, memory, drills)
     addressed = restoring.tells_addresses(account)
+    until = began + timeout
     proofs: dict[str, Proof] = {}
     for one in chosen:
         if one.key in drills.verdicts or one.key not in memory.made:
             continue
         there = world.instances.get(memory.made[one.key])
         may_ask = there is not None and can_be_probed(there, addressed)
-        until = began + timeout
         probed = _probed(one, there, drills, probe, until, now) if there and may_ask else None
         late = now() >= until
         verdict = verdict_of(one, world, memory, probed, late, drills.unmet.get(one.key))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -98,9 +98,7 @@ def end_due(
         with hold.briefly(sending) as held:
             current = {one.id: one for one in read_expiries(credentials.account)}
             endings = [run.carried_out(one, held, current) for one in endings]
-    for one in endings:
-        if one.is_over:
-            _close(one, credentials.account)
+    _close([one for one in endings if one.is_over], credentials.account)
     return endings, world.instances
 
 
@@ -160,17 +158,21 @@ class _Run:
         return None
 
 
-def _close(one: Ending, account: str) -> None:
-    """Tell that it has ended, if it was ended, and forget it.
+def _close(over: Sequence[Ending], account: str) -> None:
+    """Tell of each that was ended that it is, and forget them all.
 
     A run that is cut off in between tells it again; for whoever keeps events it is the same one.
     """
-    expiry = one.expiry
-    if one.has_ended:
-        identity = uuid5(NAMESPACE_OID, f"{account} {expiry.id} {expiry.at.timestamp():.0f}")
-        emit("barrack.instance.expired", expiry.id, expiry.name, event_id=identity)
+    if not over:
+        return
     with Records(_prefix(account)) as records:
-        records.drop(key_of_id(expiry.id))
+        for one in over:
+            expiry = one.expiry
+            if one.has_ended:
+                what = f"{account} {expiry.id} {expiry.at.timestamp():.0f}"
+                identity = uuid5(NAMESPACE_OID, what)
+                emit("barrack.instance.expired", expiry.id, expiry.name, event_id=identity)
+            records.drop(key_of_id(expiry.id))
 
 
 def said_of(endings: Iterable[Ending]) -> list[str]:

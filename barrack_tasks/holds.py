@@ -132,9 +132,7 @@ class Hold:
         try:
             yield refused
         finally:
-            with self._lock:
-                self._held = {k: v for k, v in self._held.items() if k in before or k not in wanted}
-                self._write(self._held)
+            self.let_go(wanted.keys() - before)
 
     def let_go(self, keys: Iterable[str]) -> None:
         """Give back some of what is held; what is not held is passed over."""

@@ -100,11 +100,8 @@ def letting_go(hold: Hold, all_of_them: Iterable[Restoring], memory: Memory) -> 
     try:
         yield
     finally:
-        may_be = (memory.made, memory.unknown_since, memory.under_way)
         hold.let_go(
-            one.key
-            for one in all_of_them
-            if not one.resumed and not any(one.key in keys for keys in may_be)
+            one.key for one in all_of_them if not one.resumed and not memory.may_have_made(one.key)
         )
 
 
@@ -118,8 +115,7 @@ def with_problems(
     try:
         means = read_means(account, against)
     except BarrackError as error:
-        why = f"balance and costs cannot be read, so nothing may begin: {error}"
-        return [replace(one, problems=(why,)) for one in all_of_them]
+        return [replace(one, problems=(unreadable(error),)) for one in all_of_them]
     found = []
     there = {i.name for i in means.instances}
     for one in with_hardware(account, all_of_them):
@@ -131,6 +127,16 @@ def with_problems(
         means = after
         found.append(with_reasons)
     return found
+
+
+def unreadable(error: BarrackError) -> str:
+    """Why nothing may be restored when what the guard needs cannot be read."""
+    return f"balance and costs cannot be read, so nothing may begin: {error}"
+
+
+def asked_of(one: Restoring) -> Asked:
+    """What a restore asks the guard for, as far as it is known."""
+    return Asked(one.name, *(one.hardware or ("?", 1)), one.region or "?")
 
 
 def with_hardware(account: BarrackCredentials, all_of_them: Iterable[Restoring]) -> list[Restoring]:
@@ -211,6 +217,7 @@ def judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restorin
         check_instance_name(one.name)
     except ValueError as error:
         problems.append(f"invalid name format: {error}")
+    asked = asked_of(one)
     if one.hardware is None:
         limited = [c for c in caps if c.model_dump(exclude_none=True, exclude={"instances"})]
         if limited:
@@ -219,12 +226,10 @@ def judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restorin
                 "caps cannot be judged"
             )
         count_only = [Caps(instances=c.instances) for c in caps]
-        unknown = Asked(one.name, "?", 1, one.region or "?")
-        problems += rulings(count_only, unknown, Decimal(0), means).refused
+        problems += rulings(count_only, asked, Decimal(0), means).refused
         if not problems:
-            means = means.with_begun(unknown, Decimal(0))
+            means = means.with_begun(asked, Decimal(0))
         return replace(one, problems=tuple(problems)), means
-    asked = Asked(one.name, *one.hardware, one.region or "?")
     price = means.tariff.of(asked.gpu_model, asked.gpu_count, asked.region)
     price = price or (one.source.hourly_price if one.source else None)
     if price is None:

@@ -10,19 +10,25 @@ from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
-from barrack_tasks.admitting import Admission
+from barrack_tasks.admitting import work_within_caps
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import tidy_in_passing
 from barrack_tasks.expiring import end_due, said_of
 from barrack_tasks.holds import holding, intent_of
-from barrack_tasks.loop import now, work
+from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Timeout, span_of
 from barrack_tasks.plans.expiring import Expiry, check_end
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.money.spans import Lifetime
-from barrack_tasks.plans.restoring import OutOfStock, WaitUntil, decide_restore, find_snapshots
+from barrack_tasks.plans.restoring import (
+    OutOfStock,
+    Restoring,
+    WaitUntil,
+    decide_restore,
+    find_snapshots,
+)
 from barrack_tasks.plans.restoring_report import RestoreReport, restored_of, rows_of_restores
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
@@ -42,7 +48,6 @@ from barrack_tasks.restoring import (
     with_ends,
     with_problems,
 )
-from barrack_tasks.turns import Turn
 
 
 @flow(name="restore_from_snapshot")
@@ -121,74 +126,73 @@ def restore_from_snapshot(
     # A dry run takes nothing up of a run that was cut off: the next real one does.
     dry = run if dry_run else None
     purpose = intent_of("restore_from_snapshot", sorted(s.id for s in chosen), name, dry)
-    with holding(account.account, run, called, purpose, TAKEN_UP) as hold:
+    mine: list[Restoring] = []
+    with (
+        holding(account.account, run, called, purpose, TAKEN_UP) as hold,
+        letting_go(hold, mine, memory),
+    ):
         ended: list[str] = []
         if not dry_run:
             endings, _ = end_due(account, hold, now(), log)
             ended = said_of(endings)
             tidy_in_passing(account, run, called, now, log)
         instances = list_instances(account)
-        begun = [begin(hold, one, name, instances, dry_run) for one in chosen]
-        with letting_go(hold, begun, memory):
-            begun = with_ends(account, with_problems(account, begun, caps), expires, on_expiry)
+        mine += [begin(hold, one, name, instances, dry_run) for one in chosen]
+        begun = with_ends(account, with_problems(account, mine, caps), expires, on_expiry)
 
-            def decide(world: World, moment: datetime) -> dict[str, Next]:
-                by_key = {one.key: one for one in begun}
+        def decide(world: World, moment: datetime) -> dict[str, Next]:
+            by_key = {one.key: one for one in begun}
 
-                def step(target: Target) -> Next:
-                    one = by_key[target.id]
-                    return decide_restore(one, world, memory, until, out_of_stock, began, moment)
+            def step(target: Target) -> Next:
+                one = by_key[target.id]
+                return decide_restore(one, world, memory, until, out_of_stock, began, moment)
 
-                return decide_each(targets, step, memory, frozenset(), span, moment)
+            return decide_each(targets, step, memory, frozenset(), span, moment)
 
-            def targets_at(moment: datetime) -> tuple[Target, ...]:
-                return tuple(
-                    Target(one.key, one.name, moment, resumed=one.resumed) for one in begun
-                )
+        def targets_at(moment: datetime) -> tuple[Target, ...]:
+            return tuple(Target(one.key, one.name, moment, resumed=one.resumed) for one in begun)
 
-            ends: dict[str, Expiry] = {}
+        ends: dict[str, Expiry] = {}
 
-            def see() -> World:
-                share_snapshots(hold, begun, memory)
-                world = look(account, begun, memory)
-                note_up(begun, world, memory, now())
-                note_ends(account, begun, memory, ends, expires, on_expiry, now())
-                return world
+        def see() -> World:
+            share_snapshots(hold, begun, memory)
+            world = look(account, begun, memory)
+            note_up(begun, world, memory, now())
+            note_ends(account, begun, memory, ends, expires, on_expiry, now())
+            return world
 
+        began = now()
+        targets = targets_at(began)
+        if dry_run:
+            world = look(account, begun, memory)
+            rows = rows_of_restores(begun, decide(world, began), world, memory)
+            notes = notes_of(begun, expires, on_expiry)
+            report = RestoreReport(
+                flow="restore_from_snapshot", dry_run=True, rows=rows, notes=notes
+            )
+            return conclude(report)
+        if any(one.to_approve for one in begun):
+            begun = approved(begun, decide(see(), began))
             began = now()
             targets = targets_at(began)
-            if dry_run:
-                world = look(account, begun, memory)
-                rows = rows_of_restores(begun, decide(world, began), world, memory)
-                notes = notes_of(begun, expires, on_expiry)
-                report = RestoreReport(
-                    flow="restore_from_snapshot", dry_run=True, rows=rows, notes=notes
-                )
-                return conclude(report)
-            if any(one.to_approve for one in begun):
-                begun = approved(begun, decide(see(), began))
-                began = now()
-                targets = targets_at(began)
-            with Turn(account.account) as turn:
-                admission = Admission(turn, account, begun, caps, memory)
-                world, plan = work(
-                    account,
-                    hold,
-                    targets,
-                    memory,
-                    look=see,
-                    decide=admission.within(decide),
-                    on_done={},
-                    protected=frozenset(),
-                    timeout=span,
-                    log=log,
-                )
-            restored = restored_of(begun, plan, world, memory)
-            tell_of(restored)
-            rows = rows_of_restores(begun, plan, world, memory)
-            notes = (*notes_of(begun, expires, on_expiry), *ended)
-            report = RestoreReport(
-                flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored
-            )
-            # Within the hold: what failed is not done with, and is found by the next attempt.
-            return conclude(report, notifiers)
+        world, plan = work_within_caps(
+            account,
+            hold,
+            begun,
+            caps,
+            targets,
+            memory,
+            look=see,
+            decide=decide,
+            timeout=span,
+            log=log,
+        )
+        restored = restored_of(begun, plan, world, memory)
+        tell_of(restored)
+        rows = rows_of_restores(begun, plan, world, memory)
+        notes = (*notes_of(begun, expires, on_expiry), *ended)
+        report = RestoreReport(
+            flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored
+        )
+        # Within the hold: what failed is not done with, and is found by the next attempt.
+        return conclude(report, notifiers)

@@ -11,12 +11,12 @@ from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
-from barrack_tasks.admitting import Admission
+from barrack_tasks.admitting import work_within_caps
 from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import DRILLING, check_probe, close, look, open_records, tidy
 from barrack_tasks.holds import holding, intent_of
-from barrack_tasks.loop import now, work
+from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans.drills import (
@@ -43,7 +43,6 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import note_tries, read_proofs
 from barrack_tasks.reporting import conclude
 from barrack_tasks.restoring import share_snapshots, unattended, with_problems
-from barrack_tasks.turns import Turn
 
 
 @flow(name="verify_snapshots")
@@ -137,20 +136,18 @@ def verify_snapshots(
         else:
             note_tries(account.account, [one.snapshot for one in chosen], began)
             opened = open_records(account.account, chosen, began)
-            with Turn(account.account) as turn:
-                admission = Admission(turn, account, chosen, caps, memory)
-                world, plan = work(
-                    account,
-                    hold,
-                    targets,
-                    memory,
-                    look=see,
-                    decide=admission.within(decide),
-                    on_done={},
-                    protected=frozenset(),
-                    timeout=span + TO_DELETE,
-                    log=log,
-                )
+            world, plan = work_within_caps(
+                account,
+                hold,
+                chosen,
+                caps,
+                targets,
+                memory,
+                look=see,
+                decide=decide,
+                timeout=span + TO_DELETE,
+                log=log,
+            )
             close(account.account, chosen, opened, memory, world)
         proofs = read_proofs(account.account)
         told: tuple[Message, ...] = ()

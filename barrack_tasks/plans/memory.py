@@ -115,6 +115,10 @@ class Memory:
         if step.instance_id in self.asked_at:
             self.unknown_since.setdefault(step.instance_id, self.asked_at[step.instance_id])
 
+    def may_have_made(self, id_: str) -> bool:
+        """Whether something was made for it, or may have been."""
+        return any(id_ in ids for ids in (self.made, self.unknown_since, self.under_way))
+
     def was_refused(self, step: Step, why: str, may_pass: bool) -> None:
         """Note that a step was refused, and whether trying again can help."""
         self.under_way.discard(step.instance_id)
