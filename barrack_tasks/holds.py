@@ -51,8 +51,10 @@ from barrack_tasks.records import MOST_CHARACTERS, Records, Stamped
 
 LEASE = timedelta(seconds=120)
 """So long a record holds; `BARRACK_LEASE_SECONDS` sets another length."""
-SEEN_WITHIN = 0.3
+SEEN_WITHIN = 1.0
 """Seconds for which a look at the own record is relied on, and that a claim takes to settle."""
+_LOOK_AFTER = 0.3
+_LOOKS = 3
 UNWATCHED = timedelta(minutes=10)
 """So long a snapshot that was taken of an instance may have been in nobody's hand."""
 _LEAST_LEFT = 1 / 6
@@ -286,10 +288,11 @@ class Hold:
         others, now = seen
         taken = self._conflicts(wanted, others, now)
         self._take({k: v for k, v in wanted.items() if k not in taken})
-        if intent in wanted and intent not in taken:
-            self._merge(others, now)
-        elif taken:
+        if taken:
             self._write()
+        if intent in self._held:
+            # One that was alive when the intent was claimed may have died since.
+            self._merge(others, now)
         return {k: by for k, by in taken.items() if k in missing}
 
     def take_up(self) -> None:
@@ -477,17 +480,20 @@ class Hold:
         settles = max((self._settles.get(key, 0.0) for key in keys), default=0.0)
         if (wait := settles - self._clock()) > 0:
             self._sleep(wait)
-        if self._clock() - self._seen_at > SEEN_WITHIN:
-            with self._lock:
-                if self._clock() - self._seen_at > SEEN_WITHIN:
+        for _ in range(_LOOKS):
+            if self._clock() - self._seen_at >= _LOOK_AFTER:
+                with self._lock:
                     try:
                         self._lose_if_over()
                     except Exception as error:
                         raise BarrackNotPermittedError(
                             f"not sent: the Prefect server cannot be asked for the lease: {error}"
                         ) from error
-        self._demand(*keys)
-        return self._until - self._clock()
+            self._demand(*keys)
+            # The answer itself may have taken so long that it tells nothing any more.
+            if self._clock() - self._seen_at < SEEN_WITHIN:
+                return self._until - self._clock()
+        raise BarrackNotPermittedError("not sent: the Prefect server answers too slowly")
 
     def guarded(self, account: BarrackCredentials, *keys: str) -> BarrackCredentials:
         """The same account, whose changing requests are sent only while keys are held.
@@ -513,7 +519,7 @@ class Hold:
         began = self._clock()
         if began >= self._until:
             self._lose()
-        elif began - self._seen_at > SEEN_WITHIN:
+        elif began - self._seen_at >= _LOOK_AFTER:
             there = self._records.some(self._written)
             if there == self._written and self._clock() < self._until:
                 self._seen_at = began
