@@ -149,7 +149,10 @@ def work(
                 waiting = {t.id: t.name for t in targets if not isinstance(plan[t.id], Finished)}
                 if not waiting:
                     return world, plan
-                done = [t.id for t in targets if is_done(plan[t.id])]
+                # What was made stays on record until the whole run has ended: if it fails, the
+                # next one must find it, and not make it again.
+                made = memory.made.keys()
+                done = [t.id for t in targets if is_done(plan[t.id]) and t.id not in made]
                 # The record of a large fleet has many parts, and is not written all the time.
                 if len(targets) <= _SMALL or now() >= tidied + _TIDY_AFTER:
                     give_back(hold, done, log)
