@@ -15,7 +15,7 @@ from barrack_tasks.observing import observe
 from barrack_tasks.plans import Row, Selector
 from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.drive_report import rows_of
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.resting import decide_rest, without_waiting
 from barrack_tasks.plans.snapshot_then import Then, intent_for
 from barrack_tasks.plans.steps import Next
@@ -84,7 +84,7 @@ def rest(
             look=lambda: look_again(account, hold, intent, memory),
             decide=decide,
             on_done=dict.fromkeys((t.id for t in intent.targets), Then.HIBERNATE.event),
-            protected=intent.protected,
+            protected=protected_targets(intent.targets, world, never),
             timeout=longest,
             log=log,
         )

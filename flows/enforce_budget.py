@@ -37,7 +37,8 @@ from barrack_tasks.plans.money.budgets import (
 from barrack_tasks.plans.money.shedding import Shedding, candidates, stuck
 from barrack_tasks.plans.money.spans import PositiveSpan, Span
 from barrack_tasks.plans.money.watch import unpriced, unreadable
-from barrack_tasks.plans.selection import matches, unmatched
+from barrack_tasks.plans.protection import is_protected
+from barrack_tasks.plans.selection import unmatched
 from barrack_tasks.reporting import conclude
 from barrack_tasks.resting import plan_rest, rest
 from barrack_tasks.zones import zone_of
@@ -127,7 +128,7 @@ def enforce_budget(
         for warning in unmatched(protect, funds.instances):
             log.warning(warning)
         never = [*protect, *account.protect]
-        protected = {i.id for i in funds.instances if matches(i, never)}
+        protected = {i.id for i in funds.instances if is_protected(never, i.id, i.name)}
         unable = flavors_that_cannot_hibernate(account)
         ordered = candidates(funds.instances, protected, unable, Shedding(tuple(priority), order))
         chosen = whom_budgets_rest(standings, ordered, funds.balance)

@@ -42,7 +42,7 @@ from barrack_tasks.plans.schedule_run import (
     round_of,
     schedule_rows,
 )
-from barrack_tasks.plans.selection import matches, unmatched
+from barrack_tasks.plans.selection import unmatched
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
@@ -128,11 +128,9 @@ def follow_schedule(
         if problem:
             log.error("nothing is restored: %s", problem)
             verdicts = without_restores(verdicts, problem)
-    protected = frozenset(
-        i.id for i in instances.values() if matches(i, [*protect, *account.protect])
-    )
+    never = [*protect, *account.protect]
     unable = flavors_that_cannot_hibernate(account)
-    round_ = round_of(verdicts, instances, protected, now(), span, at_once, how, unable)
+    round_ = round_of(verdicts, instances, never, now(), span, at_once, how, unable)
 
     def uncapped(world: World, moment: datetime) -> Mapping[str, Next]:
         return decide_round(round_, world, memory, moment)
@@ -156,7 +154,7 @@ def follow_schedule(
                 look=lambda: look(ids),
                 decide=decide,
                 on_done=round_.on_done,
-                protected=protected,
+                protected=frozenset(),
                 timeout=span,
                 log=log,
             )

@@ -20,9 +20,9 @@ from barrack_tasks.observing import observe, with_images, with_stock
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive_report import rows_of
-from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.memory import Memory, Target, protected_targets
 from barrack_tasks.plans.rising import Shortage, decide_rise, why_not_affordable
-from barrack_tasks.plans.selection import check_protect, matches, select_instances, selector_of
+from barrack_tasks.plans.selection import check_protect, select_instances, selector_of
 from barrack_tasks.plans.snapshot_then import targets_of
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
@@ -95,12 +95,11 @@ def restore(
     chosen = select_instances(selector, list(world.instances.values()))
     targets = targets_of(chosen, {}, dict(world.instances), now())
     never = [*protect, *account.protect]
-    protected = frozenset(i.id for i in chosen if matches(i, never))
     order = [t.id for t in targets]
     decide = capped(
         account,
         lambda world, moment: decide_rise(
-            targets, world, memory, protected, span, how, at_once, order, moment
+            targets, world, memory, never, span, how, at_once, order, moment
         ),
     )
     if dry_run:
@@ -117,7 +116,7 @@ def restore(
             look=lambda: look(targets),
             decide=decide,
             on_done=dict.fromkeys(order, "barrack.instance.restored"),
-            protected=protected,
+            protected=protected_targets(targets, world, never),
             timeout=span,
             log=log,
         )

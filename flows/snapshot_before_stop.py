@@ -18,7 +18,7 @@ from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.selection import check_protect, selector_of
 from barrack_tasks.plans.snapshot_then import (
     Intent,
@@ -28,6 +28,7 @@ from barrack_tasks.plans.snapshot_then import (
     stopped_costs,
 )
 from barrack_tasks.plans.snapshot_then_report import rows_done, rows_planned
+from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
 
 
@@ -82,20 +83,23 @@ def snapshot_before_stop(
     check_needs(account.get_client().dialect, "snapshot_before_stop")
     notifiers = find_notifiers(notify)
 
-    def intend(moment: datetime, inherited: dict[str, str]) -> Intent:
+    def intend(moment: datetime, inherited: dict[str, str]) -> tuple[Intent, World]:
         world = observe(account)
         check_protect(protect, list(world.instances.values()))
-        return intent_for(selector, world, Then(then), moment, now(), span, keep, never, inherited)
+        intent = intent_for(
+            selector, world, Then(then), moment, now(), span, keep, never, inherited
+        )
+        return intent, world
 
     if dry_run:
-        intent = intend(now(), {})
-        planned = rows_planned(intent, observe(account))
+        intent, world = intend(now(), {})
+        planned = rows_planned(intent, world)
         return conclude(Report(flow="snapshot_before_stop", dry_run=True, rows=planned))
 
     purpose = intent_of("snapshot_before_stop", selector.model_dump(), then)
     run = str(runtime.flow_run.id)
     with holding(account.account, run, f"run {runtime.flow_run.name}", purpose, span) as hold:
-        intent = intend(hold.moment, hold.inherited)
+        intent, world = intend(hold.moment, hold.inherited)
         for warning in stopped_costs(intent):
             log.warning(warning)
         memory = Memory()
@@ -107,7 +111,7 @@ def snapshot_before_stop(
             look=lambda: look_again(account, hold, intent, memory),
             decide=lambda world, moment: decide(world, intent, memory, moment),
             on_done=dict.fromkeys((t.id for t in intent.targets), intent.then.event),
-            protected=intent.protected,
+            protected=protected_targets(intent.targets, world, never),
             timeout=span,
             log=log,
         )

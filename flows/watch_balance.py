@@ -36,7 +36,8 @@ from barrack_tasks.plans.money.watch import (
     report_of,
     unreadable,
 )
-from barrack_tasks.plans.selection import matches, selected_that_exist, unmatched
+from barrack_tasks.plans.protection import is_protected
+from barrack_tasks.plans.selection import selected_that_exist, unmatched
 from barrack_tasks.reporting import conclude
 from barrack_tasks.resting import plan_rest, rest
 
@@ -140,7 +141,7 @@ def watch_balance(
             funds.balance,
             funds.burn(other_hourly(seen)),
             selected,
-            {i.id for i in selected if matches(i, never)},
+            {i.id for i in selected if is_protected(never, i.id, i.name)},
             unable,
             Shedding(tuple(priority), order),
             (*unmet, *unmatched(protect, funds.instances)),
