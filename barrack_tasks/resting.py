@@ -33,6 +33,7 @@ def rest(
     timeout: timedelta,
     log: Log,
     patience: timedelta | None = None,
+    strict: bool = False,
 ) -> tuple[Row, ...]:
     """Hibernate the instances that are selected; one row each.
 
@@ -48,6 +49,7 @@ def rest(
         log: of the run.
         patience: send what can be sent, wait for so long, and leave the rest to the next run; for
             guardrails, which must look again soon. None waits up to the timeout.
+        strict: refuse names that match nothing, instead of going on with the others.
 
     Raises:
         SelectionError: nothing is selected.
@@ -68,6 +70,7 @@ def rest(
             3,
             never,
             hold.inherited,
+            strict,
         )
 
         def decide(world: World, moment: datetime) -> Mapping[str, Next]:
@@ -99,10 +102,13 @@ def plan_rest(
     unable: frozenset[tuple[str, int]],
     snapshot: bool,
     timeout: timedelta,
+    strict: bool = False,
 ) -> tuple[Row, ...]:
     """What `rest` would do, as the same rows; nothing is changed."""
     memory = Memory()
     world = observe(account)
-    intent = intent_for(selector, world, Then.HIBERNATE, now(), now(), timeout, 3, never, {})
+    intent = intent_for(
+        selector, world, Then.HIBERNATE, now(), now(), timeout, 3, never, {}, strict
+    )
     plan = decide_rest(world, intent, memory, manner, unable, snapshot, now())
     return rows_of(intent.targets, plan, world, memory)

@@ -14,6 +14,7 @@ from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import depended_on, snapshot_price
@@ -27,11 +28,12 @@ from barrack_tasks.plans.pruning import (
     keepers,
     prune_rows,
     selected_snapshots,
+    sources_of,
     spare,
     with_names,
 )
 from barrack_tasks.plans.retention import Fate
-from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.plans.selection import Called, selector_of
 from barrack_tasks.proofs import proven_snapshots
 from barrack_tasks.pruning import delete_all, instances_of
 from barrack_tasks.reporting import conclude
@@ -97,6 +99,9 @@ def prune_snapshots(
         return with_names(listed, there), there
 
     listed, there = look()
+    known: list[Called] = [*there.values(), *sources_of(listed)]
+    in_vain = lists_in_vain(known, account, protect)
+    notes = check_lists("prune_snapshots", account.account, in_vain, notifiers, log, dry_run)
     wanted = instances_of(selected_snapshots(selector, listed, list(there.values())))
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     purpose = intent_of("prune_snapshots", selector.model_dump(), retention.model_dump())
@@ -120,4 +125,5 @@ def prune_snapshots(
 
             fates, refused = delete_all(account, hold, fates, log, judge)
     rows = prune_rows(fates, price, currency, refused, dry_run)
-    return conclude(PruneReport(flow="prune_snapshots", dry_run=dry_run, rows=rows), notifiers)
+    report = PruneReport(flow="prune_snapshots", dry_run=dry_run, rows=rows, notes=notes)
+    return conclude(report, notifiers)

@@ -14,6 +14,7 @@ from barrack_tasks.api import BarrackInsufficientCreditsError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.guard import capped
 from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe, with_images, with_stock
@@ -22,7 +23,7 @@ from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.memory import Memory, Target, protected_targets
 from barrack_tasks.plans.rising import Shortage, decide_rise, why_not_affordable
-from barrack_tasks.plans.selection import check_protect, select_instances, selector_of
+from barrack_tasks.plans.selection import models_in_vain, selected_that_exist, selector_of
 from barrack_tasks.plans.snapshot_then import targets_of
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
@@ -91,8 +92,12 @@ def restore(
         return with_images(account, world) if out_of_stock == "substitute" else world
 
     world = look()
-    check_protect(protect, list(world.instances.values()))
-    chosen = select_instances(selector, list(world.instances.values()))
+    instances = list(world.instances.values())
+    in_vain = lists_in_vain(instances, account, protect, select=selector)
+    if how.then == "substitute":
+        in_vain += models_in_vain("substitutes", substitutes, world.stock)
+    notes = check_lists("restore", account.account, in_vain, notifiers, log, dry_run)
+    chosen = selected_that_exist(selector, instances)
     targets = targets_of(chosen, {}, dict(world.instances), now())
     never = [*protect, *account.protect]
     order = [t.id for t in targets]
@@ -104,7 +109,7 @@ def restore(
     )
     if dry_run:
         rows = rows_of(targets, decide(world, now()), world, memory)
-        return conclude(Report(flow="restore", dry_run=True, rows=rows))
+        return conclude(Report(flow="restore", dry_run=True, rows=rows, notes=notes))
     purpose = intent_of("restore", selector.model_dump())
     run = str(runtime.flow_run.id)
     with holding(account.account, run, f"run {runtime.flow_run.name}", purpose, span) as hold:
@@ -120,4 +125,5 @@ def restore(
             timeout=span,
             log=log,
         )
-    return conclude(Report(flow="restore", rows=rows_of(targets, plan, world, memory)), notifiers)
+    rows = rows_of(targets, plan, world, memory)
+    return conclude(Report(flow="restore", rows=rows, notes=notes), notifiers)

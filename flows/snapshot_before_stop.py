@@ -13,13 +13,14 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.flowing import look_again
 from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory, protected_targets
-from barrack_tasks.plans.selection import check_protect, selector_of
+from barrack_tasks.plans.selection import selector_of
 from barrack_tasks.plans.snapshot_then import (
     Intent,
     Then,
@@ -83,18 +84,27 @@ def snapshot_before_stop(
     check_needs(account.get_client().dialect, "snapshot_before_stop")
     notifiers = find_notifiers(notify)
 
+    told: list[str] = []
+
     def intend(moment: datetime, inherited: dict[str, str]) -> tuple[Intent, World]:
         world = observe(account)
-        check_protect(protect, list(world.instances.values()))
+        strict = is_by_hand()
+        instances = list(world.instances.values())
+        in_vain = lists_in_vain(instances, account, protect, select=None if strict else selector)
+        told.extend(
+            check_lists("snapshot_before_stop", account.account, in_vain, notifiers, log, dry_run)
+        )
         intent = intent_for(
-            selector, world, Then(then), moment, now(), span, keep, never, inherited
+            selector, world, Then(then), moment, now(), span, keep, never, inherited, strict
         )
         return intent, world
 
     if dry_run:
         intent, world = intend(now(), {})
         planned = rows_planned(intent, world)
-        return conclude(Report(flow="snapshot_before_stop", dry_run=True, rows=planned))
+        return conclude(
+            Report(flow="snapshot_before_stop", dry_run=True, rows=planned, notes=tuple(told))
+        )
 
     purpose = intent_of("snapshot_before_stop", selector.model_dump(), then)
     run = str(runtime.flow_run.id)
@@ -116,4 +126,4 @@ def snapshot_before_stop(
             log=log,
         )
     rows = rows_done(intent, world, memory, plan)
-    return conclude(Report(flow="snapshot_before_stop", rows=rows), notifiers)
+    return conclude(Report(flow="snapshot_before_stop", rows=rows, notes=tuple(told)), notifiers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -72,6 +73,11 @@ class Exchange:
         self._answers = Answers(dialect, self._codec, self._base_url, api_key)
         self.listener: Callable[[str, bytes], None] | None = None
         """Is told of every success: the operation's name, and the body as it came."""
+
+    @property
+    def server_time(self) -> datetime | None:
+        """The cloud's clock as of its latest answer; None before the first that tells."""
+        return self._answers.server_time
 
     def send(self, call: Call, timeout: float) -> Any:
         """Send once; the answer as the operation's response model, or a `BarrackError`.

@@ -14,7 +14,7 @@ from barrack_tasks.plans.naming import is_ours
 from barrack_tasks.plans.protection import why_protected
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.retention import Fate, Retention, is_failed
-from barrack_tasks.plans.selection import SelectionError, Selector, is_named, matches
+from barrack_tasks.plans.selection import Named, SelectionError, Selector, is_named, matches
 from barrack_tasks.plans.steps import Outcome, Step
 
 Failed = Literal["keep", "drop"]
@@ -39,6 +39,11 @@ def with_names(snapshots: Iterable[Snapshot], instances: Mapping[str, UserVM]) -
         else s
         for s in snapshots
     ]
+
+
+def sources_of(snapshots: Iterable[Snapshot]) -> list[Named]:
+    """The instances that snapshots were taken of, as far as the snapshots tell them."""
+    return [Named(s.instance_id or "", s.instance_name or "") for s in snapshots]
 
 
 def selected_snapshots(

@@ -16,7 +16,12 @@ from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.naming import is_ours, snapshot_description, snapshot_name
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.selection import SelectionError, Selector, select_instances
+from barrack_tasks.plans.selection import (
+    SelectionError,
+    Selector,
+    select_instances,
+    selected_that_exist,
+)
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 
@@ -112,15 +117,21 @@ def intent_for(
     keep: int,
     protect: list[str],
     inherited: dict[str, str],
+    strict: bool = True,
 ) -> Intent:
     """What a run is asked for, in terms of the account as it is.
+
+    `strict` refuses names that match nothing; else what they match counts.
 
     Raises:
         SelectionError: a name matches nothing, or the selection matches no instance at all.
     """
     instances = list(world.instances.values())
     before = [*inherited, *inherited.values()]
-    selected = select_instances(selector, instances, before)
+    if strict:
+        selected = select_instances(selector, instances, before)
+    else:
+        selected = selected_that_exist(selector, instances)
     if not selected and not inherited:
         raise SelectionError("the selection matches no instance; nothing was changed")
     return Intent(
