@@ -46,7 +46,7 @@ def delete_all(
     refused: dict[str, str] = {}
     settled = [fate for fate in fates if fate.kept]
     going = [fate for fate in fates if not fate.kept]
-    with crew(credentials.get_client(), lambda: hold.is_valid, credentials.max_concurrency) as gang:
+    with crew(credentials.get_client(), hold, credentials.max_concurrency) as gang:
         for first in range(0, len(going), _BATCH):
             batch = judge(going[first : first + _BATCH])
             settled += batch

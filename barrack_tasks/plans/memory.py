@@ -78,6 +78,14 @@ class Memory:
     """When what was made was first seen ACTIVE."""
     held_by: dict[str, str] = field(default_factory=dict)
     """Instances that another run is working on, and which."""
+    before: dict[str, tuple[datetime, ...]] = field(default_factory=dict)
+    """When attempts that were cut off began which had an instance in hand, by instance."""
+    claims: dict[str, int] = field(default_factory=dict)
+    """Which claim of an instance `in_hand` is about; see `Hold.claims`."""
+    claimed_again: set[str] = field(default_factory=set)
+    """Instances of which the lease was lost, and that are held anew."""
+    in_hand: dict[str, datetime] = field(default_factory=dict)
+    """The cloud's time since which an instance was held by this run without a break."""
 
     @property
     def touched(self) -> set[str]:
@@ -131,6 +139,10 @@ class Memory:
         else:
             self.hopeless[step.instance_id] = why
 
+    def was_not_sent(self, step: Step) -> None:
+        """Note that a step was not sent; what it is about is claimed again, or let be."""
+        self.under_way.discard(step.instance_id)
+
     def ran_out(self, step: Step, why: str) -> None:
         """Note that a step was refused because the stock was gone; that passes."""
         self.under_way.discard(step.instance_id)
@@ -162,12 +174,13 @@ def decide_each(
         timeout: for one instance.
         now: zone-aware.
     """
-    spared = protected_targets(targets := tuple(targets), world, protect, memory)
+    all_of_them = tuple(targets)
+    spared = protected_targets(all_of_them, world, protect, memory)
     return {
         t.id: Finished("skipped", "protected")
         if t.id in spared
         else _within_rules(t, step, memory, timeout, now)
-        for t in targets
+        for t in all_of_them
     }
 
 
