@@ -51,7 +51,7 @@ def read_bill(
         credentials: the account.
         funds: the account as it is.
         start: zone-aware.
-        end: zone-aware, not after now.
+        end: zone-aware, not after now by the cloud's clock: `funds.at`, for all until now.
         zone: whose days the bill is divided into.
         names: names, globs and ids of instances: only these, there or gone, and nothing else;
             everything, if not given.
@@ -109,7 +109,7 @@ def _read_bill(
 
 def spent_since(credentials: BarrackCredentials, funds: Funds, start: datetime) -> Decimal | None:
     """What the whole account spent since a moment; None if it cannot be read in full."""
-    bill = read_bill(credentials, funds, start, datetime.now(UTC))
+    bill = read_bill(credentials, funds, start, funds.at)
     return None if bill.missing else bill.total
 
 

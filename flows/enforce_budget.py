@@ -119,7 +119,7 @@ def enforce_budget(
             return conclude(BudgetReport(flow="enforce_budget", rows=(), notes=(note,)))
         try:
             funds = read_funds(account)
-            standings, missing = read_standings(account, funds, budgets, now(), zone)
+            standings, missing = read_standings(account, funds, budgets, zone)
         except BarrackError as error:
             if not dry_run:
                 alarms.raise_for([unreadable(str(error))], now(), complete=False)

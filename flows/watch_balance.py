@@ -138,7 +138,7 @@ def watch_balance(
         unmet = check_lists("watch_balance", account.account, in_vain, notifiers, log, dry_run)
         seen = with_sample(
             read_samples(account.account),
-            Sample(now(), funds.balance.amount, funds.burn().hourly),
+            Sample(funds.at, funds.balance.amount, funds.burn().hourly),
         )
         never = [*protect, *account.protect]
         selected = selected_that_exist(select, funds.instances)

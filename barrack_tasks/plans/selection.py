@@ -173,17 +173,22 @@ def named_in_vain(
     for name in names:
         if any(fits([name], thing.id, thing.name) for thing in known):
             continue
-        near = what_exists(name, {thing.name for thing in known})
+        existing = {thing.name for thing in known}
         verb = "matches" if _is_glob(name) else "is called"
-        is_meant = not _is_glob(name) or near.startswith(_NEAREST)
-        text = f"{list_name}: no {noun} {verb} {name!r}; {near}"
+        is_meant = not _is_glob(name) or _is_nearly_one_of(name, existing)
+        text = f"{list_name}: no {noun} {verb} {name!r}; {what_exists(name, existing)}"
         found.append(InVain(f"{list_name} {name}", text, is_meant and not standing))
     return found
 
 
 _WHATEVER_THE_CASE = ("protect", "exclude")
 """Lists that keep instances from being touched, and so match too much rather than too little."""
-_NEAREST = "nearest are "
+
+
+def _is_nearly_one_of(glob: str, names: Iterable[str]) -> bool:
+    """Whether a glob looks like a name misspelt, and not like one that is still to come."""
+    folded = [name.casefold() for name in names]
+    return bool(difflib.get_close_matches(glob.casefold(), folded, n=1, cutoff=0.5))
 
 
 def _fits_exactly(patterns: Iterable[str], id_: str, name: str) -> bool:
@@ -298,9 +303,7 @@ def what_exists(wanted: str, existing: Iterable[str]) -> str:
     names = sorted(existing)
     if not names:
         return "the account has none"
-    by_folded = {name.casefold(): name for name in names}
-    close = difflib.get_close_matches(wanted.casefold(), by_folded, n=3, cutoff=0.5)
-    near = [by_folded[name] for name in close]
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
     shown = near or names[:10]
     more = "" if near or len(names) <= 10 else f" and {len(names) - 10} more"
-    return f"{_NEAREST if near else 'there are '}{', '.join(shown)}{more}"
+    return f"{'nearest are' if near else 'there are'} {', '.join(shown)}{more}"
