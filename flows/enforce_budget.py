@@ -98,6 +98,8 @@ def enforce_budget(
     Raises:
         ParameterTypeError: a budget cannot be read.
         ValueError: no such zone, or a new hard limit is below what already runs.
+        SelectionError: a list names what does not exist, and a person called; on a schedule that
+            is told, and the rest is done.
         BarrackConfigurationError: a notifier does not exist.
         BarrackError: the account cannot be read; that was told.
         WorkFailed: some instances could not be put to rest; carries the report.

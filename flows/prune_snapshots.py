@@ -67,14 +67,17 @@ def prune_snapshots(
         notify: names of notification blocks that are told what failed.
         timeout: after so long an instance's snapshots count as free again if this run dies.
         dry_run: show what would be deleted, and why the rest stays.
-        protect: names, globs and ids of instances whose snapshots are never touched.
+        protect: names, globs and ids of instances whose snapshots are never touched: by the name
+            that the instance has now, and by the one that the snapshot carries. Where neither is
+            known, the snapshot stays.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
 
     Returns:
         A report with one row a snapshot.
 
     Raises:
-        SelectionError: nothing is selected, or a name matches nothing.
+        SelectionError: nothing is selected, or a name matches nothing. Names in `protect` that
+            nothing has are told when a schedule started it, and refused when a person did.
         WorkFailed: some snapshots could not be deleted, after all others were.
 
     Example:

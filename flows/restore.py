@@ -67,7 +67,8 @@ def restore(
         A report with one row an instance.
 
     Raises:
-        SelectionError: nothing is selected, or a name matches nothing.
+        SelectionError: nothing is selected, or a name matches nothing and a person called; on a
+            schedule that is told, and the rest is done.
         BarrackInsufficientCreditsError: the balance is below the minimum; nothing was changed.
         WorkFailed: some instances failed, after all others were finished; carries the report.
 

@@ -68,7 +68,8 @@ def snapshot_before_stop(
         A report with one row an instance.
 
     Raises:
-        SelectionError: nothing is selected, or a name matches nothing.
+        SelectionError: nothing is selected, or a name matches nothing and a person called; on a
+            schedule that is told, and the rest is done.
         BarrackError: the account cannot be read at all.
         WorkFailed: some instances failed, after all others were finished; carries the report.
 

@@ -89,7 +89,8 @@ def verify_snapshots(
         A report with one row a drill, and how old snapshots and proofs are.
 
     Raises:
-        SelectionError: nothing is selected, or a name matches nothing.
+        SelectionError: nothing is selected, or a name matches nothing. Names in `protect` that
+            nothing has are told when a schedule started it, and refused when a person did.
         ValueError: there is no such command as the probe's, or no address to probe.
         WorkFailed: a snapshot did not restore as it should; carries the report.
         NobodyTold: an instance has no proof, and no notifier took it; the drills were done.

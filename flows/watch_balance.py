@@ -96,6 +96,8 @@ def watch_balance(
     Raises:
         ParameterTypeError: a threshold cannot be read.
         ValueError: thresholds in another currency or in the wrong order; nothing was done.
+        SelectionError: a list names what does not exist, and a person called; on a schedule that
+            is told, and the rest is done.
         BarrackConfigurationError: a notifier does not exist; nothing was done.
         BarrackError: balance or prices cannot be read; that was told.
         WorkFailed: some instances could not be put to rest; carries the report.
