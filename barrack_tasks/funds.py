@@ -74,7 +74,8 @@ def read_funds(credentials: BarrackCredentials) -> Funds:
     listed = instances.result(), volumes.result(), snapshots.result()
     balance = client.balance.get()
     tariff = tariff_of(prices.result(), str(balance.currency))
-    return Funds(*listed, balance, tariff, client.now())
+    # A `Date` has no fractions, and what was not told is not counted.
+    return Funds(*listed, balance, tariff, client.now().replace(microsecond=0))
 
 
 def read_samples(account: str) -> list[Sample]:
