@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.funds import Funds
@@ -22,19 +21,17 @@ def read_standings(
     credentials: BarrackCredentials,
     funds: Funds,
     budgets: Sequence[Budget],
-    now: datetime,
     zone: str,
 ) -> tuple[list[Standing], tuple[str, ...]]:
-    """How each budget stands, and whose bill could not be read.
+    """How each budget stands by the cloud's clock, and whose bill could not be read.
 
     Args:
         credentials: the account.
         funds: the account as it is.
         budgets: the budgets.
-        now: zone-aware.
         zone: whose days and months.
     """
-    burn = funds.burn()
+    burn, now = funds.burn(), funds.at
     long = [b for b in budgets if b.per != "hour"]
     bill = None
     if long:

@@ -23,7 +23,7 @@ from barrack_tasks.events import emit
 from barrack_tasks.holds import Hold
 from barrack_tasks.observing import depended_on, observe
 from barrack_tasks.plans.account_changes import instance_payload
-from barrack_tasks.plans.memory import Memory, resource_of
+from barrack_tasks.plans.memory import Memory, protected_targets, resource_of
 from barrack_tasks.plans.restoring import refusal
 from barrack_tasks.plans.snapshot_then import Intent, drop_candidates
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
@@ -47,7 +47,8 @@ def look_again(
     """
     taken = {id_: snapshot for id_, snapshot in memory.taken.items() if snapshot}
     world = observe(credentials, [target.id for target in intent.targets], taken)
-    resting = [t for t in intent.targets if t.id not in intent.protected]
+    spared = protected_targets(intent.targets, world, intent.protect)
+    resting = [t for t in intent.targets if t.id not in spared]
     candidates = {
         snapshot.id
         for target in resting

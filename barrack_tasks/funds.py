@@ -26,10 +26,15 @@ class Listed:
 
 @dataclass(frozen=True)
 class Funds(Listed):
-    """The balance and everything that is paid from it."""
+    """The balance and everything that is paid from it, `at` a moment of the cloud's clock.
+
+    By that clock it is billed, and by no other: what is asked for by one that is behind lacks
+    what was spent last.
+    """
 
     balance: Balance
     tariff: Tariff
+    at: datetime
 
     def burn(self, other: Decimal = Decimal(0)) -> Burn:
         """What burns an hour, with `other` that is known from the balance alone."""
@@ -68,7 +73,9 @@ def read_funds(credentials: BarrackCredentials) -> Funds:
     # The balance last: what it lacks is then never a cost that the lists have not shown.
     listed = instances.result(), volumes.result(), snapshots.result()
     balance = client.balance.get()
-    return Funds(*listed, balance, tariff_of(prices.result(), str(balance.currency)))
+    tariff = tariff_of(prices.result(), str(balance.currency))
+    # A `Date` has no fractions, and what was not told is not counted.
+    return Funds(*listed, balance, tariff, client.now().replace(microsecond=0))
 
 
 def read_samples(account: str) -> list[Sample]:

@@ -252,7 +252,7 @@ def read_means(credentials: BarrackCredentials, caps: Iterable[Caps]) -> Means:
     )
     if all(one.daily_budget is None for one in caps):
         return means
-    start, left = today_of(datetime.now(UTC))
+    start, left = today_of(funds.at)
     spent = spent_since(credentials, funds, start)
     return replace(means, spent_today=spent, hours_left_today=left)
 

@@ -51,7 +51,7 @@ def read_bill(
         credentials: the account.
         funds: the account as it is.
         start: zone-aware.
-        end: zone-aware, not after now.
+        end: zone-aware, not after now by the cloud's clock: `funds.at`, for all until now.
         zone: whose days the bill is divided into.
         names: names, globs and ids of instances: only these, there or gone, and nothing else;
             everything, if not given.
@@ -109,7 +109,7 @@ def _read_bill(
 
 def spent_since(credentials: BarrackCredentials, funds: Funds, start: datetime) -> Decimal | None:
     """What the whole account spent since a moment; None if it cannot be read in full."""
-    bill = read_bill(credentials, funds, start, datetime.now(UTC))
+    bill = read_bill(credentials, funds, start, funds.at)
     return None if bill.missing else bill.total
 
 
@@ -130,6 +130,11 @@ def everything(credentials: BarrackCredentials, funds: Funds, now: datetime) -> 
     seen = sightings(there, before, {s.instance_id for s in funds.snapshots}, now)
     _write_sightings(credentials.account, before, seen)
     return [*there, *(s.thing for s in seen if s.gone is not None and s.is_billed(now))]
+
+
+def instances_seen(account: str) -> list[Thing]:
+    """The instances that were seen in this account, gone or not."""
+    return [seen.thing for seen in _sightings(account) if seen.thing.kind == "instance"]
 
 
 def hardware_seen(account: str) -> dict[str, tuple[str, int]]:

@@ -14,6 +14,7 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.guard import capped, means_or_problem
 from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now, work
 from barrack_tasks.notes import read_notes, write_notes
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -42,7 +43,6 @@ from barrack_tasks.plans.schedule_run import (
     round_of,
     schedule_rows,
 )
-from barrack_tasks.plans.selection import matches, unmatched
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
@@ -118,7 +118,9 @@ def follow_schedule(
     world = look([])
     instances = dict(world.instances)
     seen = list(instances.values())
-    for warning in (*rule_warnings(policy.rules, seen, now()), *unmatched(protect, seen)):
+    in_vain = lists_in_vain(seen, account, protect, exclude=exclude)
+    listed = check_lists("follow_schedule", account.account, in_vain, notifiers, log, dry_run)
+    for warning in rule_warnings(policy.rules, seen, now()):
         log.warning(warning)
     notes = read_notes(account.account)
     verdicts = judge_all(instances.values(), notes, policy, now())
@@ -128,11 +130,9 @@ def follow_schedule(
         if problem:
             log.error("nothing is restored: %s", problem)
             verdicts = without_restores(verdicts, problem)
-    protected = frozenset(
-        i.id for i in instances.values() if matches(i, [*protect, *account.protect])
-    )
+    never = [*protect, *account.protect]
     unable = flavors_that_cannot_hibernate(account)
-    round_ = round_of(verdicts, instances, protected, now(), span, at_once, how, unable)
+    round_ = round_of(verdicts, instances, never, now(), span, at_once, how, unable)
 
     def uncapped(world: World, moment: datetime) -> Mapping[str, Next]:
         return decide_round(round_, world, memory, moment)
@@ -141,7 +141,7 @@ def follow_schedule(
     if dry_run:
         plan = decide(world, now())
         rows = schedule_rows(round_, instances, plan, world, memory)
-        return conclude(Report(flow="follow_schedule", dry_run=True, rows=rows))
+        return conclude(Report(flow="follow_schedule", dry_run=True, rows=rows, notes=listed))
     ids = [t.id for t in round_.targets]
     plan = {}
     if ids:
@@ -156,7 +156,7 @@ def follow_schedule(
                 look=lambda: look(ids),
                 decide=decide,
                 on_done=round_.on_done,
-                protected=protected,
+                protected=frozenset(),
                 timeout=span,
                 log=log,
             )
@@ -165,4 +165,4 @@ def follow_schedule(
     remember(world.instances.values(), notes, verdicts, memory.touched)
     write_notes(account.account, notes, set(world.instances))
     rows = schedule_rows(round_, instances, plan, world, memory)
-    return conclude(Report(flow="follow_schedule", rows=rows), notifiers)
+    return conclude(Report(flow="follow_schedule", rows=rows, notes=listed), notifiers)

@@ -14,7 +14,6 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.charts import as_image, stacked_bars
 from barrack_tasks.funds import read_funds
-from barrack_tasks.loop import now
 from barrack_tasks.plans.money.budgets import period_of
 from barrack_tasks.plans.money.cost_report import CostReport
 from barrack_tasks.reporting import keep
@@ -55,10 +54,10 @@ def report_costs(
     check_needs(account.get_client().dialect, "report_costs")
     zone_of(zone)
     check_file(save_to)
-    moment = now()
+    funds = read_funds(account)
+    moment = funds.at
     month = period_of("month", moment, zone)
     first = period_of("day", moment - timedelta(days=days), zone).start
-    funds = read_funds(account)
     whole = read_bill(account, funds, min(first, month.start), moment, zone)
     burn = funds.burn()
     report = CostReport.of(whole, first, month, moment, burn)

@@ -17,10 +17,10 @@ from pydantic import BeforeValidator, Field
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.drive import CannotHibernate, Manner, Shutoff, is_down, is_up
 from barrack_tasks.plans.given import Given, read_each
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import (
     SELECT_SCHEMA,
     Selector,
-    matches,
     select_instances,
     selector_of,
 )
@@ -110,7 +110,7 @@ def due(timetable: Timetable, now: datetime, ahead: timedelta) -> Boundary | Non
 
 def rule_for(instance: UserVM, policy: Policy) -> Rule | None:
     """The first rule that means the instance; None if none does or it is excluded."""
-    if matches(instance, policy.exclude):
+    if is_protected(policy.exclude, instance.id, instance.name):
         return None
     for rule in policy.rules:
         if is_meant(rule.select, instance):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -10,6 +10,7 @@ from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.drive import Manner, in_turn
 from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.memory import Memory, Target, decide_each
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import Row
 from barrack_tasks.plans.resting import rest_step
 from barrack_tasks.plans.rising import Shortage, rise_step
@@ -25,7 +26,7 @@ class Round:
 
     verdicts: Mapping[str, Verdict]
     targets: tuple[Target, ...]
-    protected: frozenset[str]
+    protect: Collection[str]
     moment: datetime
     timeout: timedelta
     at_once: int
@@ -35,7 +36,7 @@ class Round:
     @property
     def intent(self) -> Intent:
         """The round as an intent to take snapshots and hibernate."""
-        return Intent(self.targets, Then.HIBERNATE, self.moment, self.timeout, 3, self.protected)
+        return Intent(self.targets, Then.HIBERNATE, self.moment, self.timeout, 3, self.protect)
 
     @property
     def order(self) -> list[str]:
@@ -57,7 +58,7 @@ class Round:
 def round_of(
     verdicts: Mapping[str, Verdict],
     instances: Mapping[str, UserVM],
-    protected: frozenset[str],
+    protect: Collection[str],
     moment: datetime,
     timeout: timedelta,
     at_once: int,
@@ -65,9 +66,11 @@ def round_of(
     unable: frozenset[tuple[str, int]],
 ) -> Round:
     """The round for those of which something is asked."""
-    asked = [id_ for id_, verdict in verdicts.items() if verdict.goal and id_ not in protected]
-    targets = tuple(Target(id_, instances[id_].name, moment, instances[id_]) for id_ in asked)
-    return Round(verdicts, targets, protected, moment, timeout, at_once, shortage, unable)
+    asked = [instances[id_] for id_, verdict in verdicts.items() if verdict.goal]
+    targets = tuple(
+        Target(i.id, i.name, moment, i) for i in asked if not is_protected(protect, i.id, i.name)
+    )
+    return Round(verdicts, targets, protect, moment, timeout, at_once, shortage, unable)
 
 
 def decide_round(round_: Round, world: World, memory: Memory, now: datetime) -> dict[str, Next]:
@@ -86,7 +89,7 @@ def decide_round(round_: Round, world: World, memory: Memory, now: datetime) -> 
             return rest_step(target, world, intent, memory, manner, round_.unable, snapshot)
         return _or_leave(rise_step(target, world, memory, round_.shortage, now))
 
-    plan = decide_each(round_.targets, step, memory, round_.protected, round_.timeout, now)
+    plan = decide_each(round_.targets, step, memory, world, round_.protect, round_.timeout, now)
     plan = {
         id_: Finished("skipped", f"{next_.why}; the next run looks again")
         if isinstance(next_, Wait) and next_.why.startswith("held by")
@@ -116,9 +119,10 @@ def schedule_rows(
         if id_ in worked:
             rows.append(worked[id_])
             continue
+        spared = is_protected(round_.protect, id_, instances[id_].name)
         left: Next = Finished(
-            "skipped" if _is_moved(verdict) or id_ in round_.protected else "already",
-            "protected" if id_ in round_.protected else verdict.why,
+            "skipped" if _is_moved(verdict) or spared else "already",
+            "protected" if spared else verdict.why,
         )
         target = Target(id_, instances[id_].name, round_.moment, instances[id_])
         rows += rows_of([target], {id_: left}, world, memory)

@@ -97,7 +97,7 @@ class Quarter:
         stock = stock_of(self.client.gpu_stocks.list())
         verdicts = judge_all(instances.values(), self.notes, self.policy, now)
         span = timedelta(minutes=15)
-        round_ = round_of(verdicts, instances, frozenset(), now, span, 10, Shortage(), frozenset())
+        round_ = round_of(verdicts, instances, (), now, span, 10, Shortage(), frozenset())
         memory = Memory()
         plan = decide_round(round_, World(instances=instances, stock=stock), memory, now)
         for id_, step in plan.items():

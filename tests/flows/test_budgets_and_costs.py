@@ -15,8 +15,12 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
+from barrack_tasks.funds import read_funds
+from barrack_tasks.guard import read_means
+from barrack_tasks.plans.guard import Caps, today_of
 from barrack_tasks.plans.money.burn import Burn, burn_of
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.spending import spent_since
 from flows.enforce_budget import enforce_budget
 from flows.report_costs import report_costs
 from tests.flows.conftest import account_of, fleet, states
@@ -27,10 +31,9 @@ Cloud = Callable[..., Sandbox]
 
 @pytest.fixture(autouse=True)
 def _the_clouds_clock(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The flows read the clock of the sandbox that they look at, which is put forward."""
+    """Alarms are told by the clock of the sandbox, which is put forward."""
     clock: dict[str, Any] = {}
     monkeypatch.setattr("flows.enforce_budget.now", lambda: clock["of"].now())
-    monkeypatch.setattr("flows.report_costs.now", lambda: clock["of"].now())
     monkeypatch.setattr(f"{__name__}.CLOCK", clock)
 
 
@@ -223,3 +226,22 @@ def test_a_price_that_cannot_be_read_is_told(
     budgets = [{"per": "hour", "hard": 2, "names": ["beta"]}]
     enforce_budget(budgets, notify=[name], credentials=account_of(sandbox))
     assert "the price of instance beta cannot be read" in kept.received[0]["subject"]
+
+
+@pytest.mark.parametrize("ahead", [timedelta(days=2), -timedelta(days=2)], ids=["ahead", "behind"])
+def test_costs_are_asked_for_by_the_clouds_clock(cloud: Cloud, ahead: timedelta) -> None:
+    noon = (datetime.now(UTC) + ahead).replace(hour=12, minute=0, second=0, microsecond=0)
+    sandbox = fleet(cloud, "5000", "alpha", "beta", start=noon)
+    account = account_of(sandbox)
+    sandbox.advance(10 * 3600)
+    spent = Decimal("23.80")  # two at 1.19 an hour, for ten hours
+    report = report_costs(days=1, credentials=account)
+    assert report.bill.total == report.month_so_far == spent
+    day = enforce_budget([{"per": "day", "soft": 20}], credentials=account, dry_run=True).budgets[0]
+    assert day["spent"] == "23.80 USD"
+    assert day["period"] == noon.date().isoformat()
+    funds = read_funds(account)
+    assert spent_since(account, funds, today_of(funds.at)[0]) == spent
+    means = read_means(account, [Caps(daily_budget=100)])
+    assert means.spent_today == spent
+    assert Decimal(2) - Decimal("0.1") < means.hours_left_today <= 2
