@@ -95,6 +95,22 @@ def paused_while_taken_up(step: int) -> int:
     return sends
 
 
+def killed_after_its_lease_was_lost(step: int) -> int:
+    """One pauses past its lease, goes on for a little, and dies; the next finds what it asked."""
+    sends = 0
+    for at, more in itertools.product(at_each_stop(restores, step), range(1, 30, step)):
+        world = World()
+        first = Attempt(world, restores, "same", "one")
+        first.step(at)
+        world.now += 125
+        first.step(more)
+        first.kill()
+        world.now += 125
+        ended(world, Attempt(world, restores, "same", None))
+        sends += len(world.sends)
+    return sends
+
+
 @pytest.mark.parametrize("intents", [("same", "same"), ("one", "other")], ids=["same", "other"])
 def test_one_that_pauses_anywhere_sends_nothing_that_another_may_send(
     intents: tuple[str, str],
@@ -108,11 +124,15 @@ def test_two_attempts_of_one_restore_make_one_machine() -> None:
 
 @pytest.mark.parametrize("machine", ["one", None], ids=["known", "unknown"])
 def test_what_was_asked_for_is_inherited_over_two_deaths(machine: str | None) -> None:
-    assert killed_at_each_stop(machine, 4) > 10
+    assert killed_at_each_stop(machine, 3) > 10
 
 
 def test_what_a_run_asks_for_while_it_is_taken_up_is_not_lost() -> None:
-    assert paused_while_taken_up(4) > 10
+    assert paused_while_taken_up(5) > 10
+
+
+def test_what_a_run_has_asked_for_outlives_its_lease() -> None:
+    assert killed_after_its_lease_was_lost(3) > 10
 
 
 @pytest.mark.slow
@@ -123,6 +143,7 @@ def test_all_of_it_at_every_single_stop() -> None:
     for machine in ("one", None):
         killed_at_each_stop(machine, 1)
     paused_while_taken_up(1)
+    killed_after_its_lease_was_lost(1)
 
 
 def test_a_record_that_a_person_deletes_is_noticed_before_another_may_send() -> None:

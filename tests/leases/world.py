@@ -17,7 +17,7 @@ from typing import Any
 import httpx
 
 from barrack_tasks.api import BarrackNotPermittedError
-from barrack_tasks.holds import Hold, Process, Record
+from barrack_tasks.holds import SEEN_WITHIN, Hold, Process, Record
 from barrack_tasks.records import Stamped
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -142,6 +142,7 @@ class Attempt:
         self.must_renew = False
         self.failure: BaseException | None = None
         self._wakes = 0.0
+        self._renewed = world.now
         self._go = threading.Semaphore(0)
         self._stopped = threading.Semaphore(0)
         self.hold = Hold(
@@ -208,8 +209,6 @@ class Attempt:
     def may_send(self, key: str) -> bool:
         """Whether it would send about a key at this very moment, without looking again."""
         hold, now = self.hold, self.world.now
-        from barrack_tasks.holds import SEEN_WITHIN
-
         return (
             not self.is_over
             and key in hold._held
@@ -235,8 +234,8 @@ class Attempt:
     def patiently(self, action: Callable[[], Any], otherwise: Any) -> Any:
         """Do something, and wait a while if the server is away or nothing may be sent."""
         try:
-            if self.must_renew:
-                self.must_renew = False
+            if self.must_renew or self.world.now >= self._renewed + LEASE.total_seconds() / 4:
+                self.must_renew, self._renewed = False, self.world.now
                 self.hold.renew()
             return action()
         except (httpx.HTTPError, BarrackNotPermittedError):
@@ -262,7 +261,8 @@ def restores(attempt: Attempt) -> None:
             attempt.sleep(4.0)
             continue
         known = hold.inherited.get(KEY)
-        if sent or (known is not None and known.asked is not None):
+        may_be_ours = sent or (known is not None and known.asked is not None)
+        if may_be_ours and world.unfinished is not None:
             break  # it is there, and found by its name
         if attempt.patiently(lambda: _create(attempt), False):
             sent = True
