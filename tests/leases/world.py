@@ -298,7 +298,7 @@ def stops(attempt: Attempt) -> None:
         pass
     for _ in range(5):
         wanted = {"BRK-1": "alpha", "BRK-2": "beta"}
-        refused = attempt.patiently(lambda: hold.claim(wanted), wanted)
+        refused = attempt.patiently(lambda wanted=wanted: hold.claim(wanted), wanted)
         for key in wanted:
             if key not in refused:
                 attempt.patiently(lambda key=key: _send(attempt, key), None)
