@@ -46,6 +46,23 @@ _SNAPSHOT = "snapshot:"
 _log = logging.getLogger(__name__)
 
 
+class Inherited(str):
+    """What a run that was cut off held: its name, when that run began, and when it was asked for."""
+
+    moment: datetime
+    asked: datetime | None
+
+    def __new__(cls, name: str, moment: datetime, asked: datetime | None = None) -> Inherited:
+        found = super().__new__(cls, name)
+        found.moment, found.asked = moment, asked
+        return found
+
+    @property
+    def name(self) -> str:
+        """Of what was held."""
+        return str(self)
+
+
 class Record(BaseModel):
     """What one run holds. Long ones are spread over several variables."""
 
@@ -60,6 +77,7 @@ class Record(BaseModel):
     pid: int
     born: str | None = None
     finished: bool = False
+    asked: dict[str, datetime] = {}
     held: dict[str, str]
     """Names of the instances held, by id; what is shared is marked as such in its key."""
 
@@ -93,8 +111,9 @@ class Hold:
         self._held: dict[str, str] = {}
         self._until = now()
         self._parts = 0
+        self._asked: dict[str, datetime] = {}
         self.moment = moment
-        self.inherited: dict[str, str] = {}
+        self.inherited: dict[str, Inherited] = {}
         """Instances of a run that was cut off and that this one takes up, names by id."""
 
     @property
@@ -158,6 +177,16 @@ class Hold:
         keys = {f"{mark}{_SNAPSHOT}{id_}": id_ for id_ in ids}
         return {keys[key]: by for key, by in self.claim(dict.fromkeys(keys, "")).items()}
 
+    def note_asked(self, asked: Mapping[str, datetime]) -> None:
+        """Note, durably, that something is about to be asked for, by the cloud's clock."""
+        with self._lock:
+            self._asked.update(asked)
+            self._write(self._held)
+
+    def guarded(self, account: Any) -> Any:
+        """The same account; its client asks before every send whether this hold is valid."""
+        return account
+
     def release(self) -> None:
         """Give back everything."""
         with self._lock:
@@ -199,7 +228,13 @@ class Hold:
         newest = max(record.moment for _, record in left)
         for _, record in left:
             if record.moment == newest:
-                self.inherited.update(_to_take_up(record.held))
+                self.inherited.update(
+                    {
+                        k: Inherited(n, record.moment, record.asked.get(k))
+                        for k, n in _to_take_up(record.held).items()
+                    }
+                )
+                self._asked.update(record.asked)
         self.moment = newest
         self._parts = 1 + max((_part_of(n) for n, r in left if r.run == self._run), default=-1)
         self._write(self.inherited, lease=timedelta(0))
@@ -263,6 +298,7 @@ class Hold:
                 pid=os.getpid(),
                 born=born(os.getpid()),
                 finished=finished,
+                asked={k: at for k, at in self._asked.items() if k in part},
                 held=part,
             )
             self._records.put(f"{self._run}_{number}", record.model_dump(mode="json"))

@@ -7,6 +7,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -121,6 +122,10 @@ class Barrack:
             return list(self._pages(call))
         answer = self._call(call)
         return getattr(answer, call.operation.result) if call.operation.result else answer
+
+    def now(self) -> datetime:
+        """This moment by the cloud's clock; by this machine's, before the first answer."""
+        return self._exchange.now()
 
     @contextmanager
     def listening(self) -> Iterator[list[tuple[str, bytes]]]:

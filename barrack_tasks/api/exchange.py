@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -82,6 +83,13 @@ class Exchange:
         if self.listener is not None and response.is_success:
             self.listener(call.operation.name, response.content)
         return self._answers.read(call.operation, response)
+
+    def now(self) -> datetime:
+        """This moment by the cloud's clock; by this machine's, before the first answer."""
+        told = self._answers.server_time
+        if told is None:
+            return datetime.now(UTC)
+        return told + timedelta(seconds=self._clock() - self._answers.told_at)
 
     def _send(self, call: Call, timeout: float) -> httpx.Response:
         request = self._request(call, timeout)
