@@ -47,7 +47,7 @@ _log = logging.getLogger(__name__)
 
 
 class Inherited(str):
-    """What a run that was cut off held: its name, when that run began, and when it was asked for."""
+    """What a run that was cut off held."""
 
     moment: datetime
     asked: datetime | None

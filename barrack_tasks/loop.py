@@ -76,8 +76,9 @@ def work(
                 steps = [next_ for next_ in plan.values() if isinstance(next_, Step)]
                 for step in steps:
                     memory.begin(step, now())
-                if making := [s for s in steps if s.operation in ("create_instance", "restore_snapshot")]:
-                    hold.note_asked({s.instance_id: account.get_client().now() for s in making})
+                makes = ("create_instance", "restore_snapshot")
+                if making := [s.instance_id for s in steps if s.operation in makes]:
+                    hold.note_asked(dict.fromkeys(making, account.get_client().now()))
                 gang.start(steps)
                 for id_, next_ in plan.items():
                     if isinstance(next_, Finished) and next_.outcome == "done":

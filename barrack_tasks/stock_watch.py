@@ -233,6 +233,11 @@ class StockWatcher:
         # What answers that it is out of stock is left out, so that the next best is tried at once.
         left = dict(places)
         while attempts := self._allowed(left):
+            try:
+                self._note_first(attempts)
+            except Exception as error:  # noqa: BLE001 - what is not noted might never end
+                self._log.error("claims cannot be noted, and so are not asked for: %s", error)
+                return
             with ThreadPoolExecutor(len(attempts)) as pool:
                 gone = [a for a in pool.map(self._ask, attempts) if a is not None]
             self._means_at = None  # what was spent is not known any more
@@ -281,6 +286,13 @@ class StockWatcher:
             or None
         )
 
+    def _note_first(self, attempts: Sequence[Attempt]) -> None:
+        """Note what is about to be asked for: this run may not live to see what comes of it."""
+        asked = self._client.now()
+        back = [a for a in attempts if a.step.operation == "restore_instance"]
+        ids = {a.step.subject: a.step.instance_id for a in back}
+        self._ledger.asking([a.making(asked) for a in attempts], ids, self._now())
+
     def _ask(self, attempt: Attempt) -> Attempt | None:
         """Ask for it; gives it back if it was out of stock."""
         name = attempt.step.subject
@@ -288,11 +300,15 @@ class StockWatcher:
             made = claim(self._credentials, attempt.step)
         except BarrackOutOfStockError:
             self._log.info("%s: %s was gone before it could be claimed", name, attempt.place)
+            self._ledger.refused(name)
             return attempt
         except BarrackConflictError as error:
             self._log.info("%s: somebody else has it: %s", name, error)
             self._others[name] = self._now()
+            self._ledger.refused(name)
         except BarrackError as error:
+            if error.took_effect is False:
+                self._ledger.refused(name)
             self.claims.refused[name] = str(error)
             self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
         else:
@@ -311,6 +327,11 @@ class StockWatcher:
         except BarrackError as error:
             self._log.warning("the instances cannot be read, and are looked at again: %s", error)
             return [], []
+        waiting = [
+            one if one.id else self._ledger.with_id(one, self.instances, self._client.now())
+            for one in waiting
+        ]
+        waiting = [one for one in waiting if one.id]
         there = {i.id: i for i in self.instances}
         self.claims.told |= {
             name

@@ -14,7 +14,7 @@ from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.admitting import work_within_caps
 from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.drilling import DRILLING, check_probe, close, look, open_records, tidy
+from barrack_tasks.drilling import DRILLING, check_probe, close, look, open_record, tidy
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -32,8 +32,8 @@ from barrack_tasks.plans.drills import (
 from barrack_tasks.plans.drills_report import DrillReport, ages_of, drilled_of, readings_of_proofs
 from barrack_tasks.plans.given import PositiveAmount
 from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.memory import Memory, Target
-from barrack_tasks.plans.money.alarms import Message
+from barrack_tasks.plans.memory import Target
+from barrack_tasks.plans.money.alarms import Message, Reading
 from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.restoring import Restoring
 from barrack_tasks.plans.restoring_report import rows_of_restores
@@ -42,7 +42,7 @@ from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import note_tries, read_proofs
 from barrack_tasks.reporting import conclude
-from barrack_tasks.restoring import share_snapshots, unattended, with_problems
+from barrack_tasks.restoring import NotedFirst, share_snapshots, unattended, with_problems
 
 
 @flow(name="verify_snapshots")
@@ -105,11 +105,12 @@ def verify_snapshots(
     never = [*protect, *account.protect]
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account.account, run, called, intent_of("drill", run), span) as hold:
+        left: dict[str, str] = {}
         if not dry_run:
             if hold.claim({DRILLING: "drill"}):
                 note = "another run holds a drill at this moment"
                 return conclude(DrillReport(flow="verify_snapshots", rows=(), notes=(note,)))
-            tidy(account, now, log)
+            left = tidy(account, hold, now, log, protect)
         listed = list_snapshots(account)
         sources = {i.id: i for i in list_instances(account)}
         names = {i.id: i.name for i in sources.values()}
@@ -120,7 +121,12 @@ def verify_snapshots(
         chosen = with_cost_cap(chosen, span, max_cost)
         began = now()
         targets = tuple(Target(one.key, one.name, began) for one in chosen)
-        memory, drills = Memory(), Drills()
+        drills = Drills()
+        names_of = {one.key: one.name for one in chosen}
+        memory = NotedFirst(
+            client=account.get_client(),
+            note=lambda key, asked: open_record(account.account, names_of[key], asked),
+        )
 
         def decide(world: World, moment: datetime) -> dict[str, Next]:
             return decide_drills(chosen, world, memory, drills, began, span, moment)
@@ -135,7 +141,6 @@ def verify_snapshots(
             plan: Mapping[str, Next] = decide(world, now())
         else:
             note_tries(account.account, [one.snapshot for one in chosen], began)
-            opened = open_records(account.account, chosen, began)
             world, plan = work_within_caps(
                 account,
                 hold,
@@ -148,15 +153,16 @@ def verify_snapshots(
                 timeout=span + TO_DELETE,
                 log=log,
             )
-            close(account.account, chosen, opened, memory, world)
+            close(account.account, chosen, memory, world)
         proofs = read_proofs(account.account)
         told: tuple[Message, ...] = ()
         undelivered: dict[str, str] = {}
-        notes = tuple(unmatched(protect, list(sources.values())))
+        notes = (*unmatched(protect, list(sources.values())), *left.values())
         if not dry_run:
             scope = scope_of([selector.model_dump_json(), str(within)], notify)
             alarms = Alarms("proof", account.account, notifiers, None, log, scope)
             readings = readings_of_proofs(snapshots, proofs, within, now(), names)
+            readings += [Reading(f"left {name}", True, False, why) for name, why in left.items()]
             told, undelivered = alarms.raise_for(readings, now()), alarms.undelivered
             notes += untold(told, notifiers, undelivered)
     report = DrillReport(
