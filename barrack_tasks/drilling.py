@@ -15,7 +15,7 @@ from barrack_tasks import restoring
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.holds import Hold, holding, intent_of
+from barrack_tasks.holds import Hold, holding
 from barrack_tasks.instances import delete_instance, list_instances
 from barrack_tasks.loop import Log
 from barrack_tasks.observing import confirmed_gone, is_gone
@@ -49,7 +49,7 @@ def tidy_in_passing(
     if not read_open(account.account):
         return {}
     # A hold of its own, given back at once: a drill need not wait for the rest of this run.
-    with holding(account.account, f"{run}tidy", by, intent_of("tidy", run), _TIDY) as hold:
+    with holding(account.account, f"{run}tidy", by) as hold:
         if hold.claim({DRILLING: "drill"}):
             return {}
         return tidy(account, hold, now, log, patience=timedelta(0))
@@ -171,7 +171,7 @@ class _Tidying:
                 )
                 return False
             try:
-                delete_instance(self.hold.guarded(self.account), there.id)
+                delete_instance(self.hold.guarded(self.account, there.id), there.id)
             except BarrackError as error:
                 # One that cannot be deleted holds up nothing else.
                 self.staying[key] = (

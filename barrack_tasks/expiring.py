@@ -198,7 +198,7 @@ def end_due(
         return [Ending(one, decide_ending(one, World(), False, None, now)) for one in expiries], {}
     world = instances_of(credentials, [one.id for one in expiries if one.id and one.at <= now])
     expiries = _with_ids(credentials.account, expiries, world, dry_run)
-    run = _Run(hold.guarded(credentials), world, now, credentials.get_client().now(), log)
+    run = _Run(credentials, hold, world, now, credentials.get_client().now(), log)
     endings = [run.decided(one) for one in expiries]
     if dry_run:
         return endings, world.instances
@@ -228,6 +228,7 @@ class _Run:
     """What the ends of one run have in common."""
 
     credentials: BarrackCredentials
+    hold: Hold
     world: World
     now: datetime
     cloud_now: datetime
@@ -279,7 +280,8 @@ class _Run:
         if expiry.how == "hibernate" and (why := why_not_asked(expiry, instance, self.unable)):
             return why
         try:
-            _TASKS[step.operation](self.credentials, step.instance_id)
+            guarded = self.hold.guarded(self.credentials, step.instance_id)
+            _TASKS[step.operation](guarded, step.instance_id)
         except BarrackError as error:
             return why_refused(expiry, instance, str(error))
         return None

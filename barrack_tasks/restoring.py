@@ -70,10 +70,10 @@ def begin(
     Raises:
         ValueError: another run is at the same at this moment.
     """
-    if not dry_run and (rivals := hold.rivals()):
+    if not dry_run and hold.rival:
         raise ValueError(
-            f"snapshot: {rivals[0]} is restoring the same at this moment, or was cut off on "
-            "another machine less than two minutes ago; wait for it, or give this one a name"
+            f"snapshot: {hold.rival} is restoring the same at this moment; wait for it, or give "
+            "this one a name"
         )
     source = next((i for i in instances if i.id == snapshot.instance_id), None)
     taken = {i.name for i in instances}

@@ -19,6 +19,11 @@ from barrack_tasks.records import Records, key_of_id
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
+def claim_key(name: str) -> str:
+    """By which the claim of an instance of this name is reserved."""
+    return f"claim:{name}"
+
+
 class Ledger(Protocol):
     """What was claimed and nobody was told of yet."""
 
@@ -116,7 +121,7 @@ class SharedLedger:
         What no list has shown for a day is forgotten: nothing came of it.
         """
         by = one.by
-        if by is None or self.hold({f"claim:{one.name}": one.name}):
+        if by is None or self.hold({claim_key(one.name): one.name}):
             return one  # the run that asks for it lives
         made = next((i.id for i in instances if by.has_made(i)), "")
         with Records(self._prefix) as records:

@@ -6,7 +6,6 @@ import email.utils
 import html
 import json
 import re
-import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -38,7 +37,6 @@ class Answers:
         self._api_key = api_key
         self.server_time: datetime | None = None
         """The server's clock as of its latest answer."""
-        self.told_at = 0.0
 
     def read(self, operation: Operation[Any], response: httpx.Response) -> Any:
         """The operation's response model.
@@ -48,7 +46,6 @@ class Answers:
         """
         if sent_at := response.headers.get("date"):
             self.server_time = _http_date(sent_at) or self.server_time
-            self.told_at = time.monotonic()
         if response.is_success:
             answer = self._success(operation, response)
         else:
