@@ -77,9 +77,12 @@ def read_expiries(account: str) -> list[Expiry]:
     """What ends when; what cannot be read is left out."""
     found = []
     with Records(_prefix(account)) as records:
-        for written in records.all().values():
+        for written, at in records.stamped().values():
             with suppress(TypeError, ValueError):
-                found.append(_read(written))
+                end = _read(written)
+                # Of what an earlier release wrote, that is all that tells its age.
+                is_old = end.by is None and end.asked is None
+                found.append(replace(end, noted=at) if is_old else end)
     return sorted(found, key=lambda one: (one.at, one.key))
 
 
