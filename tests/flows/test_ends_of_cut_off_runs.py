@@ -257,8 +257,7 @@ def test_killed_anywhere_and_started_again_there_is_one_machine_and_it_ends(
     [made] = [i["id"] for i in sandbox.state()["instances"] if i["name"] != "alpha"]
     ends_of(account)
     assert [e.id for e in read_expiries(account.account)] == [made]
-    past = [e for e in read_expiries(account.account)]
-    add_expiries(account.account, [_over(e) for e in past])
+    add_expiries(account.account, [_over(e) for e in read_expiries(account.account)])
     if dies_at is not None:
         dying = Point("delete_instance", 1, dies_at)
         killed(sandbox, prefect_server, "end_expired", {}, dying)
