@@ -149,7 +149,9 @@ def work(
                 waiting = {t.id: t.name for t in targets if not isinstance(plan[t.id], Finished)}
                 if not waiting:
                     return world, plan
-                done = [t.id for t in targets if is_done(plan[t.id])]
+                # What was made stays in hand until the whole run is done: one that is started
+                # again because of the others must find it, and not make a second one.
+                done = [t.id for t in targets if is_done(plan[t.id]) and t.id not in memory.made]
                 # The record of a large fleet has many parts, and is not written all the time.
                 if len(targets) <= _SMALL or now() >= tidied + _TIDY_AFTER:
                     give_back(hold, done, log)
