@@ -7,20 +7,23 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from barrack_tasks import restoring
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.holds import holding
+from barrack_tasks.holds import Hold, holding
 from barrack_tasks.instances import delete_instance, list_instances
 from barrack_tasks.loop import Log
-from barrack_tasks.plans.drills import Drills, Probe, Proof, can_be_probed, verdict_of
+from barrack_tasks.observing import confirmed_gone, is_gone
+from barrack_tasks.plans.drills import Drills, Probe, Proof, can_be_probed, verdict_of, whose
+from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.restoring import LISTS_LAG, Restoring
+from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
 
@@ -33,7 +36,7 @@ _CONNECT = 3.0
 
 def tidy_in_passing(
     account: BarrackCredentials, run: str, by: str, now: Callable[[], datetime], log: Log
-) -> None:
+) -> dict[str, str]:
     """The same as `tidy` from another flow: only if no drill is at work, and waiting for nothing.
 
     Args:
@@ -44,70 +47,141 @@ def tidy_in_passing(
         log: of the run.
     """
     if not read_open(account.account):
-        return
+        return {}
     # A hold of its own, given back at once: a drill need not wait for the rest of this run.
     with holding(account.account, f"{run}tidy", by) as hold:
-        if not hold.claim({DRILLING: "drill"}):
-            tidy(account, now, log, patience=timedelta(0))
+        if hold.claim({DRILLING: "drill"}):
+            return {}
+        return tidy(account, hold, now, log, patience=timedelta(0))
 
 
 def tidy(
     account: BarrackCredentials,
+    hold: Hold,
     now: Callable[[], datetime],
     log: Log,
+    never: Sequence[str] = (),
     sleep: Callable[[float], None] = time.sleep,
     patience: timedelta = _TIDY,
-) -> None:
-    """End what drills left behind when they were cut off.
+) -> dict[str, str]:
+    """End what drills left behind when they were cut off; sentences about what may stay, by name.
 
-    Only what a drill made: its name stands in the record of a run, and its id, or else that it
-    was made of a snapshot since that record was written. Lists may lag, so what a run may have
-    asked for just now is waited for.
+    Only what a drill surely made is ended: its id stands in the record of a run, or else its name
+    does and its age and kind are those of what was asked for. What is doubtful, and what is
+    protected, stays as it is and on record, and is told of each time. Lists may lag, so what a run
+    may have asked for is waited for, and stays on record for a day.
 
     Args:
         account: whose.
+        hold: of the run; what is ended is held while it is asked for.
         now: the clock.
         log: of the run.
+        never: names, globs and ids of instances that are left alone, besides the account's own.
         sleep: waits so many seconds.
         patience: so long deletions are waited for; what is not gone by then stays on record.
     """
+    before = read_open(account.account)
+    run = _Tidying(account, hold, log, (*never, *account.protect), dict(before))
     began = now()
-    until = began + patience
-    asked: set[str] = set()
-    stuck: set[str] = set()
-    left = read_open(account.account)
-    while left:
-        there = {i.name: i for i in list_instances(account)}
-        for name, record in list(left.items()):
-            instance = there.get(name)
-            if instance is None:
-                # A request may have been sent at the very end of that run: only a list that was
-                # read so long after tells that nothing came of it.
-                is_settled = name in asked or now() - began > LISTS_LAG
-            else:
-                is_settled = not _is_ours(instance, record)
-                if not is_settled and name not in asked:
-                    asked.add(name)
-                    if not _ended(account, name, instance.id, log):
-                        stuck.add(name)
-            if is_settled:
-                del left[name]
-        if left.keys() <= stuck or now() >= until:
+    while run.left:
+        waits = run.go_over(is_settled=now() - began > LISTS_LAG)
+        if not waits or now() >= began + patience:
             break
         sleep(_AGAIN)
-    if asked or read_open(account.account).keys() != left.keys():
-        write_open(account.account, left)
+    if run.left != before:
+        write_open(account.account, run.left)
+    for sentence in run.staying.values():
+        log.warning("%s", sentence)
+    return run.staying
 
 
-def _ended(account: BarrackCredentials, name: str, id_: str, log: Log) -> bool:
-    """Delete what a drill left; one that cannot be deleted holds up nothing else."""
-    log.warning("%s: left by a drill that was cut off, and deleted", name)
-    try:
-        delete_instance(account, id_)
-    except BarrackError as error:
-        log.error("%s: cannot be deleted, and the next run tries again: %s", name, error)
+@dataclass
+class _Tidying:
+    """What one run does about what drills left behind."""
+
+    account: BarrackCredentials
+    hold: Hold
+    log: Log
+    never: Sequence[str]
+    left: dict[str, Open]
+    asked: dict[str, str] = field(default_factory=dict)
+    """Ids of what the API has accepted to delete, by the keys of the records."""
+    staying: dict[str, str] = field(default_factory=dict)
+    """Why something may be left still, by the same."""
+
+    def go_over(self, is_settled: bool) -> bool:
+        """Go over all that may be left, once; whether there is anything to wait for.
+
+        Args:
+            is_settled: whether lists show by now what was asked for before this run began.
+        """
+        listed = list_instances(self.account)
+        ids = {i.id: i for i in listed}
+        names = {i.name: i for i in listed}
+        known = [record.id for record in self.left.values() if record.id]
+        gone = confirmed_gone(self.account, known, ids)
+        waits = False
+        for key, record in list(self.left.items()):
+            there = ids.get(record.id) if record.id else names.get(key)
+            if there is not None:
+                waits |= self._end(key, record, there)
+            elif key in self.asked:
+                # It was accepted, no list shows it, and the API does not know it.
+                if is_gone(self.account, self.asked[key]):
+                    del self.left[key]
+                else:
+                    waits = True
+            elif record.id in gone or (not record.id and self._came_to_nothing(record)):
+                del self.left[key]
+            else:
+                waits |= not is_settled
+                self.staying[key] = (
+                    f"{key}: a drill asked for it at {record.since:%Y-%m-%d %H:%M} UTC and was cut "
+                    "off, and no list shows it; it is looked for again"
+                )
+            if key not in self.left:
+                self.staying.pop(key, None)
+        return waits
+
+    def _came_to_nothing(self, record: Open) -> bool:
+        return self.account.get_client().now() >= record.since + NOTHING_CAME
+
+    def _end(self, key: str, record: Open, there: UserVM) -> bool:
+        """Delete what surely is a drill's; whether it is waited for."""
+        self.staying.pop(key, None)
+        if key in self.asked:
+            return True
+        by = Making(key, record.since, "snapshot")
+        owner = "ours" if record.id else whose(by, there, record.by_worker)
+        if owner == "another's":
+            del self.left[key]
+        elif matches(there, self.never):
+            self.staying[key] = f"{there.name}: a drill left it, and it is protected, so it stays"
+        elif owner == "unclear":
+            self.staying[key] = f"{there.name}: {by.why_unclear(there)}"
+        else:
+            return self._delete(key, there)
         return False
-    return True
+
+    def _delete(self, key: str, there: UserVM) -> bool:
+        with self.hold.briefly({there.id: there.name}) as refused:
+            if refused:
+                self.staying[key] = (
+                    f"{there.name}: a drill left it, and it is held by {refused[there.id]}"
+                )
+                return False
+            try:
+                delete_instance(self.hold.guarded(self.account, there.id), there.id)
+            except BarrackError as error:
+                # One that cannot be deleted holds up nothing else.
+                self.staying[key] = (
+                    f"{there.name}: a drill left it, and it cannot be deleted, which the next run "
+                    f"tries again: {error}"
+                )
+                return False
+        self.log.warning("%s: left by a drill that was cut off, and deleted", there.name)
+        self.asked[key] = there.id
+        return True
 
 
 def check_probe(account: BarrackCredentials, probe: Probe | None) -> None:
@@ -126,49 +200,42 @@ def check_probe(account: BarrackCredentials, probe: Probe | None) -> None:
         raise ValueError(f"probe: there is no command {command[0]!r} on this machine")
 
 
-def open_records(account: str, chosen: Iterable[Restoring], began: datetime) -> frozenset[str]:
-    """Record what this run may make, before it asks; the names that were not on record before.
+def open_record(account: str, name: str, asked: datetime) -> None:
+    """Record what this run is about to ask for.
 
-    A record that is there already is of an instance that an earlier drill left behind and that
-    could not be ended yet. It stays as it is: by it that instance is found.
+    What an earlier drill left under the name stays on record by its id: names are unique, so if
+    this request is granted, that one is gone or has another name.
+
+    Args:
+        account: whose.
+        name: of the temporary instance.
+        asked: by the cloud's clock.
     """
     known = read_open(account)
-    fresh = {o.name: Open(began) for o in chosen if not o.problems and o.name not in known}
-    write_open(account, {**known, **fresh})
-    return frozenset(fresh)
+    old = known.get(name)
+    if old is not None and old.id:
+        known[old.id] = old
+    elif old is not None and asked < old.since + TAKES_EFFECT and not old.by_worker:
+        asked = old.since  # what that one asked for may still show
+    write_open(account, {**known, name: Open(asked)})
 
 
-def close(
-    account: str,
-    chosen: Iterable[Restoring],
-    opened: Collection[str],
-    memory: Memory,
-    world: World,
-) -> None:
+def close(account: str, chosen: Iterable[Restoring], memory: Memory, world: World) -> None:
     """Forget the temporary instances of this run that are surely gone or never were.
 
     Args:
         account: whose.
         chosen: the drills of this run.
-        opened: names that this run has put on record.
         memory: of this run.
         world: as it is in the end.
     """
     left = read_open(account)
     for one in chosen:
-        never = not memory.may_have_made(one.key) and one.name in opened
-        if never or memory.made.get(one.key) in world.gone:
+        made = memory.made.get(one.key)
+        never_was = one.key in memory.sent and not memory.may_have_made(one.key)
+        if never_was or (made in world.gone and one.key in memory.acted):
             left.pop(one.name, None)
     write_open(account, left)
-
-
-def _is_ours(instance: UserVM, record: Open) -> bool:
-    if record.id:
-        return instance.id == record.id
-    made = instance.created_at
-    # A minute: the clocks of two machines differ.
-    since_then = made is None or made >= record.since - timedelta(minutes=1)
-    return instance.boot_source in (None, "snapshot") and since_then
 
 
 def look(

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 from uuid import NAMESPACE_OID, uuid5
@@ -17,7 +17,7 @@ from barrack_tasks.events import emit
 from barrack_tasks.holds import Hold
 from barrack_tasks.instances import delete_instance, hibernate_instance, start_instance
 from barrack_tasks.loop import Log
-from barrack_tasks.observing import flavors_that_cannot_hibernate, instances_of
+from barrack_tasks.observing import flavors_that_cannot_hibernate, instances_of, note_going
 from barrack_tasks.plans.expiring import (
     Ending,
     Expiry,
@@ -25,7 +25,9 @@ from barrack_tasks.plans.expiring import (
     decide_ending,
     why_not_asked,
     why_refused,
+    with_id,
 )
+from barrack_tasks.plans.making import TAKES_EFFECT, Making
 from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.steps import Step, Wait
 from barrack_tasks.plans.world import World
@@ -41,36 +43,144 @@ _LONGEST = 1_000
 
 
 def add_expiries(account: str, expiries: Iterable[Expiry]) -> None:
-    """Remember when instances end. Each has a record of its own, so no run undoes another's."""
+    """Remember when instances end. Each has a record of its own, so no run undoes another's.
+
+    One without an id is remembered by its name, before it is asked for; see `fill_in`.
+    """
     with Records(_prefix(account)) as records:
         for one in expiries:
-            records.put(key_of_id(one.id), _written(one))
+            records.put(key_of_id(one.key), _written(one))
+
+
+def fill_in(account: str, expiries: Iterable[Expiry]) -> None:
+    """Remember ends by id that were remembered by name.
+
+    What is known of the id already stays as it is: this was cut off in between, or another run
+    has been here.
+    """
+    with Records(_prefix(account)) as records:
+        known = records.all()
+        for one in expiries:
+            if f"{_prefix(account)}{key_of_id(one.key)}" not in known:
+                records.put(key_of_id(one.key), _written(one))
+            records.drop(key_of_id(replace(one, id="").key))
+
+
+def drop_expiries(account: str, expiries: Iterable[Expiry]) -> None:
+    """Forget ends: of what surely was not made, or is over."""
+    with Records(_prefix(account)) as records:
+        for one in expiries:
+            records.drop(key_of_id(one.key))
 
 
 def read_expiries(account: str) -> list[Expiry]:
     """What ends when; what cannot be read is left out."""
     found = []
     with Records(_prefix(account)) as records:
-        for written in records.all().values():
+        for written, at in records.stamped().values():
             with suppress(TypeError, ValueError):
-                found.append(_read(written))
-    return sorted(found, key=lambda one: (one.at, one.id))
+                end = _read(written)
+                # Of what an earlier release wrote, that is all that tells its age.
+                is_old = end.by is None and end.asked is None
+                found.append(replace(end, noted=at) if is_old else end)
+    return sorted(found, key=lambda one: (one.at, one.key))
+
+
+@dataclass
+class Ends:
+    """When what a run makes is to end: noted before it is asked for, and by id as soon as possible.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        span: how long what is made lasts; None for no end.
+        how: `hibernate` or `delete`.
+        now: the clock.
+
+    Example:
+        >>> ends = Ends(account.account, timedelta(hours=8), "delete", now)
+        >>> ends.note([Making("train-1", client.now())])
+        >>> ends.made("train-1", client.snapshots.restore("1", "train-1").id)
+    """
+
+    account: str
+    span: timedelta | None
+    how: str
+    now: Callable[[], datetime]
+    _noted: dict[str, Expiry] = field(default_factory=dict)
+    """By the name of what is made."""
+    _before: dict[str, Expiry | None] = field(default_factory=dict)
+    """What was noted before this run, by the same."""
+
+    def note(self, requests: Sequence[Making], ids: Mapping[str, str] | None = None) -> None:
+        """Note the ends of what is about to be asked for.
+
+        Args:
+            requests: as they will be sent.
+            ids: of what exists and is brought back, by name.
+        """
+        if self.span is None:
+            return
+        known = {end.key: end for end in read_expiries(self.account)}
+        for by in requests:
+            id_ = (ids or {}).get(by.name, "")
+            end = Expiry(id_, by.name, self.now() + self.span, self.how, by=by)
+            earlier = known.get(end.key)
+            if earlier and earlier.by and not id_ and by.asked < earlier.by.asked + TAKES_EFFECT:
+                # What a request before this one made may still show, and is as old as that.
+                end = replace(end, by=replace(by, asked=earlier.by.asked))
+            if by.name not in self._noted:
+                self._before[by.name] = earlier
+            self._noted[by.name] = end
+        add_expiries(self.account, [self._noted[by.name] for by in requests])
+
+    def made(self, name: str, id_: str, taken_up: Making | None = None) -> None:
+        """Note the id of what was made; says so as often as one likes.
+
+        Args:
+            name: of the instance.
+            id_: of the instance.
+            taken_up: the request of a run that was cut off, if that made it.
+        """
+        noted = self._noted.get(name)
+        if noted is None and taken_up is not None and self.span is not None:
+            # It lasts as long as the run that is asked for now says.
+            end = Expiry(id_, name, self.now() + self.span, self.how, by=taken_up)
+            add_expiries(self.account, [end])
+        elif noted is not None and noted.id != id_:
+            end = replace(noted, id=id_)
+        else:
+            return
+        fill_in(self.account, [end])
+        self._noted[name] = end
+
+    def not_made(self, name: str) -> None:
+        """Forget the end of what surely was not made; what was noted before this run stands."""
+        noted = self._noted.pop(name, None)
+        if noted is None:
+            return
+        before = self._before.pop(name)
+        if before is None:
+            drop_expiries(self.account, [noted])
+        else:
+            add_expiries(self.account, [before])
 
 
 def _written(one: Expiry) -> list[Any]:
     asked = None if one.asked is None else int(one.asked.timestamp())
     plan = [one.id, one.name, int(one.at.timestamp()), one.how]
-    return [*plan, asked, one.asked_for, one.trouble[:_LONGEST]]
+    done = [*plan, asked, one.asked_for, one.trouble[:_LONGEST]]
+    return done if one.by is None else [*done, one.by.written()]
 
 
 def _read(written: Any) -> Expiry:
     id_, name, at, how, *rest = written
-    # One that an earlier release has written ends here.
-    asked, asked_for, trouble = rest or (None, "", "")
+    # One that an earlier release has written ends here, or before the request that made it.
+    asked, asked_for, trouble, *made_by = rest or (None, "", "")
     if how not in ("hibernate", "delete"):
         raise ValueError(f"{how!r} is no way to end an instance")
     moment = None if asked is None else datetime.fromtimestamp(asked, UTC)
-    return Expiry(id_, name, datetime.fromtimestamp(at, UTC), how, moment, asked_for, trouble)
+    end = Expiry(id_, name, datetime.fromtimestamp(at, UTC), how, moment, asked_for, trouble)
+    return replace(end, by=Making.read(name, made_by[0])) if made_by else end
 
 
 def end_due(
@@ -80,26 +190,40 @@ def end_due(
 
     Args:
         credentials: the account.
-        hold: of the run; what is ended is held while it is asked for, and no longer.
+        hold: of the run; what is ended is held while it is asked for, and no longer. Before each
+            request is sent it is asked whether that is still so.
         now: zone-aware.
         log: of the run.
         dry_run: decide only.
     """
     expiries = read_expiries(credentials.account)
-    if not any(one.at <= now for one in expiries):
+    if not any(one.at <= now or not one.id for one in expiries):
         return [Ending(one, decide_ending(one, World(), False, None, now)) for one in expiries], {}
-    world = instances_of(credentials, [one.id for one in expiries if one.at <= now])
-    run = _Run(credentials, world, now, log)
+    world = instances_of(credentials, [one.id for one in expiries if one.id and one.at <= now])
+    expiries = _with_ids(credentials.account, expiries, world, dry_run)
+    run = _Run(credentials, hold, world, now, credentials.get_client().now(), log)
     endings = [run.decided(one) for one in expiries]
     if dry_run:
         return endings, world.instances
     sending = {one.expiry.id: one.expiry.name for one in endings if isinstance(one.next, Step)}
     if sending:
         with hold.briefly(sending) as held:
-            current = {one.id: one for one in read_expiries(credentials.account)}
+            current = {one.id: one for one in read_expiries(credentials.account) if one.id}
             endings = [run.carried_out(one, held, current) for one in endings]
     _close([one for one in endings if one.is_over], credentials.account)
     return endings, world.instances
+
+
+def _with_ids(
+    account: str, expiries: Sequence[Expiry], world: World, dry_run: bool
+) -> list[Expiry]:
+    """The ends, each once, with the ids of what has come to be since they were written."""
+    known = {one.id for one in expiries if one.id}
+    found = [with_id(one, world.instances.values()) for one in expiries]
+    fresh = [after for after, before in zip(found, expiries, strict=True) if after != before]
+    if fresh and not dry_run:
+        fill_in(account, fresh)
+    return [one for one in found if one not in fresh or one.id not in known]
 
 
 @dataclass(frozen=True)
@@ -107,8 +231,10 @@ class _Run:
     """What the ends of one run have in common."""
 
     credentials: BarrackCredentials
+    hold: Hold
     world: World
     now: datetime
+    cloud_now: datetime
     log: Log
 
     @cached_property
@@ -118,9 +244,12 @@ class _Run:
 
     def decided(self, one: Expiry, holder: str | None = None) -> Ending:
         """What it needs next."""
-        instance = self.world.instances.get(one.id)
+        all_of_them = self.world.instances
+        named = (i for i in all_of_them.values() if i.name == one.name)
+        instance = all_of_them.get(one.id) if one.id else next(named, None)
         protected = instance is not None and matches(instance, self.credentials.protect)
-        return Ending(one, decide_ending(one, self.world, protected, holder, self.now))
+        next_ = decide_ending(one, self.world, protected, holder, self.now, self.cloud_now)
+        return Ending(one, next_)
 
     def carried_out(
         self, one: Ending, held: Mapping[str, str], current: Mapping[str, Expiry]
@@ -139,6 +268,8 @@ class _Run:
         add_expiries(self.credentials.account, [asked])
         error = self._refusal(asked, step, instance)
         if error is None:
+            if step.operation == "delete_instance":
+                note_going(self.credentials, expiry.id)
             done = replace(one, expiry=asked)
             self.log.info(done.text)
             return done
@@ -152,7 +283,8 @@ class _Run:
         if expiry.how == "hibernate" and (why := why_not_asked(expiry, instance, self.unable)):
             return why
         try:
-            _TASKS[step.operation](self.credentials, step.instance_id)
+            guarded = self.hold.guarded(self.credentials, step.instance_id)
+            _TASKS[step.operation](guarded, step.instance_id)
         except BarrackError as error:
             return why_refused(expiry, instance, str(error))
         return None
@@ -165,14 +297,13 @@ def _close(over: Sequence[Ending], account: str) -> None:
     """
     if not over:
         return
-    with Records(_prefix(account)) as records:
-        for one in over:
-            expiry = one.expiry
-            if one.has_ended:
-                what = f"{account} {expiry.id} {expiry.at.timestamp():.0f}"
-                identity = uuid5(NAMESPACE_OID, what)
-                emit("barrack.instance.expired", expiry.id, expiry.name, event_id=identity)
-            records.drop(key_of_id(expiry.id))
+    for one in over:
+        expiry = one.expiry
+        if one.has_ended:
+            what = f"{account} {expiry.id} {expiry.at.timestamp():.0f}"
+            identity = uuid5(NAMESPACE_OID, what)
+            emit("barrack.instance.expired", expiry.id, expiry.name, event_id=identity)
+    drop_expiries(account, [one.expiry for one in over])
 
 
 def said_of(endings: Iterable[Ending]) -> list[str]:

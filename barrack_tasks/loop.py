@@ -149,10 +149,9 @@ def work(
                 waiting = {t.id: t.name for t in targets if not isinstance(plan[t.id], Finished)}
                 if not waiting:
                     return world, plan
-                # What was made stays on record until the whole run has ended: if it fails, the
-                # next one must find it, and not make it again.
-                made = memory.made.keys()
-                done = [t.id for t in targets if is_done(plan[t.id]) and t.id not in made]
+                # What was made stays in hand until the whole run is done: one that is started
+                # again because of the others must find it, and not make a second one.
+                done = [t.id for t in targets if is_done(plan[t.id]) and t.id not in memory.made]
                 # The record of a large fleet has many parts, and is not written all the time.
                 if len(targets) <= _SMALL or now() >= tidied + _TIDY_AFTER:
                     give_back(hold, done, log)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,7 +17,11 @@ from barrack_tasks.images import list_images
 from barrack_tasks.instances import list_instances
 from barrack_tasks.plans.money.burn import tariff_of
 from barrack_tasks.plans.world import World, by_instance, stock_of
+from barrack_tasks.records import Records, key_of_id
 from barrack_tasks.snapshots import list_snapshots
+
+CONFIRMED_AFTER = timedelta(minutes=3)
+"""So long after the API first did not know an instance it must say so again."""
 
 
 def observe(
@@ -50,15 +56,14 @@ def observe(
 
 
 def instances_of(credentials: BarrackCredentials, expected: Collection[str]) -> World:
-    """The account's instances now; `gone` are those expected that the API does not know.
+    """The account's instances now; `gone` are those expected that may be forgotten.
 
     Args:
         credentials: the account.
-        expected: ids of instances that should be there.
+        expected: ids of instances that something is remembered of; see `confirmed_gone`.
     """
     seen = {instance.id: instance for instance in list_instances(credentials)}
-    get = credentials.get_client().instances.get
-    return World(instances=seen, gone=_gone(get, set(expected) - seen.keys()))
+    return World(instances=seen, gone=confirmed_gone(credentials, expected, seen))
 
 
 def with_stock(credentials: BarrackCredentials, world: World) -> World:
@@ -107,15 +112,78 @@ def is_unable(credentials: BarrackCredentials, instance_id: str) -> bool:
 
 def _gone(get: Callable[[str], Any], missing: Iterable[str]) -> frozenset[str]:
     """Those that the API, asked by id, does not know."""
-    return frozenset(id_ for id_ in missing if _is_gone(get, id_))
+    return frozenset(id_ for id_ in missing if _is_known(get, id_) is False)
 
 
-def _is_gone(get: Callable[[str], Any], id_: str) -> bool:
+def is_gone(credentials: BarrackCredentials, id_: str) -> bool:
+    """Whether the API, asked by id, does not know an instance now."""
+    return bool(_gone(credentials.get_client().instances.get, [id_]))
+
+
+def _is_known(get: Callable[[str], Any], id_: str) -> bool | None:
+    """Whether the API, asked by id, knows it; None if what answers is not the API itself."""
     try:
         get(id_)
-    except BarrackNotFoundError:
-        return True
-    return False
+    except BarrackNotFoundError as error:
+        return False if error.is_api_answer else None
+    return True
+
+
+def confirmed_gone(
+    credentials: BarrackCredentials, expected: Collection[str], there: Collection[str]
+) -> frozenset[str]:
+    """Those that may be forgotten for good: no list shows them, and the API has said so twice.
+
+    One list may lack what is there, and one answer may be wrong. So the first time that the API,
+    asked by id, does not know an instance is noted where every worker sees it, by the cloud's
+    clock; what it still does not know `CONFIRMED_AFTER` later is gone. Whatever a list shows in
+    between begins anew. What is not confirmed yet is neither gone nor there: wait.
+
+    Args:
+        credentials: the account.
+        expected: ids of instances that something is remembered of.
+        there: ids that a list, read just now, shows.
+
+    Example:
+        >>> confirmed_gone(account, notes.keys(), world.instances.keys())
+    """
+    if not expected:
+        return frozenset()
+    client = credentials.get_client()
+    known: dict[str, bool | None] = dict.fromkeys(there, True)
+    for id_ in set(expected) - known.keys():
+        try:
+            known[id_] = _is_known(client.instances.get, id_)
+        except BarrackError:
+            known[id_] = None
+    moment = int(client.now().timestamp())
+    confirmed = set()
+    with Records(_missing(credentials)) as records:
+        first: dict[str, int] = {}
+        for name, written in records.all().items():
+            with suppress(TypeError, ValueError):
+                id_, at = written
+                first[id_] = int(at)
+                if known.get(id_):
+                    records.drop(name)
+        for id_ in (id_ for id_, is_known in known.items() if is_known is False):
+            if id_ not in first:
+                records.put(key_of_id(id_), [id_, moment])
+            elif moment - first[id_] >= CONFIRMED_AFTER.total_seconds():
+                records.drop(key_of_id(id_))
+                confirmed.add(id_)
+    return frozenset(confirmed)
+
+
+def note_going(credentials: BarrackCredentials, id_: str) -> None:
+    """Note that the API has accepted to delete an instance: it has said once that it goes."""
+    moment = int(credentials.get_client().now().timestamp())
+    with Records(_missing(credentials)) as records:
+        records.put(key_of_id(id_), [id_, moment])
+
+
+def _missing(credentials: BarrackCredentials) -> str:
+    return f"barrack_missing_{credentials.account}_"
 
 
 def depended_on(client: Barrack, snapshot_ids: Collection[str]) -> frozenset[str] | None:

@@ -14,10 +14,17 @@ from barrack_tasks.shelves import read_all, write_all
 
 @dataclass(frozen=True)
 class Open:
-    """A temporary instance that a drill asked for: since when, and its id once that is known."""
+    """A temporary instance that a drill asks for.
+
+    Attributes:
+        since: when it was asked for, by the cloud's clock.
+        id: of the instance, once that is known.
+        by_worker: whether `since` is by the clock of a worker, as the earlier release wrote it.
+    """
 
     since: datetime
     id: str = ""
+    by_worker: bool = False
 
 
 def read_proofs(account: str) -> dict[str, Proof]:
@@ -50,18 +57,25 @@ def proven_snapshots(account: str) -> frozenset[str]:
 
 
 def read_open(account: str) -> dict[str, Open]:
-    """What drills may have left behind, by name."""
+    """What drills may have left behind, by name.
+
+    What has lost its name to a later drill stands under its id.
+    """
     found: dict[str, Open] = {}
     for name, written in read_all(_open(account)).items():
         with suppress(TypeError, ValueError):
-            at, id_ = written
-            found[name] = Open(datetime.fromtimestamp(at, UTC), str(id_))
+            at, id_, *clock = written
+            found[name] = Open(datetime.fromtimestamp(at, UTC), str(id_), by_worker=not clock)
     return found
 
 
 def write_open(account: str, drills: Mapping[str, Open]) -> None:
     """Keep it, before anything is asked for."""
-    write_all(_open(account), {n: [int(o.since.timestamp()), o.id] for n, o in drills.items()})
+    content = {
+        name: [int(o.since.timestamp()), o.id, *([] if o.by_worker else ["cloud"])]
+        for name, o in drills.items()
+    }
+    write_all(_open(account), content)
 
 
 def note_tries(account: str, chosen: Iterable[Snapshot], now: datetime) -> None:

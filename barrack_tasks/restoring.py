@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cache
 from typing import Any
 
-from barrack_tasks.api import BarrackError
+from barrack_tasks.api import Barrack, BarrackError
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
-from barrack_tasks.expiring import add_expiries
+from barrack_tasks.expiring import Ends
 from barrack_tasks.guard import ask_approval, caps_of, read_means, rulings
 from barrack_tasks.holds import Hold
 from barrack_tasks.observing import (
@@ -24,7 +24,7 @@ from barrack_tasks.observing import (
     observe,
     with_stock,
 )
-from barrack_tasks.plans.expiring import Expiry, why_no_end
+from barrack_tasks.plans.expiring import why_no_end
 from barrack_tasks.plans.guard import Asked, Caps, Means, Ruling
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.money.spans import said
@@ -37,7 +37,7 @@ from barrack_tasks.plans.restoring import (
     restored_names,
 )
 from barrack_tasks.plans.restoring_report import Restored
-from barrack_tasks.plans.steps import Finished, Next
+from barrack_tasks.plans.steps import Finished, Next, Step
 from barrack_tasks.plans.world import World
 from barrack_tasks.spending import hardware_seen
 
@@ -64,8 +64,8 @@ def begin(
 ) -> Restoring:
     """Choose the name of the new instance, and hold it, so that no other run takes it.
 
-    A run that was cut off, or that failed, has held its name already, and what it made is this
-    run's own.
+    A run that was cut off, or that failed, has held its name already. What it has asked for under
+    that name is this run's own; a name that it only held is like any other.
 
     Raises:
         ValueError: another run is at the same at this moment.
@@ -78,17 +78,41 @@ def begin(
     source = next((i for i in instances if i.id == snapshot.instance_id), None)
     taken = {i.name for i in instances}
     if name is not None:
-        before = hold.inherited.get(key_of(name))
-        if before is None and not dry_run and name not in taken:
+        since = _asked_before(hold, name)
+        if since is None and not dry_run and name not in taken:
             hold.claim({key_of(name): name})
-        return Restoring(snapshot, name, source, since=before.asked if before else None)
+        return Restoring(snapshot, name, source, since=since)
     for candidate in restored_names(snapshot):
-        before = hold.inherited.get(key_of(candidate))
-        if before is not None and before.asked is not None:
-            return Restoring(snapshot, candidate, source, since=before.asked)
+        if since := _asked_before(hold, candidate):
+            return Restoring(snapshot, candidate, source, since=since)
         if candidate not in taken and (dry_run or not hold.claim({key_of(candidate): candidate})):
             return Restoring(snapshot, candidate, source)
     raise AssertionError("names do not end")
+
+
+def _asked_before(hold: Hold, name: str) -> datetime | None:
+    """When a run that was cut off asked for an instance of this name, by the cloud's clock."""
+    before = hold.inherited.get(key_of(name))
+    return None if before is None else before.asked
+
+
+@dataclass
+class NotedFirst(Memory):
+    """The memory of a run that makes instances: each request is noted before it is sent.
+
+    A run may end at any moment after that, and what it made is found by its name.
+    """
+
+    client: Barrack | None = None
+    note: Callable[[str, datetime], None] = lambda _, __: None
+    """Is told the key of what is made, and when it is asked for by the cloud's clock."""
+
+    def begin(self, step: Step, at: datetime | None = None) -> None:
+        """Note that a step is being sent."""
+        if step.operation == "restore_snapshot" and self.client is not None:
+            self.sent[step.instance_id] = self.client.now()
+            self.note(step.instance_id, self.sent[step.instance_id])
+        super().begin(step, at)
 
 
 @contextmanager
@@ -311,36 +335,13 @@ def note_up(all_of_them: Iterable[Restoring], world: World, memory: Memory, now:
             memory.up_at.setdefault(one.key, now)
 
 
-def note_ends(
-    account: BarrackCredentials,
-    all_of_them: Iterable[Restoring],
-    memory: Memory,
-    ends: dict[str, Expiry],
-    span: timedelta | None,
-    how: str,
-    now: datetime,
-) -> None:
-    """Note when what was made is to end, as soon as its id is known and whatever comes of it.
-
-    Args:
-        account: whose.
-        all_of_them: the restores.
-        memory: of this run.
-        ends: what was noted, by key; is added to.
-        span: how long it lasts; None for no end.
-        how: `hibernate` or `delete`.
-        now: zone-aware.
-    """
-    if span is None:
-        return
-    fresh = {
-        one.key: Expiry(memory.made[one.key], one.name, now + span, how)
-        for one in all_of_them
-        if memory.made.get(one.key) and one.key not in ends
-    }
-    if fresh:
-        add_expiries(account.account, fresh.values())
-        ends.update(fresh)
+def settle_ends(ends: Ends, all_of_them: Iterable[Restoring], memory: Memory) -> None:
+    """Note the ids of what was made, by which it ends, and that nothing ends where nothing was."""
+    for one in all_of_them:
+        if made := memory.made.get(one.key):
+            ends.made(one.name, made, one.making(one.since) if one.since else None)
+        elif not memory.may_have_made(one.key):
+            ends.not_made(one.name)
 
 
 def tell_of(restored: Iterable[Restored]) -> None:

@@ -4,25 +4,40 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
-from barrack_tasks.expiring import add_expiries
-from barrack_tasks.plans.expiring import Expiry
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.expiring import Ends
+from barrack_tasks.plans.making import NOTHING_CAME, Making
 from barrack_tasks.plans.stock.announcing import Claimed
 from barrack_tasks.records import Records, key_of_id
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
 
+def claim_key(name: str) -> str:
+    """By which the claim of an instance of this name is reserved."""
+    return f"claim:{name}"
+
+
 class Ledger(Protocol):
     """What was claimed and nobody was told of yet."""
 
+    def asking(self, requests: Sequence[Making], ids: Mapping[str, str], now: datetime) -> None:
+        """Note requests before they are sent; ids, by name, of what exists and is brought back."""
+
+    def refused(self, name: str) -> None:
+        """Note that a request surely came to nothing."""
+
     def add(self, id_: str, name: str, now: datetime) -> None:
         """Note that a request was accepted."""
+
+    def with_id(self, one: Claimed, instances: Sequence[UserVM], cloud_now: datetime) -> Claimed:
+        """The same, with its id if one of these surely is what a run that was cut off asked for."""
 
     def waiting(self) -> list[Claimed]:
         """What was claimed and is not announced yet."""
@@ -36,6 +51,16 @@ class OwnLedger:
 
     def __init__(self) -> None:
         self._waiting: dict[str, Claimed] = {}
+
+    def asking(self, requests: Sequence[Making], ids: Mapping[str, str], now: datetime) -> None:
+        """Note requests before they are sent: what is gone with this run needs no note."""
+
+    def refused(self, name: str) -> None:
+        """Note that a request surely came to nothing."""
+
+    def with_id(self, one: Claimed, instances: Sequence[UserVM], cloud_now: datetime) -> Claimed:
+        """The same: whatever is here has its id."""
+        return one
 
     def add(self, id_: str, name: str, now: datetime) -> None:
         """Note that a request was accepted."""
@@ -54,28 +79,57 @@ class OwnLedger:
 class SharedLedger:
     """What the watchers of an account claimed: announced by whichever run looks next.
 
+    Each request is noted before it is sent, and with it when what it makes ends.
+
     Args:
         account: see `BarrackCredentials.account`.
-        expires: what is claimed ends after so long; None for never.
-        on_expiry: `hibernate` or `delete`.
+        ends: of what is claimed.
         hold: holds keys with their names for this run; gives those that another run holds.
         log: of the run.
     """
 
     account: str
-    expires: timedelta | None
-    on_expiry: str
+    ends: Ends
     hold: Callable[[Mapping[str, str]], Mapping[str, str]]
     log: Log
     _unwritten: list[Claimed] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def asking(self, requests: Sequence[Making], ids: Mapping[str, str], now: datetime) -> None:
+        """Note requests before they are sent; ids, by name, of what exists and is brought back."""
+        self.ends.note(requests, ids)
+        with Records(self._prefix) as records:
+            for by in requests:
+                one = self._claimed("", by.name, now, by)
+                records.put(key_of_id(one.key), _written(one))
+
+    def refused(self, name: str) -> None:
+        """Note that a request surely came to nothing."""
+        self.ends.not_made(name)
+        with Records(self._prefix) as records:
+            records.drop(key_of_id(Claimed("", name, _moment(0)).key))
+
     def add(self, id_: str, name: str, now: datetime) -> None:
-        """Note it, and when it ends, before anything else: this run may not live to see it up."""
-        ends = None if self.expires is None else now + self.expires
+        """Note that a request was accepted."""
         with self._lock:
-            self._unwritten.append(Claimed(id_, name, now, ends, self.on_expiry))
+            self._unwritten.append(self._claimed(id_, name, now))
         self._write()
+
+    def with_id(self, one: Claimed, instances: Sequence[UserVM], cloud_now: datetime) -> Claimed:
+        """The same, with its id if one of these surely is what a run that was cut off asked for.
+
+        What no list has shown for a day is forgotten: nothing came of it.
+        """
+        by = one.by
+        if by is None or self.hold({claim_key(one.name): one.name}):
+            return one  # the run that asks for it lives
+        made = next((i.id for i in instances if by.has_made(i)), "")
+        with Records(self._prefix) as records:
+            if made:
+                records.put(key_of_id(made), _written(replace(one, id=made, by=None)))
+            if made or cloud_now >= by.asked + NOTHING_CAME:
+                records.drop(key_of_id(one.key))
+        return replace(one, id=made, by=None) if made else one
 
     def waiting(self) -> list[Claimed]:
         """What any run claimed and none announced yet; what cannot be read is left out."""
@@ -84,9 +138,8 @@ class SharedLedger:
         with Records(self._prefix) as records:
             for written in records.all().values():
                 with suppress(TypeError, ValueError):
-                    id_, name, at, ends, how = written
-                    found.append(Claimed(id_, name, _moment(at), ends and _moment(ends), how))
-        return sorted(found, key=lambda one: (one.at, one.id))
+                    found.append(_read(written))
+        return sorted(found, key=lambda one: (one.at, one.key))
 
     def take(self, one: Claimed) -> bool:
         """Whether it is this run's to announce: no other run announces it, or has done so."""
@@ -109,16 +162,30 @@ class SharedLedger:
                 self.log.error("what was claimed cannot be noted, and is tried again: %s", error)
 
     def _write_one(self, one: Claimed) -> None:
-        if one.ends is not None:
-            add_expiries(self.account, [Expiry(one.id, one.name, one.ends, one.how)])
-        ends = None if one.ends is None else int(one.ends.timestamp())
+        self.ends.made(one.name, one.id)
         with Records(self._prefix) as records:
-            at = int(one.at.timestamp())
-            records.put(key_of_id(one.id), [one.id, one.name, at, ends, one.how])
+            records.put(key_of_id(one.id), _written(one))
+            records.drop(key_of_id(replace(one, id="").key))
+
+    def _claimed(self, id_: str, name: str, now: datetime, by: Making | None = None) -> Claimed:
+        span = self.ends.span
+        return Claimed(id_, name, now, None if span is None else now + span, self.ends.how, by)
 
     @property
     def _prefix(self) -> str:
         return f"barrack_claimed_{self.account}_"
+
+
+def _written(one: Claimed) -> list[Any]:
+    ends = None if one.ends is None else int(one.ends.timestamp())
+    done = [one.id, one.name, int(one.at.timestamp()), ends, one.how]
+    return done if one.by is None else [*done, one.by.written()]
+
+
+def _read(written: Any) -> Claimed:
+    id_, name, at, ends, how, *by = written
+    request = Making.read(name, by[0]) if by else None
+    return Claimed(id_, name, _moment(at), None if ends is None else _moment(ends), how, request)
 
 
 def _moment(seconds: int) -> datetime:

@@ -13,6 +13,7 @@ from typing import Any
 from barrack_tasks.api import (
     BarrackConflictError,
     BarrackError,
+    BarrackNotPermittedError,
     BarrackOutOfStockError,
 )
 from barrack_tasks.api.models import UserVM, VMStatus
@@ -36,11 +37,12 @@ from barrack_tasks.plans.stock.wants import (
     why_not_ended,
 )
 from barrack_tasks.plans.world import stock_of
-from barrack_tasks.stock_ledger import Ledger, OwnLedger
+from barrack_tasks.stock_ledger import Ledger, OwnLedger, claim_key
 from barrack_tasks.stock_sources import with_image, with_snapshots
 from barrack_tasks.tasking import barrack_task
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
+Guarded = Callable[..., BarrackCredentials]
 _FRESH = timedelta(seconds=60)
 """So old may be what the guard knows when stock appears: speed is worth that much."""
 _FORGET_OTHERS = timedelta(minutes=2)
@@ -75,6 +77,8 @@ class StockWatcher:
         reserve: reserves keys with the names that they are for; gives those that another run
             holds. What is not reserved is not asked for.
         ledger: of what was claimed and is not announced yet; this watcher's own, if not given.
+        guarded: the account for a request that may be sent only while keys are held; see
+            `Hold.guarded`.
         must_hibernate: what is made is to be hibernated later; what cannot be is not claimed.
         now: the clock.
         log: of the run.
@@ -91,6 +95,7 @@ class StockWatcher:
         reserve: Callable[[dict[str, str]], Mapping[str, str]] = lambda _: {},
         ledger: Ledger | None = None,
         must_hibernate: bool = False,
+        guarded: Guarded = lambda account, *_: account,
     ) -> None:
         self._credentials = credentials
         self._client = credentials.get_client()
@@ -101,6 +106,7 @@ class StockWatcher:
         self._reserve = reserve
         self._ledger = ledger or OwnLedger()
         self._must_hibernate = must_hibernate
+        self._guarded = guarded
         self._unable: frozenset[tuple[str, int]] = frozenset()
         self._granted: set[str] = set()
         # Others watch other places: what this one does not look at must not count as empty.
@@ -235,6 +241,11 @@ class StockWatcher:
         # What answers that it is out of stock is left out, so that the next best is tried at once.
         left = dict(places)
         while attempts := self._allowed(left):
+            try:
+                self._note_first(attempts)
+            except Exception as error:  # noqa: BLE001 - what is not noted might never end
+                self._log.error("claims cannot be noted, and so are not asked for: %s", error)
+                return
             with ThreadPoolExecutor(len(attempts)) as pool:
                 gone = [a for a in pool.map(self._ask, attempts) if a is not None]
             self._means_at = None  # what was spent is not known any more
@@ -283,18 +294,34 @@ class StockWatcher:
             or None
         )
 
+    def _note_first(self, attempts: Sequence[Attempt]) -> None:
+        """Note what is about to be asked for: this run may not live to see what comes of it."""
+        asked = self._client.now()
+        back = [a for a in attempts if a.step.operation == "restore_instance"]
+        ids = {a.step.subject: a.step.instance_id for a in back}
+        self._ledger.asking([a.making(asked) for a in attempts], ids, self._now())
+
     def _ask(self, attempt: Attempt) -> Attempt | None:
         """Ask for it; gives it back if it was out of stock."""
         name = attempt.step.subject
         try:
-            made = claim(self._credentials, attempt.step)
+            made = claim(self._guarded(self._credentials, *keys_of(attempt)), attempt.step)
         except BarrackOutOfStockError:
             self._log.info("%s: %s was gone before it could be claimed", name, attempt.place)
+            self._ledger.refused(name)
             return attempt
         except BarrackConflictError as error:
             self._log.info("%s: somebody else has it: %s", name, error)
             self._others[name] = self._now()
+            self._ledger.refused(name)
+        except BarrackNotPermittedError as error:
+            # The lease was lost: the name is reserved anew before it is asked for again.
+            self._log.warning("%s: %s", name, error)
+            self._granted.discard(name)
+            self._ledger.refused(name)
         except BarrackError as error:
+            if error.took_effect is False:
+                self._ledger.refused(name)
             self.claims.refused[name] = str(error)
             self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
         else:
@@ -313,6 +340,11 @@ class StockWatcher:
         except BarrackError as error:
             self._log.warning("the instances cannot be read, and are looked at again: %s", error)
             return [], []
+        waiting = [
+            one if one.id else self._ledger.with_id(one, self.instances, self._client.now())
+            for one in waiting
+        ]
+        waiting = [one for one in waiting if one.id]
         there = {i.id: i for i in self.instances}
         self.claims.told |= {
             name
@@ -364,7 +396,7 @@ class StockWatcher:
             source = source_of(want, self.instances)
             for name in self._names_of(want):
                 if name not in self._granted:
-                    keys[name] = [f"claim:{name}", *([source.id] if source else [])]
+                    keys[name] = [claim_key(name), *([source.id] if source else [])]
         wanted = {key: name for name, own in keys.items() for key in own}
         refused = self._reserve(wanted) if wanted else {}
         self._granted |= {name for name, own in keys.items() if not refused.keys() & set(own)}
@@ -372,6 +404,13 @@ class StockWatcher:
     def _names_of(self, want: Want) -> Sequence[str]:
         source = source_of(want, self.instances)
         return want.names if source is None else (source.name,)
+
+
+def keys_of(attempt: Attempt) -> tuple[str, ...]:
+    """What must be held for an attempt: its name, and the instance that it brings back."""
+    step = attempt.step
+    back = (step.instance_id,) if step.operation == "restore_instance" else ()
+    return (claim_key(step.subject), *back)
 
 
 def _with_begun(means: Means, attempts: Iterable[Attempt]) -> Means:

@@ -13,14 +13,14 @@ from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.admitting import work_within_caps
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import tidy_in_passing
-from barrack_tasks.expiring import end_due, said_of
+from barrack_tasks.expiring import Ends, end_due, said_of
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Timeout, span_of
-from barrack_tasks.plans.expiring import Expiry, check_end
+from barrack_tasks.plans.expiring import check_end
 from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.memory import Memory, Target, decide_each
+from barrack_tasks.plans.memory import Target, decide_each
 from barrack_tasks.plans.money.spans import Lifetime
 from barrack_tasks.plans.restoring import (
     OutOfStock,
@@ -35,13 +35,14 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
 from barrack_tasks.restoring import (
     TAKEN_UP,
+    NotedFirst,
     approved,
     begin,
     letting_go,
     look,
-    note_ends,
     note_up,
     notes_of,
+    settle_ends,
     share_snapshots,
     tell_of,
     until_when,
@@ -121,7 +122,7 @@ def restore_from_snapshot(
     chosen = find_snapshots(asked, listed)
     span = span_of(timeout)
     until = until_when(account, wait_until)
-    memory = Memory()
+    memory = NotedFirst(client=account.get_client())
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     # A dry run takes nothing up of a run that was cut off: the next real one does.
     dry = run if dry_run else None
@@ -131,11 +132,11 @@ def restore_from_snapshot(
         holding(account.account, run, called, purpose, TAKEN_UP) as hold,
         letting_go(hold, mine, memory),
     ):
-        ended: list[str] = []
+        passed: tuple[str, ...] = ()
         if not dry_run:
             endings, _ = end_due(account, hold, now(), log)
-            ended = said_of(endings)
-            tidy_in_passing(account, run, called, now, log)
+            left = tidy_in_passing(account, run, called, now, log)
+            passed = (*said_of(endings), *left.values())
         instances = list_instances(account)
         mine += [begin(hold, one, name, instances, dry_run) for one in chosen]
         begun = with_ends(account, with_problems(account, mine, caps), expires, on_expiry)
@@ -152,13 +153,18 @@ def restore_from_snapshot(
         def targets_at(moment: datetime) -> tuple[Target, ...]:
             return tuple(Target(one.key, one.name, moment, resumed=one.resumed) for one in begun)
 
-        ends: dict[str, Expiry] = {}
+        ends = Ends(account.account, expires, on_expiry, now)
+
+        def note(key: str, at: datetime) -> None:
+            ends.note([one.making(at) for one in begun if one.key == key])
+
+        memory.note = note
 
         def see() -> World:
             share_snapshots(hold, begun, memory)
             world = look(account, begun, memory)
             note_up(begun, world, memory, now())
-            note_ends(account, begun, memory, ends, expires, on_expiry, now())
+            settle_ends(ends, begun, memory)
             return world
 
         began = now()
@@ -190,7 +196,7 @@ def restore_from_snapshot(
         restored = restored_of(begun, plan, world, memory)
         tell_of(restored)
         rows = rows_of_restores(begun, plan, world, memory)
-        notes = (*notes_of(begun, expires, on_expiry), *ended)
+        notes = (*notes_of(begun, expires, on_expiry), *passed)
         report = RestoreReport(
             flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored
         )

@@ -14,7 +14,7 @@ from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.admitting import work_within_caps
 from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.drilling import DRILLING, check_probe, close, look, open_records, tidy
+from barrack_tasks.drilling import DRILLING, check_probe, close, look, open_record, tidy
 from barrack_tasks.holds import holding
 from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now
@@ -33,8 +33,8 @@ from barrack_tasks.plans.drills import (
 from barrack_tasks.plans.drills_report import DrillReport, ages_of, drilled_of, readings_of_proofs
 from barrack_tasks.plans.given import PositiveAmount
 from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.memory import Memory, Target
-from barrack_tasks.plans.money.alarms import Message
+from barrack_tasks.plans.memory import Target
+from barrack_tasks.plans.money.alarms import Message, Reading
 from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.pruning import sources_of
 from barrack_tasks.plans.restoring import Restoring
@@ -44,7 +44,7 @@ from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import note_tries, read_proofs
 from barrack_tasks.reporting import conclude
-from barrack_tasks.restoring import share_snapshots, unattended, with_problems
+from barrack_tasks.restoring import NotedFirst, share_snapshots, unattended, with_problems
 
 
 @flow(name="verify_snapshots")
@@ -108,17 +108,19 @@ def verify_snapshots(
     never = [*protect, *account.protect]
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account.account, run, called) as hold:
+        left: dict[str, str] = {}
         if not dry_run:
             if hold.claim({DRILLING: "drill"}):
                 note = "another run holds a drill at this moment"
                 return conclude(DrillReport(flow="verify_snapshots", rows=(), notes=(note,)))
-            tidy(account, now, log)
+            left = tidy(account, hold, now, log, protect)
         listed = list_snapshots(account)
         sources = {i.id: i for i in list_instances(account)}
         names = {i.id: i.name for i in sources.values()}
         known: list[Called] = [*sources.values(), *sources_of(listed)]
         in_vain = lists_in_vain(known, account, protect)
-        notes = check_lists("verify_snapshots", account.account, in_vain, notifiers, log, dry_run)
+        vain = check_lists("verify_snapshots", account.account, in_vain, notifiers, log, dry_run)
+        notes = (*vain, *left.values())
         snapshots = of_each_instance(selector, listed, list(sources.values()), never)
         picked = choose(snapshots, read_proofs(account.account), at_most, within, now())
         begun = [Restoring(s, drill_name(s), sources.get(s.instance_id or "")) for s in picked]
@@ -126,7 +128,12 @@ def verify_snapshots(
         chosen = with_cost_cap(chosen, span, max_cost)
         began = now()
         targets = tuple(Target(one.key, one.name, began) for one in chosen)
-        memory, drills = Memory(), Drills()
+        drills = Drills()
+        names_of = {one.key: one.name for one in chosen}
+        memory = NotedFirst(
+            client=account.get_client(),
+            note=lambda key, asked: open_record(account.account, names_of[key], asked),
+        )
 
         def decide(world: World, moment: datetime) -> dict[str, Next]:
             return decide_drills(chosen, world, memory, drills, began, span, moment)
@@ -141,7 +148,6 @@ def verify_snapshots(
             plan: Mapping[str, Next] = decide(world, now())
         else:
             note_tries(account.account, [one.snapshot for one in chosen], began)
-            opened = open_records(account.account, chosen, began)
             world, plan = work_within_caps(
                 account,
                 hold,
@@ -154,7 +160,7 @@ def verify_snapshots(
                 timeout=span + TO_DELETE,
                 log=log,
             )
-            close(account.account, chosen, opened, memory, world)
+            close(account.account, chosen, memory, world)
         proofs = read_proofs(account.account)
         told: tuple[Message, ...] = ()
         undelivered: dict[str, str] = {}
@@ -162,6 +168,7 @@ def verify_snapshots(
             scope = scope_of([selector.model_dump_json(), str(within)], notify)
             alarms = Alarms("proof", account.account, notifiers, None, log, scope)
             readings = readings_of_proofs(snapshots, proofs, within, now(), names)
+            readings += [Reading(f"left {name}", True, False, why) for name, why in left.items()]
             told, undelivered = alarms.raise_for(readings, now()), alarms.undelivered
             notes += untold(told, notifiers, undelivered)
     report = DrillReport(

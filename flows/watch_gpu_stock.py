@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.expiring import end_due, said_of
+from barrack_tasks.expiring import Ends, end_due, said_of
 from barrack_tasks.holds import holding
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -23,7 +23,7 @@ from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.money.spans import Lifetime, PositiveSpan
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
-from barrack_tasks.plans.stock.wants import Want, read_wants
+from barrack_tasks.plans.stock.wants import Want, check_nothing_old_is_deleted, read_wants
 from barrack_tasks.reporting import conclude
 from barrack_tasks.stock_ledger import SharedLedger
 from barrack_tasks.stock_memory import changed_refusals, history_file, read_seen, write_seen
@@ -74,7 +74,7 @@ def watch_gpu_stock(
         expires: claimed instances end after so long, at the next look of a run of this flow, or
             by `end_expired`.
         on_expiry: how they end. What is protected does not. What is known not to hibernate is
-            not claimed with `hibernate`.
+            not claimed with `hibernate`, and what exists and is brought back is never deleted.
         caps: what may be spent; besides the account's own.
         history: folder of the history of the stock; the user's state folder, if not given.
         zone: whose hours the history is told in.
@@ -88,8 +88,8 @@ def watch_gpu_stock(
 
     Raises:
         ParameterTypeError: a want cannot be read.
-        ValueError: a model, count, region or zone does not exist, a want can never be met, or a
-            duration is too short.
+        ValueError: a model, count, region or zone does not exist, a want can never be met, a
+            duration is too short, or what is brought back would be deleted.
         BarrackError: the key was refused, or the account cannot be read.
         WorkFailed: the guard or the API refused something; carries the report.
 
@@ -105,6 +105,7 @@ def watch_gpu_stock(
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "watch_gpu_stock")
     check_end(expires, on_expiry)
+    check_nothing_old_is_deleted(wants, on_expiry)
     notifiers = find_notifiers(notify)
     zone_of(zone)
     pace = Pace(
@@ -136,9 +137,19 @@ def watch_gpu_stock(
             endings, _ = end_due(account, hold, now(), log)
             teller.told.extend(said_of(endings))
 
-        ledger = SharedLedger(account.account, expires, on_expiry, hold.claim, log)
+        ends = Ends(account.account, expires, on_expiry, now)
+        ledger = SharedLedger(account.account, ends, hold.claim, log)
         watcher = StockWatcher(
-            account, wants, caps, now, log, seen, hold.claim, ledger, must_hibernate=sleeps
+            account,
+            wants,
+            caps,
+            now,
+            log,
+            seen,
+            hold.claim,
+            ledger,
+            must_hibernate=sleeps,
+            guarded=hold.guarded,
         )
         watcher.open()
         hold.share_snapshots(watcher.snapshots)

@@ -94,13 +94,15 @@ class Answers:
 
     def _refusal(self, operation: Operation[Any], response: httpx.Response) -> errors.BarrackError:
         code = response.status_code
-        message, reason, fields, request_id = self._read_error(response)
+        body, message, fields = self._read_error(response)
+        reason = self.clean(body.error_reason) if body.error_reason else None
         known: dict[str, Any] = {
             "operation": operation.name,
             "status_code": code,
             "reason": reason,
-            "request_id": self._request_id(response) or request_id,
+            "request_id": self._request_id(response) or self.clean(body.request_id or "") or None,
             "fields": fields,
+            "is_api_answer": bool(body.message or body.error_reason),
         }
         # What stands in quotes is someone's name for a thing, not the API's word for a reason.
         said = _QUOTED.sub("", f"{reason or ''} {message}".replace("_", " ")).casefold()
@@ -124,23 +126,20 @@ class Answers:
             return errors.BarrackValidationError(message, **known)
         return errors.BarrackResponseError(message, **known)
 
-    def _read_error(
-        self, response: httpx.Response
-    ) -> tuple[str, str | None, dict[str, str], str | None]:
-        """Message, reason, messages by field, request id; as far as the body tells them."""
+    def _read_error(self, response: httpx.Response) -> tuple[ErrorResponse, str, dict[str, str]]:
+        """The body, as far as it can be read; what a person reads of it; messages by field."""
         phrase = self.clean(response.reason_phrase)
         standard = f"Barrack answered {response.status_code} {phrase}".strip()
         try:
             inner = dig(self._json(response), steps_of(self._dialect.error_envelope), {})
             body = ErrorResponse.model_validate(self._codec.decode(ErrorResponse, inner))
         except ValueError:
-            return standard, None, {}, None
+            return ErrorResponse(), standard, {}
         fields = {self.clean(k): self.clean(v) for k, v in _by_field(body.errors)}
         message = self.clean(body.message) if body.message else standard
         if more := [f"{k}: {v}" for k, v in fields.items() if v not in message]:
             message += ": " + "; ".join(more)
-        reason = self.clean(body.error_reason) if body.error_reason else None
-        return message, reason, fields, self.clean(body.request_id or "") or None
+        return body, message, fields
 
     def _request_id(self, response: httpx.Response) -> str | None:
         found = response.headers.get(self._dialect.request_id_header)

@@ -16,6 +16,8 @@ class BarrackError(Exception):
         reason: the API's own word for the reason, if given.
         request_id: the API's id of the request, if given; support will ask for it.
         fields: messages by field, where the API or the check before sending named fields.
+        is_api_answer: whether the API itself said it, in the form that its refusals have. The page
+            of a proxy, and a body that says nothing, are no answer of the API.
         took_effect: False if the request surely changed nothing, None if that is not known.
 
     No text of it ever holds the API key.
@@ -33,6 +35,7 @@ class BarrackError(Exception):
         reason: str | None = None,
         request_id: str | None = None,
         fields: Mapping[str, str] | None = None,
+        is_api_answer: bool = False,
         took_effect: bool | None = False,
     ) -> None:
         super().__init__(message)
@@ -42,6 +45,7 @@ class BarrackError(Exception):
         self.reason = reason
         self.request_id = request_id
         self.fields = dict(fields or {})
+        self.is_api_answer = is_api_answer
         self.took_effect = took_effect
 
     def __str__(self) -> str:

@@ -9,13 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
 from barrack_tasks.plans.given import Given
+from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_each
 from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.protection import is_protected, why_protected
@@ -25,6 +26,7 @@ from barrack_tasks.plans.selection import SelectionError, Selector, matches
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World, by_instance, newest_ready
 
+Owner = Literal["ours", "another's", "unclear"]
 TO_DELETE = timedelta(minutes=15)
 """So long the deletion of what was made may take."""
 _PREFIX = "drill-"
@@ -212,6 +214,24 @@ def with_cost_cap(
         replace(one, problems=(*one.problems, left_out[one.key])) if one.key in left_out else one
         for one in chosen
     ]
+
+
+def whose(by: Making, there: UserVM, by_worker: bool = False) -> Owner:
+    """Whose an instance is that has the name of a drill's.
+
+    Args:
+        by: the drill's request.
+        there: the instance.
+        by_worker: the request was dated by the clock of a worker, which may differ from the cloud's
+            by minutes.
+    """
+    if by_worker:
+        if replace(by, asked=by.asked - timedelta(minutes=15)).was_before(there):
+            return "another's"
+        by = replace(by, asked=by.asked - timedelta(minutes=1))
+    elif by.was_before(there):
+        return "another's"
+    return "ours" if by.has_made(there) else "unclear"
 
 
 def can_be_probed(there: UserVM, addressed: bool) -> bool:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.drive import Manner, drive_down, hardware_of
+from barrack_tasks.plans.making import NOTHING_CAME, Making
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.money.alarms import Message, Reading
 from barrack_tasks.plans.report import Report, Row
@@ -26,14 +27,18 @@ _UNDER_WAY = {"hibernate": VMStatus.HIBERNATING, "delete": VMStatus.DELETING}
 class Expiry:
     """When an instance that was made for a time ends, and what was done about it.
 
+    It is noted before the instance is asked for, by its name, and its id is filled in later.
+
     Attributes:
-        id: of the instance.
+        id: of the instance; empty while that is not known.
         name: of the instance.
         at: when it ends.
         how: `hibernate` or `delete`.
         asked: when the latest request was sent that is to end it; None if none was.
         asked_for: the operation of that request.
         trouble: why it has not ended all the same, if that is known.
+        by: the request that made it, or brought it back; None in what an earlier release wrote.
+        noted: when the earlier release wrote it, where that is known.
     """
 
     id: str
@@ -43,6 +48,13 @@ class Expiry:
     asked: datetime | None = None
     asked_for: str = ""
     trouble: str = ""
+    by: Making | None = None
+    noted: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        """By which it is remembered: the id, or the name as long as that is all there is."""
+        return self.id or f"name:{self.name}"
 
 
 @dataclass(frozen=True)
@@ -95,22 +107,38 @@ def check_end(expires: timedelta | None, on_expiry: str) -> None:
         )
 
 
+def with_id(expiry: Expiry, instances: Iterable[UserVM]) -> Expiry:
+    """The same, with the id of the instance if one of these surely is what was asked for."""
+    if expiry.id or expiry.by is None:
+        return expiry
+    made = next((i.id for i in instances if expiry.by.has_made(i)), "")
+    return replace(expiry, id=made)
+
+
 def decide_ending(
-    expiry: Expiry, world: World, protected: bool, holder: str | None, now: datetime
+    expiry: Expiry,
+    world: World,
+    protected: bool,
+    holder: str | None,
+    now: datetime,
+    cloud_now: datetime | None = None,
 ) -> Next:
     """What the end of one instance needs next.
 
     Only the instance that was made is ended: same id and same name. What is SHUTOFF is billed in
     full, and so is started in order to hibernate it. It has ended once it was seen to; whoever
-    brings it back after that may keep it.
+    brings it back after that may keep it. What existed before it was asked for is never deleted.
 
     Args:
         expiry: of the instance.
-        world: as observed; `gone` holds the instance if the API, asked by id, does not know it.
+        world: as observed; `gone` holds the instance if it may be forgotten.
         protected: whether it is protected.
         holder: which run works on it, if one does.
         now: zone-aware.
+        cloud_now: the same by the cloud's clock; None if the cloud was not asked.
     """
+    if not expiry.id:
+        return _unless_it_shows(expiry, world, protected, cloud_now)
     instance = world.instances.get(expiry.id)
     if now < expiry.at:
         return Wait(f"it ends at {_moment(expiry.at)}")
@@ -125,11 +153,49 @@ def decide_ending(
         return Finished(ended, "it is HIBERNATED")
     if protected:
         return Wait("its time is over, and it is protected")
+    if expiry.how == "delete" and _was_there_before(expiry, instance):
+        return Finished("failed", _OLDER)
     if holder is not None:
         return Wait(f"held by {holder}")
     if instance.status is _UNDER_WAY[expiry.how]:
         return _on_its_way(expiry, instance, now)
     return _unless_just_asked(expiry, instance, _step(expiry, instance, world, now), now)
+
+
+def _unless_it_shows(
+    expiry: Expiry, world: World, protected: bool, cloud_now: datetime | None
+) -> Next:
+    """What becomes of an end whose instance no list has shown for certain."""
+    by = expiry.by
+    if by is None or cloud_now is None:
+        return Wait(f"it ends at {_moment(expiry.at)}")
+    named = next((i for i in world.instances.values() if i.name == expiry.name), None)
+    if named is not None and not protected and not by.was_before(named):
+        return Finished("failed", by.why_unclear(named))
+    if cloud_now >= by.asked + NOTHING_CAME:
+        return Finished("skipped", "nothing came of the request, so there is nothing to end")
+    return Wait(f"it was asked for at {_moment(by.asked)}, and no list shows it yet")
+
+
+def _was_there_before(expiry: Expiry, instance: UserVM) -> bool:
+    """Whether an instance existed before anything asked for its end, as far as can be told.
+
+    What the earlier release wrote tells only when it was written. It wrote it at once, and of a
+    restore at most a day later, when a run took up one that was cut off.
+    """
+    if expiry.by is not None:
+        return expiry.by.was_before(instance)
+    made = instance.created_at
+    if made is None or expiry.noted is None:
+        return False
+    may_be_restored = instance.boot_source in (None, "snapshot")
+    return made < expiry.noted - (timedelta(days=1) if may_be_restored else timedelta(hours=1))
+
+
+_OLDER = (
+    "it existed before its end was set, so it is not deleted; delete it by hand, or protect it if "
+    "it is to stay"
+)
 
 
 def _step(expiry: Expiry, instance: UserVM, world: World, now: datetime) -> Next:
@@ -237,7 +303,7 @@ def readings_of(endings: Iterable[Ending]) -> list[Reading]:
     """One line an instance, crossed while it could not be ended."""
     return [
         Reading(
-            one.expiry.id,
+            one.expiry.key,
             bool(one.trouble),
             not one.trouble,
             f"{one.expiry.name} could not be ended: {one.trouble}"
@@ -249,9 +315,9 @@ def readings_of(endings: Iterable[Ending]) -> list[Reading]:
 
 
 def known_of(endings: Iterable[Ending], told: Iterable[Message]) -> frozenset[str]:
-    """Ids of those whose trouble people were told of before this run."""
+    """Keys of those whose trouble people were told of before this run."""
     news = {message.key for message in told if message.kind in ("crossed", "reminder")}
-    return frozenset(one.expiry.id for one in endings if one.expiry.id not in news)
+    return frozenset(one.expiry.key for one in endings if one.expiry.key not in news)
 
 
 def rows_of_endings(
@@ -266,10 +332,10 @@ def rows_of_endings(
         endings: what becomes of each.
         instances: by id.
         dry_run: whether nothing was done.
-        known: ids of those whose trouble people were told of before: the run has not failed for it.
+        known: keys of those whose trouble people were told of before: no failure of this run.
     """
     return tuple(
-        _row(one, instances.get(one.expiry.id), dry_run, one.expiry.id in known) for one in endings
+        _row(one, instances.get(one.expiry.id), dry_run, one.expiry.key in known) for one in endings
     )
 
 

@@ -70,8 +70,13 @@ class Memory:
     """Old snapshots that were deleted."""
     asked_at: dict[str, datetime] = field(default_factory=dict)
     """When the latest request about an instance was sent."""
+    sent: dict[str, datetime] = field(default_factory=dict)
+    """When a request that makes something was last sent, by the cloud's clock."""
     unknown_since: dict[str, datetime] = field(default_factory=dict)
-    """When a request was sent of which it is not known whether it took effect, by instance."""
+    """When a request was sent of which it is not known whether it took effect, by instance.
+
+    Of one that makes something by the cloud's clock: it is compared with the age of what is there.
+    """
     arrived_at: dict[str, datetime] = field(default_factory=dict)
     """When an instance was first seen to be where it should be."""
     up_at: dict[str, datetime] = field(default_factory=dict)
@@ -123,7 +128,8 @@ class Memory:
     def was_lost(self, step: Step) -> None:
         """Note that it is not known whether a step took effect, whatever else is said of it."""
         if step.instance_id in self.asked_at:
-            self.unknown_since.setdefault(step.instance_id, self.asked_at[step.instance_id])
+            at = self.sent.get(step.instance_id, self.asked_at[step.instance_id])
+            self.unknown_since.setdefault(step.instance_id, at)
 
     def may_have_made(self, id_: str) -> bool:
         """Whether something was made for it, or may have been."""

@@ -14,6 +14,7 @@ from typing import Literal
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH, INSTANCE_NAME_STRANGER
 from barrack_tasks.plans.drive import hardware_of, holds, short_of
+from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.naming import LATEST, hardware_told_by, nearest
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
@@ -23,8 +24,6 @@ WaitUntil = Literal["address", "active", "none"]
 OutOfStock = Literal["wait", "stop"]
 LISTS_LAG = timedelta(seconds=10)
 """So long an instance that a run before has asked for may be missing from the lists."""
-_CLOCKS = timedelta(minutes=1)
-"""So much the clocks of two machines may differ."""
 _KEY = "restore:"
 _STRANGERS = re.compile(f"{INSTANCE_NAME_STRANGER.pattern}+")
 
@@ -37,7 +36,7 @@ class Restoring:
         snapshot: as it was when the run began.
         name: of the new instance.
         source: the instance that it was taken of, if that still exists.
-        since: when a run began that was cut off, and may have asked for it already.
+        since: when a run that was cut off asked for it, by the cloud's clock; None if none did.
         hardware: GPU model and count that it needs; None if nothing tells.
         hourly_price: of the new instance; None if it is not known.
         currency: of the price.
@@ -63,8 +62,12 @@ class Restoring:
 
     @property
     def resumed(self) -> bool:
-        """Whether a run that was cut off may have asked for it already."""
+        """Whether a run that was cut off has asked for it already."""
         return self.since is not None
+
+    def making(self, asked: datetime) -> Making:
+        """The request that makes it, as one that is sent at a moment of the cloud's clock."""
+        return Making(self.name, asked, "snapshot", self.hardware, self.region)
 
     @property
     def key(self) -> str:
@@ -195,6 +198,9 @@ def decide_restore(
     there = next((i for i in world.instances.values() if i.name == one.name), None)
     made = memory.made.get(one.key)
     if made is None and there is not None and not is_own(one, there, memory):
+        making = _made_by(one, memory)
+        if making is not None and not making.was_before(there):
+            return Finished("failed", making.why_unclear(there))
         other = free_name(one.name, (i.name for i in world.instances.values()))
         return Finished(
             "failed", f"duplicate instance name: {one.name!r} is taken; {other!r} is free"
@@ -216,12 +222,17 @@ def is_own(one: Restoring, there: UserVM, memory: Memory) -> bool:
     """Whether an instance of the name is what this run, or the one it goes on with, has made.
 
     It is if it was asked for and what came of that is not known (the answer was lost, or the run
-    cut off) and if it is as young as that: a name that somebody else has is never taken up.
+    cut off) and if it surely is what that request made: a name that was only reserved, and one
+    that somebody else has, is never taken up.
     """
-    since = memory.unknown_since.get(one.key) or one.since
-    if since is None or there.boot_source not in (None, "snapshot"):
-        return False
-    return there.created_at is None or there.created_at >= since - _CLOCKS
+    making = _made_by(one, memory)
+    return making is not None and making.has_made(there)
+
+
+def _made_by(one: Restoring, memory: Memory) -> Making | None:
+    """The request of which it is not known what came of it, if there was one."""
+    asked = one.since or memory.unknown_since.get(one.key)
+    return None if asked is None else one.making(asked)
 
 
 def _coming_up(one: Restoring, there: UserVM, wait_until: WaitUntil) -> Next:

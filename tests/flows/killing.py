@@ -22,6 +22,7 @@ _CONTEXT.set_forkserver_preload(
         "flows.publish_image",
         "flows.verify_snapshots",
         "flows.watch_gpu_stock",
+        "flows.end_expired",
     ]
 )
 

@@ -129,7 +129,7 @@ def test_all_that_is_wrong_is_said_at_once() -> None:
 def test_a_run_that_takes_up_another_looks_before_it_asks() -> None:
     one = Restoring(snap(), "new", since=NOW)
     assert isinstance(decided(one, after=0), Wait)
-    assert decided(one, machine("new"), after=0) == Finished("done")
+    assert decided(one, machine("new", created_at=NOW), after=0) == Finished("done")
     assert isinstance(decided(one, after=LISTS_LAG.total_seconds()), Step)
 
 
@@ -143,8 +143,15 @@ def test_only_what_is_as_young_as_the_request_is_taken_up() -> None:
         found = decided(one, older, memory=memory)
         assert isinstance(found, Finished)
         assert "duplicate instance name" in found.why
-        image = younger.model_copy(update={"boot_source": "image"})
-        assert decided(one, image, memory=memory) != Finished("done")
+        for unlike in (
+            {"boot_source": "image"},
+            {"region": "NORWAY-1"},
+            {"created_at": NOW + timedelta(hours=2)},
+            {"created_at": None},
+        ):
+            found = decided(one, younger.model_copy(update=unlike), memory=memory)
+            assert isinstance(found, Finished), unlike
+            assert (found.outcome, found.why[:22]) == ("failed", "it is not certain whet"), unlike
 
 
 def test_what_got_the_name_first_is_not_taken_up_by_a_run_that_was_refused() -> None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.plans.making import Making
 
 _COMES_UP = timedelta(hours=1)
 """So long what is not up yet may be what it was before it was claimed."""
@@ -16,13 +17,22 @@ _ASLEEP = (VMStatus.HIBERNATED, VMStatus.SHUTOFF)
 
 @dataclass(frozen=True)
 class Claimed:
-    """A request that was accepted: the instance, when that was, when it ends and how."""
+    """A request that was accepted: the instance, when that was, when it ends and how.
+
+    While it is not known whether it was accepted, `id` is empty, and `by` is the request.
+    """
 
     id: str
     name: str
     at: datetime
     ends: datetime | None = None
     how: str = ""
+    by: Making | None = None
+
+    @property
+    def key(self) -> str:
+        """By which it is remembered: the id, or the name as long as that is all there is."""
+        return self.id or f"name:{self.name}"
 
 
 def standing(

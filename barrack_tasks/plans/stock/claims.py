@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.guard import Asked
+from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.stock.sources import place_of, source_of
 from barrack_tasks.plans.stock.wants import Option, Place, Want
@@ -38,6 +40,12 @@ class Attempt:
             self.place.region,
             comes_back=self.step.operation == "restore_instance",
         )
+
+    def making(self, asked: datetime) -> Making:
+        """The request, as one that is sent at a moment of the cloud's clock."""
+        boots_from = "snapshot" if self.step.operation == "restore_snapshot" else None
+        hardware = (self.place.gpu_model, self.place.gpu_count)
+        return Making(self.step.subject, asked, boots_from, hardware, self.place.region)
 
 
 Against = Callable[[Attempt, Sequence[Attempt]], str | None]

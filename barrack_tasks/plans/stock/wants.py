@@ -194,6 +194,20 @@ def read_wants(value: Any) -> list[Want]:
     return wants
 
 
+def check_nothing_old_is_deleted(wants: Iterable[Want], on_expiry: str) -> None:
+    """Refuse wants that bring back an instance which would be deleted when its time is over.
+
+    Raises:
+        ValueError: there is one.
+    """
+    for want in wants:
+        if on_expiry == "delete" and want.claim is not None and want.claim.how == "restore":
+            raise ValueError(
+                f"on_expiry: the claim brings back {want.claim.instance!r}, which existed before, "
+                "so it is not deleted when its time is over; use on_expiry='hibernate'"
+            )
+
+
 @dataclass(frozen=True, order=True)
 class Place:
     """A configuration in a region."""
