@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackValidationError
@@ -53,7 +54,7 @@ def hibernate_everything(
         targets: the instances.
         protected: ids of those that are left alone.
         timeout: for all of it.
-        say: is told what happens, line by line.
+        say: is told what happens, line by line; what it raises stops nothing.
         now: the clock.
         sleep: waits so many seconds.
 
@@ -63,6 +64,7 @@ def hibernate_everything(
     """
     memory = Memory()
     cadence = Cadence()
+    say = _whatever_it_raises(say)
     names = {t.id: t.name for t in targets}
     under_way: UnderWay = {}
     unseen: UnderWay = {}
@@ -102,6 +104,14 @@ def hibernate_everything(
             sleep(cadence.after(bool(under_way)))
     _collect_unseen(unseen, memory, names, say)
     return plan
+
+
+def _whatever_it_raises(say: Say) -> Say:
+    def safely(line: str) -> None:
+        with suppress(Exception):
+            say(line)
+
+    return safely
 
 
 def _before_a_look(target: Target, protected: frozenset[str]) -> Next:

@@ -51,7 +51,7 @@ def learn(
     overwrite
         Replace the file if it is there already.
     """
-    console = Console(highlight=False)
+    console = Screen()
     asks = sys.stdin.isatty() and sys.stdout.isatty()
     if out.exists() and not overwrite:
         overwrite = asks and _agrees(f"{out} is there already. Replace it?")
