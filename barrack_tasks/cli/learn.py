@@ -20,6 +20,7 @@ from barrack_tasks.api.learning import (
     probe,
     write_dialect,
 )
+from barrack_tasks.cli.screen import Screen
 
 
 def learn(

@@ -26,7 +26,9 @@ def panic(*, yes: bool = False, protect: list[str] | None = None, minutes: Minut
     """Hibernate everything that is not protected, as fast as the API allows.
 
     Needs BARRACK_API_KEY and nothing else: no Prefect, no server. Shows what it is going to do
-    and asks once; an output that fails or hangs does not stop what was agreed to. Ends 0 when all of it is hibernated, 1 when something is left.
+    and asks once; an output that fails or hangs does not stop what was agreed to.
+
+    Ends 0 when all of it is hibernated, 1 when something is left.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import queue
 import sys
@@ -18,6 +19,8 @@ from rich.table import Table
 from rich.text import Text
 
 _PATIENCE = 5.0
+
+_log = logging.getLogger(__name__)
 
 
 class Screen(Console):
@@ -137,5 +140,5 @@ class Display:
                     self._screen.print(thing())
             except OSError:
                 self._screen.on_broken_pipe()
-            except Exception:  # noqa: BLE001 - the next line may show all the same
-                continue
+            except Exception as error:  # noqa: BLE001 - the next thing may show all the same
+                _log.debug("something could not be shown: %s", error)
