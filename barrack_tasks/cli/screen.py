@@ -54,12 +54,16 @@ class Screen(Console):
         with suppress(Exception):
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
+    def can_ask(self) -> bool:
+        """Whether somebody can be asked; says so if nobody can."""
+        if sys.stdin and sys.stdin.isatty():
+            return True
+        self.print("There is no terminal to ask at; say --yes to go on without asking.")
+        return False
+
     def agrees(self, question: str) -> bool:
-        """Ask on the terminal; no answer is a no. Without a terminal nobody agrees."""
-        if not sys.stdin or not sys.stdin.isatty():
-            self.print("There is no terminal to ask at; say --yes to go on without asking.")
-            return False
-        return Confirm.ask(Text(question), console=self, default=False)
+        """Ask on the terminal; no answer is a no, and so is no terminal."""
+        return self.can_ask() and Confirm.ask(Text(question), console=self, default=False)
 
 
 def printable(text: str) -> str:
