@@ -1,4 +1,4 @@
-"""Guards that are blind: read from the Prefect server, and told once."""
+"""What the Prefect server tells of guards that are blind, and of other servers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,18 @@ from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule, RRu
 from prefect.utilities.asyncutils import run_coro_as_sync
 from pydantic import TypeAdapter
 
-from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api import Barrack, BarrackConfigurationError, BarrackError
+from barrack_tasks.api.doctor import Readiness
 from barrack_tasks.holds import intent_of
 from barrack_tasks.notifying import find_notifiers, tell
-from barrack_tasks.plans.health import MISSED, Run, blind_from, blindness, why_it_hangs
+from barrack_tasks.plans.health import (
+    MISSED,
+    Run,
+    blind_from,
+    blindness,
+    taken_lately,
+    why_it_hangs,
+)
 from barrack_tasks.records import Records
 
 COMPLETED = "Completed"
@@ -34,6 +42,7 @@ _ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 _TOLD = "barrack_blind_"
 _TELLING = timedelta(minutes=2)
 """So long another run is given to tell of what it has found."""
+_MOST_ASKED = 50
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(IntervalSchedule | CronSchedule | RRuleSchedule)
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -189,8 +198,8 @@ def tell_of_blind_guards() -> None:
     """Tell of guards that are blind: who this run tells, and who those guards tell.
 
     Each notifier is told once of each guard, whichever run finds it; a run without any leaves a
-    warning in its log, once as well. A dry run leaves the warning alone. Never raises: a run that
-    did its work does not fail of this.
+    warning in its log, once as well. A dry run tells nobody, and only logs. Never raises: a run
+    that did its work does not fail of this.
     """
     run = FlowRunContext.get()
     if run is None:
@@ -255,6 +264,40 @@ def _tell_one(notifier: str, text: str, log: Log) -> bool:
         log.warning("%s", error)
         return False
     return not tell(found, list(found), "Barrack: a guard is blind", f"{text}.")
+
+
+def readiness_of_server(barrack: Barrack) -> Readiness:
+    """Whether the snapshots that this library took lately are known to this Prefect server.
+
+    Runs keep out of each other's way by what their server knows: two servers on one account
+    exclude nothing. A server has an event about every snapshot that one of its runs has taken.
+    """
+    topic = "one Prefect server"
+    try:
+        taken = taken_lately(barrack.snapshots.list(), datetime.now(UTC))[:_MOST_ASKED]
+    except BarrackError as error:
+        return Readiness(topic=topic, state="unknown", said=f"no snapshot can be read: {error}")
+    known: set[str] = set()
+    if taken:
+        wanted = {
+            "event": {"prefix": ["barrack.snapshot.created"]},
+            "resource": {"id": [f"barrack.snapshot.{s.id}" for s in taken]},
+        }
+        body = {"filter": wanted, "limit": _MOST_ASKED}
+        with get_client(sync_client=True) as client:
+            events = client.request("POST", "/events/filter", json=body).json()["events"]
+        known = {event["resource"]["prefect.resource.id"] for event in events}
+    strange = [s.name for s in taken if f"barrack.snapshot.{s.id}" not in known]
+    if not strange:
+        return Readiness(topic=topic, state="ready", said="nothing tells of another one")
+    return Readiness(
+        topic=topic,
+        state="unknown",
+        said=f"this library took {', '.join(strange[:3])}"
+        f"{f' and {len(strange) - 3} more snapshots' if strange[3:] else ''}, and this server has "
+        "no event about it: a run was cut off before it told, or another Prefect server works on "
+        "this account. Runs of two servers do not exclude each other: use one for an account",
+    )
 
 
 def _moment_of(date: str | None) -> datetime:

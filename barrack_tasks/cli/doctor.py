@@ -10,6 +10,7 @@ from rich.text import Text
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup, try_change
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.screen import Screen, printable, table
+from barrack_tasks.cli.servers import known_server
 
 _COLOURS = {
     "works": "green",
@@ -37,6 +38,12 @@ def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = No
     with client_from_environment() as client:
         console.print(f"Looking at {client.base_url} in the dialect {client.dialect.name}")
         report = checkup(client, lambda finding: _tell(console, finding))
+        with known_server() as server:
+            if server.answers:
+                from barrack_tasks.health import readiness_of_server
+
+                readiness = (*report.readiness, readiness_of_server(client))
+                report = report.model_copy(update={"readiness": readiness})
         for name in attempt or []:
             for finding in try_change(client, name):
                 _tell(console, finding)

@@ -7,10 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from barrack_tasks.api.models import Snapshot
 from barrack_tasks.plans.money.spans import said
+from barrack_tasks.plans.naming import is_marked
 
 MISSED = 3
 """A guard that has not completed for so many of its intervals is blind."""
+_ON_ITS_WAY = timedelta(minutes=10)
+_KEPT = timedelta(days=3)
 _SOON = timedelta(minutes=1)
 """So long anything may take before it counts as hanging."""
 
@@ -76,6 +80,19 @@ def why_it_hangs(run: Run, now: datetime, longest: timedelta) -> str | None:
         case "CANCELLING" if since > _SOON:
             return f"has been cancelling for {said(since)}"
     return None
+
+
+def taken_lately(snapshots: Iterable[Snapshot], now: datetime) -> list[Snapshot]:
+    """The snapshots that this library took in the last days, whichever Prefect server was told.
+
+    Left out are those so new that the event about them may still be on its way, and those so old
+    that a server may have forgotten it.
+    """
+    return [
+        s
+        for s in snapshots
+        if is_marked(s) and s.created_at and _ON_ITS_WAY < now - s.created_at < _KEPT
+    ]
 
 
 def blindness(name: str, completed: datetime, now: datetime, hanging: Iterable[str]) -> str:

@@ -11,12 +11,13 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.states import Completed, Running, State
+from prefect.states import Completed, Failed, Running, State
 
 from barrack_tasks.health import blind_guards
 from barrack_tasks.holds import holding
 from barrack_tasks.sandbox import Sandbox
 from flows.watch_account import watch_account
+from tests.deployments.playing import barrack
 from tests.flows.conftest import account_of, named
 from tests.flows.receivers import Webhook, subjects
 
@@ -115,3 +116,17 @@ def test_guards_are_asked_for_in_two_requests_while_all_is_well(prefect_server: 
         client._client.event_hooks["request"].append(lambda request: sent.append(request.url.path))
         blind_guards(client)
     assert len(sent) <= 2, sent
+
+
+def test_status_shows_what_last_completed_what_hangs_and_who_is_blind(
+    cloud: Callable[..., Sandbox], hook: tuple[Webhook, str], guard: Guard
+) -> None:
+    guard.run(Completed())
+    guard.run(Failed(message="the [/red] server said no"))
+    guard.wait_until_blind()
+    done = barrack("status", **cloud().env)
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if guard.name in line]
+    assert " s ago" in lines[0]
+    assert any("ended Failed: the [/red] server said no" in line for line in lines)
+    assert any(line.startswith("BLIND: ") for line in lines)
