@@ -186,10 +186,10 @@ def test_the_doctor_warns_of_snapshots_that_another_prefect_server_knows_of(
     ):
         instance = next(client.instances.list())
         mark = snapshot_description(instance.id)
-        taken = [
-            client.snapshots.create(instance.id, name, description=mark)
-            for name in ("here-20261125T190000Z", "there-20261125T190000Z")
-        ]
+        taken = []
+        for name in ("here-20261125T190000Z", "there-20261125T190000Z"):
+            taken.append(client.snapshots.create(instance.id, name, description=mark))
+            cloud.advance(900)
         client.snapshots.create(instance.id, "by-hand")
         emit("barrack.snapshot.created", taken[0].id, taken[0].name)
         assert events_about(f"barrack.snapshot.{taken[0].id}")
@@ -198,6 +198,7 @@ def test_the_doctor_warns_of_snapshots_that_another_prefect_server_knows_of(
         assert row.said.startswith("this library took there-20261125T190000Z, and this server has")
         for name, value in cloud.env.items():
             monkeypatch.setenv(name, value)
+        monkeypatch.setenv("COLUMNS", "600")
         assert run_cli("doctor") == 0
         assert "another Prefect server" in " ".join(capsys.readouterr().out.split())
         emit("barrack.snapshot.created", taken[1].id, taken[1].name)
