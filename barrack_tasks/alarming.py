@@ -190,3 +190,9 @@ def alone(account: str, guard: str, span: timedelta, scope: str = "") -> Iterato
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account, run, name) as hold:
         yield not hold.claim({f"watch:{guard}:{scope}": guard})
+
+
+def this_deployment() -> dict[str, str]:
+    """What a run claims to be the only one of its deployment; nothing, if it is of none."""
+    id_ = runtime.deployment.id
+    return {f"deployment:{id_}": "deployment"} if id_ else {}

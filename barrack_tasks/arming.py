@@ -1,8 +1,12 @@
-"""Arming deployments on the server, and disarming them."""
+"""Arming deployments on the server, and disarming them; what they would do once armed."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -17,10 +21,14 @@ from prefect.client.schemas.filters import (
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.flows import load_flow_from_entrypoint
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.deploying import Deployed
+from barrack_tasks.health import due_after
+from barrack_tasks.plans.report import Report
 from barrack_tasks.plans.selection import what_exists
+from barrack_tasks.reporting import WorkFailed
 
 DRY_RUN = "dry_run"
 _NOT_ENDED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
@@ -50,6 +58,62 @@ def has_dry_run(client: SyncPrefectClient, one: Deployed) -> bool:
 def _may_run_dry(now: DeploymentResponse) -> bool:
     described = now.parameter_openapi_schema or {}
     return DRY_RUN in described.get("properties", {}) or DRY_RUN in now.parameters
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a deployment would do now, if it were armed: its report, or why there is none."""
+
+    parameters: Mapping[str, Any]
+    report: Report | None = None
+    problem: str = ""
+
+
+def next_run(client: SyncPrefectClient, one: Deployed, now: datetime) -> datetime | None:
+    """When a deployment runs next by its schedules, once they are on; None if it has none."""
+    schedules = client.read_deployment(UUID(one.id)).schedules
+    due = due_after([s.schedule.model_dump(mode="json") for s in schedules], now, 1)
+    return due[0] if due else None
+
+
+def previews(client: SyncPrefectClient, one: Deployed) -> list[Preview]:
+    """What a deployment would do now: a dry run of its flow, here, with its own parameters.
+
+    There is one for each set of parameters, as a schedule may have some of its own. A run of the
+    flow is made on the server, as whenever somebody calls it; nothing is changed in the account.
+    """
+    now = client.read_deployment(UUID(one.id))
+    sets: list[dict[str, Any]] = []
+    for own in [s.parameters for s in now.schedules] or [{}]:
+        given = {**now.parameters, **(own or {})}
+        if given not in sets:
+            sets.append(given)
+    return [_preview(now, given) for given in sets]
+
+
+def _preview(now: DeploymentResponse, given: Mapping[str, Any]) -> Preview:
+    parameters = {k: v for k, v in given.items() if k != DRY_RUN}
+    if not _may_run_dry(now):
+        return Preview(parameters, problem="its flow has no dry run.")
+    required = (now.parameter_openapi_schema or {}).get("required", [])
+    if missing := [name for name in required if name not in given]:
+        names = ", ".join(missing)
+        return Preview(
+            parameters, problem=f"each run is told what to work on when it is started ({names})."
+        )
+    before = logging.root.manager.disable
+    # What the run logs is in its report, or in the sentence about what stopped it.
+    logging.disable(logging.CRITICAL)
+    try:
+        flow: Any = load_flow_from_entrypoint(str(now.entrypoint))
+        return Preview(parameters, flow(**parameters, **{DRY_RUN: True}))
+    except WorkFailed as failed:
+        return Preview(parameters, failed.report)
+    except Exception as error:  # noqa: BLE001 - whatever stops the dry run is told to the person
+        said = " ".join(str(error).split()) or type(error).__name__
+        return Preview(parameters, problem=f"its dry run failed: {said}")
+    finally:
+        logging.disable(before)
 
 
 def set_armed(client: SyncPrefectClient, one: Deployed, armed: bool) -> None:

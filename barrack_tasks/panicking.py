@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackValidationError
@@ -53,7 +54,7 @@ def hibernate_everything(
         targets: the instances.
         protect: names, globs and ids of those that are left alone, judged at each look.
         timeout: for all of it.
-        say: is told what happens, line by line.
+        say: is told what happens, line by line; what it raises stops nothing.
         now: the clock.
         sleep: waits so many seconds.
 
@@ -63,6 +64,7 @@ def hibernate_everything(
     """
     memory = Memory()
     cadence = Cadence()
+    say = _whatever_it_raises(say)
     names = {t.id: t.name for t in targets}
     under_way: UnderWay = {}
     unseen: UnderWay = {}
@@ -104,6 +106,14 @@ def hibernate_everything(
             sleep(cadence.after(bool(under_way)))
     _collect_unseen(unseen, memory, names, say)
     return plan
+
+
+def _whatever_it_raises(say: Say) -> Say:
+    def safely(line: str) -> None:
+        with suppress(Exception):
+            say(line)
+
+    return safely
 
 
 def _before_a_look(target: Target, protect: Collection[str]) -> Next:

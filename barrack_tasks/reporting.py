@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from prefect.artifacts import create_markdown_artifact
 from prefect.blocks.abstract import NotificationBlock
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
 
 from barrack_tasks.api.doctor import DoctorReport
+from barrack_tasks.health import SKIPPED, tell_of_blind_guards
 from barrack_tasks.notifying import tell
 from barrack_tasks.plans.report import Report, escape, failures
 
@@ -18,7 +21,10 @@ R = TypeVar("R", bound=Report)
 
 
 def keep(key: str, markdown: str, description: str) -> None:
-    """Keep markdown as an artifact of the run."""
+    """Keep markdown as an artifact of the run.
+
+    Every run that reports comes by here at its end, so this is where guards are looked after too.
+    """
     try:
         create_markdown_artifact(
             markdown=markdown,
@@ -28,6 +34,7 @@ def keep(key: str, markdown: str, description: str) -> None:
         )
     except Exception as error:  # noqa: BLE001 - what was done is done, artifact or not
         _log.warning("the report could not be kept as an artifact: %s", error)
+    tell_of_blind_guards()
 
 
 class WorkFailed(Exception):
@@ -62,6 +69,17 @@ def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None
     if notifiers and not report.dry_run:
         tell(notifiers, list(notifiers), f"Barrack {report.flow} failed", str(failed))
     raise failed
+
+
+def stand_aside(report: R) -> R:
+    """Leave the report of a run that did nothing since another run is at the same work.
+
+    The run ends in the state `Skipped`, which is no failure: and yet it has not done its work, so
+    it does not count as one that completed. Whoever calls the flow gets the report.
+    """
+    keep(report.flow.replace("_", "-"), report.artifact(), f"Why {report.flow} did nothing")
+    skipped: State[R] = Completed(name=SKIPPED, message="; ".join(report.notes), data=report)
+    return cast(R, skipped)  # the flow's engine takes the report out of it
 
 
 class CheckupFailed(Exception):

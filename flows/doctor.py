@@ -7,6 +7,7 @@ from prefect.logging import get_run_logger
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
+from barrack_tasks.health import readiness_of_server
 from barrack_tasks.notifying import readiness_of_notifiers
 from barrack_tasks.reporting import conclude_checkup
 
@@ -15,7 +16,8 @@ from barrack_tasks.reporting import conclude_checkup
 def doctor(credentials: BarrackCredentials | str | None = None) -> DoctorReport:
     """Run every read-only operation once, and report how its answer differs from what is expected.
 
-    Also whether people can be told by the notification blocks that are saved; nobody is told.
+    Also whether people can be told by the notification blocks that are saved, and nobody is told;
+    and whether another Prefect server seems to work on the same account.
 
     Args:
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
@@ -35,6 +37,7 @@ def doctor(credentials: BarrackCredentials | str | None = None) -> DoctorReport:
     def tell(finding: Finding) -> None:
         log.info("%s: %s", finding.operation, finding.verdict)
 
-    report = checkup(account.get_client(), tell)
-    readiness = (*report.readiness, readiness_of_notifiers())
+    client = account.get_client()
+    report = checkup(client, tell)
+    readiness = (*report.readiness, readiness_of_notifiers(), readiness_of_server(client))
     return conclude_checkup(report.model_copy(update={"readiness": readiness}))

@@ -40,7 +40,7 @@ from barrack_tasks.plans.money.spans import PositiveSpan, Span
 from barrack_tasks.plans.money.watch import unpriced, unreadable
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import Called, named_in_vain
-from barrack_tasks.reporting import conclude
+from barrack_tasks.reporting import conclude, stand_aside
 from barrack_tasks.resting import plan_rest, rest
 from barrack_tasks.spending import instances_seen
 from barrack_tasks.zones import zone_of
@@ -118,7 +118,7 @@ def enforce_budget(
     with alone(account.account, "budget", span, scope) as is_alone:
         if not is_alone:
             note = "another run watches these budgets at this moment"
-            return conclude(BudgetReport(flow="enforce_budget", rows=(), notes=(note,)))
+            return stand_aside(BudgetReport(flow="enforce_budget", rows=(), notes=(note,)))
         try:
             funds = read_funds(account)
             standings, missing = read_standings(account, funds, budgets, zone)

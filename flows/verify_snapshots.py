@@ -43,7 +43,7 @@ from barrack_tasks.plans.selection import Called, selector_of
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import note_tries, read_proofs
-from barrack_tasks.reporting import conclude
+from barrack_tasks.reporting import conclude, stand_aside
 from barrack_tasks.restoring import NotedFirst, share_snapshots, unattended, with_problems
 
 
@@ -112,7 +112,7 @@ def verify_snapshots(
         if not dry_run:
             if hold.claim({DRILLING: "drill"}):
                 note = "another run holds a drill at this moment"
-                return conclude(DrillReport(flow="verify_snapshots", rows=(), notes=(note,)))
+                return stand_aside(DrillReport(flow="verify_snapshots", rows=(), notes=(note,)))
             left = tidy(account, hold, now, log, protect)
         listed = list_snapshots(account)
         sources = {i.id: i for i in list_instances(account)}

@@ -22,7 +22,7 @@ from barrack_tasks.plans.account_changes import (
     view_of,
 )
 from barrack_tasks.plans.account_report import AccountReport
-from barrack_tasks.reporting import conclude
+from barrack_tasks.reporting import conclude, stand_aside
 
 
 @flow(name="watch_account")
@@ -55,7 +55,7 @@ def watch_account(
     with alone(account.account, "account", timedelta(minutes=5)) as is_alone:
         if not is_alone:
             note = "another run watches this account at this moment"
-            return conclude(AccountReport(flow="watch_account", rows=(), notes=(note,)))
+            return stand_aside(AccountReport(flow="watch_account", rows=(), notes=(note,)))
         before, turns = read_view(account.account)
         seen = read_account(account)
         view = view_of(seen.instances, seen.volumes, seen.snapshots)

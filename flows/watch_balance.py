@@ -39,7 +39,7 @@ from barrack_tasks.plans.money.watch import (
 )
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import selected_that_exist, selector_of
-from barrack_tasks.reporting import conclude
+from barrack_tasks.reporting import conclude, stand_aside
 from barrack_tasks.resting import plan_rest, rest
 
 Thresholds = Annotated[list[Threshold], BeforeValidator(read_thresholds)]
@@ -122,7 +122,7 @@ def watch_balance(
     with alone(account.account, "balance", span, scope) as is_alone:
         if not is_alone:
             note = "another run watches this balance at this moment"
-            return conclude(BalanceReport(flow="watch_balance", rows=(), notes=(note,)))
+            return stand_aside(BalanceReport(flow="watch_balance", rows=(), notes=(note,)))
         try:
             funds = read_funds(account)
         except BarrackError as error:

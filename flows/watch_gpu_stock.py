@@ -12,6 +12,7 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
+from barrack_tasks.alarming import this_deployment
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.expiring import Ends, end_due, said_of
 from barrack_tasks.holds import holding
@@ -24,7 +25,7 @@ from barrack_tasks.plans.money.spans import Lifetime, PositiveSpan
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
 from barrack_tasks.plans.stock.wants import Want, check_nothing_old_is_deleted, read_wants
-from barrack_tasks.reporting import conclude
+from barrack_tasks.reporting import conclude, stand_aside
 from barrack_tasks.stock_ledger import SharedLedger
 from barrack_tasks.stock_memory import changed_refusals, history_file, read_seen, write_seen
 from barrack_tasks.stock_run import summary_of, watch
@@ -131,6 +132,9 @@ def watch_gpu_stock(
     teller = Teller(account.account, notifiers, file, log)
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account.account, run, name) as hold:
+        if hold.claim(this_deployment()):
+            note = "another run of this deployment watches at this moment"
+            return stand_aside(StockReport(flow="watch_gpu_stock", rows=(), notes=(note,)))
 
         def on_look(look: Look) -> None:
             teller.tell_of(watcher, look)

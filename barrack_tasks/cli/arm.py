@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-
+from barrack_tasks.cli.screen import Screen, table
 from barrack_tasks.cli.servers import known_server
+from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.recurrence import runs_when
+from barrack_tasks.plans.report import Report, effect_of, money
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
@@ -15,17 +18,21 @@ if TYPE_CHECKING:
     from barrack_tasks.deploying import Deployed
 
 
-def arm(deployments: list[str], /) -> int:
+def arm(deployments: list[str], /, *, yes: bool = False) -> int:
     """Let deployments act: `dry_run` is false, and their schedules are on.
 
-    All other parameters stay as they are on the server.
+    Shows first what each would do now, by a dry run with its own parameters, what that changes in
+    what the account costs an hour, and when it runs next; then it asks. All other parameters stay
+    as they are on the server.
 
     Parameters
     ----------
     deployments
         As `barrack status` shows them, such as verify_snapshots/drill.
+    yes
+        Do not ask.
     """
-    return _set(deployments, True)
+    return _set(Screen(), deployments, True, yes)
 
 
 def disarm(deployments: list[str], /) -> int:
@@ -38,14 +45,13 @@ def disarm(deployments: list[str], /) -> int:
     deployments
         As `barrack status` shows them, such as verify_snapshots/drill.
     """
-    return _set(deployments, False)
+    return _set(Screen(), deployments, False, True)
 
 
-def _set(names: list[str], armed: bool) -> int:
-    console = Console(highlight=False)
+def _set(screen: Screen, names: list[str], armed: bool, yes: bool) -> int:
     with known_server() as server:
         if not server.answers:
-            console.print(server.absence, soft_wrap=True)
+            screen.print(server.absence, soft_wrap=True)
             return 1
         from prefect.client.orchestration import get_client
 
@@ -54,13 +60,66 @@ def _set(names: list[str], armed: bool) -> int:
 
         with get_client(sync_client=True) as client:
             wanted = called(names, read_deployed(client))
+            if not yes and not screen.can_ask():
+                return 1
+            for one in wanted if armed else []:
+                _show(screen, client, one)
+            if not yes and not screen.agrees(f"Arm {', '.join(d.full_name for d in wanted)}?"):
+                screen.print("Nothing was changed.")
+                return 1
             for one in wanted:
                 set_armed(client, one, armed)
                 # Said as the server has it now, not as it was asked for.
                 [now] = called([one.full_name], read_deployed(client))
-                said = _armed(client, now) if armed else _disarmed(client, now)
-                console.print(said, markup=False, soft_wrap=True)
+                told = _armed(client, now) if armed else _disarmed(client, now)
+                screen.print(told, soft_wrap=True)
     return 0
+
+
+def _show(screen: Screen, client: SyncPrefectClient, one: Deployed) -> None:
+    """What a deployment would do now, with which parameters, and when it runs next."""
+    from barrack_tasks.arming import next_run, previews
+
+    now = datetime.now(UTC)
+    due = next_run(client, one, now)
+    when = f"{due.astimezone(UTC):%Y-%m-%d %H:%M} UTC, in {said(due - now)}" if due else None
+    screen.print(f"{one.full_name}", style="bold")
+    screen.print(f"  runs next: {when or 'when somebody starts it'}", soft_wrap=True)
+    for preview in previews(client, one):
+        for name, value in preview.parameters.items():
+            shown = json.dumps(value, ensure_ascii=False, default=str)
+            screen.print(f"  {name}: {shown}", soft_wrap=True)
+        if preview.report is None:
+            screen.print(f"  What it would do now is not known: {preview.problem}", soft_wrap=True)
+        else:
+            _show_report(screen, preview.report)
+
+
+def _show_report(screen: Screen, report: Report) -> None:
+    if not report.rows:
+        screen.print("  Now it would do nothing.")
+    else:
+        found = table("what", "is", "would", "an hour", "why")
+        for row in report.rows:
+            did = f"{row.outcome}: {', '.join(row.did)}" if row.did else row.outcome
+            before = money(row.hourly_before, None)
+            after = money(row.hourly_now, row.currency)
+            cost = after if row.hourly_before == row.hourly_now else f"{before} -> {after}"
+            found.add_row(row.instance, row.was, did, cost, row.why)
+        screen.print(found)
+        screen.print(f"  {_effect(report)}", soft_wrap=True)
+    for note in report.notes:
+        screen.print(f"  {note}", soft_wrap=True)
+
+
+def _effect(report: Report) -> str:
+    change, unknown = effect_of(report)
+    if not change and not unknown:
+        return "Now it would change nothing in what the account costs an hour."
+    more = "more" if change >= 0 else "less"
+    amount = money(abs(change), report.currency)
+    end = f", and {unknown} more of which the price is not known" if unknown else ""
+    return f"Now it would make the account cost {amount} an hour {more}{end}."
 
 
 def _armed(client: SyncPrefectClient, one: Deployed) -> str:
@@ -77,9 +136,9 @@ def _disarmed(client: SyncPrefectClient, one: Deployed) -> str:
     dry = has_dry_run(client, one)
     how = "is a dry run" if dry else "has no dry run"
     off = {0: "runs when somebody starts it", 1: "its schedule is off"}
-    said = f"{one.full_name} {how}, and {off.get(len(one.schedules), 'its schedules are off')}"
+    told = f"{one.full_name} {how}, and {off.get(len(one.schedules), 'its schedules are off')}"
     going = acting_runs(client, one) if dry else 0
     if going:
         runs = "a run that acts goes" if going == 1 else f"{going} runs that act go"
-        said += f"; {runs} on, begun or waiting since before"
-    return f"{said}."
+        told += f"; {runs} on, begun or waiting since before"
+    return f"{told}."

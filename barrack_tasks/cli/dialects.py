@@ -7,11 +7,10 @@ from pathlib import Path
 
 import yaml
 from cyclopts import App
-from rich.console import Console
-from rich.table import Table
 
 from barrack_tasks.api.dialect import Dialect, builtin, load_dialect
 from barrack_tasks.api.dialect.loading import differences
+from barrack_tasks.cli.screen import Screen, table
 
 dialect_app = App(name="dialect", help="How this library speaks to the API.")
 
@@ -34,19 +33,17 @@ def show(file: Path | None = None, *, everything: bool = False) -> None:
     """
     dialect, source = _in_force(file)
     theirs = differences(dialect)
-    console = Console()
-    table = Table(title=f"Dialect {dialect.name}")
-    for column in ("entry", "value", "from"):
-        table.add_column(column, overflow="fold")
+    console = Screen()
+    found = table("entry", "value", "from", title=f"Dialect {dialect.name}")
     for place, value in _entries((), dialect.model_dump()):
         own = place in theirs
         if own or everything or "." not in place:
-            table.add_row(
+            found.add_row(
                 place,
                 yaml.safe_dump(value).strip().removesuffix("\n..."),
                 source if own else "built-in",
             )
-    console.print(table)
+    console.print(found)
 
 
 @dialect_app.command
@@ -59,7 +56,7 @@ def diff(file: Path | None = None) -> int:
         A dialect file; the one that BARRACK_DIALECT names, if not given.
     """
     dialect, _ = _in_force(file)
-    console = Console(highlight=False)
+    console = Screen()
     found = differences(dialect)
     for place, (ours, theirs) in found.items():
         console.print(f"{place}: {ours!r} -> {theirs!r}", markup=False, soft_wrap=True)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from cyclopts import Parameter
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
+from rich.text import Text
 
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup, try_change
 from barrack_tasks.cli.accounts import client_from_environment
+from barrack_tasks.cli.screen import Screen, printable, table
+from barrack_tasks.cli.servers import known_server
 
 _COLOURS = {
     "works": "green",
@@ -33,11 +33,17 @@ def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = No
         Also try this change on a throwaway thing, and remove it again: create_ssh_key or
         create_script. Nothing is tried that is not named.
     """
-    console = Console()
+    console = Screen()
     failed = False
     with client_from_environment() as client:
-        console.print(f"Looking at {escape(client.base_url)} in the dialect {client.dialect.name}")
+        console.print(f"Looking at {client.base_url} in the dialect {client.dialect.name}")
         report = checkup(client, lambda finding: _tell(console, finding))
+        with known_server() as server:
+            if server.answers:
+                from barrack_tasks.health import readiness_of_server
+
+                readiness = (*report.readiness, readiness_of_server(client))
+                report = report.model_copy(update={"readiness": readiness})
         for name in attempt or []:
             for finding in try_change(client, name):
                 _tell(console, finding)
@@ -46,26 +52,23 @@ def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = No
     return 0 if report.ok and not failed else 1
 
 
-def _tell(console: Console, finding: Finding) -> None:
-    colour = _COLOURS.get(finding.verdict, "red")
-    said = f"  {escape(finding.said)}" if finding.said else ""
-    console.print(f"  [{colour}]{finding.verdict:15}[/] {finding.operation}{said}")
+def _tell(console: Screen, finding: Finding) -> None:
+    verdict = (f"{finding.verdict:15}", _COLOURS.get(finding.verdict, "red"))
+    said = f"  {finding.said}" if finding.said else ""
+    console.print(Text.assemble("  ", verdict, f" {finding.operation}", printable(said)))
     for difference in finding.differences:
-        console.print(f"{'':18}{escape(str(difference))}", soft_wrap=True)
+        console.print(f"{'':18}{difference}", soft_wrap=True)
 
 
-def _show_readiness(console: Console, report: DoctorReport) -> None:
-    table = Table(title="Ready for the flows?")
-    for column in ("what", "state", "why"):
-        table.add_column(column)
+def _show_readiness(console: Screen, report: DoctorReport) -> None:
+    found = table("what", "state", "why", title="Ready for the flows?")
     for row in report.readiness:
-        colour = _COLOURS.get(row.state, "red")
-        table.add_row(row.topic, f"[{colour}]{row.state}[/]", escape(row.said))
-    console.print(table)
+        found.add_row(row.topic, Text(row.state, _COLOURS.get(row.state, "red")), row.said)
+    console.print(found)
     if report.lines:
         console.print("Write these into a file and name it in BARRACK_DIALECT:")
         for line in report.lines:
-            console.print(f"  {line}", markup=False, soft_wrap=True)
+            console.print(f"  {line}", soft_wrap=True)
     trouble = sum(f.is_trouble for f in report.findings)
     tried = sum(f.verdict != "not tried" for f in report.findings)
     console.print(f"{tried - trouble} of {tried} operations tried can be relied on.")

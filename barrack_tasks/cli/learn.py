@@ -20,6 +20,7 @@ from barrack_tasks.api.learning import (
     probe,
     write_dialect,
 )
+from barrack_tasks.cli.screen import Screen
 
 
 def learn(
@@ -51,7 +52,7 @@ def learn(
     overwrite
         Replace the file if it is there already.
     """
-    console = Console(highlight=False)
+    console = Screen()
     asks = sys.stdin.isatty() and sys.stdout.isatty()
     if out.exists() and not overwrite:
         overwrite = asks and _agrees(f"{out} is there already. Replace it?")

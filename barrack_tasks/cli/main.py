@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 
 from cyclopts import App
-from rich.console import Console
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.cli.arm import arm, disarm
@@ -14,6 +13,7 @@ from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.panic import panic
 from barrack_tasks.cli.schedule import schedule_app
+from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.status import status
 from barrack_tasks.cli.up import down, up
 from barrack_tasks.version import VERSION
@@ -40,9 +40,7 @@ def main() -> None:
     try:
         result = app(sys.argv[1:], result_action="return_value")
     except BarrackError as error:
-        Console(stderr=True, highlight=False).print(
-            f"barrack: {error}", style="red", markup=False, soft_wrap=True
-        )
+        Screen(stderr=True).print(f"barrack: {error}", style="red", soft_wrap=True)
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

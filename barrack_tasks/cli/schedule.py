@@ -18,6 +18,7 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Days
+from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.given import read_each
 from barrack_tasks.plans.preview import Forecast, forecast
 from barrack_tasks.plans.report import money
@@ -42,7 +43,7 @@ def preview(*, rules: Path, days: Days = 14) -> int:
     days
         How many days ahead.
     """
-    console = Console()
+    console = Screen()
     policy = _read(rules)
     start = datetime.now(UTC).replace(second=0, microsecond=0)
     end = start + timedelta(days=days)

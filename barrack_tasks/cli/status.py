@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
-
-from rich.console import Console
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from barrack_tasks.api import BarrackConfigurationError, BarrackError
+from barrack_tasks.cli.screen import Screen, table
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.cli.up import BLOCK
 from barrack_tasks.plans.money.burn import runway
@@ -22,23 +20,25 @@ if TYPE_CHECKING:
     from barrack_tasks.credentials import BarrackCredentials
 
 _ARMED = {"True": "no: dry run", "False": "ARMED"}
+_LONG = timedelta(hours=1)
+"""A run that is at work for longer is shown as one that hangs."""
 
 
 def status(*, credentials: str | None = None) -> int:
-    """Instances, burn and runway; guards and whether they are armed; last runs and next ones.
+    """Instances, burn and runway; guards, whether they are armed, what hangs and why.
 
     Parameters
     ----------
     credentials
         Name of the account's block; the environment's account, else the block `barrack`.
     """
-    console = Console(highlight=False)
+    screen = Screen()
     with known_server() as server:
-        fine = _show_account(console, credentials, server.answers)
+        fine = _show_account(screen, credentials, server.answers)
         if not server.answers:
-            console.print(f"\n{server.absence}", soft_wrap=True)
+            screen.print(f"\n{server.absence}", soft_wrap=True)
             return 1
-        _show_guards(console, str(server.url))
+        _show_guards(screen, str(server.url))
     return 0 if fine else 1
 
 
@@ -55,61 +55,71 @@ def _account(name: str | None, there: bool) -> BarrackCredentials:
         return BarrackCredentials.resolve(BLOCK)
 
 
-def _show_account(console: Console, name: str | None, there: bool) -> bool:
+def _show_account(screen: Screen, name: str | None, there: bool) -> bool:
     from barrack_tasks.funds import read_funds
 
     try:
         funds = read_funds.fn(_account(name, there))
     except BarrackError as error:
-        console.print(f"Account: {error}", style="red", markup=False, soft_wrap=True)
+        screen.print(f"Account: {error}", style="red", soft_wrap=True)
         return False
     burn = funds.burn()
     currency = str(funds.balance.currency)
     counts = Counter(str(i.status) for i in funds.instances)
     states = ", ".join(f"{n} {word}" for word, n in counts.most_common()) or "none"
-    console.print(f"Instances: {states}")
-    console.print(f"Balance:   {money(funds.balance.amount, currency)}")
-    console.print(f"Burn:      {money(burn.hourly, currency)} an hour")
-    console.print(f"Runway:    {said(runway(funds.balance.amount, burn.hourly))}")
+    screen.print(f"Instances: {states}")
+    screen.print(f"Balance:   {money(funds.balance.amount, currency)}")
+    screen.print(f"Burn:      {money(burn.hourly, currency)} an hour")
+    screen.print(f"Runway:    {said(runway(funds.balance.amount, burn.hourly))}")
     return True
 
 
-def _show_guards(console: Console, url: str) -> None:
+def _show_guards(screen: Screen, url: str) -> None:
     from prefect.client.orchestration import get_client
 
     from barrack_tasks.deploying import read_deployed
+    from barrack_tasks.health import blind_guards, hanging, how_it_ended
 
     now = datetime.now(UTC)
-    table = Table(title=f"Deployments at {url.removesuffix('/api')}", title_justify="left")
-    for column in ("deployment", "armed", "schedule", "last run", "next run"):
-        table.add_column(column, overflow="fold")
+    columns = ("deployment", "armed", "schedule", "last completed", "next run")
+    found = table(*columns, title=f"Deployments at {url.removesuffix('/api')}")
+    troubles: list[str] = []
     with get_client(sync_client=True) as client:
         for one in read_deployed(client):
             armed = _ARMED.get(str(one.parameters.get("dry_run")), "-")
             is_on = any(s["active"] for s in one.schedules) and not one.paused
-            last, upcoming = _runs_of(client, one.id, now)
             schedule = ("on" if is_on else "off") if one.schedules else "on demand"
-            table.add_row(one.full_name, armed, schedule, last, upcoming)
-    console.print()
-    console.print(table)
+            completed, upcoming = _runs_of(client, one.id, now)
+            found.add_row(one.full_name, armed, schedule, completed, upcoming)
+            about = [*hanging(client, one.id, now, _LONG), how_it_ended(client, one.id)]
+            troubles += [f"{one.full_name}: {text}" for text in about if text]
+        blind = [one.text for one in blind_guards(client)]
+    screen.print()
+    screen.print(found)
+    for text in troubles:
+        screen.print(text, style="yellow", soft_wrap=True)
+    for text in blind:
+        screen.print(f"BLIND: {text}", style="red", soft_wrap=True)
 
 
 def _runs_of(client: SyncPrefectClient, deployment: str, now: datetime) -> tuple[str, str]:
-    """The last run that began and the next that is due, as text."""
-    about = {"deployments": {"id": {"any_": [deployment]}}, "limit": 1}
+    """When a run last completed, and when the next one is due, as text."""
+    from barrack_tasks.health import COMPLETED, runs_of
 
-    def first(which: dict[str, Any], order: str) -> dict[str, Any] | None:
-        body = {**about, "flow_runs": which, "sort": order}
-        found: list[dict[str, Any]] = client.request("POST", "/flow_runs/filter", json=body).json()
-        return found[0] if found else None
-
-    # Prefect counts a run that waits by when it is due, if it is not told otherwise.
-    has_begun = {"before_": now.isoformat(), "is_null_": False}
-    begun = first({"start_time": has_begun}, "START_TIME_DESC")
-    due = first({"state": {"type": {"any_": ["SCHEDULED"]}}}, "EXPECTED_START_TIME_ASC")
-    last = f"{begun['state']['name']}, {_ago(begun['start_time'], now)} ago" if begun else "never"
-    return last, f"in {_ago(due['expected_start_time'], now)}" if due else "-"
+    did = {"state": {"name": {"any_": [COMPLETED]}}}
+    waits = {"state": {"type": {"any_": ["SCHEDULED"]}}}
+    completed = runs_of(client, [deployment], did, "END_TIME_DESC", 1)
+    due = runs_of(client, [deployment], waits, "EXPECTED_START_TIME_ASC", 1)
+    return (
+        f"{_span(completed[0]['end_time'], now)} ago" if completed else "never",
+        _due(due[0]["expected_start_time"], now) if due else "-",
+    )
 
 
-def _ago(moment: str, now: datetime) -> str:
-    return said(max(timedelta(0), abs(now - datetime.fromisoformat(moment))))
+def _due(moment: str, now: datetime) -> str:
+    is_late = datetime.fromisoformat(moment) < now
+    return f"due {_span(moment, now)} ago" if is_late else f"in {_span(moment, now)}"
+
+
+def _span(moment: str, now: datetime) -> str:
+    return said(abs(now - datetime.fromisoformat(moment)))

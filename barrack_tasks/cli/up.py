@@ -11,6 +11,7 @@ from rich.prompt import Prompt
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.inputs import Port
+from barrack_tasks.cli.screen import Screen
 
 BLOCK = "barrack"
 
@@ -36,7 +37,7 @@ def up(*, port: Port = 4200, credentials: str = BLOCK, worker: bool = True) -> i
     from barrack_tasks.deploying import POOL, apply, deployments_file
     from barrack_tasks.services import Services, answers
 
-    console = Console(highlight=False)
+    console = Screen()
     services = Services()
     named = PREFECT_API_URL.value()
     own = named is None or named == services.url
@@ -77,7 +78,7 @@ def down() -> int:
     """End the worker and the server that `barrack up` has started, and nothing else."""
     from barrack_tasks.services import Services
 
-    console = Console(highlight=False)
+    console = Screen()
     services = Services()
     ended = [what for what in ("worker", "server") if services.stop(what)]
     console.print(f"Ended: {', '.join(ended)}." if ended else "Nothing that was started here runs.")

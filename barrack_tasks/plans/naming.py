@@ -91,6 +91,11 @@ def hardware_told_by(snapshot: Snapshot) -> tuple[str, int] | None:
     return (told["model"], int(told["count"])) if told else None
 
 
+def is_marked(snapshot: Snapshot) -> bool:
+    """Whether this library took the snapshot, of whatever instance."""
+    return is_stamped(snapshot.name) and _MARKED.match(snapshot.description or "") is not None
+
+
 def is_ours(snapshot: Snapshot, instance_id: str) -> bool:
     """Whether this library took the snapshot of this instance: its mark and its name say so."""
     marked = _MARKED.match(snapshot.description or "")

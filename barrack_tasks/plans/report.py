@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
@@ -105,6 +106,26 @@ class Report(BaseModel):
 _ESCAPED = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]|~#"} | {
     ord(sign): html.escape(sign) for sign in "&<>"
 }
+
+
+class Effect(NamedTuple):
+    """What a report's rows change in what an account costs an hour."""
+
+    change: Decimal
+    """More, or less than nothing."""
+    unknown: int
+    """Rows of something that is done or would be, and of which the price is not known."""
+
+
+def effect_of(report: Report) -> Effect:
+    """What the work of a run changes in what the account costs an hour, or would in a dry run."""
+    change, unknown = Decimal(0), 0
+    for row in report.rows:
+        if row.hourly_before is not None and row.hourly_now is not None:
+            change += row.hourly_now - row.hourly_before
+        elif row.did and row.outcome in ("planned", "done"):
+            unknown += 1
+    return Effect(change, unknown)
 
 
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,10 +16,12 @@ import yaml
 from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from barrack_tasks import BarrackCredentials
 from barrack_tasks.cli import main
 from barrack_tasks.deploying import Deployed, apply, deployments_file, read_deployed
+from barrack_tasks.sandbox import Sandbox
 from tests.conftest import free_port
-from tests.deployments.playing import change, start
+from tests.deployments.playing import ROOT, change, start
 
 DRILL, REPORT, HIBERNATE = (
     "verify_snapshots/drill",
@@ -67,12 +72,71 @@ def is_on(name: str) -> list[bool]:
     return [s["active"] for s in there(name).schedules]
 
 
+@pytest.fixture
+def account(file: Path) -> Iterator[tuple[Sandbox, str]]:
+    """Two machines that run, and the name of the block with their account."""
+    with Sandbox(fleet=0, speed=0, balance="5000") as sandbox:
+        for name in ("alpha", "beta"):
+            sandbox.seed_instance(name, gpu_model="L40")
+        block = BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url)
+        block.save("arming", overwrite=True, _sync=True)  # type: ignore[call-arg]
+        yield sandbox, "arming"
+
+
+def ask(answer: str, *words: str) -> tuple[int, str]:
+    """Run a command at a terminal of 80 columns, and answer what it asks; code and output."""
+    terminal, its_end = os.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-c", "from barrack_tasks.cli import main; main()", *words],
+        cwd=ROOT,
+        stdin=its_end,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)},
+    )
+    os.write(terminal, answer.encode() + b"\n")
+    said = child.communicate(timeout=240)[0].decode()
+    os.close(terminal)
+    os.close(its_end)
+    return child.returncode, said
+
+
+def test_arming_shows_what_would_be_done_now_and_asks(account: tuple[Sandbox, str]) -> None:
+    sandbox, block = account
+    was = {"dry_run": True, "select": ["*"], "credentials": block}
+    change({"id": there(HIBERNATE).id}, parameters=was)
+    code, said = ask("n", "arm", HIBERNATE)
+    assert (code, "Nothing was changed." in said) == (1, True), said
+    assert there(HIBERNATE).parameters == was
+    assert {entry["operation"] for entry in sandbox.ledger()} == {"person"}
+    assert 'select: ["*"]' in said
+    assert "runs next: when somebody starts it" in said
+    [effect] = [line for line in said.splitlines() if "make the account cost" in line]
+    assert effect.endswith(" an hour less.")
+    rows = [line for line in said.splitlines() if "alpha" in line or "beta" in line]
+    assert len(rows) == 2
+    assert all("planned" in row and len(row) <= 80 for row in rows), rows
+    assert ask("y", "arm", HIBERNATE)[0] == 0
+    assert there(HIBERNATE).parameters == {**was, "dry_run": False}
+    change({"id": there(HIBERNATE).id}, parameters={})
+
+
+def test_without_a_terminal_and_without_yes_nothing_is_armed(
+    barrack: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = there(DRILL)
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    said = "There is no terminal to ask at; say --yes to go on without asking."
+    assert barrack("arm", DRILL) == (1, said)
+    assert there(DRILL) == before
+
+
 WAS_SET = {"select": ["a"], "max_cost": 7}
 
 
 def test_arming_and_disarming_keep_what_else_was_set(barrack: Any) -> None:
     change({"id": there(DRILL).id}, parameters={"dry_run": True, **WAS_SET})
-    assert barrack("arm", DRILL) == (0, f"{DRILL} acts, and runs at 04:00 UTC every day.")
+    code, said = barrack("arm", DRILL, "--yes")
+    assert (code, said.endswith(f"{DRILL} acts, and runs at 04:00 UTC every day.")) == (0, True)
     assert (there(DRILL).parameters, is_on(DRILL)) == ({**WAS_SET, "dry_run": False}, [True])
     code, said = barrack("disarm", DRILL)
     assert (code, said) == (0, f"{DRILL} is a dry run, and its schedule is off.")
@@ -84,7 +148,7 @@ def test_what_was_armed_or_disarmed_stays_when_all_is_applied_again(
     barrack: Any, file: Path
 ) -> None:
     change({"id": there(DRILL).id}, parameters={"dry_run": True, **WAS_SET})
-    barrack("arm", DRILL)
+    barrack("arm", DRILL, "--yes")
     barrack("disarm", REPORT)
     apply(file)
     assert (there(DRILL).parameters, is_on(DRILL)) == ({**WAS_SET, "dry_run": False}, [True])
@@ -99,14 +163,18 @@ def test_what_has_no_dry_run_is_given_none(barrack: Any) -> None:
     code, said = barrack("disarm", REPORT, REPORT)
     assert (code, said) == (0, f"{REPORT} has no dry run, and its schedule is off.")
     assert (there(REPORT).parameters, is_on(REPORT)) == (before, [False])
-    code, said = barrack("arm", REPORT)
-    assert said == f"{REPORT} has no dry run, and runs at 07:00 Europe/Berlin every day."
+    code, said = barrack("arm", REPORT, "--yes")
+    assert said.endswith(f"{REPORT} has no dry run, and runs at 07:00 Europe/Berlin every day.")
     assert (there(REPORT).parameters, is_on(REPORT)) == (before, [True])
 
 
 def test_a_run_that_waits_from_before_is_told_of(barrack: Any) -> None:
-    code, said = barrack("arm", HIBERNATE)
-    assert (code, said) == (0, f"{HIBERNATE} acts, and runs when somebody starts it.")
+    code, said = barrack("arm", HIBERNATE, "--yes")
+    assert "not known: each run is told what to work on when it is started (select)" in said
+    assert (code, said.endswith(f"{HIBERNATE} acts, and runs when somebody starts it.")) == (
+        0,
+        True,
+    )
     assert there(HIBERNATE).parameters["dry_run"] is False
     run = start(there(HIBERNATE).id, select=["a"])
     code, said = barrack("disarm", HIBERNATE)
@@ -126,7 +194,7 @@ def test_a_schedule_that_says_so_itself_and_a_paused_deployment_are_armed_too(
         own = {"dry_run": True, "max_cost": 3}
         client.update_deployment_schedule(id_, schedule.id, parameters=own)
         client.pause_deployment(id_)
-        barrack("arm", DRILL)
+        barrack("arm", DRILL, "--yes")
         [schedule] = client.read_deployment_schedules(id_)
         assert schedule.parameters == {"dry_run": False, "max_cost": 3}
         assert not client.read_deployment(id_).paused

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -111,3 +112,59 @@ def test_what_cannot_be_seen_again_is_asked_to_hibernate_and_never_called_done(
     found = states(sandbox)
     assert found["prod-db"] == "ACTIVE"
     assert {found[n] for n in ("one", "two")} <= {"HIBERNATING", "HIBERNATED"}
+
+
+ODD = ("[/red]", "[bold]x", ":smile:", "bell\x07\x1b[2J", "lone \udc80 half")
+"""Names that are markup of the display, an emoji's, a terminal's commands, and no text at all."""
+
+
+def rename(sandbox: Sandbox, instance_id: str, name: str) -> None:
+    """Give an instance a name that this cloud's own rules, which are guesses, do not allow."""
+    assert sandbox._server is not None
+    machine = sandbox._server.config.app.world.machines.ever(instance_id)
+    machine.name = name
+
+
+def test_odd_names_show_as_they_are_and_stop_nothing(sandbox: Sandbox) -> None:
+    for number, name in enumerate(ODD):
+        rename(sandbox, sandbox.seed_instance(f"odd-{number}", gpu_model="L40"), name)
+    done = panic(sandbox, "--yes", "--protect", "prod-*")
+    assert done.returncode == 0, done.stdout + done.stderr
+    shown = ("[/red]", "[bold]x", ":smile:", r"bell\x07\x1b[2J", r"lone \udc80 half")
+    assert [name for name in shown if f"{name}: done" not in done.stdout] == []
+    found = states(sandbox)
+    assert {found[name] for name in ODD} == {"HIBERNATED"}
+
+
+def start(sandbox: Sandbox, stdout: int, **env: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", WITHOUT_PREFECT, "panic", "--yes", "--protect", "prod-*"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, **sandbox.env, **env},
+    )
+
+
+def all_is_hibernated(sandbox: Sandbox) -> bool:
+    return {s for name, s in states(sandbox).items() if name != "prod-db"} == {"HIBERNATED"}
+
+
+@pytest.mark.parametrize("output", ["full", "unread", "gone", "ascii"])
+def test_an_output_that_fails_or_hangs_does_not_stop_it(sandbox: Sandbox, output: str) -> None:
+    for number in range(40):
+        id_ = sandbox.seed_instance(f"odd-{number}", gpu_model="L40")
+        rename(sandbox, id_, f"\u00fcber-{number}")
+    reads, writes = os.pipe()
+    fcntl.fcntl(writes, fcntl.F_SETPIPE_SZ, 4096)
+    if output == "full":
+        writes = os.open("/dev/full", os.O_WRONLY)
+    if output == "ascii":
+        writes = os.open(os.devnull, os.O_WRONLY)
+    if output == "gone":
+        os.close(reads)
+    child = start(sandbox, writes, PYTHONIOENCODING="ascii" if output == "ascii" else "utf-8")
+    os.close(writes)
+    assert child.wait(120) == 0
+    assert all_is_hibernated(sandbox)

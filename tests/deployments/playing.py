@@ -77,7 +77,7 @@ def start(deployment: str, **parameters: Any) -> str:
 
 def wait_for(run: str, *names: str) -> str:
     """Wait until a run is in one of these states, or has ended; the state's name."""
-    ended = {"Completed", "Failed", "Crashed", "Cancelled"}
+    ended = {"Completed", "Skipped", "Failed", "Crashed", "Cancelled"}
     path: Any = f"/flow_runs/{run}"
     with get_client(sync_client=True) as client:
         for _ in range(240):

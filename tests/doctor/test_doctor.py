@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,13 @@ from barrack_tasks.api.doctor.checkup import reads
 from barrack_tasks.api.doctor.examine import examine
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.cli import main
+from barrack_tasks.events import emit
+from barrack_tasks.health import readiness_of_server
+from barrack_tasks.plans.naming import snapshot_description
 from barrack_tasks.reporting import CheckupFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.doctor import doctor
+from tests.flows.conftest import events_about
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ0nX9f2hH3l1b3m0n5o7p9q1r3s5t7u9v1w3x5y7z9a me"
 
@@ -169,3 +174,33 @@ def test_the_doctor_is_a_flow_too(sandbox: Sandbox, prefect_server: str) -> None
     wrong = BarrackCredentials(api_key="wrong", base_url=sandbox.url)
     with pytest.raises(CheckupFailed, match="get_credit_balance"):
         doctor(credentials=wrong)
+
+
+def test_the_doctor_warns_of_snapshots_that_another_prefect_server_knows_of(
+    prefect_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hour_ago = datetime.now(UTC) - timedelta(hours=1)
+    with (
+        Sandbox(balance="500", fleet=1, speed=0, start=hour_ago) as cloud,
+        Barrack(cloud.api_key, cloud.url) as client,
+    ):
+        instance = next(client.instances.list())
+        mark = snapshot_description(instance.id)
+        taken = []
+        for name in ("here-20261125T190000Z", "there-20261125T190000Z"):
+            taken.append(client.snapshots.create(instance.id, name, description=mark))
+            cloud.advance(900)
+        client.snapshots.create(instance.id, "by-hand")
+        emit("barrack.snapshot.created", taken[0].id, taken[0].name)
+        assert events_about(f"barrack.snapshot.{taken[0].id}")
+        row = readiness_of_server(client)
+        assert row.state == "unknown"
+        assert row.said.startswith("this library took there-20261125T190000Z, and this server has")
+        for name, value in cloud.env.items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("COLUMNS", "600")
+        assert run_cli("doctor") == 0
+        assert "another Prefect server" in " ".join(capsys.readouterr().out.split())
+        emit("barrack.snapshot.created", taken[1].id, taken[1].name)
+        assert events_about(f"barrack.snapshot.{taken[1].id}")
+        assert readiness_of_server(client).state == "ready"

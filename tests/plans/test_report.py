@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from barrack_tasks.api.models import CurrencyEnum, VMStatus
 from barrack_tasks.plans.costs import hourly_cost
-from barrack_tasks.plans.report import COLUMNS, Report, Row, escape, failures, money
+from barrack_tasks.plans.report import COLUMNS, Report, Row, effect_of, escape, failures, money
 from tests.plans.worlds import vm
 
 NASTY = [
@@ -180,3 +180,21 @@ def test_a_report_survives_json_and_is_not_changed() -> None:
         report.rows[0].now = "ACTIVE"  # type: ignore[misc]
     with pytest.raises(ValidationError):
         row(outcome="lost")
+
+
+prices = st.none() | st.decimals(0, 100, places=2)
+
+
+@given(st.lists(st.tuples(prices, prices, st.sampled_from(["planned", "already", "failed"]))))
+def test_the_effect_is_what_the_known_prices_change_and_says_how_many_are_not_known(
+    given: list[tuple[Decimal | None, Decimal | None, Any]],
+) -> None:
+    rows = tuple(
+        row(hourly_before=before, hourly_now=now, outcome=outcome, did=("hibernate",))
+        for before, now, outcome in given
+    )
+    effect = effect_of(Report(flow="hibernate", rows=rows))
+    known = [(b, n) for b, n, _ in given if b is not None and n is not None]
+    assert effect.change == sum((n - b for b, n in known), Decimal(0))
+    strange = [o for b, n, o in given if b is None or n is None]
+    assert effect.unknown == strange.count("planned")

@@ -101,9 +101,18 @@ def _row(
         outcome=outcome,
         why=why,
         hourly_before=Decimal(0),
-        hourly_now=found.hourly_price if found and made else Decimal(0),
+        hourly_now=_hourly(name, found, made, dry_run),
         currency=str(found.currency) if found and found.currency else None,
     )
+
+
+def _hourly(
+    name: str, found: UserVM | None, made: bool, dry_run: Mapping[str, str]
+) -> Decimal | None:
+    """What a run has made an account cost more; None if it was not made, and would be."""
+    if name in dry_run:
+        return None
+    return found.hourly_price if found and made else Decimal(0)
 
 
 def _said(

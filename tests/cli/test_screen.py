@@ -1,0 +1,41 @@
+"""What commands show of names, states and messages from outside."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.cli.screen import Screen, printable, table
+
+CLI = Path(__file__).resolve().parents[2] / "barrack_tasks" / "cli"
+
+
+@pytest.mark.parametrize("text", ["[/red]", "[bold]x", ":smile:", "[link=file:///etc]a[/link]"])
+def test_a_text_shows_as_it_is_in_a_line_and_in_a_table(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    screen = Screen()
+    screen.print(text, soft_wrap=True)
+    found = table(text, title=text)
+    found.add_row(text)
+    screen.print(found)
+    assert capsys.readouterr().out.count(text) == 4
+
+
+@given(st.text(st.characters()))
+def test_no_text_holds_what_a_terminal_obeys_or_an_encoding_lacks(text: str) -> None:
+    shown = printable(text)
+    assert all(sign.isprintable() or sign == "\n" for sign in shown)
+    shown.encode("utf-8")
+    if text.isprintable():
+        assert shown == text
+
+
+def test_no_command_makes_a_console_of_its_own() -> None:
+    for path in set(CLI.glob("*.py")) - {CLI / "screen.py"}:
+        calls = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))
+        assert not {ast.unparse(n.func) for n in calls} & {"Console", "Text.from_markup"}, path
