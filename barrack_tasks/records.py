@@ -81,20 +81,24 @@ class Records:
 
     def all(self) -> dict[str, Any]:
         """All records by name."""
-        found = self._pages()
-        while len(found) >= _PAGE:
-            # A record that is deleted between two pages moves one that is not read over the edge.
-            again = self._pages()
-            if again.keys() <= found.keys():
-                found = again
-                break
-            found = again
         # Underscores are wildcards of SQL's LIKE: what comes too much is left out.
+        found = self.like(f"{self._prefix}%")
         return {k: v for k, v in found.items() if k.startswith(self._prefix)}
 
-    def _pages(self) -> dict[str, Any]:
+    def like(self, pattern: str) -> dict[str, Any]:
+        """All records by name whose names are like a pattern of SQL, whatever the prefix."""
+        found = self._pages(pattern)
+        while len(found) >= _PAGE:
+            # A record that is deleted between two pages moves one that is not read over the edge.
+            again = self._pages(pattern)
+            if again.keys() <= found.keys():
+                return again
+            found = again
+        return found
+
+    def _pages(self, pattern: str) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        wanted = {"variables": {"name": {"like_": f"{self._prefix}%"}}, "limit": _PAGE}
+        wanted = {"variables": {"name": {"like_": pattern}}, "limit": _PAGE}
         offset = 0
         while True:
             asked = {**wanted, "offset": offset}
@@ -114,6 +118,23 @@ class Records:
             self._again(self._api.create_variable, VariableCreate(name=full, value=value))
         except ObjectAlreadyExists:
             self._found(self._api.update_variable, change)
+
+    def rename(self, name: str, target: str, value: Any) -> bool:
+        """Give a record another name, and a value, in one step; False if another run was faster.
+
+        Both are full names. Nothing is written where there is a record of that name already.
+        """
+
+        def send(body: dict[str, Any]) -> None:
+            path: Any = f"/variables/name/{name}"
+            self._api.request("PATCH", path, json=body)
+
+        try:
+            return self._found(send, {"name": target, "value": value})
+        except PrefectHTTPStatusError:
+            if self.like(target):
+                return False
+            raise
 
     def drop(self, name: str) -> None:
         """Delete a record, if it is there. `name` may carry the prefix."""
