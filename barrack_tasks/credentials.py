@@ -262,13 +262,23 @@ class BarrackCredentials(Block):
             self.base_url = None
 
     def _to_block_document(self, *given: Any, **named: Any) -> BlockDocument:
-        own = self.model_copy()
+        return Block._to_block_document(self.without_environment(), *given, **named)
+
+    def without_environment(self) -> Self:
+        """A copy that holds what was given or saved, and nothing that came from elsewhere."""
+        own = self.with_environment()
         for field in _FROM_ENVIRONMENT:
             if field in self._taken and getattr(own, field) == self._taken[field]:
                 setattr(own, field, None)
         added = set(self._taken.get("protect", ()))
         own.protect = [name for name in own.protect if name not in added]
-        return Block._to_block_document(own, *given, **named)
+        return own
+
+    def with_environment(self) -> Self:
+        """A copy that holds what came from the environment as if it had been given."""
+        own = self.model_copy()
+        own._taken = {}
+        return own
 
     def get_client(self) -> Barrack:
         """The account's client. One pool of connections for all who hold equal credentials."""
