@@ -171,7 +171,7 @@ class BarrackCredentials(Block):
             if FlowRunContext.get() is not None:
                 raise
             return found
-        found._settled = name = found._name_among(saved)
+        found._settled = name = found.name_among(saved)
         twins = [one for one in saved if one._is_same_as(found)]
         theirs = dict.fromkeys(p for one in twins for p in one.protect if p not in found.protect)
         found._taken = {**found._taken, "protect": [*found._taken.get("protect", ()), *theirs]}
@@ -196,9 +196,9 @@ class BarrackCredentials(Block):
                 saved = cast("list[Self]", saved_accounts())
             except (httpx.HTTPError, PrefectHTTPStatusError) as error:
                 _log.warning("saved accounts cannot be read, so this one goes unnamed: %s", error)
-        return self._name_among(saved)
+        return self.name_among(saved)
 
-    def _name_among(self, saved: Iterable[BarrackCredentials]) -> str:
+    def name_among(self, saved: Iterable[BarrackCredentials]) -> str:
         """The account's name, where these are the saved accounts, the oldest first."""
         own = self._given_name()
         if own:

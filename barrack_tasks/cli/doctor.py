@@ -11,6 +11,7 @@ from rich.table import Table
 
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup, try_change
 from barrack_tasks.cli.accounts import client_from_environment
+from barrack_tasks.cli.servers import known_server
 
 _COLOURS = {
     "works": "green",
@@ -43,7 +44,18 @@ def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = No
                 _tell(console, finding)
                 failed = failed or finding.is_trouble
     _show_readiness(console, report)
+    _show_unowned(console)
     return 0 if report.ok and not failed else 1
+
+
+def _show_unowned(console: Console) -> None:
+    with known_server() as server:
+        if not server.answers:
+            return
+        from barrack_tasks.adopting import told_of_unowned
+
+        for sentence in told_of_unowned():
+            console.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
 
 def _tell(console: Console, finding: Finding) -> None:

@@ -39,6 +39,7 @@ def status(*, credentials: str | None = None) -> int:
             console.print(f"\n{server.absence}", soft_wrap=True)
             return 1
         _show_guards(console, str(server.url))
+        _show_unowned(console)
     return 0 if fine else 1
 
 
@@ -92,6 +93,13 @@ def _show_guards(console: Console, url: str) -> None:
             table.add_row(one.full_name, armed, schedule, last, upcoming)
     console.print()
     console.print(table)
+
+
+def _show_unowned(console: Console) -> None:
+    from barrack_tasks.adopting import told_of_unowned
+
+    for sentence in told_of_unowned():
+        console.print(sentence, style="yellow", markup=False, soft_wrap=True)
 
 
 def _runs_of(client: SyncPrefectClient, deployment: str, now: datetime) -> tuple[str, str]:

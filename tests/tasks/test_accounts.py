@@ -12,6 +12,8 @@ from prefect import flow
 
 from barrack_tasks import BarrackCredentials, accounts
 from barrack_tasks.accounts import move, unowned
+from barrack_tasks.adopting import adopt, told_of_unowned
+from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.expiring import add_expiries, read_expiries
 from barrack_tasks.holds import holding
 from barrack_tasks.notes import read_notes, write_notes
@@ -20,6 +22,7 @@ from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.schedule import Note
 from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
 from barrack_tasks.records import Records
+from tests.deployments.playing import barrack
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 URL = "https://gpu.example.com/v1"
@@ -273,3 +276,30 @@ def test_records_that_no_known_account_owns_are_told_until_they_are_adopted() ->
     assert move(old, new) == 4
     assert old not in found(new)
     check(new)
+
+
+def test_one_command_adopts_what_a_key_left_that_was_changed_where_nothing_named_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, name = key(), block()
+    old = run(BarrackCredentials(api_key=before, base_url=URL))
+    fill(old)
+    save(BarrackCredentials(api_key=key(), base_url=URL), name)
+    [told] = [line for line in told_of_unowned() if repr(old) in line]
+    assert f"barrack adopt {old} --to" in told
+    with holding(old, "r1", "run old", "a", timedelta(0)) as hold:
+        hold.claim({"BRK-1": "one"})
+        with pytest.raises(BarrackConfigurationError, match="a run still works"):
+            adopt(old, BarrackCredentials.find(name))
+    done = barrack("adopt", old, "--to", name)
+    assert done.returncode == 1, "nobody was there to be asked"
+    assert "say --yes" in done.stdout
+    done = barrack("adopt", old, "--to", name, "--yes")
+    assert done.returncode == 0, done.stderr
+    check(run(name))
+    assert not [line for line in told_of_unowned() if repr(old) in line]
+    done = barrack("adopt", old, "--to", name, "--yes")
+    assert done.returncode == 2
+    assert "there are no records of" in done.stderr
+    with pytest.raises(BarrackConfigurationError, match="are those of the block"):
+        adopt(run(name), BarrackCredentials.find(name))
