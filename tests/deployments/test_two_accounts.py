@@ -73,6 +73,7 @@ def triggers_of(file: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_deployments_of_one_account_are_not_moved_to_another_unasked(file: Path) -> None:
     a, b = saved(), saved()
     apply(file, a)
