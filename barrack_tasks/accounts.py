@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from prefect.client.orchestration import get_client
 from prefect.settings import PREFECT_API_URL
 
 from barrack_tasks.plans.accounts import Moved, moves, place_of
@@ -19,7 +18,6 @@ _WATCHED_FOR = 2 * 86_400
 """Runs of an earlier release may still write under an old name while an upgrade goes on."""
 _MOST_NAMES = 50
 _TRIES = 5
-_PAGE = 200
 _done: set[tuple[str | None, str, frozenset[str]]] = set()
 
 
@@ -55,7 +53,7 @@ def _carry_out(records: Records, one: Moved) -> bool:
         records.drop(one.source)
         return True
     if one.replaces:
-        records.put(one.target.removeprefix("barrack_"), one.value)
+        records.put(one.target, one.value)
         records.drop(one.source)
         return True
     return records.rename(one.source, one.target, one.value)
@@ -114,14 +112,15 @@ def unowned(known: Collection[str], now: datetime) -> list[Unowned]:
     Leases that are given back or ran out are swept by and by, and count for nothing.
     """
     found: dict[str, list[tuple[str, datetime, bool]]] = {}
-    for item in _everything():
-        place = place_of(item["name"])
+    with Records("barrack_") as records:
+        everything = records.stamped()
+    for name, (value, written) in everything.items():
+        place = place_of(name)
         if place is None or place.account in known:
             continue
-        lives = place.kind == "hold" and _lives(item["value"], now)
-        if place.kind == "hold" and not lives and not _is_cut_off(item["value"]):
+        lives = place.kind == "hold" and _lives(value, now)
+        if place.kind == "hold" and not lives and not _is_cut_off(value):
             continue
-        written = datetime.fromisoformat(item["updated"])
         found.setdefault(place.account, []).append((place.kind, written, lives))
     return sorted(
         (
@@ -141,21 +140,10 @@ def unowned(known: Collection[str], now: datetime) -> list[Unowned]:
     )
 
 
-def _everything() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    with get_client(sync_client=True) as client:
-        while True:
-            wanted = {"variables": {"name": {"like_": "barrack_%"}}, "limit": _PAGE}
-            body = {**wanted, "offset": len(found)}
-            page = client.request("POST", "/variables/filter", json=body).json()
-            found += page
-            if len(page) < _PAGE:
-                return found
-
-
 def _lives(value: Any, now: datetime) -> bool:
     try:
-        return not value["finished"] and datetime.fromisoformat(value["until"]) > now
+        is_over = value["finished"] or value.get("left")
+        return not is_over and datetime.fromisoformat(value["until"]) > now
     except (KeyError, TypeError, ValueError):
         return False
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Self, cast
 
 import httpx
@@ -91,6 +91,7 @@ class BarrackCredentials(Block):
         default=None, description="What every flow may spend at most; nothing is limited without."
     )
 
+    _permit: Callable[[], float] | None = PrivateAttr(default=None)
     _taken: dict[str, Any] = PrivateAttr(default_factory=dict)
     """What came from the environment: the value of each field, of `protect` what was added."""
     _settled: str | None = PrivateAttr(default=None)
@@ -280,8 +281,18 @@ class BarrackCredentials(Block):
         own._taken = {}
         return own
 
+    def under(self, permit: Callable[[], float]) -> Self:
+        """The same account, whose changing requests first ask `permit`; see `Barrack.guarded`."""
+        twin = self.model_copy()
+        twin._permit = permit
+        return twin
+
     def get_client(self) -> Barrack:
         """The account's client. One pool of connections for all who hold equal credentials."""
+        client = self._shared_client()
+        return client if self._permit is None else client.guarded(self._permit)
+
+    def _shared_client(self) -> Barrack:
         identity = (
             self.api_key.get_secret_value(),
             self.base_url,

@@ -147,7 +147,7 @@ def follow_schedule(
     if ids:
         purpose = intent_of("follow_schedule", [r.model_dump(mode="json") for r in policy.rules])
         run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-        with holding(account.account, run, name, purpose, span) as hold:
+        with holding(account.account, run, name, purpose) as hold:
             world, done = work(
                 account,
                 hold,
