@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from prefect.settings import PREFECT_API_URL
@@ -21,25 +21,29 @@ _TRIES = 5
 _done: set[tuple[str | None, str, frozenset[str]]] = set()
 
 
-def move(old: str, new: str) -> int:
+def move(old: str, new: str, now: datetime | None = None) -> int:
     """Give the records of one account's name to another; how many there were.
 
-    It may be repeated, and two may do it at once: each record is renamed in one step.
+    It may be repeated, and two may do it at once: each record is renamed in one step. The lease
+    of a run that may live is copied, so that others see it and the run does not lose it.
 
     Args:
         old: the name that records carry.
         new: the name that they are to carry; see `BarrackCredentials.account`.
+        now: the moment; this one, if not given.
     """
-    count = 0
+    moment = now or datetime.now(UTC)
+    moved: set[str] = set()
     with Records("barrack_") as records:
         for _ in range(_TRIES):
             theirs = _of(records, old)
-            if not theirs:
+            live = {name for name, value in theirs.items() if _lives(name, value, moment)}
+            if theirs.keys() <= live & moved:
                 break
-            count += sum(
-                _carry_out(records, one) for one in moves(theirs, _of(records, new), old, new)
-            )
-    return count
+            for one in moves(theirs, _of(records, new), old, new, live):
+                if _carry_out(records, one):
+                    moved.add(one.source)
+    return len(moved)
 
 
 def _of(records: Records, account: str) -> dict[str, Any]:
@@ -52,9 +56,10 @@ def _carry_out(records: Records, one: Moved) -> bool:
     if one.target is None:
         records.drop(one.source)
         return True
-    if one.replaces:
+    if one.replaces or one.stays:
         records.put(one.target, one.value)
-        records.drop(one.source)
+        if not one.stays:
+            records.drop(one.source)
         return True
     return records.rename(one.source, one.target, one.value)
 
@@ -118,7 +123,7 @@ def unowned(known: Collection[str], now: datetime) -> list[Unowned]:
         place = place_of(name)
         if place is None or place.account in known:
             continue
-        lives = place.kind == "hold" and _lives(value, now)
+        lives = _lives(name, value, now)
         if place.kind == "hold" and not lives and not _is_cut_off(value):
             continue
         found.setdefault(place.account, []).append((place.kind, written, lives))
@@ -140,7 +145,11 @@ def unowned(known: Collection[str], now: datetime) -> list[Unowned]:
     )
 
 
-def _lives(value: Any, now: datetime) -> bool:
+def _lives(name: str, value: Any, now: datetime) -> bool:
+    """Whether a record is a lease whose run may live."""
+    place = place_of(name)
+    if place is None or place.kind != "hold":
+        return False
     try:
         is_over = value["finished"] or value.get("left")
         return not is_over and datetime.fromisoformat(value["until"]) > now

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -118,15 +118,25 @@ def place_of(name: str) -> Place | None:
 
 @dataclass(frozen=True)
 class Moved:
-    """Where a record of the old name goes, with which value; nowhere, if it is known there."""
+    """Where a record of the old name goes, with which value; nowhere, if it is known there.
+
+    A lease that `stays` is only copied: its run would lose it if it were moved.
+    """
 
     source: str
     target: str | None
     value: Any
     replaces: bool = False
+    stays: bool = False
 
 
-def moves(theirs: Mapping[str, Any], ours: Mapping[str, Any], old: str, new: str) -> list[Moved]:
+def moves(
+    theirs: Mapping[str, Any],
+    ours: Mapping[str, Any],
+    old: str,
+    new: str,
+    live: Collection[str] = (),
+) -> list[Moved]:
     """How the records of an old name become those of a new one.
 
     What the new name knows already stands, for it was written later; but a lease that a run of
@@ -137,6 +147,7 @@ def moves(theirs: Mapping[str, Any], ours: Mapping[str, Any], old: str, new: str
         ours: those of the new name.
         old: the account's old name.
         new: its new one.
+        live: names of the variables that are leases of runs that may live.
     """
     taken = set(ours)
     found: list[Moved] = []
@@ -145,6 +156,7 @@ def moves(theirs: Mapping[str, Any], ours: Mapping[str, Any], old: str, new: str
         if place is None or place.account != old:
             continue
         move = _move(name, Place(place.kind, new, place.rest), value, ours, taken, old)
+        move = replace(move, stays=name in live)
         if move.target is not None:
             taken.add(move.target)
         found.append(move)

@@ -115,6 +115,13 @@ def known(world: dict[str, Any], account: str) -> dict[tuple[str, str, str], lis
     return {key: sorted(values, key=str) for key, values in found.items()}
 
 
+def test_the_lease_of_a_run_that_lives_is_copied_and_stays() -> None:
+    theirs = {"barrack_hold_old_run_0": {"until": 1}, "barrack_hold_old_dead_0": {"until": 0}}
+    dead, lives = moves(theirs, {}, "old", "new", {"barrack_hold_old_run_0"})
+    assert (lives.target, lives.stays) == ("barrack_hold_new_run_0", True)
+    assert (dead.target, dead.stays) == ("barrack_hold_new_dead_0", False)
+
+
 @given(records("old"), records("new"), records("other"))
 def test_nothing_that_an_old_name_knew_is_lost_and_nothing_newer_is_overwritten(
     old: dict[str, Any], new: dict[str, Any], other: dict[str, Any]

@@ -236,16 +236,53 @@ def test_a_lease_of_the_first_release_keeps_others_out_after_an_upgrade() -> Non
     secret, name = key(), block()
     save(BarrackCredentials(api_key=secret, base_url=URL), name)
     old = of_first_release(secret, URL)
-    with holding(old, "r1", "run old", "a", timedelta(0)) as hold:
+
+    def renewed(finished: bool = False) -> None:
+        """A run of the first release, on another machine, writes where it always did."""
+        now = datetime.now(UTC)
+        record = {
+            "run": "r1",
+            "by": "run old",
+            "intent": "a",
+            "moment": now.isoformat(),
+            "until": (now + timedelta(seconds=120)).isoformat(),
+            "machine": "another",
+            "pid": 1,
+            "born": None,
+            "finished": finished,
+            "held": {"BRK-1": "one"},
+        }
+        with Records(f"barrack_hold_{old}_") as records:
+            records.put("r1_0", record)
+
+    renewed()
+    now = run(name)
+    with holding(now, "r2", "run new", "b", timedelta(0)) as other:
+        assert other.claim({"BRK-1": "one"}) == {"BRK-1": "run old"}
+        renewed()
+        accounts._done.clear()
+        assert run(name) == now
+        assert other.claim({"BRK-1": "one"}) == {"BRK-1": "run old"}
+        renewed(finished=True)
+        accounts._done.clear()
+        assert run(name) == now
+        assert left(old) == {}
+        assert other.claim({"BRK-1": "one"}) == {}
+
+
+def test_a_run_that_works_while_its_account_is_named_keeps_others_out() -> None:
+    secret, name = key(), block()
+    bare = BarrackCredentials(api_key=secret, base_url=URL)
+    before = run(bare)
+    with holding(before, "r1", "run old", "a", timedelta(0)) as hold:
         assert hold.claim({"BRK-1": "one"}) == {}
-        now = run(name)
-        with holding(now, "r2", "run new", "b", timedelta(0)) as other:
+        save(bare, name)
+        with holding(run(name), "r2", "run new", "b", timedelta(0)) as other:
             assert other.claim({"BRK-1": "one"}) == {"BRK-1": "run old"}
-            # A run of the earlier release goes on to write where it always did.
             hold.renew()
             accounts._done.clear()
-            assert run(name) == now
-            assert left(old) == {}
+            run(name)
+            assert hold.is_valid, "it does not lose what it holds"
             assert other.claim({"BRK-1": "one"}) == {"BRK-1": "run old"}
 
 
