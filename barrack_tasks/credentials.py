@@ -2,32 +2,54 @@
 
 from __future__ import annotations
 
-import hashlib
+import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Self, cast
 
+import httpx
 from prefect.blocks.core import Block
-from pydantic import Field, PrivateAttr, SecretStr
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import BlockDocument
+from prefect.context import FlowRunContext
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_URL
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 
+from barrack_tasks.accounts import take_along
 from barrack_tasks.api import Barrack, BarrackConfigurationError
-from barrack_tasks.api.dialect import load_dialect
+from barrack_tasks.api.dialect import builtin, load_dialect
+from barrack_tasks.events import speak_for
+from barrack_tasks.plans.accounts import account_name, derived_name, former_names, normalised
 from barrack_tasks.plans.guard import Caps
 
 _clients: dict[tuple[object, ...], Barrack] = {}
 _clients_lock = threading.Lock()
+_log = logging.getLogger(__name__)
+_FROM_ENVIRONMENT = {
+    "base_url": "BARRACK_BASE_URL",
+    "dialect": "BARRACK_DIALECT",
+}
+_PAGE = 200
 
 
 class BarrackCredentials(Block):
     """An account at Barrack.
 
     Save it once as a Prefect block and pass its name to flows, or set `BARRACK_API_KEY` (and, if
-    the address differs, `BARRACK_BASE_URL`) and pass nothing at all.
+    the address differs, `BARRACK_BASE_URL`) and pass nothing at all. What is not given comes from
+    the environment, field by field: `BARRACK_BASE_URL`, `BARRACK_DIALECT`, `BARRACK_ACCOUNT`; and
+    `BARRACK_PROTECT`, names with commas between them, is added to what is given. Nothing that came
+    from the environment is kept when the block is saved.
 
     Attributes:
         api_key: the key from the dashboard's API Keys page. Never shown.
         base_url: where the API is; the built-in address, if not given.
+        account_name: what the account is called, given as `account=`: all runs that call it the
+            same keep out of each other's way and share what they remember, whatever key they
+            have. If it is not given, the name of the saved block that has this key, and without
+            such a block a text derived from address and key.
         header_name: header that carries the key; `x-api-key`, if not given (inferred).
         requests_per_second: send no faster than this; unlimited, if not given.
         max_concurrency: requests under way at once.
@@ -47,6 +69,12 @@ class BarrackCredentials(Block):
 
     api_key: SecretStr = Field(description="Key from the dashboard's API Keys page.")
     base_url: str | None = Field(default=None, description="Address of the API.")
+    account_name: str | None = Field(
+        default=None,
+        alias="account",
+        description="What the account is called; the block's own name, if not given. It stays the "
+        "same when the key changes.",
+    )
     header_name: str | None = Field(default=None, description="Header that carries the key.")
     requests_per_second: float | None = Field(
         default=None, gt=0, description="Send no faster than this."
@@ -64,6 +92,23 @@ class BarrackCredentials(Block):
     )
 
     _permit: Callable[[], float] | None = PrivateAttr(default=None)
+    _taken: dict[str, Any] = PrivateAttr(default_factory=dict)
+    """What came from the environment: the value of each field, of `protect` what was added."""
+    _settled: str | None = PrivateAttr(default=None)
+    """The account's name as it was found when this run began."""
+
+    def block_initialization(self) -> None:
+        """Take from the environment what was not given."""
+        for field, variable in _FROM_ENVIRONMENT.items():
+            told = os.environ.get(variable, "").strip()
+            if told and not getattr(self, field):
+                self._taken[field] = told
+                setattr(self, field, told)
+        named = (name.strip() for name in os.environ.get("BARRACK_PROTECT", "").split(","))
+        added = [name for name in dict.fromkeys(named) if name and name not in self.protect]
+        if added:
+            self._taken["protect"] = added
+            self.protect = [*self.protect, *added]
 
     @classmethod
     def from_environment(cls) -> Self:
@@ -72,22 +117,16 @@ class BarrackCredentials(Block):
         Raises:
             BarrackConfigurationError: `BARRACK_API_KEY` is not set.
         """
-        key = os.environ.get("BARRACK_API_KEY", "").strip()
+        key = _key_of_environment()
         if not key:
             raise BarrackConfigurationError(
                 "no Barrack account is known: set BARRACK_API_KEY to your key (dashboard, API "
                 "Keys page), or pass credentials= a BarrackCredentials or the name of a saved one"
             )
-        protect = os.environ.get("BARRACK_PROTECT", "")
-        return cls(
-            api_key=SecretStr(key),
-            base_url=os.environ.get("BARRACK_BASE_URL") or None,
-            dialect=os.environ.get("BARRACK_DIALECT") or None,
-            protect=[name.strip() for name in protect.split(",") if name.strip()],
-        )
+        return cls(api_key=SecretStr(key))
 
     @classmethod
-    def resolve(cls, credentials: Self | str | None) -> Self:
+    def find(cls, credentials: Self | str | None) -> Self:
         """The account meant by a `credentials` parameter: itself, a saved block's name, or None.
 
         Raises:
@@ -111,11 +150,136 @@ class BarrackCredentials(Block):
             f"got {type(credentials).__name__}"
         )
 
+    @classmethod
+    def resolve(cls, credentials: Self | str | None) -> Self:
+        """The account meant by a `credentials` parameter, as a run needs it.
+
+        Its name is settled for the run, the records of names that it had before are taken along,
+        and what any saved block of the same account protects is protected.
+
+        Raises:
+            BarrackConfigurationError: no such block, or nothing given and nothing in the
+                environment.
+        """
+        given = cls.find(credentials)
+        found = given.model_copy()
+        found._settled = None
+        if not _has_server():
+            return found
+        try:
+            saved = saved_accounts()
+        except (httpx.HTTPError, PrefectHTTPStatusError):
+            if FlowRunContext.get() is not None:
+                raise
+            return found
+        found._settled = name = found.name_among(saved)
+        twins = [one for one in saved if one._is_same_as(found)]
+        theirs = dict.fromkeys(p for one in twins for p in one.protect if p not in found.protect)
+        found._taken = {**found._taken, "protect": [*found._taken.get("protect", ()), *theirs]}
+        found.protect = [*found.protect, *theirs]
+        take_along(name, found._former_names())
+        speak_for(name)
+        return found
+
     @property
     def account(self) -> str:
-        """A short name for the account that tells nothing of its key."""
-        secret = f"{self.base_url or ''}\n{self.api_key.get_secret_value()}".encode()
-        return hashlib.blake2s(secret, digest_size=5).hexdigest()
+        """What the account's records and events call it: lower case letters and digits.
+
+        It is the account's name, if it was given one, in a form that variables may have; else
+        that of the oldest saved block that holds this key for this address; else it is derived
+        from address and key, and tells nothing of the key. Within a run it does not change.
+        """
+        if self._settled:
+            return self._settled
+        saved: list[Self] = []
+        if not self._given_name() and _has_server():
+            try:
+                saved = cast("list[Self]", saved_accounts())
+            except (httpx.HTTPError, PrefectHTTPStatusError) as error:
+                _log.warning("saved accounts cannot be read, so this one goes unnamed: %s", error)
+        return self.name_among(saved)
+
+    def name_among(self, saved: Iterable[BarrackCredentials]) -> str:
+        """The account's name, where these are the saved accounts, the oldest first."""
+        own = self._given_name()
+        if own:
+            return account_name(own)
+        twins = [one for one in saved if one._is_same_as(self)]
+        named = [one._given_name() for one in twins]
+        blocks = [one._block_document_name for one in twins]
+        found = next((name for name in (*named, *blocks, self._block_document_name) if name), None)
+        return account_name(found) if found else derived_name(*self._identity())
+
+    def _given_name(self) -> str | None:
+        if self.account_name and self.account_name.strip():
+            return self.account_name
+        told = os.environ.get("BARRACK_ACCOUNT", "").strip()
+        key = _key_of_environment()
+        # A saved block is an account of its own, unless the environment has its very key.
+        is_its = self._has_key(key) if key or self._block_document_name else True
+        return told if told and is_its else None
+
+    def _has_key(self, key: str) -> bool:
+        return self.api_key.get_secret_value() == key
+
+    def _is_same_as(self, other: BarrackCredentials) -> bool:
+        return self._has_key(other.api_key.get_secret_value()) and (
+            normalised(self.address) == normalised(other.address)
+        )
+
+    def _identity(self) -> tuple[str, str, str]:
+        return self.address, self.api_key.get_secret_value(), builtin().base_url
+
+    def _former_names(self) -> frozenset[str]:
+        spelt = [one for one in (self.base_url, os.environ.get("BARRACK_BASE_URL")) if one]
+        same = [one for one in spelt if normalised(one) == normalised(self.address)]
+        # A block that was given a name went by its own before.
+        own = self._block_document_name if self.account_name else None
+        return former_names(*self._identity(), same) | ({account_name(own)} if own else set())
+
+    @property
+    def address(self) -> str:
+        """Where the API is: as given, else as the dialect says it."""
+        if self.base_url:
+            return self.base_url
+        if self.dialect:
+            try:
+                return load_dialect(self.dialect).base_url
+            except BarrackConfigurationError:
+                # The client says what is wrong with the file, when it is used.
+                pass
+        return builtin().base_url
+
+    @classmethod
+    def _from_block_document(cls, block_document: BlockDocument) -> Self:
+        found = super()._from_block_document(block_document)
+        found._forget_address_of_another()
+        return found
+
+    def _forget_address_of_another(self) -> None:
+        """Leave the environment's address with the environment's key, if that is another."""
+        key = _key_of_environment()
+        if key and not self._has_key(key) and self._taken.pop("base_url", None):
+            self.base_url = None
+
+    def _to_block_document(self, *given: Any, **named: Any) -> BlockDocument:
+        return Block._to_block_document(self.without_environment(), *given, **named)
+
+    def without_environment(self) -> Self:
+        """A copy that holds what was given or saved, and nothing that came from elsewhere."""
+        own = self.with_environment()
+        for field in _FROM_ENVIRONMENT:
+            if field in self._taken and getattr(own, field) == self._taken[field]:
+                setattr(own, field, None)
+        added = set(self._taken.get("protect", ()))
+        own.protect = [name for name in own.protect if name not in added]
+        return own
+
+    def with_environment(self) -> Self:
+        """A copy that holds what came from the environment as if it had been given."""
+        own = self.model_copy()
+        own._taken = {}
+        return own
 
     def under(self, permit: Callable[[], float]) -> Self:
         """The same account, whose changing requests first ask `permit`; see `Barrack.guarded`."""
@@ -149,6 +313,40 @@ class BarrackCredentials(Block):
                     dialect=load_dialect(self.dialect) if self.dialect else None,
                 )
             return client
+
+
+def saved_accounts() -> list[BarrackCredentials]:
+    """All saved accounts that can be read, the oldest block first."""
+    found: list[dict[str, Any]] = []
+    slug = BarrackCredentials.get_block_type_slug()
+    with get_client(sync_client=True) as client:
+        while True:
+            wanted = {"block_types": {"slug": {"any_": [slug]}}, "include_secrets": True}
+            body = {**wanted, "limit": _PAGE, "offset": len(found)}
+            page = client.request("POST", "/block_documents/filter", json=body).json()
+            found += page
+            if len(page) < _PAGE:
+                break
+    accounts = []
+    for item in sorted(found, key=lambda one: (str(one["created"]), str(one["name"]))):
+        try:
+            account = BarrackCredentials.model_validate(item["data"])
+        except ValidationError:
+            _log.warning("the Barrack Credentials block %s cannot be read", item["name"])
+            continue
+        account._block_document_name = item["name"]
+        account._forget_address_of_another()
+        accounts.append(account)
+    return accounts
+
+
+def _key_of_environment() -> str:
+    return os.environ.get("BARRACK_API_KEY", "").strip()
+
+
+def _has_server() -> bool:
+    """Whether a Prefect server is known: none is started just to ask for a name."""
+    return bool(PREFECT_API_URL.value()) or FlowRunContext.get() is not None
 
 
 def _forget_clients_after_fork() -> None:

@@ -17,7 +17,16 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.plans.upgrade import upgraded
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.events import account_resource
+from barrack_tasks.plans.accounts import account_name
+from barrack_tasks.plans.upgrade import (
+    Another,
+    AnotherAccountError,
+    handed_over,
+    suffix_for,
+    upgraded,
+)
 from barrack_tasks.records import Records
 
 POOL = "barrack"
@@ -77,37 +86,108 @@ def read_deployed(client: SyncPrefectClient) -> list[Deployed]:
             return sorted(found, key=lambda d: d.full_name)
 
 
-def apply(file: Path, credentials: str | None = None) -> list[Deployed]:
-    """Apply all deployments of a file; those of the server, afterwards.
+def apply(
+    file: Path, credentials: str | None = None, another: Another = "refuse"
+) -> list[Deployed]:
+    """Apply all deployments of a file for one account; those of the server, afterwards.
 
     Parameters, schedules and whether a trigger is switched on stay as somebody set them on the
-    server; the rest follows the file.
+    server; the rest follows the file. Triggers take the events of this account alone.
 
     Args:
         file: in the form of `prefect.yaml`.
-        credentials: name of the block that runs use where none was named.
+        credentials: name of the block that runs use, and that says whose the deployments are.
+            Without it they are for whatever account the environment of a worker names.
+        another: what is to become of deployments that belong to another account: `refuse` to
+            apply anything, put a set that is named for the block `beside` them, or `move` them
+            over, which makes them dry runs again.
 
     Raises:
-        BarrackConfigurationError: Prefect refused it.
+        BarrackConfigurationError: they belong to another account, or Prefect refused them.
     """
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    account = None if credentials is None else BarrackCredentials.find(credentials).account
     with get_client(sync_client=True) as client, Records(_APPLIED) as records:
         _ensure_pool(client)
         there = {one.key: one for one in read_deployed(client)}
         last = records.all()
+        suffix, is_taken_over = "", False
+        if credentials is not None and account is not None:
+            owners = _owners(content, there, last)
+            has_own = any(_key_of(d, f"-{credentials}") in there for d in content["deployments"])
+            try:
+                suffix = suffix_for(account, credentials, owners, has_own, another)
+            except AnotherAccountError:
+                raise _belong_to(owners, account, credentials) from None
+            is_taken_over = another == "move" and any(owner != account for owner in owners)
         told = {}
         for one in content["deployments"]:
-            flow = one["entrypoint"].rpartition(".")[2]
-            key = _key(flow, one["name"])
+            key = _key_of(one, suffix)
+            if account is not None:
+                _name_for(one, account, suffix)
             new = _values_of(one, credentials)
-            old = there.get(key)
+            old = _values_there(client, there.get(key), one)
+            if old is not None and is_taken_over:
+                old = handed_over(new, old)
             told[key] = new
             before = last.get(_APPLIED + key)
-            _take(one, upgraded(new, before, _values_there(client, old, one)))
+            _take(one, upgraded(new, before, old))
         _deploy(content)
         for key, new in told.items():
             records.put(key, new)
         return read_deployed(client)
+
+
+def _owners(
+    content: Mapping[str, Any], there: Mapping[str, Deployed], last: Mapping[str, Any]
+) -> dict[str | None, str]:
+    """Accounts that deployments of a file's names belong to, each with how people call it."""
+    found: dict[str | None, str] = {}
+    for one in content["deployments"]:
+        key = _key_of(one)
+        if key not in there:
+            continue
+        applied = last.get(_APPLIED + key) or {}
+        name = "parameter credentials"
+        block = applied.get(name) or there[key].parameters.get("credentials")
+        account, said = _account_of(block if isinstance(block, str) else None)
+        found[account] = said
+    return found
+
+
+def _account_of(block: str | None) -> tuple[str | None, str]:
+    """The account of a deployment that uses a block, or its worker's environment."""
+    said = f"the block {block!r}" if block else "the environment of the worker"
+    try:
+        return BarrackCredentials.find(block).account, said
+    except BarrackConfigurationError:
+        return (account_name(block) if block else None), said
+
+
+def _belong_to(
+    owners: Mapping[str | None, str], account: str, block: str
+) -> BarrackConfigurationError:
+    others = " and ".join(sorted(said for owner, said in owners.items() if owner != account))
+    return BarrackConfigurationError(
+        f"the deployments here belong to the account of {others}, not to that of the block "
+        f"{block!r}, and nothing was changed; say --beside to have a set of its own for {block!r} "
+        "beside them, or --move to take them away from that account, which is unguarded then"
+    )
+
+
+def _name_for(one: dict[str, Any], account: str, suffix: str) -> None:
+    """Name a deployment for an account, and let its triggers take the account's events alone."""
+    one["name"] += suffix
+    for trigger in one.get("triggers") or []:
+        trigger["name"] += f" ({suffix.removeprefix('-')})" if suffix else ""
+        trigger["match_related"] = {
+            "prefect.resource.id": account_resource(account),
+            "prefect.resource.role": "account",
+        }
+
+
+def _key_of(one: Mapping[str, Any], suffix: str = "") -> str:
+    return _key(one["entrypoint"].rpartition(".")[2], one["name"] + suffix)
 
 
 def _key(flow: str, name: str) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from prefect import runtime
 from prefect.events import emit_event
 
 from barrack_tasks.hooks import Happening, call_hooks
@@ -144,6 +145,24 @@ EVENTS: dict[str, EventKind] = {
 """Every event, what it says, and what its payload holds."""
 
 _log = logging.getLogger(__name__)
+_MOST_RUNS = 1000
+_accounts: dict[str, str] = {}
+"""The account that each run of this process is about, by the run's id."""
+
+
+def speak_for(account: str) -> None:
+    """Let the events of the current run carry its account, as `BarrackCredentials.account`."""
+    run = runtime.flow_run.id
+    if run:
+        _accounts.pop(str(run), None)
+        _accounts[str(run)] = account
+        while len(_accounts) > _MOST_RUNS:
+            _accounts.pop(next(iter(_accounts)), None)
+
+
+def account_resource(account: str) -> str:
+    """The id of an account as a resource, for the events that are about it to be found by."""
+    return f"barrack.account.{account}"
 
 
 def emit(
@@ -155,8 +174,9 @@ def emit(
     related: Mapping[str, str] | None = None,
     payload: Mapping[str, Any] | None = None,
     event_id: UUID | None = None,
+    account: str | None = None,
 ) -> None:
-    """Emit an event about a resource.
+    """Emit an event about a resource. Its account is related to it, with the role `account`.
 
     Args:
         event: one of `EVENTS`; its middle word is the kind of the resource.
@@ -166,6 +186,7 @@ def emit(
         related: ids of further instances, each by its role.
         payload: what else is known, of the fields that the catalogue names; money as text.
         event_id: the same for the same event, so that it counts once however often it is sent.
+        account: see `BarrackCredentials.account`; that of the current run, if not given.
 
     Example:
         >>> emit("barrack.instance.hibernated", "BRK-A1B2C3D", "alpha")
@@ -181,6 +202,10 @@ def emit(
         {"prefect.resource.id": f"barrack.instance.{one}", "prefect.resource.role": role}
         for role, one in roles.items()
     ]
+    account = account or _accounts.get(str(runtime.flow_run.id))
+    if account:
+        whose = {"prefect.resource.id": account_resource(account)}
+        about.append({**whose, "prefect.resource.role": "account"})
     identity: dict[str, Any] = {"id": event_id} if event_id else {}
     try:
         emit_event(
@@ -192,4 +217,4 @@ def emit(
         )
     except Exception as error:  # noqa: BLE001 - an event that is not taken must stop nothing
         _log.warning("the event %s about %s could not be emitted: %s", event, name, error)
-    call_hooks(Happening(event, id, name, instance, dict(payload or {})))
+    call_hooks(Happening(event, id, name, instance, dict(payload or {}), account))

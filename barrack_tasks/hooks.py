@@ -17,13 +17,17 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class Happening:
-    """What a hook is told: the event, the resource's id and name, its instance, the payload."""
+    """What a hook is told: the event, the resource's id and name, its instance, the payload.
+
+    And the account, as `BarrackCredentials.account` calls it; None where it is not known.
+    """
 
     event: str
     id: str
     name: str
     instance: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
+    account: str | None = None
 
 
 class Hook:

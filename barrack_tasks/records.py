@@ -93,16 +93,23 @@ class Records:
 
     def stamped(self) -> dict[str, Stamped]:
         """All records by name, each with when it was last written."""
-        found = self._pages()
+        # Underscores are wildcards of SQL's LIKE: what comes too much is left out.
+        found = self._like(f"{self._prefix}%")
+        return {k: v for k, v in found.items() if k.startswith(self._prefix)}
+
+    def like(self, pattern: str) -> dict[str, Any]:
+        """All records by name whose names are like a pattern of SQL, whatever the prefix."""
+        return {name: found.value for name, found in self._like(pattern).items()}
+
+    def _like(self, pattern: str) -> dict[str, Stamped]:
+        found = self._pages(pattern)
         while len(found) >= _PAGE:
             # A record that is deleted between two pages moves one that is not read over the edge.
-            again = self._pages()
+            again = self._pages(pattern)
             if again.keys() <= found.keys():
-                found = again
-                break
+                return again
             found = again
-        # Underscores are wildcards of SQL's LIKE: what comes too much is left out.
-        return {k: v for k, v in found.items() if k.startswith(self._prefix)}
+        return found
 
     def some(self, names: Iterable[str]) -> dict[str, Any]:
         """Those of some records that are there, by the names given, in one request."""
@@ -124,9 +131,9 @@ class Records:
     def _full(self, name: str) -> str:
         return name if name.startswith(self._prefix) else self._prefix + name
 
-    def _pages(self) -> dict[str, Stamped]:
+    def _pages(self, pattern: str) -> dict[str, Stamped]:
         found: dict[str, Stamped] = {}
-        wanted = {"variables": {"name": {"like_": f"{self._prefix}%"}}, "limit": _PAGE}
+        wanted = {"variables": {"name": {"like_": pattern}}, "limit": _PAGE}
         offset = 0
         while True:
             asked = {**wanted, "offset": offset}
@@ -147,6 +154,23 @@ class Records:
             self._again(self._api.create_variable, VariableCreate(name=full, value=value))
         except ObjectAlreadyExists:
             self.change(name, value)
+
+    def rename(self, name: str, target: str, value: Any) -> bool:
+        """Give a record another name, and a value, in one step; False if another run was faster.
+
+        Both are full names. Nothing is written where there is a record of that name already.
+        """
+
+        def send(body: dict[str, Any]) -> None:
+            path: Any = f"/variables/name/{name}"
+            self._api.request("PATCH", path, json=body)
+
+        try:
+            return self._found(send, {"name": target, "value": value})
+        except PrefectHTTPStatusError:
+            if self.like(target):
+                return False
+            raise
 
     def drop(self, name: str) -> None:
         """Delete a record, if it is there."""

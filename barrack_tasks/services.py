@@ -53,13 +53,7 @@ class Services:
         """
         if self.url:
             return self.url
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                raise BarrackConfigurationError(
-                    f"port {port} is taken by something that `barrack up` did not start; if it is "
-                    f"a Prefect server, set PREFECT_API_URL=http://127.0.0.1:{port}/api, else "
-                    "choose another with --port"
-                )
+        self.check_port(port)
         url = f"http://127.0.0.1:{port}/api"
         env = {**_QUIET, "PREFECT_API_URL": url, "PREFECT_UI_API_URL": url}
         words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
@@ -73,6 +67,22 @@ class Services:
                 )
             time.sleep(0.25)
         return url
+
+    def check_port(self, port: int) -> None:
+        """Refuse a port that something else has, where a server would have to be started.
+
+        Raises:
+            BarrackConfigurationError: it is taken.
+        """
+        if self.url:
+            return
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                raise BarrackConfigurationError(
+                    f"port {port} is taken by something that `barrack up` did not start; if it is "
+                    f"a Prefect server, set PREFECT_API_URL=http://127.0.0.1:{port}/api, else "
+                    "choose another with --port"
+                )
 
     def start_worker(self, url: str, pool: str) -> None:
         """Start a worker, if none was."""

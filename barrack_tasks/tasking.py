@@ -50,4 +50,4 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
 
 def _resolved(account: Any) -> Any:
     is_meant = account is None or isinstance(account, str)
-    return BarrackCredentials.resolve(account) if is_meant else account
+    return BarrackCredentials.find(account) if is_meant else account

@@ -14,7 +14,29 @@ Everything that this library does or sees is told as a Prefect event, `barrack.<
 the resource `barrack.<resource>.<id>`. What belongs to an instance names it as a related resource
 with the role `instance`. This page is written by `scripts/make_events.py` from the catalogue.
 
-In a deployment, `triggers` start a flow on an event. In a notebook a function is called:
+The account is a related resource as well: `barrack.account.<account>` with the role `account`. A
+name of lower case letters and digits stands there as it is (the block `barrack` is
+`barrack.account.barrack`); any other has a few letters more, and
+`BarrackCredentials.resolve("team-a").account` tells them.
+
+In a deployment, `triggers` start a flow on an event. Several accounts may share a server, so let a
+trigger take the events of its own account, and pass ids to the flow that it starts: a name may have
+come to mean another machine.
+
+```yaml
+triggers:
+  - name: hibernate what was claimed
+    type: event
+    match: {"prefect.resource.id": "barrack.instance.*"}
+    match_related:
+      prefect.resource.id: barrack.account.barrack
+      prefect.resource.role: account
+    expect: [barrack.instance.claimed]
+    parameters:
+      select: {ids: ["{{ event.resource.id | replace('barrack.instance.', '') }}"]}
+```
+
+In a notebook a function is called:
 
 ```python
 from barrack_tasks import on

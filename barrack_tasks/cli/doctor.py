@@ -49,7 +49,18 @@ def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = No
                 _tell(console, finding)
                 failed = failed or finding.is_trouble
     _show_readiness(console, report)
+    _show_unowned(console)
     return 0 if report.ok and not failed else 1
+
+
+def _show_unowned(console: Screen) -> None:
+    with known_server() as server:
+        if not server.answers:
+            return
+        from barrack_tasks.adopting import told_of_unowned
+
+        for sentence in told_of_unowned():
+            console.print(sentence, style="yellow", soft_wrap=True)
 
 
 def _tell(console: Screen, finding: Finding) -> None:

@@ -7,6 +7,7 @@ import sys
 from cyclopts import App
 
 from barrack_tasks.api import BarrackError
+from barrack_tasks.cli.adopt import adopt
 from barrack_tasks.cli.arm import arm, disarm
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
@@ -28,6 +29,7 @@ app.command(down)
 app.command(status)
 app.command(arm)
 app.command(disarm)
+app.command(adopt)
 app.command(doctor)
 app.command(learn)
 app.command(panic)

@@ -39,6 +39,7 @@ def status(*, credentials: str | None = None) -> int:
             screen.print(f"\n{server.absence}", soft_wrap=True)
             return 1
         _show_guards(screen, str(server.url))
+        _show_unowned(screen)
     return 0 if fine else 1
 
 
@@ -100,6 +101,13 @@ def _show_guards(screen: Screen, url: str) -> None:
         screen.print(text, style="yellow", soft_wrap=True)
     for text in blind:
         screen.print(f"BLIND: {text}", style="red", soft_wrap=True)
+
+
+def _show_unowned(screen: Screen) -> None:
+    from barrack_tasks.adopting import told_of_unowned
+
+    for sentence in told_of_unowned():
+        screen.print(sentence, style="yellow", soft_wrap=True)
 
 
 def _runs_of(client: SyncPrefectClient, deployment: str, now: datetime) -> tuple[str, str]:

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import ExitStack
-
-from rich.console import Console
-from rich.prompt import Prompt
+from typing import TYPE_CHECKING
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.inputs import Port
 from barrack_tasks.cli.screen import Screen
 
+if TYPE_CHECKING:
+    from barrack_tasks.plans.upgrade import Another
+
 BLOCK = "barrack"
 
 
-def up(*, port: Port = 4200, credentials: str = BLOCK, worker: bool = True) -> int:
+def up(
+    *,
+    port: Port = 4200,
+    credentials: str = BLOCK,
+    worker: bool = True,
+    yes: bool = False,
+    beside: bool = False,
+    move: bool = False,
+) -> int:
     """Start what is missing, and apply all deployments. Run it again after an upgrade.
 
-    With PREFECT_API_URL set, in the environment or in Prefect's profile, it starts nothing and
-    applies there. Guards start as dry runs; what you change on the server stays as it is.
+    The key is tried with one read before anything is saved. With PREFECT_API_URL set, in the
+    environment or in Prefect's profile, it starts nothing and applies there. Guards start as dry
+    runs; what you change on the server stays as it is.
 
     Parameters
     ----------
@@ -31,16 +40,36 @@ def up(*, port: Port = 4200, credentials: str = BLOCK, worker: bool = True) -> i
         companions where these are set, and asked for where there is no such block.
     worker
         Start a worker beside the server.
+    yes
+        Do not ask before a block is replaced that holds another key or address.
+    beside
+        Where the deployments belong to another account, have a set for this one beside them,
+        each named for its block.
+    move
+        Where the deployments belong to another account, take them away from it; they are dry
+        runs again, and nothing guards that account then.
     """
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
+    from barrack_tasks.cli.keeping import keep, key_at_hand
     from barrack_tasks.deploying import POOL, apply, deployments_file
     from barrack_tasks.services import Services, answers
 
+    if beside and move:
+        raise BarrackConfigurationError("--beside and --move exclude each other; say one of them")
+    another: Another = "beside" if beside else "move" if move else "refuse"
     console = Screen()
     services = Services()
     named = PREFECT_API_URL.value()
     own = named is None or named == services.url
+    if own:
+        services.check_port(port)
+    elif not answers(str(named)):
+        raise BarrackConfigurationError(
+            f"PREFECT_API_URL is {named}, and nothing answers there; start that server, or "
+            "unset PREFECT_API_URL to have one started here"
+        )
+    given = key_at_hand(credentials)
     with ExitStack() as stack, ExitStack() as undo:
         if own:
             console.print("A Prefect server runs or starts ...")
@@ -51,14 +80,9 @@ def up(*, port: Port = 4200, credentials: str = BLOCK, worker: bool = True) -> i
             os.environ["PREFECT_API_URL"] = url
         else:
             url = str(named)
-            if not answers(url):
-                raise BarrackConfigurationError(
-                    f"PREFECT_API_URL is {url}, and nothing answers there; start that server, or "
-                    "unset PREFECT_API_URL to have one started here"
-                )
-        _ensure_block(credentials, console)
+        keep(credentials, given, yes, console)
         console.print("The deployments are applied ...")
-        deployed = apply(deployments_file(), credentials)
+        deployed = apply(deployments_file(), credentials, another)
         if own and worker:
             services.start_worker(url, POOL)
         undo.pop_all()
@@ -83,33 +107,3 @@ def down() -> int:
     ended = [what for what in ("worker", "server") if services.stop(what)]
     console.print(f"Ended: {', '.join(ended)}." if ended else "Nothing that was started here runs.")
     return 0
-
-
-def _ensure_block(name: str, console: Console) -> None:
-    """See to it that the account's block is there, with what the environment says of it."""
-    from pydantic import SecretStr
-
-    from barrack_tasks.credentials import BarrackCredentials
-
-    try:
-        there: BarrackCredentials | None = BarrackCredentials.resolve(name)
-    except BarrackConfigurationError:
-        there = None
-    if os.environ.get("BARRACK_API_KEY", "").strip():
-        given = BarrackCredentials.from_environment()
-        if there is not None:
-            told = {f: getattr(given, f) for f in ("base_url", "dialect", "protect")}
-            said = {field: value for field, value in told.items() if value}
-            given = there.model_copy(update={"api_key": given.api_key, **said})
-    elif there is not None:
-        return
-    elif sys.stdin.isatty():
-        key = Prompt.ask("Barrack API key (dashboard, API Keys page)", password=True)
-        given = BarrackCredentials(api_key=SecretStr(key.strip()))
-    else:
-        raise BarrackConfigurationError(
-            f"there is no block {name!r} with an account: set BARRACK_API_KEY to your key "
-            "(dashboard, API Keys page) and try again"
-        )
-    given.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
-    console.print(f"The account is kept in the block {name!r}.")

@@ -66,12 +66,21 @@ def test_from_nothing_to_guards_and_back(tmp_path: Path) -> None:
     assert "Nothing that was started here runs" in barrack(tmp_path, "down").stdout
 
 
+def test_without_a_key_nothing_is_started(tmp_path: Path) -> None:
+    refused = barrack(tmp_path, "up", "--port", str(free_port()))
+    assert refused.returncode == 2
+    assert "set BARRACK_API_KEY" in refused.stderr
+    assert not (tmp_path / "state").exists()
+
+
 @pytest.mark.slow
 def test_what_cannot_go_on_leaves_no_server_behind(tmp_path: Path) -> None:
     port = free_port()
-    refused = barrack(tmp_path, "up", "--port", str(port))
+    with Sandbox(fleet=0) as sandbox:
+        wrong = {**sandbox.env, "BARRACK_API_KEY": "wrong"}
+        refused = barrack(tmp_path, "up", "--port", str(port), **wrong)
     assert refused.returncode == 2
-    assert "set BARRACK_API_KEY" in refused.stderr
+    assert "the key is refused" in refused.stderr
     assert "Nothing that was started here runs" in barrack(tmp_path, "down").stdout
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{port}/api/health")

@@ -88,6 +88,21 @@ def test_nothing_destructive_is_on_by_default(applied: list[dict[str, Any]]) -> 
             assert one["global_concurrency_limit"]["limit"] == 3
 
 
+def test_every_trigger_takes_the_events_of_one_account_and_passes_no_names() -> None:
+    triggers = [
+        trigger
+        for one in yaml.safe_load(FILE.read_text())["deployments"]
+        for trigger in one.get("triggers", [])
+    ]
+    assert triggers
+    for trigger in triggers:
+        assert trigger["match_related"] == {
+            "prefect.resource.id": "barrack.account.barrack",
+            "prefect.resource.role": "account",
+        }
+        assert "name" not in str(trigger.get("parameters", {}))
+
+
 def test_the_file_names_what_exists() -> None:
     written = yaml.safe_load(FILE.read_text())["deployments"]
     assert {d["entrypoint"].split(".")[1] for d in written} == FLOWS
@@ -145,7 +160,7 @@ def test_an_event_starts_the_run_that_its_trigger_names(applied: list[dict[str, 
             return len(client.request("POST", "/flow_runs/filter", json=wanted).json())
 
         before = runs()
-        emit("barrack.instance.appeared", "BRK-TRIGGER", "by-hand")
+        emit("barrack.instance.appeared", "BRK-TRIGGER", "by-hand", account="barrack")
         for _ in range(100):
             if runs() > before:
                 break
@@ -177,12 +192,12 @@ def test_a_trigger_that_is_switched_on_fills_the_parameters_from_its_event(
         found: list[dict[str, Any]] = []
         for _ in range(100):
             # The server takes a moment to know that it is switched on.
-            emit("barrack.instance.claimed", "BRK-FILLED", "claimed-1")
+            emit("barrack.instance.claimed", "BRK-FILLED", "claimed-1", account="barrack")
             time.sleep(0.3)
             found = client.request("POST", "/flow_runs/filter", json=wanted).json()
             if found:
                 break
         client.pause_automation(trigger.id)
     assert found, "no run was started"
-    assert found[0]["parameters"]["select"] == ["claimed-1"]
+    assert found[0]["parameters"]["select"] == {"ids": ["BRK-FILLED"]}, "the id, not the name"
     assert found[0]["parameters"]["dry_run"] is True

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.plans.upgrade import upgraded
+from barrack_tasks.plans.upgrade import (
+    AnotherAccountError,
+    handed_over,
+    suffix_for,
+    upgraded,
+)
 
 VALUES = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3), max_size=6)
 
@@ -47,3 +53,40 @@ def test_where_the_last_time_is_not_known_what_is_there_stays(
 ) -> None:
     found = upgraded(new, None, there)
     assert {k: found[k] for k in there} == there
+
+
+OWNERS = st.sets(st.sampled_from(["a", "b", None]))
+
+
+@given(OWNERS, st.booleans())
+def test_deployments_of_another_account_are_not_touched_unless_it_is_asked_for(
+    owners: set[str | None], has_own: bool
+) -> None:
+    if has_own:
+        assert suffix_for("b", "team-b", owners, has_own, "refuse") == "-team-b"
+    elif owners <= {"b"}:
+        assert suffix_for("b", "team-b", owners, has_own, "refuse") == ""
+    else:
+        with pytest.raises(AnotherAccountError):
+            suffix_for("b", "team-b", owners, has_own, "refuse")
+        assert suffix_for("b", "team-b", owners, has_own, "beside") == "-team-b"
+    assert suffix_for("b", "team-b", owners, has_own, "move") == ""
+
+
+def test_what_was_armed_for_one_account_is_a_dry_run_for_another() -> None:
+    new = {
+        "parameter credentials": "b",
+        "parameter dry_run": True,
+        "parameter select": ["*"],
+        "schedules": [{"interval": 60, "active": False}],
+        "trigger x": False,
+    }
+    armed = {
+        "parameter credentials": "a",
+        "parameter dry_run": False,
+        "parameter select": ["train-*"],
+        "schedules": [{"interval": 60, "active": True}],
+        "trigger x": True,
+    }
+    found = upgraded(new, {**new, "parameter credentials": "a"}, handed_over(new, armed))
+    assert found == {**new, "parameter select": ["train-*"]}

@@ -1,0 +1,43 @@
+"""`barrack adopt`: records of an account that was called otherwise."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from barrack_tasks.cli.screen import Screen
+from barrack_tasks.cli.servers import known_server
+from barrack_tasks.cli.up import BLOCK
+
+
+def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False) -> int:
+    """Give records that no known account owns to the account that they belong to.
+
+    An account whose key was changed where nothing named it leaves its ends, proofs, drills, notes
+    and leases under its old name; `barrack status` tells of them.
+
+    Parameters
+    ----------
+    old
+        The name that the records carry, as `barrack status` tells it.
+    to
+        Name of the block of the account that they belong to.
+    yes
+        Do not ask.
+    """
+    screen = Screen()
+    with known_server() as server:
+        if not server.answers:
+            screen.print(server.absence, soft_wrap=True)
+            return 1
+        from barrack_tasks import adopting
+        from barrack_tasks.credentials import BarrackCredentials
+
+        account = BarrackCredentials.find(to)
+        found = adopting.check_adoption(old, datetime.now(UTC))
+        question = f"Give {adopting.kept(found)} of {old!r} to the account of the block {to!r}?"
+        if not yes and not screen.agrees(question):
+            screen.print("Nothing was moved.")
+            return 1
+        count = adopting.adopt(old, account)
+        screen.print(f"{count} records of {old!r} are now those of the block {to!r}.")
+    return 0

@@ -1,0 +1,289 @@
+"""Keeping an account in a block: the key is tried first, and nothing is replaced unasked."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import sys
+from contextlib import closing
+from dataclasses import dataclass
+from ipaddress import ip_address
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from rich.prompt import Prompt
+
+from barrack_tasks.api import (
+    Barrack,
+    BarrackAuthenticationError,
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackTransportError,
+)
+from barrack_tasks.api.caller import RetryPolicy
+from barrack_tasks.api.dialect import load_dialect
+from barrack_tasks.cli.screen import Screen
+from barrack_tasks.plans.accounts import normalised
+
+if TYPE_CHECKING:
+    from barrack_tasks.credentials import BarrackCredentials
+
+_ASK_TWICE = RetryPolicy(attempts=2, first_wait=0.2, timeout=15, deadline=30)
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one read with a key showed; neither `works` nor `refused` if nothing can be told."""
+
+    works: bool = False
+    refused: bool = False
+    answered: bool = True
+    said: str = ""
+
+
+def tried(account: BarrackCredentials) -> Trial:
+    """Try a key with one read, which changes nothing, and if that is refused with another."""
+    with Barrack(
+        account.api_key.get_secret_value(),
+        account.base_url,
+        header_name=account.header_name,
+        retry=_ASK_TWICE,
+        dialect=load_dialect(account.dialect) if account.dialect else None,
+    ) as client:
+        first = _tried(lambda: client.balance.get())
+        # A key may be allowed less than everything.
+        second = (
+            _tried(lambda: next(iter(client.instances.list()), None)) if first.refused else None
+        )
+    return second if second is not None and second.works else first
+
+
+def _tried(read: Any) -> Trial:
+    try:
+        read()
+    except BarrackAuthenticationError as error:
+        return Trial(refused=True, said=str(error))
+    except BarrackTransportError as error:
+        return Trial(answered=False, said=str(error))
+    except BarrackError as error:
+        return Trial(said=str(error))
+    return Trial(works=True)
+
+
+def key_at_hand(name: str) -> BarrackCredentials | None:
+    """The account of the environment's key, or of one that is typed in where nothing else is.
+
+    Raises:
+        BarrackConfigurationError: there is no key, nobody to ask, and certainly no block.
+    """
+    given = _given()
+    if given is None and not _may_be_kept(name):
+        given = _asked_for(name)
+        _check(given, tried(given))
+    return given
+
+
+def keep(name: str, given: BarrackCredentials | None, yes: bool, console: Screen) -> None:
+    """See to it that a block holds an account whose key works.
+
+    A block that is there keeps what nothing was said of. It is never replaced by what does not
+    work, and only after a person agreed.
+
+    Args:
+        name: the block's.
+        given: what the block is to hold; what it holds, if None.
+        yes: do not ask.
+        console: where it is said.
+
+    Raises:
+        BarrackConfigurationError: the key is refused, nothing answers at the address, or nobody
+            agreed; nothing was saved.
+    """
+    found = _found(name)
+    there = found and found.without_environment()
+    if given is None:
+        wanted = found or _asked_for(name)
+    else:
+        wanted = given if there is None else _merged(there, given)
+    trial = tried(wanted)
+    if there is not None and (given is None or not _differs(wanted, there)):
+        if trial.refused:
+            _check(wanted, trial, f"the key that the block {name!r} holds")
+        if given is not None and set(wanted.protect) > set(there.protect):
+            _save(wanted, name)
+        console.print(f"The block {name!r} holds the account, at {wanted.address}.", soft_wrap=True)
+        _warn(trial, console)
+        return
+    if there is not None and not trial.works and _is_loopback(there.address):
+        wanted, trial = _elsewhere(wanted, there, given, trial, name)
+    _check(wanted, trial)
+    if there is not None:
+        if not trial.works and tried(there).works:
+            raise BarrackConfigurationError(
+                f"the block {name!r} holds a key that works, and whether the new one does cannot "
+                f"be told ({trial.said}); the block was left as it is"
+            )
+        _agree(name, there, wanted, yes, console)
+    _save(wanted, name)
+    console.print(
+        f"The account is kept in the block {name!r}, at {wanted.address}.", soft_wrap=True
+    )
+    _warn(trial, console)
+
+
+def _given() -> BarrackCredentials | None:
+    from barrack_tasks.credentials import BarrackCredentials
+
+    if not os.environ.get("BARRACK_API_KEY", "").strip():
+        return None
+    return BarrackCredentials.from_environment()
+
+
+def _found(name: str) -> BarrackCredentials | None:
+    from prefect.client.orchestration import get_client
+    from prefect.exceptions import ObjectNotFound
+
+    from barrack_tasks.credentials import BarrackCredentials
+
+    with get_client(sync_client=True) as client:
+        try:
+            client.read_block_document_by_name(name, BarrackCredentials.get_block_type_slug())
+        except ObjectNotFound:
+            return None
+    return BarrackCredentials.find(name)
+
+
+def _asked_for(name: str) -> BarrackCredentials:
+    from pydantic import SecretStr
+
+    from barrack_tasks.credentials import BarrackCredentials
+
+    if not sys.stdin.isatty():
+        raise BarrackConfigurationError(
+            f"there is no block {name!r} with an account: set BARRACK_API_KEY to your key "
+            "(dashboard, API Keys page) and try again"
+        )
+    key = Prompt.ask("Barrack API key (dashboard, API Keys page)", password=True)
+    return BarrackCredentials(api_key=SecretStr(key.strip()))
+
+
+def _merged(there: BarrackCredentials, given: BarrackCredentials) -> BarrackCredentials:
+    """What the block holds, with what is said otherwise; what it protects stays protected."""
+    said = {field: getattr(given, field) for field in ("base_url", "dialect")}
+    return there.model_copy(
+        update={
+            "api_key": given.api_key,
+            **{field: value for field, value in said.items() if value},
+            "protect": list(dict.fromkeys([*there.protect, *given.protect])),
+        }
+    )
+
+
+def _differs(wanted: BarrackCredentials, there: BarrackCredentials) -> bool:
+    key, old = wanted.api_key.get_secret_value(), there.api_key.get_secret_value()
+    return (key, wanted.dialect) != (old, there.dialect) or (
+        normalised(wanted.address) != normalised(there.address)
+    )
+
+
+def _elsewhere(
+    wanted: BarrackCredentials,
+    there: BarrackCredentials,
+    given: BarrackCredentials | None,
+    trial: Trial,
+    name: str,
+) -> tuple[BarrackCredentials, Trial]:
+    """Ask for another address, where a new key would be kept for one on this machine."""
+    if given is None or given.base_url or not there.base_url:
+        return wanted, trial
+    usual = wanted.model_copy(update={"base_url": None})
+    said = (
+        f"the block {name!r} keeps the address {there.address}, which is on this machine, and the "
+        "new key is not for it"
+    )
+    if not sys.stdin.isatty():
+        raise BarrackConfigurationError(
+            f"{said}; set BARRACK_BASE_URL to the address that the key is for, such as "
+            f"{usual.address}, and try again; the block was left as it is"
+        )
+    if not Confirm.ask(f"{said[0].upper()}{said[1:]}. Use {usual.address} instead?"):
+        return wanted, trial
+    return usual, tried(usual)
+
+
+def _check(account: BarrackCredentials, trial: Trial, what: str = "the key") -> None:
+    if trial.refused:
+        raise BarrackConfigurationError(
+            f"{what} is refused at {account.address}, and nothing was saved or started: set "
+            "BARRACK_API_KEY to one that works (dashboard, API Keys page)"
+        )
+    if not trial.answered:
+        raise BarrackConfigurationError(
+            f"the key could not be tried at {account.address}, and nothing was saved or started: "
+            f"{trial.said.rstrip('.')}"
+        )
+
+
+def _agree(
+    name: str, there: BarrackCredentials, wanted: BarrackCredentials, yes: bool, console: Screen
+) -> None:
+    new_key = wanted.api_key.get_secret_value() != there.api_key.get_secret_value()
+    what = "another key" if new_key else "other settings"
+    moved = normalised(wanted.address) != normalised(there.address)
+    place = f"{there.address}; the new address is {wanted.address}" if moved else there.address
+    said = f"the block {name!r} holds {what}, for {place}"
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise BarrackConfigurationError(
+            f"{said}; it was left as it is: say --yes to replace it, or --credentials with "
+            "another name to keep both accounts"
+        )
+    if not console.agrees(f"{said[0].upper()}{said[1:]}. Replace it?"):
+        raise BarrackConfigurationError(f"the block {name!r} was left as it is")
+
+
+def _save(account: BarrackCredentials, name: str) -> None:
+    # Another folder, and another machine's environment, must not change what is meant.
+    dialect = str(Path(account.dialect).expanduser().resolve()) if account.dialect else None
+    kept = account.model_copy(update={"dialect": dialect}).with_environment()
+    kept.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
+
+
+def _warn(trial: Trial, console: Screen) -> None:
+    if not trial.works:
+        console.print(
+            f"Whether its key works cannot be told: {trial.said} `barrack doctor` tells more.",
+            soft_wrap=True,
+        )
+
+
+def _is_loopback(address: str) -> bool:
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _may_be_kept(name: str) -> bool:
+    """Whether there may be such a block in the database of a server that does not run yet."""
+    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL
+
+    place, _, path = str(PREFECT_API_DATABASE_CONNECTION_URL.value()).partition(":///")
+    if PREFECT_API_URL.value() or not place.startswith("sqlite"):
+        return True
+    file = Path(path.partition("?")[0])
+    if not file.exists():
+        return False
+    try:
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as database:
+            found = database.execute(
+                "SELECT 1 FROM block_document d JOIN block_type t ON t.id = d.block_type_id "
+                "WHERE t.slug = 'barrack-credentials' AND d.name = ?",
+                (name,),
+            ).fetchone()
+    except sqlite3.Error as error:
+        return "no such table" not in str(error)
+    return found is not None

@@ -1,0 +1,126 @@
+"""An account is kept in a block only if its key works, and replaced only if somebody agreed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.cli.keeping import keep, key_at_hand
+from barrack_tasks.sandbox import Sandbox
+from tests.conftest import free_port
+from tests.deployments.playing import barrack
+
+
+@pytest.fixture
+def sandbox(prefect_server: str) -> Iterator[Sandbox]:
+    with Sandbox(fleet=1, speed=0, api_key=f"key-{uuid.uuid4().hex}") as running:
+        yield running
+
+
+@pytest.fixture
+def name() -> str:
+    return f"kept-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def says(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Keeps what the environment says; gives what was said."""
+
+    def run(name: str, yes: bool = False, **environment: str) -> str:
+        for variable in ("API_KEY", "BASE_URL", "PROTECT", "DIALECT"):
+            monkeypatch.delenv(f"BARRACK_{variable}", raising=False)
+        for variable, value in environment.items():
+            monkeypatch.setenv(variable, value)
+        console = Console(width=500)
+        with console.capture() as said:
+            keep(name, key_at_hand(name), yes, console)
+        return said.get()
+
+    return run
+
+
+def held(name: str) -> tuple[str, str | None]:
+    found = BarrackCredentials.find(name).without_environment()
+    return found.api_key.get_secret_value(), found.base_url
+
+
+def test_a_wrong_key_never_replaces_a_block_that_works(
+    sandbox: Sandbox, name: str, says: Any
+) -> None:
+    assert f"{name!r}, at {sandbox.url}" in says(name, **sandbox.env)
+    for yes in (False, True):
+        with pytest.raises(BarrackConfigurationError, match="the key is refused at"):
+            says(name, yes, BARRACK_API_KEY="wrong", BARRACK_BASE_URL=sandbox.url)
+    assert held(name) == (sandbox.api_key, sandbox.url)
+
+
+def test_a_key_that_works_replaces_another_only_if_somebody_agrees(
+    sandbox: Sandbox, name: str, says: Any
+) -> None:
+    says(name, **sandbox.env)
+    with Sandbox(fleet=0, speed=0, api_key="key-of-another") as other:
+        with pytest.raises(BarrackConfigurationError, match="say --yes to replace it"):
+            says(name, **other.env)
+        assert held(name) == (sandbox.api_key, sandbox.url)
+        assert other.url in says(name, True, **other.env)
+        assert held(name) == (other.api_key, other.url)
+
+
+def test_the_same_key_is_kept_unasked_and_what_is_protected_is_added(
+    sandbox: Sandbox, name: str, says: Any
+) -> None:
+    says(name, **sandbox.env, BARRACK_PROTECT="prod-*")
+    says(name, **{**sandbox.env, "BARRACK_BASE_URL": f"{sandbox.url}/"}, BARRACK_PROTECT="db")
+    says(name)
+    assert BarrackCredentials.find(name).protect == ["prod-*", "db"]
+
+
+def test_a_new_key_is_not_kept_for_an_address_on_this_machine_that_it_is_not_for(
+    sandbox: Sandbox, name: str, says: Any
+) -> None:
+    says(name, **sandbox.env)
+    with pytest.raises(BarrackConfigurationError, match="on this machine, and the new key is not"):
+        says(name, True, BARRACK_API_KEY="of-the-real-cloud")
+    before = held(name)
+    sandbox.stop()
+    with pytest.raises(BarrackConfigurationError, match="set BARRACK_BASE_URL to the address that"):
+        says(name, True, BARRACK_API_KEY="of-the-real-cloud")
+    assert held(name) == before
+
+
+def test_a_key_that_cannot_be_tried_does_not_replace_one_that_works(
+    sandbox: Sandbox, name: str, says: Any
+) -> None:
+    says(name, **sandbox.env)
+    with Sandbox(fleet=0, speed=0, api_key="another") as other:
+        other.fault("status", operation="get_credit_balance", status=404)
+        with pytest.raises(BarrackConfigurationError, match="cannot be told"):
+            says(name, True, **other.env)
+    nobody = f"http://127.0.0.1:{free_port()}"
+    with pytest.raises(BarrackConfigurationError, match="could not be tried at"):
+        says(name, True, BARRACK_API_KEY="k", BARRACK_BASE_URL=nobody)
+    assert held(name) == (sandbox.api_key, sandbox.url)
+
+
+def test_a_first_key_is_kept_where_one_wrong_path_hides_whether_it_works(
+    sandbox: Sandbox, name: str, says: Any
+) -> None:
+    sandbox.fault("status", operation="get_credit_balance", status=404)
+    assert "cannot be told" in says(name, **sandbox.env)
+    assert held(name) == (sandbox.api_key, sandbox.url)
+
+
+def test_up_ends_badly_with_a_wrong_key_and_saves_nothing(sandbox: Sandbox, name: str) -> None:
+    told = {**sandbox.env, "BARRACK_API_KEY": "wrong"}
+    done = barrack("up", "--credentials", name, **told)
+    assert done.returncode == 2
+    assert "the key is refused at" in done.stderr
+    assert "Traceback" not in done.stderr
+    with pytest.raises(BarrackConfigurationError):
+        BarrackCredentials.find(name)

@@ -1,0 +1,342 @@
+"""One account is one, whatever it is called by, and its records stay its own."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prefect import flow
+
+from barrack_tasks import BarrackCredentials, accounts
+from barrack_tasks.accounts import move, unowned
+from barrack_tasks.adopting import adopt, told_of_unowned
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.expiring import add_expiries, read_expiries
+from barrack_tasks.holds import holding
+from barrack_tasks.notes import read_notes, write_notes
+from barrack_tasks.plans.drills import Proof
+from barrack_tasks.plans.expiring import Expiry
+from barrack_tasks.plans.schedule import Note
+from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
+from barrack_tasks.records import Records
+from tests.deployments.playing import barrack
+
+NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
+URL = "https://gpu.example.com/v1"
+
+
+@pytest.fixture(autouse=True)
+def _served(prefect_server: str) -> None:
+    """All of it is about what a server keeps."""
+
+
+@pytest.fixture(autouse=True)
+def _as_in_a_new_process() -> None:
+    accounts._done.clear()
+
+
+def key() -> str:
+    return f"key-{uuid.uuid4().hex}"
+
+
+def block() -> str:
+    return f"team-{uuid.uuid4().hex[:8]}"
+
+
+def save(account: BarrackCredentials, name: str) -> None:
+    account.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
+
+
+def of_first_release(secret: str, base_url: str | None) -> str:
+    """How the first release called an account."""
+    return hashlib.blake2s(f"{base_url or ''}\n{secret}".encode(), digest_size=5).hexdigest()
+
+
+def run(credentials: BarrackCredentials | str | None) -> str:
+    """The account's name, as a run of a flow finds it."""
+
+    @flow
+    def look() -> str:
+        return BarrackCredentials.resolve(credentials).account
+
+    return look()
+
+
+# One account, one name
+
+
+def test_unset_explicit_default_and_slash_are_one_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret = key()
+    spellings = (None, "https://api.barrack.ai/v1", "https://API.Barrack.ai/v1/")
+    assert len({BarrackCredentials(api_key=secret, base_url=s).account for s in spellings}) == 1
+    assert BarrackCredentials(api_key=key()).account != BarrackCredentials(api_key=key()).account
+
+
+def test_block_environment_and_explicit_key_are_one_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret, name = key(), block()
+    save(BarrackCredentials(api_key=secret, base_url=f"{URL}/"), name)
+    monkeypatch.setenv("BARRACK_API_KEY", secret)
+    monkeypatch.setenv("BARRACK_BASE_URL", URL)
+    names = {
+        run(name),
+        run(None),
+        run(BarrackCredentials(api_key=secret)),
+        BarrackCredentials(api_key=secret, base_url=URL).account,
+    }
+    assert len(names) == 1
+    assert run(BarrackCredentials(api_key=key(), base_url=URL)) not in names, "another team's key"
+
+
+def test_two_blocks_with_one_key_are_one_account() -> None:
+    secret, one, two = key(), block(), block()
+    save(BarrackCredentials(api_key=secret, base_url=URL), one)
+    save(BarrackCredentials(api_key=secret, base_url=f"{URL}/"), two)
+    assert run(one) == run(two)
+
+
+def test_a_rotated_key_keeps_leases_expiries_proofs_drills_and_notes() -> None:
+    name = block()
+    save(BarrackCredentials(api_key=key(), base_url=URL), name)
+    before = run(name)
+    add_expiries(before, [Expiry("BRK-1", "one", NOW, "delete")])
+    save(BarrackCredentials(api_key=key(), base_url=URL), name)
+    after = run(name)
+    assert after == before
+    assert [e.id for e in read_expiries(after)] == ["BRK-1"]
+
+
+def test_a_name_that_was_given_is_the_account_whatever_key_and_block_it_has(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one, two, given = block(), block(), f"lab-{uuid.uuid4().hex[:6]}"
+    save(BarrackCredentials(api_key=key(), base_url=URL, account=given), one)
+    save(BarrackCredentials(api_key=key(), base_url=URL, account=given), two)
+    assert run(one) == run(two)
+    secret = key()
+    monkeypatch.setenv("BARRACK_ACCOUNT", given)
+    monkeypatch.setenv("BARRACK_API_KEY", secret)
+    assert run(None) == run(one)
+    stranger = block()
+    save(BarrackCredentials(api_key=key(), base_url=URL), stranger)
+    assert run(stranger) != run(one), "the environment's name is that of the environment's key"
+    assert run(BarrackCredentials(api_key=key(), base_url=URL)) != run(one)
+
+
+def test_no_server_is_needed_for_a_name_where_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    from prefect.settings import PREFECT_API_URL, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: None}):
+        monkeypatch.setattr("barrack_tasks.credentials.get_client", None)
+        one, two = (BarrackCredentials(api_key="k", base_url=s) for s in (URL, f"{URL}/"))
+        assert one.account == two.account
+        assert BarrackCredentials.resolve(one).account == one.account
+
+
+# What came from the environment
+
+
+def test_what_is_not_given_comes_from_the_environment_field_by_field(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("BARRACK_BASE_URL", URL)
+    monkeypatch.setenv("BARRACK_DIALECT", "learned.yaml")
+    monkeypatch.setenv("BARRACK_PROTECT", "prod-*, ,BRK-1")
+    bare = BarrackCredentials(api_key=key())
+    assert (bare.base_url, bare.dialect, bare.protect) == (URL, "learned.yaml", ["prod-*", "BRK-1"])
+    own = BarrackCredentials(api_key=key(), base_url="http://x.example", protect=["BRK-1", "mine"])
+    assert own.base_url == "http://x.example"
+    assert own.dialect == "learned.yaml"
+    assert own.protect == ["BRK-1", "mine", "prod-*"], "protection is all that is said anywhere"
+
+
+def test_the_environment_is_not_kept_in_a_block_that_is_saved(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = block()
+    with monkeypatch.context() as here:
+        here.setenv("BARRACK_BASE_URL", URL)
+        here.setenv("BARRACK_DIALECT", "learned.yaml")
+        here.setenv("BARRACK_PROTECT", "prod-*,mine")
+        save(BarrackCredentials(api_key=key(), protect=["mine"]), name)
+        there = BarrackCredentials.resolve(name)
+        assert there.protect == ["mine", "prod-*"]
+        assert there.base_url == URL
+        save(there, name)
+    elsewhere = BarrackCredentials.resolve(name)
+    assert (elsewhere.base_url, elsewhere.dialect) == (None, None)
+    assert elsewhere.protect == ["mine"]
+
+
+def test_a_saved_key_is_not_sent_to_the_address_of_another_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    name = block()
+    save(BarrackCredentials(api_key=key()), name)
+    monkeypatch.setenv("BARRACK_API_KEY", "of-a-local-stand-in")
+    monkeypatch.setenv("BARRACK_BASE_URL", "http://127.0.0.1:9")
+    assert BarrackCredentials.resolve(name).get_client().base_url == "https://api.barrack.ai/v1"
+    assert BarrackCredentials.resolve(None).get_client().base_url == "http://127.0.0.1:9"
+
+
+def test_what_a_block_of_the_account_protects_is_protected_for_its_bare_key_as_well(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret = key()
+    save(BarrackCredentials(api_key=secret, base_url=URL, protect=["prod-*"]), block())
+    save(BarrackCredentials(api_key=secret, base_url=URL, protect=["db"]), block())
+    monkeypatch.setenv("BARRACK_API_KEY", secret)
+    monkeypatch.setenv("BARRACK_BASE_URL", f"{URL}/")
+    monkeypatch.setenv("BARRACK_PROTECT", "mine")
+    assert set(BarrackCredentials.resolve(None).protect) == {"mine", "prod-*", "db"}
+    assert set(BarrackCredentials.resolve(BarrackCredentials(api_key=key())).protect) == {"mine"}
+
+
+# What was written under another name
+
+
+def fill(account: str) -> None:
+    add_expiries(account, [Expiry("BRK-1", "one", NOW, "delete")])
+    write_proofs(account, {"BRK-1": Proof(NOW, "4711", NOW)})
+    write_open(account, {"drill-one": Open(NOW, "BRK-9")})
+    write_notes(account, {"BRK-1": Note(settled=NOW)}, {"BRK-1"})
+
+
+def check(account: str) -> None:
+    assert [e.id for e in read_expiries(account)] == ["BRK-1"]
+    assert read_proofs(account) == {"BRK-1": Proof(NOW, "4711", NOW)}
+    assert read_open(account) == {"drill-one": Open(NOW, "BRK-9")}
+    assert read_notes(account)["BRK-1"].settled == NOW
+
+
+def left(account: str) -> dict[str, object]:
+    with Records("barrack_") as records:
+        return records.like(f"barrack_%_{account}_%")
+
+
+@pytest.mark.parametrize("spelling", [None, "https://api.barrack.ai/v1", URL, f"{URL}/"])
+def test_what_the_first_release_wrote_is_found(spelling: str | None) -> None:
+    secret, name = key(), block()
+    old = of_first_release(secret, spelling)
+    fill(old)
+    bare = BarrackCredentials(api_key=secret, base_url=spelling)
+    check(run(bare))
+    save(bare, name)
+    accounts._done.clear()
+    check(run(name))
+    assert left(old) == {}
+    assert run(name).startswith("team")
+
+
+def test_a_lease_of_the_first_release_keeps_others_out_after_an_upgrade() -> None:
+    secret, name = key(), block()
+    save(BarrackCredentials(api_key=secret, base_url=URL), name)
+    old = of_first_release(secret, URL)
+
+    def renewed(finished: bool = False) -> None:
+        """A run of the first release, on another machine, writes where it always did."""
+        now = datetime.now(UTC)
+        record = {
+            "run": "r1",
+            "by": "run old",
+            "intent": "a",
+            "moment": now.isoformat(),
+            "until": (now + timedelta(seconds=120)).isoformat(),
+            "machine": "another",
+            "pid": 1,
+            "born": None,
+            "finished": finished,
+            "held": {"BRK-1": "one"},
+        }
+        with Records(f"barrack_hold_{old}_") as records:
+            records.put("r1_0", record)
+
+    renewed()
+    now = run(name)
+    with holding(now, "r2", "run new", "b", timedelta(0)) as other:
+        assert other.claim({"BRK-1": "one"}) == {"BRK-1": "run old"}
+        renewed()
+        accounts._done.clear()
+        assert run(name) == now
+        assert other.claim({"BRK-1": "one"}) == {"BRK-1": "run old"}
+        renewed(finished=True)
+        accounts._done.clear()
+        assert run(name) == now
+        assert left(old) == {}
+        assert other.claim({"BRK-1": "one"}) == {}
+
+
+def test_a_run_that_works_while_its_account_is_named_keeps_others_out() -> None:
+    secret, name = key(), block()
+    bare = BarrackCredentials(api_key=secret, base_url=URL)
+    before = run(bare)
+    with holding(before, "r1", "run old", "a", timedelta(0)) as hold:
+        assert hold.claim({"BRK-1": "one"}) == {}
+        save(bare, name)
+        with holding(run(name), "r2", "run new", "b", timedelta(0)) as other:
+            assert other.claim({"BRK-1": "one"}) == {"BRK-1": "run old"}
+            hold.renew()
+            accounts._done.clear()
+            run(name)
+            assert hold.is_valid, "it does not lose what it holds"
+            assert other.claim({"BRK-1": "one"}) == {"BRK-1": "run old"}
+
+
+def test_two_that_move_the_same_records_at_once_lose_and_double_nothing() -> None:
+    old, new = (uuid.uuid4().hex[:10] for _ in range(2))
+    fill(old)
+    write_notes(new, {"BRK-2": Note(settled=NOW)}, {"BRK-2"})
+    movers = [threading.Thread(target=move, args=(old, new)) for _ in range(4)]
+    for one in movers:
+        one.start()
+    for one in movers:
+        one.join()
+    check(new)
+    assert read_notes(new)["BRK-2"].settled == NOW
+    assert left(old) == {}
+    assert move(old, new) == 0
+
+
+def test_records_that_no_known_account_owns_are_told_until_they_are_adopted() -> None:
+    old, new = uuid.uuid4().hex[:10], uuid.uuid4().hex[:10]
+    fill(old)
+
+    def found(*known: str) -> dict[str, dict[str, int]]:
+        return {one.account: dict(one.kinds) for one in unowned(known, datetime.now(UTC))}
+
+    assert found(new)[old] == {"drilling": 1, "expiry": 1, "proofs": 1, "schedule": 1}
+    assert old not in found(old)
+    assert move(old, new) == 4
+    assert old not in found(new)
+    check(new)
+
+
+def test_one_command_adopts_what_a_key_left_that_was_changed_where_nothing_named_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before, name = key(), block()
+    old = run(BarrackCredentials(api_key=before, base_url=URL))
+    fill(old)
+    save(BarrackCredentials(api_key=key(), base_url=URL), name)
+    [told] = [line for line in told_of_unowned() if repr(old) in line]
+    assert f"barrack adopt {old} --to" in told
+    with holding(old, "r1", "run old", "a", timedelta(0)) as hold:
+        hold.claim({"BRK-1": "one"})
+        with pytest.raises(BarrackConfigurationError, match="a run still works"):
+            adopt(old, BarrackCredentials.find(name))
+    done = barrack("adopt", old, "--to", name)
+    assert done.returncode == 1, "nobody was there to be asked"
+    assert "say --yes" in done.stdout
+    done = barrack("adopt", old, "--to", name, "--yes")
+    assert done.returncode == 0, done.stderr
+    check(run(name))
+    assert not [line for line in told_of_unowned() if repr(old) in line]
+    done = barrack("adopt", old, "--to", name, "--yes")
+    assert done.returncode == 2
+    assert "there are no records of" in done.stderr
+    with pytest.raises(BarrackConfigurationError, match="are those of the block"):
+        adopt(run(name), BarrackCredentials.find(name))
