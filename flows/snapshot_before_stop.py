@@ -11,7 +11,7 @@ from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.flowing import look_again
+from barrack_tasks.flowing import look_again, with_dependents
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
@@ -89,7 +89,7 @@ def snapshot_before_stop(
 
     if dry_run:
         intent = intend(now(), {})
-        planned = rows_planned(intent, observe(account))
+        planned = rows_planned(intent, with_dependents(account, observe(account), intent))
         return conclude(Report(flow="snapshot_before_stop", dry_run=True, rows=planned))
 
     purpose = intent_of("snapshot_before_stop", selector.model_dump(), then)
