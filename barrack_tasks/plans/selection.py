@@ -112,7 +112,8 @@ def is_named(id_: str, name: str, patterns: Iterable[str]) -> bool:
     return any(pattern in (id_, name) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _is_glob(pattern: str) -> bool:
+def is_glob(pattern: str) -> bool:
+    """Whether a pattern may match several names, and so may match none."""
     return any(sign in pattern for sign in "*?[")
 
 
@@ -122,7 +123,7 @@ def unmatched(protect: Iterable[str], instances: Sequence[UserVM]) -> list[str]:
     return [
         f"protect: no instance is called {name!r}; {what_exists(name, existing)}"
         for name in protect
-        if not _is_glob(name) and not any(matches(i, [name]) for i in instances)
+        if not is_glob(name) and not any(matches(i, [name]) for i in instances)
     ]
 
 
