@@ -188,5 +188,5 @@ def alone(account: str, guard: str, span: timedelta, scope: str = "") -> Iterato
         scope: see `scope_of`; those of different scopes do not keep each other away.
     """
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account, run, name, intent_of("watch", guard, scope, run), span) as hold:
+    with holding(account, run, name) as hold:
         yield not hold.claim({f"watch:{guard}:{scope}": guard})

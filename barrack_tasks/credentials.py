@@ -5,10 +5,11 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
+from collections.abc import Callable
 from typing import Any, Self, cast
 
 from prefect.blocks.core import Block
-from pydantic import Field, SecretStr
+from pydantic import Field, PrivateAttr, SecretStr
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import load_dialect
@@ -62,6 +63,8 @@ class BarrackCredentials(Block):
         default=None, description="What every flow may spend at most; nothing is limited without."
     )
 
+    _permit: Callable[[], float] | None = PrivateAttr(default=None)
+
     @classmethod
     def from_environment(cls) -> Self:
         """The account that the environment names.
@@ -114,8 +117,18 @@ class BarrackCredentials(Block):
         secret = f"{self.base_url or ''}\n{self.api_key.get_secret_value()}".encode()
         return hashlib.blake2s(secret, digest_size=5).hexdigest()
 
+    def under(self, permit: Callable[[], float]) -> Self:
+        """The same account, whose changing requests first ask `permit`; see `Barrack.guarded`."""
+        twin = self.model_copy()
+        twin._permit = permit
+        return twin
+
     def get_client(self) -> Barrack:
         """The account's client. One pool of connections for all who hold equal credentials."""
+        client = self._shared_client()
+        return client if self._permit is None else client.guarded(self._permit)
+
+    def _shared_client(self) -> Barrack:
         identity = (
             self.api_key.get_secret_value(),
             self.base_url,

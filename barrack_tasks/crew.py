@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +19,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from barrack_tasks.api import Barrack, BarrackError
+from barrack_tasks.holds import Hold, snapshot_key
 from barrack_tasks.plans.steps import Step
 
 MOST_TASK_RUNS = 16
@@ -41,9 +42,9 @@ class StepsFailed(Exception):
 class Crew:
     """Starts steps and gives back what became of them. Made by `crew`."""
 
-    def __init__(self, client: Barrack, may_act: Callable[[], bool], concurrency: int) -> None:
+    def __init__(self, client: Barrack, hold: Hold, concurrency: int) -> None:
         self._client = client
-        self._may_act = may_act
+        self._hold = hold
         self._concurrency = concurrency
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._futures: list[PrefectFuture[Any]] = []
@@ -115,11 +116,10 @@ class Crew:
         error = BarrackError("it broke off unexpectedly", took_effect=None)
         outcome = Outcome(step, error=error)
         try:
-            if not self._may_act():
-                raise BarrackError(
-                    "not sent: the hold on the instance ran out and could not be renewed"
-                )
-            result = self._client.perform(step.operation, **step.arguments)
+            key = key_of(step)
+            self._hold.check(key)
+            client = self._client.guarded(lambda: self._hold.check(key))
+            result = client.perform(step.operation, **step.arguments)
             outcome = Outcome(step, result=result)
         except BarrackError as failure:
             outcome = Outcome(step, error=failure)
@@ -128,10 +128,17 @@ class Crew:
         return outcome.error
 
 
+def key_of(step: Step) -> str:
+    """What must be held for a step to be sent: its instance, or the snapshot that it deletes."""
+    if step.operation == "delete_snapshot":
+        return snapshot_key(step.arguments["snapshot_id"])
+    return step.instance_id
+
+
 @contextmanager
-def crew(client: Barrack, may_act: Callable[[], bool], concurrency: int) -> Iterator[Crew]:
+def crew(client: Barrack, hold: Hold, concurrency: int) -> Iterator[Crew]:
     """A crew for the length of the block; its task runs have ended when the block has."""
-    gang = Crew(client, may_act, concurrency)
+    gang = Crew(client, hold, concurrency)
     try:
         yield gang
     finally:

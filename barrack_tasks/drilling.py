@@ -15,7 +15,7 @@ from barrack_tasks import restoring
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.holds import holding
 from barrack_tasks.instances import delete_instance, list_instances
 from barrack_tasks.loop import Log
 from barrack_tasks.plans.drills import Drills, Probe, Proof, can_be_probed, verdict_of
@@ -46,7 +46,7 @@ def tidy_in_passing(
     if not read_open(account.account):
         return
     # A hold of its own, given back at once: a drill need not wait for the rest of this run.
-    with holding(account.account, f"{run}tidy", by, intent_of("tidy", run), _TIDY) as hold:
+    with holding(account.account, f"{run}tidy", by) as hold:
         if not hold.claim({DRILLING: "drill"}):
             tidy(account, now, log, patience=timedelta(0))
 

@@ -12,6 +12,7 @@ from barrack_tasks.api import (
     BarrackConfigurationError,
     BarrackError,
     BarrackInsufficientCreditsError,
+    BarrackNotPermittedError,
     BarrackOutOfStockError,
     BarrackValidationError,
 )
@@ -107,6 +108,12 @@ def announce(outcome: Outcome, memory: Memory) -> None:
     step = outcome.step
     if outcome.error is not None:
         why = _why(step, outcome.error)
+        if (
+            isinstance(outcome.error, BarrackNotPermittedError)
+            and outcome.error.took_effect is False
+        ):
+            memory.was_not_sent(step)
+            return
         if outcome.error.took_effect is None:
             memory.was_lost(step)
         if isinstance(outcome.error, BarrackOutOfStockError):

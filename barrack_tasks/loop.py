@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from barrack_tasks.api import BarrackRateLimitedError, BarrackServerError, BarrackTransportError
+import httpx
+from prefect.exceptions import PrefectHTTPStatusError
+
+from barrack_tasks.api import (
+    Barrack,
+    BarrackNotPermittedError,
+    BarrackRateLimitedError,
+    BarrackServerError,
+    BarrackTransportError,
+)
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.crew import crew
 from barrack_tasks.flowing import Progress, announce
@@ -18,12 +27,64 @@ from barrack_tasks.plans.steps import Finished, Next, Step
 from barrack_tasks.plans.world import World
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
+MAKING = ("create_instance", "restore_snapshot")
+"""Operations that make an instance."""
+_SMALL = 100
+_TIDY_AFTER = timedelta(seconds=5)
+_SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
 _PASSING = (BarrackRateLimitedError, BarrackServerError, BarrackTransportError)
 
 
 def now() -> datetime:
     """This moment, in UTC."""
     return datetime.now(UTC)
+
+
+def claim(
+    hold: Hold, waiting: Mapping[str, str], memory: Memory, cloud_now: datetime, log: Log
+) -> dict[str, str]:
+    """Claim what is to be worked on, and note since when it is in hand; who has what is refused."""
+    try:
+        refused = hold.claim(waiting)
+    except _SERVER_AWAY as error:
+        log.warning(
+            "the Prefect server cannot be reached, and nothing is sent meanwhile: %s", error
+        )
+        return dict.fromkeys(waiting, "nobody, as far as is known without the Prefect server")
+    for key, number in hold.claims.items():
+        if memory.claims.get(key) != number:
+            if key in memory.claims:
+                memory.claimed_again.add(key)
+            memory.claims[key] = number
+            memory.in_hand[key] = cloud_now
+    memory.before.update({k: one.moments for k, one in hold.inherited.items() if one.is_fresh})
+    return refused
+
+
+def noted(hold: Hold, steps: Sequence[Step], client: Barrack, log: Log) -> list[Step]:
+    """The steps that may be sent: what makes an instance is noted before."""
+    making = {s.instance_id: client.now() for s in steps if s.operation in MAKING}
+    if not making:
+        return list(steps)
+    try:
+        hold.note_asked(making)
+    except (BarrackNotPermittedError, *_SERVER_AWAY) as error:
+        log.warning("%s", error)
+        return [step for step in steps if step.operation not in MAKING]
+    return list(steps)
+
+
+def give_back(hold: Hold, done: Iterable[str], log: Log) -> None:
+    """Give back what is done, so that nobody takes it up."""
+    try:
+        hold.let_go(done)
+    except _SERVER_AWAY as error:
+        log.warning("the Prefect server cannot be reached: %s", error)
+
+
+def is_done(next_: Next) -> bool:
+    """Whether nothing of it is left to be taken up."""
+    return isinstance(next_, Finished) and next_.outcome in ("done", "already")
 
 
 def work(
@@ -61,9 +122,11 @@ def work(
     progress = Progress(log, {t.id: t.name for t in targets}, on_done)
     waiting = {t.id: t.name for t in targets if t.id not in protected}
     last = max((t.began for t in targets), default=now()) + timeout
-    with crew(account.get_client(), lambda: hold.is_valid, account.max_concurrency) as gang:
+    tidied = now()
+    client = account.get_client()
+    with crew(client, hold, account.max_concurrency) as gang:
         while True:
-            memory.held_by = hold.claim(waiting)
+            memory.held_by = claim(hold, waiting, memory, client.now(), log)
             try:
                 world = look()
             except _PASSING as error:
@@ -73,7 +136,9 @@ def work(
                 moved = False
             else:
                 plan = decide(world, now())
-                steps = [next_ for next_ in plan.values() if isinstance(next_, Step)]
+                steps = noted(
+                    hold, [next_ for next_ in plan.values() if isinstance(next_, Step)], client, log
+                )
                 for step in steps:
                     memory.begin(step, now())
                 gang.start(steps)
@@ -84,5 +149,10 @@ def work(
                 waiting = {t.id: t.name for t in targets if not isinstance(plan[t.id], Finished)}
                 if not waiting:
                     return world, plan
+                done = [t.id for t in targets if is_done(plan[t.id])]
+                # The record of a large fleet has many parts, and is not written all the time.
+                if len(targets) <= _SMALL or now() >= tidied + _TIDY_AFTER:
+                    give_back(hold, done, log)
+                    tidied = now()
             for outcome in gang.outcomes(cadence.after(moved)):
                 announce(outcome, memory)

@@ -25,7 +25,7 @@ def delete_all(
 ) -> dict[str, str]:
     """Delete snapshots; ids of those that could not be, with the reason."""
     refused: dict[str, str] = {}
-    with crew(credentials.get_client(), lambda: hold.is_valid, credentials.max_concurrency) as gang:
+    with crew(credentials.get_client(), hold, credentials.max_concurrency) as gang:
         gang.start(steps)
         left = len(steps)
         while left:

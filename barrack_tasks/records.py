@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
@@ -19,6 +20,13 @@ _PAGE = 200
 _FIRST_WAIT, _LONGEST_WAIT = 0.05, 8.0
 _PATIENCE = 60.0
 A = TypeVar("A")
+
+
+class Stamped(NamedTuple):
+    """A record, and when the Prefect server last wrote it, by its own clock."""
+
+    value: Any
+    written: datetime
 
 
 class _BusyError(Exception):
@@ -81,6 +89,10 @@ class Records:
 
     def all(self) -> dict[str, Any]:
         """All records by name."""
+        return {name: found.value for name, found in self.stamped().items()}
+
+    def stamped(self) -> dict[str, Stamped]:
+        """All records by name, each with when it was last written."""
         found = self._pages()
         while len(found) >= _PAGE:
             # A record that is deleted between two pages moves one that is not read over the edge.
@@ -92,32 +104,53 @@ class Records:
         # Underscores are wildcards of SQL's LIKE: what comes too much is left out.
         return {k: v for k, v in found.items() if k.startswith(self._prefix)}
 
-    def _pages(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
+    def some(self, names: Iterable[str]) -> dict[str, Any]:
+        """Those of some records that are there, by the names given, in one request."""
+        full = {self._prefix + name: name for name in names}
+        asked = {"variables": {"name": {"any_": list(full)}}, "limit": _PAGE}
+        page = self._again(self._api.request, "POST", "/variables/filter", json=asked).json()
+        return {full[item["name"]]: item["value"] for item in page if item["name"] in full}
+
+    def change(self, name: str, value: Any) -> bool:
+        """Write a record that is there; False, and nothing is written, if there is none.
+
+        `name` may carry the prefix, here and everywhere.
+        """
+        return self._found(self._api.update_variable, self._update(name, value))
+
+    def _update(self, name: str, value: Any) -> VariableUpdate:
+        return VariableUpdate(name=self._full(name), value=value)
+
+    def _full(self, name: str) -> str:
+        return name if name.startswith(self._prefix) else self._prefix + name
+
+    def _pages(self) -> dict[str, Stamped]:
+        found: dict[str, Stamped] = {}
         wanted = {"variables": {"name": {"like_": f"{self._prefix}%"}}, "limit": _PAGE}
         offset = 0
         while True:
             asked = {**wanted, "offset": offset}
             page = self._again(self._api.request, "POST", "/variables/filter", json=asked).json()
-            found.update({item["name"]: item["value"] for item in page})
+            for item in page:
+                written = datetime.fromisoformat(item["updated"])
+                found[item["name"]] = Stamped(item["value"], written)
             offset += len(page)
             if len(page) < _PAGE:
                 return found
 
     def put(self, name: str, value: Any) -> None:
         """Write a record, new or not."""
-        full = self._prefix + name
-        change = VariableUpdate(name=full, value=value)
-        if self._found(self._api.update_variable, change):
+        full = self._full(name)
+        if self.change(name, value):
             return
         try:
             self._again(self._api.create_variable, VariableCreate(name=full, value=value))
         except ObjectAlreadyExists:
-            self._found(self._api.update_variable, change)
+            self.change(name, value)
 
     def drop(self, name: str) -> None:
-        """Delete a record, if it is there. `name` may carry the prefix."""
-        full = name if name.startswith(self._prefix) else self._prefix + name
+        """Delete a record, if it is there."""
+        full = self._full(name)
         self._found(self._api.delete_variable_by_name, full)
 
     def _found(self, action: Callable[[A], Any], argument: A) -> bool:

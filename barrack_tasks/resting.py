@@ -9,7 +9,7 @@ from prefect import runtime
 
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.flowing import look_again
-from barrack_tasks.holds import holding
+from barrack_tasks.holds import holding, names_of
 from barrack_tasks.loop import Log, now, work
 from barrack_tasks.observing import observe
 from barrack_tasks.plans import Row, Selector
@@ -56,7 +56,7 @@ def rest(
     began = now()
     longest = timeout if patience is None else min(patience, timeout)
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account.account, run, name, purpose, timeout) as hold:
+    with holding(account.account, run, name, purpose) as hold:
         world = observe(account)
         intent = intent_for(
             selector,
@@ -67,7 +67,7 @@ def rest(
             timeout,
             3,
             never,
-            hold.inherited,
+            names_of(hold.inherited),
         )
 
         def decide(world: World, moment: datetime) -> Mapping[str, Next]:

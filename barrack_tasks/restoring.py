@@ -70,21 +70,22 @@ def begin(
     Raises:
         ValueError: another run is at the same at this moment.
     """
-    if not dry_run and (rivals := hold.rivals()):
+    if not dry_run and hold.rival:
         raise ValueError(
-            f"snapshot: {rivals[0]} is restoring the same at this moment, or was cut off on "
-            "another machine less than two minutes ago; wait for it, or give this one a name"
+            f"snapshot: {hold.rival} is restoring the same at this moment; wait for it, or give "
+            "this one a name"
         )
     source = next((i for i in instances if i.id == snapshot.instance_id), None)
     taken = {i.name for i in instances}
     if name is not None:
-        before = key_of(name) in hold.inherited
-        if not before and not dry_run and name not in taken:
+        before = hold.inherited.get(key_of(name))
+        if before is None and not dry_run and name not in taken:
             hold.claim({key_of(name): name})
-        return Restoring(snapshot, name, source, since=hold.moment if before else None)
+        return Restoring(snapshot, name, source, since=before.asked if before else None)
     for candidate in restored_names(snapshot):
-        if key_of(candidate) in hold.inherited:
-            return Restoring(snapshot, candidate, source, since=hold.moment)
+        before = hold.inherited.get(key_of(candidate))
+        if before is not None and before.asked is not None:
+            return Restoring(snapshot, candidate, source, since=before.asked)
         if candidate not in taken and (dry_run or not hold.claim({key_of(candidate): candidate})):
             return Restoring(snapshot, candidate, source)
     raise AssertionError("names do not end")

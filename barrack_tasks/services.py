@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.processes import born, runs
+from barrack_tasks.processes import born, has_ended
 
 _PATIENCE = 120.0
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
@@ -130,7 +130,7 @@ def answers(url: str) -> bool:
 
 
 def _is_alive(told: Mapping[str, Any] | None) -> bool:
-    return told is not None and runs(told["pid"], told["born"])
+    return told is not None and not has_ended(told["pid"], told["born"])
 
 
 def _end(told: Mapping[str, Any]) -> None:

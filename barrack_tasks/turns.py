@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import timedelta
 from types import TracebackType
 
-from barrack_tasks.holds import Hold, holding, intent_of
+from barrack_tasks.holds import Hold, holding
 
 WAITED_FOR = timedelta(minutes=2)
 """So long a run waits for its turn."""
@@ -41,11 +41,8 @@ class Turn:
             self.give_back()
         if self._hold is None:
             run = uuid.uuid4().hex
-            intent = intent_of("guard", run)
             by = f"guard {run[:6]}"
-            self._hold = self._stack.enter_context(
-                holding(self._account, run, by, intent, WAITED_FOR)
-            )
+            self._hold = self._stack.enter_context(holding(self._account, run, by))
         if not self._is_mine:
             self._is_mine = not self._hold.claim({_KEY: _KEY})
         return self._is_mine

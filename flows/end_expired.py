@@ -13,7 +13,7 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.expiring import end_due
-from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.holds import holding
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.plans.expiring import EndingsReport, known_of, readings_of, rows_of_endings
@@ -65,8 +65,7 @@ def end_expired(
     check_needs(account.get_client().dialect, "end_expired")
     notifiers = find_notifiers(notify)
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    purpose = intent_of("end_expired", run)
-    with holding(account.account, run, name, purpose, timedelta(minutes=5)) as hold:
+    with holding(account.account, run, name) as hold:
         endings, instances = end_due(account, hold, now(), log, dry_run)
     if dry_run:
         rows = rows_of_endings(endings, instances, dry_run=True)

@@ -140,9 +140,6 @@ def follow_schedule(
         log.warning(note)
     watched = watched_of(account.account)
 
-    def cloud_now() -> datetime:
-        return client.now() if hasattr(client, "now") else now()
-
     def known_of(world: World) -> Known:
         return Known(read_notes(account.account), world.snapshots, watched)
 
@@ -190,7 +187,7 @@ def follow_schedule(
     def write_down(
         world: World, verdicts: Mapping[str, Verdict], plan: Mapping[str, Next], known: Known
     ) -> None:
-        there, was, at = world.instances, first.instances, cloud_now()
+        there, was, at = world.instances, first.instances, client.now()
         changed = remember(there, verdicts, plan, known, memory, was, now(), at)
         write_notes(account.account, known.notes, changed, at)
 
@@ -217,7 +214,7 @@ def follow_schedule(
         write_down(first, verdicts, {}, known)
         return told(account, purpose, in_vain, report(round_of(now()), {}, first), notifiers)
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account.account, run, name, purpose, span) as hold:
+    with holding(account.account, run, name, purpose) as hold:
         round_ = round_of(hold.moment, hold.inherited)
         world, plan = work(
             account,
@@ -232,7 +229,7 @@ def follow_schedule(
             log=log,
         )
     stands = read_notes(account.account)
-    write_notes(account.account, stands, learn_restores(round_, memory, stands), cloud_now())
+    write_notes(account.account, stands, learn_restores(round_, memory, stands), client.now())
     return told(account, purpose, in_vain, report(round_, plan, world), notifiers)
 
 

@@ -15,7 +15,7 @@ from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import depended_on, snapshot_price
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Protect, Select, Timeout
 from barrack_tasks.plans import Retention
 from barrack_tasks.plans.pruning import (
     PruneReport,
@@ -84,7 +84,7 @@ def prune_snapshots(
     wanted = instances_of(selected_snapshots(selector, list_snapshots(account)))
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     purpose = intent_of("prune_snapshots", selector.model_dump(), retention.model_dump())
-    with holding(account.account, run, name, purpose, span_of(timeout)) as hold:
+    with holding(account.account, run, name, purpose) as hold:
         held = {} if dry_run else hold.claim(wanted)
         # Looked at again under the hold: what is decided now stays true while it is done.
         seen = [s for s in list_snapshots(account) if s.instance_id in wanted]

@@ -79,9 +79,9 @@ def publish_image(
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     # A dry run takes nothing up of a run that was cut off: the next real one does.
     purpose = intent_of("publish_image", source, family, run if dry_run else None)
-    with holding(account.account, run, called, purpose, span) as hold:
+    with holding(account.account, run, called, purpose) as hold:
         instances, snapshots = list_instances(account), list_snapshots(account)
-        one = begin(source, family, hold.moment, instances, snapshots)
+        one = begin(source, family, hold.first_moment, instances, snapshots)
         target = Target(one.key, one.name, now())
         if dry_run:
             world = with_images(account, observe(account))

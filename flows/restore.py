@@ -108,7 +108,7 @@ def restore(
         return conclude(Report(flow="restore", dry_run=True, rows=rows))
     purpose = intent_of("restore", selector.model_dump())
     run = str(runtime.flow_run.id)
-    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose, span) as hold:
+    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose) as hold:
         world, plan = work(
             account,
             hold,

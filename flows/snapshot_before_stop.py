@@ -12,7 +12,7 @@ from pydantic import Field
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.flowing import look_again, with_dependents
-from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.holds import holding, intent_of, names_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe
@@ -94,8 +94,8 @@ def snapshot_before_stop(
 
     purpose = intent_of("snapshot_before_stop", selector.model_dump(), then)
     run = str(runtime.flow_run.id)
-    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose, span) as hold:
-        intent = intend(hold.moment, hold.inherited)
+    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose) as hold:
+        intent = intend(hold.moment, names_of(hold.inherited))
         for warning in stopped_costs(intent):
             log.warning(warning)
         memory = Memory()

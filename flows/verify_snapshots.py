@@ -15,7 +15,7 @@ from barrack_tasks.admitting import work_within_caps
 from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import DRILLING, check_probe, close, look, open_records, tidy
-from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.holds import holding
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
@@ -104,7 +104,7 @@ def verify_snapshots(
     span = span_of(timeout)
     never = [*protect, *account.protect]
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account.account, run, called, intent_of("drill", run), span) as hold:
+    with holding(account.account, run, called) as hold:
         if not dry_run:
             if hold.claim({DRILLING: "drill"}):
                 note = "another run holds a drill at this moment"

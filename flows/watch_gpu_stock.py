@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.expiring import end_due, said_of
-from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.holds import holding
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.plans import Timetable
@@ -129,8 +129,7 @@ def watch_gpu_stock(
         )
     teller = Teller(account.account, notifiers, file, log)
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    span = watch_for or timedelta(minutes=5)
-    with holding(account.account, run, name, intent_of("watch_gpu_stock", run), span) as hold:
+    with holding(account.account, run, name) as hold:
 
         def on_look(look: Look) -> None:
             teller.tell_of(watcher, look)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import replace
 from typing import Any
 
 from barrack_tasks.api.change import Change
@@ -50,7 +52,14 @@ class Caller:
         self._clock = clock
         self._sleep = sleep
         self._seen = Seen()
+        self._permit: Callable[[], float] | None = None
         self._repeat = Repeater(policy, pacer, budget, clock, sleep)
+
+    def guarded(self, permit: Callable[[], float]) -> Caller:
+        """The same, but `permit` is asked before each sending of a call that changes something."""
+        twin = copy(self)
+        twin._permit = permit
+        return twin
 
     def __call__(self, call: Call) -> Any:
         """The answer as the operation's response model.
@@ -83,7 +92,12 @@ class Caller:
             left = deadline - self._clock()
             if left <= 0:
                 raise TooLate
-            answer = self._exchange.send(call, min(self._policy.timeout, left))
+            timeout = min(self._policy.timeout, left)
+            if self._permit is not None and call.operation.changes:
+                # No answer is waited for that could come when the permission is over.
+                timeout = min(timeout, self._permit())
+                call = replace(call, permit=self._permit)
+            answer = self._exchange.send(call, timeout)
         self._budget.give_back()
         self._note(call.operation, answer)
         return answer

@@ -7,6 +7,8 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 
@@ -89,6 +91,9 @@ class Barrack:
             clock,
             sleep,
         )
+        self._make_resources()
+
+    def _make_resources(self) -> None:
         self._pages: Callable[[Call], Iterator[Any]] = self._call.items
         parts = (self._call, self._pages)
         self.balance = resources.CreditBalance(*parts)
@@ -105,6 +110,27 @@ class Barrack:
         self.volumes = resources.Volumes(*parts)
         self.firewalls = resources.Firewalls(*parts)
         self.ai = resources.Ai(*parts)
+
+    def guarded(self, permit: Callable[[], float]) -> Barrack:
+        """The same client, which asks before it changes anything.
+
+        `permit` is called before each single sending of a request that changes something,
+        repetitions included, and again when the connection is there and the first byte would go
+        out. It gives the seconds for which it may be relied on, or raises
+        `BarrackNotPermittedError`; then nothing is sent. Connections and limits are shared.
+        """
+        twin = copy(self)
+        twin._call = self._call.guarded(permit)
+        twin._make_resources()
+        return twin
+
+    def now(self) -> datetime:
+        """The cloud's time, by the `Date` of its last answer; this machine's, before the first.
+
+        Ages of what is in the cloud are told by it, for the clocks of two machines may differ by
+        minutes.
+        """
+        return self._exchange.now()
 
     def perform(self, operation: str, /, **arguments: Any) -> Any:
         """Carry out any operation by its name; what the resource's method would return.

@@ -70,6 +70,10 @@ class BarrackConfigurationError(BarrackError):
     """Something that must be set is not, or is set to what cannot be used."""
 
 
+class BarrackNotPermittedError(BarrackError):
+    """It was not sent: who sends may not change this any more, see `Barrack.guarded`."""
+
+
 class BarrackAuthenticationError(BarrackError):
     """The API key was refused (401, 403)."""
 

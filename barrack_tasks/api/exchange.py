@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
@@ -27,6 +30,8 @@ class Call:
     body: BaseModel | None = None
     raw_query: Mapping[str, str] = field(default_factory=dict)
     """Parameters of paging, already under their wire names."""
+    permit: Callable[[], float] | None = field(default=None, compare=False)
+    """Asked directly before the request goes out; see `Barrack.guarded`."""
 
     @property
     def sent(self) -> dict[str, Any]:
@@ -70,8 +75,19 @@ class Exchange:
         self._api_key = api_key
         self._clock = clock
         self._answers = Answers(dialect, self._codec, self._base_url, api_key)
+        self._dated: tuple[datetime, float] | None = None
         self.listener: Callable[[str, bytes], None] | None = None
         """Is told of every success: the operation's name, and the body as it came."""
+
+    def now(self) -> datetime:
+        """The cloud's time, by the `Date` of its last answer; this machine's, before the first.
+
+        Never later than it is, as far as the cloud's own answers tell: a `Date` has no fractions.
+        """
+        if self._dated is None:
+            return datetime.now(UTC)
+        date, at = self._dated
+        return date + timedelta(seconds=max(0.0, self._clock() - at))
 
     def send(self, call: Call, timeout: float) -> Any:
         """Send once; the answer as the operation's response model, or a `BarrackError`.
@@ -117,6 +133,7 @@ class Exchange:
                 json=self._codec.encode(call.body) if call.body is not None else None,
                 headers=self._auth(),
                 timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+                extensions={"trace": _asking(call.permit)} if call.permit else None,
             )
         except (httpx.InvalidURL, LookupError, ValueError) as error:
             problem = self._answers.clean(repr(error))
@@ -139,6 +156,7 @@ class Exchange:
     def _receive(self, request: httpx.Request, until: float) -> httpx.Response:
         """The answer, read whole. httpx's timeouts are for each piece, this one is for all."""
         response = self._http.send(request, stream=True)
+        self._note_date(response)
         try:
             pieces: list[bytes] = []
             for piece in response.iter_raw():
@@ -153,6 +171,11 @@ class Exchange:
             content=b"".join(pieces),
             extensions=response.extensions,
         )
+
+    def _note_date(self, response: httpx.Response) -> None:
+        with suppress(KeyError, TypeError, ValueError):
+            date = parsedate_to_datetime(response.headers["date"])
+            self._dated = date.astimezone(UTC), self._clock()
 
     def _closed(self, operation: Operation[Any]) -> errors.BarrackError:
         return errors.BarrackConfigurationError(
@@ -176,6 +199,16 @@ class Exchange:
         else:
             message = f"the connection to {self._base_url} broke before the answer: {detail}"
         return errors.BarrackTransportError(message, **known)
+
+
+def _asking(permit: Callable[[], float]) -> Callable[[str, Mapping[str, Any]], None]:
+    """Asks once more when a connection is there and the first byte would go out."""
+
+    def trace(event: str, _: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started"):
+            permit()
+
+    return trace
 
 
 def _path_values(call: Call) -> dict[str, str]:

@@ -76,6 +76,14 @@ class Memory:
     """When what was made was first seen ACTIVE."""
     held_by: dict[str, str] = field(default_factory=dict)
     """Instances that another run is working on, and which."""
+    before: dict[str, tuple[datetime, ...]] = field(default_factory=dict)
+    """When attempts that were cut off began which had an instance in hand, by instance."""
+    claims: dict[str, int] = field(default_factory=dict)
+    """Which claim of an instance `in_hand` is about; see `Hold.claims`."""
+    claimed_again: set[str] = field(default_factory=set)
+    """Instances of which the lease was lost, and that are held anew."""
+    in_hand: dict[str, datetime] = field(default_factory=dict)
+    """The cloud's time since which an instance was held by this run without a break."""
 
     @property
     def touched(self) -> set[str]:
@@ -128,6 +136,10 @@ class Memory:
             self.refused.setdefault(step.instance_id, []).append(why)
         else:
             self.hopeless[step.instance_id] = why
+
+    def was_not_sent(self, step: Step) -> None:
+        """Note that a step was not sent; what it is about is claimed again, or let be."""
+        self.under_way.discard(step.instance_id)
 
     def ran_out(self, step: Step, why: str) -> None:
         """Note that a step was refused because the stock was gone; that passes."""

@@ -152,6 +152,12 @@ def stopped_costs(intent: Intent) -> list[str]:
     ]
 
 
+COUNTS_FOR = timedelta(hours=1)
+"""So long before a run took an instance in hand a snapshot may have been taken, at the most."""
+_CLOCK_TICK = timedelta(seconds=2)
+"""The cloud tells its time in whole seconds."""
+
+
 def unfinished(plan: dict[str, Next]) -> Collection[str]:
     """Ids of the instances that need something more."""
     return [id_ for id_, next_ in plan.items() if not isinstance(next_, Finished)]
@@ -203,8 +209,15 @@ def _from_active(
         # Somebody may have brought it back; its snapshot is no longer what it was taken for.
         return Wait(f"it was asked to {intent.then} and is ACTIVE")
     snapshots = world.snapshots.get(target.id, ())
-    own = own_snapshot(target, world, intent)
+    own = own_snapshot(target, world, intent, memory)
     if own is None:
+        name = snapshot_name(target.name, target.id, intent.moment)
+        if any(s.name == name for s in snapshots):
+            return Finished(
+                "failed",
+                f"its snapshot {name} does not hold what it is now: this run lost sight of the "
+                "instance meanwhile; start the run again",
+            )
         if target.id in memory.taken:
             return _missing(target, world, memory)
         if any(not s.status.is_ready and not s.status.is_failed for s in snapshots):
@@ -215,7 +228,7 @@ def _from_active(
             target.name,
             {
                 "instance_id": target.id,
-                "name": snapshot_name(target.name, target.id, intent.moment),
+                "name": name,
                 "description": snapshot_description(target.id, hardware_of(instance)),
             },
         )
@@ -230,13 +243,42 @@ def _from_active(
     return Step(intent.then.operation, target.id, target.name, {"instance_id": target.id})
 
 
-def own_snapshot(target: Target, world: World, intent: Intent) -> Snapshot | None:
-    """The snapshot of an instance that bears this run's name."""
+def own_snapshot(target: Target, world: World, intent: Intent, memory: Memory) -> Snapshot | None:
+    """The snapshot of an instance that this run has taken, or takes up, and that still counts."""
     snapshots = world.snapshots.get(target.id, ())
     if not snapshots:
         return None
-    name = snapshot_name(target.name, target.id, intent.moment)
-    return next((s for s in snapshots if s.name == name), None)
+    moments = (intent.moment, *reversed(memory.before.get(target.id, ())))
+    names = [snapshot_name(target.name, target.id, moment) for moment in moments]
+    found = sorted((s for s in snapshots if s.name in names), key=lambda s: names.index(s.name))
+    instance = world.instances.get(target.id)
+    if instance is None or instance.status is not VMStatus.ACTIVE:
+        return next(iter(found), None)
+    since = memory.in_hand.get(target.id)
+    if since is None:
+        return next(iter(found), None)
+    may_be_new = None if target.id in memory.claimed_again else names[0]
+    return next((s for s in found if still_counts(s, instance, since, s.name == may_be_new)), None)
+
+
+def still_counts(snapshot: Snapshot, instance: UserVM, since: datetime, may_be_new: bool) -> bool:
+    """Whether a snapshot of a running instance may stand for what the instance is now.
+
+    One does that was taken since the run has the instance in hand without a break. An older one
+    does if it is minutes old and nothing has touched the instance since.
+
+    Args:
+        snapshot: of the instance.
+        instance: as it is now, ACTIVE.
+        since: the cloud's time since which the run has it in hand without a break.
+        may_be_new: whether its name is one that only this attempt gives.
+    """
+    taken = snapshot.created_at
+    if may_be_new and (taken is None or taken >= since - _CLOCK_TICK):
+        return True
+    if taken is None or instance.updated_at is None:
+        return False
+    return instance.updated_at <= taken and since - taken <= COUNTS_FOR
 
 
 def _not_ready(own: Snapshot) -> Next:
@@ -289,7 +331,7 @@ def drop_candidates(
 
 def _arrived(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
     """The instance is where it should be: done if its snapshot is what was promised."""
-    own = own_snapshot(target, world, intent)
+    own = own_snapshot(target, world, intent, memory)
     if own is not None and _belongs(own, target, memory):
         return _tidy(target, world, intent, memory) if own.status.is_ready else _not_ready(own)
     if target.id in memory.acted or target.id in memory.taken:

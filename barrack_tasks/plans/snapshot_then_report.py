@@ -47,7 +47,9 @@ def _row(
     before = target.was
     outcome, why = _said(next_, memory, target, world)
     did = (
-        _would_do(target, intent, world, next_) if planned else _did(target, intent, world, memory)
+        _would_do(target, intent, world, memory, next_)
+        if planned
+        else _did(target, intent, world, memory)
     )
     will_change = planned and isinstance(next_, Step)
     currency = before.currency if before else None
@@ -60,7 +62,7 @@ def _row(
         outcome=outcome,
         why=why,
         reason=None if isinstance(next_, Step) else next_.reason,
-        snapshot=_snapshot_of(target, intent, world) if not will_change else None,
+        snapshot=_snapshot_of(target, intent, world, memory) if not will_change else None,
         hourly_before=hourly_cost(before) if before else None,
         hourly_now=_cost_then(target, world, intent, planned, next_),
         currency=str(currency) if currency else None,
@@ -78,7 +80,7 @@ def _said(next_: Next, memory: Memory, target: Target, world: World) -> tuple[Ou
 
 def _did(target: Target, intent: Intent, world: World, memory: Memory) -> tuple[str, ...]:
     did = []
-    own = own_snapshot(target, world, intent)
+    own = own_snapshot(target, world, intent, memory)
     if target.id in memory.taken or own is not None:
         did.append("snapshot")
     instance = world.instances.get(target.id)
@@ -90,11 +92,13 @@ def _did(target: Target, intent: Intent, world: World, memory: Memory) -> tuple[
     return tuple(did)
 
 
-def _would_do(target: Target, intent: Intent, world: World, next_: Next) -> tuple[str, ...]:
+def _would_do(
+    target: Target, intent: Intent, world: World, memory: Memory, next_: Next
+) -> tuple[str, ...]:
     instance = world.instances.get(target.id)
     if isinstance(next_, Finished) or (instance and instance.status in _ON_THE_WAY):
         return ()
-    own = own_snapshot(target, world, intent)
+    own = own_snapshot(target, world, intent, memory)
     name = snapshot_name(target.name, target.id, intent.moment)
     would = [f"snapshot {name}"] if own is None else []
     would.append(str(intent.then))
@@ -106,8 +110,8 @@ def _would_do(target: Target, intent: Intent, world: World, next_: Next) -> tupl
     return tuple(would)
 
 
-def _snapshot_of(target: Target, intent: Intent, world: World) -> str | None:
-    own = own_snapshot(target, world, intent)
+def _snapshot_of(target: Target, intent: Intent, world: World, memory: Memory) -> str | None:
+    own = own_snapshot(target, world, intent, memory)
     if own is None:
         return None
     return own.name if own.status.is_ready else f"{own.name} ({own.status})"
