@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from barrack_tasks.events import emit
 from barrack_tasks.holds import Hold
 from barrack_tasks.observing import depended_on, observe
 from barrack_tasks.plans.account_changes import instance_payload
-from barrack_tasks.plans.memory import Memory, Target, resource_of
+from barrack_tasks.plans.memory import Memory, Target, protected_targets, resource_of
 from barrack_tasks.plans.restoring import refusal
 from barrack_tasks.plans.snapshot_then import Intent, drop_candidates
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
@@ -76,14 +76,15 @@ def with_dependents(credentials: BarrackCredentials, world: World, intent: Inten
 
 
 def _droppable(
-    world: World, intent: Intent, targets: Iterable[Target], to_come: int = 0
+    world: World, intent: Intent, targets: Sequence[Target], to_come: int = 0
 ) -> set[str]:
     """Ids of the snapshots of some targets that may be dropped, if nothing depends on them."""
     if_free = replace(world, depended_on=frozenset())
+    spared = protected_targets(targets, world, intent.protect)
     return {
         snapshot.id
         for target in targets
-        if target.id not in intent.protected
+        if target.id not in spared
         for snapshot in drop_candidates(target, if_free, intent, to_come)
     }
 

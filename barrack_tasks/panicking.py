@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 
@@ -11,8 +11,8 @@ from barrack_tasks.api import Barrack, BarrackError, BarrackValidationError
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.cadence import Cadence
 from barrack_tasks.plans.drive import Manner, drive_down
-from barrack_tasks.plans.memory import Memory, Target, decide_each
-from barrack_tasks.plans.selection import matches
+from barrack_tasks.plans.memory import Memory, Target, decide_each, protected_targets
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 
@@ -29,13 +29,13 @@ def targets_of(
 ) -> tuple[tuple[Target, ...], frozenset[str]]:
     """Everything there is, and the ids of what is protected."""
     targets = tuple(Target(i.id, i.name, now, i) for i in instances)
-    return targets, frozenset(i.id for i in instances if matches(i, protect))
+    return targets, protected_targets(targets, World({i.id: i for i in instances}), protect)
 
 
 def hibernate_everything(
     client: Barrack,
     targets: tuple[Target, ...],
-    protected: frozenset[str],
+    protect: Collection[str],
     timeout: timedelta,
     say: Say,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -51,7 +51,7 @@ def hibernate_everything(
     Args:
         client: of the account.
         targets: the instances.
-        protected: ids of those that are left alone.
+        protect: names, globs and ids of those that are left alone, judged at each look.
         timeout: for all of it.
         say: is told what happens, line by line.
         now: the clock.
@@ -66,8 +66,7 @@ def hibernate_everything(
     names = {t.id: t.name for t in targets}
     under_way: UnderWay = {}
     unseen: UnderWay = {}
-    plan: dict[str, Next] = {t.id: _before_a_look(t, protected) for t in targets}
-    to_rest = [t for t in targets if not isinstance(plan[t.id], Finished)]
+    plan: dict[str, Next] = {t.id: _before_a_look(t, protect) for t in targets}
     told: dict[str, str] = {}
     end = now() + timeout
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -80,7 +79,8 @@ def hibernate_everything(
                     targets,
                     lambda target, seen=world: drive_down(target, seen, memory, _MANNER),  # type: ignore[misc]
                     memory,
-                    protected,
+                    world,
+                    protect,
                     timeout + timedelta(minutes=1),
                     now(),
                 )
@@ -92,7 +92,9 @@ def hibernate_everything(
                 if all(isinstance(next_, Finished) for next_ in plan.values()):
                     return plan
             else:
-                for target in to_rest:
+                for target in targets:
+                    if isinstance(plan[target.id], Finished):
+                        continue  # at rest or protected, when it was last seen
                     if target.id not in memory.under_way | memory.acted:
                         step = _hibernate(target)
                         memory.begin(step)
@@ -104,9 +106,9 @@ def hibernate_everything(
     return plan
 
 
-def _before_a_look(target: Target, protected: frozenset[str]) -> Next:
+def _before_a_look(target: Target, protect: Collection[str]) -> Next:
     """What is known of a target that was not looked at since the question was answered."""
-    if target.id in protected:
+    if is_protected(protect, target.id, target.name):
         return Finished("skipped", "protected")
     if target.was is not None and target.was.status in AT_REST:
         return Finished("already")

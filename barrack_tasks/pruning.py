@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.crew import crew
+from barrack_tasks.crew import Crew, crew
 from barrack_tasks.events import emit
 from barrack_tasks.holds import Hold
 from barrack_tasks.loop import Log
-from barrack_tasks.plans.steps import Step
+from barrack_tasks.plans.pruning import steps_of
+from barrack_tasks.plans.retention import Fate
 
 _LOOK = 5.0
+_BATCH = 256
+"""So many snapshots are deleted before it is looked again whether the others still may go."""
 
 
 def instances_of(snapshots: Iterable[Snapshot]) -> dict[str, str]:
@@ -21,26 +24,55 @@ def instances_of(snapshots: Iterable[Snapshot]) -> dict[str, str]:
 
 
 def delete_all(
-    credentials: BarrackCredentials, hold: Hold, steps: Sequence[Step], log: Log
-) -> dict[str, str]:
-    """Delete snapshots; ids of those that could not be, with the reason."""
+    credentials: BarrackCredentials,
+    hold: Hold,
+    fates: Sequence[Fate],
+    log: Log,
+    judge: Callable[[Sequence[Fate]], list[Fate]],
+) -> tuple[list[Fate], dict[str, str]]:
+    """Delete the snapshots that are to go.
+
+    Args:
+        credentials: the account.
+        hold: of the run.
+        fates: what was decided.
+        log: of the run.
+        judge: decides once more, directly before each batch, by what is true by then.
+
+    Returns:
+        The fates as they were decided in the end, and the ids of the snapshots that could not be
+        deleted, with the reason.
+    """
     refused: dict[str, str] = {}
+    settled = [fate for fate in fates if fate.kept]
+    going = [fate for fate in fates if not fate.kept]
     with crew(credentials.get_client(), hold, credentials.max_concurrency) as gang:
-        gang.start(steps)
-        left = len(steps)
-        while left:
-            for outcome in gang.outcomes(_LOOK):
-                left -= 1
-                id_ = outcome.step.arguments["snapshot_id"]
-                if outcome.error is not None:
-                    refused[id_] = str(outcome.error)
-                    log.error("%s could not be deleted: %s", outcome.step.subject, outcome.error)
-                    continue
-                log.info("%s deleted", outcome.step.subject)
-                emit(
-                    "barrack.snapshot.deleted",
-                    id_,
-                    outcome.step.subject,
-                    instance=outcome.step.instance_id,
-                )
+        for first in range(0, len(going), _BATCH):
+            batch = judge(going[first : first + _BATCH])
+            settled += batch
+            steps = steps_of(batch)
+            gang.start(steps)
+            refused |= _outcomes(gang, len(steps), log)
+    order = {fate.snapshot.id: place for place, fate in enumerate(fates)}
+    return sorted(settled, key=lambda fate: order[fate.snapshot.id]), refused
+
+
+def _outcomes(gang: Crew, left: int, log: Log) -> dict[str, str]:
+    """Wait for so many deletions; ids of the snapshots that were not deleted, with the reason."""
+    refused: dict[str, str] = {}
+    while left:
+        for outcome in gang.outcomes(_LOOK):
+            left -= 1
+            id_ = outcome.step.arguments["snapshot_id"]
+            if outcome.error is not None:
+                refused[id_] = str(outcome.error)
+                log.error("%s could not be deleted: %s", outcome.step.subject, outcome.error)
+                continue
+            log.info("%s deleted", outcome.step.subject)
+            emit(
+                "barrack.snapshot.deleted",
+                id_,
+                outcome.step.subject,
+                instance=outcome.step.instance_id,
+            )
     return refused

@@ -15,7 +15,7 @@ from barrack_tasks.observing import observe
 from barrack_tasks.plans import Row, Selector
 from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.drive_report import rows_of
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.resting import decide_rest, without_waiting
 from barrack_tasks.plans.snapshot_then import Then, intent_for
 from barrack_tasks.plans.steps import Next
@@ -33,6 +33,7 @@ def rest(
     timeout: timedelta,
     log: Log,
     patience: timedelta | None = None,
+    strict: bool = False,
 ) -> tuple[Row, ...]:
     """Hibernate the instances that are selected; one row each.
 
@@ -48,6 +49,7 @@ def rest(
         log: of the run.
         patience: send what can be sent, wait for so long, and leave the rest to the next run; for
             guardrails, which must look again soon. None waits up to the timeout.
+        strict: refuse names that match nothing, instead of going on with the others.
 
     Raises:
         SelectionError: nothing is selected.
@@ -68,6 +70,7 @@ def rest(
             3,
             never,
             names_of(hold.inherited),
+            strict,
         )
 
         def decide(world: World, moment: datetime) -> Mapping[str, Next]:
@@ -84,7 +87,7 @@ def rest(
             look=lambda: look_again(account, hold, intent, memory),
             decide=decide,
             on_done=dict.fromkeys((t.id for t in intent.targets), Then.HIBERNATE.event),
-            protected=intent.protected,
+            protected=protected_targets(intent.targets, world, never),
             timeout=longest,
             log=log,
         )
@@ -99,10 +102,13 @@ def plan_rest(
     unable: frozenset[tuple[str, int]],
     snapshot: bool,
     timeout: timedelta,
+    strict: bool = False,
 ) -> tuple[Row, ...]:
     """What `rest` would do, as the same rows; nothing is changed."""
     memory = Memory()
     world = observe(account)
-    intent = intent_for(selector, world, Then.HIBERNATE, now(), now(), timeout, 3, never, {})
+    intent = intent_for(
+        selector, world, Then.HIBERNATE, now(), now(), timeout, 3, never, {}, strict
+    )
     plan = decide_rest(world, intent, memory, manner, unable, snapshot, now())
     return rows_of(intent.targets, plan, world, memory)

@@ -132,6 +132,11 @@ def everything(credentials: BarrackCredentials, funds: Funds, now: datetime) -> 
     return [*there, *(s.thing for s in seen if s.gone is not None and s.is_billed(now))]
 
 
+def instances_seen(account: str) -> list[Thing]:
+    """The instances that were seen in this account, gone or not."""
+    return [seen.thing for seen in _sightings(account) if seen.thing.kind == "instance"]
+
+
 def hardware_seen(account: str) -> dict[str, tuple[str, int]]:
     """GPU model and count of instances that were seen in this account, by id, gone or not."""
     found = {}

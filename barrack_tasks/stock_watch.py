@@ -21,7 +21,7 @@ from barrack_tasks.guard import caps_of, read_means, rulings
 from barrack_tasks.observing import unable_of
 from barrack_tasks.plans.guard import Caps, Means
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
-from barrack_tasks.plans.selection import matches
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.stock.announcing import Claimed, standing
 from barrack_tasks.plans.stock.claims import Against, Attempt, Choice, Claims, choose, is_met
@@ -168,7 +168,9 @@ class StockWatcher:
                 raise ValueError(
                     f"the claim is to restore {claim.instance!r}, and no instance is called so"
                 )
-            if source is not None and matches(source, self._credentials.protect):
+            if source is not None and is_protected(
+                self._credentials.protect, source.id, source.name
+            ):
                 raise ValueError(f"{source.name} is protected, and so is not restored")
             what = source.name if source else f"the snapshot {claim.snapshot_id}"
             place = place_of(source) if source else self._snapshots[claim.snapshot_id or ""]

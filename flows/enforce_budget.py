@@ -16,6 +16,7 @@ from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.budgeting import known_budgets, read_standings, remember_budgets
 from barrack_tasks.funds import read_funds
 from barrack_tasks.holds import intent_of
+from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate
@@ -37,9 +38,11 @@ from barrack_tasks.plans.money.budgets import (
 from barrack_tasks.plans.money.shedding import Shedding, candidates, stuck
 from barrack_tasks.plans.money.spans import PositiveSpan, Span
 from barrack_tasks.plans.money.watch import unpriced, unreadable
-from barrack_tasks.plans.selection import matches, unmatched
+from barrack_tasks.plans.protection import is_protected
+from barrack_tasks.plans.selection import Called, named_in_vain
 from barrack_tasks.reporting import conclude
 from barrack_tasks.resting import plan_rest, rest
+from barrack_tasks.spending import instances_seen
 from barrack_tasks.zones import zone_of
 
 Budgets = Annotated[list[Budget], BeforeValidator(read_budgets)]
@@ -124,10 +127,13 @@ def enforce_budget(
         currency = str(funds.balance.currency)
         if not enforce_at_once:
             check_room(standings, known_budgets(account.account), currency)
-        for warning in unmatched(protect, funds.instances):
-            log.warning(warning)
+        in_vain = lists_in_vain(funds.instances, account, protect, priority=priority)
+        known: list[Called] = [*funds.instances, *instances_seen(account.account)]
+        for budget in budgets:
+            in_vain += named_in_vain("budgets: names", budget.names, known)
+        unmet = check_lists("enforce_budget", account.account, in_vain, notifiers, log, dry_run)
         never = [*protect, *account.protect]
-        protected = {i.id for i in funds.instances if matches(i, never)}
+        protected = {i.id for i in funds.instances if is_protected(never, i.id, i.name)}
         unable = flavors_that_cannot_hibernate(account)
         ordered = candidates(funds.instances, protected, unable, Shedding(tuple(priority), order))
         chosen = whom_budgets_rest(standings, ordered, funds.balance)
@@ -162,7 +168,7 @@ def enforce_budget(
             rows=rows,
             budgets=tuple(cells_of(stand, currency) for stand in standings),
             told=would if dry_run else tuple(m.text for m in told),
-            notes=(*missing, *left, *untold(told, notifiers, alarms.undelivered)),
+            notes=(*unmet, *missing, *left, *untold(told, notifiers, alarms.undelivered)),
         )
     )
     NobodyTold.check(told, notifiers, alarms.undelivered)

@@ -2,59 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from prefect import flow, runtime
-from prefect.blocks.abstract import NotificationBlock
 from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.account_memory import watched_of
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.flowing import with_droppable
-from barrack_tasks.guard import capped, means_or_problem
-from barrack_tasks.holds import Hold, holding, intent_of
+from barrack_tasks.guard import Decide, capped, means_or_problem
+from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now, work
 from barrack_tasks.news import news_of
-from barrack_tasks.notes import read_notes, write_notes
-from barrack_tasks.notifying import Notify, find_notifiers, tell
-from barrack_tasks.observing import (
-    flavors_that_cannot_hibernate,
-    observe,
-    with_images,
-    with_stock,
-)
+from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Protect, Timeout, span_of
 from barrack_tasks.plans import Report
-from barrack_tasks.plans.evidence import Known
-from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.rising import Shortage
 from barrack_tasks.plans.schedule import (
     Policy,
     Rule,
-    Verdict,
-    judge_all,
-    misnamed,
     read_rules,
-    remember,
     rule_warnings,
-    without_restores,
+    rules_in_vain,
 )
-from barrack_tasks.plans.schedule_run import (
-    Round,
-    asked_of,
-    decide_round,
-    learn_restores,
-    schedule_rows,
-)
-from barrack_tasks.plans.selection import SelectionError, matches, unmatched
-from barrack_tasks.plans.steps import Next
-from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
+from barrack_tasks.scheduling import Following
 
 Rules = Annotated[list[Rule], BeforeValidator(read_rules)]
 """A list of rules, typed or as dicts."""
@@ -121,142 +95,57 @@ def follow_schedule(
     """
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
-    client = account.get_client()
-    check_needs(client.dialect, "follow_schedule")
+    check_needs(account.get_client().dialect, "follow_schedule")
     notifiers = find_notifiers(notify)
     policy = Policy(tuple(rules), tuple(exclude), strict, span_of(catch_up), adopt=adopt)
     how = Shortage(out_of_stock, timedelta(0), tuple(substitutes))
     span = span_of(timeout)
-    memory = Memory()
-    never = [*protect, *account.protect]
+    following = Following(account, policy, [*protect, *account.protect], how, at_once, span)
 
-    first = observe(account)
-    seen = list(first.instances.values())
-    in_vain = {**misnamed(policy, seen), **{s: s for s in unmatched(protect, seen)}}
-    if in_vain and runtime.deployment.id is None:
-        raise SelectionError(next(iter(in_vain.values())))
-    notes = tuple(dict.fromkeys([*in_vain.values(), *rule_warnings(policy.rules, seen, now())]))
-    for note in notes:
-        log.warning(note)
-    watched = watched_of(account.account)
+    seen = list(following.first.instances.values())
+    in_vain = lists_in_vain(seen, account, protect, exclude=exclude)
+    in_vain += rules_in_vain(policy.rules, seen)
+    notes = check_lists("follow_schedule", account.account, in_vain, notifiers, log, dry_run)
+    warnings = rule_warnings(policy.rules, seen, now())
+    for warning in warnings:
+        log.warning(warning)
+    notes = (*notes, *warnings)
 
-    def known_of(world: World) -> Known:
-        return Known(read_notes(account.account), world.snapshots, watched)
-
-    known = known_of(first)
-    verdicts = judge_all(seen, known, policy, now())
-    means = None
-    if any(v.goal == "up" for v in verdicts.values()):
-        means, problem = means_or_problem(account)
-        if problem:
-            log.error("nothing is restored: %s", problem)
-            verdicts = without_restores(verdicts, problem)
-    asked = asked_of(verdicts, protected_in(first, never))
-    unable = flavors_that_cannot_hibernate(account) if asked else frozenset()
-
-    def round_of(moment: datetime, inherited: Collection[str] = ()) -> Round:
-        targets = tuple(
-            Target(i, first.instances[i].name, now(), first.instances[i], i in inherited)
-            for i in asked
-        )
-        shut = protected_in(first, never)
-        return Round(verdicts, targets, shut, moment, span, at_once, how, unable)
-
-    def deciding(round_: Round, is_real: bool) -> Callable[[World, datetime], Mapping[str, Next]]:
-        fresh: dict[str, Verdict] = {}
-
-        def uncapped(world: World, moment: datetime) -> Mapping[str, Next]:
-            # A name may have changed since the run began, into protection or out of it.
-            shut = round_.protected | protected_in(world, never)
-            return decide_round(replace(round_, protected=shut), world, memory, moment, fresh)
-
-        allowed = capped(account, uncapped, means) if means is not None else uncapped
-
-        def decide(world: World, moment: datetime) -> Mapping[str, Next]:
-            known = known_of(world)
-            fresh.clear()
-            fresh.update(judge_all(world.instances.values(), known, policy, moment))
-            plan = allowed(world, moment)
-            if is_real:
-                # Before anything of the plan is sent: a run that is cut off has noted it all.
-                write_down(world, fresh, plan, known)
-            return plan
-
-        return decide
-
-    def write_down(
-        world: World, verdicts: Mapping[str, Verdict], plan: Mapping[str, Next], known: Known
-    ) -> None:
-        there, was, at = world.instances, first.instances, client.now()
-        changed = remember(there, verdicts, plan, known, memory, was, now(), at)
-        write_notes(account.account, known.notes, changed, at)
-
-    def looking(hold: Hold, round_: Round) -> World:
-        taken = {id_: snapshot for id_, snapshot in memory.taken.items() if snapshot}
-        world = with_stock(account, observe(account, asked, taken))
-        world = with_droppable(account, world, round_.saving, hold, memory)
-        return with_images(account, world) if out_of_stock == "substitute" else world
-
-    def report(
-        round_: Round, plan: Mapping[str, Next], world: World, dry_run: bool = False
-    ) -> Report:
-        rows = schedule_rows(round_, first.instances, plan, world, memory)
-        return Report(flow="follow_schedule", dry_run=dry_run, rows=rows, notes=notes)
-
+    means, problem = means_or_problem(account) if following.wants_restores else (None, None)
+    if problem:
+        log.error("nothing is restored: %s", problem)
+    following.begin(problem)
+    decide: Decide = following.decide
+    if means is not None:
+        decide = capped(account, decide, means)
+    world, plan = following.first, {}
     if dry_run:
-        round_ = round_of(now())
-        world = with_stock(account, first)
-        if out_of_stock == "substitute":
-            world = with_images(account, world)
-        return conclude(report(round_, deciding(round_, False)(world, now()), world, True))
+        world = following.supplied(world)
+        rows = following.rows(decide(world, now()), world)
+        return conclude(Report(flow="follow_schedule", dry_run=True, rows=rows, notes=notes))
     purpose = intent_of("follow_schedule", [r.model_dump(mode="json") for r in policy.rules])
-    if not asked:
-        write_down(first, verdicts, {}, known)
-        return told(account, purpose, in_vain, report(round_of(now()), {}, first), notifiers)
-    run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account.account, run, name, purpose) as hold:
-        round_ = round_of(hold.moment, hold.inherited)
-        world, plan = work(
-            account,
-            hold,
-            round_.targets,
-            memory,
-            look=lambda: looking(hold, round_),
-            decide=deciding(round_, True),
-            on_done=round_.on_done,
-            protected=round_.protected,
-            timeout=span,
-            log=log,
-        )
-    stands = read_notes(account.account)
-    write_notes(account.account, stands, learn_restores(round_, memory, stands), client.now())
-    return told(account, purpose, in_vain, report(round_, plan, world), notifiers)
-
-
-def protected_in(world: World, never: Collection[str]) -> frozenset[str]:
-    """Ids of the instances that are never touched, by what they are called now."""
-    return frozenset(i.id for i in world.instances.values() if matches(i, never))
-
-
-def told(
-    account: BarrackCredentials,
-    purpose: str,
-    in_vain: Mapping[str, str],
-    report: Report,
-    notifiers: Mapping[str, NotificationBlock],
-) -> Report:
-    """Conclude, and tell people what they were not told at the run before.
-
-    Raises:
-        WorkFailed: some instances failed.
-    """
-    failures = {f"{row.instance_id} {row.reason}" for row in report.failed}
-    news = news_of(account.account, purpose, {*in_vain, *failures}) if notifiers else set()
-    if sentences := [sentence for key, sentence in in_vain.items() if key in news]:
-        tell(
-            notifiers,
-            list(notifiers),
-            "Barrack follow_schedule names what is not there",
-            "; ".join(sentences),
-        )
-    return conclude(report, notifiers if news & failures else None)
+    if not following.round.targets:
+        following.write_down(world, following.round.verdicts, {})
+    else:
+        run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
+        with holding(account.account, run, name, purpose) as hold:
+            following.take_up(hold)
+            world, done = work(
+                account,
+                hold,
+                following.round.targets,
+                following.memory,
+                look=lambda: following.look(hold),
+                decide=following.writing(decide),
+                on_done=following.round.on_done,
+                protected=frozenset(),
+                timeout=span,
+                log=log,
+            )
+            plan = dict(done)
+        following.learn()
+    report = Report(flow="follow_schedule", rows=following.rows(plan, world), notes=notes)
+    # A failure that lasts over the runs of a night is told once.
+    failures = [f"{row.instance_id} {row.reason}" for row in report.failed]
+    is_news = bool(notifiers and news_of(account.account, purpose, failures))
+    return conclude(report, notifiers if is_news else None)

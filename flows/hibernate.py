@@ -11,12 +11,13 @@ from prefect.logging import get_run_logger
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.holds import intent_of
+from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate, observe
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive import Manner
-from barrack_tasks.plans.selection import check_protect, selector_of
+from barrack_tasks.plans.selection import selector_of
 from barrack_tasks.reporting import conclude
 from barrack_tasks.resting import plan_rest, rest
 
@@ -70,10 +71,25 @@ def hibernate(
     never = [*protect, *account.protect]
     manner = Manner(cannot_hibernate, shutoff)
     unable = flavors_that_cannot_hibernate(account)
-    check_protect(protect, list(observe(account).instances.values()))
+    instances = list(observe(account).instances.values())
+    in_vain = lists_in_vain(instances, account, protect, select=None if is_by_hand() else selector)
+    notes = check_lists("hibernate", account.account, in_vain, notifiers, log, dry_run)
     if dry_run:
-        rows = plan_rest(account, selector, never, manner, unable, snapshot, span)
-        return conclude(Report(flow="hibernate", dry_run=True, rows=rows))
+        rows = plan_rest(
+            account, selector, never, manner, unable, snapshot, span, strict=is_by_hand()
+        )
+        return conclude(Report(flow="hibernate", dry_run=True, rows=rows, notes=notes))
     purpose = intent_of("hibernate", selector.model_dump(), snapshot)
-    rows = rest(account, selector, purpose, never, manner, unable, snapshot, span, log)
-    return conclude(Report(flow="hibernate", rows=rows), notifiers)
+    rows = rest(
+        account,
+        selector,
+        purpose,
+        never,
+        manner,
+        unable,
+        snapshot,
+        span,
+        log,
+        strict=is_by_hand(),
+    )
+    return conclude(Report(flow="hibernate", rows=rows, notes=notes), notifiers)

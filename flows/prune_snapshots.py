@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -9,9 +10,11 @@ from prefect import flow, runtime
 from prefect.logging import get_run_logger
 from pydantic import Field
 
-from barrack_tasks import BarrackCredentials, list_snapshots
+from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import depended_on, snapshot_price
@@ -25,9 +28,12 @@ from barrack_tasks.plans.pruning import (
     keepers,
     prune_rows,
     selected_snapshots,
-    steps_of,
+    sources_of,
+    spare,
+    with_names,
 )
-from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.plans.retention import Fate
+from barrack_tasks.plans.selection import Called, selector_of
 from barrack_tasks.proofs import proven_snapshots
 from barrack_tasks.pruning import delete_all, instances_of
 from barrack_tasks.reporting import conclude
@@ -81,19 +87,43 @@ def prune_snapshots(
     selector = selector_of(select)
     how = Pruning(retention, failed, (*protect, *account.protect))
     price, currency = snapshot_price(account)
-    wanted = instances_of(selected_snapshots(selector, list_snapshots(account)))
+
+    def fleet() -> dict[str, UserVM]:
+        return {i.id: i for i in list_instances(account)}
+
+    def look() -> tuple[list[Snapshot], dict[str, UserVM]]:
+        """The snapshots, and the instances if their names matter and snapshots do not tell them."""
+        listed = list_snapshots(account)
+        is_nameless = selector.names and not all(s.instance_name for s in listed)
+        there = fleet() if how.protect or is_nameless else {}
+        return with_names(listed, there), there
+
+    listed, there = look()
+    known: list[Called] = [*there.values(), *sources_of(listed)]
+    in_vain = lists_in_vain(known, account, protect)
+    notes = check_lists("prune_snapshots", account.account, in_vain, notifiers, log, dry_run)
+    wanted = instances_of(selected_snapshots(selector, listed, list(there.values())))
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     purpose = intent_of("prune_snapshots", selector.model_dump(), retention.model_dump())
     with holding(account.account, run, name, purpose) as hold:
         held = {} if dry_run else hold.claim(wanted)
         # Looked at again under the hold: what is decided now stays true while it is done.
-        seen = [s for s in list_snapshots(account) if s.instance_id in wanted]
-        candidates = [s.id for s in candidates_of(seen, how, now()) if s.instance_id not in held]
+        listed, there = look()
+        seen = [s for s in listed if s.instance_id in wanted]
+        would = candidates_of(seen, how, now(), there)
+        candidates = [s.id for s in would if s.instance_id not in held]
         used = {} if dry_run else hold.claim_snapshots(candidates)
         proven = proven_snapshots(account.account)
         images = depended_on(account.get_client(), candidates)
-        keep = keepers(seen, how, images, held, proven, used)
+        keep = keepers(seen, how, images, held, proven, used, there)
         fates = decide_pruning(seen, how, keep, now())
-        refused = {} if dry_run else delete_all(account, hold, steps_of(fates), log)
+        refused: dict[str, str] = {}
+        if not dry_run:
+
+            def judge(going: Sequence[Fate]) -> list[Fate]:
+                return spare(going, how, fleet()) if how.protect else list(going)
+
+            fates, refused = delete_all(account, hold, fates, log, judge)
     rows = prune_rows(fates, price, currency, refused, dry_run)
-    return conclude(PruneReport(flow="prune_snapshots", dry_run=dry_run, rows=rows), notifiers)
+    report = PruneReport(flow="prune_snapshots", dry_run=dry_run, rows=rows, notes=notes)
+    return conclude(report, notifiers)

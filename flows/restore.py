@@ -14,15 +14,16 @@ from barrack_tasks.api import BarrackInsufficientCreditsError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.guard import capped
 from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe, with_images, with_stock
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive_report import rows_of
-from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.memory import Memory, Target, protected_targets
 from barrack_tasks.plans.rising import Shortage, decide_rise, why_not_affordable
-from barrack_tasks.plans.selection import check_protect, matches, select_instances, selector_of
+from barrack_tasks.plans.selection import models_in_vain, selected_that_exist, selector_of
 from barrack_tasks.plans.snapshot_then import targets_of
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
@@ -91,21 +92,24 @@ def restore(
         return with_images(account, world) if out_of_stock == "substitute" else world
 
     world = look()
-    check_protect(protect, list(world.instances.values()))
-    chosen = select_instances(selector, list(world.instances.values()))
+    instances = list(world.instances.values())
+    in_vain = lists_in_vain(instances, account, protect, select=selector)
+    if how.then == "substitute":
+        in_vain += models_in_vain("substitutes", substitutes, world.stock)
+    notes = check_lists("restore", account.account, in_vain, notifiers, log, dry_run)
+    chosen = selected_that_exist(selector, instances)
     targets = targets_of(chosen, {}, dict(world.instances), now())
     never = [*protect, *account.protect]
-    protected = frozenset(i.id for i in chosen if matches(i, never))
     order = [t.id for t in targets]
     decide = capped(
         account,
         lambda world, moment: decide_rise(
-            targets, world, memory, protected, span, how, at_once, order, moment
+            targets, world, memory, never, span, how, at_once, order, moment
         ),
     )
     if dry_run:
         rows = rows_of(targets, decide(world, now()), world, memory)
-        return conclude(Report(flow="restore", dry_run=True, rows=rows))
+        return conclude(Report(flow="restore", dry_run=True, rows=rows, notes=notes))
     purpose = intent_of("restore", selector.model_dump())
     run = str(runtime.flow_run.id)
     with holding(account.account, run, f"run {runtime.flow_run.name}", purpose) as hold:
@@ -117,8 +121,9 @@ def restore(
             look=lambda: look(targets),
             decide=decide,
             on_done=dict.fromkeys(order, "barrack.instance.restored"),
-            protected=protected,
+            protected=protected_targets(targets, world, never),
             timeout=span,
             log=log,
         )
-    return conclude(Report(flow="restore", rows=rows_of(targets, plan, world, memory)), notifiers)
+    rows = rows_of(targets, plan, world, memory)
+    return conclude(Report(flow="restore", rows=rows, notes=notes), notifiers)

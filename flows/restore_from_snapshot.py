@@ -147,7 +147,7 @@ def restore_from_snapshot(
                 one = by_key[target.id]
                 return decide_restore(one, world, memory, until, out_of_stock, began, moment)
 
-            return decide_each(targets, step, memory, frozenset(), span, moment)
+            return decide_each(targets, step, memory, world, (), span, moment)
 
         def targets_at(moment: datetime) -> tuple[Target, ...]:
             return tuple(Target(one.key, one.name, moment, resumed=one.resumed) for one in begun)

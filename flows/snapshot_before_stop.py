@@ -13,13 +13,14 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.flowing import look_again, with_dependents
 from barrack_tasks.holds import holding, intent_of, names_of
+from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
-from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.selection import check_protect, selector_of
+from barrack_tasks.plans.memory import Memory, protected_targets
+from barrack_tasks.plans.selection import selector_of
 from barrack_tasks.plans.snapshot_then import (
     Intent,
     Then,
@@ -28,6 +29,7 @@ from barrack_tasks.plans.snapshot_then import (
     stopped_costs,
 )
 from barrack_tasks.plans.snapshot_then_report import rows_done, rows_planned
+from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
 
 
@@ -82,20 +84,32 @@ def snapshot_before_stop(
     check_needs(account.get_client().dialect, "snapshot_before_stop")
     notifiers = find_notifiers(notify)
 
-    def intend(moment: datetime, inherited: dict[str, str]) -> Intent:
+    told: list[str] = []
+
+    def intend(moment: datetime, inherited: dict[str, str]) -> tuple[Intent, World]:
         world = observe(account)
-        check_protect(protect, list(world.instances.values()))
-        return intent_for(selector, world, Then(then), moment, now(), span, keep, never, inherited)
+        strict = is_by_hand()
+        instances = list(world.instances.values())
+        in_vain = lists_in_vain(instances, account, protect, select=None if strict else selector)
+        told.extend(
+            check_lists("snapshot_before_stop", account.account, in_vain, notifiers, log, dry_run)
+        )
+        intent = intent_for(
+            selector, world, Then(then), moment, now(), span, keep, never, inherited, strict
+        )
+        return intent, world
 
     if dry_run:
-        intent = intend(now(), {})
-        planned = rows_planned(intent, with_dependents(account, observe(account), intent))
-        return conclude(Report(flow="snapshot_before_stop", dry_run=True, rows=planned))
+        intent, world = intend(now(), {})
+        planned = rows_planned(intent, with_dependents(account, world, intent))
+        return conclude(
+            Report(flow="snapshot_before_stop", dry_run=True, rows=planned, notes=tuple(told))
+        )
 
     purpose = intent_of("snapshot_before_stop", selector.model_dump(), then)
     run = str(runtime.flow_run.id)
     with holding(account.account, run, f"run {runtime.flow_run.name}", purpose) as hold:
-        intent = intend(hold.moment, names_of(hold.inherited))
+        intent, world = intend(hold.moment, names_of(hold.inherited))
         for warning in stopped_costs(intent):
             log.warning(warning)
         memory = Memory()
@@ -107,9 +121,9 @@ def snapshot_before_stop(
             look=lambda: look_again(account, hold, intent, memory),
             decide=lambda world, moment: decide(world, intent, memory, moment),
             on_done=dict.fromkeys((t.id for t in intent.targets), intent.then.event),
-            protected=intent.protected,
+            protected=protected_targets(intent.targets, world, never),
             timeout=span,
             log=log,
         )
     rows = rows_done(intent, world, memory, plan)
-    return conclude(Report(flow="snapshot_before_stop", rows=rows), notifiers)
+    return conclude(Report(flow="snapshot_before_stop", rows=rows, notes=tuple(told)), notifiers)

@@ -16,6 +16,7 @@ from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.drilling import DRILLING, check_probe, close, look, open_records, tidy
 from barrack_tasks.holds import holding
+from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
@@ -35,9 +36,10 @@ from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.money.alarms import Message
 from barrack_tasks.plans.money.spans import PositiveSpan
+from barrack_tasks.plans.pruning import sources_of
 from barrack_tasks.plans.restoring import Restoring
 from barrack_tasks.plans.restoring_report import rows_of_restores
-from barrack_tasks.plans.selection import selector_of, unmatched
+from barrack_tasks.plans.selection import Called, selector_of
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import note_tries, read_proofs
@@ -113,6 +115,9 @@ def verify_snapshots(
         listed = list_snapshots(account)
         sources = {i.id: i for i in list_instances(account)}
         names = {i.id: i.name for i in sources.values()}
+        known: list[Called] = [*sources.values(), *sources_of(listed)]
+        in_vain = lists_in_vain(known, account, protect)
+        notes = check_lists("verify_snapshots", account.account, in_vain, notifiers, log, dry_run)
         snapshots = of_each_instance(selector, listed, list(sources.values()), never)
         picked = choose(snapshots, read_proofs(account.account), at_most, within, now())
         begun = [Restoring(s, drill_name(s), sources.get(s.instance_id or "")) for s in picked]
@@ -152,7 +157,6 @@ def verify_snapshots(
         proofs = read_proofs(account.account)
         told: tuple[Message, ...] = ()
         undelivered: dict[str, str] = {}
-        notes = tuple(unmatched(protect, list(sources.values())))
         if not dry_run:
             scope = scope_of([selector.model_dump_json(), str(within)], notify)
             alarms = Alarms("proof", account.account, notifiers, None, log, scope)

@@ -15,6 +15,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.funds import read_funds, read_samples, write_samples
 from barrack_tasks.holds import intent_of
+from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate
@@ -36,7 +37,8 @@ from barrack_tasks.plans.money.watch import (
     report_of,
     unreadable,
 )
-from barrack_tasks.plans.selection import matches, selected_that_exist, unmatched
+from barrack_tasks.plans.protection import is_protected
+from barrack_tasks.plans.selection import selected_that_exist, selector_of
 from barrack_tasks.reporting import conclude
 from barrack_tasks.resting import plan_rest, rest
 
@@ -126,24 +128,30 @@ def watch_balance(
                 alarms.raise_for([unreadable(str(error))], now(), complete=False)
             raise
         check_thresholds(thresholds, funds.balance)
-        for warning in unmatched(protect, funds.instances):
-            log.warning(warning)
+        in_vain = lists_in_vain(
+            funds.instances,
+            account,
+            protect,
+            select=None if select is None else selector_of(select),
+            priority=priority,
+        )
+        unmet = check_lists("watch_balance", account.account, in_vain, notifiers, log, dry_run)
         seen = with_sample(
             read_samples(account.account),
             Sample(now(), funds.balance.amount, funds.burn().hourly),
         )
         never = [*protect, *account.protect]
-        selected, unmet = selected_that_exist(select, funds.instances)
+        selected = selected_that_exist(select, funds.instances)
         unable = flavors_that_cannot_hibernate(account) if selected else frozenset()
         view = outlook(
             thresholds,
             funds.balance,
             funds.burn(other_hourly(seen)),
             selected,
-            {i.id for i in selected if matches(i, never)},
+            {i.id for i in selected if is_protected(never, i.id, i.name)},
             unable,
             Shedding(tuple(priority), order),
-            (*unmet, *unmatched(protect, funds.instances)),
+            unmet,
         )
         if not dry_run:
             told = alarms.raise_for(view.readings, now(), view.details)

@@ -28,7 +28,11 @@ from barrack_tasks.api.seen import Seen
 __all__ = ["KNOWN_FOR", "Caller", "RetryPolicy"]
 
 KNOWN_FOR = 60.0
-"""Seconds for which a list that was read to its end tells what there was before a create."""
+"""Seconds for which the list of snapshots, once read to its end, tells what there was before one
+more is taken. A fleet is snapshotted at once, and a list for each would cost more than the work."""
+HEARD_FOR = 1.0
+"""Seconds since the latest answer within which that holds: by the time that the answer told,
+what somebody else made in between is known."""
 
 
 class Caller:
@@ -98,6 +102,7 @@ class Caller:
                 timeout = min(timeout, self._permit())
                 call = replace(call, permit=self._permit)
             answer = self._exchange.send(call, timeout)
+        self._seen.heard_at = self._clock()
         self._budget.give_back()
         self._note(call.operation, answer)
         return answer
@@ -131,6 +136,7 @@ class Caller:
                 lambda look: self._read(look, deadline),
                 lambda look: self.items(look, deadline),
                 self._seen if self._knows_what_there_is(call, deadline) else None,
+                lambda: self._exchange.server_time,
             )
         except BarrackError as error:
             error.operation = call.operation.name
@@ -139,18 +145,19 @@ class Caller:
     def _knows_what_there_is(self, call: Call, deadline: float) -> bool:
         """Whether things of before are known, so that none is taken for the effect of a create.
 
-        They are if the list was read to its end a short while ago. If not, one thread reads it
-        now for all.
+        They are if the list was read to its end since this was asked for. If not, one thread
+        reads it now, for all that have asked by then.
         """
         rule = call.operation.lost
-        if not isinstance(rule, ByName) or self._is_known(rule.look):
+        asked = self._clock()
+        if not isinstance(rule, ByName) or self._is_known(rule.look, asked, call):
             return True
         turn = self._seen.turn(rule.look)
         patience = max(0.0, deadline - self._clock())
         if not turn.acquire(timeout=min(patience, threading.TIMEOUT_MAX)):
             raise self._repeat.too_late(call)
         try:
-            if not self._is_known(rule.look):
+            if not self._is_known(rule.look, asked, call):
                 for _ in self.items(Call(OPERATIONS[rule.look]), deadline):
                     pass
         except (BarrackNotFoundError, BarrackResponseError, BarrackConfigurationError):
@@ -159,5 +166,9 @@ class Caller:
             turn.release()
         return True
 
-    def _is_known(self, kind: str) -> bool:
-        return self._clock() - self._seen.whole_since(kind) <= KNOWN_FOR
+    def _is_known(self, kind: str, asked: float, call: Call) -> bool:
+        since = self._seen.whole_since(kind)
+        if "instance_id" not in call.sent or asked - self._seen.heard_at > HEARD_FOR:
+            return since > asked
+        # One of the same instance: nobody else's work is mistaken for it, only another run's.
+        return asked - since <= KNOWN_FOR

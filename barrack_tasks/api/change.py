@@ -90,10 +90,11 @@ class Change:
         is_delete = isinstance(self._call.operation.lost, ByAbsence)
         if is_delete and isinstance(refusal, BarrackNotFoundError):
             return self._inquiry.gone()
-        if isinstance(refusal, BarrackConflictError):
+        is_conflict = isinstance(refusal, BarrackConflictError)
+        self._inquiry.refused(is_conflict)
+        if is_conflict:
             # Something is in the way. If it is the effect, a list that lags shows it yet.
             self._shows_by = self._clock() + 3 * self._lag
-            self._inquiry.widen()
         return self._effect_or(refusal)
 
     def _effect_or(self, failure: BarrackError) -> Any:
@@ -121,9 +122,9 @@ class Change:
             return self._inquiry.effect()
         except NameTaken as taken:
             failure = BarrackConflictError(str(taken), operation=name)
-        except Unknowable:
+        except Unknowable as unknowable:
             failure = BarrackTransportError(
-                "the answer was lost, and nothing tells whether what has the name was there before",
+                f"the answer was lost, and {unknowable}",
                 operation=name,
                 took_effect=None,
             )

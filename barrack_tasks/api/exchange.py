@@ -79,6 +79,11 @@ class Exchange:
         self.listener: Callable[[str, bytes], None] | None = None
         """Is told of every success: the operation's name, and the body as it came."""
 
+    @property
+    def server_time(self) -> datetime | None:
+        """The cloud's clock as of its latest answer; None before the first that tells."""
+        return self._dated[0] if self._dated else None
+
     def now(self) -> datetime:
         """The cloud's time, by the `Date` of its last answer; this machine's, before the first.
 

@@ -2,13 +2,15 @@
 
 Nothing that changes something is repeated before this has looked. Names are unique in an account
 [D], and an action's effect shows in the state, so there is something to look for. What was there
-before the request is never taken for its effect: the client remembers what it has seen, and does
-not rely on the server's clock.
+before the request is never taken for its effect: the client remembers what it has seen directly
+before. Nor is what somebody else made meanwhile: a thing that is not as it was asked for, or that
+is older than the request by the cloud's own clock, is handed out to nobody.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from pydantic import ValidationError
@@ -41,7 +43,7 @@ ReadAll = Callable[[Call], Iterable[Any]]
 
 
 class Unknowable(Exception):
-    """Nothing tells whether the request took effect."""
+    """Nothing tells whether the request took effect. Its text says why."""
 
 
 class NameTaken(Exception):
@@ -56,9 +58,22 @@ class Inquiry:
         read: how to read.
         read_all: how to read a whole list.
         seen: what the client has seen. None if what there was before cannot be known.
+        cloud_time: the cloud's time as its latest answer told it; None before the first.
     """
 
-    def __init__(self, call: Call, read: Read, read_all: ReadAll, seen: Seen | None) -> None:
+    def __init__(
+        self,
+        call: Call,
+        read: Read,
+        read_all: ReadAll,
+        seen: Seen | None,
+        cloud_time: Callable[[], datetime | None] = lambda: None,
+    ) -> None:
+        self._cloud_time = cloud_time
+        self._sent_after = cloud_time()
+        self._missing_at: datetime | None = None
+        """When a look last showed nothing, by the cloud's clock."""
+        self._is_refused = False
         self._call = call
         self._read = read
         self._read_all = read_all
@@ -79,9 +94,13 @@ class Inquiry:
         """
         return isinstance(self._call.operation.lost, ByName | ByChange)
 
-    def widen(self) -> None:
-        """Look at all there is from now on, not only at what belongs to the same instance."""
-        self._is_wide = True
+    def refused(self, is_conflict: bool) -> None:
+        """Note that a later request was refused for the name: what has it must prove its time.
+
+        After a conflict all there is is looked at, not only what belongs to the same instance.
+        """
+        self._is_refused = True
+        self._is_wide = self._is_wide or is_conflict
 
     def effect(self) -> Any | None:
         """The response model as if the answer had come, or None if the effect is not there.
@@ -96,7 +115,7 @@ class Inquiry:
             case Repeat():
                 return None
             case NeverRepeat():
-                raise Unknowable
+                raise Unknowable("nothing tells whether it took effect")
             case ByName():
                 return self._by_name(rule)
             case ByState():
@@ -120,15 +139,39 @@ class Inquiry:
             if item.name != wanted:
                 continue
             if self._seen is None:
-                raise Unknowable
+                raise Unknowable("nothing tells whether what has the name was there before")
             if self._is_of_another(item) or self._seen.was_there(rule.look, item.id, self._mark):
                 older.append(item.id)
                 continue
+            if doubts := [*differing(self._call.sent, item), *self._of_another_time(item)]:
+                raise Unknowable(
+                    f"{item.id} has the name {wanted!r} by now, and may be somebody else's: "
+                    f"{'; '.join(doubts)}. Look at it before you use it or ask again"
+                )
             self._seen.note(rule.look, [item.id], made=True)
             return self._answer(item)
         if older:
             raise NameTaken(f"the name {wanted!r} is taken: {older[0]} had it before")
+        self._missing_at = self._cloud_time()
         return None
+
+    def _of_another_time(self, item: Any) -> list[str]:
+        """A sentence if the cloud's clock tells that it was not our request that made a thing.
+
+        A request that was refused for the name leaves two makers: an earlier one of ours, whose
+        answer was lost, or somebody else. Then the thing must show that it was made after the
+        first was sent, and before it was looked for in vain.
+        """
+        made, since = getattr(item, "created_at", None), self._sent_after
+        if made is None or since is None or made < _NO_TIME_BEFORE:
+            return ["nothing tells when it was made"] if self._is_refused else []
+        told = f"it was made at {made:%Y-%m-%d %H:%M:%S} UTC"
+        if made < since - _CLOCKS_DIFFER:
+            return [f"{told}, and the request was not sent before {since:%H:%M:%S}"]
+        missing = self._missing_at
+        if self._is_refused and missing is not None and made > missing + _CLOCKS_DIFFER:
+            return [f"{told}, after it was looked for in vain at {missing:%H:%M:%S}"]
+        return []
 
     def _list_call(self, name: str) -> Call:
         about = self._call.sent.get("instance_id")
@@ -184,6 +227,48 @@ class Inquiry:
             operation=operation.name,
             took_effect=None,
         )
+
+
+def differing(sent: Mapping[str, Any], item: Any) -> list[str]:
+    """In what a thing differs from what was asked for, as sentences; what it does not tell is left.
+
+    Args:
+        sent: path parameters and request fields.
+        item: the thing as a list shows it.
+    """
+    told = {name: getattr(item, name, None) for name in _AS_ASKED}
+    told["image_id"] = getattr(getattr(item, "image", None), "id", None) or told["image_id"]
+    asked = {name: sent.get(name) for name in _AS_ASKED}
+    source = getattr(item, "boot_source", None)
+    if source in _SOURCES.values():
+        told["boot_source"] = source
+        asked["boot_source"] = next((s for n, s in _SOURCES.items() if sent.get(n)), None)
+    return [
+        f"its {name} is {told[name]}, and {asked[name]} was asked for"
+        for name in told
+        if None not in (told[name], asked[name])
+        and _essence(name, told[name]) != _essence(name, asked[name])
+    ]
+
+
+def _essence(name: str, value: Any) -> str:
+    """What is the same for every way of writing a value."""
+    words = str(value).casefold().split()
+    # The comment at the end of a public key is nobody's identity.
+    return " ".join(words[:2] if name == "public_key" else words)
+
+
+_AS_ASKED = (
+    *("region", "gpu_model", "gpu_count", "image_id", "snapshot_id"),
+    *("size_gb", "public_key", "content", "description"),
+)
+"""Fields that a request asks for and that lists show as they were asked for."""
+_SOURCES = {"snapshot_id": "snapshot", "volume_id": "volume", "image_id": "image"}
+"""What an instance boots from, by what its request names."""
+_CLOCKS_DIFFER = timedelta(seconds=2)
+"""So much the clocks within one cloud may differ, whole seconds included."""
+_NO_TIME_BEFORE = datetime(2015, 1, 1, tzinfo=UTC)
+"""An earlier time is a clock that was never set."""
 
 
 def _plain(thing: Any) -> Any:

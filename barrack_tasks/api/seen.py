@@ -22,6 +22,8 @@ class Seen:
         self._count = 0
         self._whole: dict[str, float] = {}
         self._turns: dict[str, threading.Lock] = {}
+        self.heard_at = float("-inf")
+        """When the latest answer came."""
 
     @property
     def mark(self) -> int:

@@ -61,7 +61,7 @@ def panic(*, yes: bool = False, protect: list[str] | None = None, minutes: Minut
         plan = hibernate_everything(
             client,
             targets,
-            protected,
+            never,
             timedelta(minutes=minutes),
             lambda line: console.print(line, markup=False, soft_wrap=True),
         )

@@ -18,9 +18,10 @@ from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
 from barrack_tasks.plans.given import Given
 from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_each
 from barrack_tasks.plans.money.spans import PositiveSpan
+from barrack_tasks.plans.protection import is_protected, why_protected
 from barrack_tasks.plans.pruning import selected_snapshots
 from barrack_tasks.plans.restoring import Restoring, decide_restore, differing
-from barrack_tasks.plans.selection import SelectionError, Selector, is_named, matches
+from barrack_tasks.plans.selection import SelectionError, Selector, matches
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World, by_instance, newest_ready
 
@@ -113,15 +114,15 @@ def of_each_instance(
         SelectionError: that is none, so that nothing would ever be proven.
     """
     chosen = selected_snapshots(selector, snapshots, instances)
-    found = by_instance(
-        s for s in chosen if not is_named(s.instance_id or "", s.instance_name or "", never)
-    )
+    there = {i.id: i for i in instances}
+    found = by_instance(s for s in chosen if not why_protected(s, never, there))
     patterns = (*selector.names, *selector.ids)
     with_some = {s.instance_id for s in snapshots}
     for instance in instances:
         is_meant = not patterns or matches(instance, patterns)
         is_there = not selector.regions or str(instance.region) in selector.regions
-        if is_meant and is_there and instance.id not in with_some and not matches(instance, never):
+        is_spared = is_protected(never, instance.id, instance.name)
+        if is_meant and is_there and instance.id not in with_some and not is_spared:
             found[instance.id] = []
     if not found:
         raise SelectionError(
@@ -303,7 +304,7 @@ def decide_drills(
     wanted = {one.key: decide_drill(one, world, memory, drills, began, now) for one in chosen}
     targets = [Target(one.key, one.name, began) for one in chosen]
     until = timeout + TO_DELETE
-    plan = decide_each(targets, lambda t: wanted[t.id], memory, frozenset(), until, now)
+    plan = decide_each(targets, lambda t: wanted[t.id], memory, world, (), until, now)
     for key, next_ in wanted.items():
         is_given_up = isinstance(plan[key], Finished) and not isinstance(next_, Finished)
         if is_given_up and _may_still_go(key, next_, memory, now):

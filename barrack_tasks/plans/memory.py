@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.plans.money.spans import said
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
+from barrack_tasks.plans.world import World
 
 MOST_REFUSALS = 3
 """So often a request may be refused before its instance is given up."""
@@ -151,7 +153,8 @@ def decide_each(
     targets: Iterable[Target],
     step: Callable[[Target], Next],
     memory: Memory,
-    protected: frozenset[str],
+    world: World,
+    protect: Collection[str],
     timeout: timedelta,
     now: datetime,
 ) -> dict[str, Next]:
@@ -161,20 +164,56 @@ def decide_each(
     run holds waits, one whose GPU was gone when it was asked for is asked for again after a
     while, and none is worked on for longer than the timeout or against more than
     `MOST_REFUSALS` refusals.
+
+    Args:
+        targets: the instances.
+        step: the next step of one of them, whatever the rules say.
+        memory: of this run.
+        world: the account as it was just observed.
+        protect: names, globs and ids of what is never touched, judged on that world.
+        timeout: for one instance.
+        now: zone-aware.
     """
-    return {t.id: _within_rules(t, step, memory, protected, timeout, now) for t in targets}
+    all_of_them = tuple(targets)
+    spared = protected_targets(all_of_them, world, protect, memory)
+    return {
+        t.id: Finished("skipped", "protected", Reason.PROTECTED)
+        if t.id in spared
+        else _within_rules(t, step, memory, timeout, now)
+        for t in all_of_them
+    }
+
+
+def protected_targets(
+    targets: Iterable[Target],
+    world: World,
+    protect: Collection[str],
+    memory: Memory | None = None,
+) -> frozenset[str]:
+    """Ids of the targets that are protected as the world is now.
+
+    By id, by the name with which the run knows the target, by the name that it has now, and by
+    the name that what was made for it has now. A target that was protected when the run began
+    stays so, although it is renamed meanwhile.
+    """
+    if not protect:
+        return frozenset()
+
+    def names(target: Target) -> list[str]:
+        made = memory.made.get(target.id) if memory else None
+        there = (world.instances.get(id_) for id_ in (target.id, made) if id_)
+        return [target.name, *(i.name for i in there if i is not None), *([made] if made else [])]
+
+    return frozenset(t.id for t in targets if is_protected(protect, t.id, *names(t)))
 
 
 def _within_rules(
     target: Target,
     step: Callable[[Target], Next],
     memory: Memory,
-    protected: frozenset[str],
     timeout: timedelta,
     now: datetime,
 ) -> Next:
-    if target.id in protected:
-        return Finished("skipped", "protected", Reason.PROTECTED)
     if target.id in memory.under_way:
         return Wait("a request is under way", Reason.UNDER_WAY)
     if target.id in memory.hopeless:

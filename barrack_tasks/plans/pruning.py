@@ -6,16 +6,20 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Literal
 
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.plans.naming import is_ours
+from barrack_tasks.plans.protection import why_protected
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.retention import Fate, Retention, is_failed
-from barrack_tasks.plans.selection import SelectionError, Selector, is_named, matches
+from barrack_tasks.plans.selection import Named, SelectionError, Selector, is_named, matches
 from barrack_tasks.plans.steps import Outcome, Step
 
 Failed = Literal["keep", "drop"]
+NO_INSTANCES: Mapping[str, UserVM] = MappingProxyType({})
+"""No instance is known, so a snapshot is known by what it carries alone."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,21 @@ class Pruning:
     retention: Retention
     failed: Failed = "keep"
     protect: tuple[str, ...] = ()
+
+
+def with_names(snapshots: Iterable[Snapshot], instances: Mapping[str, UserVM]) -> list[Snapshot]:
+    """The snapshots, those that carry no name of their instance with the one that it has now."""
+    return [
+        s.model_copy(update={"instance_name": there.name})
+        if not s.instance_name and (there := instances.get(s.instance_id or ""))
+        else s
+        for s in snapshots
+    ]
+
+
+def sources_of(snapshots: Iterable[Snapshot]) -> list[Named]:
+    """The instances that snapshots were taken of, as far as the snapshots tell them."""
+    return [Named(s.instance_id or "", s.instance_name or "") for s in snapshots]
 
 
 def selected_snapshots(
@@ -73,6 +92,7 @@ def keepers(
     held: Mapping[str, str],
     proven: Collection[str] = (),
     used: Mapping[str, str] | None = None,
+    instances: Mapping[str, UserVM] = NO_INSTANCES,
 ) -> dict[str, str]:
     """Ids of snapshots that are kept whatever the numbers say, and why.
 
@@ -83,13 +103,14 @@ def keepers(
         held: ids of instances that another run works on, and which.
         proven: ids of the newest snapshots that were proven to restore.
         used: ids of snapshots that another run restores or makes an image of, and which.
+        instances: all of the account as they are now, by id: protection is judged by them.
     """
     found: dict[str, str] = {}
     for snapshot in snapshots:
         if not is_ours(snapshot, snapshot.instance_id or ""):
             found[snapshot.id] = "not made by this library"
-        elif _is_of(snapshot, how.protect):
-            found[snapshot.id] = "its instance is protected"
+        elif why := why_protected(snapshot, how.protect, instances):
+            found[snapshot.id] = why
         elif snapshot.id in proven:
             found[snapshot.id] = "the newest that was proven to restore"
         elif holder := held.get(snapshot.instance_id or ""):
@@ -123,10 +144,21 @@ def decide_pruning(
     ]
 
 
-def candidates_of(snapshots: Sequence[Snapshot], how: Pruning, now: datetime) -> list[Snapshot]:
+def candidates_of(
+    snapshots: Sequence[Snapshot],
+    how: Pruning,
+    now: datetime,
+    instances: Mapping[str, UserVM] = NO_INSTANCES,
+) -> list[Snapshot]:
     """What would be dropped if no image depended on anything: what to ask about."""
-    keep = keepers(snapshots, how, frozenset(), {})
+    keep = keepers(snapshots, how, frozenset(), {}, instances=instances)
     return [f.snapshot for f in decide_pruning(snapshots, how, keep, now) if not f.kept]
+
+
+def spare(fates: Iterable[Fate], how: Pruning, instances: Mapping[str, UserVM]) -> list[Fate]:
+    """The fates, without the end of those that are protected as the instances are now."""
+    judged = ((f, why_protected(f.snapshot, how.protect, instances)) for f in fates)
+    return [Fate(f.snapshot, (why,)) if why and not f.kept else f for f, why in judged]
 
 
 def steps_of(fates: Iterable[Fate]) -> list[Step]:

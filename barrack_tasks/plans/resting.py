@@ -47,7 +47,8 @@ def decide_rest(
         intent.targets,
         lambda target: rest_step(target, world, intent, memory, manner, unable, snapshot),
         memory,
-        intent.protected,
+        world,
+        intent.protect,
         intent.timeout,
         now,
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -55,7 +55,7 @@ def decide_rise(
     targets: tuple[Target, ...],
     world: World,
     memory: Memory,
-    protected: frozenset[str],
+    protect: Collection[str],
     timeout: timedelta,
     how: Shortage,
     at_once: int,
@@ -67,7 +67,8 @@ def decide_rise(
         targets,
         lambda target: rise_step(target, world, memory, how, now),
         memory,
-        protected,
+        world,
+        protect,
         timeout,
         now,
     )

@@ -30,16 +30,15 @@ from barrack_tasks.plans.evidence import (
 from barrack_tasks.plans.given import Given, read_each
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.money.spans import said
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import (
     SELECT_SCHEMA,
+    InVain,
     Selector,
-    is_glob,
-    matches,
     select_instances,
-    selected_that_exist,
+    selected_in_vain,
     selector_of,
-    what_exists,
 )
 from barrack_tasks.plans.steps import Next, Reason, Step
 from barrack_tasks.plans.timetable import Boundary, Timetable, Wish
@@ -127,7 +126,7 @@ def _next_change(timetable: Timetable, now: datetime) -> datetime | None:
 
 def rule_for(instance: UserVM, policy: Policy) -> Rule | None:
     """The first rule that means the instance; None if none does or it is excluded."""
-    if matches(instance, policy.exclude):
+    if is_protected(policy.exclude, instance.id, instance.name):
         return None
     for rule in policy.rules:
         if is_meant(rule.select, instance):
@@ -295,26 +294,18 @@ def in_hand(memory: Memory) -> set[str]:
     return {*memory.under_way, *memory.acted, *memory.woken}
 
 
-def misnamed(policy: Policy, instances: Sequence[UserVM]) -> dict[str, str]:
-    """What `rules` and `exclude` name in vain: one sentence each, by parameter and name.
+def rules_in_vain(rules: Sequence[Rule], instances: Sequence[UserVM]) -> list[InVain]:
+    """What rules name in vain: names, regions and models, or all that they say together.
 
     In an account without instances nothing is named in vain.
     """
-    if not instances:
-        return {}
-    existing = [i.name for i in instances]
-    found = {
-        f"exclude {name}": f"exclude: no instance is called {name!r}; {what_exists(name, existing)}"
-        for name in policy.exclude
-        if not is_glob(name) and not any(matches(i, [name]) for i in instances)
-    }
-    for number, rule in enumerate(policy.rules, 1):
-        meant, unmet = selected_that_exist(rule.select, instances)
+    found: list[InVain] = []
+    for number, rule in enumerate(rules, 1):
         place = f"rule {number}"
-        for sentence in unmet:
-            found[f"{place} {sentence}"] = f"{place}: {sentence}"
-        if not unmet and not meant and not any(is_meant(rule.select, i) for i in instances):
-            found[place] = f"{place} ({_names_of(rule)}) means no instance"
+        unmet = selected_in_vain(rule.select, instances, f"{place}: select")
+        found += unmet
+        if instances and not unmet and not any(is_meant(rule.select, i) for i in instances):
+            found.append(InVain(place, f"{place} ({_names_of(rule)}) means no instance"))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -11,6 +11,7 @@ from barrack_tasks.plans.drive import Manner, in_turn
 from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.evidence import Note, with_restore
 from barrack_tasks.plans.memory import Memory, Target, decide_each
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import Row
 from barrack_tasks.plans.resting import rest_step
 from barrack_tasks.plans.rising import Shortage, rise_step
@@ -29,7 +30,7 @@ class Round:
 
     verdicts: Mapping[str, Verdict]
     targets: tuple[Target, ...]
-    protected: frozenset[str]
+    protect: Collection[str]
     moment: datetime
     timeout: timedelta
     at_once: int
@@ -39,7 +40,7 @@ class Round:
     @property
     def intent(self) -> Intent:
         """The round as an intent to take snapshots and hibernate."""
-        return Intent(self.targets, Then.HIBERNATE, self.moment, self.timeout, 3, self.protected)
+        return Intent(self.targets, Then.HIBERNATE, self.moment, self.timeout, 3, self.protect)
 
     @property
     def saving(self) -> Intent:
@@ -68,9 +69,15 @@ def _takes_snapshot(verdict: Verdict) -> bool:
     return verdict.goal == "down" and verdict.rule is not None and verdict.rule.snapshot
 
 
-def asked_of(verdicts: Mapping[str, Verdict], protected: frozenset[str]) -> list[str]:
+def asked_of(
+    verdicts: Mapping[str, Verdict], instances: Mapping[str, UserVM], protect: Collection[str]
+) -> list[str]:
     """Ids of the instances of which something is asked."""
-    return [id_ for id_, verdict in verdicts.items() if verdict.goal and id_ not in protected]
+    return [
+        id_
+        for id_, verdict in verdicts.items()
+        if verdict.goal and not is_protected(protect, id_, instances[id_].name)
+    ]
 
 
 def decide_round(
@@ -108,7 +115,7 @@ def decide_round(
             return rest_step(target, world, intent, memory, manner, round_.unable, snapshot)
         return _or_leave(rise_step(target, world, memory, round_.shortage, now))
 
-    plan = decide_each(round_.targets, step, memory, round_.protected, round_.timeout, now)
+    plan = decide_each(round_.targets, step, memory, world, round_.protect, round_.timeout, now)
     plan = {
         id_: Finished("skipped", f"{next_.why}; the next run looks again", Reason.HELD)
         if isinstance(next_, Wait) and next_.reason is Reason.HELD
@@ -160,7 +167,7 @@ def schedule_rows(
             rows.append(worked[id_])
             continue
         left: Next = Finished("skipped", verdict.why, verdict.reason)
-        if id_ in round_.protected:
+        if is_protected(round_.protect, id_, instances[id_].name):
             left = Finished("skipped", "protected", Reason.PROTECTED)
         elif verdict.reason is Reason.AS_WANTED:
             left = Finished("already", verdict.why, verdict.reason)

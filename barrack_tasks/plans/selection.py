@@ -5,12 +5,14 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple, Protocol
 
 from pydantic import PlainValidator, ValidationError, WithJsonSchema
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.given import Given, Texts, said_of
+from barrack_tasks.plans.protection import is_protected
+from barrack_tasks.plans.world import Stock
 
 
 class Selector(Given):
@@ -112,19 +114,97 @@ def is_named(id_: str, name: str, patterns: Iterable[str]) -> bool:
     return any(pattern in (id_, name) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def is_glob(pattern: str) -> bool:
-    """Whether a pattern may match several names, and so may match none."""
+def _is_glob(pattern: str) -> bool:
     return any(sign in pattern for sign in "*?[")
 
 
-def unmatched(protect: Iterable[str], instances: Sequence[UserVM]) -> list[str]:
-    """Sentences about names in `protect` that no instance has. A glob may match nothing."""
-    existing = [i.name for i in instances]
-    return [
-        f"protect: no instance is called {name!r}; {what_exists(name, existing)}"
-        for name in protect
-        if not is_glob(name) and not any(matches(i, [name]) for i in instances)
-    ]
+class Called(Protocol):
+    """What has an id and a name."""
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+
+class Named(NamedTuple):
+    """An id and a name."""
+
+    id: str
+    name: str
+
+
+class InVain(NamedTuple):
+    """A sentence about what a list names in vain. `key` is the list and the name alone.
+
+    `is_error` is False for what may well be so: a glob that matches nothing yet, while nothing is
+    nearly called so.
+    """
+
+    key: str
+    text: str
+    is_error: bool = True
+
+
+def named_in_vain(
+    list_name: str,
+    names: Iterable[str],
+    things: Iterable[Called],
+    noun: str = "instance",
+    standing: bool = False,
+) -> list[InVain]:
+    """What a list of names, globs and ids names that nothing has.
+
+    Args:
+        list_name: the parameter, such as `protect`: each sentence begins with it.
+        names: the list.
+        things: what may be meant.
+        noun: what they are.
+        standing: the list is kept for good, over what comes and goes: nothing in it is an error.
+
+    Example:
+        >>> named_in_vain("exclude", ["trian-1"], instances)[0].text
+        "exclude: no instance is called 'trian-1'; nearest are train-1"
+    """
+    known = list(things)
+    fits = is_protected if list_name in _WHATEVER_THE_CASE else _fits_exactly
+    found = []
+    for name in names:
+        if any(fits([name], thing.id, thing.name) for thing in known):
+            continue
+        near = what_exists(name, {thing.name for thing in known})
+        verb = "matches" if _is_glob(name) else "is called"
+        is_meant = not _is_glob(name) or near.startswith(_NEAREST)
+        text = f"{list_name}: no {noun} {verb} {name!r}; {near}"
+        found.append(InVain(f"{list_name} {name}", text, is_meant and not standing))
+    return found
+
+
+_WHATEVER_THE_CASE = ("protect", "exclude")
+"""Lists that keep instances from being touched, and so match too much rather than too little."""
+_NEAREST = "nearest are "
+
+
+def _fits_exactly(patterns: Iterable[str], id_: str, name: str) -> bool:
+    return is_named(id_, name, patterns)
+
+
+def models_in_vain(list_name: str, models: Iterable[str], stock: Stock | None) -> list[InVain]:
+    """What a list of GPU models names that the stock does not; no error: it may be sold out."""
+    known = {Named("", model.casefold()) for _, model in stock or {}}
+    folded = [model.casefold() for model in models]
+    return named_in_vain(list_name, folded, known, "GPU model", standing=True) if known else []
+
+
+def selected_in_vain(
+    selector: Selector | None, instances: Sequence[UserVM], name: str = "select"
+) -> list[InVain]:
+    """What a selector names that no instance has."""
+    if selector is None or not instances:
+        return []
+    unmet = _unmet(selector, instances, set())
+    return [InVain(f"{name} {pattern}", f"{name}: {sentence}") for pattern, sentence in unmet]
 
 
 def check_protect(protect: Iterable[str], instances: Sequence[UserVM]) -> None:
@@ -133,8 +213,18 @@ def check_protect(protect: Iterable[str], instances: Sequence[UserVM]) -> None:
     Raises:
         SelectionError: no instance has the name; says what exists.
     """
-    for sentence in unmatched(protect, instances):
-        raise SelectionError(f"{sentence}; take it out if it is gone")
+    refuse(named_in_vain("protect", protect, instances))
+
+
+def refuse(in_vain: Iterable[InVain]) -> None:
+    """Refuse what is an error in lists of names.
+
+    Raises:
+        SelectionError: there is any; says all of it, and what exists.
+    """
+    errors = [one.text for one in in_vain if one.is_error]
+    if errors:
+        raise SelectionError(f"{'. '.join(errors)}. Correct it, or take it out if it is gone")
 
 
 def select_instances(
@@ -148,23 +238,17 @@ def select_instances(
     Raises:
         SelectionError: a name, id, region or model matches nothing; says what exists.
     """
-    for sentence in _unmet(selector, instances, set(known_before)):
+    for _, sentence in _unmet(selector, instances, set(known_before)):
         raise SelectionError(sentence)
     return _meant(selector, instances)
 
 
-def selected_that_exist(
-    select: Selection | None, instances: Sequence[UserVM]
-) -> tuple[list[UserVM], tuple[str, ...]]:
-    """The instances that a selector means now, and sentences about what it names in vain.
+def selected_that_exist(select: Selection | None, instances: Sequence[UserVM]) -> list[UserVM]:
+    """The instances that a selector means now, whatever it names in vain.
 
-    For guardrails: when an instance that they name is gone, they go on with the others.
+    For runs on a schedule: when an instance that they name is gone, they go on with the others.
     """
-    if select is None or not instances:
-        return [], ()
-    selector = selector_of(select)
-    unmet = tuple(f"select: {sentence}" for sentence in _unmet(selector, instances, set()))
-    return _meant(selector, instances), unmet
+    return [] if select is None else _meant(selector_of(select), instances)
 
 
 def _meant(selector: Selector, instances: Iterable[UserVM]) -> list[UserVM]:
@@ -186,15 +270,17 @@ def _fits(value: str | None, patterns: Iterable[str]) -> bool:
     )
 
 
-def _unmet(selector: Selector, instances: Sequence[UserVM], excused: set[str]) -> Iterator[str]:
-    """Sentences about names, ids, regions and models that match nothing."""
+def _unmet(
+    selector: Selector, instances: Sequence[UserVM], excused: set[str]
+) -> Iterator[tuple[str, str]]:
+    """Names, ids, regions and models that match nothing, each with a sentence."""
     for pattern in selector.names + selector.ids:
         if pattern in excused or any(matches(i, [pattern]) for i in instances):
             continue
         if any(fnmatchcase(name, pattern) for name in excused):
             continue
         existing = [i.name for i in instances]
-        yield f"no instance matches {pattern!r}; {what_exists(pattern, existing)}"
+        yield pattern, f"no instance matches {pattern!r}; {what_exists(pattern, existing)}"
     if excused:  # those that had the region or model may be gone
         return
     for kind, patterns, values in (
@@ -203,7 +289,8 @@ def _unmet(selector: Selector, instances: Sequence[UserVM], excused: set[str]) -
     ):
         for pattern in patterns:
             if not any(_fits(value, [pattern]) for value in values):
-                yield f"no instance has the {kind} {pattern!r}; {what_exists(pattern, values)}"
+                near = what_exists(pattern, values)
+                yield pattern, f"no instance has the {kind} {pattern!r}; {near}"
 
 
 def what_exists(wanted: str, existing: Iterable[str]) -> str:
@@ -211,7 +298,9 @@ def what_exists(wanted: str, existing: Iterable[str]) -> str:
     names = sorted(existing)
     if not names:
         return "the account has none"
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    by_folded = {name.casefold(): name for name in names}
+    close = difflib.get_close_matches(wanted.casefold(), by_folded, n=3, cutoff=0.5)
+    near = [by_folded[name] for name in close]
     shown = near or names[:10]
     more = "" if near or len(names) <= 10 else f" and {len(names) - 10} more"
-    return f"{'nearest are' if near else 'there are'} {', '.join(shown)}{more}"
+    return f"{_NEAREST if near else 'there are '}{', '.join(shown)}{more}"

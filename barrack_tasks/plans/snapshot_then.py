@@ -14,13 +14,13 @@ from barrack_tasks.api.models import Snapshot, SnapshotStatus, UserVM, VMStatus
 from barrack_tasks.plans.drive import hardware_of
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.naming import is_ours, snapshot_description, snapshot_name
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import (
     SelectionError,
     Selector,
-    is_named,
-    matches,
     select_instances,
+    selected_that_exist,
 )
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
@@ -72,8 +72,8 @@ class Intent:
     moment: datetime
     timeout: timedelta
     keep: int = 3
-    protected: frozenset[str] = frozenset()
-    """Ids of instances that must not be touched."""
+    protect: Collection[str] = ()
+    """Names, globs and ids of what must not be touched, judged anew at each decision."""
 
 
 def decide(world: World, intent: Intent, memory: Memory, now: datetime) -> dict[str, Next]:
@@ -87,7 +87,8 @@ def decide(world: World, intent: Intent, memory: Memory, now: datetime) -> dict[
         intent.targets,
         lambda target: snapshot_step(target, world, intent, memory),
         memory,
-        intent.protected,
+        world,
+        intent.protect,
         intent.timeout,
         now,
     )
@@ -116,27 +117,30 @@ def intent_for(
     keep: int,
     protect: list[str],
     inherited: dict[str, str],
+    strict: bool = True,
 ) -> Intent:
     """What a run is asked for, in terms of the account as it is.
+
+    `strict` refuses names that match nothing; else what they match counts.
 
     Raises:
         SelectionError: a name matches nothing, or the selection matches no instance at all.
     """
     instances = list(world.instances.values())
     before = [*inherited, *inherited.values()]
-    selected = select_instances(selector, instances, before)
+    if strict:
+        selected = select_instances(selector, instances, before)
+    else:
+        selected = selected_that_exist(selector, instances)
     if not selected and not inherited:
         raise SelectionError("the selection matches no instance; nothing was changed")
-    # What is inherited may be missing from a list that lags, and is protected all the same.
-    protected = {i.id for i in instances if matches(i, protect)}
-    protected |= {id_ for id_, name in inherited.items() if is_named(id_, name, protect)}
     return Intent(
         targets=targets_of(selected, inherited, dict(world.instances), now),
         then=then,
         moment=moment,
         timeout=timeout,
         keep=keep,
-        protected=frozenset(protected),
+        protect=tuple(protect),
     )
 
 
@@ -148,7 +152,7 @@ def stopped_costs(intent: Intent) -> list[str]:
         f"{t.name} stays billed in full when stopped: {money(t.was.hourly_price, t.was.currency)} "
         "an hour; hibernate it to save that"
         for t in intent.targets
-        if t.was is not None and t.id not in intent.protected
+        if t.was is not None and not is_protected(intent.protect, t.id, t.name)
     ]
 
 
@@ -312,7 +316,8 @@ def drop_candidates(
     """Ready snapshots of an instance that this library took, beyond the newest `keep`.
 
     Those that are an image, or that an image depends on, are left out; all are, if it could not
-    be read which those are. A plan counts a snapshot that is `to_come` among the newest.
+    be read which those are. So are those that carry a protected name, whatever their instance is
+    called now. A plan counts a snapshot that is `to_come` among the newest.
     """
     if world.depended_on is None:
         return []
@@ -325,7 +330,9 @@ def drop_candidates(
     return [
         s
         for s in newest_first[max(1, intent.keep) - to_come :]
-        if not s.is_image and s.id not in world.depended_on
+        if not s.is_image
+        and s.id not in world.depended_on
+        and not is_protected(intent.protect, s.instance_name)
     ]
 
 

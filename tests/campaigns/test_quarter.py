@@ -100,10 +100,10 @@ class Quarter:
         verdicts = judge_all(instances.values(), known, self.policy, now)
         targets = tuple(
             Target(id_, instances[id_].name, now, instances[id_])
-            for id_ in asked_of(verdicts, frozenset())
+            for id_ in asked_of(verdicts, instances, ())
         )
         span = timedelta(minutes=15)
-        round_ = Round(verdicts, targets, frozenset(), now, span, 10, Shortage())
+        round_ = Round(verdicts, targets, (), now, span, 10, Shortage())
         memory = Memory()
         plan = decide_round(round_, World(instances=instances, stock=stock), memory, now)
         self.notes |= remember(instances, verdicts, plan, known, memory, instances, now, now)

@@ -161,3 +161,10 @@ def answer(flow: str, says_yes: bool, asked: list[str]) -> None:
                     asked.append(run["id"])
                     return
             time.sleep(0.1)
+
+
+def rename(sandbox: Sandbox, old: str, new: str) -> None:
+    """Be the person who gives an instance another name on the dashboard."""
+    world = sandbox._server.config.app.world  # type: ignore[union-attr]
+    [machine] = [m for m in world.machines.all() if m.name == old]
+    machine.name = new

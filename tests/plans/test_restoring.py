@@ -217,7 +217,7 @@ def test_stock_that_is_gone_when_it_is_asked_for_is_waited_for_or_ends_it() -> N
         moment = NOW + timedelta(seconds=seconds)
         target = Target(one.key, "new", NOW)
         hour = timedelta(hours=1)
-        return decide_each([target], decide, memory, frozenset(), hour, moment)[one.key]
+        return decide_each([target], decide, memory, World(), (), hour, moment)[one.key]
 
     assert at(1, "wait") == Wait("its GPU was gone when it was asked for: L40 is gone")
     assert at(1, "stop") == Finished("failed", "out of stock: L40 is gone; try again later")

@@ -19,11 +19,11 @@ from barrack_tasks.plans.schedule import (
     judge,
     judge_all,
     lead,
-    misnamed,
     read_rules,
     remember,
     rule_for,
     rule_warnings,
+    rules_in_vain,
 )
 from barrack_tasks.plans.steps import Reason, Step
 
@@ -406,22 +406,23 @@ def test_rules_that_hardly_are_meant_are_warned_of() -> None:
     assert any(s.startswith("rule 3") and "past" in s for s in said)
 
 
-def test_what_rules_and_exclude_name_in_vain_is_told_with_what_is_near() -> None:
-    one = UserVM(id="1", name="train-1", status="ACTIVE", region="CANADA-1")
+def test_what_rules_name_in_vain_is_told_with_what_is_near() -> None:
+    one = UserVM(id="1", name="train-1", status="ACTIVE", region="CANADA-1", gpu_model="L40")
+    other = UserVM(id="2", name="lab", status="ACTIVE", region="US-1", gpu_model="A40")
     rules = read_rules(
         [
             {"select": ["train-1", "trian-2"], "timetable": OFFICE},
-            {"select": {"regions": ["US-1"]}, "timetable": OFFICE},
+            {"select": {"regions": ["NORWAY-1"]}, "timetable": OFFICE},
+            {"select": {"names": ["train-*"], "regions": ["US-1"]}, "timetable": OFFICE},
             {"select": {"names": ["train-*"], "states": ["SHUTOFF"]}, "timetable": OFFICE},
         ]
     )
-    policy = Policy(tuple(rules), exclude=("train-l", "keep-*"))
-    assert list(misnamed(policy, [one]).values()) == [
-        "exclude: no instance is called 'train-l'; nearest are train-1",
+    assert [told.text for told in rules_in_vain(rules, [one, other])] == [
         "rule 1: select: no instance matches 'trian-2'; nearest are train-1",
-        "rule 2: select: no instance has the region 'US-1'; there are CANADA-1",
+        "rule 2: select: no instance has the region 'NORWAY-1'; there are CANADA-1, US-1",
+        "rule 3 (train-*) means no instance",
     ]
-    assert misnamed(policy, []) == {}, "in an empty account nothing can be meant"
+    assert rules_in_vain(rules, []) == [], "in an empty account nothing can be meant"
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,11 @@ from barrack_tasks.plans.selection import (
     SelectionError,
     Selector,
     matches,
+    models_in_vain,
+    named_in_vain,
+    refuse,
     select_instances,
+    selected_in_vain,
     selected_that_exist,
     selector_of,
 )
@@ -165,7 +169,59 @@ def test_a_selection_is_the_union_of_its_names_in_the_order_of_the_account(
 def test_a_guardrail_goes_on_with_what_is_still_there(
     select: Any, found: list[str], said: list[str]
 ) -> None:
-    meant, unmet = selected_that_exist(select, FLEET)
-    assert [i.name for i in meant] == found
+    assert [i.name for i in selected_that_exist(select, FLEET)] == found
+    selector = None if select is None else selector_of(select)
+    unmet = [one.text for one in selected_in_vain(selector, FLEET)]
     assert len(unmet) == len(said)
     assert all(u.startswith(f"select: {s}") for u, s in zip(unmet, said, strict=True))
+
+
+def in_vain(list_name: str, *listed: str, **more: Any) -> list[tuple[str, bool]]:
+    found = named_in_vain(list_name, listed, FLEET, **more)
+    return [(one.text, one.is_error) for one in found]
+
+
+@pytest.mark.parametrize("list_name", ["protect", "exclude", "priority"])
+def test_all_lists_of_names_tell_what_they_name_in_vain(list_name: str) -> None:
+    assert in_vain(list_name, "train-1", "BRK-eval", "train-*", "no facts") == []
+    near = "nearest are train-1, train-2"
+    assert in_vain(list_name, "trian-1") == [
+        (f"{list_name}: no instance is called 'trian-1'; {near}", True)
+    ]
+    assert in_vain(list_name, "trian-*") == [
+        (f"{list_name}: no instance matches 'trian-*'; {near}", True)
+    ]
+    assert in_vain(list_name, "zzz") == [(f"{list_name}: no instance is called 'zzz'; {ALL}", True)]
+    assert in_vain(list_name, "zzz*") == [
+        (f"{list_name}: no instance matches 'zzz*'; {ALL}", False)
+    ]
+    assert [error for _, error in in_vain(list_name, "zzz", "trian-*", standing=True)] == [
+        False,
+        False,
+    ]
+
+
+def test_letter_case_makes_no_difference_to_what_keeps_instances_from_being_touched() -> None:
+    assert in_vain("protect", "TRAIN-*", "Eval") == []
+    assert in_vain("exclude", "TRAIN-*", "Eval") == []
+    assert in_vain("priority", "TRAIN-*") == [
+        ("priority: no instance matches 'TRAIN-*'; nearest are train-1, train-2", True)
+    ]
+
+
+def test_a_misspelt_list_is_refused_with_all_that_is_wrong_in_it() -> None:
+    with pytest.raises(SelectionError) as caught:
+        refuse(named_in_vain("exclude", ["trian-1", "zzz*", "evl"], FLEET))
+    assert str(caught.value) == (
+        "exclude: no instance is called 'trian-1'; nearest are train-1, train-2. "
+        "exclude: no instance is called 'evl'; nearest are eval. "
+        "Correct it, or take it out if it is gone"
+    )
+    refuse(named_in_vain("exclude", ["zzz*", "train-1"], FLEET))
+
+
+def test_models_that_the_stock_does_not_name_are_told_and_are_no_error() -> None:
+    stock = {("CANADA-1", "A100-PCIe-80GB"): {1: 0}}
+    assert models_in_vain("substitutes", ["a100-*"], stock) == []
+    assert [one.is_error for one in models_in_vain("substitutes", ["A10-*"], stock)] == [False]
+    assert models_in_vain("substitutes", ["A10-*"], None) == []

@@ -79,7 +79,7 @@ def check(case: Case) -> set[str]:
 
 
 def check_finished(finished: Finished, target: Target, case: Case) -> None:
-    if target.id in case.intent.protected:
+    if target.id in case.intent.protect:
         assert finished.outcome == "skipped"
     if finished.outcome == "done":
         snapshot = own(target, case)
@@ -93,7 +93,7 @@ def check_finished(finished: Finished, target: Target, case: Case) -> None:
 
 def check_step(step: Step, target: Target, case: Case) -> None:
     assert step.instance_id == target.id
-    assert target.id not in case.intent.protected
+    assert target.id not in case.intent.protect
     assert target.id not in case.memory.under_way
     assert target.id not in case.memory.held_by
     assert target.id not in case.memory.hopeless

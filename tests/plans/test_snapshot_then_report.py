@@ -73,7 +73,7 @@ def test_what_was_there_already_or_protected() -> None:
     row = after(account(asleep), intent(asleep), Memory())
     assert (row.outcome, row.did, row.snapshot) == ("already", (), None)
     assert (row.hourly_before, row.hourly_now) == (ASLEEP, ASLEEP)
-    row = after(account(ALPHA), intent(ALPHA, protected=frozenset({"BRK-alpha"})), Memory())
+    row = after(account(ALPHA), intent(ALPHA, protect=["BRK-alpha"]), Memory())
     assert (row.outcome, row.why, row.now, row.did) == ("skipped", "protected", "ACTIVE", ())
 
 
@@ -192,6 +192,6 @@ def test_what_cannot_or_need_not_be_done_is_said_before(status: str, outcome: st
 
 
 def test_a_plan_waits_for_nobody() -> None:
-    run = intent(ALPHA, BETA, protected=frozenset({"BRK-beta"}), timeout=timedelta(seconds=1))
+    run = intent(ALPHA, BETA, protect=["BRK-beta"], timeout=timedelta(seconds=1))
     rows = rows_planned(run, account(ALPHA, BETA))
     assert [row.outcome for row in rows] == ["planned", "skipped"]
