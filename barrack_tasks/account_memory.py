@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from barrack_tasks.api import Barrack, BarrackNotFoundError
+from barrack_tasks.api.models import VMStatus
 from barrack_tasks.plans.account_changes import Change, Sight, View
+from barrack_tasks.plans.evidence import Watched
 from barrack_tasks.shelves import read_all, write_all
 
 _EMPTY = "nothing:"
@@ -29,6 +32,16 @@ def read_view(account: str) -> tuple[dict[str, Sight] | None, dict[str, int]]:
             turn, *sight = told
             view[key], turns[key] = tuple(str(part) for part in sight), int(turn)
     return view, turns
+
+
+def watched_of(account: str) -> dict[str, Watched]:
+    """The state in which `watch_account` saw each instance last, by its id, and since when."""
+    view, turns = read_view(account)
+    return {
+        key.partition(":")[2]: Watched(VMStatus(seen[1]), datetime.fromtimestamp(turns[key], UTC))
+        for key, seen in (view or {}).items()
+        if key.startswith("instance:")
+    }
 
 
 def write_view(account: str, view: View, turns: Mapping[str, int]) -> None:

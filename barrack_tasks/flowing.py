@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -23,10 +23,10 @@ from barrack_tasks.events import emit
 from barrack_tasks.holds import Hold
 from barrack_tasks.observing import depended_on, observe
 from barrack_tasks.plans.account_changes import instance_payload
-from barrack_tasks.plans.memory import Memory, protected_targets, resource_of
+from barrack_tasks.plans.memory import Memory, Target, protected_targets, resource_of
 from barrack_tasks.plans.restoring import refusal
 from barrack_tasks.plans.snapshot_then import Intent, drop_candidates
-from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import proven_snapshots
 
@@ -47,16 +47,51 @@ def look_again(
     """
     taken = {id_: snapshot for id_, snapshot in memory.taken.items() if snapshot}
     world = observe(credentials, [target.id for target in intent.targets], taken)
-    spared = protected_targets(intent.targets, world, intent.protect)
-    resting = [t for t in intent.targets if t.id not in spared]
-    candidates = {
-        snapshot.id
-        for target in resting
-        if _is_at_rest(target.id, intent, world)
-        for snapshot in drop_candidates(target, world, intent)
-    }
+    return with_droppable(credentials, world, intent, hold, memory)
+
+
+def with_droppable(
+    credentials: BarrackCredentials, world: World, intent: Intent, hold: Hold, memory: Memory
+) -> World:
+    """The world with what is known of the snapshots that may be dropped.
+
+    Every flow that deletes old snapshots of instances that it put to rest asks here. The
+    snapshots are claimed first, and those that another run uses are noted as not deleted.
+    """
+    resting = [t for t in intent.targets if _is_at_rest(t.id, intent, world)]
+    candidates = _droppable(world, intent, resting)
     used = hold.claim_snapshots(candidates)
     memory.not_deleted.update({id_: f"held by {by}" for id_, by in used.items()})
+    return _knowing_dependents(credentials, world, candidates)
+
+
+def with_dependents(credentials: BarrackCredentials, world: World, intent: Intent) -> World:
+    """The world with what is known of the snapshots that a run would drop, for a plan.
+
+    Nothing is claimed and nothing is changed.
+    """
+    # A snapshot to come counts among those that are kept, so that one more is asked about.
+    candidates = _droppable(world, intent, intent.targets, to_come=1)
+    return _knowing_dependents(credentials, world, candidates)
+
+
+def _droppable(
+    world: World, intent: Intent, targets: Sequence[Target], to_come: int = 0
+) -> set[str]:
+    """Ids of the snapshots of some targets that may be dropped, if nothing depends on them."""
+    if_free = replace(world, depended_on=frozenset())
+    spared = protected_targets(targets, world, intent.protect)
+    return {
+        snapshot.id
+        for target in targets
+        if target.id not in spared
+        for snapshot in drop_candidates(target, if_free, intent, to_come)
+    }
+
+
+def _knowing_dependents(
+    credentials: BarrackCredentials, world: World, candidates: Collection[str]
+) -> World:
     needed = depended_on(credentials.get_client(), candidates)
     if candidates and needed is not None:
         # The newest that was proven to restore is as needed as one that an image depends on.
@@ -135,8 +170,10 @@ class Progress:
         """
         moved = False
         for id_, next_ in plan.items():
+            if isinstance(next_, Wait) and next_.reason is Reason.UNDER_WAY:
+                continue  # goes without saying: the step was told
             text = _sentence(next_)
-            if self._last.get(id_) == text or text == _UNDER_WAY:
+            if self._last.get(id_) == text:
                 continue
             moved = True
             self._last[id_] = text
@@ -154,9 +191,6 @@ class Progress:
             emit(self._on_done[id_], id_, name, payload=instance_payload(instance))
         elif finished.outcome == "failed":
             emit("barrack.instance.failed", resource_of(id_), name, payload={"why": finished.why})
-
-
-_UNDER_WAY = "waiting, a request is under way"  # goes without saying: the step was told
 
 
 def _sentence(next_: Next) -> str:

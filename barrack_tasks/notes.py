@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from dataclasses import fields
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from barrack_tasks.plans.schedule import Note
+from barrack_tasks.plans.evidence import Note
 from barrack_tasks.shelves import read_parts, write_all
+
+KEPT_UNSEEN = timedelta(days=30)
+"""So long a note is kept after its instance was last seen: what a list lacks may come back."""
+_TRIES = 3
 
 
 def read_notes(account: str) -> dict[str, Note]:
@@ -18,47 +24,104 @@ def read_notes(account: str) -> dict[str, Note]:
     return notes
 
 
-def write_notes(account: str, notes: dict[str, Note], known: set[str]) -> None:
-    """Keep notes of the instances that are `known`, together with what other runs have noted."""
-    merged = {id_: _newer(note, notes.get(id_)) for id_, note in read_notes(account).items()}
-    merged = {**notes, **merged}
-    write_all(_prefix(account), {id_: _write(merged[id_]) for id_ in merged.keys() & known})
+def write_notes(
+    account: str, before: Mapping[str, Note], changed: Mapping[str, Note], now: datetime
+) -> None:
+    """Keep notes that changed, together with what other runs have noted meanwhile.
+
+    Nothing is written if nothing is new. What another run wrote at the same moment over this is
+    written again.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        before: the notes as they were read.
+        changed: some of them, as they are to be.
+        now: this moment, by the cloud's clock; notes of what was not seen for long are dropped.
+    """
+    new = {id_: note for id_, note in changed.items() if note != before.get(id_)}
+    stands = read_notes(account) if new else {}
+    for _ in range(_TRIES):
+        wanted = {id_: _merged(before.get(id_), n, stands.get(id_)) for id_, n in new.items()}
+        if all(
+            id_ in stands and _write(stands[id_], now) == _write(note, now)
+            for id_, note in wanted.items()
+        ):
+            return
+        content = {
+            id_: _write(note, now)
+            for id_, note in {**stands, **wanted}.items()
+            if note.seen is None or now - note.seen <= KEPT_UNSEEN
+        }
+        write_all(_prefix(account), content)
+        stands = read_notes(account)
 
 
 def _prefix(account: str) -> str:
     return f"barrack_schedule_{account}_"
 
 
-def _newer(one: Note | None, other: Note | None) -> Note:
-    one, other = one or Note(), other or Note()
-    return Note(
-        settled=_later(one.settled, other.settled),
-        pursued=_later(one.pursued, other.pursued),
-        restores=max(one.restores, other.restores, key=len),
-    )
+def _merged(before: Note | None, mine: Note, theirs: Note | None) -> Note:
+    """What this run changed in a note, and what others changed where it did not."""
+    base, other = before or Note(), theirs or Note()
+    chosen = {
+        f.name: getattr(mine if getattr(mine, f.name) != getattr(base, f.name) else other, f.name)
+        for f in fields(Note)
+    }
+    return Note(**chosen)
 
 
-def _later(one: datetime | None, other: datetime | None) -> datetime | None:
-    if one is None or other is None:
-        return one or other
-    return max(one, other)
+def _newer(one: Note | None, other: Note) -> Note:
+    """Of two notes of an instance, left by a writer that was cut off, the one written later."""
+    if one is None:
+        return other
+    return max(one, other, key=lambda n: [m or _NEVER for m in (n.asked, n.under, n.settled)])
+
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 def _read(written: Any) -> Note:
     try:
-        settled, pursued, restores = written
-        return Note(_moment(settled), _moment(pursued), [int(r) for r in restores])
+        settled, pursued, restores, *more = written
+        under, status, changed, asked, operation, first, seen = (*more, *[None] * 7)[:7]
+        return Note(
+            settled=_moment(settled),
+            pursued=_moment(pursued),
+            restores=tuple(int(r) for r in restores),
+            # Earlier releases wrote the first three alone.
+            under=_moment(under if more else settled),
+            status=status,
+            changed=_moment(changed),
+            asked=_moment(asked),
+            operation=operation,
+            first=_moment(first),
+            seen=_moment(seen),
+        )
     except (TypeError, ValueError):
         return Note()
 
 
-def _write(note: Note) -> list[Any]:
-    return [_seconds(note.settled), _seconds(note.pursued), note.restores]
+def _write(note: Note, now: datetime) -> list[Any]:
+    return [
+        _seconds(note.settled),
+        _seconds(note.pursued),
+        list(note.restores),
+        _seconds(note.under),
+        note.status,
+        _seconds(note.changed),
+        _seconds(note.asked),
+        note.operation,
+        _seconds(note.first),
+        _seconds(note.seen or now),
+    ]
 
 
-def _moment(seconds: int | None) -> datetime | None:
+def _moment(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def _seconds(moment: datetime | None) -> int | None:
-    return None if moment is None else int(moment.timestamp())
+def _seconds(moment: datetime | None) -> float | None:
+    if moment is None:
+        return None
+    seconds = moment.timestamp()
+    return int(seconds) if seconds.is_integer() else seconds

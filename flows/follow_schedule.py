@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Literal
 
 from prefect import flow, runtime
@@ -12,40 +11,24 @@ from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.guard import capped, means_or_problem
+from barrack_tasks.guard import Decide, capped, means_or_problem
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now, work
-from barrack_tasks.notes import read_notes, write_notes
+from barrack_tasks.news import news_of
 from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.observing import (
-    flavors_that_cannot_hibernate,
-    observe,
-    with_images,
-    with_stock,
-)
 from barrack_tasks.parameters import Protect, Timeout, span_of
 from barrack_tasks.plans import Report
-from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.rising import Shortage
 from barrack_tasks.plans.schedule import (
     Policy,
     Rule,
-    judge_all,
     read_rules,
-    remember,
     rule_warnings,
-    without_restores,
+    rules_in_vain,
 )
-from barrack_tasks.plans.schedule_run import (
-    decide_round,
-    learn_restores,
-    round_of,
-    schedule_rows,
-)
-from barrack_tasks.plans.steps import Next
-from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
+from barrack_tasks.scheduling import Following
 
 Rules = Annotated[list[Rule], BeforeValidator(read_rules)]
 """A list of rules, typed or as dicts."""
@@ -67,19 +50,24 @@ def follow_schedule(
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
     credentials: BarrackCredentials | str | None = None,
+    adopt: Annotated[
+        Literal["boundary", "now"],
+        Field(description="When what hibernates at first sight comes up."),
+    ] = "boundary",
 ) -> Report:
     """Keep each instance in the state that its timetable asks for. Run it every few minutes.
 
-    It looks at the machines, not at what it did last. A run that comes late does what was due
-    within `catch_up`. An instance that a person moves inside a window is left alone until the
-    next boundary of its timetable, unless `strict`. Restores begin early, by as long as the
-    instance's last restores took.
+    It looks at the machines, not at what it did last. Instances are put to rest however late the
+    run comes, and are brought up within `catch_up`. One that a person moved after the boundary
+    that counts is left alone until the next, unless `strict`; that a person moved it must be
+    evident: it was seen where it was wanted, or was made or changed after the boundary and not
+    from here. Restores begin early, by as long as the instance's last restores took.
 
     Args:
         rules: `Rule(select=, timetable=)` or dicts; the first that means an instance counts.
         exclude: names, globs and ids that no rule means.
         strict: enforce the timetable always, against people too.
-        catch_up: how late something that was due is still done.
+        catch_up: how late an instance that was due to come up is still brought up.
         out_of_stock: while a GPU is out of stock: try again at each run, report it as failed, or
             let an instance of another model stand in.
         substitutes: GPU models or globs that may stand in, the best first.
@@ -89,12 +77,16 @@ def follow_schedule(
         dry_run: show what would be done, and change nothing.
         protect: names, globs and ids that are never touched; added to the account's own list.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+        adopt: an instance that hibernates when it is first looked at, and is wanted up, comes up
+            at the next `boundary`, or `now`. `always` and `never` act at first sight.
 
     Returns:
-        A report with one row for each instance that a rule means.
+        A report with one row for each instance that a rule means, and with notes on what `rules`,
+        `exclude` and `protect` name in vain. A deployment tells these to `notify` as well, once.
 
     Raises:
         ParameterTypeError: a rule cannot be read; the place is marked.
+        SelectionError: called by hand, and `rules`, `exclude` or `protect` name what is not there.
         WorkFailed: some instances failed, after all others were finished; carries the report.
 
     Example:
@@ -105,64 +97,55 @@ def follow_schedule(
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "follow_schedule")
     notifiers = find_notifiers(notify)
-    policy = Policy(tuple(rules), tuple(exclude), strict, span_of(catch_up))
-    patience = timedelta(0)
-    how = Shortage(out_of_stock, patience, tuple(substitutes))
+    policy = Policy(tuple(rules), tuple(exclude), strict, span_of(catch_up), adopt=adopt)
+    how = Shortage(out_of_stock, timedelta(0), tuple(substitutes))
     span = span_of(timeout)
-    memory = Memory()
+    following = Following(account, policy, [*protect, *account.protect], how, at_once, span)
 
-    def look(ids: list[str]) -> World:
-        world = with_stock(account, observe(account, ids))
-        return with_images(account, world) if out_of_stock == "substitute" else world
-
-    world = look([])
-    instances = dict(world.instances)
-    seen = list(instances.values())
+    seen = list(following.first.instances.values())
     in_vain = lists_in_vain(seen, account, protect, exclude=exclude)
-    listed = check_lists("follow_schedule", account.account, in_vain, notifiers, log, dry_run)
-    for warning in rule_warnings(policy.rules, seen, now()):
+    in_vain += rules_in_vain(policy.rules, seen)
+    notes = check_lists("follow_schedule", account.account, in_vain, notifiers, log, dry_run)
+    warnings = rule_warnings(policy.rules, seen, now())
+    for warning in warnings:
         log.warning(warning)
-    notes = read_notes(account.account)
-    verdicts = judge_all(instances.values(), notes, policy, now())
-    means = None
-    if any(v.goal == "up" for v in verdicts.values()):
-        means, problem = means_or_problem(account)
-        if problem:
-            log.error("nothing is restored: %s", problem)
-            verdicts = without_restores(verdicts, problem)
-    never = [*protect, *account.protect]
-    unable = flavors_that_cannot_hibernate(account)
-    round_ = round_of(verdicts, instances, never, now(), span, at_once, how, unable)
+    notes = (*notes, *warnings)
 
-    def uncapped(world: World, moment: datetime) -> Mapping[str, Next]:
-        return decide_round(round_, world, memory, moment)
-
-    decide = capped(account, uncapped, means) if means is not None else uncapped
+    means, problem = means_or_problem(account) if following.wants_restores else (None, None)
+    if problem:
+        log.error("nothing is restored: %s", problem)
+    following.begin(problem)
+    decide: Decide = following.decide
+    if means is not None:
+        decide = capped(account, decide, means)
+    world, plan = following.first, {}
     if dry_run:
-        plan = decide(world, now())
-        rows = schedule_rows(round_, instances, plan, world, memory)
-        return conclude(Report(flow="follow_schedule", dry_run=True, rows=rows, notes=listed))
-    ids = [t.id for t in round_.targets]
-    plan = {}
-    if ids:
-        purpose = intent_of("follow_schedule", [r.model_dump(mode="json") for r in policy.rules])
+        world = following.supplied(world)
+        rows = following.rows(decide(world, now()), world)
+        return conclude(Report(flow="follow_schedule", dry_run=True, rows=rows, notes=notes))
+    purpose = intent_of("follow_schedule", [r.model_dump(mode="json") for r in policy.rules])
+    if not following.round.targets:
+        following.write_down(world, following.round.verdicts, {})
+    else:
         run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
         with holding(account.account, run, name, purpose) as hold:
+            following.take_up(hold)
             world, done = work(
                 account,
                 hold,
-                round_.targets,
-                memory,
-                look=lambda: look(ids),
-                decide=decide,
-                on_done=round_.on_done,
+                following.round.targets,
+                following.memory,
+                look=lambda: following.look(hold),
+                decide=following.writing(decide),
+                on_done=following.round.on_done,
                 protected=frozenset(),
                 timeout=span,
                 log=log,
             )
             plan = dict(done)
-    learn_restores(round_, memory, notes)
-    remember(world.instances.values(), notes, verdicts, memory.touched)
-    write_notes(account.account, notes, set(world.instances))
-    rows = schedule_rows(round_, instances, plan, world, memory)
-    return conclude(Report(flow="follow_schedule", rows=rows, notes=listed), notifiers)
+        following.learn()
+    report = Report(flow="follow_schedule", rows=following.rows(plan, world), notes=notes)
+    # A failure that lasts over the runs of a night is told once.
+    failures = [f"{row.instance_id} {row.reason}" for row in report.failed]
+    is_news = bool(notifiers and news_of(account.account, purpose, failures))
+    return conclude(report, notifiers if is_news else None)

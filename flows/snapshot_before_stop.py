@@ -11,7 +11,7 @@ from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.flowing import look_again
+from barrack_tasks.flowing import look_again, with_dependents
 from barrack_tasks.holds import holding, intent_of, names_of
 from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
 from barrack_tasks.loop import now, work
@@ -102,7 +102,7 @@ def snapshot_before_stop(
 
     if dry_run:
         intent, world = intend(now(), {})
-        planned = rows_planned(intent, world)
+        planned = rows_planned(intent, with_dependents(account, world, intent))
         return conclude(
             Report(flow="snapshot_before_stop", dry_run=True, rows=planned, notes=tuple(told))
         )

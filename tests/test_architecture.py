@@ -117,6 +117,61 @@ def test_no_module_of_the_product_knows_the_tests() -> None:
         assert offenders(folder, "tests", "scripts", "pytest", "hypothesis") == []
 
 
+PROSE = {"why", "said", "sentence", "told"}
+"""What sentences for people are called, as attributes and as variables."""
+
+
+def reads_prose(node: ast.AST) -> bool:
+    """Whether an expression looks into, or compares, a sentence that is written for people."""
+
+    def is_prose(one: ast.expr) -> bool:
+        if isinstance(one, ast.Attribute):
+            return one.attr in PROSE
+        return isinstance(one, ast.Name) and one.id in PROSE and one.id != "told"
+
+    def is_words(one: ast.expr) -> bool:
+        return isinstance(one, ast.Constant) and isinstance(one.value, str) and " " in one.value
+
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        inside = any(isinstance(op, ast.In | ast.NotIn) for op in node.ops)
+        text = inside and is_prose(sides[-1]) and isinstance(sides[0], ast.Constant)
+        same = any(isinstance(op, ast.Eq | ast.NotEq) for op in node.ops)
+        return text or (same and any(is_prose(s) for s in sides) and any(map(is_words, sides)))
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+        looks = node.func.attr in ("startswith", "endswith", "find", "index", "count")
+        return looks and (is_prose(node.func.value) or any(is_words(a) for a in node.args))
+    return False
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'next_.why.startswith("held by")',
+        '"out of stock" in next_.why',
+        'not verdict.why.endswith("as wanted")',
+        'u.startswith("instance ")',
+        'one.why == "it is protected"',
+    ],
+)
+def test_decisions_by_sentences_are_found(text: str) -> None:
+    assert any(reads_prose(node) for node in ast.walk(ast.parse(text)))
+
+
+def test_no_decision_is_taken_by_reading_a_sentence() -> None:
+    """Outcomes carry a reason for programs; sentences are for people, and may be worded anew."""
+    read = [
+        f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node)}"
+        for folder in ("barrack_tasks", "flows")
+        for path in files(folder)
+        # The contract is learned from documents that others wrote, word by word.
+        if not path.is_relative_to(LIBRARY / "api" / "learning")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.expr) and reads_prose(node)
+    ]
+    assert read == []
+
+
 @pytest.mark.parametrize("name", [f"barrack_tasks.{name}" for name in PURE])
 def test_prefect_is_not_loaded_for_what_does_not_need_it(name: str) -> None:
     code = f"import sys, {name}; sys.exit('prefect' in sys.modules)"

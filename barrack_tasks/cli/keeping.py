@@ -207,7 +207,7 @@ def _elsewhere(
             f"{said}; set BARRACK_BASE_URL to the address that the key is for, such as "
             f"{usual.address}, and try again; the block was left as it is"
         )
-    if not Confirm.ask(f"{said[0].upper()}{said[1:]}. Use {usual.address} instead?"):
+    if not Screen().agrees(f"{said[0].upper()}{said[1:]}. Use {usual.address} instead?"):
         return wanted, trial
     return usual, tried(usual)
 

@@ -14,16 +14,18 @@ from cyclopts import App
 from rich.console import Console
 from rich.table import Table
 
-from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api import Barrack, BarrackConfigurationError, BarrackError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Days
 from barrack_tasks.cli.screen import Screen
+from barrack_tasks.plans.evidence import Known
 from barrack_tasks.plans.given import read_each
 from barrack_tasks.plans.preview import Forecast, forecast
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.schedule import Policy, Rule, rule_warnings
 from barrack_tasks.plans.timetable import Timetable
+from barrack_tasks.plans.world import by_instance
 from barrack_tasks.zones import data_in_use, zone_warnings
 
 schedule_app = App(name="schedule", help="Timetables of instances.")
@@ -51,13 +53,31 @@ def preview(*, rules: Path, days: Days = 14) -> int:
     if os.environ.get("BARRACK_API_KEY", "").strip():
         with client_from_environment() as client:
             instances = list(client.instances.list())
-        _show_forecast(console, forecast(instances, policy, start, end), days)
+            known, unable = _known(client), _unable(client)
+        _show_forecast(console, forecast(instances, policy, start, end, known, unable), days)
         for warning in rule_warnings(policy.rules, instances, start):
             console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     else:
         _show_rules(console, policy, start, end)
     _show_zones(console, policy)
     return 0
+
+
+def _known(client: Barrack) -> Known:
+    """What the account itself tells; notes of earlier runs are Prefect's, which is not asked."""
+    try:
+        return Known(snapshots=by_instance(client.snapshots.list()))
+    except BarrackError:
+        return Known()
+
+
+def _unable(client: Barrack) -> frozenset[tuple[str, int]]:
+    from barrack_tasks.observing import unable_of  # loads Prefect, which is slow
+
+    try:
+        return unable_of(client.perform("get_gpu_specs"))
+    except BarrackError:
+        return frozenset()
 
 
 def _read(file: Path) -> Policy:
@@ -86,13 +106,15 @@ def _read(file: Path) -> Policy:
 
 def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> None:
     table = Table(title=f"The coming {days} days, if nobody interferes")
-    for column in ("instance", "timetable", "next", "hours up", "without", "with", "saving"):
+    columns = ("instance", "timetable", "now", "next", "hours in full", "without", "with", "saving")
+    for column in columns:
         table.add_column(column, overflow="fold")
     for one in forecasts:
         currency = str(one.instance.currency) if one.instance.currency else None
         table.add_row(
             one.instance.name,
             str(one.timetable),
+            _now(one),
             _boundaries(one.timetable, list(one.boundaries)),
             f"{one.on.total_seconds() / 3600:.1f}",
             money(one.cost_always, currency),
@@ -100,6 +122,11 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
             money(one.saving, currency),
         )
     console.print(table)
+    console.print(
+        "Each is judged as if it were seen for the first time; a dry run of follow_schedule also "
+        "knows what earlier runs have noted.",
+        soft_wrap=True,
+    )
     savings = [one.saving for one in forecasts]
     known = [saving for saving in savings if saving is not None]
     currencies = {str(one.instance.currency) for one in forecasts if one.instance.currency}
@@ -111,6 +138,11 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
             else ""
         )
         console.print(f"In all the timetables save {money(total, currencies.pop())}{unknown}.")
+
+
+def _now(one: Forecast) -> str:
+    goals = {"up": "comes up", "down": "is put to rest", None: "stays as it is"}
+    return f"{goals[one.verdict.goal]}: {one.verdict.why}"
 
 
 def _show_rules(console: Console, policy: Policy, start: datetime, end: datetime) -> None:

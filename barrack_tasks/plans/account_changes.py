@@ -100,12 +100,15 @@ def next_turns(
 ) -> dict[str, int]:
     """What tells the next change of each thing from all before; of what is gone it is forgotten.
 
-    It begins with the seconds of the moment when the thing was first seen, so that one that comes
-    back under the same id does not repeat itself.
+    It is the second in which the thing was first seen or last seen to change, and always later
+    than before, so that one that comes back under the same id does not repeat itself.
     """
     changed = {change.key for change in found}
-    start = int(now.timestamp())
-    return {k: turns[k] + (k in changed) if k in turns else start for k in after}
+    second = int(now.timestamp())
+    return {
+        k: turns[k] if k in turns and k not in changed else max(second, turns.get(k, 0) + 1)
+        for k in after
+    }
 
 
 def _either(was: Sight | None, now: Sight | None) -> Sight:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.memory import Memory, Target
-from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.plans.world import Stock, World
 
 CannotHibernate = Literal["leave", "stop"]
@@ -54,7 +54,7 @@ def drive_down(
         case VMStatus.ACTIVE:
             return _down_from_active(target, instance, memory, manner, unable)
         case VMStatus.ERROR:
-            return Finished("failed", "it is in ERROR; somebody must look at it")
+            return Finished("failed", "it is in ERROR; somebody must look at it", Reason.IN_ERROR)
         case VMStatus.DELETED:
             return Finished("failed", "it was deleted by somebody else")
         case passing:
@@ -114,9 +114,9 @@ def drive_up(target: Target, world: World, memory: Memory) -> Next:
         case VMStatus.HIBERNATED:
             if is_in_stock(instance, world.stock):
                 return _step("restore_instance", target)
-            return Wait(shortage(instance))
+            return Wait(shortage(instance), Reason.OUT_OF_STOCK)
         case VMStatus.ERROR:
-            return Finished("failed", "it is in ERROR; somebody must look at it")
+            return Finished("failed", "it is in ERROR; somebody must look at it", Reason.IN_ERROR)
         case VMStatus.DELETED:
             return Finished("failed", "it was deleted by somebody else")
         case passing:

@@ -41,6 +41,7 @@ def _row(target: Target, next_: Next, world: World, memory: Memory) -> Row:
         now=str(instance.status) if instance else str(VMStatus.DELETED),
         outcome=outcome,
         why="; ".join(part for part in (why, address) if part),
+        reason=None if isinstance(next_, Step) else next_.reason,
         hourly_before=hourly_cost(before) if before else None,
         hourly_now=now,
         currency=str(before.currency) if before and before.currency else None,

@@ -102,7 +102,8 @@ class Means:
         """The means with the instances as they are seen later."""
         now = tuple(priced(i, self.tariff) for i in instances)
         burn = burn_of(now, [], [], self.tariff)
-        stored = tuple(u for u in self.unknown if not u.startswith("instance "))
+        before = burn_of(self.instances, [], [], self.tariff).unknown
+        stored = tuple(u for u in self.unknown if u not in before)
         unknown = (*burn.unknown, *stored)
         return replace(self, instances=now, burn=burn.hourly + self.storage, unknown=unknown)
 

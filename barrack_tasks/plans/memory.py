@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.protection import is_protected
-from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.plans.world import World
 
 MOST_REFUSALS = 3
@@ -183,7 +183,7 @@ def decide_each(
     all_of_them = tuple(targets)
     spared = protected_targets(all_of_them, world, protect, memory)
     return {
-        t.id: Finished("skipped", "protected")
+        t.id: Finished("skipped", "protected", Reason.PROTECTED)
         if t.id in spared
         else _within_rules(t, step, memory, timeout, now)
         for t in all_of_them
@@ -221,7 +221,7 @@ def _within_rules(
     now: datetime,
 ) -> Next:
     if target.id in memory.under_way:
-        return Wait("a request is under way")
+        return Wait("a request is under way", Reason.UNDER_WAY)
     if target.id in memory.hopeless:
         return Finished("failed", memory.hopeless[target.id])
     next_ = step(target)
@@ -239,7 +239,7 @@ def _within_rules(
     next_ = _unless_short(target, _unless_held(target, next_, memory), memory, now)
     if late:
         why = _last_reason(next_, refused)
-        return Finished("failed", f"not finished within {said(timeout)}: {why}")
+        return Finished("failed", f"not finished within {said(timeout)}: {why}", Reason.NO_TIME)
     return next_
 
 
@@ -247,12 +247,12 @@ def _unless_short(target: Target, next_: Step | Wait, memory: Memory, now: datet
     why, asked = memory.short.get(target.id), memory.asked_at.get(target.id)
     if why is None or isinstance(next_, Wait) or asked is None or now >= asked + STOCK_AGAIN:
         return next_
-    return Wait(f"its GPU was gone when it was asked for: {why}")
+    return Wait(f"its GPU was gone when it was asked for: {why}", Reason.OUT_OF_STOCK)
 
 
 def _unless_held(target: Target, next_: Step | Wait, memory: Memory) -> Step | Wait:
     holder = memory.held_by.get(target.id)
-    return next_ if holder is None else Wait(f"held by {holder}")
+    return next_ if holder is None else Wait(f"held by {holder}", Reason.HELD)
 
 
 def _last_reason(next_: Step | Wait, refused: list[str]) -> str:

@@ -9,8 +9,10 @@ from decimal import Decimal
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.costs import hourly_cost
-from barrack_tasks.plans.schedule import Policy, rule_for
-from barrack_tasks.plans.timetable import Boundary, Timetable
+from barrack_tasks.plans.drive import hardware_of, is_down
+from barrack_tasks.plans.evidence import Known
+from barrack_tasks.plans.schedule import Policy, Rule, Verdict, judge, rule_for
+from barrack_tasks.plans.timetable import Boundary, Timetable, Wish
 
 _CENT = Decimal("0.01")
 
@@ -22,7 +24,10 @@ class Forecast:
     instance: UserVM
     timetable: Timetable
     boundaries: tuple[Boundary, ...]
+    verdict: Verdict
+    """What `follow_schedule` would do with it now, and why."""
     on: timedelta
+    """How long it is billed in full: it is up, or it is left as it is, or cannot hibernate."""
     cost_always: Decimal | None
     cost_with: Decimal | None
 
@@ -35,19 +40,68 @@ class Forecast:
 
 
 def forecast(
-    instances: Iterable[UserVM], policy: Policy, start: datetime, end: datetime
+    instances: Iterable[UserVM],
+    policy: Policy,
+    start: datetime,
+    end: datetime,
+    known: Known | None = None,
+    unable: frozenset[tuple[str, int]] = frozenset(),
 ) -> list[Forecast]:
-    """What lies ahead of each instance that a rule means, if nobody interferes."""
+    """What lies ahead of each instance that a rule means, if nobody interferes.
+
+    It agrees with what is done: what `follow_schedule` would leave as it is now is left so until
+    its next boundary, and what cannot hibernate saves nothing.
+
+    Args:
+        instances: as they are at the start.
+        policy: the rules.
+        start: of the time to come.
+        end: of it.
+        known: what is known of the instances; nothing, if they are seen for the first time.
+        unable: flavors, as GPU model and count, that cannot hibernate.
+    """
     found = []
     for instance in instances:
         rule = rule_for(instance, policy)
         if rule is None:
             continue
-        on = rule.timetable.duration_on(start, end)
+        verdict = judge(instance, rule, known or Known(), policy, start)
+        on = _billed_in_full(instance, rule, verdict, start, end, unable)
         always, with_it = _costs(instance, on, end - start)
         boundaries = tuple(rule.timetable.boundaries(start, end))
-        found.append(Forecast(instance, rule.timetable, boundaries, on, always, with_it))
+        found.append(Forecast(instance, rule.timetable, boundaries, verdict, on, always, with_it))
     return found
+
+
+def _billed_in_full(
+    instance: UserVM,
+    rule: Rule,
+    verdict: Verdict,
+    start: datetime,
+    end: datetime,
+    unable: frozenset[tuple[str, int]],
+) -> timedelta:
+    stays_up = hardware_of(instance) in unable
+    if stays_up and not is_down(instance.status):
+        return end - start  # it is left running, or stopped, which is billed in full as well
+    until = min(end, verdict.next_change or end)
+    is_left = verdict.goal != "up" and rule.shutoff == "leave"
+    if instance.status is VMStatus.SHUTOFF and is_left:
+        until = _next_up(rule.timetable, start, end)
+        first = until - start
+    elif verdict.goal is not None:
+        first = until - start if verdict.goal == "up" else timedelta(0)
+    else:
+        first = timedelta(0) if is_down(instance.status) else until - start
+    if stays_up:  # once it is up again, it stays so
+        up = until if first else _next_up(rule.timetable, until, end)
+        return first + (end - up)
+    return first + rule.timetable.duration_on(until, end)
+
+
+def _next_up(timetable: Timetable, start: datetime, end: datetime) -> datetime:
+    ups = (b.moment for b in timetable.boundaries(start, end) if b.wish is Wish.UP)
+    return next(ups, end)
 
 
 def _costs(

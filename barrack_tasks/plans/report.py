@@ -9,11 +9,14 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-from barrack_tasks.plans.steps import Outcome
+from barrack_tasks.plans.steps import Outcome, Reason
 
 
 class Row(BaseModel):
-    """One instance: what was, what was done, what is, why, and what it costs an hour."""
+    """One instance: what was, what was done, what is, why, and what it costs an hour.
+
+    `why` is a sentence for people; programs read `reason`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -24,6 +27,7 @@ class Row(BaseModel):
     now: str
     outcome: Outcome
     why: str = ""
+    reason: Reason | None = None
     snapshot: str | None = None
     hourly_before: Decimal | None = None
     hourly_now: Decimal | None = None

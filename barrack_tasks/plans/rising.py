@@ -11,7 +11,7 @@ from barrack_tasks.api.models import Balance, VMStatus
 from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
 from barrack_tasks.plans.drive import drive_up, in_turn, is_in_stock, shortage
 from barrack_tasks.plans.memory import Memory, Target, decide_each
-from barrack_tasks.plans.steps import Finished, Next, Wait
+from barrack_tasks.plans.steps import Finished, Next, Reason, Wait
 from barrack_tasks.plans.substitute import substitute
 from barrack_tasks.plans.world import World
 
@@ -43,9 +43,11 @@ def rise_step(target: Target, world: World, memory: Memory, how: Shortage, now: 
     if is_there and (is_patient or target.id not in memory.short):
         return drive_up(target, world, memory)
     if is_patient:
-        return Wait(shortage(instance))
+        return Wait(shortage(instance), Reason.OUT_OF_STOCK)
     if how.then == "alert":
-        return Finished("failed", f"{shortage(instance)}; given up after waiting for it")
+        return Finished(
+            "failed", f"{shortage(instance)}; given up after waiting for it", Reason.OUT_OF_STOCK
+        )
     return substitute(target, instance, world, memory, how.models)
 
 

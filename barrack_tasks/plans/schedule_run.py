@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.drive import Manner, in_turn
 from barrack_tasks.plans.drive_report import rows_of
+from barrack_tasks.plans.evidence import Note, with_restore
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import Row
 from barrack_tasks.plans.resting import rest_step
 from barrack_tasks.plans.rising import Shortage, rise_step
-from barrack_tasks.plans.schedule import Note, Verdict, note_restore
+from barrack_tasks.plans.schedule import Verdict, in_hand
 from barrack_tasks.plans.snapshot_then import Intent, Then
-from barrack_tasks.plans.steps import Finished, Next, Wait
+from barrack_tasks.plans.steps import Finished, Next, Reason, Wait
 from barrack_tasks.plans.world import World
 
 
 @dataclass(frozen=True)
 class Round:
-    """What one run has to do: targets with a goal, and how to go about it."""
+    """What one run has to do: targets with a goal, and how to go about it.
+
+    `moment` names the snapshots of the run; it is that of a run which was cut off and goes on.
+    """
 
     verdicts: Mapping[str, Verdict]
     targets: tuple[Target, ...]
@@ -37,6 +41,12 @@ class Round:
     def intent(self) -> Intent:
         """The round as an intent to take snapshots and hibernate."""
         return Intent(self.targets, Then.HIBERNATE, self.moment, self.timeout, 3, self.protect)
+
+    @property
+    def saving(self) -> Intent:
+        """The same, of those of which a snapshot is taken first."""
+        targets = tuple(t for t in self.targets if _takes_snapshot(self.verdicts[t.id]))
+        return replace(self.intent, targets=targets)
 
     @property
     def order(self) -> list[str]:
@@ -55,53 +65,90 @@ class Round:
         return {t.id: events[self.verdicts[t.id].goal or "up"] for t in self.targets}
 
 
-def round_of(
-    verdicts: Mapping[str, Verdict],
-    instances: Mapping[str, UserVM],
-    protect: Collection[str],
-    moment: datetime,
-    timeout: timedelta,
-    at_once: int,
-    shortage: Shortage,
-    unable: frozenset[tuple[str, int]],
-) -> Round:
-    """The round for those of which something is asked."""
-    asked = [instances[id_] for id_, verdict in verdicts.items() if verdict.goal]
-    targets = tuple(
-        Target(i.id, i.name, moment, i) for i in asked if not is_protected(protect, i.id, i.name)
-    )
-    return Round(verdicts, targets, protect, moment, timeout, at_once, shortage, unable)
+def _takes_snapshot(verdict: Verdict) -> bool:
+    return verdict.goal == "down" and verdict.rule is not None and verdict.rule.snapshot
 
 
-def decide_round(round_: Round, world: World, memory: Memory, now: datetime) -> dict[str, Next]:
+def asked_of(
+    verdicts: Mapping[str, Verdict], instances: Mapping[str, UserVM], protect: Collection[str]
+) -> list[str]:
+    """Ids of the instances of which something is asked."""
+    return [
+        id_
+        for id_, verdict in verdicts.items()
+        if verdict.goal and not is_protected(protect, id_, instances[id_].name)
+    ]
+
+
+def decide_round(
+    round_: Round,
+    world: World,
+    memory: Memory,
+    now: datetime,
+    verdicts: Mapping[str, Verdict] | None = None,
+) -> dict[str, Next]:
     """What each target needs next.
 
     What must wait for stock or for another run is left to the next run: it looks again anyway.
+    So is what is not asked any more, because a boundary passed or a person came first.
+
+    Args:
+        round_: what the run has to do.
+        world: the account as it is.
+        memory: of this run.
+        now: this moment.
+        verdicts: what is asked of the instances as they are now; those of the round, if not given.
     """
     intent = round_.intent
+    current = round_.verdicts if verdicts is None else verdicts
+    busy = in_hand(memory)
 
     def step(target: Target) -> Next:
         verdict = round_.verdicts[target.id]
+        if target.id in world.instances:
+            overtaken = _overtaken(verdict, current.get(target.id), target.id in busy)
+            if overtaken is not None:
+                return overtaken
         if verdict.goal == "down":
-            rule = verdict.rule
-            manner = rule.manner if rule else Manner()
-            snapshot = bool(rule and rule.snapshot)
+            manner = verdict.rule.manner if verdict.rule else Manner()
+            snapshot = _takes_snapshot(verdict)
             return rest_step(target, world, intent, memory, manner, round_.unable, snapshot)
         return _or_leave(rise_step(target, world, memory, round_.shortage, now))
 
     plan = decide_each(round_.targets, step, memory, world, round_.protect, round_.timeout, now)
     plan = {
-        id_: Finished("skipped", f"{next_.why}; the next run looks again")
-        if isinstance(next_, Wait) and next_.why.startswith("held by")
+        id_: Finished("skipped", f"{next_.why}; the next run looks again", Reason.HELD)
+        if isinstance(next_, Wait) and next_.reason is Reason.HELD
         else next_
         for id_, next_ in plan.items()
     }
     return in_turn(plan, round_.order, world, round_.at_once)
 
 
+def _overtaken(begun: Verdict, now: Verdict | None, is_busy: bool) -> Finished | None:
+    """How it ends if what was asked when the run began is not asked any more; None if it is.
+
+    What changes because this run asked for it is brought to its end, but for a boundary that
+    wants the opposite.
+    """
+    if now is None:
+        return None if is_busy else Finished("skipped", "no rule means it now", Reason.OVERTAKEN)
+    wish_was = begun.boundary and begun.boundary.wish
+    wish_is = now.boundary and now.boundary.wish
+    if wish_was is not wish_is:
+        return Finished(
+            "skipped",
+            "its timetable wants the opposite by now; the next run looks again",
+            Reason.OVERTAKEN,
+        )
+    if is_busy or now.goal == begun.goal or now.reason is Reason.AS_WANTED:
+        return None
+    return Finished("skipped", now.why, now.reason)
+
+
 def _or_leave(next_: Next) -> Next:
-    if isinstance(next_, Wait) and "out of stock" in next_.why:
-        return Finished("skipped", f"{next_.why}; the next run tries again")
+    if isinstance(next_, Wait) and next_.reason is Reason.OUT_OF_STOCK:
+        return Finished("skipped", f"{next_.why}; the next run tries again", next_.reason)
     return next_
 
 
@@ -119,24 +166,22 @@ def schedule_rows(
         if id_ in worked:
             rows.append(worked[id_])
             continue
-        spared = is_protected(round_.protect, id_, instances[id_].name)
-        left: Next = Finished(
-            "skipped" if _is_moved(verdict) or spared else "already",
-            "protected" if spared else verdict.why,
-        )
+        left: Next = Finished("skipped", verdict.why, verdict.reason)
+        if is_protected(round_.protect, id_, instances[id_].name):
+            left = Finished("skipped", "protected", Reason.PROTECTED)
+        elif verdict.reason is Reason.AS_WANTED:
+            left = Finished("already", verdict.why, verdict.reason)
         target = Target(id_, instances[id_].name, round_.moment, instances[id_])
         rows += rows_of([target], {id_: left}, world, memory)
     return tuple(rows)
 
 
-def _is_moved(verdict: Verdict) -> bool:
-    return not verdict.why.endswith("as wanted")
-
-
-def learn_restores(round_: Round, memory: Memory, notes: dict[str, Note]) -> None:
-    """Note how long the restores of this round took, so that the next ones begin early enough."""
+def learn_restores(round_: Round, memory: Memory, notes: Mapping[str, Note]) -> dict[str, Note]:
+    """The notes with how long the restores of this round took, so that the next begin in time."""
+    learned = {}
     for target in round_.targets:
         asked, arrived = memory.asked_at.get(target.id), memory.arrived_at.get(target.id)
         slept = target.was is not None and target.was.status is VMStatus.HIBERNATED
         if target.id in memory.woken and slept and asked and arrived:
-            note_restore(notes.setdefault(target.id, Note()), arrived - asked)
+            learned[target.id] = with_restore(notes.get(target.id), arrived - asked)
+    return learned

@@ -61,6 +61,7 @@ def _row(
         now=_state_now(instance, before, target, world),
         outcome=outcome,
         why=why,
+        reason=None if isinstance(next_, Step) else next_.reason,
         snapshot=_snapshot_of(target, intent, world, memory) if not will_change else None,
         hourly_before=hourly_cost(before) if before else None,
         hourly_now=_cost_then(target, world, intent, planned, next_),

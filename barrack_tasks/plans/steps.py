@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
 
@@ -21,11 +22,44 @@ class Step:
     arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
+class Reason(StrEnum):
+    """Why something is not done, or is done now, in a word that decisions and programs read.
+
+    The sentence beside it (`why`) is for people, and may be worded anew at any time.
+    """
+
+    PROTECTED = "protected"
+    HELD = "held"
+    """Another run works on it."""
+    UNDER_WAY = "under-way"
+    """A request of this run is being sent."""
+    OUT_OF_STOCK = "out-of-stock"
+    NO_TIME = "no-time"
+    """The timeout is over."""
+    NOT_ALLOWED = "not-allowed"
+    """Balance or caps forbid it, or could not be read."""
+    IN_ERROR = "in-error"
+    AS_WANTED = "as-wanted"
+    """It is in the state that the timetable wants."""
+    NOTHING_ASKED = "nothing-asked"
+    """No rule means it, or its timetable asks nothing yet."""
+    MOVED = "moved"
+    """A person moved it after the boundary that counts."""
+    FIRST_SIGHT = "first-sight"
+    """It was found hibernated when it was first looked at, and waits for the next boundary."""
+    MISSED = "missed"
+    """It was wanted up longer ago than may be caught up with."""
+    OVERTAKEN = "overtaken"
+    """What was asked of it when the run began is not asked any more."""
+    DUE = "due"
+
+
 @dataclass(frozen=True)
 class Wait:
     """Nothing to do for this instance until the world changes."""
 
     why: str
+    reason: Reason | None = field(default=None, compare=False)
 
 
 Outcome = Literal["done", "already", "skipped", "failed", "planned"]
@@ -37,6 +71,7 @@ class Finished:
 
     outcome: Outcome
     why: str = ""
+    reason: Reason | None = field(default=None, compare=False)
 
 
 Next = Step | Wait | Finished

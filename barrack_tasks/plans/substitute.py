@@ -12,7 +12,7 @@ from fnmatch import fnmatchcase
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
 from barrack_tasks.plans.memory import Memory, Target
-from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.plans.world import World, newest_ready
 
 _SUFFIX = "-alt"
@@ -39,7 +39,11 @@ def substitute(
     dated = (s for s in world.snapshots.get(target.id, ()) if s.created_at is not None)
     newest = newest_ready(dated)
     if newest is None:
-        return Finished("failed", "out of stock, and it has no snapshot to stand in from")
+        return Finished(
+            "failed",
+            "out of stock, and it has no snapshot to stand in from",
+            Reason.OUT_OF_STOCK,
+        )
     image = next((i for i in world.images if i.snapshot_id == newest.id), None)
     if image is None:
         arguments = {"snapshot_id": newest.id, "name": f"{newest.name[:46]}-img"}
@@ -48,7 +52,7 @@ def substitute(
         return Wait(f"the image {image.name} is {image.status}")
     model = _first_in_stock(instance, world, models)
     if model is None:
-        return Wait("none of the GPU models that may stand in is in stock")
+        return Wait("none of the GPU models that may stand in is in stock", Reason.OUT_OF_STOCK)
     return Step(
         "create_instance",
         target.id,

@@ -17,7 +17,9 @@ _OLDEST = datetime.min.replace(tzinfo=UTC)
 class World:
     """The account as observed. What is gone is what the API, asked by id, does not know.
 
-    `depended_on` are ids of snapshots that an image depends on; None if that is not known.
+    `depended_on` are ids of snapshots that must not be deleted, since an image depends on them or
+    a drill has proven them. None if that was not asked or could not be read: then it is unknown,
+    and no snapshot is deleted.
     """
 
     instances: Mapping[str, UserVM] = field(default_factory=dict)
@@ -25,7 +27,7 @@ class World:
     """Snapshots by the id of the instance they were taken of."""
     gone: frozenset[str] = frozenset()
     gone_snapshots: frozenset[str] = frozenset()
-    depended_on: frozenset[str] | None = frozenset()
+    depended_on: frozenset[str] | None = None
     stock: Stock | None = None
     """What can be restored and deployed now; None if that is not known."""
     images: Sequence[Image] = ()

@@ -19,10 +19,11 @@ import pytest
 from barrack_tasks.api import Barrack, BarrackError, RetryPolicy
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.costs import hourly_cost
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.evidence import Known, Note
+from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.rising import Shortage
-from barrack_tasks.plans.schedule import Note, Policy, judge_all, read_rules, remember
-from barrack_tasks.plans.schedule_run import decide_round, round_of
+from barrack_tasks.plans.schedule import Policy, judge_all, read_rules, remember
+from barrack_tasks.plans.schedule_run import Round, asked_of, decide_round
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.world import World, stock_of
 from barrack_tasks.sandbox import Sandbox
@@ -95,11 +96,17 @@ class Quarter:
         """What `follow_schedule` does in one run, without waiting for what takes long."""
         instances = {i.id: i for i in self.client.instances.list()}
         stock = stock_of(self.client.gpu_stocks.list())
-        verdicts = judge_all(instances.values(), self.notes, self.policy, now)
+        known = Known(dict(self.notes))
+        verdicts = judge_all(instances.values(), known, self.policy, now)
+        targets = tuple(
+            Target(id_, instances[id_].name, now, instances[id_])
+            for id_ in asked_of(verdicts, instances, ())
+        )
         span = timedelta(minutes=15)
-        round_ = round_of(verdicts, instances, (), now, span, 10, Shortage(), frozenset())
+        round_ = Round(verdicts, targets, (), now, span, 10, Shortage())
         memory = Memory()
         plan = decide_round(round_, World(instances=instances, stock=stock), memory, now)
+        self.notes |= remember(instances, verdicts, plan, known, memory, instances, now, now)
         for id_, step in plan.items():
             if isinstance(step, Step):
                 self.check(instances[id_], step, now)
@@ -108,7 +115,6 @@ class Quarter:
                     memory.succeeded(step)
                 except BarrackError as error:
                     memory.was_refused(step, str(error), may_pass=True)
-        remember(instances.values(), self.notes, verdicts, memory.touched)
 
     def check(self, machine: UserVM, step: Step, now: datetime) -> None:
         """The rules that must hold for whatever is asked of a machine."""
@@ -119,10 +125,8 @@ class Quarter:
         wants_up = rule.timetable.is_on(now)
         if step.operation == "hibernate_instance" and wants_up:
             self.broken.append(f"{now}: {machine.name} was put to rest inside its window")
-        note = self.notes.get(machine.id, Note())
         moved = self.moved.get(machine.id)
-        settled = note.settled is not None and boundary and note.settled >= boundary.moment
-        if boundary and settled and moved and moved >= boundary.moment:
+        if boundary and moved and moved > boundary.moment:
             self.broken.append(f"{now}: {machine.name} was moved by a person, and is not left")
 
     def measure(self, now: datetime) -> None:

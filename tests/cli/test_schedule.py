@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -29,6 +30,39 @@ def test_a_forecast_adds_up_to_the_cent() -> None:
     assert ahead.cost_with == Decimal("2.69") * 120 + Decimal("0.01") * 216
     assert ahead.saving == ahead.cost_always - ahead.cost_with
     assert len(ahead.boundaries) == 20
+
+
+@pytest.mark.parametrize(
+    ("timetable", "status", "more", "billed"),
+    [
+        ("never", "ACTIVE", {}, 0),
+        ("always", "HIBERNATED", {}, 336),
+        ("Mon-Fri 08:00-20:00 UTC", "HIBERNATED", {}, 112),  # first sight: not today
+        ("Mon-Fri 08:00-20:00 UTC", "SHUTOFF", {}, 132),  # started on Tuesday
+        ("Mon-Fri -20:00 UTC", "SHUTOFF", {}, 336),  # shutoff: leave
+        ("Mon-Fri -20:00 UTC", "SHUTOFF", {"shutoff": "hibernate"}, 0),
+        ("Mon-Fri 08:00-20:00 UTC", "ACTIVE", {"gpu_model": "H100-SXM5-80GB"}, 336),
+        ("never", "HIBERNATED", {"gpu_model": "H100-SXM5-80GB"}, 0),
+        ("never", "ERROR", {}, 336),
+    ],
+)
+def test_the_forecast_says_what_is_done(
+    timetable: str, status: str, more: dict[str, Any], billed: int
+) -> None:
+    """Hours billed in full, in the two weeks from a Monday noon on."""
+    rule = {k: v for k, v in more.items() if k != "gpu_model"}
+    model = more.get("gpu_model", "L40")
+    rules = read_rules([{"select": ["*"], "timetable": timetable, **rule}])
+    price = Decimal("2.69")
+    machine = UserVM(
+        id="1", name="one", status=status, hourly_price=price, currency="USD", gpu_model=model
+    )
+    start = datetime(2026, 11, 2, 12, tzinfo=UTC)
+    unable = frozenset({("H100-SXM5-80GB", 1)})
+    days = timedelta(days=14)
+    [ahead] = forecast([machine], Policy(tuple(rules)), start, start + days, unable=unable)
+    assert ahead.on == timedelta(hours=billed)
+    assert ahead.cost_with == price * billed + Decimal("0.01") * (336 - billed)
 
 
 def test_the_preview_shows_instances_and_saving_and_changes_nothing(

@@ -137,7 +137,7 @@ def test_a_timetable_is_followed_and_people_are_left_alone(cloud: Cloud) -> None
     ]
 
     def run(**more: Any) -> dict[str, tuple[str, str]]:
-        return rows(follow_schedule(rules=rules, credentials=account, **more))
+        return rows(follow_schedule(rules=rules, credentials=account, adopt="now", **more))
 
     assert run(dry_run=True)["night"] == ("planned", "HIBERNATED")
     assert changed(sandbox) == []
@@ -177,7 +177,8 @@ def test_two_workers_on_one_timetable_do_not_fight(cloud: Cloud, prefect_server:
         {"select": ["down-*"], "timetable": window(-3 * HOUR, -HOUR)},
     ]
     environment = {**sandbox.env, "PREFECT_API_URL": prefect_server}
-    workers = [start_in_process("follow_schedule", environment, {"rules": rules}) for _ in range(2)]
+    arguments = {"rules": rules, "adopt": "now"}
+    workers = [start_in_process("follow_schedule", environment, arguments) for _ in range(2)]
     found = [ended(*worker) for worker in workers]
     assert [code for code, _ in found] == [0, 0]
     for _, told in found:

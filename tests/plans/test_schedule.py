@@ -9,21 +9,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.models import Snapshot, UserVM
+from barrack_tasks.plans.evidence import Known, Note, Watched, with_restore
+from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.schedule import (
-    Note,
     Policy,
     Rule,
     Verdict,
     judge,
     judge_all,
     lead,
-    note_restore,
     read_rules,
     remember,
     rule_for,
     rule_warnings,
+    rules_in_vain,
 )
+from barrack_tasks.plans.steps import Reason, Step
 
 HOUR = timedelta(hours=1)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -35,27 +37,70 @@ def at(day: int, hour: int, minute: int = 0) -> datetime:
 
 
 class Machine:
-    """A machine, the rule it follows, and what is remembered of it."""
+    """A machine, the rule it follows, and what is remembered of it.
 
-    def __init__(self, timetable: str, status: str = "ACTIVE", **how: Any) -> None:
+    Args:
+        timetable: of its rule.
+        status: at the beginning.
+        is_new: whether it was never looked at before.
+        is_timed: whether its cloud tells when an instance changed.
+    """
+
+    def __init__(
+        self,
+        timetable: str,
+        status: str = "ACTIVE",
+        is_new: bool = False,
+        is_timed: bool = True,
+        **how: Any,
+    ) -> None:
         rule = {k: how.pop(k) for k in list(how) if k in ("shutoff", "snapshot", "priority")}
         self.rule = Rule(select=["*"], timetable=timetable, **rule)  # type: ignore[arg-type]
         self.created = how.pop("created", LONG_AGO)
         self.policy = Policy((self.rule,), **how)
-        self.notes: dict[str, Note] = {}
+        self.notes: dict[str, Note] = {} if is_new else {"BRK-1": Note(seen=LONG_AGO)}
+        self.snapshots: list[Snapshot] = []
+        self.watched: dict[str, Watched] = {}
         self.status = status
+        self.is_timed = is_timed
+        self.changed = self.created
 
     @property
     def seen(self) -> UserVM:
-        return UserVM(id="BRK-1", name="one", status=self.status, created_at=self.created)
+        return UserVM(
+            id="BRK-1",
+            name="one",
+            status=self.status,
+            created_at=self.created,
+            updated_at=self.changed if self.is_timed else None,
+            hourly_price="2.69",
+            currency="USD",
+        )
+
+    def becomes(self, status: str, at: datetime) -> None:
+        """Somebody brings it into another state."""
+        self.status, self.changed = status, at
+
+    def judge(self, now: datetime) -> Verdict:
+        known = Known(self.notes, {"BRK-1": self.snapshots}, self.watched)
+        return judge_all([self.seen], known, self.policy, now)["BRK-1"]
+
+    def look(self, now: datetime, asks: str | None = None) -> Verdict:
+        """One look of a run, which notes what it saw and what it is about to ask."""
+        known = Known(self.notes, {"BRK-1": self.snapshots}, self.watched)
+        verdict = self.judge(now)
+        plan = {"BRK-1": Step(asks, "BRK-1", "one")} if asks else {}
+        there, verdicts = {"BRK-1": self.seen}, {"BRK-1": verdict}
+        self.notes |= remember(there, verdicts, plan, known, Memory(), {}, now, now)
+        return verdict
 
     def tick(self, now: datetime, works: bool = True) -> Verdict:
-        """One run of the flow: judge, do what is asked if the cloud lets it, remember."""
-        verdict = judge_all([self.seen], self.notes, self.policy, now)["BRK-1"]
-        pursued = ["BRK-1"] if verdict.goal else []
+        """One run of the flow: judge, note, do what is asked if the cloud lets it, look again."""
+        asks = {"up": "restore_instance", "down": "hibernate_instance", None: None}
+        verdict = self.look(now, asks[self.judge(now).goal])
         if verdict.goal and works:
-            self.status = "ACTIVE" if verdict.goal == "up" else "HIBERNATED"
-        remember([self.seen], self.notes, {"BRK-1": verdict}, pursued)
+            self.becomes("ACTIVE" if verdict.goal == "up" else "HIBERNATED", now)
+            self.look(now)
         return verdict
 
 
@@ -70,7 +115,7 @@ def test_started_by_a_person_at_night_it_sleeps_again_at_the_next_boundary_every
     for day in range(4):
         machine.tick(at(day, 20, 5))
         assert machine.status == "HIBERNATED"
-        machine.status = "ACTIVE"  # a person, at night
+        machine.becomes("ACTIVE", at(day, 20, 30))  # a person, at night
         for hour in (21, 22, 23):
             assert machine.tick(at(day, hour)).goal is None
             assert machine.status == "ACTIVE"
@@ -88,7 +133,7 @@ def test_a_one_sided_rule_leaves_the_morning_to_people() -> None:
     morning = Machine("Mon-Fri 08:00- UTC", "HIBERNATED")
     morning.tick(at(0, 8, 5))
     assert morning.status == "ACTIVE"
-    morning.status = "HIBERNATED"
+    morning.becomes("HIBERNATED", at(0, 22))
     assert morning.tick(at(0, 23)).goal is None
 
 
@@ -105,7 +150,7 @@ def test_started_by_hand_outside_its_window_it_is_left_alone_but_not_with_strict
     for strict, left in ((False, "ACTIVE"), (True, "HIBERNATED")):
         machine = Machine(OFFICE, strict=strict)
         machine.tick(at(0, 20, 5))
-        machine.status = "ACTIVE"
+        machine.becomes("ACTIVE", at(0, 21))
         machine.tick(at(0, 22))
         assert machine.status == left
 
@@ -114,7 +159,7 @@ def test_stopped_by_hand_inside_its_window_it_stays_so_and_is_up_at_the_next() -
     for stopped in ("SHUTOFF", "HIBERNATED"):
         machine = Machine(OFFICE, "HIBERNATED")
         machine.tick(at(0, 8, 5))
-        machine.status = stopped
+        machine.becomes(stopped, at(0, 9))
         for hour in (10, 14, 19):
             assert machine.tick(at(0, hour)).goal is None
         machine.tick(at(0, 20, 5))
@@ -133,12 +178,166 @@ def test_local_times_hold_over_a_change_of_the_clocks() -> None:
     assert machine.status == "ACTIVE"
 
 
-def test_a_late_run_does_what_was_due_within_catch_up_and_nothing_older() -> None:
-    assert Machine(OFFICE).tick(at(0, 21, 59)).goal == "down"
-    late = Machine(OFFICE)
-    assert late.tick(at(0, 22, 1)).goal is None
-    assert "missed" in late.tick(at(0, 22, 1)).why
-    assert Machine(OFFICE, catch_up=timedelta(hours=5)).tick(at(1, 0, 30)).goal == "down"
+def test_down_is_caught_up_with_however_late_until_a_boundary_wants_it_up() -> None:
+    for late in (at(0, 21, 59), at(0, 22, 1), at(1, 7, 59)):
+        machine = Machine(OFFICE, is_new=True)
+        assert machine.tick(late).goal == "down"
+        assert machine.status == "HIBERNATED"
+    friday = Machine(OFFICE, is_new=True)
+    sunday = friday.tick(at(6, 23))
+    assert (sunday.goal, sunday.reason) == ("down", Reason.DUE)
+    assert sunday.why == "due for 51 h, and caught up with"
+    assert Machine(OFFICE, is_new=True).tick(at(7, 8)).goal is None, "it is wanted up by now"
+
+
+def test_up_is_caught_up_with_within_catch_up_and_no_later() -> None:
+    assert Machine(OFFICE, "HIBERNATED").tick(at(0, 9, 59)).goal == "up"
+    late = Machine(OFFICE, "HIBERNATED").tick(at(0, 10, 1))
+    assert (late.goal, late.reason) == (None, Reason.MISSED)
+    longer = Machine(OFFICE, "HIBERNATED", catch_up=timedelta(hours=5))
+    assert longer.tick(at(0, 12, 30)).goal == "up"
+
+
+def test_at_first_sight_a_hibernated_machine_waits_for_the_next_boundary() -> None:
+    machine = Machine(OFFICE, "HIBERNATED", is_new=True)
+    for hour, minute in ((8, 5), (8, 10), (12, 0), (19, 55)):
+        waits = machine.tick(at(0, hour, minute))
+        assert (waits.goal, waits.reason) == (None, Reason.FIRST_SIGHT)
+        assert waits.why == (
+            "it was HIBERNATED when it was first looked at, and stays so until Mon 02 Nov 20:00 "
+            "UTC; adopt='now' brings it up at once"
+        )
+    assert machine.tick(at(0, 20, 5)).reason is Reason.AS_WANTED
+    assert machine.tick(at(1, 8, 1)).goal == "up"
+
+
+@pytest.mark.parametrize("looked_before", [True, False])
+def test_adopt_now_brings_up_what_hibernates_at_first_sight(looked_before: bool) -> None:
+    machine = Machine(OFFICE, "HIBERNATED", is_new=True)
+    if looked_before:
+        assert machine.tick(at(0, 14)).goal is None
+    machine.policy = Policy((machine.rule,), adopt="now")
+    assert machine.tick(at(0, 15)).goal == "up"
+    machine.becomes("HIBERNATED", at(0, 16))
+    assert machine.tick(at(0, 17)).reason is Reason.MOVED, "it was adopted once"
+
+
+def test_always_and_never_act_at_first_sight_and_leave_people_alone_after_it() -> None:
+    for timetable, found, wanted in (
+        ("never", "ACTIVE", "HIBERNATED"),
+        ("always", "HIBERNATED", "ACTIVE"),
+    ):
+        machine = Machine(timetable, found, is_new=True, created=at(0, 11))
+        machine.changed = at(0, 11, 30)
+        machine.tick(at(0, 12))
+        assert machine.status == wanted
+        machine.becomes(found, at(0, 13))
+        assert machine.tick(at(0, 14)).reason is Reason.MOVED
+        assert machine.tick(at(5, 14)).goal is None
+    assert Machine("never", strict=True).tick(at(0, 12)).goal == "down"
+
+
+def test_a_rule_that_becomes_never_is_kept_whatever_was_noted_under_the_old_one() -> None:
+    machine = Machine(OFFICE, "HIBERNATED")
+    machine.tick(at(0, 8, 5))
+    assert machine.status == "ACTIVE"
+    machine.rule = Rule(select=["*"], timetable="never")  # type: ignore[arg-type]
+    machine.policy = Policy((machine.rule,))
+    assert machine.tick(at(0, 9), works=False).goal == "down"
+    machine.tick(at(0, 9, 5))
+    assert machine.status == "HIBERNATED"
+
+
+def test_what_was_made_or_changed_after_the_boundary_by_others_is_left_alone() -> None:
+    made = Machine(OFFICE, is_new=True, created=at(0, 20, 1))
+    assert made.tick(at(0, 20, 5)).reason is Reason.MOVED
+    changed = Machine(OFFICE, is_new=True)
+    changed.becomes("ACTIVE", at(0, 20, 1))
+    told = changed.tick(at(0, 23))
+    assert told.reason is Reason.MOVED
+    assert told.why == (
+        "a person moved it: it was changed at Mon 20:01 UTC, after the boundary, and not from "
+        "here; it is left alone at 2.69 USD an hour until Tue 03 Nov 08:00 UTC"
+    )
+    before = Machine(OFFICE, is_new=True)
+    before.becomes("ACTIVE", at(0, 19, 59))
+    assert before.tick(at(0, 23)).goal == "down"
+
+
+def test_a_snapshot_that_was_taken_is_no_evidence_of_a_person() -> None:
+    machine = Machine(OFFICE)
+    machine.snapshots = [
+        Snapshot(
+            id="1",
+            name="nightly",
+            status="SUCCESS",
+            instance_id="BRK-1",
+            created_at=at(0, 20, 1),
+            updated_at=at(0, 20, 20),
+        )
+    ]
+    machine.changed = at(0, 20, 20)
+    assert machine.tick(at(0, 20, 25)).goal == "down"
+    later = Machine(OFFICE)
+    later.snapshots, later.changed = machine.snapshots, at(0, 20, 50)
+    assert later.tick(at(0, 21)).reason is Reason.MOVED
+
+
+@pytest.mark.parametrize("is_timed", [True, False])
+def test_shut_off_at_the_boundary_and_started_since_it_was_moved_by_a_person(
+    is_timed: bool,
+) -> None:
+    machine = Machine(OFFICE, "SHUTOFF", is_timed=is_timed)
+    assert machine.look(at(0, 20, 5)).goal == "down"
+    machine.becomes("ACTIVE", at(0, 20, 30))
+    for hour in (21, 22, 23):
+        assert machine.look(at(0, hour)).reason is Reason.MOVED
+
+
+def test_what_was_started_in_order_to_hibernate_it_is_not_taken_for_moved() -> None:
+    machine = Machine(OFFICE, "SHUTOFF", shutoff="hibernate")
+    machine.look(at(0, 20, 5), asks="start_instance")  # and the run is killed
+    machine.becomes("ACTIVE", at(0, 20, 7))
+    assert machine.tick(at(0, 20, 10)).goal == "down"
+
+
+def test_killed_after_the_request_a_person_brings_it_back_and_it_stays() -> None:
+    machine = Machine(OFFICE)
+    machine.look(at(0, 20, 5), asks="hibernate_instance")  # and the run is killed
+    machine.becomes("ACTIVE", at(0, 20, 40))  # it had been down
+    for hour in (21, 22, 23):
+        assert machine.look(at(0, hour)).reason is Reason.MOVED
+
+
+def test_killed_before_the_request_took_effect_it_is_asked_again() -> None:
+    for asks in ("hibernate_instance", "create_snapshot"):
+        machine = Machine(OFFICE)
+        machine.look(at(0, 20, 5), asks=asks)  # and the run is killed
+        if asks == "create_snapshot":
+            machine.changed = at(0, 20, 9)
+        assert machine.look(at(0, 20, 10)).goal == "down"
+
+
+def test_what_was_asked_for_one_boundary_and_came_about_after_the_next_is_ours() -> None:
+    machine = Machine("Mon-Sun 08:00-20:00 UTC, Mon-Sun 20:10-20:30 UTC", is_new=True)
+    machine.look(at(0, 20, 5), asks="hibernate_instance")
+    machine.becomes("HIBERNATED", at(0, 20, 12))
+    assert machine.look(at(0, 20, 15)).goal == "up"
+
+
+def test_what_watch_account_saw_after_the_boundary_counts() -> None:
+    for seen_at, goal in ((at(0, 20, 1), None), (at(0, 19, 59), "down")):
+        machine = Machine(OFFICE, is_timed=False)
+        machine.watched = {"BRK-1": Watched(machine.seen.status.__class__("HIBERNATED"), seen_at)}
+        assert machine.judge(at(0, 21)).goal == goal
+
+
+def test_a_machine_that_was_up_before_its_window_and_then_put_to_rest_comes_up_at_it() -> None:
+    machine = Machine(OFFICE, is_timed=False)
+    machine.notes = {"BRK-1": Note(restores=(600,), seen=LONG_AGO)}
+    assert machine.look(at(0, 7, 52)).reason is Reason.AS_WANTED
+    machine.becomes("HIBERNATED", at(0, 7, 55))
+    assert machine.look(at(0, 8, 1)).goal == "up"
 
 
 def test_a_restore_once_begun_is_tried_beyond_catch_up_until_it_is_given_up() -> None:
@@ -148,19 +347,6 @@ def test_a_restore_once_begun_is_tried_beyond_catch_up_until_it_is_given_up() ->
     assert machine.tick(at(0, 16, 1), works=False).goal is None
 
 
-def test_a_machine_made_after_the_boundary_is_somebodys_decision() -> None:
-    machine = Machine(OFFICE, created=at(0, 21))
-    assert machine.tick(at(0, 21, 5)).goal is None
-    machine.tick(at(1, 20, 5))
-    assert machine.status == "HIBERNATED"
-
-
-def test_always_and_never_are_enforced_only_strictly() -> None:
-    assert Machine("never").tick(at(0, 12)).goal is None
-    assert Machine("never", strict=True).tick(at(0, 12)).goal == "down"
-    assert Machine("always", "HIBERNATED", strict=True).tick(at(0, 12)).goal == "up"
-
-
 def test_a_shutoff_machine_is_not_at_rest() -> None:
     assert Machine(OFFICE, "SHUTOFF").tick(at(0, 20, 5)).goal == "down"
     assert Machine(OFFICE, "SHUTOFF").tick(at(0, 8, 5)).goal == "up"
@@ -168,20 +354,20 @@ def test_a_shutoff_machine_is_not_at_rest() -> None:
 
 
 def test_restores_begin_as_much_earlier_as_they_take() -> None:
-    note = Note()
+    note = Note(settled=at(-1, 20))
     for seconds in (100, 400, 250):
-        note_restore(note, timedelta(seconds=seconds))
+        note = with_restore(note, timedelta(seconds=seconds))
     assert lead(note) == timedelta(seconds=400)
     rule = Rule(select=["*"], timetable=OFFICE)  # type: ignore[arg-type]
     asleep = UserVM(id="1", name="one", status="HIBERNATED")
-    policy = Policy((rule,))
-    note.settled = at(-1, 20)
-    assert judge(asleep, rule, note, policy, at(0, 7, 50)).goal is None
-    early = judge(asleep, rule, note, policy, at(0, 7, 54))
-    assert (early.goal, early.boundary) == ("up", at(0, 8))
+    known, policy = Known({"1": note}), Policy((rule,))
+    assert judge(asleep, rule, known, policy, at(0, 7, 50)).goal is None
+    early = judge(asleep, rule, known, policy, at(0, 7, 54))
+    assert (early.goal, early.boundary and early.boundary.moment) == ("up", at(0, 8))
     for _ in range(9):
-        note_restore(note, timedelta(hours=9))
+        note = with_restore(note, timedelta(hours=9))
     assert lead(note) == timedelta(minutes=30), "never more than half an hour"
+    assert len(note.restores) == 5
 
 
 def test_the_first_rule_that_means_a_machine_counts() -> None:
@@ -220,6 +406,25 @@ def test_rules_that_hardly_are_meant_are_warned_of() -> None:
     assert any(s.startswith("rule 3") and "past" in s for s in said)
 
 
+def test_what_rules_name_in_vain_is_told_with_what_is_near() -> None:
+    one = UserVM(id="1", name="train-1", status="ACTIVE", region="CANADA-1", gpu_model="L40")
+    other = UserVM(id="2", name="lab", status="ACTIVE", region="US-1", gpu_model="A40")
+    rules = read_rules(
+        [
+            {"select": ["train-1", "trian-2"], "timetable": OFFICE},
+            {"select": {"regions": ["NORWAY-1"]}, "timetable": OFFICE},
+            {"select": {"names": ["train-*"], "regions": ["US-1"]}, "timetable": OFFICE},
+            {"select": {"names": ["train-*"], "states": ["SHUTOFF"]}, "timetable": OFFICE},
+        ]
+    )
+    assert [told.text for told in rules_in_vain(rules, [one, other])] == [
+        "rule 1: select: no instance matches 'trian-2'; nearest are train-1",
+        "rule 2: select: no instance has the region 'NORWAY-1'; there are CANADA-1, US-1",
+        "rule 3 (train-*) means no instance",
+    ]
+    assert rules_in_vain(rules, []) == [], "in an empty account nothing can be meant"
+
+
 @pytest.mark.parametrize(
     "value", [None, [], {}, [{"select": ["a"]}], [{"timetable": "always"}], [{"selekt": 1}], ["x"]]
 )
@@ -241,18 +446,19 @@ def test_what_is_no_rule_is_refused(value: Any) -> None:
     timetable=st.sampled_from(
         [OFFICE, "Fri 22:00-06:00 UTC, Mon 09:00-12:00 UTC", "Sun-Thu 00:00-24:00 UTC"]
     ),
+    is_timed=st.booleans(),
 )
 def test_people_are_left_alone_and_boundaries_are_kept(
-    steps: list[tuple[int, str, bool]], timetable: str
+    steps: list[tuple[int, str, bool]], timetable: str, is_timed: bool
 ) -> None:
-    machine = Machine(timetable)
+    machine = Machine(timetable, is_timed=is_timed)
     now = at(0, 0)
     moved_since: datetime | None = None
     seen_since: datetime | None = None
     for minutes, person, runs in steps:
         now += timedelta(minutes=minutes)
         if person != "none" and person != machine.status:
-            machine.status = person
+            machine.becomes(person, now)
             moved_since = now
         if not runs:
             continue
@@ -261,14 +467,26 @@ def test_people_are_left_alone_and_boundaries_are_kept(
         boundary = machine.rule.timetable.last_boundary(now)
         assert boundary is not None
         wanted = "ACTIVE" if machine.rule.timetable.is_on(now) else "HIBERNATED"
+        moved = moved_since is not None and moved_since > boundary.moment
         if verdict.goal:
             assert before != wanted, "nothing is asked of a machine that is where it should be"
             settled = seen_since is not None and seen_since >= boundary.moment
-            moved = moved_since is not None and moved_since >= boundary.moment
-            assert not (settled and moved), "a person moved it after it had been there"
-        elif now - boundary.moment <= 2 * HOUR and (
-            moved_since is None or moved_since < boundary.moment
-        ):
+            assert not (moved and (settled or is_timed)), "that a person moved it is evident"
+        elif not moved and (wanted == "HIBERNATED" or now - boundary.moment <= 2 * HOUR):
             assert machine.status == wanted, "due, and not done"
         if machine.status == wanted:
             seen_since = now
+
+
+@given(
+    status=st.sampled_from(["ACTIVE", "SHUTOFF"]),
+    late=st.integers(0, 59 * 60),
+    is_new=st.booleans(),
+    is_timed=st.booleans(),
+)
+def test_what_nobody_touched_is_put_to_rest_however_late(
+    status: str, late: int, is_new: bool, is_timed: bool
+) -> None:
+    machine = Machine(OFFICE, status, is_new=is_new, is_timed=is_timed)
+    friday = at(4, 20)
+    assert machine.tick(friday + timedelta(minutes=late)).goal == "down"

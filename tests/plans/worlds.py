@@ -53,11 +53,14 @@ def days(count: int) -> datetime:
 
 
 def account(*instances: UserVM, snapshots: Sequence[Snapshot] = (), **more: Any) -> World:
-    """A world of instances and snapshots, the latter by the instance they name."""
+    """A world of instances and snapshots, the latter by the instance they name.
+
+    It was asked which snapshots an image depends on: on none, if nothing else is said.
+    """
     grouped: dict[str, list[Snapshot]] = {}
     for snapshot in snapshots:
         grouped.setdefault(snapshot.instance_id or "", []).append(snapshot)
-    return World({i.id: i for i in instances}, grouped, **more)
+    return World({i.id: i for i in instances}, grouped, **{"depended_on": frozenset(), **more})
 
 
 def intent(*instances: UserVM, then: str = "hibernate", **more: Any) -> Intent:

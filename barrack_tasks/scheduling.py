@@ -1,0 +1,152 @@
+"""A run of `follow_schedule` between its parameters and its report: looks, decides, writes down."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from barrack_tasks.account_memory import watched_of
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.flowing import with_droppable
+from barrack_tasks.guard import Decide
+from barrack_tasks.holds import Hold
+from barrack_tasks.loop import now
+from barrack_tasks.notes import read_notes, write_notes
+from barrack_tasks.observing import (
+    flavors_that_cannot_hibernate,
+    observe,
+    with_images,
+    with_stock,
+)
+from barrack_tasks.plans.evidence import Known
+from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.report import Row
+from barrack_tasks.plans.rising import Shortage
+from barrack_tasks.plans.schedule import (
+    Policy,
+    Verdict,
+    judge_all,
+    remember,
+    without_restores,
+)
+from barrack_tasks.plans.schedule_run import (
+    Round,
+    asked_of,
+    decide_round,
+    learn_restores,
+    schedule_rows,
+)
+from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.world import World
+
+
+class Following:
+    """One run. It has looked at the account, and judged each instance, once it is made.
+
+    Args:
+        account: whose instances they are.
+        policy: the rules and how they are kept.
+        protect: names, globs and ids that are never touched.
+        shortage: what is done while a GPU is out of stock.
+        at_once: how many are restored at the same time at most.
+        timeout: for one instance.
+    """
+
+    def __init__(
+        self,
+        account: BarrackCredentials,
+        policy: Policy,
+        protect: Collection[str],
+        shortage: Shortage,
+        at_once: int,
+        timeout: timedelta,
+    ) -> None:
+        self._account = account
+        self._policy = policy
+        self._watched = watched_of(account.account)
+        self.memory = Memory()
+        self.first = observe(account)
+        self._known = self._known_with(self.first)
+        verdicts = judge_all(self.first.instances.values(), self._known, policy, now())
+        self._fresh: Mapping[str, Verdict] = {}
+        self.round = Round(verdicts, (), protect, now(), timeout, at_once, shortage)
+
+    @property
+    def wants_restores(self) -> bool:
+        """Whether anything is to be brought up."""
+        return any(verdict.goal == "up" for verdict in self.round.verdicts.values())
+
+    def begin(self, may_not_restore: str | None) -> None:
+        """Settle what is asked of which instances.
+
+        Args:
+            may_not_restore: why nothing may be brought up, if so.
+        """
+        verdicts, instances = self.round.verdicts, self.first.instances
+        if may_not_restore:
+            verdicts = without_restores(verdicts, may_not_restore)
+        asked = asked_of(verdicts, instances, self.round.protect)
+        unable = flavors_that_cannot_hibernate(self._account) if asked else frozenset()
+        targets = tuple(Target(i, instances[i].name, now(), instances[i]) for i in asked)
+        self.round = replace(self.round, verdicts=verdicts, targets=targets, unable=unable)
+
+    def take_up(self, hold: Hold) -> None:
+        """Go on where a run with the same rules was cut off."""
+        targets = tuple(replace(t, resumed=t.id in hold.inherited) for t in self.round.targets)
+        self.round = replace(self.round, targets=targets, moment=hold.moment)
+
+    def look(self, hold: Hold) -> World:
+        """The account as it is now."""
+        taken = {id_: snapshot for id_, snapshot in self.memory.taken.items() if snapshot}
+        world = observe(self._account, [t.id for t in self.round.targets], taken)
+        world = with_droppable(self._account, world, self.round.saving, hold, self.memory)
+        return self.supplied(world)
+
+    def supplied(self, world: World) -> World:
+        """A world with what the decision needs to know of stock and images."""
+        world = with_stock(self._account, world)
+        is_open = self.round.shortage.then == "substitute"
+        return with_images(self._account, world) if is_open else world
+
+    def decide(self, world: World, moment: datetime) -> Mapping[str, Next]:
+        """What each target needs next, of that which is still asked of it."""
+        self._known = self._known_with(world)
+        self._fresh = judge_all(world.instances.values(), self._known, self._policy, moment)
+        return decide_round(self.round, world, self.memory, moment, self._fresh)
+
+    def writing(self, decide: Decide) -> Decide:
+        """A decision that writes down what was seen, and what is about to be asked.
+
+        A run that is cut off after that has noted all that it did.
+        """
+
+        def decided(world: World, moment: datetime) -> Mapping[str, Next]:
+            plan = decide(world, moment)
+            self.write_down(world, self._fresh, plan)
+            return plan
+
+        return decided
+
+    def write_down(
+        self, world: World, verdicts: Mapping[str, Verdict], plan: Mapping[str, Next]
+    ) -> None:
+        """Note what was seen, and what is about to be asked."""
+        was, at = self.first.instances, self._account.get_client().now()
+        changed = remember(
+            world.instances, verdicts, plan, self._known, self.memory, was, now(), at
+        )
+        write_notes(self._account.account, self._known.notes, changed, at)
+
+    def learn(self) -> None:
+        """Note how long restores took, so that the next ones begin early enough."""
+        account, at = self._account.account, self._account.get_client().now()
+        notes = read_notes(account)
+        write_notes(account, notes, learn_restores(self.round, self.memory, notes), at)
+
+    def rows(self, plan: Mapping[str, Next], world: World) -> tuple[Row, ...]:
+        """One row for each instance that a rule means."""
+        return schedule_rows(self.round, self.first.instances, plan, world, self.memory)
+
+    def _known_with(self, world: World) -> Known:
+        return Known(read_notes(self._account.account), world.snapshots, self._watched)
