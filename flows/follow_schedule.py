@@ -11,8 +11,8 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
+from barrack_tasks.admitting import Admission
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.guard import capped, means_or_problem
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.loop import now, work
 from barrack_tasks.notes import read_notes, write_notes
@@ -122,12 +122,10 @@ def follow_schedule(
         log.warning(warning)
     notes = read_notes(account.account)
     verdicts = judge_all(instances.values(), notes, policy, now())
-    means = None
-    if any(v.goal == "up" for v in verdicts.values()):
-        means, problem = means_or_problem(account)
-        if problem:
-            log.error("nothing is restored: %s", problem)
-            verdicts = without_restores(verdicts, problem)
+    admission = Admission(account, dry_run=dry_run)
+    if any(v.goal == "up" for v in verdicts.values()) and (problem := admission.problem()):
+        log.error("nothing is restored: %s", problem)
+        verdicts = without_restores(verdicts, problem)
     protected = frozenset(
         i.id for i in instances.values() if matches(i, [*protect, *account.protect])
     )
@@ -137,7 +135,7 @@ def follow_schedule(
     def uncapped(world: World, moment: datetime) -> Mapping[str, Next]:
         return decide_round(round_, world, memory, moment)
 
-    decide = capped(account, uncapped, means) if means is not None else uncapped
+    decide = admission.within(uncapped, memory)
     if dry_run:
         plan = decide(world, now())
         rows = schedule_rows(round_, instances, plan, world, memory)

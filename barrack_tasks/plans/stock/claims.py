@@ -37,6 +37,7 @@ class Attempt:
             self.place.gpu_count,
             self.place.region,
             comes_back=self.step.operation == "restore_instance",
+            price=self.price,
         )
 
 
