@@ -30,7 +30,6 @@ from barrack_tasks.api import (
     BarrackTransportError,
 )
 from barrack_tasks.api.models import Balance, UserVM
-from barrack_tasks.catalogue import get_credit_balance
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.funds import Funds
 from barrack_tasks.holds import Hold
@@ -219,17 +218,12 @@ class Admission:
 
     def read_balance(self) -> Balance | None:
         """The balance; None if it cannot be read, which `notes` say then."""
-        try:
-            return get_credit_balance(self._credentials)
-        except BarrackError as error:
-            self._note_unread(error.message)
-            return None
+        means = self._read(self._credentials, ())
+        self._note(means)
+        return means.balance
 
-    def _note_unread(self, why: str) -> None:
-        self.notes = (
-            "The balance cannot be read, and no cap needs it; whether it suffices is left to the "
-            f"API (get_credit_balance: {why}).",
-        )
+    def _note(self, means: Means) -> None:
+        self.notes = (unjudged(means),) if means.balance is None else ()
 
     def problem(self) -> str | None:
         """One sentence if nothing may begin now, whatever it is: the balance, or a blind cap.
@@ -240,8 +234,7 @@ class Admission:
             means = self._look()
         except BarrackError as error:
             return f"what the caps need cannot be read: {error}"
-        if means.balance is None:
-            self._note_unread(means.unread.get("get_credit_balance", ""))
+        self._note(means)
         return "; ".join([*blind(self.caps, means), *against_balance(means)]) or None
 
     def within(
@@ -407,6 +400,17 @@ class Admission:
             for number, part in enumerate(parts):
                 records.put(f"{self._run}_{number}", {"at": at, "begun": part})
         self._parts = len(parts)
+
+
+def unjudged(means: Means) -> str:
+    """What could not be judged, in a sentence for reports: a balance that cannot be read."""
+    why = means.unread.get("get_credit_balance")
+    if why is None:
+        return ""
+    return (
+        f"The balance cannot be read (get_credit_balance: {why.rstrip('.')}); where no cap needs "
+        "it, the API judges whether it suffices."
+    )
 
 
 def _may_begin(key: str, memory: Memory) -> bool:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import Any
 
-from barrack_tasks.admitting import asked_of, caps_of, read_means
+from barrack_tasks.admitting import asked_of, caps_of, read_means, unjudged
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import check_instance_name
@@ -221,6 +221,7 @@ def judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restorin
         currency=(means.currency or None) if price is not None else None,
         problems=tuple(problems),
         to_approve=ruling.to_approve,
+        unjudged=unjudged(means),
     )
     return judged_one, means if problems else means.with_begun(asked)
 
@@ -239,7 +240,7 @@ def notes_of(
     all_of_them: Iterable[Restoring], expires: timedelta | None, on_expiry: str
 ) -> tuple[str, ...]:
     """What cannot be known before, whom it will be asked of, and how long it lasts."""
-    notes = [_PROFILE_UNKNOWN]
+    notes = [_PROFILE_UNKNOWN, *dict.fromkeys(o.unjudged for o in all_of_them if o.unjudged)]
     if expires is not None:
         notes.append(
             f"What is made ends after {said(expires)}: {on_expiry}, by the next run of end_expired."
