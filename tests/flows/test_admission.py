@@ -86,6 +86,7 @@ def test_restores_claims_and_guarded_tasks_at_once_share_one_admission(
 
 def test_what_a_run_was_let_begin_and_lists_do_not_show_counts_for_the_next(cloud: Cloud) -> None:
     sandbox = asleep(cloud, "alpha", speed=0)
+    sandbox.advance(900)
     sandbox.settings(list_lag=600)
     account = account_of(sandbox, caps={"instances": 2})
     guarded_create_instance(account, None, "made", **L40, image_id="1")

@@ -24,6 +24,10 @@ SIZES = {"a": 2, "b": 3, "c": 2, "d": 3, "e": 2}
 RUNS = range(3)
 
 
+def asked(name: str) -> Asked:
+    return Asked(name, "L40", SIZES[name], "CANADA-1", name in "abc", Decimal(2 * SIZES[name]))
+
+
 class Store(dict[str, Any]):
     """Prefect's variables, as one process sees them."""
 
@@ -126,13 +130,7 @@ class Interleaved(RuleBasedStateMachine):
         if run.had is not None:
             # Two runs never have the same instance in hand: they hold it.
             busy = self.up.union(*(other.unsent for other in self.runs.values()))
-            asking = {
-                name: Asked(
-                    name, "L40", SIZES[name], "CANADA-1", name in "abc", Decimal(2 * SIZES[name])
-                )
-                for name in dict.fromkeys(names)
-                if name not in busy
-            }
+            asking = {name: asked(name) for name in dict.fromkeys(names) if name not in busy}
             rulings = admit(asking, [CAPS], run.had)
             allowed = {name: asking[name] for name, said in rulings.items() if not said.refused}
             if run.admission.let_begin(allowed):
@@ -199,10 +197,7 @@ class Interleaved(RuleBasedStateMachine):
         self.holder.clear()
         left = 4 - sum(SIZES[name] for name in self.up)
         for name in sorted(SIZES.keys() - self.up):
-            asked = Asked(
-                name, "L40", SIZES[name], "CANADA-1", name in "abc", Decimal(2 * SIZES[name])
-            )
-            found = Run(self).admission.admit({name: asked})
+            found = Run(self).admission.admit({name: asked(name)})
             assert found is not None
             assert bool(found[name].refused) == (SIZES[name] > left)
             break
@@ -210,3 +205,28 @@ class Interleaved(RuleBasedStateMachine):
 
 TestInterleaved = Interleaved.TestCase
 TestInterleaved.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+def test_what_was_judged_in_a_turn_that_was_lost_does_not_begin() -> None:
+    model = Interleaved()
+    slow, quick = model.runs[0], model.runs[1]
+    model.ask(0)
+    model.sleep_through_the_turn()
+    model.judge(1, ["b"])
+    assert quick.unsent, "the turn was free"
+    model.judge(0, ["d"])
+    assert slow.unsent == {}, "it would not have been let begin after the other"
+    assert Run(model).admission.admit({"c": asked("c")}) is not None
+
+
+def test_what_a_run_that_died_was_let_begin_counts_for_minutes_and_no_longer() -> None:
+    model = Interleaved()
+    model.judge(0, ["b"])
+    model.die(0, sent=False)
+    found = model.runs[1].admission.admit({"d": asked("d")})
+    assert found is not None
+    assert found["d"].refused
+    model.now += COUNTS_FOR + timedelta(seconds=1)
+    found = model.runs[2].admission.admit({"d": asked("d")})
+    assert found is not None
+    assert not found["d"].refused
