@@ -71,6 +71,7 @@ def test_restores_claims_and_guarded_tasks_at_once_share_one_admission(
     cloud: Cloud, tmp_path: Path
 ) -> None:
     sandbox = asleep(cloud, "alpha", latency=0.3)
+    sandbox.advance(900)
     sandbox.settings(list_lag=120)
     account = account_of(sandbox, caps={"gpus": 1})
     want = {**L40, "regions": ["CANADA-1"], "claim": {"name": "claimed", "image_id": "1"}}
