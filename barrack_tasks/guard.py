@@ -5,13 +5,10 @@ It fails closed: what cannot be read counts as refused.
 
 from __future__ import annotations
 
-import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any, Protocol, TypeVar
 
 from prefect import Task, runtime
@@ -19,37 +16,20 @@ from prefect.flow_runs import pause_flow_run, suspend_flow_run
 from prefect.input import RunInput
 from pydantic import Field
 
+from barrack_tasks.admitting import Admission, caps_of
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api import models as m
-from barrack_tasks.catalogue import get_credit_balance, quote_price
+from barrack_tasks.catalogue import quote_price
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
-from barrack_tasks.funds import read_funds
 from barrack_tasks.holds import intent_of
 from barrack_tasks.instances import create_instance, restore_instance
-from barrack_tasks.plans.guard import (
-    Asked,
-    Caps,
-    Means,
-    Ruling,
-    raising,
-    rule,
-    shows,
-    today_of,
-    with_all_begun,
-    within_caps,
-)
-from barrack_tasks.plans.money.burn import burn_of, priced
+from barrack_tasks.plans.guard import Asked, Caps, coming_back, needs_price
 from barrack_tasks.plans.restoring import LISTS_LAG
-from barrack_tasks.plans.rising import why_not_affordable
-from barrack_tasks.plans.steps import Next, Step, Wait
-from barrack_tasks.plans.world import World
-from barrack_tasks.spending import spent_since
 from barrack_tasks.tasking import barrack_task
-from barrack_tasks.turns import WAITED_FOR, Turn
+from barrack_tasks.turns import WAITED_FOR
 
 T = TypeVar("T")
-Decide = Callable[[World, datetime], Mapping[str, Next]]
 T_co = TypeVar("T_co", covariant=True)
 
 
@@ -110,13 +90,17 @@ def guarded_create_instance(
         ... )
     """
     asked = Asked(name, str(gpu_model), int(gpu_count), str(region))
-    with one_at_a_time(credentials.account):
-        check_caps(credentials, caps, asked, approved, tier=tier)
-        made = create_instance.fn(
+    if needs_price(caps_of(credentials, caps)):
+        asked = _priced(credentials, asked, tier)
+    return _guarded(
+        credentials,
+        caps,
+        asked,
+        approved,
+        lambda: create_instance.fn(
             credentials, name, region, gpu_model, m.GpuCountEnum(int(gpu_count)), tier=tier, **more
-        )
-        _until_listed(credentials, made.id)
-    return made
+        ),
+    )
 
 
 @barrack_task("guarded restore {instance_id}")
@@ -147,190 +131,100 @@ def guarded_restore(
         >>> guarded_restore(account, Caps(burn=60), "BRK-A1B2C3D")
     """
     instance = credentials.get_client().instances.get(instance_id)
-    asked = Asked(
-        instance.name,
-        str(instance.gpu_model),
-        int(instance.gpu_count or 1),
-        str(instance.region),
-        comes_back=True,
+    return _guarded(
+        credentials,
+        caps,
+        coming_back(instance),
+        approved,
+        lambda: restore_instance.fn(credentials, instance_id),
     )
-    with one_at_a_time(credentials.account):
-        check_caps(credentials, caps, asked, approved)
-        return restore_instance.fn(credentials, instance_id)
 
 
-@contextmanager
-def one_at_a_time(account: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[None]:
-    """Between looking at the caps and the answer nobody else begins anything in this account.
-
-    Raises:
-        GuardRefused: others were at it for `WAITED_FOR`, and nothing was sent.
-    """
-    with Turn(account) as turn:
-        until = datetime.now(UTC) + WAITED_FOR
-        while not turn.take():
-            if datetime.now(UTC) >= until:
-                raise GuardRefused("the guard", ["others have been asking it all the time"])
-            sleep(random.uniform(0.1, 0.5))
-        yield
-
-
-def _until_listed(
-    credentials: BarrackCredentials, id_: str, sleep: Callable[[float], None] = time.sleep
-) -> None:
-    """Whoever is judged next must see what was begun; a fresh instance may be late in the lists."""
-    until = datetime.now(UTC) + LISTS_LAG
-    while datetime.now(UTC) < until:
-        try:
-            if any(i.id == id_ for i in credentials.get_client().instances.list()):
-                return
-        except BarrackError:
-            return
-        sleep(0.5)
-
-
-def caps_of(
-    credentials: BarrackCredentials, caps: Caps | Mapping[str, Any] | None = None
-) -> list[Caps]:
-    """The caps that count: the account's own and those given."""
-    given = caps if isinstance(caps, Caps) or caps is None else Caps.model_validate(dict(caps))
-    return [c for c in (credentials.caps, given) if c is not None]
-
-
-def check_caps(
+def _guarded(
     credentials: BarrackCredentials,
     caps: Caps | Mapping[str, Any] | None,
     asked: Asked,
-    approved: bool = False,
-    *,
-    tier: m.TierEnum | str | None = None,
-) -> Decimal:
-    """The price an hour of what is asked, if the caps allow it.
+    approved: bool,
+    send: Callable[[], m.VMResponse],
+) -> m.VMResponse:
+    """Send a request if the caps allow what it begins.
 
     Raises:
         GuardRefused: they do not, or something they need cannot be read.
         ApprovalNeeded: a person must approve it first.
+        BarrackError: the API refused it.
     """
-    all_caps = caps_of(credentials, caps)
-    subject = f"{asked.name}: refused before anything was changed"
+    key = asked.name
+    admission = Admission(credentials, caps, is_approved=lambda _: approved)
     try:
-        means = read_means(credentials, all_caps)
-        price = _price(credentials, asked, means, tier)
+        rulings = admission.admit({key: asked}, WAITED_FOR)
     except BarrackError as error:
-        raise _refused(asked, GuardRefused(subject, [f"it cannot be judged: {error}"])) from None
-    against = rulings(all_caps, asked, price, means)
-    if against.refused:
-        raise _refused(asked, GuardRefused(subject, against.refused))
-    if against.to_approve and not approved:
-        raise _refused(asked, ApprovalNeeded(f"{asked.name} needs approval", against.to_approve))
-    return price
+        raise _refused(asked, [f"it cannot be judged: {error}"]) from None
+    if rulings is None:
+        raise _refused(asked, ["others have been asking the guard all the time"])
+    if rulings[key].refused:
+        raise _refused(asked, rulings[key].refused)
+    if questions := rulings[key].to_approve:
+        raise _told(asked, ApprovalNeeded(f"{asked.name} needs approval", questions))
+    try:
+        made = send()
+    except BarrackError as error:
+        if error.took_effect is False:
+            admission.settle(failed=[key])
+        raise
+    if admission.caps:
+        _settle_when_listed(credentials, admission)
+    return made
 
 
-def rulings(caps: Sequence[Caps], asked: Asked, price: Decimal, means: Means) -> Ruling:
-    """What all caps together say, each reason once."""
-    found = [rule(asked, price, one, means) for one in (caps or [Caps()])]
-    return Ruling(_joined(r.refused for r in found), _joined(r.to_approve for r in found))
+def _settle_when_listed(
+    credentials: BarrackCredentials,
+    admission: Admission,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Wait, for as long as lists may lag, until they show what was begun: then they tell."""
+    until = datetime.now(UTC) + LISTS_LAG
+    while admission.is_waiting and datetime.now(UTC) < until:
+        try:
+            admission.settle(credentials.get_client().instances.list())
+        except BarrackError:
+            return
+        if admission.is_waiting:
+            sleep(0.5)
 
 
-def read_means(credentials: BarrackCredentials, caps: Iterable[Caps]) -> Means:
-    """What the account has and spends.
+def _priced(credentials: BarrackCredentials, asked: Asked, tier: m.TierEnum | str | None) -> Asked:
+    """The same with its price, as quoted; the dearest, if several fit.
 
     Raises:
-        BarrackError: it cannot be read.
-    """
-    funds = read_funds(credentials)
-    instances = tuple(priced(i, funds.tariff) for i in funds.instances)
-    storage = burn_of([], funds.volumes, funds.snapshots, funds.tariff).hourly
-    burn = funds.burn()
-    means = Means(
-        funds.balance,
-        burn.hourly,
-        instances,
-        storage=storage,
-        tariff=funds.tariff,
-        unknown=burn.unknown,
-    )
-    if all(one.daily_budget is None for one in caps):
-        return means
-    start, left = today_of(funds.at)
-    spent = spent_since(credentials, funds, start)
-    return replace(means, spent_today=spent, hours_left_today=left)
-
-
-def means_or_problem(credentials: BarrackCredentials) -> tuple[Means | None, str | None]:
-    """What caps need to know, if the account has any, and why nothing may be restored.
-
-    For flows that have other work to do when nothing may be restored.
+        GuardRefused: no price can be read.
     """
     try:
-        if credentials.caps is None:
-            return None, why_not_affordable(get_credit_balance(credentials))
-        means = read_means(credentials, [credentials.caps])
-        return means, why_not_affordable(means.balance)
-    except BarrackError as error:
-        return None, f"what the guard needs cannot be read: {error}"
-
-
-def capped(credentials: BarrackCredentials, decide: Decide, means: Means | None = None) -> Decide:
-    """A decision without the steps that the account's caps forbid; as it is, if it has none.
-
-    Args:
-        credentials: the account.
-        decide: the decision.
-        means: what the account has, if that was read already.
-
-    Raises:
-        BarrackError: what the caps need cannot be read.
-    """
-    caps = credentials.caps
-    if caps is None:
-        return decide
-    had = means or read_means(credentials, [caps])
-    begun: dict[str, Step] = {}
-
-    def within(world: World, now: datetime) -> Mapping[str, Next]:
-        plan = decide(world, now)
-        seen = had.seen(world.instances.values())
-        # What was asked for and does not show yet counts, as long as its request may succeed.
-        unseen = {
-            id_: step
-            for id_, step in begun.items()
-            if isinstance(plan.get(id_), Wait) and not shows(step, world.instances)
-        }
-        seen = with_all_begun(seen, unseen, world.instances)
-        allowed = within_caps(plan, world.instances, caps, seen)
-        begun.update(raising(allowed))
-        return allowed
-
-    return within
-
-
-def _price(
-    credentials: BarrackCredentials, asked: Asked, means: Means, tier: m.TierEnum | str | None
-) -> Decimal:
-    prices = quote_price.fn(
-        credentials,
-        asked.gpu_model,
-        m.GpuCountEnum(asked.gpu_count),
-        region=asked.region,
-        tier=tier,
-    )
-    fitting = [p.hourly for p in prices if p.currency is means.balance.currency]
-    if not fitting:
-        raise BarrackError(
-            f"no price of {asked.gpu_count}x {asked.gpu_model} in {asked.region} is known "
-            f"in {means.balance.currency}"
+        currency = credentials.get_client().balance.get().currency
+        prices = quote_price.fn(
+            credentials,
+            str(asked.gpu_model),
+            m.GpuCountEnum(asked.gpu_count),
+            region=asked.region,
+            tier=tier,
         )
-    return max(fitting)
+    except BarrackError as error:
+        raise _refused(asked, [f"it cannot be judged: the caps need its price: {error}"]) from None
+    fitting = [p.hourly for p in prices if p.currency is currency]
+    if not fitting:
+        what = f"{asked.gpu_count}x {asked.gpu_model} in {asked.region}"
+        why = f"it cannot be judged: no price of {what} is known in {currency}"
+        raise _refused(asked, [why])
+    return replace(asked, price=max(fitting))
 
 
-def _refused(asked: Asked, error: GuardRefused) -> GuardRefused:
+def _refused(asked: Asked, why: Sequence[str]) -> GuardRefused:
+    return _told(asked, GuardRefused(f"{asked.name}: refused before anything was changed", why))
+
+
+def _told(asked: Asked, error: GuardRefused) -> GuardRefused:
     emit("barrack.guard.refused", asked.name, asked.name, payload={"why": list(error.reasons)})
     return error
-
-
-def _joined(reasons: Iterable[Sequence[str]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(reason for some in reasons for reason in some))
 
 
 class Approval(RunInput):

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from decimal import Decimal
 from functools import cache
 from typing import Any
 
+from barrack_tasks.admitting import asked_of, caps_of, read_means, unjudged
 from barrack_tasks.api import Barrack, BarrackError
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
 from barrack_tasks.expiring import Ends
-from barrack_tasks.guard import ask_approval, caps_of, read_means, rulings
+from barrack_tasks.guard import ask_approval
 from barrack_tasks.holds import Hold
 from barrack_tasks.observing import (
     flavors_that_cannot_hibernate,
@@ -25,7 +25,7 @@ from barrack_tasks.observing import (
     with_stock,
 )
 from barrack_tasks.plans.expiring import why_no_end
-from barrack_tasks.plans.guard import Asked, Caps, Means, Ruling
+from barrack_tasks.plans.guard import Caps, Means, Ruling, rulings
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.restoring import (
@@ -137,13 +137,17 @@ def with_problems(
 ) -> list[Restoring]:
     """The same, each with everything that stands against it, found before anything is sent."""
     against = caps_of(account, caps)
+    known = with_hardware(account, all_of_them)
+    # What no cap needs is read for the report alone, and may be missing.
+    also = {"list_instances"} | ({"get_pricing"} if any(o.hardware for o in known) else set())
     try:
-        means = read_means(account, against)
+        means = read_means(account, against, also)
     except BarrackError as error:
-        return [replace(one, problems=(unreadable(error),)) for one in all_of_them]
+        why = f"it cannot be judged, so it may not begin: {error}"
+        return [replace(one, problems=(why,)) for one in known]
     found = []
     there = {i.name for i in means.instances}
-    for one in with_hardware(account, all_of_them):
+    for one in known:
         with_reasons, after = judged(one, against, means)
         if one.resumed and one.name in there:
             # It is among the means already, and nothing is asked for it that a cap could forbid.
@@ -152,16 +156,6 @@ def with_problems(
         means = after
         found.append(with_reasons)
     return found
-
-
-def unreadable(error: BarrackError) -> str:
-    """Why nothing may be restored when what the guard needs cannot be read."""
-    return f"balance and costs cannot be read, so nothing may begin: {error}"
-
-
-def asked_of(one: Restoring) -> Asked:
-    """What a restore asks the guard for, as far as it is known."""
-    return Asked(one.name, *(one.hardware or ("?", 1)), one.region or "?")
 
 
 def with_hardware(account: BarrackCredentials, all_of_them: Iterable[Restoring]) -> list[Restoring]:
@@ -243,36 +237,18 @@ def judged(one: Restoring, caps: Sequence[Caps], means: Means) -> tuple[Restorin
     except ValueError as error:
         problems.append(f"invalid name format: {error}")
     asked = asked_of(one)
-    if one.hardware is None:
-        limited = [c for c in caps if c.model_dump(exclude_none=True, exclude={"instances"})]
-        if limited:
-            problems.append(
-                "the instance is gone, and nothing tells which GPU the snapshot needs, so the "
-                "caps cannot be judged"
-            )
-        count_only = [Caps(instances=c.instances) for c in caps]
-        problems += rulings(count_only, asked, Decimal(0), means).refused
-        if not problems:
-            means = means.with_begun(asked, Decimal(0))
-        return replace(one, problems=tuple(problems)), means
-    price = means.tariff.of(asked.gpu_model, asked.gpu_count, asked.region)
-    price = price or (one.source.hourly_price if one.source else None)
-    if price is None:
-        return replace(one, problems=(*problems, "its price cannot be read")), means
-    ruling = rulings(caps, asked, price, means)
+    ruling = rulings(caps, asked, means)
     problems += ruling.refused
-    if not problems:
-        means = means.with_begun(asked, price)
-    return (
-        replace(
-            one,
-            hourly_price=price,
-            currency=str(means.balance.currency),
-            problems=tuple(problems),
-            to_approve=ruling.to_approve,
-        ),
-        means,
+    price = means.price_of(asked)
+    judged_one = replace(
+        one,
+        hourly_price=price,
+        currency=(means.currency or None) if price is not None else None,
+        problems=tuple(problems),
+        to_approve=ruling.to_approve,
+        unjudged=unjudged(means),
     )
+    return judged_one, means if problems else means.with_begun(asked)
 
 
 def share_snapshots(hold: Hold, all_of_them: Iterable[Restoring], memory: Memory) -> None:
@@ -289,7 +265,7 @@ def notes_of(
     all_of_them: Iterable[Restoring], expires: timedelta | None, on_expiry: str
 ) -> tuple[str, ...]:
     """What cannot be known before, whom it will be asked of, and how long it lasts."""
-    notes = [_PROFILE_UNKNOWN]
+    notes = [_PROFILE_UNKNOWN, *dict.fromkeys(o.unjudged for o in all_of_them if o.unjudged)]
     if expires is not None:
         notes.append(
             f"What is made ends after {said(expires)}: {on_expiry}, by the next run of end_expired."

@@ -7,9 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from barrack_tasks.account_memory import watched_of
+from barrack_tasks.admitting import Decide
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.flowing import with_droppable
-from barrack_tasks.guard import Decide
 from barrack_tasks.holds import Hold
 from barrack_tasks.loop import now
 from barrack_tasks.notes import read_notes, write_notes

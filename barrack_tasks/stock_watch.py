@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from barrack_tasks.admitting import Admission, read_means
 from barrack_tasks.api import (
     BarrackConflictError,
     BarrackError,
@@ -18,9 +19,8 @@ from barrack_tasks.api import (
 )
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.guard import caps_of, read_means, rulings
 from barrack_tasks.observing import unable_of
-from barrack_tasks.plans.guard import Caps, Means
+from barrack_tasks.plans.guard import Caps, Means, rulings
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.steps import Step
@@ -44,7 +44,10 @@ from barrack_tasks.tasking import barrack_task
 Log = logging.Logger | logging.LoggerAdapter[Any]
 Guarded = Callable[..., BarrackCredentials]
 _FRESH = timedelta(seconds=60)
-"""So old may be what the guard knows when stock appears: speed is worth that much."""
+"""So old may be what is known of the account when stock appears, where there are no caps."""
+_PATIENCE = timedelta(seconds=10)
+"""So long a claim waits for its turn at the guard: stock does not wait much longer."""
+_LISTED = ("list_instances", "get_pricing")
 _FORGET_OTHERS = timedelta(minutes=2)
 
 
@@ -100,7 +103,9 @@ class StockWatcher:
         self._credentials = credentials
         self._client = credentials.get_client()
         self._wants = tuple(wants)
-        self._caps = caps_of(credentials, caps)
+        self._given = caps
+        self._admission = Admission(credentials, caps, now=now)
+        self._caps = self._admission.caps
         self._now = now
         self._log = log
         self._reserve = reserve
@@ -109,14 +114,15 @@ class StockWatcher:
         self._guarded = guarded
         self._unable: frozenset[tuple[str, int]] = frozenset()
         self._granted: set[str] = set()
+        self._failed: list[str] = []
         # Others watch other places: what this one does not look at must not count as empty.
         self.seen = {p: s for p, s in (seen or {}).items() if self._is_wanted(p)}
         self.claims = Claims()
         self._others: dict[str, datetime] = {}
         self._tariff = Tariff()
         self._snapshots: Mapping[str, Place] = {}
-        self._means: Means | None = None
-        self._means_at: datetime | None = None
+        self._currency = ""
+        self._read_at: datetime | None = None
         self.instances: tuple[UserVM, ...] = ()
 
     def open(self) -> None:
@@ -141,9 +147,8 @@ class StockWatcher:
         if self._must_hibernate:
             self._unable = unable_of(specs.result())
         self._refresh()
-        means = self._means
-        if means is None:
-            # Without means nothing begins; what the wants name must be known all the same.
+        if self._read_at is None:
+            # What the wants name must be known, and nothing else will do.
             self.instances = tuple(client.instances.list())
         # An instance that costs more than the whole account may burn can never begin either.
         limits = [c for caps in self._caps for c in (caps.hourly_price, caps.burn) if c is not None]
@@ -183,10 +188,6 @@ class StockWatcher:
             price = self.price_of(place)
             unable = frozenset() if source else self._unable
             check_place(want, what, place, price, self._currency, self._caps, unable)
-
-    @property
-    def _currency(self) -> str:
-        return str(self._means.balance.currency) if self._means else ""
 
     def look(self) -> Look:
         """Look once, claim what is there, and say what moved.
@@ -236,7 +237,7 @@ class StockWatcher:
         self.claims.asked = set()
         if not self._choose(places, lambda _, __: None).attempts:
             return
-        if self._means_at is None or now - self._means_at > _FRESH:
+        if not self._caps and (self._read_at is None or now - self._read_at > _FRESH):
             self._refresh()
         # What answers that it is out of stock is left out, so that the next best is tried at once.
         left = dict(places)
@@ -248,12 +249,12 @@ class StockWatcher:
                 return
             with ThreadPoolExecutor(len(attempts)) as pool:
                 gone = [a for a in pool.map(self._ask, attempts) if a is not None]
-            self._means_at = None  # what was spent is not known any more
-            begun = [a for a in attempts if a not in gone]
-            self.claims.asked |= {a.step.subject for a in begun}
+            self._read_at = None  # what is there is not known any more
+            self._admission.settle(failed=self._failed)
+            self._failed.clear()
+            self.claims.asked |= {a.step.subject for a in attempts if a not in gone}
             if not gone:
                 return
-            self._means = self._means and _with_begun(self._means, begun)
             left.update(dict.fromkeys((a.place for a in gone), 0))
 
     def _choose(self, places: Mapping[Place, int], against: Against) -> Choice:
@@ -268,8 +269,23 @@ class StockWatcher:
         )
 
     def _allowed(self, places: Mapping[Place, int]) -> list[Attempt]:
-        """What the guard allows of what is there; what it refuses is noted."""
-        choice = self._choose(places, self._against)
+        """What the guard lets begin of what is there; what it refuses is noted."""
+        if not self._caps:
+            return self._chosen(places, None)
+        try:
+            with self._admission.judging(_PATIENCE, also=_LISTED) as means:
+                if means is None:
+                    self._log.info("nothing is claimed now: another run is asking the guard")
+                    return []
+                self._learn(means)
+                attempts = self._chosen(places, means)
+                begun = self._admission.let_begin({a.step.subject: a.asked for a in attempts})
+                return attempts if begun else []
+        except BarrackError as error:
+            return self._chosen(places, str(error))
+
+    def _chosen(self, places: Mapping[Place, int], means: Means | str | None) -> list[Attempt]:
+        choice = self._choose(places, self._against(means))
         for name, (attempt, why) in choice.refused.items():
             if self.claims.refused.get(name) != why:
                 self._log.warning("%s: %s is there and not claimed: %s", name, attempt.place, why)
@@ -278,21 +294,30 @@ class StockWatcher:
             self.claims.refused.pop(attempt.step.subject, None)
         return choice.attempts
 
-    def _against(self, attempt: Attempt, before: Sequence[Attempt]) -> str | None:
-        """Why the guard forbids it. What it cannot see it forbids."""
-        if self._means is None:
-            return "balance and costs cannot be read"
-        if attempt.price is None:
-            return "its price cannot be read"
-        if self._wants[attempt.want].is_made and (
-            why := why_not_ended(attempt.place, self._unable)
-        ):
-            return why
-        means = _with_begun(self._means, before)
-        return (
-            "; ".join(rulings(self._caps, attempt.asked, attempt.price, means).unattended("deploy"))
-            or None
-        )
+    def _against(self, means: Means | str | None) -> Against:
+        """Why an attempt will not do.
+
+        Args:
+            means: what the account has; or why that cannot be read, and then nothing begins; None
+                where there are no caps.
+        """
+
+        def against(attempt: Attempt, before: Sequence[Attempt]) -> str | None:
+            if self._wants[attempt.want].is_made and (
+                why := why_not_ended(attempt.place, self._unable)
+            ):
+                return why
+            if means is None:
+                return None
+            if isinstance(means, str):
+                return f"it cannot be judged: {means}"
+            counted = means
+            for one in before:
+                counted = counted.with_begun(one.asked)
+            ruling = rulings(self._caps, attempt.asked, counted)
+            return "; ".join(ruling.unattended("deploy")) or None
+
+        return against
 
     def _note_first(self, attempts: Sequence[Attempt]) -> None:
         """Note what is about to be asked for: this run may not live to see what comes of it."""
@@ -309,9 +334,11 @@ class StockWatcher:
         except BarrackOutOfStockError:
             self._log.info("%s: %s was gone before it could be claimed", name, attempt.place)
             self._ledger.refused(name)
+            self._failed.append(name)
             return attempt
         except BarrackConflictError as error:
             self._log.info("%s: somebody else has it: %s", name, error)
+            self._failed.append(name)
             self._others[name] = self._now()
             self._ledger.refused(name)
         except BarrackNotPermittedError as error:
@@ -323,6 +350,8 @@ class StockWatcher:
             if error.took_effect is False:
                 self._ledger.refused(name)
             self.claims.refused[name] = str(error)
+            if error.took_effect is False:
+                self._failed.append(name)
             self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
         else:
             self._ledger.add(made, name, self._now())
@@ -340,6 +369,7 @@ class StockWatcher:
         except BarrackError as error:
             self._log.warning("the instances cannot be read, and are looked at again: %s", error)
             return [], []
+        self._admission.settle(self.instances)
         waiting = [
             one if one.id else self._ledger.with_id(one, self.instances, self._client.now())
             for one in waiting
@@ -359,14 +389,17 @@ class StockWatcher:
 
     def _refresh(self) -> None:
         try:
-            self._means = read_means(self._credentials, self._caps)
-            self._means_at = self._now()
-            self.instances = self._means.instances
-            # Prices change within a long watch, and limits are judged by those of now.
-            self._tariff = self._means.tariff
+            self._learn(read_means(self._credentials, (), _LISTED))
         except BarrackError as error:
-            self._means = None
-            self._log.warning("what the guard needs cannot be read: %s", error)
+            self._log.warning("the account cannot be read: %s", error)
+
+    def _learn(self, means: Means) -> None:
+        if "list_instances" not in means.unread:
+            self.instances, self._read_at = means.instances, self._now()
+        if "get_pricing" not in means.unread:
+            # Prices change within a long watch, and limits are judged by those of now.
+            self._tariff = means.tariff
+        self._currency = means.currency or self._currency
 
     @property
     def snapshots(self) -> tuple[str, ...]:
@@ -376,14 +409,16 @@ class StockWatcher:
     def prepare(self) -> None:
         """Do beforehand what would take time when stock is there."""
         waits = any(w.claim and not self._is_met(w) for w in self._wants)
-        old = self._means_at is None or self._now() - self._means_at > _FRESH / 2
+        old = self._read_at is None or self._now() - self._read_at > _FRESH / 2
         if waits and old:
             self._refresh()
             self._reserve_names()
 
     def would_claim(self, places: Mapping[Place, int]) -> dict[str, str]:
         """What would be claimed now, or why not, by name. Changes nothing."""
-        choice = self._choose(places, self._against)
+        admission = Admission(self._credentials, self._given, dry_run=True, now=self._now)
+        with admission.judging(also=_LISTED) as means:
+            choice = self._choose(places, self._against(means))
         return {
             **{a.step.subject: str(a.place) for a in choice.attempts},
             **{n: f"{a.place}; refused: {why}" for n, (a, why) in choice.refused.items()},
@@ -411,13 +446,6 @@ def keys_of(attempt: Attempt) -> tuple[str, ...]:
     step = attempt.step
     back = (step.instance_id,) if step.operation == "restore_instance" else ()
     return (claim_key(step.subject), *back)
-
-
-def _with_begun(means: Means, attempts: Iterable[Attempt]) -> Means:
-    """The means once all of these have begun, one after the other."""
-    for one in attempts:
-        means = means.with_begun(one.asked, one.price or Decimal(0))
-    return means
 
 
 @barrack_task("claim {step.subject}")

@@ -34,6 +34,11 @@ class Turn:
     ) -> None:
         self.give_back()
 
+    @property
+    def is_mine(self) -> bool:
+        """Whether this run has the turn, and has had it since it took it."""
+        return self._is_mine and self._hold is not None and self._hold.is_valid
+
     def take(self) -> bool:
         """Take the turn unless another run has it. Whoever has it already keeps it."""
         if self._hold is not None and self._is_mine and not self._hold.is_valid:

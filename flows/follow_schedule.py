@@ -10,8 +10,8 @@ from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
+from barrack_tasks.admitting import Admission
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.guard import Decide, capped, means_or_problem
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now, work
@@ -111,13 +111,13 @@ def follow_schedule(
         log.warning(warning)
     notes = (*notes, *warnings)
 
-    means, problem = means_or_problem(account) if following.wants_restores else (None, None)
+    admission = Admission(account, dry_run=dry_run)
+    problem = admission.problem() if following.wants_restores else None
     if problem:
         log.error("nothing is restored: %s", problem)
     following.begin(problem)
-    decide: Decide = following.decide
-    if means is not None:
-        decide = capped(account, decide, means)
+    decide = admission.within(following.decide, following.memory)
+    notes = (*notes, *admission.notes)
     world, plan = following.first, {}
     if dry_run:
         world = following.supplied(world)

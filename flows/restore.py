@@ -9,15 +9,15 @@ from prefect import flow, runtime
 from prefect.logging import get_run_logger
 from pydantic import Field
 
-from barrack_tasks import BarrackCredentials, get_credit_balance
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.admitting import Admission
 from barrack_tasks.api import BarrackInsufficientCreditsError
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.guard import capped
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.observing import observe, with_images, with_stock
+from barrack_tasks.observing import instances_of, observe, with_images, with_stock
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive_report import rows_of
@@ -82,15 +82,19 @@ def restore(
     selector = selector_of(select)
     if out_of_stock == "substitute" and not substitutes:
         raise ValueError("out_of_stock='substitute' needs substitutes=[...]: which GPU models?")
-    if problem := why_not_affordable(get_credit_balance(account)):
+    admission = Admission(account, dry_run=dry_run)
+    balance = admission.read_balance()
+    if balance and (problem := why_not_affordable(balance)):
         raise BarrackInsufficientCreditsError(problem)
     how = Shortage(out_of_stock, span_of(patience), tuple(substitutes))
     span = span_of(timeout)
     memory = Memory()
 
     def look(targets: tuple[Target, ...] = ()) -> World:
-        world = with_stock(account, observe(account, [t.id for t in targets]))
-        return with_images(account, world) if out_of_stock == "substitute" else world
+        ids = [t.id for t in targets]
+        if out_of_stock == "substitute":
+            return with_images(account, with_stock(account, observe(account, ids)))
+        return with_stock(account, instances_of(account, ids))
 
     world = look()
     instances = list(world.instances.values())
@@ -102,15 +106,17 @@ def restore(
     targets = targets_of(chosen, {}, dict(world.instances), now())
     never = [*protect, *account.protect]
     order = [t.id for t in targets]
-    decide = capped(
-        account,
+    decide = admission.within(
         lambda world, moment: decide_rise(
             targets, world, memory, never, span, how, at_once, order, moment
         ),
+        memory,
     )
     if dry_run:
         rows = rows_of(targets, decide(world, now()), world, memory)
-        return conclude(Report(flow="restore", dry_run=True, rows=rows, notes=notes))
+        return conclude(
+            Report(flow="restore", dry_run=True, rows=rows, notes=(*notes, *admission.notes))
+        )
     purpose = intent_of("restore", selector.model_dump())
     run = str(runtime.flow_run.id)
     with holding(account.account, run, f"run {runtime.flow_run.name}", purpose) as hold:
@@ -127,4 +133,5 @@ def restore(
             log=log,
         )
     rows = rows_of(targets, plan, world, memory)
+    notes = (*notes, *admission.notes)
     return conclude(Report(flow="restore", rows=rows, notes=notes), notifiers)

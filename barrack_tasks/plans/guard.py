@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -14,13 +14,30 @@ from pydantic import Field, model_validator
 from barrack_tasks.api.models import Balance, UserVM, VMStatus
 from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
 from barrack_tasks.plans.given import Amount, Given, Texts
-from barrack_tasks.plans.money.burn import Tariff, burn_of, priced
+from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.money.spans import PositiveSpan, said
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.steps import Finished, Next, Step
+from barrack_tasks.plans.steps import Next, Step
 
-_RAISES_BURN = ("restore_instance", "create_instance")
-"""To start what is SHUTOFF raises nothing: it is paid in full already."""
+_RAISES_BURN = ("restore_instance", "create_instance", "restore_snapshot")
+"""To start what is SHUTOFF raises nothing: it is paid in full, and has its GPUs, already."""
+_PRICE = ("get_credit_balance",)
+"""What a price is judged by, besides itself: amounts are in the currency of the balance."""
+_BURN = ("list_instances", "list_volumes", "list_snapshots", "get_credit_balance")
+_NEEDS: Mapping[str, tuple[str, ...]] = {
+    "hourly_price": _PRICE,
+    "approve_over": _PRICE,
+    "burn": _BURN,
+    "gpus": ("list_instances",),
+    "instances": ("list_instances",),
+    "regions": (),
+    "gpu_models": (),
+    "lasts": _BURN,
+    "daily_budget": _BURN,
+}
+"""The operations without which a cap cannot be judged."""
+_PRICED = tuple(cap for cap, needed in _NEEDS.items() if "get_credit_balance" in needed)
+_NEEDS_HARDWARE = ("gpus", "gpu_models", *_PRICED)
 
 
 class Caps(Given):
@@ -72,56 +89,101 @@ class Caps(Given):
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to begin: one instance of a configuration. `comes_back` if it exists already."""
+    """One instance that is to begin.
+
+    Attributes:
+        name: of the instance, unique in its account.
+        gpu_model: None if nothing tells which GPUs it needs.
+        gpu_count: how many GPUs.
+        region: where.
+        comes_back: whether it exists already, and hibernates.
+        price: what it costs an hour; None if only the tariff can tell.
+        before: what it cost an hour when it was last seen, which counts if the tariff is silent.
+    """
 
     name: str
-    gpu_model: str
+    gpu_model: str | None
     gpu_count: int
     region: str
     comes_back: bool = False
+    price: Decimal | None = None
+    before: Decimal | None = None
 
 
 @dataclass(frozen=True)
 class Means:
-    """What the account has and spends, as far as a guard must know it."""
+    """What the account has and spends, as far as the caps need it."""
 
-    balance: Balance
+    balance: Balance | None
     burn: Decimal
     instances: tuple[UserVM, ...]
     spent_today: Decimal | None = None
     hours_left_today: Decimal = Decimal(24)
-    storage: Decimal = Decimal(0)
-    """The part of the burn that is not of instances."""
     tariff: Tariff = field(default_factory=Tariff)
     """Prices of what does not exist yet."""
 
     unknown: tuple[str, ...] = ()
     """What has a price that is not known, and so is missing from the burn."""
 
-    def seen(self, instances: Iterable[UserVM]) -> Means:
-        """The means with the instances as they are seen later."""
-        now = tuple(priced(i, self.tariff) for i in instances)
-        burn = burn_of(now, [], [], self.tariff)
-        before = burn_of(self.instances, [], [], self.tariff).unknown
-        stored = tuple(u for u in self.unknown if u not in before)
-        unknown = (*burn.unknown, *stored)
-        return replace(self, instances=now, burn=burn.hourly + self.storage, unknown=unknown)
+    unread: Mapping[str, str] = field(default_factory=dict)
+    """Operations that could not be read, and why."""
 
-    def with_begun(self, asked: Asked, price: Decimal) -> Means:
+    begun: Mapping[str, Asked] = field(default_factory=dict)
+    """What was let begin and is counted in, though the lists do not show it, by name."""
+
+    @property
+    def currency(self) -> str:
+        """The account's currency; empty if it is not known."""
+        return str(self.balance.currency) if self.balance else ""
+
+    def price_of(self, asked: Asked) -> Decimal | None:
+        """What an instance costs an hour; None if that is not known."""
+        if asked.price is not None or asked.gpu_model is None:
+            return asked.price
+        listed = self.tariff.of(asked.gpu_model, asked.gpu_count, asked.region)
+        return asked.before if listed is None else listed
+
+    def with_begun(self, asked: Asked) -> Means:
         """The means once what was asked for is up, so that the next is judged with it."""
-        begun = UserVM(
-            id=f"begun {asked.name}",
-            name=asked.name,
-            status=VMStatus.ACTIVE,
-            gpu_model=asked.gpu_model,
-            gpu_count=asked.gpu_count,
-            region=asked.region,
-            hourly_price=price,
+        others = self.without(asked)
+        price = self.price_of(asked)
+        unknown = () if price is not None else (_called(asked),)
+        return replace(
+            others,
+            burn=others.burn + (price or 0),
+            unknown=(*others.unknown, *unknown),
+            begun={**others.begun, asked.name: asked},
         )
-        others = self.instances
-        if asked.comes_back:
-            others = tuple(i for i in others if i.name != asked.name)
-        return replace(self, burn=self.burn + price, instances=(*others, begun))
+
+    def without(self, asked: Asked) -> Means:
+        """The means without what was let begin under the same name: it is judged anew."""
+        before = self.begun.get(asked.name)
+        if before is None:
+            return self
+        return replace(
+            self,
+            burn=self.burn - (self.price_of(before) or 0),
+            unknown=tuple(u for u in self.unknown if u != _called(before)),
+            begun={name: one for name, one in self.begun.items() if name != asked.name},
+        )
+
+    def with_unseen(self, begun: Iterable[Asked]) -> Means:
+        """The means with what was let begin and does not show in the lists yet."""
+        means = self
+        for asked in begun:
+            if not is_seen(asked, self.instances):
+                means = means.with_begun(asked)
+        return means
+
+
+def _called(asked: Asked) -> str:
+    return f"instance {asked.name}"
+
+
+def is_seen(asked: Asked, instances: Iterable[UserVM]) -> bool:
+    """Whether the lists show that what was asked for has begun."""
+    rests = (VMStatus.HIBERNATED, VMStatus.DELETED)
+    return any(i.name == asked.name and i.status not in rests for i in instances)
 
 
 @dataclass(frozen=True)
@@ -136,58 +198,167 @@ class Ruling:
         return (*self.refused, *(f"{t}; a person must {act} it" for t in self.to_approve))
 
 
-def rule(asked: Asked, price: Decimal, caps: Caps, means: Means) -> Ruling:
+def readings(caps: Iterable[Caps]) -> frozenset[str]:
+    """The operations that must be read to judge some caps, and no others."""
+    given = {cap for one in caps for cap in _given(one)}
+    needed = {operation for cap in given for operation in _NEEDS[cap]}
+    return frozenset(needed | ({"get_pricing"} if given.intersection(_PRICED) else set()))
+
+
+def needs_price(caps: Iterable[Caps]) -> bool:
+    """Whether some caps cannot be judged without the price of what is asked for."""
+    return any(cap in _PRICED for one in caps for cap in _given(one))
+
+
+def rulings(caps: Sequence[Caps], asked: Asked, means: Means) -> Ruling:
+    """What all caps together say, each reason once."""
+    found = [rule(asked, one, means) for one in (caps or [Caps()])]
+    return Ruling(
+        tuple(dict.fromkeys(reason for one in found for reason in one.refused)),
+        tuple(dict.fromkeys(reason for one in found for reason in one.to_approve)),
+    )
+
+
+def admit(
+    asking: Mapping[str, Asked],
+    caps: Sequence[Caps],
+    means: Means,
+    is_approved: Callable[[str], bool] = lambda _: False,
+) -> dict[str, Ruling]:
+    """What the caps say of each, one after the other: what may begin counts for the next.
+
+    Args:
+        asking: by any key, in the order in which they are judged.
+        caps: all that count.
+        means: what the account has, with all that was let begin before.
+        is_approved: whether a person has approved what a sentence of `Ruling.to_approve` asks.
+            Another price is another sentence.
+    """
+    found = {}
+    for key, asked in asking.items():
+        ruling = rulings(caps, asked, means)
+        open_ = tuple(question for question in ruling.to_approve if not is_approved(question))
+        ruling = replace(ruling, to_approve=open_)
+        if not ruling.refused and not ruling.to_approve:
+            means = means.with_begun(asked)
+        found[key] = ruling
+    return found
+
+
+def rule(asked: Asked, caps: Caps, means: Means) -> Ruling:
     """Whether an instance may begin, every reason against it at once, with the numbers.
+
+    Each cap is judged by what it needs, and by nothing else: one whose figures cannot be read
+    refuses, and the others are judged all the same.
 
     Args:
         asked: the instance.
-        price: what it costs an hour.
         caps: what is allowed.
         means: what the account has.
     """
-    currency = str(means.balance.currency)
-
-    def amount(value: Decimal) -> str:
-        return money(value, currency)
-
-    after = means.burn + price
-    refused: list[str] = []
-    least = MINIMUM_BALANCE.get(means.balance.currency)
-    if least is None:
-        refused.append(f"the least balance in {currency} is not known")
-    elif means.balance.amount < least:
-        refused.append(f"the balance is {amount(means.balance.amount)}, and {amount(least)} needed")
-    if caps.hourly_price is not None and price > caps.hourly_price:
-        refused.append(f"it costs {amount(price)} an hour, the cap is {amount(caps.hourly_price)}")
-    if caps.burn is not None and after > caps.burn:
+    means = means.without(asked)
+    price = means.price_of(asked)
+    refused = [*against_balance(means), *blind([caps], means)]
+    blinded = {cap for cap in _given(caps) if any(o in means.unread for o in _NEEDS[cap])}
+    if asked.gpu_model is None and price is None:
+        vague = [cap for cap in _given(caps) if cap in _NEEDS_HARDWARE]
+        if vague:
+            refused.append(
+                f"nothing tells which GPU it needs, so the {_named(vague)} cannot be judged"
+            )
+        blinded |= set(vague)
+    elif price is None and (unpriced := [cap for cap in _given(caps) if cap in _PRICED]):
+        why = means.unread.get("get_pricing")
         refused.append(
-            f"the account would burn {amount(after)} an hour, the cap is {amount(caps.burn)}"
+            f"its price cannot be read{f' ({why})' if why else ''}, and the "
+            f"{_named(unpriced)} {_need(unpriced)} it"
         )
-    refused += _of_unknown(caps, means)
-    refused += _of_time(price, after, caps, means, currency)
-    refused += _of_counts(asked, caps, means)
-    refused += against_place(asked.region, asked.gpu_model, caps)
+        blinded |= set(unpriced)
+    left = caps.model_copy(update=dict.fromkeys(blinded))
+    refused += _of_price(price or Decimal(0), left, means)
+    refused += _of_counts(asked, left, means)
+    refused += against_place(asked.region, asked.gpu_model or "?", left)
     to_approve: tuple[str, ...] = ()
-    if caps.approve_over is not None and price > caps.approve_over:
+    if left.approve_over is not None and price is not None and price > left.approve_over:
         to_approve = (
             f"{asked.gpu_count}x {asked.gpu_model} in {asked.region} as {asked.name!r} costs "
-            f"{amount(price)} an hour, above {amount(caps.approve_over)}",
+            f"{money(price, means.currency)} an hour, "
+            f"above {money(left.approve_over, means.currency)}",
         )
     return Ruling(tuple(refused), to_approve)
 
 
+def against_balance(means: Means) -> Iterable[str]:
+    """Why nothing may begin on this balance. One that is not known is left to the API to judge."""
+    if means.balance is None:
+        return
+    least = MINIMUM_BALANCE.get(means.balance.currency)
+    if least is None:
+        yield f"the least balance in {means.currency} is not known"
+    elif means.balance.amount < least:
+        yield (
+            f"the balance is {money(means.balance.amount, means.currency)}, and "
+            f"{money(least, means.currency)} needed"
+        )
+
+
+def blind(caps: Sequence[Caps], means: Means) -> Iterable[str]:
+    """Which operations that some caps need could not be read, and which caps those are."""
+    given = list(dict.fromkeys(cap for one in caps for cap in _given(one)))
+    for operation, why in means.unread.items():
+        needing = [cap for cap in given if operation in _NEEDS[cap]]
+        if needing:
+            yield (
+                f"it cannot be judged: {operation} cannot be read, and the {_named(needing)} "
+                f"{_need(needing)} it ({why})"
+            )
+
+
+def _given(caps: Caps) -> list[str]:
+    return [cap for cap in _NEEDS if getattr(caps, cap) is not None]
+
+
+def _named(caps: Sequence[str]) -> str:
+    return f"cap{'s' if len(caps) > 1 else ''} {', '.join(caps)}"
+
+
+def _need(caps: Sequence[str]) -> str:
+    return "need" if len(caps) > 1 else "needs"
+
+
+def _of_price(price: Decimal, caps: Caps, means: Means) -> Iterable[str]:
+    currency = means.currency
+    after = means.burn + price
+    if caps.hourly_price is not None and price > caps.hourly_price:
+        yield (
+            f"it costs {money(price, currency)} an hour, "
+            f"the cap is {money(caps.hourly_price, currency)}"
+        )
+    if caps.burn is not None and after > caps.burn:
+        yield (
+            f"the account would burn {money(after, currency)} an hour, "
+            f"the cap is {money(caps.burn, currency)}"
+        )
+    yield from _of_unknown(caps, means)
+    yield from _of_time(after, caps, means)
+
+
 def _of_unknown(caps: Caps, means: Means) -> Iterable[str]:
-    need = [n for n in ("burn", "lasts", "daily_budget") if getattr(caps, n) is not None]
+    need = [cap for cap in _given(caps) if _NEEDS[cap] == _BURN]
     if need and means.unknown:
         some = ", ".join(means.unknown[:3])
         more = f" and {len(means.unknown) - 3} more" if len(means.unknown) > 3 else ""
-        yield f"the price of {some}{more} is not known, and {', '.join(need)} needs it"
+        why = means.unread.get("get_pricing")
+        because = f" (get_pricing cannot be read: {why})" if why else ""
+        yield (
+            f"the price of {some}{more} is not known{because}, and {', '.join(need)} "
+            f"{_need(need)} it"
+        )
 
 
-def _of_time(
-    price: Decimal, after: Decimal, caps: Caps, means: Means, currency: str
-) -> Iterable[str]:
-    if caps.lasts is not None:
+def _of_time(after: Decimal, caps: Caps, means: Means) -> Iterable[str]:
+    currency = means.currency
+    if caps.lasts is not None and means.balance is not None:
         needed = after * Decimal(caps.lasts.total_seconds()) / 3600
         if means.balance.amount < needed:
             yield (
@@ -209,11 +380,14 @@ def _of_time(
 
 
 def _of_counts(asked: Asked, caps: Caps, means: Means) -> Iterable[str]:
-    there = [i for i in means.instances if i.status is not VMStatus.DELETED]
-    if caps.instances is not None and not asked.comes_back and len(there) >= caps.instances:
-        yield f"there are {len(there)} instances, the cap is {caps.instances}"
-    awake = [i for i in there if i.status is not VMStatus.HIBERNATED]
-    gpus = sum(int(i.gpu_count or 1) for i in awake) + asked.gpu_count
+    begun = means.begun
+    there = [i for i in means.instances if i.status is not VMStatus.DELETED and i.name not in begun]
+    count = len(there) + len(begun)
+    if caps.instances is not None and not asked.comes_back and count >= caps.instances:
+        yield f"there are {count} instances, the cap is {caps.instances}"
+    awake = (i for i in there if i.status is not VMStatus.HIBERNATED)
+    gpus = sum(int(i.gpu_count or 1) for i in awake)
+    gpus += sum(one.gpu_count for one in begun.values()) + asked.gpu_count
     if caps.gpus is not None and gpus > caps.gpus:
         yield f"{gpus} GPUs would be in use, the cap is {caps.gpus}"
 
@@ -228,70 +402,46 @@ def against_place(region: str, gpu_model: str, caps: Caps) -> Iterable[str]:
             yield f"the {what} {name} is not allowed; allowed are {', '.join(allowed)}"
 
 
-def within_caps(
-    plan: Mapping[str, Next], instances: Mapping[str, UserVM], caps: Caps | None, means: Means
-) -> dict[str, Next]:
-    """The plan without the steps that the caps forbid, one after the other in the plan's order.
+def beginning(
+    plan: Mapping[str, Next], instances: Mapping[str, UserVM], known: Mapping[str, Asked]
+) -> dict[str, Asked]:
+    """What the steps of a plan let begin, by the plan's keys and in its order.
 
-    Instances that are SHUTOFF are paid in full already, so to start them costs nothing more.
+    Args:
+        plan: what each target needs next.
+        instances: all of the account, by id.
+        known: what restores of snapshots make, by the plan's keys: their steps do not tell.
     """
-    if caps is None:
-        return dict(plan)
-    allowed = dict(plan)
-    for id_, step in raising(plan).items():
-        if id_ not in instances:
-            continue
-        asked, price = _asked_by(step, instances[id_], means)
-        if price is None:
-            allowed[id_] = Finished("failed", "its price cannot be read, so the caps refuse it")
-            continue
-        ruling = rule(asked, price, caps, means)
-        # Nobody can be asked in the middle of a fleet, so what needs approval is refused.
-        against = ruling.unattended("restore")
-        if against:
-            allowed[id_] = Finished("failed", "refused by the caps: " + "; ".join(against))
-        else:
-            means = means.with_begun(asked, price)
-    return allowed
-
-
-def _asked_by(step: Step, instance: UserVM, means: Means) -> tuple[Asked, Decimal | None]:
-    """What a step makes run, and what that costs an hour: the instance, or one in its place."""
-    region = str(instance.region)
-    if step.operation != "create_instance":
-        count = int(instance.gpu_count or 1)
-        asked = Asked(instance.name, str(instance.gpu_model), count, region, comes_back=True)
-        return asked, instance.hourly_price
-    model, count = str(step.arguments["gpu_model"]), int(step.arguments["gpu_count"])
-    return Asked(step.subject, model, count, region), means.tariff.of(model, count, region)
-
-
-def raising(plan: Mapping[str, Next]) -> dict[str, Step]:
-    """The steps of a plan after which the account costs more."""
     return {
-        id_: next_
-        for id_, next_ in plan.items()
-        if isinstance(next_, Step) and next_.operation in _RAISES_BURN
+        key: _asked_by(key, step, instances, known)
+        for key, step in plan.items()
+        if isinstance(step, Step) and step.operation in _RAISES_BURN
     }
 
 
-def shows(step: Step, instances: Mapping[str, UserVM]) -> bool:
-    """Whether what a step asked for can be seen: the instance is up, or coming up, or there."""
+def _asked_by(
+    key: str, step: Step, instances: Mapping[str, UserVM], known: Mapping[str, Asked]
+) -> Asked:
     if step.operation == "create_instance":
-        return any(i.name == step.subject for i in instances.values())
-    instance = instances.get(step.instance_id)
-    return instance is None or instance.status is not VMStatus.HIBERNATED
+        model, count = str(step.arguments["gpu_model"]), int(step.arguments["gpu_count"])
+        return Asked(step.subject, model, count, str(step.arguments["region"]))
+    nothing_known = Asked(step.subject, None, 1, "?")
+    if step.operation == "restore_snapshot":
+        return known.get(key, nothing_known)
+    instance = instances.get(step.arguments["instance_id"])
+    return replace(nothing_known, comes_back=True) if instance is None else coming_back(instance)
 
 
-def with_all_begun(
-    means: Means, steps: Mapping[str, Step], instances: Mapping[str, UserVM]
-) -> Means:
-    """The means with what was asked for and does not show yet; an unknown price counts nothing."""
-    for id_, step in steps.items():
-        if id_ in instances:
-            asked, price = _asked_by(step, instances[id_], means)
-            means = means.with_begun(asked, price or Decimal(0))
-    return means
+def coming_back(instance: UserVM) -> Asked:
+    """What an instance that hibernates asks for."""
+    return Asked(
+        instance.name,
+        None if instance.gpu_model is None else str(instance.gpu_model),
+        int(instance.gpu_count or 1),
+        str(instance.region),
+        comes_back=True,
+        price=instance.hourly_price,
+    )
 
 
 def today_of(now: datetime) -> tuple[datetime, Decimal]:

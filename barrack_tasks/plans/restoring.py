@@ -42,6 +42,7 @@ class Restoring:
         currency: of the price.
         problems: why it cannot be, found before anything was sent.
         to_approve: what a person must approve before.
+        unjudged: what could not be judged, stands in no cap's way and is left to the API.
     """
 
     snapshot: Snapshot
@@ -53,6 +54,7 @@ class Restoring:
     currency: str | None = None
     problems: tuple[str, ...] = ()
     to_approve: tuple[str, ...] = ()
+    unjudged: str = ""
 
     @property
     def region(self) -> str | None:

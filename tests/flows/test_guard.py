@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import pytest
 from prefect import flow
 
-from barrack_tasks import BarrackCredentials
-from barrack_tasks.admitting import Admission
-from barrack_tasks.api.models import Balance, Snapshot, UserVM, VMStatus
+from barrack_tasks.admitting import Admission, asked_of
+from barrack_tasks.api.models import Snapshot
 from barrack_tasks.guard import (
     ApprovalNeeded,
     GuardRefused,
-    capped,
     guarded_create_instance,
     guarded_restore,
     with_approval,
 )
-from barrack_tasks.plans.guard import Caps, Means
-from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.guard import Caps
+from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.restoring import Restoring
-from barrack_tasks.plans.steps import Finished, Next, Step, Wait
+from barrack_tasks.plans.steps import Finished, Next, Step
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
@@ -141,44 +138,6 @@ def test_restore_holds_back_what_the_accounts_caps_forbid(cloud: Cloud) -> None:
     assert sorted(r.now for r in failed.value.report.rows) == ["ACTIVE", "ACTIVE", "HIBERNATED"]
 
 
-def test_a_restore_that_does_not_show_yet_counts_for_the_next() -> None:
-    sleeping = {
-        n: UserVM(
-            id=n,
-            name=n,
-            status="HIBERNATED",
-            gpu_model="L40",
-            region="CANADA-1",
-            hourly_price="1",
-            currency="USD",
-        )
-        for n in ("a", "b")
-    }
-    steps: dict[str, Next] = {
-        n: Step("restore_instance", n, n, {"instance_id": n}) for n in sleeping
-    }
-    plans: list[dict[str, Next]] = [steps, {**steps, "a": Wait("a request is under way")}]
-    account = BarrackCredentials(api_key="k", caps={"burn": "1.5"})
-    means = Means(
-        Balance(amount="900", currency="USD"),
-        Decimal(0),
-        tuple(sleeping.values()),
-        tariff=Tariff({("L40", 1, "CANADA-1"): Decimal(1)}),
-    )
-    decide = capped(account, lambda _, __: plans.pop(0), means)
-    world = World(instances=sleeping)
-    for _ in range(2):
-        refused = decide(world, datetime.now(UTC))["b"]
-        assert isinstance(refused, Finished)
-        assert "would burn 2.0" in refused.why
-    awake = sleeping["a"].model_copy(update={"status": VMStatus.ACTIVE})
-    up = World(instances={**sleeping, "a": awake})
-    plans.append({"a": Finished("done"), "b": steps["b"]})
-    assert isinstance(decide(up, datetime.now(UTC))["b"], Finished)
-    plans.append({"a": Finished("failed", "no stock"), "b": steps["b"]})
-    assert isinstance(decide(world, datetime.now(UTC))["b"], Step), "what failed costs nothing"
-
-
 @pytest.mark.usefixtures("impatient")
 def test_a_timetable_restores_within_the_caps_and_hibernates_without_them(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, balance="5000", speed=120)
@@ -206,14 +165,19 @@ def test_a_restore_that_was_refused_stays_refused_in_its_run(cloud: Cloud) -> No
         hardware=("L40", 1),
     )
     step = Step("restore_snapshot", one.key, one.name, {})
-    with Turn(account.account) as turn:
-        memory, caps = Memory(), Caps(burn=Decimal(2))
-        decide = Admission(turn, account, [one], caps, memory).within(lambda *_: {one.key: step})
-        [first] = decide(World(), datetime.now(UTC)).values()
-        assert isinstance(first, Finished)
-        [id_] = [i["id"] for i in sandbox.state()["instances"]]
-        account.get_client().instances.delete(id_)
-        sandbox.advance(600)
-        assert decide(World(), datetime.now(UTC)) == {one.key: first}, "it was told already"
-        with Turn(account.account) as other:
-            assert other.take(), "nothing was sent, so the next may ask"
+    memory = Memory()
+    targets = (Target(one.key, one.name, datetime.now(UTC)),)
+
+    def wish(_: World, now: datetime) -> dict[str, Next]:
+        return decide_each(targets, lambda _: step, memory, frozenset(), timedelta(hours=1), now)
+
+    admission = Admission(account, Caps(burn=Decimal(2)))
+    decide = admission.within(wish, memory, {one.key: asked_of(one)})
+    [first] = decide(World(), datetime.now(UTC)).values()
+    assert isinstance(first, Finished)
+    [id_] = [i["id"] for i in sandbox.state()["instances"]]
+    account.get_client().instances.delete(id_)
+    sandbox.advance(600)
+    assert decide(World(), datetime.now(UTC)) == {one.key: first}, "it was told already"
+    with Turn(account.account) as other:
+        assert other.take(), "the turn was given back"

@@ -219,7 +219,9 @@ def test_the_guard_decides_and_says_why(cloud: Cloud, how: dict[str, Any]) -> No
         watch_gpu_stock([want], credentials=account, **quick)
     assert sorted(states(sandbox)) == ["train-1"]
     sandbox.fault("malformed", operation="get_credit_balance", count=None)
-    with pytest.raises(WorkFailed, match="balance and costs cannot be read"):
+    with pytest.raises(
+        WorkFailed, match="get_credit_balance cannot be read, and the cap burn needs it"
+    ):
         watch_gpu_stock(
             [{**L40, "claim": {"name": "other", "image_id": "1"}}], credentials=account, **quick
         )

@@ -54,15 +54,11 @@ NEEDS: dict[str, Needs] = {
         (*_LOOKING, *_SNAPSHOTS),
     ),
     "hibernate": Needs(("list_instances", "get_instance", "hibernate_instance"), _LOOKING),
-    "restore": Needs(
-        ("list_instances", "get_instance", "restore_instance", "get_credit_balance"),
-        (*_LOOKING, *_BALANCE),
-    ),
+    "restore": Needs(("list_instances", "get_instance", "restore_instance"), _LOOKING),
     "restore_from_snapshot": Needs(
-        ("list_instances", "list_snapshots", "restore_snapshot", "get_credit_balance"),
+        ("list_instances", "list_snapshots", "restore_snapshot"),
         (
             *_LOOKING,
-            *_BALANCE,
             "Snapshot.id",
             "Snapshot.name",
             "Snapshot.status",
@@ -79,11 +75,9 @@ NEEDS: dict[str, Needs] = {
             "list_snapshots",
             "restore_snapshot",
             "delete_instance",
-            "get_credit_balance",
         ),
         (
             *_LOOKING,
-            *_BALANCE,
             "Snapshot.id",
             "Snapshot.name",
             "Snapshot.status",
@@ -148,7 +142,7 @@ NEEDS: dict[str, Needs] = {
         ),
     ),
 }
-"""By flow. What a flow reads but can do without is not named here."""
+"""By flow. What a flow reads but can do without is not named here, nor what only caps need."""
 
 
 def check_needs(dialect: Dialect, flow: str) -> None:

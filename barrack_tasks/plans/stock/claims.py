@@ -39,6 +39,7 @@ class Attempt:
             self.place.gpu_count,
             self.place.region,
             comes_back=self.step.operation == "restore_instance",
+            price=self.price,
         )
 
     def making(self, asked: datetime) -> Making:
