@@ -22,8 +22,8 @@ from barrack_tasks.observing import confirmed_gone, is_gone
 from barrack_tasks.plans.drills import Drills, Probe, Proof, can_be_probed, verdict_of, whose
 from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
 from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.restoring import LISTS_LAG, Restoring
-from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
 
@@ -155,7 +155,7 @@ class _Tidying:
         owner = "ours" if record.id else whose(by, there, record.by_worker)
         if owner == "another's":
             del self.left[key]
-        elif matches(there, self.never):
+        elif is_protected(self.never, there.id, there.name):
             self.staying[key] = f"{there.name}: a drill left it, and it is protected, so it stays"
         elif owner == "unclear":
             self.staying[key] = f"{there.name}: {by.why_unclear(there)}"

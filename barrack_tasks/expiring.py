@@ -28,7 +28,7 @@ from barrack_tasks.plans.expiring import (
     with_id,
 )
 from barrack_tasks.plans.making import TAKES_EFFECT, Making
-from barrack_tasks.plans.selection import matches
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.steps import Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.records import Records, key_of_id
@@ -247,7 +247,8 @@ class _Run:
         all_of_them = self.world.instances
         named = (i for i in all_of_them.values() if i.name == one.name)
         instance = all_of_them.get(one.id) if one.id else next(named, None)
-        protected = instance is not None and matches(instance, self.credentials.protect)
+        names = (one.name, instance.name if instance else None)
+        protected = is_protected(self.credentials.protect, one.id, *names)
         next_ = decide_ending(one, self.world, protected, holder, self.now, self.cloud_now)
         return Ending(one, next_)
 

@@ -1,4 +1,4 @@
-"""Runs a flow in a process of its own that kills itself at a chosen request.
+"""Runs a flow in a process of its own that kills or stops itself at a chosen request.
 
 Processes are forked from a server that has imported everything, so that each costs little.
 """
@@ -33,9 +33,10 @@ class Point(NamedTuple):
     operation: str
     nth: int
     phase: str
+    by: signal.Signals = signal.SIGKILL
 
     def __str__(self) -> str:
-        return f"{self.phase} {self.operation} {self.nth}"
+        return f"{self.by.name} {self.phase} {self.operation} {self.nth}"
 
 
 def start_in_process(
@@ -103,10 +104,10 @@ def _die_at(point: Point) -> None:
             seen += 1
             hit = seen == point.nth
         if hit and point.phase == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), point.by)
         answer = original(self, call, timeout)
-        if hit:
-            os.kill(os.getpid(), signal.SIGKILL)
+        if hit and point.phase == "after":
+            os.kill(os.getpid(), point.by)
         return answer
 
     Exchange._send = sending  # type: ignore[method-assign]
