@@ -51,12 +51,6 @@ class Crew:
         self._under_way = 0
         self._lock = threading.Lock()
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether no step is under way or waits to be looked at."""
-        with self._lock:
-            return self._under_way == 0
-
     def start(self, steps: Sequence[Step]) -> None:
         """Start steps; returns at once."""
         with self._lock:
@@ -116,9 +110,9 @@ class Crew:
         error = BarrackError("it broke off unexpectedly", took_effect=None)
         outcome = Outcome(step, error=error)
         try:
-            key = key_of(step)
-            self._hold.check(key)
-            client = self._client.guarded(lambda: self._hold.check(key))
+            keys = keys_of(step)
+            self._hold.check(*keys)
+            client = self._client.guarded(lambda: self._hold.check(*keys))
             result = client.perform(step.operation, **step.arguments)
             outcome = Outcome(step, result=result)
         except BarrackError as failure:
@@ -128,11 +122,17 @@ class Crew:
         return outcome.error
 
 
-def key_of(step: Step) -> str:
-    """What must be held for a step to be sent: its instance, or the snapshot that it deletes."""
-    if step.operation == "delete_snapshot":
-        return snapshot_key(step.arguments["snapshot_id"])
-    return step.instance_id
+def keys_of(step: Step) -> tuple[str, ...]:
+    """All that must be held for a step to be sent: what it is for, and what it is made of."""
+    match step.operation:
+        case "delete_snapshot":
+            return (snapshot_key(step.arguments["snapshot_id"]),)
+        case "create_snapshot":
+            return (step.instance_id, step.arguments["instance_id"])
+        case "restore_snapshot":
+            return (step.instance_id, snapshot_key(step.arguments["snapshot_id"], shared=True))
+        case _:
+            return (step.instance_id,)
 
 
 @contextmanager

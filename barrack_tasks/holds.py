@@ -45,6 +45,7 @@ from typing import Any, Protocol
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from barrack_tasks.api import BarrackNotPermittedError
+from barrack_tasks.api.pacing import elapsed
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.processes import born, has_ended, machine
 from barrack_tasks.records import MOST_CHARACTERS, Records, Stamped
@@ -135,6 +136,13 @@ class Record(BaseModel):
         """The attempt; records of earlier releases name their run instead."""
         return self.attempt or self.run
 
+    @property
+    def may_have_made(self) -> bool:
+        """Whether something may have been asked for that makes an instance: it never ages."""
+        if not self.attempt:  # earlier releases did not tell what was asked from what was reserved
+            return any(":" in key for key in self.held)
+        return any(asked is not None for _, asked in self.notes.values())
+
 
 class Mark(BaseModel):
     """Says that what an attempt had written by then was taken up by another."""
@@ -174,14 +182,6 @@ class Inherited:
         return self.unwatched <= UNWATCHED
 
 
-def elapsed() -> float:
-    """Seconds that go on while the machine sleeps, unlike `time.monotonic` on some systems."""
-    return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
-
-
-_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
-
-
 class Hold:
     """What this attempt may change. Made by `holding`.
 
@@ -192,6 +192,7 @@ class Hold:
         intent: what the run is for; None if nothing of it is ever taken up.
         moment: when the attempt begins; it names snapshots.
         lease: how long a record holds.
+        fresh: what was left longer ago is not taken up, unless something may have been made.
         clock: seconds that pass, also while the machine sleeps.
         sleep: waits so many seconds.
         pause: a random number of seconds between two.
@@ -208,6 +209,7 @@ class Hold:
         moment: datetime,
         *,
         lease: timedelta = LEASE,
+        fresh: timedelta = _FORGET_AFTER,
         clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
         pause: Callable[[float, float], float] = random.uniform,
@@ -219,6 +221,7 @@ class Hold:
         self._by = by
         self._intent = intent
         self._lease = lease.total_seconds()
+        self._fresh = fresh
         self._clock = clock
         self._sleep = sleep
         self._pause = pause
@@ -231,7 +234,8 @@ class Hold:
         self._pending: dict[str, str] = {}
         self._notes: dict[str, Inherited] = {}
         self._written: dict[str, Any] = {}
-        self._parts = 0
+        self._parts: set[int] = set()
+        self._homes: dict[str, int] = {}
         self._writings = 0
         self._until = self._seen_at = self._written_at = float("-inf")
         self._known_since = 0
@@ -362,7 +366,7 @@ class Hold:
             if seen.value.intent == self._intent
             and seen.is_open
             and not self._is_live(seen, now)
-            and now - seen.written < _FORGET_AFTER
+            and (seen.value.may_have_made or now - seen.written < self._fresh)
         ]
         for seen in dead:
             for key, name in _to_take_up(seen.value.held).items():
@@ -398,14 +402,14 @@ class Hold:
 
         Gives by id those that another run has claimed to delete, and which run.
         """
-        return self._claim_snapshots(_SHARED, ids)
+        return self._claim_snapshots(ids, shared=True)
 
     def claim_snapshots(self, ids: Iterable[str]) -> dict[str, str]:
         """Claim snapshots, to delete them; gives by id those that others use, and who."""
-        return self._claim_snapshots("", ids)
+        return self._claim_snapshots(ids, shared=False)
 
-    def _claim_snapshots(self, mark: str, ids: Iterable[str]) -> dict[str, str]:
-        keys = {f"{mark}{snapshot_key(id_)}": id_ for id_ in ids}
+    def _claim_snapshots(self, ids: Iterable[str], shared: bool) -> dict[str, str]:
+        keys = {snapshot_key(id_, shared): id_ for id_ in ids}
         return {keys[key]: by for key, by in self.claim(dict.fromkeys(keys, "")).items()}
 
     # Giving back
@@ -495,6 +499,20 @@ class Hold:
                 return self._until - self._clock()
         raise BarrackNotPermittedError("not sent: the Prefect server answers too slowly")
 
+    def still_holds(self, key: str) -> bool:
+        """Whether a key is held at this moment, by a look at the own record.
+
+        Unlike `check` it does not wait until what was just claimed has settled.
+        """
+        try:
+            with self._lock:
+                self._lose_if_over(look=True)
+                self._demand(key)
+        except Exception as error:  # noqa: BLE001 - what cannot be found out is not relied on
+            _log.warning("%s", error)
+            return False
+        return True
+
     def guarded(self, account: BarrackCredentials, *keys: str) -> BarrackCredentials:
         """The same account, whose changing requests are sent only while keys are held.
 
@@ -512,14 +530,14 @@ class Hold:
                 else "not sent: the lease of this run is over and could not be renewed"
             )
 
-    def _lose_if_over(self) -> None:
+    def _lose_if_over(self, look: bool = False) -> None:
         """Hold nothing any more if the lease is over or the record is not as it was written."""
         if not self._written:
             return
         began = self._clock()
         if began >= self._until:
             self._lose()
-        elif began - self._seen_at >= _LOOK_AFTER:
+        elif look or began - self._seen_at >= _LOOK_AFTER:
             there = self._records.some(self._written)
             if there == self._written and self._clock() < self._until:
                 self._seen_at = began
@@ -623,6 +641,7 @@ class Hold:
             seen.name
             for seen in others
             if now - seen.written > (_FORGET_AFTER if seen.is_open else _SWEEP_AFTER)
+            and not (seen.is_open and seen.value.may_have_made)
         ]
         known = {seen.value.who for seen in others}
         stale = [
@@ -639,12 +658,12 @@ class Hold:
         False if the record was not there any more: the lease was lost, and nothing is written.
         """
         pending = {f"{_PENDING}{k}": v for k, v in self._pending.items() if k not in (more or {})}
-        parts = _in_parts({**self._held, **(more or {}), **pending}, self._notes)
+        parts = _in_parts({**self._held, **(more or {}), **pending}, self._notes, self._homes)
         began = self._clock()
         self._writings += 1
         written: dict[str, Any] = {}
         now = datetime.now(UTC)
-        for number, (held, notes) in enumerate(parts):
+        for number, (held, notes) in parts.items():
             record = Record(
                 run=self._run,
                 attempt=self._attempt,
@@ -672,9 +691,10 @@ class Hold:
                 # of a server (its own, its database's); only the latter counts.
                 self._records.change(name, value)
             written[name] = value
-        for number in range(len(parts), self._parts):
+        self._homes = {key: number for number, (held, _) in parts.items() for key in held}
+        for number in self._parts - parts.keys():
             self._records.drop(f"{self._attempt}_{number}")
-        self._parts = len(parts)
+        self._parts = set(parts)
         self._written = {} if ends else written
         self._until = began + (0.0 if ends else self._lease)
         self._seen_at = began
@@ -719,9 +739,14 @@ def names_of(inherited: Mapping[str, Inherited]) -> dict[str, str]:
     return {key: one.name for key, one in inherited.items()}
 
 
-def snapshot_key(id_: str) -> str:
-    """By which a snapshot is claimed."""
-    return f"{_SNAPSHOT}{id_}"
+def snapshot_key(id_: str, shared: bool = False) -> str:
+    """By which a snapshot is claimed, or shared."""
+    return f"{_SHARED if shared else ''}{_SNAPSHOT}{id_}"
+
+
+def image_key(id_: str) -> str:
+    """By which an image is claimed."""
+    return f"image:{id_}"
 
 
 def _without(mapping: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
@@ -736,7 +761,7 @@ def _rivals_of(key: str) -> tuple[str, ...]:
 
 def _to_take_up(held: Mapping[str, str]) -> dict[str, str]:
     """What an attempt has in hand that was cut off. Snapshots that it used it only uses again."""
-    plain = {k.removeprefix(_PENDING): name for k, name in held.items()}
+    plain = {_bare(k): name for k, name in held.items()}
     return {k: name for k, name in plain.items() if not k.startswith((_SHARED, _SNAPSHOT, _INTENT))}
 
 
@@ -763,24 +788,49 @@ Notes = dict[str, tuple[list[int], int | None]]
 
 
 def _in_parts(
-    held: Mapping[str, str], notes: Mapping[str, Inherited]
-) -> list[tuple[dict[str, str], Notes]]:
-    """Spread what is held, and what is noted of it, so that each part fits into one variable."""
-    parts: list[tuple[dict[str, str], Notes]] = [({}, {})]
-    room = MOST_CHARACTERS - 700
-    size = 0
+    held: Mapping[str, str], notes: Mapping[str, Inherited], homes: Mapping[str, int]
+) -> dict[int, tuple[dict[str, str], Notes]]:
+    """Spread what is held, and what is noted of it, so that each part fits into one variable.
+
+    A key stays in the part that is its home as long as it fits. No part both gains and loses keys,
+    and those that gain come first: whoever reads between two writings finds every key somewhere.
+    """
+    parts: dict[int, tuple[dict[str, str], Notes]] = {0: ({}, {})}
+    sizes = {0: 0}
+    noted = {key: _note(notes[key]) for key in {_bare(k) for k in held} & notes.keys()}
+
+    def put(number: int, key: str, cost: int) -> None:
+        own_keys, own_notes = parts.setdefault(number, ({}, {}))
+        own_keys[key] = held[key]
+        if (bare := _bare(key)) in noted:
+            own_notes[bare] = noted[bare]
+        sizes[number] = sizes.get(number, 0) + cost
+
+    left: dict[str, int] = {}
     for key, name in held.items():
-        bare = key.removeprefix(_PENDING)
-        note = _note(notes[bare]) if bare in notes else None
-        cost = len(json.dumps({key: name})) + (len(json.dumps({bare: note})) if note else 0)
-        if size + cost > room:
-            parts.append(({}, {}))
-            size = 0
-        parts[-1][0][key] = name
-        if note:
-            parts[-1][1][bare] = note
-        size += cost
-    return parts
+        cost = len(json.dumps([key, name, _bare(key), noted.get(_bare(key))]))
+        home = homes.get(key)
+        if home is not None and sizes.get(home, 0) + cost <= _ROOM:
+            put(home, key, cost)
+        else:
+            left[key] = cost
+    losing = {homes[key] for key in left if key in homes}
+    gaining: set[int] = set()
+    for key, cost in left.items():
+        fitting = (n for n in parts if n not in losing and sizes[n] + cost <= _ROOM)
+        taken = {*parts, *homes.values()}
+        number = next(fitting, None)
+        number = next(n for n in count() if n not in taken) if number is None else number
+        put(number, key, cost)
+        gaining.add(number)
+    return dict(sorted(parts.items(), key=lambda one: one[0] not in gaining))
+
+
+def _bare(key: str) -> str:
+    return key.removeprefix(_PENDING)
+
+
+_ROOM = MOST_CHARACTERS - 700
 
 
 def _note(one: Inherited) -> tuple[list[int], int | None]:
@@ -824,14 +874,15 @@ def holding(
         by: what a person calls the run; those who must wait are told.
         intent: what the run is for. What was cut off is taken up by the next attempt with the
             same; None if there is nothing to take up.
-        fresh: no longer used; how long something is worth taking up is decided where it is used.
+        fresh: what was left longer ago is not taken up, unless something may have been made.
         now: the clock that names the attempt's moment.
         sleep: waits so many seconds.
     """
     with Records(f"barrack_hold_{account}_") as records:
         moment = now().replace(microsecond=0)
         lease = lease_length()
-        hold = Hold(records, run.replace("-", ""), by, intent, moment, lease=lease, sleep=sleep)
+        name = run.replace("-", "")
+        hold = Hold(records, name, by, intent, moment, lease=lease, fresh=fresh, sleep=sleep)
         hold.sweep()
         with _renewed(hold, lease.total_seconds() / 4):
             try:

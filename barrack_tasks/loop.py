@@ -17,10 +17,11 @@ from barrack_tasks.api import (
     BarrackServerError,
     BarrackTransportError,
 )
+from barrack_tasks.api.pacing import elapsed
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.crew import crew
 from barrack_tasks.flowing import Progress, announce
-from barrack_tasks.holds import Hold
+from barrack_tasks.holds import UNWATCHED, Hold
 from barrack_tasks.plans.cadence import Cadence
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.steps import Finished, Next, Step
@@ -40,25 +41,37 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def claim(
-    hold: Hold, waiting: Mapping[str, str], memory: Memory, cloud_now: datetime, log: Log
-) -> dict[str, str]:
-    """Claim what is to be worked on, and note since when it is in hand; who has what is refused."""
+def claim(hold: Hold, waiting: Mapping[str, str], log: Log) -> dict[str, str]:
+    """Claim what is to be worked on; gives what is refused, and who has it."""
     try:
-        refused = hold.claim(waiting)
+        return hold.claim(waiting)
     except _SERVER_AWAY as error:
         log.warning(
             "the Prefect server cannot be reached, and nothing is sent meanwhile: %s", error
         )
         return dict.fromkeys(waiting, "nobody, as far as is known without the Prefect server")
+
+
+def note_in_hand(hold: Hold, memory: Memory, cloud_now: datetime) -> None:
+    """Note since when each instance is in hand without a break.
+
+    Args:
+        hold: what is held.
+        memory: of this run.
+        cloud_now: the cloud's time, told by an answer that came after all was claimed: a moment
+            that is too late costs another snapshot, one that is too early an instance's work.
+    """
+    at = elapsed()
     for key, number in hold.claims.items():
         if memory.claims.get(key) != number:
             if key in memory.claims:
                 memory.claimed_again.add(key)
+                if at - memory.held_at[key] > UNWATCHED.total_seconds():
+                    memory.lost_sight.add(key)
             memory.claims[key] = number
             memory.in_hand[key] = cloud_now
+        memory.held_at[key] = at
     memory.before.update({k: one.moments for k, one in hold.inherited.items() if one.is_fresh})
-    return refused
 
 
 def noted(hold: Hold, steps: Sequence[Step], client: Barrack, log: Log) -> list[Step]:
@@ -126,16 +139,17 @@ def work(
     client = account.get_client()
     with crew(client, hold, account.max_concurrency) as gang:
         while True:
-            memory.held_by = claim(hold, waiting, memory, client.now(), log)
+            memory.held_by = claim(hold, waiting, log)
             try:
                 world = look()
-            except _PASSING as error:
+                note_in_hand(hold, memory, client.now())
+                plan = decide(world, now())
+            except (*_PASSING, *_SERVER_AWAY) as error:
                 if now() >= last:
                     raise
                 log.warning("the account cannot be read, and is looked at again: %s", error)
                 moved = False
             else:
-                plan = decide(world, now())
                 steps = noted(
                     hold, [next_ for next_ in plan.values() if isinstance(next_, Step)], client, log
                 )

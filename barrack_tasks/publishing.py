@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Image, Snapshot, UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
-from barrack_tasks.holds import Hold
+from barrack_tasks.holds import Hold, image_key
 from barrack_tasks.images import delete_image, get_snapshot_image
 from barrack_tasks.loop import Log
 from barrack_tasks.plans.naming import LATEST, nearest
@@ -75,15 +75,22 @@ def verified(account: BarrackCredentials, one: Publishing, world: World, next_: 
     return next_
 
 
-def delete_images(account: BarrackCredentials, old: Iterable[Image], log: Log) -> dict[str, str]:
-    """Delete old images; ids of those that could not be, and why."""
+def delete_images(
+    account: BarrackCredentials, hold: Hold, old: Sequence[Image], log: Log
+) -> dict[str, str]:
+    """Delete old images, each while it is held; ids of those that could not be, and why."""
     refused: dict[str, str] = {}
-    for image in old:
-        log.info("%s is deleted; its snapshot stays, and is paid for", image.name)
-        try:
-            delete_image(account, image.id)
-        except BarrackError as error:
-            refused[image.id] = str(error)
-            continue
-        emit("barrack.image.deleted", image.id, image.name)
+    with hold.briefly({image_key(image.id): image.name for image in old}) as held:
+        for image in old:
+            key = image_key(image.id)
+            if key in held:
+                refused[image.id] = f"held by {held[key]}"
+                continue
+            log.info("%s is deleted; its snapshot stays, and is paid for", image.name)
+            try:
+                delete_image(hold.guarded(account, key), image.id)
+            except BarrackError as error:
+                refused[image.id] = str(error)
+                continue
+            emit("barrack.image.deleted", image.id, image.name)
     return refused

@@ -62,7 +62,7 @@ class Records:
     def __init__(self, prefix: str, sleep: Callable[[float], None] = time.sleep) -> None:
         self._prefix = prefix
         self._again = Retrying(
-            retry=retry_if_exception_type(_BusyError),
+            retry=retry_if_exception_type((_BusyError, httpx.TransportError)),
             wait=wait_random_exponential(_FIRST_WAIT, _LONGEST_WAIT),
             stop=stop_after_delay(_PATIENCE),
             sleep=sleep,

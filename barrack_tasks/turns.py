@@ -1,4 +1,4 @@
-"""Turns at the guard: one run at a time, from its look at the caps until what it began shows."""
+"""Turns at the guard: one run at a time reads what the caps need and says what may begin."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Turn:
 
     @property
     def is_mine(self) -> bool:
-        """Whether this run has the turn, and has had it since it took it."""
-        return self._is_mine and self._hold is not None and self._hold.is_valid
+        """Whether this run has the turn, and has had it since it took it: its record is read."""
+        return self._is_mine and self._hold is not None and self._hold.still_holds(_KEY)
 
     def take(self) -> bool:
         """Take the turn unless another run has it. Whoever has it already keeps it."""

@@ -79,6 +79,13 @@ def publish_image(
     run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     # A dry run takes nothing up of a run that was cut off: the next real one does.
     purpose = intent_of("publish_image", source, family, run if dry_run else None)
+
+    def see() -> World:
+        # What the image is made of is held anew if the lease was lost meanwhile.
+        if holder := held_by_another(hold, one):
+            memory.held_by[one.key] = holder
+        return with_images(account, observe(account))
+
     with holding(account.account, run, called, purpose) as hold:
         instances, snapshots = list_instances(account), list_snapshots(account)
         one = begin(source, family, hold.first_moment, instances, snapshots)
@@ -94,7 +101,7 @@ def publish_image(
                 hold,
                 (target,),
                 memory,
-                look=lambda: with_images(account, observe(account)),
+                look=see,
                 decide=lambda world, moment: decide_each(
                     (target,),
                     lambda _: decide_publishing(one, world, memory),
@@ -112,7 +119,7 @@ def publish_image(
             end = verified(account, one, world, done[one.key])
         is_made = isinstance(end, Finished) and end.outcome == "done"
         old = beyond(world.images, family, keep - dry_run) if dry_run or is_made else []
-        refused = {} if dry_run else delete_images(account, old, log)
+        refused = {} if dry_run else delete_images(account, hold, old, log)
     rows = rows_of_images(one, end, world, old, refused, dry_run)
     id_ = rows[0].instance_id or None
     report = PublishReport(flow="publish_image", dry_run=dry_run, rows=rows, image_id=id_)

@@ -18,6 +18,7 @@ from barrack_tasks.api import errors
 from barrack_tasks.api.answers import Answers
 from barrack_tasks.api.dialect import Codec, Dialect
 from barrack_tasks.api.operations import Operation
+from barrack_tasks.api.pacing import elapsed
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ class Exchange:
         if self._dated is None:
             return datetime.now(UTC)
         date, at = self._dated
-        return date + timedelta(seconds=max(0.0, self._clock() - at))
+        return date + timedelta(seconds=max(0.0, elapsed() - at))
 
     def send(self, call: Call, timeout: float) -> Any:
         """Send once; the answer as the operation's response model, or a `BarrackError`.
@@ -180,7 +181,7 @@ class Exchange:
     def _note_date(self, response: httpx.Response) -> None:
         with suppress(KeyError, TypeError, ValueError):
             date = parsedate_to_datetime(response.headers["date"])
-            self._dated = date.astimezone(UTC), self._clock()
+            self._dated = date.astimezone(UTC), elapsed()
 
     def _closed(self, operation: Operation[Any]) -> errors.BarrackError:
         return errors.BarrackConfigurationError(

@@ -7,6 +7,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+_CLOCK: int | None = getattr(time, "CLOCK_BOOTTIME", getattr(time, "CLOCK_MONOTONIC", None))
+
+
+def elapsed() -> float:
+    """Seconds that go on while the machine sleeps, unlike `time.monotonic` on some systems."""
+    return time.clock_gettime(_CLOCK) if _CLOCK is not None else time.monotonic()
+
 
 class TooLate(Exception):
     """The turn would come after the deadline."""

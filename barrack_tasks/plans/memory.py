@@ -87,6 +87,10 @@ class Memory:
     """When attempts that were cut off began which had an instance in hand, by instance."""
     claims: dict[str, int] = field(default_factory=dict)
     """Which claim of an instance `in_hand` is about; see `Hold.claims`."""
+    held_at: dict[str, float] = field(default_factory=dict)
+    """When an instance was last known to be held, in seconds that pass in sleep, too."""
+    lost_sight: set[str] = field(default_factory=set)
+    """Instances that were in nobody's hand for so long that an old snapshot tells nothing."""
     claimed_again: set[str] = field(default_factory=set)
     """Instances of which the lease was lost, and that are held anew."""
     in_hand: dict[str, datetime] = field(default_factory=dict)

@@ -162,11 +162,6 @@ _CLOCK_TICK = timedelta(seconds=2)
 """The cloud tells its time in whole seconds."""
 
 
-def unfinished(plan: dict[str, Next]) -> Collection[str]:
-    """Ids of the instances that need something more."""
-    return [id_ for id_, next_ in plan.items() if not isinstance(next_, Finished)]
-
-
 def snapshot_step(target: Target, world: World, intent: Intent, memory: Memory) -> Next:
     """The next step, whatever the clock and the refusals say."""
     then = intent.then
@@ -261,6 +256,8 @@ def own_snapshot(target: Target, world: World, intent: Intent, memory: Memory) -
     since = memory.in_hand.get(target.id)
     if since is None:
         return next(iter(found), None)
+    if target.id in memory.lost_sight:
+        return None
     may_be_new = None if target.id in memory.claimed_again else names[0]
     return next((s for s in found if still_counts(s, instance, since, s.name == may_be_new)), None)
 

@@ -85,10 +85,25 @@ def _child(
     send: Any,
 ) -> None:
     os.environ.update(environment)
+    _demand_permits()
     if point is not None:
         _die_at(point)
     report = getattr(import_module(f"flows.{flow}"), flow)(**arguments)
     send.send([row.model_dump() for row in report.rows])
+
+
+def _demand_permits() -> None:
+    """Every request of a flow that changes something asks the lease: else the flow fails."""
+    from barrack_tasks.api.exchange import Exchange
+
+    original = Exchange._send
+
+    def sending(self: Any, call: Any, timeout: float) -> Any:
+        if call.operation.changes and call.permit is None:
+            raise AssertionError(f"{call.operation.name} is sent and does not ask the lease")
+        return original(self, call, timeout)
+
+    Exchange._send = sending  # type: ignore[method-assign]
 
 
 def _die_at(point: Point) -> None:

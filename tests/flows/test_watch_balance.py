@@ -208,20 +208,6 @@ def test_bad_input_is_one_sentence_before_anything_is_done(
     assert not [r for r in sandbox.requests() if r["method"] != "GET"]
 
 
-def test_a_selection_that_means_nothing_is_said_and_does_not_stop_the_watch(cloud: Cloud) -> None:
-    sandbox = fleet(cloud, "20", "alpha")
-    report = watch_balance(
-        thresholds=[{"amount": 30, "actions": ["alert", "hibernate"]}],
-        select=["gone"],
-        credentials=account_of(sandbox),
-    )
-    assert report.notes == (
-        "select: no instance matches 'gone'; there are alpha",
-        "nobody is told of this: notify names no notification block",
-    )
-    assert len(report.told) == 1
-
-
 def test_a_block_of_prefects_own_is_found_by_its_name_and_by_type_and_name(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:

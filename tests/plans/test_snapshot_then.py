@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.plans.naming import snapshot_description
+from barrack_tasks.plans.naming import snapshot_description, snapshot_name
 from barrack_tasks.plans.selection import SelectionError, Selector
 from barrack_tasks.plans.snapshot_then import (
     Intent,
@@ -410,3 +410,70 @@ def test_snapshots_by_instance() -> None:
     nobody = snap(ALPHA, instance_id=None)
     own, old, other = snap(ALPHA), snap(ALPHA, days(1)), snap(vm("beta"))
     assert by_instance([own, nobody, other, old]) == {"BRK-alpha": [own, old], "BRK-beta": [other]}
+
+
+# A snapshot that an attempt before has taken
+
+BEFORE = NOW - timedelta(minutes=5)
+IN_HAND = NOW + timedelta(seconds=1)
+
+
+def taken_up(
+    age: timedelta = timedelta(minutes=5), touched: timedelta | None = timedelta(hours=2)
+) -> Next:
+    """The next step of a run that takes up another, whose snapshot of alpha is so old.
+
+    `touched` is how long ago something changed the instance; None where the API does not tell.
+    """
+    alpha = ALPHA.model_copy(
+        update={"updated_at": None if touched is None else IN_HAND - touched, "status": "ACTIVE"}
+    )
+    alpha = UserVM.model_validate(alpha.model_dump())
+    own = snap(snapshot_name("alpha", "BRK-alpha", BEFORE)).model_copy(
+        update={"created_at": IN_HAND - age}
+    )
+    memory = Memory()
+    memory.before["BRK-alpha"] = (BEFORE,)
+    memory.in_hand["BRK-alpha"] = IN_HAND
+    return next_of(account(alpha, own), intent(alpha), memory)
+
+
+def operation_of(next_: Next) -> str:
+    assert isinstance(next_, Step), next_
+    return next_.operation
+
+
+def test_the_snapshot_of_an_attempt_before_serves_while_it_is_minutes_old() -> None:
+    assert operation_of(taken_up()) == "hibernate_instance"
+    assert operation_of(taken_up(timedelta(minutes=59))) == "hibernate_instance"
+
+
+@pytest.mark.parametrize("hours", [1.01, 2, 11])
+def test_the_snapshot_of_hours_ago_serves_nobody(hours: float) -> None:
+    assert operation_of(taken_up(timedelta(hours=hours), timedelta(days=2))) == "create_snapshot"
+
+
+def test_a_snapshot_of_an_instance_that_was_touched_since_serves_nobody() -> None:
+    assert operation_of(taken_up(touched=timedelta(minutes=4))) == "create_snapshot"
+    assert operation_of(taken_up(touched=None)) == "create_snapshot", "nothing tells"
+
+
+def test_a_run_that_lost_sight_of_an_instance_does_not_rely_on_its_own_snapshot() -> None:
+    own = snap(NAME).model_copy(update={"created_at": NOW})
+    alpha = ALPHA.model_copy(update={"updated_at": NOW - HOUR})
+    memory = Memory()
+    memory.taken["BRK-alpha"] = own.id
+    memory.in_hand["BRK-alpha"] = NOW - timedelta(seconds=1)
+    assert operation_of(next_of(account(alpha, own), intent(alpha), memory)) == "hibernate_instance"
+    memory.claimed_again.add("BRK-alpha")
+    memory.in_hand["BRK-alpha"] = NOW + timedelta(minutes=3)
+    assert operation_of(next_of(account(alpha, own), intent(alpha), memory)) == "hibernate_instance"
+    memory.in_hand["BRK-alpha"] = NOW + timedelta(hours=8)
+    late = next_of(account(alpha, own), intent(alpha), memory)
+    assert isinstance(late, Finished)
+    assert late.outcome == "failed"
+    memory.in_hand["BRK-alpha"] = NOW + timedelta(minutes=3)
+    memory.lost_sight.add("BRK-alpha")
+    blind = next_of(account(alpha, own), intent(alpha), memory)
+    assert isinstance(blind, Finished)
+    assert "lost sight" in blind.why

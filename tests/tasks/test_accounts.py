@@ -203,7 +203,7 @@ def fill(account: str) -> None:
     add_expiries(account, [Expiry("BRK-1", "one", NOW, "delete")])
     write_proofs(account, {"BRK-1": Proof(NOW, "4711", NOW)})
     write_open(account, {"drill-one": Open(NOW, "BRK-9")})
-    write_notes(account, {"BRK-1": Note(settled=NOW)}, {"BRK-1"})
+    write_notes(account, {}, {"BRK-1": Note(settled=NOW)}, NOW)
 
 
 def check(account: str) -> None:
@@ -289,7 +289,7 @@ def test_a_run_that_works_while_its_account_is_named_keeps_others_out() -> None:
 def test_two_that_move_the_same_records_at_once_lose_and_double_nothing() -> None:
     old, new = (uuid.uuid4().hex[:10] for _ in range(2))
     fill(old)
-    write_notes(new, {"BRK-2": Note(settled=NOW)}, {"BRK-2"})
+    write_notes(new, {}, {"BRK-2": Note(settled=NOW)}, NOW)
     movers = [threading.Thread(target=move, args=(old, new)) for _ in range(4)]
     for one in movers:
         one.start()

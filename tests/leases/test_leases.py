@@ -1,0 +1,305 @@
+"""Leases one by one: what is written, what is read, what ages, and what is asked before a send."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks import processes
+from barrack_tasks.api import Barrack, BarrackNotPermittedError
+from barrack_tasks.holds import LEASE, Hold, Inherited, Process, Record, _in_parts
+from barrack_tasks.records import MOST_CHARACTERS, Stamped
+from barrack_tasks.sandbox import Sandbox
+
+BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Store:
+    """Records in memory, written at the server's time `now`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+        self.kept: dict[str, Stamped] = {}
+        self.between: list[dict[str, Any]] = []
+        """What stood there after each single writing."""
+
+    def stamped(self) -> dict[str, Stamped]:
+        return {f"b_{name}": one for name, one in self.kept.items()}
+
+    def some(self, names: Iterable[str]) -> dict[str, Any]:
+        return {name: self.kept[name].value for name in names if name in self.kept}
+
+    def put(self, name: str, value: Any) -> None:
+        self.kept[name.removeprefix("b_")] = Stamped(value, BEGIN + timedelta(seconds=self.now))
+        self.between.append({name: one.value for name, one in self.kept.items()})
+
+    def change(self, name: str, value: Any) -> bool:
+        if name.removeprefix("b_") in self.kept:
+            self.put(name, value)
+            return True
+        return False
+
+    def drop(self, name: str) -> None:
+        self.kept.pop(name.removeprefix("b_"), None)
+
+    def hold(self, intent: str | None = "same", **how: Any) -> Hold:
+        return Hold(
+            self,
+            "run",
+            "run somebody",
+            intent,
+            BEGIN,
+            clock=lambda: self.now,
+            sleep=self.sleep,
+            process=how.pop("process", Process(None, 1, "1")),
+            **how,
+        )
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def keys_in(records: dict[str, Any]) -> set[str]:
+    return {key for value in records.values() if "held" in value for key in value["held"]}
+
+
+def test_no_key_is_ever_out_of_the_record_while_its_parts_are_rewritten() -> None:
+    store = Store()
+    hold = store.hold()
+    wanted = {f"restore:machine-number-{n:03}": f"machine-number-{n:03}" for n in range(120)}
+    assert hold.claim(wanted) == {}
+    assert len(store.kept) > 1, "the record has several parts"
+    store.between.clear()
+    hold.note_asked(dict.fromkeys(wanted, BEGIN))
+    assert all(keys_in(records) >= wanted.keys() for records in store.between)
+    store.between.clear()
+    given_back = list(wanted)[:50]
+    hold.let_go(given_back)
+    left = wanted.keys() - set(given_back)
+    assert all(keys_in(records) >= left for records in store.between)
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=60),
+    st.lists(st.tuples(st.integers(0, 60), st.booleans()), max_size=60),
+)
+def test_a_part_never_gains_and_loses_keys_at_once(
+    before: list[tuple[int, bool]], after: list[tuple[int, bool]]
+) -> None:
+    def layout(keys: list[tuple[int, bool]], homes: dict[str, int]) -> Any:
+        held = {f"restore:{'x' * 90}{n:03}": "y" * 90 for n, _ in keys}
+        noted = Inherited("y", (BEGIN, BEGIN + timedelta(hours=1)), BEGIN)
+        notes = {f"restore:{'x' * 90}{n:03}": noted for n, is_noted in keys if is_noted}
+        return _in_parts(held, notes, homes)
+
+    first = layout(before, {})
+    homes = {key: number for number, (held, _) in first.items() for key in held}
+    second = layout(after, homes)
+    kept = {key for held, _ in second.values() for key in held}
+    assert all(len(str(part)) < MOST_CHARACTERS for part in second.values())
+    there = {number: set(held) for number, (held, _) in first.items()}
+    for number, (held, _) in second.items():
+        there[number] = set(held)
+        assert set().union(*there.values()) >= kept & homes.keys()
+
+
+def test_what_was_asked_for_never_ages_and_what_was_only_reserved_does() -> None:
+    store = Store()
+    first = store.hold()
+    first.claim({"restore:asked": "asked", "BRK-1": "alpha"})
+    first.note_asked({"restore:asked": BEGIN})
+    other = store.hold("other")
+    other.claim({"BRK-2": "beta"})
+    store.now += timedelta(days=30).total_seconds()
+    later, another = store.hold(), store.hold("other")
+    later.sweep()
+    later.take_up()
+    another.take_up()
+    assert later.inherited["restore:asked"].asked == BEGIN
+    assert another.inherited == {}
+
+
+def test_finished_records_are_swept_after_minutes() -> None:
+    store = Store()
+    for _ in range(30):
+        hold = store.hold(None)
+        hold.sweep()
+        hold.claim({"watch": "watch"})
+        hold.release()
+        store.now += 60.0
+    assert len(store.kept) <= 6
+
+
+def test_a_run_that_claimed_nothing_leaves_nothing_to_take_up() -> None:
+    store = Store()
+    hold = store.hold()
+    hold.take_up()
+    hold.abandon()
+    later = store.hold()
+    later.take_up()
+    assert (later.inherited, later.rival) == ({}, None)
+
+
+def test_an_empty_record_does_not_hide_what_an_older_one_holds() -> None:
+    store = Store()
+    first = store.hold()
+    first.claim({"restore:new": "new"})
+    first.note_asked({"restore:new": BEGIN})
+    store.now += LEASE.total_seconds()
+    second = store.hold()
+    second.take_up()
+    assert "restore:new" in second.inherited
+    store.now += LEASE.total_seconds()  # it was cut off before it claimed anything
+    third = store.hold()
+    third.take_up()
+    assert third.inherited["restore:new"].asked == BEGIN
+
+
+def test_two_attempts_of_one_run_hold_nothing_together() -> None:
+    store = Store()
+    first, second = store.hold(), store.hold()
+    assert first.claim({"BRK-1": "alpha"}) == {}
+    assert second.claim({"BRK-1": "alpha"}) == {"BRK-1": "run somebody"}
+    second.release()
+    assert first.still_holds("BRK-1")
+
+
+def test_a_record_that_was_deleted_holds_nothing() -> None:
+    store = Store()
+    hold = store.hold()
+    hold.claim({"guard": "guard"})
+    assert hold.still_holds("guard")
+    store.kept.clear()
+    assert not hold.still_holds("guard")
+    with pytest.raises(BarrackNotPermittedError):
+        hold.check("guard")
+    assert hold.claim({"guard": "guard"}) == {}
+    assert hold.check("guard") > 0
+
+
+def test_records_of_the_first_releases_are_read() -> None:
+    store = Store()
+    left = {
+        **{"run": "abc", "by": "run old", "intent": "same", "pid": 1, "born": "1"},
+        **{"moment": BEGIN.isoformat(), "until": BEGIN.isoformat(), "machine": "elsewhere"},
+        **{"finished": False, "held": {"restore:new": "new", "shared:snapshot:5": ""}},
+    }
+    store.put("abc_0", left)
+    early = store.hold()
+    store.now += 60.0
+    assert early.claim({"restore:new": "new"}) == {"restore:new": "run old"}
+    store.now += LEASE.total_seconds()
+    late = store.hold()
+    late.take_up()
+    assert late.inherited["restore:new"].moments == (BEGIN,)
+    assert late.inherited["restore:new"].asked == BEGIN
+    assert "snapshot:5" not in str(late.inherited)
+
+
+# Who is alive
+
+
+def record_of(process: subprocess.Popen[bytes], born: str | None) -> Record:
+    return Record(
+        run="a",
+        by="a",
+        intent="a",
+        moment=BEGIN,
+        until=BEGIN,
+        machine=processes.machine(),
+        pid=process.pid,
+        born=born,
+        held={},
+    )
+
+
+@pytest.fixture
+def child() -> Any:
+    running = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    yield running
+    running.kill()
+    running.wait()
+
+
+def test_a_process_is_known_to_have_ended_once_it_has(child: Any) -> None:
+    record = record_of(child, processes.born(child.pid))
+    assert Process().knows_running(record)
+    child.kill()
+    while processes.born(child.pid):
+        time.sleep(0.01)
+    assert Process().knows_ended(record), "a zombie does no work"
+    child.wait()
+    assert Process().knows_ended(record)
+
+
+def test_a_process_that_is_hidden_counts_as_running(
+    child: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record = record_of(child, processes.born(child.pid))
+    monkeypatch.setattr(processes, "born", lambda _: None)  # as under hidepid=2
+    assert not Process().knows_ended(record)
+    monkeypatch.setattr(os, "kill", lambda *_: (_ for _ in ()).throw(PermissionError()))
+    assert not Process().knows_ended(record)
+
+
+def test_without_a_boot_id_nothing_is_known_of_any_process(
+    child: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    record = record_of(child, processes.born(child.pid))
+    child.kill()
+    child.wait()
+    monkeypatch.setattr(processes, "_BOOT", tmp_path / "missing")
+    assert processes.machine() is None
+    assert not Process().knows_ended(record)
+    assert not Process().knows_ended(record.model_copy(update={"machine": None}))
+
+
+# What is asked before a request goes out
+
+
+def test_a_pause_that_the_server_asks_for_outlasts_no_lease() -> None:
+    asked: list[float] = []
+
+    def permit() -> float:
+        asked.append(time.monotonic())
+        if len(asked) > 2:
+            raise BarrackNotPermittedError("not sent: the lease is over")
+        return 60.0
+
+    with Sandbox(fleet=1) as sandbox, Barrack(sandbox.api_key, sandbox.url) as client:
+        [instance] = client.instances.list()
+        sandbox.fault("status", operation="stop_instance", status=429, retry_after=0.2, count=1)
+        with pytest.raises(BarrackNotPermittedError):
+            client.guarded(permit).instances.stop(instance.id)
+        sent = [r for r in sandbox.requests() if r["operation"] == "stop_instance"]
+        assert [r["status"] for r in sent] == [429], "only the first request went out"
+        assert len(asked) == 3, "before its turn, at the first byte, and before the repetition"
+        assert client.instances.list(), "reads ask nobody"
+
+
+def test_the_last_moment_to_refuse_is_when_the_connection_is_there() -> None:
+    answers = iter([60.0])
+
+    def permit() -> float:
+        try:
+            return next(answers)
+        except StopIteration:
+            raise BarrackNotPermittedError("not sent: the lease is over") from None
+
+    with Sandbox(fleet=1) as sandbox, Barrack(sandbox.api_key, sandbox.url) as client:
+        [instance] = client.instances.list()
+        with pytest.raises(BarrackNotPermittedError) as caught:
+            client.guarded(permit).instances.stop(instance.id)
+        assert caught.value.took_effect is False
+        assert not [r for r in sandbox.requests() if r["operation"] == "stop_instance"]
+        client.instances.stop(instance.id)  # the connection pool is still usable
