@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.plans.naming import snapshot_description, snapshot_name
+from barrack_tasks.plans.naming import snapshot_description
 from barrack_tasks.plans.selection import SelectionError, Selector
 from barrack_tasks.plans.snapshot_then import (
     Intent,
@@ -425,17 +425,12 @@ def taken_up(
 
     `touched` is how long ago something changed the instance; None where the API does not tell.
     """
-    alpha = ALPHA.model_copy(
-        update={"updated_at": None if touched is None else IN_HAND - touched, "status": "ACTIVE"}
-    )
-    alpha = UserVM.model_validate(alpha.model_dump())
-    own = snap(snapshot_name("alpha", "BRK-alpha", BEFORE)).model_copy(
-        update={"created_at": IN_HAND - age}
-    )
+    alpha = vm(updated_at=None if touched is None else IN_HAND - touched)
+    own = snap(ALPHA, BEFORE, created_at=IN_HAND - age)
     memory = Memory()
     memory.before["BRK-alpha"] = (BEFORE,)
     memory.in_hand["BRK-alpha"] = IN_HAND
-    return next_of(account(alpha, own), intent(alpha), memory)
+    return next_of(account(alpha, snapshots=[own]), intent(alpha), memory)
 
 
 def operation_of(next_: Next) -> str:
@@ -459,21 +454,20 @@ def test_a_snapshot_of_an_instance_that_was_touched_since_serves_nobody() -> Non
 
 
 def test_a_run_that_lost_sight_of_an_instance_does_not_rely_on_its_own_snapshot() -> None:
-    own = snap(NAME).model_copy(update={"created_at": NOW})
-    alpha = ALPHA.model_copy(update={"updated_at": NOW - HOUR})
-    memory = Memory()
+    own, alpha = snap(ALPHA), vm(updated_at=NOW - HOUR)
+    world, memory = account(alpha, snapshots=[own]), Memory()
     memory.taken["BRK-alpha"] = own.id
     memory.in_hand["BRK-alpha"] = NOW - timedelta(seconds=1)
-    assert operation_of(next_of(account(alpha, own), intent(alpha), memory)) == "hibernate_instance"
+    assert operation_of(next_of(world, intent(alpha), memory)) == "hibernate_instance"
     memory.claimed_again.add("BRK-alpha")
     memory.in_hand["BRK-alpha"] = NOW + timedelta(minutes=3)
-    assert operation_of(next_of(account(alpha, own), intent(alpha), memory)) == "hibernate_instance"
+    assert operation_of(next_of(world, intent(alpha), memory)) == "hibernate_instance"
     memory.in_hand["BRK-alpha"] = NOW + timedelta(hours=8)
-    late = next_of(account(alpha, own), intent(alpha), memory)
+    late = next_of(world, intent(alpha), memory)
     assert isinstance(late, Finished)
     assert late.outcome == "failed"
     memory.in_hand["BRK-alpha"] = NOW + timedelta(minutes=3)
     memory.lost_sight.add("BRK-alpha")
-    blind = next_of(account(alpha, own), intent(alpha), memory)
+    blind = next_of(world, intent(alpha), memory)
     assert isinstance(blind, Finished)
     assert "lost sight" in blind.why
