@@ -31,7 +31,7 @@ POINTS = [
 
 @pytest.fixture(scope="module")
 def sandbox(prefect_server: str) -> Any:
-    with Sandbox(speed=600, balance="5000", fleet=0, dialect=spoken()) as running:
+    with Sandbox(speed=120, balance="5000", fleet=0, dialect=spoken()) as running:
         yield running
 
 
