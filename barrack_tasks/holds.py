@@ -239,6 +239,7 @@ class Hold:
         self._writings = 0
         self._until = self._seen_at = self._written_at = float("-inf")
         self._known_since = 0
+        self._is_outdated = False
         self.moment = moment
         self.inherited: dict[str, Inherited] = {}
         """What attempts that were cut off had in hand and this one takes up, by key."""
@@ -292,7 +293,7 @@ class Hold:
         others, now = seen
         taken = self._conflicts(wanted, others, now)
         self._take({k: v for k, v in wanted.items() if k not in taken})
-        if taken:
+        if taken or self._is_outdated:
             self._write()
         if intent in self._held:
             # One that was alive when the intent was claimed may have died since.
@@ -582,13 +583,13 @@ class Hold:
         read = self._read()
         return read if self._written else None
 
-    def _read(self) -> tuple[list[_Seen], datetime]:
+    def _read(self, listed: Mapping[str, Stamped] | None = None) -> tuple[list[_Seen], datetime]:
         """All records of others, and a time of the server's that is not later than now."""
         began = self._clock()
         mine: dict[str, Stamped] = {}
         others: list[_Seen] = []
         marks: dict[str, int] = {}
-        for full, stamped in self._records.stamped().items():
+        for full, stamped in (self._records.stamped() if listed is None else listed).items():
             record = _parsed(stamped.value)
             if isinstance(record, Mark):
                 marks[record.of] = max(record.written, marks.get(record.of, -1))
@@ -609,6 +610,7 @@ class Hold:
             # Another has taken up what stood in this record before its lease was lost.
             self._pending, self._notes, self.inherited = {}, {}, {}
             self._known_since = self._writings
+            self._is_outdated = True
         if mine:
             latest = max(s.written for s in mine.values())
             return others, latest + timedelta(seconds=max(0.0, began - self._written_at))
@@ -636,7 +638,8 @@ class Hold:
 
     def sweep(self) -> None:
         """Delete records that nobody needs any more."""
-        others, now = self._read()
+        listed = self._records.stamped()
+        others, now = self._read(listed)
         useless = [
             seen.name
             for seen in others
@@ -646,7 +649,7 @@ class Hold:
         known = {seen.value.who for seen in others}
         stale = [
             name
-            for name, stamped in self._records.stamped().items()
+            for name, stamped in listed.items()
             if isinstance(mark := _parsed(stamped.value), Mark) and mark.of not in known
         ]
         for name in [*useless, *stale][:_SWEPT_AT_ONCE]:
@@ -699,6 +702,7 @@ class Hold:
         self._until = began + (0.0 if ends else self._lease)
         self._seen_at = began
         self._written_at = self._clock()
+        self._is_outdated = False
         return True
 
 

@@ -131,6 +131,19 @@ def test_what_a_run_asks_for_while_it_is_taken_up_is_not_lost() -> None:
     assert paused_while_taken_up(5) > 10
 
 
+def test_an_heir_that_dies_at_any_stop_loses_nothing() -> None:
+    for then in range(1, 45):
+        world = World()
+        first = Attempt(world, restores, "same", "one")
+        while not world.sends:
+            first.step()
+        first.kill()
+        second = Attempt(world, restores, "same", "one")
+        second.step(then)
+        second.kill()
+        ended(world, Attempt(world, restores, "same", "one"))
+
+
 def test_what_a_run_has_asked_for_outlives_its_lease() -> None:
     assert killed_after_its_lease_was_lost(3) > 10
 

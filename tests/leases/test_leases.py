@@ -165,6 +165,50 @@ def test_an_empty_record_does_not_hide_what_an_older_one_holds() -> None:
     assert third.inherited["restore:new"].asked == BEGIN
 
 
+def test_what_another_has_taken_up_is_not_left_a_second_time() -> None:
+    store = Store()
+    first = store.hold()
+    first.claim({"restore:new": "new"})
+    first.note_asked({"restore:new": BEGIN})
+    store.now += LEASE.total_seconds()
+    second = store.hold()
+    second.take_up()
+    second.claim({"restore:new": "new"})
+    second.let_go(["restore:new"])  # it is done
+    second.release()
+    assert first.claim({"BRK-9": "later"}) == {}
+    assert first.inherited == {}
+    store.now += LEASE.total_seconds()  # it is killed
+    third = store.hold()
+    third.take_up()
+    assert third.inherited.keys() == {"BRK-9"}
+
+
+def test_what_an_attempt_knows_outlives_the_loss_of_its_lease() -> None:
+    store = Store()
+    first = store.hold()
+    first.claim({"restore:new": "new"})
+    first.note_asked({"restore:new": BEGIN})
+    store.now += LEASE.total_seconds()
+    first.renew()  # it is awake again, holds nothing, and is killed
+    assert not first.is_valid or not first.still_holds("restore:new")
+    store.now += LEASE.total_seconds()
+    second = store.hold()
+    second.take_up()
+    assert second.inherited["restore:new"].asked == BEGIN
+
+
+def test_nothing_is_sent_in_the_last_seconds_of_a_lease() -> None:
+    store = Store()
+    hold = store.hold()
+    hold.claim({"BRK-1": "alpha"})
+    store.now += LEASE.total_seconds() * 0.8
+    assert hold.check("BRK-1") == pytest.approx(LEASE.total_seconds() * 0.2, abs=1.1)
+    store.now += LEASE.total_seconds() * 0.1
+    with pytest.raises(BarrackNotPermittedError, match="over"):
+        hold.check("BRK-1")
+
+
 def test_two_attempts_of_one_run_hold_nothing_together() -> None:
     store = Store()
     first, second = store.hold(), store.hold()
