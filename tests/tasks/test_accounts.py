@@ -6,12 +6,17 @@ import hashlib
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from string import ascii_lowercase, digits
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 from prefect import flow
 
 from barrack_tasks import BarrackCredentials, accounts
 from barrack_tasks.accounts import move, unowned
+from barrack_tasks.admitting import caps_of
 from barrack_tasks.adopting import adopt, told_of_unowned
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.expiring import add_expiries, read_expiries
@@ -19,6 +24,7 @@ from barrack_tasks.holds import holding
 from barrack_tasks.notes import read_notes, write_notes
 from barrack_tasks.plans.drills import Proof
 from barrack_tasks.plans.expiring import Expiry
+from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.schedule import Note
 from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
 from barrack_tasks.records import Records
@@ -127,6 +133,24 @@ def test_a_name_that_was_given_is_the_account_whatever_key_and_block_it_has(
     assert run(BarrackCredentials(api_key=key(), base_url=URL)) != run(one)
 
 
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_is_one_however_its_letters_are_encoded(form: Literal["NFC", "NFD"]) -> None:
+    given = f"équipe-{uuid.uuid4().hex[:6]}"
+    names = {
+        run(BarrackCredentials(api_key=key(), account=normalize(one, given)))
+        for one in ("NFC", "NFD")
+    }
+    assert len(names) == 1
+    # What an earlier release wrote, which took the signs as they came.
+    plain = normalize(form, given).casefold()
+    letters = "".join(sign for sign in plain if sign in ascii_lowercase + digits)[:20]
+    old = letters + hashlib.blake2s(plain.encode(), digest_size=3).hexdigest()
+    add_expiries(old, [Expiry("BRK-1", "one", NOW, "delete")])
+    accounts._done.clear()
+    now = run(BarrackCredentials(api_key=key(), account=normalize("NFC", given)))
+    assert [e.id for e in read_expiries(now)] == ["BRK-1"]
+
+
 def test_no_server_is_needed_for_a_name_where_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
@@ -196,6 +220,46 @@ def test_what_a_block_of_the_account_protects_is_protected_for_its_bare_key_as_w
     assert set(BarrackCredentials.resolve(BarrackCredentials(api_key=key())).protect) == {"mine"}
 
 
+def test_a_new_key_under_the_accounts_name_has_the_protection_and_the_caps_of_its_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A block may still hold the key from before, while a run has the new one."""
+    secret, name, given = key(), block(), f"lab-{uuid.uuid4().hex[:6]}"
+    of_name, of_given = Caps(gpus=1), Caps(burn=Decimal(9))
+    save(BarrackCredentials(api_key=key(), base_url=URL, protect=["prod-*"], caps=of_name), name)
+    rotated = [BarrackCredentials(api_key=secret, base_url=URL, account=name)]
+    monkeypatch.setenv("BARRACK_ACCOUNT", name)
+    monkeypatch.setenv("BARRACK_API_KEY", secret)
+    monkeypatch.setenv("BARRACK_BASE_URL", URL)
+    rotated.append(BarrackCredentials.from_environment())
+    for one in rotated:
+        found = BarrackCredentials.resolve(one)
+        assert found.protect == ["prod-*"]
+        assert caps_of(found) == [of_name]
+    monkeypatch.delenv("BARRACK_ACCOUNT")
+    other = BarrackCredentials(
+        api_key=secret, base_url=URL, account=given, protect=["db"], caps=of_given
+    )
+    save(other, block())
+    # The second block has the key, the first one the name.
+    found = BarrackCredentials.resolve(rotated[0])
+    assert set(found.protect) == {"prod-*", "db"}
+    assert caps_of(found, {"gpus": 2}) == [of_name, of_given, Caps(gpus=2)]
+    assert caps_of(BarrackCredentials.resolve(found)) == [of_name, of_given], "each once"
+    stranger = BarrackCredentials.resolve(BarrackCredentials(api_key=key(), base_url=URL))
+    assert (stranger.protect, caps_of(stranger)) == ([], [])
+
+
+def test_what_blocks_of_the_account_say_is_not_saved_with_another() -> None:
+    secret, one, two = key(), block(), block()
+    caps = Caps(gpus=1)
+    save(BarrackCredentials(api_key=secret, base_url=URL, protect=["prod-*"], caps=caps), one)
+    found = BarrackCredentials.resolve(BarrackCredentials(api_key=secret, base_url=URL))
+    assert caps_of(found) == [caps]
+    save(found, two)
+    assert (BarrackCredentials.find(two).protect, BarrackCredentials.find(two).caps) == ([], None)
+
+
 # What was written under another name
 
 
@@ -203,7 +267,7 @@ def fill(account: str) -> None:
     add_expiries(account, [Expiry("BRK-1", "one", NOW, "delete")])
     write_proofs(account, {"BRK-1": Proof(NOW, "4711", NOW)})
     write_open(account, {"drill-one": Open(NOW, "BRK-9")})
-    write_notes(account, {"BRK-1": Note(settled=NOW)}, {"BRK-1"})
+    write_notes(account, {}, {"BRK-1": Note(settled=NOW)}, NOW)
 
 
 def check(account: str) -> None:
@@ -289,7 +353,7 @@ def test_a_run_that_works_while_its_account_is_named_keeps_others_out() -> None:
 def test_two_that_move_the_same_records_at_once_lose_and_double_nothing() -> None:
     old, new = (uuid.uuid4().hex[:10] for _ in range(2))
     fill(old)
-    write_notes(new, {"BRK-2": Note(settled=NOW)}, {"BRK-2"})
+    write_notes(new, {}, {"BRK-2": Note(settled=NOW)}, NOW)
     movers = [threading.Thread(target=move, args=(old, new)) for _ in range(4)]
     for one in movers:
         one.start()
