@@ -113,13 +113,7 @@ def apply(
         last = records.all()
         suffix, is_taken_over = "", False
         if credentials is not None and account is not None:
-            owners = _owners(content, there, last)
-            has_own = any(_key_of(d, f"-{credentials}") in there for d in content["deployments"])
-            try:
-                suffix = suffix_for(account, credentials, owners, has_own, another)
-            except AnotherAccountError:
-                raise _belong_to(owners, account, credentials) from None
-            is_taken_over = another == "move" and any(owner != account for owner in owners)
+            suffix, is_taken_over = _place_for(content, there, account, credentials, another)
         told = {}
         for one in content["deployments"]:
             key = _key_of(one, suffix)
@@ -138,20 +132,69 @@ def apply(
         return read_deployed(client)
 
 
+def check_place(
+    file: Path, account: str, credentials: str, another: Another = "refuse"
+) -> None:
+    """Find out whether `apply` would refuse because of another account, and change nothing.
+
+    Args:
+        file: see `apply`.
+        account: what the account is called.
+        credentials: name of its block, which need not be there yet.
+        another: see `apply`.
+
+    Raises:
+        BarrackConfigurationError: deployments belong to another account.
+    """
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    with get_client(sync_client=True) as client:
+        there = {one.key: one for one in read_deployed(client)}
+    _place_for(content, there, account, credentials, another)
+
+
+def _place_for(
+    content: Mapping[str, Any],
+    there: Mapping[str, Deployed],
+    account: str,
+    credentials: str,
+    another: Another,
+) -> tuple[str, bool]:
+    """What is added to names for an account, and whether these are taken from another account."""
+    plain = _owners(content, there, account, credentials)
+    suffix = f"-{credentials}"
+    own = _owners(content, there, account, credentials, suffix)
+    # Its own set may have been given to another account on the server: that one comes back first.
+    is_lost = any(owner != account for owner in own)
+    if not is_lost:
+        try:
+            suffix = suffix_for(account, credentials, plain, bool(own), another)
+        except AnotherAccountError:
+            raise _belong_to(plain, account, credentials) from None
+    elif another != "move":
+        raise _belong_to(own, account, credentials, is_own=True)
+    owners = own if suffix else plain
+    return suffix, any(owner != account for owner in owners)
+
+
 def _owners(
-    content: Mapping[str, Any], there: Mapping[str, Deployed], last: Mapping[str, Any]
+    content: Mapping[str, Any],
+    there: Mapping[str, Deployed],
+    account: str,
+    credentials: str,
+    suffix: str = "",
 ) -> dict[str | None, str]:
-    """Accounts that deployments of a file's names belong to, each with how people call it."""
+    """Accounts that a file's deployments run for now, each with how people call it."""
     found: dict[str | None, str] = {}
     for one in content["deployments"]:
-        key = _key_of(one)
+        key = _key_of(one, suffix)
         if key not in there:
             continue
-        applied = last.get(_APPLIED + key) or {}
-        name = "parameter credentials"
-        block = applied.get(name) or there[key].parameters.get("credentials")
-        account, said = _account_of(block if isinstance(block, str) else None)
-        found[account] = said
+        block = there[key].parameters.get("credentials")
+        if block == credentials:
+            found[account] = f"the block {block!r}"
+        else:
+            owner, said = _account_of(block if isinstance(block, str) else None)
+            found[owner] = said
     return found
 
 
@@ -165,9 +208,15 @@ def _account_of(block: str | None) -> tuple[str | None, str]:
 
 
 def _belong_to(
-    owners: Mapping[str | None, str], account: str, block: str
+    owners: Mapping[str | None, str], account: str, block: str, is_own: bool = False
 ) -> BarrackConfigurationError:
     others = " and ".join(sorted(said for owner, said in owners.items() if owner != account))
+    if is_own:
+        return BarrackConfigurationError(
+            f"deployments that are named for the block {block!r} run for the account of {others} "
+            "now, and nothing was changed; set their parameter `credentials` back on the server, "
+            "or say --move to take them back as dry runs"
+        )
     return BarrackConfigurationError(
         f"the deployments here belong to the account of {others}, not to that of the block "
         f"{block!r}, and nothing was changed; say --beside to have a set of its own for {block!r} "

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.cli.keeping import keep, key_at_hand
+from barrack_tasks.cli.keeping import choose, key_at_hand
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import free_port
 from tests.deployments.playing import barrack
@@ -32,14 +32,14 @@ def name() -> str:
 def says(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Keeps what the environment says; gives what was said."""
 
-    def run(name: str, yes: bool = False, **environment: str) -> str:
+    def run(name: str, yes: bool = False, untried: bool = False, **environment: str) -> str:
         for variable in ("API_KEY", "BASE_URL", "PROTECT", "DIALECT"):
             monkeypatch.delenv(f"BARRACK_{variable}", raising=False)
         for variable, value in environment.items():
             monkeypatch.setenv(variable, value)
         console = Console(width=500)
         with console.capture() as said:
-            keep(name, key_at_hand(name), yes, console)
+            choose(name, key_at_hand(name), yes, console, untried).keep(console)
         return said.get()
 
     return run
@@ -94,24 +94,52 @@ def test_a_new_key_is_not_kept_for_an_address_on_this_machine_that_it_is_not_for
     assert held(name) == before
 
 
-def test_a_key_that_cannot_be_tried_does_not_replace_one_that_works(
+READS = ("get_credit_balance", "list_instances", "list_volumes", "list_snapshots")
+
+
+def hide(sandbox: Sandbox, *reads: str) -> None:
+    """Let reads answer as if their addresses were wrong."""
+    for read in reads:
+        sandbox.fault("status", operation=read, status=404, count=None)
+
+
+def test_a_key_that_was_not_seen_working_replaces_none_unless_it_is_said_outright(
     sandbox: Sandbox, name: str, says: Any
 ) -> None:
     says(name, **sandbox.env)
+    # Nobody can tell of the old key either, and it stays all the same.
+    hide(sandbox, *READS)
     with Sandbox(fleet=0, speed=0, api_key="another") as other:
-        other.fault("status", operation="get_credit_balance", status=404)
-        with pytest.raises(BarrackConfigurationError, match="cannot be told"):
+        hide(other, *READS)
+        with pytest.raises(BarrackConfigurationError, match=r"cannot be told .* --untried"):
             says(name, True, **other.env)
-    nobody = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(BarrackConfigurationError, match="could not be tried at"):
-        says(name, True, BARRACK_API_KEY="k", BARRACK_BASE_URL=nobody)
+        nobody = f"http://127.0.0.1:{free_port()}"
+        with pytest.raises(BarrackConfigurationError, match="could not be tried at"):
+            says(name, True, BARRACK_API_KEY="k", BARRACK_BASE_URL=nobody)
+        assert held(name) == (sandbox.api_key, sandbox.url)
+        assert "cannot be told" in says(name, True, True, **other.env)
+        assert held(name) == (other.api_key, other.url)
+
+
+@pytest.mark.parametrize("hidden", [READS[:1], READS[:3]])
+def test_one_wrong_path_does_not_hide_whether_a_key_works(
+    sandbox: Sandbox, name: str, says: Any, hidden: tuple[str, ...]
+) -> None:
+    says(name, **sandbox.env)
+    hide(sandbox, *hidden)
+    with pytest.raises(BarrackConfigurationError, match="the key is refused at"):
+        says(name, True, True, BARRACK_API_KEY="wrong", BARRACK_BASE_URL=sandbox.url)
     assert held(name) == (sandbox.api_key, sandbox.url)
+    with Sandbox(fleet=0, speed=0, api_key="another") as other:
+        hide(other, *hidden)
+        assert "cannot be told" not in says(name, True, **other.env)
+        assert held(name) == (other.api_key, other.url)
 
 
-def test_a_first_key_is_kept_where_one_wrong_path_hides_whether_it_works(
+def test_a_first_key_is_kept_where_wrong_paths_hide_whether_it_works(
     sandbox: Sandbox, name: str, says: Any
 ) -> None:
-    sandbox.fault("status", operation="get_credit_balance", status=404)
+    hide(sandbox, *READS)
     assert "cannot be told" in says(name, **sandbox.env)
     assert held(name) == (sandbox.api_key, sandbox.url)
 
