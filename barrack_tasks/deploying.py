@@ -111,9 +111,9 @@ def apply(
         _ensure_pool(client)
         there = {one.key: one for one in read_deployed(client)}
         last = records.all()
-        suffix, is_taken_over = "", False
+        suffix, taken_over = "", frozenset[str]()
         if credentials is not None and account is not None:
-            suffix, is_taken_over = _place_for(content, there, account, credentials, another)
+            suffix, taken_over = _place_for(content, there, account, credentials, another)
         told = {}
         for one in content["deployments"]:
             key = _key_of(one, suffix)
@@ -121,7 +121,7 @@ def apply(
                 _name_for(one, account, suffix)
             new = _values_of(one, credentials)
             old = _values_there(client, there.get(key), one)
-            if old is not None and is_taken_over:
+            if old is not None and key in taken_over:
                 old = handed_over(new, old)
             told[key] = new
             before = last.get(_APPLIED + key)
@@ -158,22 +158,23 @@ def _place_for(
     account: str,
     credentials: str,
     another: Another,
-) -> tuple[str, bool]:
-    """What is added to names for an account, and whether these are taken from another account."""
+) -> tuple[str, frozenset[str]]:
+    """What is added to names for an account, and the keys of those that another account loses."""
     plain = _owners(content, there, account, credentials)
     suffix = f"-{credentials}"
     own = _owners(content, there, account, credentials, suffix)
     # Its own set may have been given to another account on the server: that one comes back first.
-    is_lost = any(owner != account for owner in own)
+    is_lost = any(owner != account for owner, _ in own.values())
     if not is_lost:
+        owners = {owner for owner, _ in plain.values()}
         try:
-            suffix = suffix_for(account, credentials, plain, bool(own), another)
+            suffix = suffix_for(account, credentials, owners, bool(own), another)
         except AnotherAccountError:
             raise _belong_to(plain, account, credentials) from None
     elif another != "move":
         raise _belong_to(own, account, credentials, is_own=True)
-    owners = own if suffix else plain
-    return suffix, any(owner != account for owner in owners)
+    place = own if suffix else plain
+    return suffix, frozenset(key for key, (owner, _) in place.items() if owner != account)
 
 
 def _owners(
@@ -182,19 +183,18 @@ def _owners(
     account: str,
     credentials: str,
     suffix: str = "",
-) -> dict[str | None, str]:
-    """Accounts that a file's deployments run for now, each with how people call it."""
-    found: dict[str | None, str] = {}
+) -> dict[str, tuple[str | None, str]]:
+    """The account that each of a file's deployments runs for now, and how people call it."""
+    found: dict[str, tuple[str | None, str]] = {}
     for one in content["deployments"]:
         key = _key_of(one, suffix)
         if key not in there:
             continue
         block = there[key].parameters.get("credentials")
         if block == credentials:
-            found[account] = f"the block {block!r}"
+            found[key] = account, f"the block {block!r}"
         else:
-            owner, said = _account_of(block if isinstance(block, str) else None)
-            found[owner] = said
+            found[key] = _account_of(block if isinstance(block, str) else None)
     return found
 
 
@@ -208,9 +208,9 @@ def _account_of(block: str | None) -> tuple[str | None, str]:
 
 
 def _belong_to(
-    owners: Mapping[str | None, str], account: str, block: str, is_own: bool = False
+    owners: Mapping[str, tuple[str | None, str]], account: str, block: str, is_own: bool = False
 ) -> BarrackConfigurationError:
-    others = " and ".join(sorted(said for owner, said in owners.items() if owner != account))
+    others = " and ".join(sorted({said for owner, said in owners.values() if owner != account}))
     if is_own:
         return BarrackConfigurationError(
             f"deployments that are named for the block {block!r} run for the account of {others} "

@@ -12,6 +12,8 @@ from rich.console import Console
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.keeping import choose, key_at_hand
+from barrack_tasks.cli.up import up
+from barrack_tasks.plans.accounts import account_name
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import free_port
 from tests.deployments.playing import barrack
@@ -150,5 +152,22 @@ def test_up_ends_badly_with_a_wrong_key_and_saves_nothing(sandbox: Sandbox, name
     assert done.returncode == 2
     assert "the key is refused at" in done.stderr
     assert "Traceback" not in done.stderr
+    with pytest.raises(BarrackConfigurationError):
+        BarrackCredentials.find(name)
+
+
+def test_up_saves_nothing_where_the_deployments_belong_to_another_account(
+    sandbox: Sandbox, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(file: object, account: str, credentials: str, another: str) -> None:
+        assert (account, credentials) == (account_name(name), name)
+        raise BarrackConfigurationError("they belong to another")
+
+    for variable, value in sandbox.env.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("barrack_tasks.deploying.check_place", refuse)
+    with pytest.raises(BarrackConfigurationError, match="belong to another"):
+        up(credentials=name)
+    assert "is kept" not in capsys.readouterr().out
     with pytest.raises(BarrackConfigurationError):
         BarrackCredentials.find(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.deploying import Deployed, apply, deployments_file, read_deployed
+from barrack_tasks.deploying import Deployed, apply, check_place, deployments_file, read_deployed
 from barrack_tasks.hooks import Happening, on
 from barrack_tasks.sandbox import Sandbox
 from flows.watch_account import watch_account
@@ -112,6 +112,30 @@ def test_what_is_moved_outright_is_a_dry_run_again(file: Path) -> None:
     assert set(triggers_of(file).values()) == {
         f"barrack.account.{BarrackCredentials.find(b).account}"
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("another", ["refuse", "beside"])
+def test_deployments_belong_to_the_account_that_they_run_for_now(
+    file: Path, another: Literal["refuse", "beside"]
+) -> None:
+    """Whoever wrote them: the parameter says for whom they act."""
+    a, b, stranger = saved(), saved(), saved()
+    if another == "beside":
+        apply(file, stranger)
+    apply(file, a, another)
+    [own] = [one for one in here(file) if one.parameters["credentials"] == a]
+    change({"id": own.id}, parameters={**own.parameters, "credentials": b, "dry_run": False})
+    before = here(file)
+    with pytest.raises(BarrackConfigurationError, match=f"the account of the block '{b}'"):
+        apply(file, a)
+    with pytest.raises(BarrackConfigurationError, match=f"the account of the block '{b}'"):
+        check_place(file, BarrackCredentials.find(a).account, a)
+    assert here(file) == before
+    apply(file, a, "move")
+    [back] = [one for one in here(file) if one.id == own.id]
+    assert (back.parameters["credentials"], back.parameters["dry_run"]) == (a, True)
+    assert len(here(file)) == len(before)
 
 
 def test_a_rotated_key_is_no_other_account(file: Path) -> None:
