@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from string import ascii_lowercase, digits
 from typing import Literal
 from unicodedata import normalize
@@ -14,10 +16,10 @@ from unicodedata import normalize
 import pytest
 from prefect import flow
 
-from barrack_tasks import BarrackCredentials, accounts
-from barrack_tasks.accounts import move, unowned
+from barrack_tasks import BarrackCredentials, accounts, adopting
+from barrack_tasks.accounts import Unowned, move, unowned
 from barrack_tasks.admitting import caps_of
-from barrack_tasks.adopting import adopt, told_of_unowned
+from barrack_tasks.adopting import adopt, check_adoption, told_of_unowned
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.expiring import add_expiries, read_expiries
 from barrack_tasks.holds import holding
@@ -69,6 +71,21 @@ def run(credentials: BarrackCredentials | str | None) -> str:
         return BarrackCredentials.resolve(credentials).account
 
     return look()
+
+
+def test_what_records_keep_is_told_in_words() -> None:
+    """Whatever a module of the library keeps for an account."""
+    library = Path(adopting.__file__).parent
+    kinds = {
+        kind
+        for path in library.glob("*.py")
+        for kind in re.findall(r"barrack_([a-z]+)_\{", path.read_text())
+    }
+    assert {"hold", "things", "begun", "view"} <= kinds
+    for kind in sorted(kinds):
+        words = adopting.kept(Unowned("a", {kind: 1}, NOW))
+        assert words.startswith("1 record: ")
+        assert "other notes" not in words, kind
 
 
 # One account, one name
@@ -388,14 +405,27 @@ def test_one_command_adopts_what_a_key_left_that_was_changed_where_nothing_named
     save(BarrackCredentials(api_key=key(), base_url=URL), name)
     [told] = [line for line in told_of_unowned() if repr(old) in line]
     assert f"barrack adopt {old} --to" in told
+    assert re.search(r"was used \d+ s ago, .* leave it alone if it is a colleague's", told)
+    words = "4 records: drills under way, ends of instances, proven snapshots, notes of timetables"
+    assert words in told
+    later = datetime.now(UTC) + timedelta(days=2)
+    [told] = [line for line in told_of_unowned(later) if repr(old) in line]
+    assert "No account known here owns" in told
+    assert "last used 48 h ago" in told
     with holding(old, "r1", "run old", "a", timedelta(0)) as hold:
         hold.claim({"BRK-1": "one"})
         with pytest.raises(BarrackConfigurationError, match="a run still works"):
             adopt(old, BarrackCredentials.find(name))
-    done = barrack("adopt", old, "--to", name)
+    done = barrack("adopt", old, "--to", name, "--yes")
+    assert done.returncode == 2
+    assert "say --yes-to-living" in done.stderr
+    assert len(left(old)) == 4, "somebody may work with it"
+    an_hour_later = datetime.now(UTC) + timedelta(hours=1, seconds=1)
+    assert check_adoption(old, an_hour_later).account == old
+    done = barrack("adopt", old, "--to", name, "--yes-to-living")
     assert done.returncode == 1, "nobody was there to be asked"
     assert "say --yes" in done.stdout
-    done = barrack("adopt", old, "--to", name, "--yes")
+    done = barrack("adopt", old, "--to", name, "--yes", "--yes-to-living")
     assert done.returncode == 0, done.stderr
     check(run(name))
     assert not [line for line in told_of_unowned() if repr(old) in line]
