@@ -113,7 +113,7 @@ def apply(
         last = records.all()
         suffix, taken_over = "", frozenset[str]()
         if credentials is not None and account is not None:
-            suffix, taken_over = _place_for(content, there, account, credentials, another)
+            suffix, taken_over = _place_for(content, there, last, account, credentials, another)
         told = {}
         for one in content["deployments"]:
             key = _key_of(one, suffix)
@@ -132,9 +132,7 @@ def apply(
         return read_deployed(client)
 
 
-def check_place(
-    file: Path, account: str, credentials: str, another: Another = "refuse"
-) -> None:
+def check_place(file: Path, account: str, credentials: str, another: Another = "refuse") -> None:
     """Find out whether `apply` would refuse because of another account, and change nothing.
 
     Args:
@@ -147,14 +145,16 @@ def check_place(
         BarrackConfigurationError: deployments belong to another account.
     """
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    with get_client(sync_client=True) as client:
+    with get_client(sync_client=True) as client, Records(_APPLIED) as records:
         there = {one.key: one for one in read_deployed(client)}
-    _place_for(content, there, account, credentials, another)
+        last = records.all()
+    _place_for(content, there, last, account, credentials, another)
 
 
 def _place_for(
     content: Mapping[str, Any],
     there: Mapping[str, Deployed],
+    last: Mapping[str, Any],
     account: str,
     credentials: str,
     another: Another,
@@ -170,7 +170,10 @@ def _place_for(
         try:
             suffix = suffix_for(account, credentials, owners, bool(own), another)
         except AnotherAccountError:
-            raise _belong_to(plain, account, credentials) from None
+            # What was applied is noted once all of it is there.
+            is_noted = any(_APPLIED + key in last for key in plain)
+            is_part = not is_noted and len(plain) < len(content["deployments"])
+            raise _belong_to(plain, account, credentials, is_part=is_part) from None
     elif another != "move":
         raise _belong_to(own, account, credentials, is_own=True)
     place = own if suffix else plain
@@ -208,7 +211,11 @@ def _account_of(block: str | None) -> tuple[str | None, str]:
 
 
 def _belong_to(
-    owners: Mapping[str, tuple[str | None, str]], account: str, block: str, is_own: bool = False
+    owners: Mapping[str, tuple[str | None, str]],
+    account: str,
+    block: str,
+    is_own: bool = False,
+    is_part: bool = False,
 ) -> BarrackConfigurationError:
     others = " and ".join(sorted({said for owner, said in owners.values() if owner != account}))
     if is_own:
@@ -217,10 +224,14 @@ def _belong_to(
             "now, and nothing was changed; set their parameter `credentials` back on the server, "
             "or say --move to take them back as dry runs"
         )
+    part = (
+        ", whose `barrack up` was cut off before all of them were there (repeat it to complete "
+        "them)"
+    )
     return BarrackConfigurationError(
-        f"the deployments here belong to the account of {others}, not to that of the block "
-        f"{block!r}, and nothing was changed; say --beside to have a set of its own for {block!r} "
-        "beside them, or --move to take them away from that account, which is unguarded then"
+        f"the deployments here belong to the account of {others}{part if is_part else ''}, not to "
+        f"that of the block {block!r}, and nothing was changed; say --beside to have a set of its "
+        f"own for {block!r} beside them, or --move to take them away from that account, which is unguarded then"
     )
 
 

@@ -56,7 +56,10 @@ def tried(account: BarrackCredentials) -> Trial:
         dialect=load_dialect(account.dialect) if account.dialect else None,
     ) as client:
         lists = (client.instances, client.volumes, client.snapshots)
-        reads = [client.balance.get, *(lambda one=one: next(iter(one.list()), None) for one in lists)]
+        reads = [
+            client.balance.get,
+            *(lambda one=one: next(iter(one.list()), None) for one in lists),
+        ]
         found: list[Trial] = []
         for read in reads:
             found.append(_tried(read))

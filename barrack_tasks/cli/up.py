@@ -28,7 +28,7 @@ def up(
 ) -> int:
     """Start what is missing, and apply all deployments. Run it again after an upgrade.
 
-    The key is tried with one read before anything is saved. With PREFECT_API_URL set, in the
+    The key is tried with reads before anything is saved. With PREFECT_API_URL set, in the
     environment or in Prefect's profile, it starts nothing and applies there. Guards start as dry
     runs; what you change on the server stays as it is.
 

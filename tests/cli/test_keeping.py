@@ -156,6 +156,15 @@ def test_up_ends_badly_with_a_wrong_key_and_saves_nothing(sandbox: Sandbox, name
         BarrackCredentials.find(name)
 
 
+def test_a_refusal_is_one_sentence(sandbox: Sandbox, name: str, says: Any) -> None:
+    """Prefect tells of each block that was read as an event, and at the end that these wait."""
+    says(name, **sandbox.env)
+    done = barrack("up", "--credentials", name, **{**sandbox.env, "BARRACK_API_KEY": "wrong"})
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith("barrack: the key is refused at")
+
+
 def test_up_saves_nothing_where_the_deployments_belong_to_another_account(
     sandbox: Sandbox, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
