@@ -231,7 +231,8 @@ def _belong_to(
     return BarrackConfigurationError(
         f"the deployments here belong to the account of {others}{part if is_part else ''}, not to "
         f"that of the block {block!r}, and nothing was changed; say --beside to have a set of its "
-        f"own for {block!r} beside them, or --move to take them away from that account, which is unguarded then"
+        f"own for {block!r} beside them, or --move to take them away from that account, "
+        "which is unguarded then"
     )
 
 

@@ -145,6 +145,7 @@ def test_deployments_belong_to_the_account_that_they_run_for_now(
     assert len(here(file)) == len(before)
 
 
+@pytest.mark.slow
 def test_what_a_first_time_that_was_cut_off_left_is_told_as_such(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
