@@ -89,9 +89,9 @@ class Store(Protocol):
 def caps_of(
     credentials: BarrackCredentials, caps: Caps | Mapping[str, Any] | None = None
 ) -> list[Caps]:
-    """The caps that count: the account's own and those given."""
+    """The caps that count: all of the account's and those given."""
     given = caps if isinstance(caps, Caps) or caps is None else Caps.model_validate(dict(caps))
-    return [c for c in (credentials.caps, given) if c is not None]
+    return credentials.all_caps if given is None else [*credentials.all_caps, given]
 
 
 def read_means(

@@ -12,12 +12,26 @@ from barrack_tasks.plans.money.spans import said
 
 _WHAT = {
     "hold": "leases",
-    "expiry": "ends",
-    "proofs": "proofs",
-    "drilling": "drills",
+    "expiry": "ends of instances",
+    "proofs": "proven snapshots",
+    "drilling": "drills under way",
     "schedule": "notes of timetables",
-    "claimed": "claims",
+    "claimed": "claimed stock",
+    "stock": "stock that was seen",
+    "refused": "offers that were refused",
+    "balance": "alerts about the balance",
+    "budgets": "alerts about budgets",
+    "lists": "names that matched nothing",
+    "missing": "instances that were missed",
+    "things": "what was paid for",
+    "told": "news that was told",
+    "begun": "what was let begin",
+    "view": "the account as it was last seen",
 }
+_IN_USE = timedelta(days=1)
+"""What was written since then is told as somebody's who works, and not as left behind."""
+_LIVING = timedelta(hours=1)
+"""What was written since then is given to nobody unless that is said outright."""
 
 
 def known_accounts() -> dict[str, str]:
@@ -39,25 +53,47 @@ def find_unowned(now: datetime | None = None) -> list[Unowned]:
 def told_of_unowned(now: datetime | None = None) -> list[str]:
     """A sentence about each account whose records nobody known here owns, and what to do."""
     moment = now or datetime.now(UTC)
-    return [
-        f"No account known here owns the records of {one.account!r} ({kept(one)}; written "
-        f"{said(max(moment - one.written, timedelta(0)))} ago). If they are of an account that "
-        f"had another key or address: barrack adopt {one.account} --to BLOCK"
-        for one in find_unowned(moment)
-    ]
+    return [_told(one, moment) for one in find_unowned(moment)]
+
+
+def _told(one: Unowned, now: datetime) -> str:
+    command = f"barrack adopt {one.account} --to BLOCK"
+    ago = f"{said(_age(one, now))} ago"
+    if one.lives or _age(one, now) < _IN_USE:
+        return (
+            f"The account {one.account!r} was used {ago}, by somebody whose key is in no block "
+            f"here: leave it alone if it is a colleague's. It has {kept(one)}. If it is an account "
+            f"of yours that had another key or address, end what uses the old one, and then: "
+            f"{command}"
+        )
+    return (
+        f"No account known here owns the records of {one.account!r} ({kept(one)}), which was last "
+        f"used {ago}. If they are of an account that had another key or address: {command}"
+    )
+
+
+def _age(one: Unowned, now: datetime) -> timedelta:
+    return max(now - one.written, timedelta(0))
 
 
 def kept(one: Unowned) -> str:
     """What the records keep, for people."""
-    return ", ".join(f"{count} {_WHAT.get(kind, kind)}" for kind, count in one.kinds.items())
+    count = sum(one.kinds.values())
+    what = dict.fromkeys(_WHAT.get(kind, "other notes") for kind in one.kinds)
+    return f"{count} {'record' if count == 1 else 'records'}: {', '.join(what)}"
 
 
-def check_adoption(old: str, now: datetime) -> Unowned:
+def check_adoption(old: str, now: datetime, living: bool = False) -> Unowned:
     """The records of an account that may be given to another.
 
+    Args:
+        old: the name that they carry.
+        now: the moment.
+        living: also if it was used in the last hour.
+
     Raises:
-        BarrackConfigurationError: there are none, a known account owns them, or a run that may
-            live still holds a lease among them.
+        BarrackConfigurationError: there are none, a known account owns them, it was used in the
+            last hour, or a run that may live still holds a lease among them.
     """
     known = known_accounts()
     if old in known:
@@ -75,19 +111,28 @@ def check_adoption(old: str, now: datetime) -> Unowned:
             f"a run still works under the name {old!r}; end it, or wait until its lease has run "
             "out in two minutes, and try again"
         )
+    if _age(found[old], now) < _LIVING and not living:
+        raise BarrackConfigurationError(
+            f"the account {old!r} was used {said(_age(found[old], now))} ago, so that it may be "
+            "somebody's who works, and nothing was moved; if it is surely yours and nothing uses "
+            "it any more, say --yes-to-living"
+        )
     return found[old]
 
 
-def adopt(old: str, to: BarrackCredentials, now: datetime | None = None) -> int:
+def adopt(
+    old: str, to: BarrackCredentials, now: datetime | None = None, living: bool = False
+) -> int:
     """Give the records of one account's name to an account; how many there were.
 
     Args:
         old: the name that the records carry, as `barrack status` tells it.
         to: the account that they belong to.
         now: the moment; this one, if not given.
+        living: also if it was used in the last hour.
 
     Raises:
         BarrackConfigurationError: see `check_adoption`.
     """
-    check_adoption(old, now or datetime.now(UTC))
+    check_adoption(old, now or datetime.now(UTC), living)
     return move(old, to.account)

@@ -21,7 +21,13 @@ from barrack_tasks.accounts import take_along
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import builtin, load_dialect
 from barrack_tasks.events import speak_for
-from barrack_tasks.plans.accounts import account_name, derived_name, former_names, normalised
+from barrack_tasks.plans.accounts import (
+    account_name,
+    derived_name,
+    former_account_names,
+    former_names,
+    normalised,
+)
 from barrack_tasks.plans.guard import Caps
 
 _clients: dict[tuple[object, ...], Barrack] = {}
@@ -94,6 +100,8 @@ class BarrackCredentials(Block):
     _permit: Callable[[], float] | None = PrivateAttr(default=None)
     _taken: dict[str, Any] = PrivateAttr(default_factory=dict)
     """What came from the environment: the value of each field, of `protect` what was added."""
+    _caps_of_blocks: list[Caps] = PrivateAttr(default_factory=list)
+    """What other saved blocks of the account limit."""
     _settled: str | None = PrivateAttr(default=None)
     """The account's name as it was found when this run began."""
 
@@ -155,7 +163,8 @@ class BarrackCredentials(Block):
         """The account meant by a `credentials` parameter, as a run needs it.
 
         Its name is settled for the run, the records of names that it had before are taken along,
-        and what any saved block of the same account protects is protected.
+        and what any saved block of the same account protects and limits counts: of the blocks
+        that are called the same, and of those that have its key and address.
 
         Raises:
             BarrackConfigurationError: no such block, or nothing given and nothing in the
@@ -173,10 +182,11 @@ class BarrackCredentials(Block):
                 raise
             return found
         found._settled = name = found.name_among(saved)
-        twins = [one for one in saved if one._is_same_as(found)]
+        twins = [one for one in saved if one.name_among(saved) == name or one._is_same_as(found)]
         theirs = dict.fromkeys(p for one in twins for p in one.protect if p not in found.protect)
         found._taken = {**found._taken, "protect": [*found._taken.get("protect", ()), *theirs]}
         found.protect = [*found.protect, *theirs]
+        found._caps_of_blocks = [one.caps for one in twins if one.caps is not None]
         take_along(name, found._former_names())
         speak_for(name)
         return found
@@ -198,6 +208,15 @@ class BarrackCredentials(Block):
             except (httpx.HTTPError, PrefectHTTPStatusError) as error:
                 _log.warning("saved accounts cannot be read, so this one goes unnamed: %s", error)
         return self.name_among(saved)
+
+    @property
+    def all_caps(self) -> list[Caps]:
+        """What is limited: its own caps, and for a run those of all blocks of the account."""
+        found: list[Caps] = []
+        for caps in (self.caps, *self._caps_of_blocks):
+            if caps is not None and caps not in found:
+                found.append(caps)
+        return found
 
     def name_among(self, saved: Iterable[BarrackCredentials]) -> str:
         """The account's name, where these are the saved accounts, the oldest first."""
@@ -235,7 +254,12 @@ class BarrackCredentials(Block):
         same = [one for one in spelt if normalised(one) == normalised(self.address)]
         # A block that was given a name went by its own before.
         own = self._block_document_name if self.account_name else None
-        return former_names(*self._identity(), same) | ({account_name(own)} if own else set())
+        named = self._given_name()
+        return (
+            former_names(*self._identity(), same)
+            | ({account_name(own)} if own else set())
+            | (former_account_names(named) if named else set())
+        )
 
     @property
     def address(self) -> str:

@@ -111,15 +111,9 @@ def apply(
         _ensure_pool(client)
         there = {one.key: one for one in read_deployed(client)}
         last = records.all()
-        suffix, is_taken_over = "", False
+        suffix, taken_over = "", frozenset[str]()
         if credentials is not None and account is not None:
-            owners = _owners(content, there, last)
-            has_own = any(_key_of(d, f"-{credentials}") in there for d in content["deployments"])
-            try:
-                suffix = suffix_for(account, credentials, owners, has_own, another)
-            except AnotherAccountError:
-                raise _belong_to(owners, account, credentials) from None
-            is_taken_over = another == "move" and any(owner != account for owner in owners)
+            suffix, taken_over = _place_for(content, there, last, account, credentials, another)
         told = {}
         for one in content["deployments"]:
             key = _key_of(one, suffix)
@@ -127,7 +121,7 @@ def apply(
                 _name_for(one, account, suffix)
             new = _values_of(one, credentials)
             old = _values_there(client, there.get(key), one)
-            if old is not None and is_taken_over:
+            if old is not None and key in taken_over:
                 old = handed_over(new, old)
             told[key] = new
             before = last.get(_APPLIED + key)
@@ -138,20 +132,72 @@ def apply(
         return read_deployed(client)
 
 
+def check_place(file: Path, account: str, credentials: str, another: Another = "refuse") -> None:
+    """Find out whether `apply` would refuse because of another account, and change nothing.
+
+    Args:
+        file: see `apply`.
+        account: what the account is called.
+        credentials: name of its block, which need not be there yet.
+        another: see `apply`.
+
+    Raises:
+        BarrackConfigurationError: deployments belong to another account.
+    """
+    content = yaml.safe_load(file.read_text(encoding="utf-8"))
+    with get_client(sync_client=True) as client, Records(_APPLIED) as records:
+        there = {one.key: one for one in read_deployed(client)}
+        last = records.all()
+    _place_for(content, there, last, account, credentials, another)
+
+
+def _place_for(
+    content: Mapping[str, Any],
+    there: Mapping[str, Deployed],
+    last: Mapping[str, Any],
+    account: str,
+    credentials: str,
+    another: Another,
+) -> tuple[str, frozenset[str]]:
+    """What is added to names for an account, and the keys of those that another account loses."""
+    plain = _owners(content, there, account, credentials)
+    suffix = f"-{credentials}"
+    own = _owners(content, there, account, credentials, suffix)
+    # Its own set may have been given to another account on the server: that one comes back first.
+    is_lost = any(owner != account for owner, _ in own.values())
+    if not is_lost:
+        owners = {owner for owner, _ in plain.values()}
+        try:
+            suffix = suffix_for(account, credentials, owners, bool(own), another)
+        except AnotherAccountError:
+            # What was applied is noted once all of it is there.
+            is_noted = any(_APPLIED + key in last for key in plain)
+            is_part = not is_noted and len(plain) < len(content["deployments"])
+            raise _belong_to(plain, account, credentials, is_part=is_part) from None
+    elif another != "move":
+        raise _belong_to(own, account, credentials, is_own=True)
+    place = own if suffix else plain
+    return suffix, frozenset(key for key, (owner, _) in place.items() if owner != account)
+
+
 def _owners(
-    content: Mapping[str, Any], there: Mapping[str, Deployed], last: Mapping[str, Any]
-) -> dict[str | None, str]:
-    """Accounts that deployments of a file's names belong to, each with how people call it."""
-    found: dict[str | None, str] = {}
+    content: Mapping[str, Any],
+    there: Mapping[str, Deployed],
+    account: str,
+    credentials: str,
+    suffix: str = "",
+) -> dict[str, tuple[str | None, str]]:
+    """The account that each of a file's deployments runs for now, and how people call it."""
+    found: dict[str, tuple[str | None, str]] = {}
     for one in content["deployments"]:
-        key = _key_of(one)
+        key = _key_of(one, suffix)
         if key not in there:
             continue
-        applied = last.get(_APPLIED + key) or {}
-        name = "parameter credentials"
-        block = applied.get(name) or there[key].parameters.get("credentials")
-        account, said = _account_of(block if isinstance(block, str) else None)
-        found[account] = said
+        block = there[key].parameters.get("credentials")
+        if block == credentials:
+            found[key] = account, f"the block {block!r}"
+        else:
+            found[key] = _account_of(block if isinstance(block, str) else None)
     return found
 
 
@@ -165,13 +211,28 @@ def _account_of(block: str | None) -> tuple[str | None, str]:
 
 
 def _belong_to(
-    owners: Mapping[str | None, str], account: str, block: str
+    owners: Mapping[str, tuple[str | None, str]],
+    account: str,
+    block: str,
+    is_own: bool = False,
+    is_part: bool = False,
 ) -> BarrackConfigurationError:
-    others = " and ".join(sorted(said for owner, said in owners.items() if owner != account))
+    others = " and ".join(sorted({said for owner, said in owners.values() if owner != account}))
+    if is_own:
+        return BarrackConfigurationError(
+            f"deployments that are named for the block {block!r} run for the account of {others} "
+            "now, and nothing was changed; set their parameter `credentials` back on the server, "
+            "or say --move to take them back as dry runs"
+        )
+    part = (
+        ", whose `barrack up` was cut off before all of them were there (repeat it to complete "
+        "them)"
+    )
     return BarrackConfigurationError(
-        f"the deployments here belong to the account of {others}, not to that of the block "
-        f"{block!r}, and nothing was changed; say --beside to have a set of its own for {block!r} "
-        "beside them, or --move to take them away from that account, which is unguarded then"
+        f"the deployments here belong to the account of {others}{part if is_part else ''}, not to "
+        f"that of the block {block!r}, and nothing was changed; say --beside to have a set of its "
+        f"own for {block!r} beside them, or --move to take them away from that account, "
+        "which is unguarded then"
     )
 
 

@@ -9,7 +9,7 @@ from barrack_tasks.cli.servers import known_server
 from barrack_tasks.cli.up import BLOCK
 
 
-def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False) -> int:
+def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False, yes_to_living: bool = False) -> int:
     """Give records that no known account owns to the account that they belong to.
 
     An account whose key was changed where nothing named it leaves its ends, proofs, drills, notes
@@ -23,6 +23,8 @@ def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False) -> int:
         Name of the block of the account that they belong to.
     yes
         Do not ask.
+    yes_to_living
+        Also if the account was used in the last hour, by somebody who may still work with it.
     """
     screen = Screen()
     with known_server() as server:
@@ -33,11 +35,11 @@ def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False) -> int:
         from barrack_tasks.credentials import BarrackCredentials
 
         account = BarrackCredentials.find(to)
-        found = adopting.check_adoption(old, datetime.now(UTC))
-        question = f"Give {adopting.kept(found)} of {old!r} to the account of the block {to!r}?"
+        found = adopting.check_adoption(old, datetime.now(UTC), yes_to_living)
+        question = f"Give what is kept of {old!r} ({adopting.kept(found)}) to the block {to!r}?"
         if not yes and not screen.agrees(question):
             screen.print("Nothing was moved.")
             return 1
-        count = adopting.adopt(old, account)
+        count = adopting.adopt(old, account, living=yes_to_living)
         screen.print(f"{count} records of {old!r} are now those of the block {to!r}.")
     return 0

@@ -43,7 +43,11 @@ class Trial:
 
 
 def tried(account: BarrackCredentials) -> Trial:
-    """Try a key with one read, which changes nothing, and if that is refused with another."""
+    """Try a key with reads, which change nothing, until one shows that it works.
+
+    A key may be allowed less than everything, and the address of a single read may be wrong, so
+    only all of them together tell that it does not work.
+    """
     with Barrack(
         account.api_key.get_secret_value(),
         account.base_url,
@@ -51,12 +55,17 @@ def tried(account: BarrackCredentials) -> Trial:
         retry=_ASK_TWICE,
         dialect=load_dialect(account.dialect) if account.dialect else None,
     ) as client:
-        first = _tried(lambda: client.balance.get())
-        # A key may be allowed less than everything.
-        second = (
-            _tried(lambda: next(iter(client.instances.list()), None)) if first.refused else None
-        )
-    return second if second is not None and second.works else first
+        lists = (client.instances, client.volumes, client.snapshots)
+        reads = [
+            client.balance.get,
+            *(lambda one=one: next(iter(one.list()), None) for one in lists),
+        ]
+        found: list[Trial] = []
+        for read in reads:
+            found.append(_tried(read))
+            if found[-1].works or not found[-1].answered:
+                return found[-1]
+    return next((one for one in found if one.refused), found[0])
 
 
 def _tried(read: Any) -> Trial:
@@ -84,21 +93,67 @@ def key_at_hand(name: str) -> BarrackCredentials | None:
     return given
 
 
-def keep(name: str, given: BarrackCredentials | None, yes: bool, console: Screen) -> None:
-    """See to it that a block holds an account whose key works.
+@dataclass(frozen=True)
+class Choice:
+    """What a block is to hold, after its key was tried and a person agreed."""
 
-    A block that is there keeps what nothing was said of. It is never replaced by what does not
-    work, and only after a person agreed.
+    name: str
+    account: BarrackCredentials
+    trial: Trial
+    saves: bool
+    is_new: bool
+    """Whether the account is another than the block holds."""
+
+    @property
+    def called(self) -> str:
+        """What the account is called once the block is saved."""
+        from barrack_tasks.credentials import saved_accounts
+
+        wanted = self.account.model_copy()
+        wanted._block_document_name = self.name
+        saved = saved_accounts()
+        others = [wanted if one._block_document_name == self.name else one for one in saved]
+        return wanted.name_among(others)
+
+    def keep(self, console: Screen) -> None:
+        """Save the block, if there is something to save, and say what it holds."""
+        if self.saves:
+            _save(self.account, self.name)
+        place = f"the block {self.name!r}, at {self.account.address}."
+        if self.is_new:
+            console.print(f"The account is kept in {place}", soft_wrap=True)
+        else:
+            console.print(f"The account is that of {place}", soft_wrap=True)
+        if not self.trial.works:
+            console.print(
+                f"Whether its key works cannot be told: {self.trial.said} "
+                "`barrack doctor` tells more.",
+                soft_wrap=True,
+            )
+
+
+def choose(
+    name: str,
+    given: BarrackCredentials | None,
+    yes: bool,
+    console: Screen,
+    untried: bool = False,
+) -> Choice:
+    """What a block is to hold; nothing is saved yet.
+
+    A block that is there keeps what nothing was said of. It is never replaced by what was not
+    seen working, unless that was said outright, and only after a person agreed.
 
     Args:
         name: the block's.
         given: what the block is to hold; what it holds, if None.
         yes: do not ask.
-        console: where it is said.
+        console: where it is asked.
+        untried: replace it also by what may work or not.
 
     Raises:
         BarrackConfigurationError: the key is refused, nothing answers at the address, or nobody
-            agreed; nothing was saved.
+            agreed.
     """
     found = _found(name)
     there = found and found.without_environment()
@@ -110,26 +165,20 @@ def keep(name: str, given: BarrackCredentials | None, yes: bool, console: Screen
     if there is not None and (given is None or not _differs(wanted, there)):
         if trial.refused:
             _check(wanted, trial, f"the key that the block {name!r} holds")
-        if given is not None and set(wanted.protect) > set(there.protect):
-            _save(wanted, name)
-        console.print(f"The block {name!r} holds the account, at {wanted.address}.", soft_wrap=True)
-        _warn(trial, console)
-        return
+        adds = given is not None and set(wanted.protect) > set(there.protect)
+        return Choice(name, wanted, trial, adds, False)
     if there is not None and not trial.works and _is_loopback(there.address):
         wanted, trial = _elsewhere(wanted, there, given, trial, name)
     _check(wanted, trial)
     if there is not None:
-        if not trial.works and tried(there).works:
+        if not trial.works and not untried:
             raise BarrackConfigurationError(
-                f"the block {name!r} holds a key that works, and whether the new one does cannot "
-                f"be told ({trial.said}); the block was left as it is"
+                f"the block {name!r} was left as it is, because whether the key for it works "
+                f"cannot be told ({trial.said.rstrip('.')}); `barrack doctor` tells more, and "
+                "--untried replaces the block all the same"
             )
         _agree(name, there, wanted, yes, console)
-    _save(wanted, name)
-    console.print(
-        f"The account is kept in the block {name!r}, at {wanted.address}.", soft_wrap=True
-    )
-    _warn(trial, console)
+    return Choice(name, wanted, trial, True, True)
 
 
 def _given() -> BarrackCredentials | None:
@@ -249,14 +298,6 @@ def _save(account: BarrackCredentials, name: str) -> None:
     dialect = str(Path(account.dialect).expanduser().resolve()) if account.dialect else None
     kept = account.model_copy(update={"dialect": dialect}).with_environment()
     kept.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
-
-
-def _warn(trial: Trial, console: Screen) -> None:
-    if not trial.works:
-        console.print(
-            f"Whether its key works cannot be told: {trial.said} `barrack doctor` tells more.",
-            soft_wrap=True,
-        )
 
 
 def _is_loopback(address: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from cyclopts import App
@@ -39,6 +40,9 @@ app.command(dialect_app)
 
 def main() -> None:
     """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
+    # Prefect sends an event for each block that was read, and a command that ends soon waits for
+    # them: that is no news, and would stand below what the command says.
+    logging.getLogger("EventsWorker").setLevel(logging.ERROR)
     try:
         result = app(sys.argv[1:], result_action="return_value")
     except BarrackError as error:

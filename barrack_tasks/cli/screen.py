@@ -8,7 +8,7 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 _PATIENCE = 5.0
+_ANY_WIDTH = 10_000
 
 _log = logging.getLogger(__name__)
 
@@ -46,6 +47,21 @@ class Screen(Console):
     def render_str(self, text: str, **how: Any) -> Text:
         """Every string on its way to the output passes here, those in tables too."""
         return super().render_str(printable(text), **how)
+
+    def print_rows(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Show rows as a table; where it is too wide, as lines in which no name is broken."""
+        found = table(*columns, title=title)
+        for row in rows:
+            found.add_row(*row)
+        unlimited = self.options.update(max_width=_ANY_WIDTH)
+        if self.measure(found, options=unlimited).maximum <= self.width:
+            self.print(found)
+            return
+        self.print(title, soft_wrap=True)
+        for name, *rest in rows:
+            self.print(name, soft_wrap=True)
+            said = (f"{what}: {cell}" for what, cell in zip(columns[1:], rest, strict=True))
+            self.print(f"  {', '.join(said)}", soft_wrap=True)
 
     def on_broken_pipe(self) -> None:
         """Go on without showing anything: nobody reads it, and the work is not done yet."""

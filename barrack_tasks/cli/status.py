@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from barrack_tasks.api import BarrackConfigurationError, BarrackError
-from barrack_tasks.cli.screen import Screen, table
+from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.cli.up import BLOCK
 from barrack_tasks.plans.money.burn import runway
@@ -83,7 +83,7 @@ def _show_guards(screen: Screen, url: str) -> None:
 
     now = datetime.now(UTC)
     columns = ("deployment", "armed", "schedule", "last completed", "next run")
-    found = table(*columns, title=f"Deployments at {url.removesuffix('/api')}")
+    rows: list[tuple[str, ...]] = []
     troubles: list[str] = []
     with get_client(sync_client=True) as client:
         for one in read_deployed(client):
@@ -91,12 +91,12 @@ def _show_guards(screen: Screen, url: str) -> None:
             is_on = any(s["active"] for s in one.schedules) and not one.paused
             schedule = ("on" if is_on else "off") if one.schedules else "on demand"
             completed, upcoming = _runs_of(client, one.id, now)
-            found.add_row(one.full_name, armed, schedule, completed, upcoming)
+            rows.append((one.full_name, armed, schedule, completed, upcoming))
             about = [*hanging(client, one.id, now, _LONG), how_it_ended(client, one.id)]
             troubles += [f"{one.full_name}: {text}" for text in about if text]
         blind = [one.text for one in blind_guards(client)]
     screen.print()
-    screen.print(found)
+    screen.print_rows(f"Deployments at {url.removesuffix('/api')}", columns, rows)
     for text in troubles:
         screen.print(text, style="yellow", soft_wrap=True)
     for text in blind:

@@ -22,12 +22,13 @@ def up(
     credentials: str = BLOCK,
     worker: bool = True,
     yes: bool = False,
+    untried: bool = False,
     beside: bool = False,
     move: bool = False,
 ) -> int:
     """Start what is missing, and apply all deployments. Run it again after an upgrade.
 
-    The key is tried with one read before anything is saved. With PREFECT_API_URL set, in the
+    The key is tried with reads before anything is saved. With PREFECT_API_URL set, in the
     environment or in Prefect's profile, it starts nothing and applies there. Guards start as dry
     runs; what you change on the server stays as it is.
 
@@ -42,6 +43,8 @@ def up(
         Start a worker beside the server.
     yes
         Do not ask before a block is replaced that holds another key or address.
+    untried
+        Replace such a block also if nothing tells whether the new key works.
     beside
         Where the deployments belong to another account, have a set for this one beside them,
         each named for its block.
@@ -51,8 +54,8 @@ def up(
     """
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
-    from barrack_tasks.cli.keeping import keep, key_at_hand
-    from barrack_tasks.deploying import POOL, apply, deployments_file
+    from barrack_tasks.cli.keeping import choose, key_at_hand
+    from barrack_tasks.deploying import POOL, apply, check_place, deployments_file
     from barrack_tasks.services import Services, answers
 
     if beside and move:
@@ -80,7 +83,9 @@ def up(
             os.environ["PREFECT_API_URL"] = url
         else:
             url = str(named)
-        keep(credentials, given, yes, console)
+        choice = choose(credentials, given, yes, console, untried)
+        check_place(deployments_file(), choice.called, credentials, another)
+        choice.keep(console)
         console.print("The deployments are applied ...")
         deployed = apply(deployments_file(), credentials, another)
         if own and worker:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
+from unicodedata import normalize
 from urllib.parse import urlsplit
 
 _PLAIN = re.compile(r"[a-z0-9]{1,30}")
@@ -23,11 +24,22 @@ _PORTS = {"http": 80, "https": 443}
 def account_name(given: str) -> str:
     """A name as records carry it: lower case letters and digits, another for another name.
 
+    In Unicode a letter with an accent may be one sign or two; it is the same name.
+
     Example:
         >>> account_name("barrack"), account_name("team-a")
         ('barrack', 'teama3e49bd')
     """
-    plain = given.strip().casefold()
+    return _named(normalize("NFC", normalize("NFC", given).strip().casefold()))
+
+
+def former_account_names(given: str) -> frozenset[str]:
+    """The names that an earlier release made of one, as it happened to be encoded."""
+    spelt = (given, normalize("NFC", given), normalize("NFD", given))
+    return frozenset(_named(one.strip().casefold()) for one in spelt) - {account_name(given)}
+
+
+def _named(plain: str) -> str:
     if _PLAIN.fullmatch(plain):
         return plain
     letters = re.sub(r"[^a-z0-9]", "", plain)[:20]

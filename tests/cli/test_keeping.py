@@ -11,7 +11,9 @@ from rich.console import Console
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.cli.keeping import keep, key_at_hand
+from barrack_tasks.cli.keeping import choose, key_at_hand
+from barrack_tasks.cli.up import up
+from barrack_tasks.plans.accounts import account_name
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import free_port
 from tests.deployments.playing import barrack
@@ -32,14 +34,14 @@ def name() -> str:
 def says(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Keeps what the environment says; gives what was said."""
 
-    def run(name: str, yes: bool = False, **environment: str) -> str:
+    def run(name: str, yes: bool = False, untried: bool = False, **environment: str) -> str:
         for variable in ("API_KEY", "BASE_URL", "PROTECT", "DIALECT"):
             monkeypatch.delenv(f"BARRACK_{variable}", raising=False)
         for variable, value in environment.items():
             monkeypatch.setenv(variable, value)
         console = Console(width=500)
         with console.capture() as said:
-            keep(name, key_at_hand(name), yes, console)
+            choose(name, key_at_hand(name), yes, console, untried).keep(console)
         return said.get()
 
     return run
@@ -94,24 +96,52 @@ def test_a_new_key_is_not_kept_for_an_address_on_this_machine_that_it_is_not_for
     assert held(name) == before
 
 
-def test_a_key_that_cannot_be_tried_does_not_replace_one_that_works(
+READS = ("get_credit_balance", "list_instances", "list_volumes", "list_snapshots")
+
+
+def hide(sandbox: Sandbox, *reads: str) -> None:
+    """Let reads answer as if their addresses were wrong."""
+    for read in reads:
+        sandbox.fault("status", operation=read, status=404, count=None)
+
+
+def test_a_key_that_was_not_seen_working_replaces_none_unless_it_is_said_outright(
     sandbox: Sandbox, name: str, says: Any
 ) -> None:
     says(name, **sandbox.env)
+    # Nobody can tell of the old key either, and it stays all the same.
+    hide(sandbox, *READS)
     with Sandbox(fleet=0, speed=0, api_key="another") as other:
-        other.fault("status", operation="get_credit_balance", status=404)
-        with pytest.raises(BarrackConfigurationError, match="cannot be told"):
+        hide(other, *READS)
+        with pytest.raises(BarrackConfigurationError, match=r"cannot be told .* --untried"):
             says(name, True, **other.env)
-    nobody = f"http://127.0.0.1:{free_port()}"
-    with pytest.raises(BarrackConfigurationError, match="could not be tried at"):
-        says(name, True, BARRACK_API_KEY="k", BARRACK_BASE_URL=nobody)
+        nobody = f"http://127.0.0.1:{free_port()}"
+        with pytest.raises(BarrackConfigurationError, match="could not be tried at"):
+            says(name, True, BARRACK_API_KEY="k", BARRACK_BASE_URL=nobody)
+        assert held(name) == (sandbox.api_key, sandbox.url)
+        assert "cannot be told" in says(name, True, True, **other.env)
+        assert held(name) == (other.api_key, other.url)
+
+
+@pytest.mark.parametrize("hidden", [READS[:1], READS[:3]])
+def test_one_wrong_path_does_not_hide_whether_a_key_works(
+    sandbox: Sandbox, name: str, says: Any, hidden: tuple[str, ...]
+) -> None:
+    says(name, **sandbox.env)
+    hide(sandbox, *hidden)
+    with pytest.raises(BarrackConfigurationError, match="the key is refused at"):
+        says(name, True, True, BARRACK_API_KEY="wrong", BARRACK_BASE_URL=sandbox.url)
     assert held(name) == (sandbox.api_key, sandbox.url)
+    with Sandbox(fleet=0, speed=0, api_key="another") as other:
+        hide(other, *hidden)
+        assert "cannot be told" not in says(name, True, **other.env)
+        assert held(name) == (other.api_key, other.url)
 
 
-def test_a_first_key_is_kept_where_one_wrong_path_hides_whether_it_works(
+def test_a_first_key_is_kept_where_wrong_paths_hide_whether_it_works(
     sandbox: Sandbox, name: str, says: Any
 ) -> None:
-    sandbox.fault("status", operation="get_credit_balance", status=404)
+    hide(sandbox, *READS)
     assert "cannot be told" in says(name, **sandbox.env)
     assert held(name) == (sandbox.api_key, sandbox.url)
 
@@ -122,5 +152,31 @@ def test_up_ends_badly_with_a_wrong_key_and_saves_nothing(sandbox: Sandbox, name
     assert done.returncode == 2
     assert "the key is refused at" in done.stderr
     assert "Traceback" not in done.stderr
+    with pytest.raises(BarrackConfigurationError):
+        BarrackCredentials.find(name)
+
+
+def test_a_refusal_is_one_sentence(sandbox: Sandbox, name: str, says: Any) -> None:
+    """Prefect tells of each block that was read as an event, and at the end that these wait."""
+    says(name, **sandbox.env)
+    done = barrack("up", "--credentials", name, **{**sandbox.env, "BARRACK_API_KEY": "wrong"})
+    assert done.returncode == 2
+    [line] = done.stderr.splitlines()
+    assert line.startswith("barrack: the key is refused at")
+
+
+def test_up_saves_nothing_where_the_deployments_belong_to_another_account(
+    sandbox: Sandbox, name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refuse(file: object, account: str, credentials: str, another: str) -> None:
+        assert (account, credentials) == (account_name(name), name)
+        raise BarrackConfigurationError("they belong to another")
+
+    for variable, value in sandbox.env.items():
+        monkeypatch.setenv(variable, value)
+    monkeypatch.setattr("barrack_tasks.deploying.check_place", refuse)
+    with pytest.raises(BarrackConfigurationError, match="belong to another"):
+        up(credentials=name)
+    assert "is kept" not in capsys.readouterr().out
     with pytest.raises(BarrackConfigurationError):
         BarrackCredentials.find(name)

@@ -35,6 +35,19 @@ def test_no_text_holds_what_a_terminal_obeys_or_an_encoding_lacks(text: str) -> 
         assert shown == text
 
 
+@pytest.mark.parametrize("width", [30, 80, 120])
+def test_no_name_in_a_row_is_broken_however_narrow_the_screen(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    name = "snapshot_before_stop/snapshot-then-delete-of-team-b"
+    Screen().print_rows("Deployments", ("name", "armed", "next run"), [(name, "no", "in 22 min")])
+    shown = capsys.readouterr().out
+    assert name in shown
+    assert "22 min" in shown
+    assert ("│" in shown) == (width >= 80)
+
+
 def test_no_command_makes_a_console_of_its_own() -> None:
     for path in set(CLI.glob("*.py")) - {CLI / "screen.py"}:
         calls = (n for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Call))

@@ -5,16 +5,23 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
 
-from barrack_tasks import BarrackCredentials
+from barrack_tasks import BarrackCredentials, deploying
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.deploying import Deployed, apply, deployments_file, read_deployed
+from barrack_tasks.deploying import (
+    Deployed,
+    _deploy,
+    apply,
+    check_place,
+    deployments_file,
+    read_deployed,
+)
 from barrack_tasks.hooks import Happening, on
 from barrack_tasks.sandbox import Sandbox
 from flows.watch_account import watch_account
@@ -112,6 +119,60 @@ def test_what_is_moved_outright_is_a_dry_run_again(file: Path) -> None:
     assert set(triggers_of(file).values()) == {
         f"barrack.account.{BarrackCredentials.find(b).account}"
     }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("another", ["refuse", "beside"])
+def test_deployments_belong_to_the_account_that_they_run_for_now(
+    file: Path, another: Literal["refuse", "beside"]
+) -> None:
+    """Whoever wrote them: the parameter says for whom they act."""
+    a, b, stranger = saved(), saved(), saved()
+    if another == "beside":
+        apply(file, stranger)
+    apply(file, a, another)
+    [own] = [one for one in here(file) if one.parameters["credentials"] == a]
+    change({"id": own.id}, parameters={**own.parameters, "credentials": b, "dry_run": False})
+    before = here(file)
+    with pytest.raises(BarrackConfigurationError, match=f"the account of the block '{b}'"):
+        apply(file, a)
+    with pytest.raises(BarrackConfigurationError, match=f"the account of the block '{b}'"):
+        check_place(file, BarrackCredentials.find(a).account, a)
+    assert here(file) == before
+    apply(file, a, "move")
+    [back] = [one for one in here(file) if one.id == own.id]
+    assert (back.parameters["credentials"], back.parameters["dry_run"]) == (a, True)
+    assert len(here(file)) == len(before)
+
+
+@pytest.mark.slow
+def test_what_a_first_time_that_was_cut_off_left_is_told_as_such(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = saved(), saved()
+    content = yaml.safe_load(file.read_text())
+    [one] = content["deployments"]
+    file.write_text(
+        yaml.safe_dump(
+            {**content, "deployments": [one, {**one, "name": f"{one['name']}x", "triggers": []}]}
+        )
+    )
+
+    def cut_off(content: dict[str, Any]) -> None:
+        _deploy({**content, "deployments": content["deployments"][:1]})
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as here_:
+        here_.setattr(deploying, "_deploy", cut_off)
+        with pytest.raises(KeyboardInterrupt):
+            apply(file, a)
+    with pytest.raises(BarrackConfigurationError, match=f"'{a}', whose `barrack up` was cut off"):
+        check_place(file, BarrackCredentials.find(b).account, b)
+    apply(file, a)
+    assert len(here(file)) == 2
+    with pytest.raises(BarrackConfigurationError) as refused:
+        check_place(file, BarrackCredentials.find(b).account, b)
+    assert "cut off" not in str(refused.value)
 
 
 def test_a_rotated_key_is_no_other_account(file: Path) -> None:

@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import threading
 import uuid
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from string import ascii_lowercase, digits
+from typing import Literal
+from unicodedata import normalize
 
 import pytest
 from prefect import flow
 
-from barrack_tasks import BarrackCredentials, accounts
-from barrack_tasks.accounts import move, unowned
-from barrack_tasks.adopting import adopt, told_of_unowned
+from barrack_tasks import BarrackCredentials, accounts, adopting
+from barrack_tasks.accounts import Unowned, move, unowned
+from barrack_tasks.admitting import caps_of
+from barrack_tasks.adopting import adopt, check_adoption, told_of_unowned
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.expiring import add_expiries, read_expiries
 from barrack_tasks.holds import holding
 from barrack_tasks.notes import read_notes, write_notes
 from barrack_tasks.plans.drills import Proof
 from barrack_tasks.plans.expiring import Expiry
+from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.schedule import Note
 from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
 from barrack_tasks.records import Records
@@ -63,6 +71,21 @@ def run(credentials: BarrackCredentials | str | None) -> str:
         return BarrackCredentials.resolve(credentials).account
 
     return look()
+
+
+def test_what_records_keep_is_told_in_words() -> None:
+    """Whatever a module of the library keeps for an account."""
+    library = Path(adopting.__file__).parent
+    kinds = {
+        kind
+        for path in library.glob("*.py")
+        for kind in re.findall(r"barrack_([a-z]+)_\{", path.read_text())
+    }
+    assert {"hold", "things", "begun", "view"} <= kinds
+    for kind in sorted(kinds):
+        words = adopting.kept(Unowned("a", {kind: 1}, NOW))
+        assert words.startswith("1 record: ")
+        assert "other notes" not in words, kind
 
 
 # One account, one name
@@ -125,6 +148,24 @@ def test_a_name_that_was_given_is_the_account_whatever_key_and_block_it_has(
     save(BarrackCredentials(api_key=key(), base_url=URL), stranger)
     assert run(stranger) != run(one), "the environment's name is that of the environment's key"
     assert run(BarrackCredentials(api_key=key(), base_url=URL)) != run(one)
+
+
+@pytest.mark.parametrize("form", ["NFC", "NFD"])
+def test_a_name_is_one_however_its_letters_are_encoded(form: Literal["NFC", "NFD"]) -> None:
+    given = f"équipe-{uuid.uuid4().hex[:6]}"
+    names = {
+        run(BarrackCredentials(api_key=key(), account=normalize(one, given)))
+        for one in ("NFC", "NFD")
+    }
+    assert len(names) == 1
+    # What an earlier release wrote, which took the signs as they came.
+    plain = normalize(form, given).casefold()
+    letters = "".join(sign for sign in plain if sign in ascii_lowercase + digits)[:20]
+    old = letters + hashlib.blake2s(plain.encode(), digest_size=3).hexdigest()
+    add_expiries(old, [Expiry("BRK-1", "one", NOW, "delete")])
+    accounts._done.clear()
+    now = run(BarrackCredentials(api_key=key(), account=normalize("NFC", given)))
+    assert [e.id for e in read_expiries(now)] == ["BRK-1"]
 
 
 def test_no_server_is_needed_for_a_name_where_none_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -194,6 +235,46 @@ def test_what_a_block_of_the_account_protects_is_protected_for_its_bare_key_as_w
     monkeypatch.setenv("BARRACK_PROTECT", "mine")
     assert set(BarrackCredentials.resolve(None).protect) == {"mine", "prod-*", "db"}
     assert set(BarrackCredentials.resolve(BarrackCredentials(api_key=key())).protect) == {"mine"}
+
+
+def test_a_new_key_under_the_accounts_name_has_the_protection_and_the_caps_of_its_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A block may still hold the key from before, while a run has the new one."""
+    secret, name, given = key(), block(), f"lab-{uuid.uuid4().hex[:6]}"
+    of_name, of_given = Caps(gpus=1), Caps(burn=Decimal(9))
+    save(BarrackCredentials(api_key=key(), base_url=URL, protect=["prod-*"], caps=of_name), name)
+    rotated = [BarrackCredentials(api_key=secret, base_url=URL, account=name)]
+    monkeypatch.setenv("BARRACK_ACCOUNT", name)
+    monkeypatch.setenv("BARRACK_API_KEY", secret)
+    monkeypatch.setenv("BARRACK_BASE_URL", URL)
+    rotated.append(BarrackCredentials.from_environment())
+    for one in rotated:
+        found = BarrackCredentials.resolve(one)
+        assert found.protect == ["prod-*"]
+        assert caps_of(found) == [of_name]
+    monkeypatch.delenv("BARRACK_ACCOUNT")
+    other = BarrackCredentials(
+        api_key=secret, base_url=URL, account=given, protect=["db"], caps=of_given
+    )
+    save(other, block())
+    # The second block has the key, the first one the name.
+    found = BarrackCredentials.resolve(rotated[0])
+    assert set(found.protect) == {"prod-*", "db"}
+    assert caps_of(found, {"gpus": 2}) == [of_name, of_given, Caps(gpus=2)]
+    assert caps_of(BarrackCredentials.resolve(found)) == [of_name, of_given], "each once"
+    stranger = BarrackCredentials.resolve(BarrackCredentials(api_key=key(), base_url=URL))
+    assert (stranger.protect, caps_of(stranger)) == ([], [])
+
+
+def test_what_blocks_of_the_account_say_is_not_saved_with_another() -> None:
+    secret, one, two = key(), block(), block()
+    caps = Caps(gpus=1)
+    save(BarrackCredentials(api_key=secret, base_url=URL, protect=["prod-*"], caps=caps), one)
+    found = BarrackCredentials.resolve(BarrackCredentials(api_key=secret, base_url=URL))
+    assert caps_of(found) == [caps]
+    save(found, two)
+    assert (BarrackCredentials.find(two).protect, BarrackCredentials.find(two).caps) == ([], None)
 
 
 # What was written under another name
@@ -324,14 +405,27 @@ def test_one_command_adopts_what_a_key_left_that_was_changed_where_nothing_named
     save(BarrackCredentials(api_key=key(), base_url=URL), name)
     [told] = [line for line in told_of_unowned() if repr(old) in line]
     assert f"barrack adopt {old} --to" in told
+    assert re.search(r"was used \d+ s ago, .* leave it alone if it is a colleague's", told)
+    words = "4 records: drills under way, ends of instances, proven snapshots, notes of timetables"
+    assert words in told
+    later = datetime.now(UTC) + timedelta(days=2)
+    [told] = [line for line in told_of_unowned(later) if repr(old) in line]
+    assert "No account known here owns" in told
+    assert "last used 48 h ago" in told
     with holding(old, "r1", "run old", "a", timedelta(0)) as hold:
         hold.claim({"BRK-1": "one"})
         with pytest.raises(BarrackConfigurationError, match="a run still works"):
             adopt(old, BarrackCredentials.find(name))
-    done = barrack("adopt", old, "--to", name)
+    done = barrack("adopt", old, "--to", name, "--yes")
+    assert done.returncode == 2
+    assert "say --yes-to-living" in done.stderr
+    assert [e.id for e in read_expiries(old)] == ["BRK-1"], "somebody may work with it"
+    an_hour_later = datetime.now(UTC) + timedelta(hours=1, seconds=1)
+    assert check_adoption(old, an_hour_later).account == old
+    done = barrack("adopt", old, "--to", name, "--yes-to-living")
     assert done.returncode == 1, "nobody was there to be asked"
     assert "say --yes" in done.stdout
-    done = barrack("adopt", old, "--to", name, "--yes")
+    done = barrack("adopt", old, "--to", name, "--yes", "--yes-to-living")
     assert done.returncode == 0, done.stderr
     check(run(name))
     assert not [line for line in told_of_unowned() if repr(old) in line]
