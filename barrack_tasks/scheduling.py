@@ -149,4 +149,5 @@ class Following:
         return schedule_rows(self.round, self.first.instances, plan, world, self.memory)
 
     def _known_with(self, world: World) -> Known:
-        return Known(read_notes(self._account.account), world.snapshots, self._watched)
+        ahead = self._account.get_client().now() - now()
+        return Known(read_notes(self._account.account), world.snapshots, self._watched, ahead)

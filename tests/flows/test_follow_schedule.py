@@ -30,7 +30,7 @@ from flows.follow_schedule import follow_schedule
 from tests.flows.conftest import account_of, effects, states
 from tests.flows.killing import Point, ended, start_in_process
 from tests.flows.receivers import Webhook
-from tests.flows.test_up_and_down import HOUR, changed, window
+from tests.flows.test_up_and_down import HOUR, as_of_now, changed, window
 
 Cloud = Callable[..., Sandbox]
 OVER = window(-3 * HOUR, -HOUR)
@@ -70,6 +70,7 @@ def test_a_person_who_comes_while_another_instance_hangs_is_left_alone(cloud: Cl
     sandbox = long_ago(cloud)
     quick = sandbox.seed_instance("quick", gpu_model="L40")
     slow = sandbox.seed_instance("slow", gpu_model="A40")
+    as_of_now(sandbox)
     sandbox.fault("stuck", operation="hibernate_instance", match=slow, count=1)
     account = account_of(sandbox)
 
@@ -91,6 +92,7 @@ def test_a_person_who_comes_while_another_instance_hangs_is_left_alone(cloud: Cl
 def test_a_person_who_comes_after_a_kill_is_left_alone(cloud: Cloud, prefect_server: str) -> None:
     sandbox = long_ago(cloud)
     id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     killed_at(sandbox, prefect_server, "hibernate_instance", rules=rule())
     sandbox.advance(600)
@@ -106,6 +108,7 @@ def test_killed_before_the_request_was_sent_it_is_put_to_rest_by_the_next_run(
 ) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     killed_at(sandbox, prefect_server, "hibernate_instance", "before", rules=rule())
     assert reasons(follow(account_of(sandbox)))["alpha"][0] == "done"
     assert states(sandbox) == {"alpha": "HIBERNATED"}
@@ -114,6 +117,7 @@ def test_killed_before_the_request_was_sent_it_is_put_to_rest_by_the_next_run(
 def test_shut_off_at_the_boundary_and_started_by_a_person_it_stays_up(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     id_ = sandbox.seed_instance("alpha", gpu_model="L40", status="SHUTOFF")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     assert reasons(follow(account))["alpha"][0] == "skipped"
     account.get_client().instances.start(id_)
@@ -125,6 +129,7 @@ def test_shut_off_at_the_boundary_and_started_by_a_person_it_stays_up(cloud: Clo
 def test_still_running_long_after_the_boundary_it_is_put_to_rest(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     late = window(-9 * HOUR, timedelta(hours=-2, minutes=-1))
     report = follow(account_of(sandbox), rule(late))
     assert (report.rows[0].outcome, report.rows[0].now) == ("done", "HIBERNATED")
@@ -134,6 +139,7 @@ def test_never_and_always_act_at_first_sight(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("day", gpu_model="L40")
     sandbox.seed_instance("night", gpu_model="L40", status="HIBERNATED")
+    as_of_now(sandbox)
     rules = [
         {"select": ["day"], "timetable": "never"},
         {"select": ["night"], "timetable": "always"},
@@ -147,6 +153,7 @@ def test_hibernated_at_first_sight_it_waits_for_the_next_boundary_or_is_adopted_
 ) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40", status="HIBERNATED")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     rules = rule(window(-HOUR, HOUR))
     for _ in range(2):
@@ -172,6 +179,7 @@ def test_what_a_person_did_after_the_boundary_is_told_by_the_instance_itself(clo
 def test_what_watch_account_saw_is_evidence(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     seen = {f"instance:{id_}": ("alpha", "HIBERNATED", "")}
     write_view(account.account, seen, {f"instance:{id_}": int(time.time()) - 600})
@@ -184,6 +192,7 @@ def test_notes_of_an_instance_that_one_list_lacks_are_kept(
     sandbox = long_ago(cloud)
     for name in ("alpha", "beta"):
         sandbox.seed_instance(name, gpu_model="L40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     follow(account)
     [alpha] = [i.id for i in account.get_client().instances.list() if i.name == "alpha"]
@@ -237,6 +246,7 @@ def test_no_snapshot_goes_that_an_image_needs_a_drill_proved_or_another_run_uses
 ) -> None:
     sandbox = long_ago(cloud)
     id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     client = account.get_client()
     taken = []
@@ -266,6 +276,7 @@ def test_killed_after_its_snapshot_no_second_one_is_taken(
 ) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     rules = rule(snapshot=True)
     killed_at(sandbox, prefect_server, "create_snapshot", rules=rules)
     assert reasons(follow(account_of(sandbox), rules))["alpha"][0] == "done"
@@ -289,6 +300,7 @@ def test_what_is_named_in_vain_is_refused_when_called_by_hand(
 ) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     given = {"rules": rule(), "credentials": account_of(sandbox), **how}
     with pytest.raises(SelectionError, match=says.split(";")[0]):
         follow_schedule(**given)
@@ -302,6 +314,7 @@ def test_what_is_named_in_vain_is_told_once_when_scheduled(
     kept, name = hook
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     given = {"rules": rule(), "credentials": account_of(sandbox), "notify": [name], **how}
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "scheduled")
     for _ in range(2):
@@ -314,6 +327,7 @@ def test_a_failure_that_lasts_is_told_once(cloud: Cloud, hook: tuple[Webhook, st
     kept, name = hook
     sandbox = long_ago(cloud)
     sandbox.seed_instance("big", gpu_model="H100-SXM5-80GB", gpu_count=8)
+    as_of_now(sandbox)
     for _ in range(2):
         with suppress(WorkFailed):
             follow_schedule(rules=rule(), notify=[name], credentials=account_of(sandbox))
@@ -323,6 +337,7 @@ def test_a_failure_that_lasts_is_told_once(cloud: Cloud, hook: tuple[Webhook, st
 def test_a_boundary_that_passes_during_the_run_ends_what_was_asked(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     sandbox.settings(durations={"snapshot": 1200})
     soon = timedelta(seconds=6)
     rules = rule(f"{window(-3 * HOUR, -HOUR)}, {window(soon, HOUR)}", snapshot=True)

@@ -32,6 +32,11 @@ def window(start: timedelta, end: timedelta) -> str:
     return f"{(moment + start).isoformat()}-{(moment + end).isoformat()}"
 
 
+def as_of_now(sandbox: Sandbox) -> None:
+    """Put a cloud that began in the past forward to this moment; its machines are old by then."""
+    sandbox.advance((datetime.now(UTC) - sandbox.now()).total_seconds())
+
+
 HOUR = timedelta(hours=1)
 
 
@@ -130,6 +135,7 @@ def test_a_timetable_is_followed_and_people_are_left_alone(cloud: Cloud) -> None
     night = sandbox.seed_instance("night", gpu_model="L40", status="HIBERNATED")
     day = sandbox.seed_instance("day", gpu_model="A40")
     sandbox.seed_instance("free", gpu_model="A40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     rules = [
         {"select": ["night"], "timetable": window(-HOUR, HOUR)},
@@ -172,6 +178,7 @@ def test_two_workers_on_one_timetable_do_not_fight(cloud: Cloud, prefect_server:
     for number in range(4):
         sandbox.seed_instance(f"down-{number}", gpu_model="A40")
         sandbox.seed_instance(f"up-{number}", gpu_model="A40", status="HIBERNATED")
+    as_of_now(sandbox)
     rules = [
         {"select": ["up-*"], "timetable": window(-HOUR, HOUR)},
         {"select": ["down-*"], "timetable": window(-3 * HOUR, -HOUR)},
@@ -194,6 +201,7 @@ def test_two_workers_on_one_timetable_do_not_fight(cloud: Cloud, prefect_server:
 def test_a_rule_may_ask_for_a_snapshot_before_each_rest(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, start=datetime.now(UTC) - timedelta(days=1))
     id_ = sandbox.seed_instance("day", gpu_model="A40")
+    as_of_now(sandbox)
     rules = [{"select": ["day"], "timetable": window(-3 * HOUR, -HOUR), "snapshot": True}]
     report = follow_schedule(rules=rules, credentials=account_of(sandbox))
     assert rows(report) == {"day": ("done", "HIBERNATED")}
