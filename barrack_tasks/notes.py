@@ -86,8 +86,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def _read(written: Any) -> Note:
     try:
         settled, pursued, restores, *more = written
-        under, status, changed, asked, operation, first, seen, *later = (*more, *[None] * 7)
-        wish, decided, passing = (*later, None, None, None)[:3]
+        under, status, changed, asked, operation, first, seen, wish, decided, passing = (
+            *more,
+            *[None] * 10,
+        )[:10]
         return Note(
             settled=_moment(settled),
             pursued=_moment(pursued),

@@ -14,6 +14,7 @@ from barrack_tasks.holds import Hold
 from barrack_tasks.loop import now
 from barrack_tasks.notes import read_notes, write_notes
 from barrack_tasks.observing import (
+    Reads,
     flavors_that_cannot_hibernate,
     observe,
     with_images,
@@ -66,7 +67,10 @@ class Following:
         self._policy = policy
         self._watched = watched_of(account.account)
         self.memory = Memory()
-        self.first = observe(account)
+        # Without a rule that takes snapshots they are evidence and no more.
+        takes = any(rule.snapshot for rule in policy.rules)
+        self._reads: Reads = "needed" if takes else "if readable"
+        self.first = observe(account, snapshots=self._reads)
         self._known = self._known_with(self.first)
         verdicts = judge_all(self.first.instances.values(), self._known, policy, now())
         self._fresh: Mapping[str, Verdict] = {}
@@ -99,7 +103,8 @@ class Following:
     def look(self, hold: Hold) -> World:
         """The account as it is now."""
         taken = {id_: snapshot for id_, snapshot in self.memory.taken.items() if snapshot}
-        world = observe(self._account, [t.id for t in self.round.targets], taken)
+        expected = [t.id for t in self.round.targets]
+        world = observe(self._account, expected, taken, self._reads)
         world = with_droppable(self._account, world, self.round.saving, hold, self.memory)
         return self.supplied(world)
 

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks.api import BarrackConfigurationError, BarrackInsufficientCreditsError
+from barrack_tasks.api import (
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackInsufficientCreditsError,
+)
 from barrack_tasks.plans import Report
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
@@ -153,6 +157,20 @@ def test_a_timetable_is_followed_and_people_are_left_alone(cloud: Cloud) -> None
     sandbox.set_instance_status(day, "ACTIVE")
     assert run() == {"night": ("skipped", "HIBERNATED"), "day": ("skipped", "ACTIVE")}
     assert run(strict=True) == {"night": ("done", "ACTIVE"), "day": ("done", "HIBERNATED")}
+
+
+def test_what_takes_no_snapshot_goes_on_while_snapshots_cannot_be_read(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0)
+    for name in ("day", "night"):
+        sandbox.seed_instance(name, gpu_model="L40")
+    sandbox.fault("status", operation="list_snapshots", count=None, status=404)
+    account = account_of(sandbox)
+    assert rows(hibernate(select=["day"], credentials=account)) == {"day": ("done", "HIBERNATED")}
+    never = [{"select": ["night"], "timetable": "never"}]
+    followed = follow_schedule(rules=never, credentials=account)
+    assert rows(followed) == {"night": ("done", "HIBERNATED")}
+    with pytest.raises(BarrackError):
+        hibernate(select=["day"], snapshot=True, credentials=account)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,7 @@ from barrack_tasks.plans.schedule import (
     rules_in_vain,
 )
 from barrack_tasks.plans.steps import Reason, Step
+from barrack_tasks.plans.timetable import Boundary, Wish
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -335,7 +336,7 @@ def test_a_restore_that_began_after_the_boundary_is_a_persons() -> None:
         assert machine.look(at(0, hour)).reason is Reason.MOVED
     note = machine.notes["BRK-1"]
     assert note.settled is None, "nobody has seen it at rest"
-    assert note.decided is not None and note.decided.moment == at(0, 20)
+    assert note.decided == Boundary(at(0, 20), Wish.DOWN)
 
 
 @pytest.mark.parametrize("ahead", [timedelta(hours=3), timedelta(minutes=-20)])
