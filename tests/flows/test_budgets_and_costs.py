@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
+from barrack_tasks.admitting import read_means
 from barrack_tasks.funds import read_funds
-from barrack_tasks.guard import read_means
 from barrack_tasks.plans.guard import Caps, today_of
 from barrack_tasks.plans.money.burn import Burn, burn_of
 from barrack_tasks.sandbox import Sandbox

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from barrack_tasks import BarrackCredentials
@@ -199,8 +201,8 @@ def test_notes_of_an_instance_that_one_list_lacks_are_kept(
     account.get_client().instances.restore(alpha)
     sandbox.advance(600)
 
-    def lacking(*given: Any) -> Any:
-        world = observe(*given)
+    def lacking(*given: Any, **how: Any) -> Any:
+        world = observe(*given, **how)
         return type(world)({i: v for i, v in world.instances.items() if i != alpha})
 
     with monkeypatch.context() as patch:
@@ -308,6 +310,34 @@ def test_what_is_named_in_vain_is_refused_when_called_by_hand(
 
 
 @pytest.mark.parametrize(("how", "says"), IN_VAIN)
+def test_the_prefect_server_may_be_away_for_a_moment(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = long_ago(cloud)
+    sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
+    written: list[int] = []
+
+    def away_for(function: Callable[..., Any], calls: Sequence[int]) -> Callable[..., Any]:
+        count = itertools.count()
+
+        def may_fail(*given: Any) -> Any:
+            if next(count) in calls:
+                raise httpx.ConnectError("nobody listens")
+            if function is write_notes:
+                written.append(len(effects(sandbox, "create_snapshot")))
+            return function(*given)
+
+        return may_fail
+
+    place = "barrack_tasks.scheduling"
+    monkeypatch.setattr(f"{place}.read_notes", away_for(read_notes, [1, 3]))
+    monkeypatch.setattr(f"{place}.write_notes", away_for(write_notes, [0]))
+    assert reasons(follow(account_of(sandbox), rule(snapshot=True)))["alpha"][0] == "done"
+    assert written[0] == 0, "nothing is asked before it is noted"
+    assert len(effects(sandbox, "create_snapshot")) == 1
+
+
 def test_what_is_named_in_vain_is_told_once_when_scheduled(
     cloud: Cloud, hook: tuple[Webhook, str], monkeypatch: pytest.MonkeyPatch, how: Any, says: str
 ) -> None:
@@ -338,8 +368,8 @@ def test_a_boundary_that_passes_during_the_run_ends_what_was_asked(cloud: Cloud)
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
     as_of_now(sandbox)
-    sandbox.settings(durations={"snapshot": 1200})
-    soon = timedelta(seconds=6)
+    sandbox.settings(durations={"snapshot": 3600})
+    soon = timedelta(seconds=10)
     rules = rule(f"{window(-3 * HOUR, -HOUR)}, {window(soon, HOUR)}", snapshot=True)
     [row] = follow(account_of(sandbox), rules).rows
     assert (row.outcome, row.reason) == ("skipped", Reason.OVERTAKEN)
