@@ -309,7 +309,6 @@ def test_what_is_named_in_vain_is_refused_when_called_by_hand(
     assert changed(sandbox) == []
 
 
-@pytest.mark.parametrize(("how", "says"), IN_VAIN)
 def test_the_prefect_server_may_be_away_for_a_moment(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -338,6 +337,7 @@ def test_the_prefect_server_may_be_away_for_a_moment(
     assert len(effects(sandbox, "create_snapshot")) == 1
 
 
+@pytest.mark.parametrize(("how", "says"), IN_VAIN)
 def test_what_is_named_in_vain_is_told_once_when_scheduled(
     cloud: Cloud, hook: tuple[Webhook, str], monkeypatch: pytest.MonkeyPatch, how: Any, says: str
 ) -> None:
