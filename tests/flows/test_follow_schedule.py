@@ -24,6 +24,7 @@ from barrack_tasks.plans.naming import snapshot_description
 from barrack_tasks.plans.report import Report
 from barrack_tasks.plans.selection import SelectionError
 from barrack_tasks.plans.steps import Reason
+from barrack_tasks.plans.timetable import Boundary, Wish
 from barrack_tasks.proofs import write_proofs
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
@@ -222,6 +223,11 @@ def test_notes_of_an_earlier_release_are_read_and_kept_and_old_ones_go_in_the_en
     assert found["b"] == Note()
     write_notes("old", found, {"c": Note(seen=moment)}, moment)
     assert read_notes("old")["a"] == Note(moment, moment, (90, 100), under=moment, seen=moment)
+    full = Note(
+        moment, seen=moment, wish=Wish.UP, decided=Boundary(moment, Wish.DOWN), passing=moment
+    )
+    write_notes("old", read_notes("old"), {"e": full}, moment)
+    assert read_notes("old")["e"] == full
     later = moment + timedelta(days=31)
     write_notes("old", read_notes("old"), {"d": Note(seen=later)}, later)
     assert set(read_notes("old")) == {"d"}
