@@ -44,7 +44,7 @@ def read_standings(
         if bill is not None and budget.per != "hour":
             spent = bill.since(period_of(budget.per, now, zone).start, budget.names)
         standings.append(standing(budget, funds.instances, burn, spent, now, zone))
-    return standings, bill.missing if bill is not None else ()
+    return standings, bill.missing if bill is not None else funds.missing
 
 
 def known_budgets(account: str) -> list[str]:

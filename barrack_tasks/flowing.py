@@ -21,7 +21,7 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.crew import Outcome
 from barrack_tasks.events import emit
 from barrack_tasks.holds import Hold
-from barrack_tasks.observing import depended_on, observe
+from barrack_tasks.observing import Reads, depended_on, observe
 from barrack_tasks.plans.account_changes import instance_payload
 from barrack_tasks.plans.memory import Memory, Target, protected_targets, resource_of
 from barrack_tasks.plans.restoring import refusal
@@ -39,14 +39,18 @@ _HOPELESS = (
 
 
 def look_again(
-    credentials: BarrackCredentials, hold: Hold, intent: Intent, memory: Memory
+    credentials: BarrackCredentials,
+    hold: Hold,
+    intent: Intent,
+    memory: Memory,
+    snapshots: Reads = "needed",
 ) -> World:
     """The account now, with what is known of the snapshots that may be dropped.
 
     Those that another run uses are noted as not deleted.
     """
     taken = {id_: snapshot for id_, snapshot in memory.taken.items() if snapshot}
-    world = observe(credentials, [target.id for target in intent.targets], taken)
+    world = observe(credentials, [t.id for t in intent.targets], taken, snapshots)
     return with_droppable(credentials, world, intent, hold, memory)
 
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from barrack_tasks.plans.evidence import Note
+from barrack_tasks.plans.timetable import Boundary, Wish
 from barrack_tasks.shelves import read_parts, write_all
 
 KEPT_UNSEEN = timedelta(days=30)
@@ -67,6 +68,8 @@ def _merged(before: Note | None, mine: Note, theirs: Note | None) -> Note:
         f.name: getattr(mine if getattr(mine, f.name) != getattr(base, f.name) else other, f.name)
         for f in fields(Note)
     }
+    if mine.settled != base.settled:
+        chosen["wish"] = mine.wish  # of that boundary, and of no other
     return Note(**chosen)
 
 
@@ -83,7 +86,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def _read(written: Any) -> Note:
     try:
         settled, pursued, restores, *more = written
-        under, status, changed, asked, operation, first, seen = (*more, *[None] * 7)[:7]
+        under, status, changed, asked, operation, first, seen, wish, decided, passing = (
+            *more,
+            *[None] * 10,
+        )[:10]
         return Note(
             settled=_moment(settled),
             pursued=_moment(pursued),
@@ -96,8 +102,11 @@ def _read(written: Any) -> Note:
             operation=operation,
             first=_moment(first),
             seen=_moment(seen),
+            wish=Wish(wish) if wish else None,
+            decided=Boundary(_at(decided[0]), Wish(decided[1])) if decided else None,
+            passing=_moment(passing),
         )
-    except (TypeError, ValueError):
+    except (LookupError, TypeError, ValueError):
         return Note()
 
 
@@ -113,11 +122,18 @@ def _write(note: Note, now: datetime) -> list[Any]:
         note.operation,
         _seconds(note.first),
         _seconds(note.seen or now),
+        note.wish and str(note.wish),
+        note.decided and [_seconds(note.decided.moment), str(note.decided.wish)],
+        _seconds(note.passing),
     ]
 
 
 def _moment(seconds: float | None) -> datetime | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    return None if seconds is None else _at(seconds)
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _seconds(moment: datetime | None) -> float | None:

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
 from barrack_tasks.api.models import GPUSpec
@@ -20,6 +20,7 @@ from barrack_tasks.plans.world import World, by_instance, stock_of
 from barrack_tasks.records import Records, key_of_id
 from barrack_tasks.snapshots import list_snapshots
 
+Reads = Literal["needed", "if readable", "not needed"]
 CONFIRMED_AFTER = timedelta(minutes=3)
 """So long after the API first did not know an instance it must say so again."""
 
@@ -28,6 +29,7 @@ def observe(
     credentials: BarrackCredentials,
     expected: Collection[str] = (),
     expected_snapshots: Mapping[str, str] | None = None,
+    snapshots: Reads = "needed",
 ) -> World:
     """The account's instances and snapshots now.
 
@@ -38,12 +40,18 @@ def observe(
         credentials: the account.
         expected: ids of instances that should be there.
         expected_snapshots: ids of snapshots that should be there, by their instance's id.
+        snapshots: whether they are needed; an intent that takes none goes on without them.
     """
     # Submitted together: neither list waits for the other.
     instances = list_instances.submit(credentials)
-    snapshots = list_snapshots.submit(credentials)
+    listing = list_snapshots.submit(credentials) if snapshots != "not needed" else None
     seen = {instance.id: instance for instance in instances.result()}
-    taken = by_instance(snapshots.result())
+    try:
+        taken = by_instance(listing.result()) if listing else {}
+    except BarrackError:
+        if snapshots == "needed":
+            raise
+        taken = {}
     client = credentials.get_client()
     listed = {s.id for of_one in taken.values() for s in of_one}
     wanted = set((expected_snapshots or {}).values()) - listed

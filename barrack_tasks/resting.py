@@ -11,7 +11,7 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.flowing import look_again
 from barrack_tasks.holds import holding, names_of
 from barrack_tasks.loop import Log, now, work
-from barrack_tasks.observing import observe
+from barrack_tasks.observing import Reads, observe
 from barrack_tasks.plans import Row, Selector
 from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.drive_report import rows_of
@@ -57,9 +57,10 @@ def rest(
     memory = Memory()
     began = now()
     longest = timeout if patience is None else min(patience, timeout)
+    reads: Reads = "needed" if snapshot else "not needed"
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account.account, run, name, purpose) as hold:
-        world = observe(account)
+        world = observe(account, snapshots=reads)
         intent = intent_for(
             selector,
             world,
@@ -84,7 +85,7 @@ def rest(
             hold,
             intent.targets,
             memory,
-            look=lambda: look_again(account, hold, intent, memory),
+            look=lambda: look_again(account, hold, intent, memory, reads),
             decide=decide,
             on_done=dict.fromkeys((t.id for t in intent.targets), Then.HIBERNATE.event),
             protected=protected_targets(intent.targets, world, never),
@@ -106,7 +107,7 @@ def plan_rest(
 ) -> tuple[Row, ...]:
     """What `rest` would do, as the same rows; nothing is changed."""
     memory = Memory()
-    world = observe(account)
+    world = observe(account, snapshots="needed" if snapshot else "not needed")
     intent = intent_for(
         selector, world, Then.HIBERNATE, now(), now(), timeout, 3, never, {}, strict
     )

@@ -6,14 +6,19 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+import httpx
+from prefect.exceptions import PrefectHTTPStatusError
+
 from barrack_tasks.account_memory import watched_of
 from barrack_tasks.admitting import Decide
+from barrack_tasks.api import BarrackTransportError
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.flowing import with_droppable
 from barrack_tasks.holds import Hold
 from barrack_tasks.loop import now
 from barrack_tasks.notes import read_notes, write_notes
 from barrack_tasks.observing import (
+    Reads,
     flavors_that_cannot_hibernate,
     observe,
     with_images,
@@ -37,8 +42,11 @@ from barrack_tasks.plans.schedule_run import (
     learn_restores,
     schedule_rows,
 )
-from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.steps import Next, Step, Wait
 from barrack_tasks.plans.world import World
+
+_SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
+_AWAY = "the Prefect server cannot be reached"
 
 
 class Following:
@@ -66,7 +74,10 @@ class Following:
         self._policy = policy
         self._watched = watched_of(account.account)
         self.memory = Memory()
-        self.first = observe(account)
+        # Without a rule that takes snapshots they are evidence and no more.
+        takes = any(rule.snapshot for rule in policy.rules)
+        self._reads: Reads = "needed" if takes else "if readable"
+        self.first = observe(account, snapshots=self._reads)
         self._known = self._known_with(self.first)
         verdicts = judge_all(self.first.instances.values(), self._known, policy, now())
         self._fresh: Mapping[str, Verdict] = {}
@@ -97,10 +108,23 @@ class Following:
         self.round = replace(self.round, targets=targets, moment=hold.moment)
 
     def look(self, hold: Hold) -> World:
-        """The account as it is now."""
+        """The account as it is now, and what was noted of it.
+
+        Raises:
+            BarrackError: something cannot be read. It is one too if the Prefect server is away
+                for a while: nothing is decided meanwhile, and the next look goes on.
+        """
+        try:
+            return self._look(hold)
+        except _SERVER_AWAY as error:
+            raise BarrackTransportError(f"{_AWAY}: {error}") from error
+
+    def _look(self, hold: Hold) -> World:
         taken = {id_: snapshot for id_, snapshot in self.memory.taken.items() if snapshot}
-        world = observe(self._account, [t.id for t in self.round.targets], taken)
+        expected = [t.id for t in self.round.targets]
+        world = observe(self._account, expected, taken, self._reads)
         world = with_droppable(self._account, world, self.round.saving, hold, self.memory)
+        self._known = self._known_with(world)
         return self.supplied(world)
 
     def supplied(self, world: World) -> World:
@@ -111,7 +135,6 @@ class Following:
 
     def decide(self, world: World, moment: datetime) -> Mapping[str, Next]:
         """What each target needs next, of that which is still asked of it."""
-        self._known = self._known_with(world)
         self._fresh = judge_all(world.instances.values(), self._known, self._policy, moment)
         return decide_round(self.round, world, self.memory, moment, self._fresh)
 
@@ -123,7 +146,11 @@ class Following:
 
         def decided(world: World, moment: datetime) -> Mapping[str, Next]:
             plan = decide(world, moment)
-            self.write_down(world, self._fresh, plan)
+            try:
+                self.write_down(world, self._fresh, plan)
+            except _SERVER_AWAY:
+                # What is not noted is not asked.
+                return {k: Wait(_AWAY) if isinstance(v, Step) else v for k, v in plan.items()}
             return plan
 
         return decided
@@ -149,4 +176,5 @@ class Following:
         return schedule_rows(self.round, self.first.instances, plan, world, self.memory)
 
     def _known_with(self, world: World) -> Known:
-        return Known(read_notes(self._account.account), world.snapshots, self._watched)
+        ahead = self._account.get_client().now() - now()
+        return Known(read_notes(self._account.account), world.snapshots, self._watched, ahead)

@@ -103,7 +103,7 @@ def _read_bill(
         str(funds.balance.currency),
         zone,
         clipped(charges, start, end),
-        tuple(sorted(missing)),
+        (*funds.missing, *sorted(missing)),
     )
 
 
@@ -127,6 +127,8 @@ def everything(credentials: BarrackCredentials, funds: Funds, now: datetime) -> 
         *(Thing("snapshot", s.id, s.name, region=str(s.region or "")) for s in funds.snapshots),
     ]
     before = _sightings(credentials.account)
+    # What was seen earlier is not gone because its list cannot be read.
+    there += [s.thing for s in before if s.gone is None and not funds.is_read(s.thing.kind)]
     seen = sightings(there, before, {s.instance_id for s in funds.snapshots}, now)
     _write_sightings(credentials.account, before, seen)
     return [*there, *(s.thing for s in seen if s.gone is not None and s.is_billed(now))]

@@ -101,7 +101,8 @@ def enforce_budget(
         SelectionError: a list names what does not exist, and a person called; on a schedule that
             is told, and the rest is done.
         BarrackConfigurationError: a notifier does not exist.
-        BarrackError: the account cannot be read; that was told.
+        BarrackError: the balance cannot be read; that was told. What else cannot is told and noted,
+            and what is spent as far as it can be read counts.
         WorkFailed: some instances could not be put to rest; carries the report.
 
     Example:
@@ -129,10 +130,12 @@ def enforce_budget(
         currency = str(funds.balance.currency)
         if not enforce_at_once:
             check_room(standings, known_budgets(account.account), currency)
-        in_vain = lists_in_vain(funds.instances, account, protect, priority=priority)
-        known: list[Called] = [*funds.instances, *instances_seen(account.account)]
-        for budget in budgets:
-            in_vain += named_in_vain("budgets: names", budget.names, known)
+        in_vain = []
+        if funds.is_read("instance"):
+            in_vain = lists_in_vain(funds.instances, account, protect, priority=priority)
+            known: list[Called] = [*funds.instances, *instances_seen(account.account)]
+            for budget in budgets:
+                in_vain += named_in_vain("budgets: names", budget.names, known)
         unmet = check_lists("enforce_budget", account.account, in_vain, notifiers, log, dry_run)
         never = [*protect, *account.protect]
         protected = {i.id for i in funds.instances if is_protected(never, i.id, i.name)}
@@ -143,7 +146,11 @@ def enforce_budget(
         readings = [
             unreadable("; ".join(missing) or None),
             unpriced(burn_watched(standings), currency),
-            *(reading for stand in standings for reading in readings_of(stand, currency)),
+            *(
+                reading
+                for stand in standings
+                for reading in readings_of(stand, currency, not missing)
+            ),
         ]
         would = tuple(reading.text for reading in readings if reading.is_over)
         told: tuple[Message, ...] = ()

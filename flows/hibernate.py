@@ -72,7 +72,7 @@ def hibernate(
     never = [*protect, *account.protect]
     manner = Manner(cannot_hibernate, shutoff)
     unable = flavors_that_cannot_hibernate(account)
-    instances = list(observe(account).instances.values())
+    instances = list(observe(account, snapshots="not needed").instances.values())
     in_vain = lists_in_vain(instances, account, protect, select=None if is_by_hand() else selector)
     notes = check_lists("hibernate", account.account, in_vain, notifiers, log, dry_run)
     if dry_run:

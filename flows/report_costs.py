@@ -44,7 +44,7 @@ def report_costs(
 
     Raises:
         ValueError: no such zone, or a file with another ending.
-        BarrackError: the account cannot be read.
+        BarrackError: the balance cannot be read. What else cannot is named in the report.
 
     Example:
         >>> pandas.DataFrame(report_costs(days=7).records())

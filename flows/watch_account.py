@@ -44,7 +44,8 @@ def watch_account(
         A report with the changes.
 
     Raises:
-        BarrackError: the account cannot be read; nothing was told, and nothing is forgotten.
+        BarrackError: nothing can be read; nothing was told, and nothing is forgotten. Of what
+            cannot be read nothing is told or forgotten, and the report says so.
 
     Example:
         >>> [change.event for change in watch_account().changes]
@@ -59,7 +60,8 @@ def watch_account(
         before, turns = read_view(account.account)
         seen = read_account(account)
         view = view_of(seen.instances, seen.volumes, seen.snapshots)
-        gone = gone_of(account.get_client(), missing_from(before or {}, view))
+        missing = [k for k in missing_from(before or {}, view) if seen.is_read(k.split(":")[0])]
+        gone = gone_of(account.get_client(), missing)
         after = next_view(before or {}, view, gone)
         instances = {i.id: i for i in seen.instances}
         found = changes(before, after, turns, instances) if before is not None else []
@@ -80,6 +82,10 @@ def watch_account(
     first = ("the first look: from now on changes are told",) if before is None else ()
     return conclude(
         AccountReport(
-            flow="watch_account", dry_run=dry_run, rows=(), changes=tuple(found), notes=first
+            flow="watch_account",
+            dry_run=dry_run,
+            rows=(),
+            changes=tuple(found),
+            notes=(*first, *seen.missing),
         )
     )

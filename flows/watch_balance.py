@@ -99,7 +99,8 @@ def watch_balance(
         SelectionError: a list names what does not exist, and a person called; on a schedule that
             is told, and the rest is done.
         BarrackConfigurationError: a notifier does not exist; nothing was done.
-        BarrackError: balance or prices cannot be read; that was told.
+        BarrackError: the balance cannot be read, or what a line needs; that was told, and the
+            lines that do not need it were kept.
         WorkFailed: some instances could not be put to rest; carries the report.
 
     Example:
@@ -130,18 +131,20 @@ def watch_balance(
                 alarms.raise_for([unreadable(str(error))], now(), complete=False)
             raise
         check_thresholds(thresholds, funds.balance)
-        in_vain = lists_in_vain(
-            funds.instances,
-            account,
-            protect,
-            select=None if select is None else selector_of(select),
-            priority=priority,
-        )
+        in_vain = []
+        if funds.is_read("instance"):
+            in_vain = lists_in_vain(
+                funds.instances,
+                account,
+                protect,
+                select=None if select is None else selector_of(select),
+                priority=priority,
+            )
         unmet = check_lists("watch_balance", account.account, in_vain, notifiers, log, dry_run)
-        seen = with_sample(
-            read_samples(account.account),
-            Sample(funds.at, funds.balance.amount, funds.burn().hourly),
-        )
+        seen = read_samples(account.account)
+        if not funds.unread:  # a burn that is not known explains nothing
+            sample = Sample(funds.at, funds.balance.amount, funds.burn().hourly)
+            seen = with_sample(seen, sample)
         never = [*protect, *account.protect]
         selected = selected_that_exist(select, funds.instances)
         unable = flavors_that_cannot_hibernate(account) if selected else frozenset()
@@ -154,6 +157,7 @@ def watch_balance(
             unable,
             Shedding(tuple(priority), order),
             unmet,
+            funds.unread,
         )
         if not dry_run:
             told = alarms.raise_for(view.readings, now(), view.details)
@@ -183,4 +187,6 @@ def watch_balance(
         )
     )
     NobodyTold.check(told, notifiers, alarms.undelivered)
+    if view.unjudged:
+        raise next(iter(funds.unread.values()))
     return report

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 import yaml
 from cyclopts import App
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -19,11 +20,12 @@ from barrack_tasks.api.models import UserVM
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Days
 from barrack_tasks.cli.screen import Screen
+from barrack_tasks.parameters import Timeout, span_of
 from barrack_tasks.plans.evidence import Known
-from barrack_tasks.plans.given import read_each
+from barrack_tasks.plans.given import Given, Texts, read_each, said_of
 from barrack_tasks.plans.preview import Forecast, forecast
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.schedule import Policy, Rule, rule_warnings
+from barrack_tasks.plans.schedule import Adopt, Policy, Rule, rule_warnings
 from barrack_tasks.plans.timetable import Timetable
 from barrack_tasks.plans.world import by_instance
 from barrack_tasks.zones import data_in_use, zone_warnings
@@ -41,12 +43,13 @@ def preview(*, rules: Path, days: Days = 14) -> int:
     Parameters
     ----------
     rules
-        A YAML file: a list of rules (select, timetable, ...), or {rules: [...], exclude: [...]}.
+        A YAML file: a list of rules (select, timetable, ...), or a mapping with `rules` and, as
+        for follow_schedule, `exclude`, `protect`, `strict`, `catch_up` and `adopt`.
     days
         How many days ahead.
     """
     console = Screen()
-    policy = _read(rules)
+    policy, protect = _read(rules)
     start = datetime.now(UTC).replace(second=0, microsecond=0)
     end = start + timedelta(days=days)
     instances: list[UserVM] = []
@@ -54,7 +57,8 @@ def preview(*, rules: Path, days: Days = 14) -> int:
         with client_from_environment() as client:
             instances = list(client.instances.list())
             known, unable = _known(client), _unable(client)
-        _show_forecast(console, forecast(instances, policy, start, end, known, unable), days)
+        found = forecast(instances, policy, start, end, known, unable, protect)
+        _show_forecast(console, found, days)
         for warning in rule_warnings(policy.rules, instances, start):
             console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
     else:
@@ -66,9 +70,10 @@ def preview(*, rules: Path, days: Days = 14) -> int:
 def _known(client: Barrack) -> Known:
     """What the account itself tells; notes of earlier runs are Prefect's, which is not asked."""
     try:
-        return Known(snapshots=by_instance(client.snapshots.list()))
+        snapshots = by_instance(client.snapshots.list())
     except BarrackError:
-        return Known()
+        snapshots = {}
+    return Known(snapshots=snapshots, cloud_ahead=client.now() - datetime.now(UTC))
 
 
 def _unable(client: Barrack) -> frozenset[tuple[str, int]]:
@@ -80,7 +85,19 @@ def _unable(client: Barrack) -> frozenset[tuple[str, int]]:
         return frozenset()
 
 
-def _read(file: Path) -> Policy:
+class _File(Given):
+    """What a file of rules may hold besides them: parameters of follow_schedule."""
+
+    rules: list[Any]
+    exclude: Texts = ()
+    protect: Texts = ()
+    strict: bool = Policy.strict
+    catch_up: Timeout = Policy.catch_up
+    adopt: Adopt = Policy.adopt
+
+
+def _read(file: Path) -> tuple[Policy, tuple[str, ...]]:
+    """The policy, and what is protected: by the file or by BARRACK_PROTECT."""
     try:
         content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
@@ -96,17 +113,24 @@ def _read(file: Path) -> Policy:
             '- {select: ["train-*"], timetable: "Mon-Fri 08:00-20:00 UTC"}'
         )
     try:
-        found = read_each(Rule, content["rules"], f"{file}, rule")
+        given = _File.model_validate(content)
+        found = read_each(Rule, given.rules, f"{file}, rule")
+    except ValidationError as error:
+        raise BarrackConfigurationError(f"{file}: {said_of(error)}") from None
     except ValueError as error:
         raise BarrackConfigurationError(str(error)) from None
     if not found:
         raise BarrackConfigurationError(f"{file} holds no rule")
-    return Policy(tuple(found), exclude=tuple(content.get("exclude") or ()))
+    named = (name.strip() for name in os.environ.get("BARRACK_PROTECT", "").split(","))
+    policy = Policy(
+        tuple(found), given.exclude, given.strict, span_of(given.catch_up), adopt=given.adopt
+    )
+    return policy, (*given.protect, *filter(None, named))
 
 
 def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> None:
     table = Table(title=f"The coming {days} days, if nobody interferes")
-    columns = ("instance", "timetable", "now", "next", "hours in full", "without", "with", "saving")
+    columns = ("instance", "timetable", "next", "hours in full", "without", "with", "saving")
     for column in columns:
         table.add_column(column, overflow="fold")
     for one in forecasts:
@@ -114,7 +138,6 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
         table.add_row(
             one.instance.name,
             str(one.timetable),
-            _now(one),
             _boundaries(one.timetable, list(one.boundaries)),
             f"{one.on.total_seconds() / 3600:.1f}",
             money(one.cost_always, currency),
@@ -122,6 +145,9 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
             money(one.saving, currency),
         )
     console.print(table)
+    console.print("Now:")
+    for one in forecasts:
+        console.print(f"  {one.instance.name} {_now(one)}", soft_wrap=True)
     console.print(
         "Each is judged as if it were seen for the first time; a dry run of follow_schedule also "
         "knows what earlier runs have noted.",

@@ -72,6 +72,8 @@ def _show_account(screen: Screen, name: str | None, there: bool) -> bool:
     screen.print(f"Balance:   {money(funds.balance.amount, currency)}")
     screen.print(f"Burn:      {money(burn.hourly, currency)} an hour")
     screen.print(f"Runway:    {said(runway(funds.balance.amount, burn.hourly))}")
+    for missing in funds.missing:
+        screen.print(f"Unread:    {missing}", style="yellow", soft_wrap=True)
     return True
 
 

@@ -3,7 +3,11 @@
 A person moved an instance only if there is evidence: this library saw it in the state that the
 boundary wished for, and it is in another; or it was seen to leave a state that no request of ours
 explains; or it was made or changed after the boundary, and not by us. A run that comes late, or
-comes back after it was killed, proves nothing.
+comes back after it was killed, proves nothing. Nor does it that a restore, which may have been
+under way when the boundary passed, came to its end after it.
+
+Boundaries are moments of our clock, and what an instance tells of itself is told by the cloud's:
+a boundary is put on the cloud's clock before the two are compared.
 """
 
 from __future__ import annotations
@@ -21,6 +25,10 @@ ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 MOST_RESTORES_KEPT = 5
 SETTLES_WITHIN = timedelta(minutes=30)
 """So long after a request of ours the instance's own times may tell of nothing but that request."""
+_PASSES_WITHIN = timedelta(minutes=5)
+"""So long a restore may take of which nothing is known."""
+_BUILDS_WITHIN = timedelta(minutes=30)
+"""So long after an instance was made a change may be no more than that it was built."""
 _NEAR = timedelta(minutes=2)
 """So far apart may be what one act leaves in the times of an instance and of its snapshot."""
 
@@ -42,7 +50,7 @@ class Note:
     """
 
     settled: datetime | None = None
-    """The latest boundary that is done with: what it wished was seen, or a person decided."""
+    """The latest boundary whose wish was seen fulfilled."""
     pursued: datetime | None = None
     """The latest boundary for whose sake something was asked of it, noted before the request."""
     restores: tuple[int, ...] = ()
@@ -61,6 +69,12 @@ class Note:
     """The boundary that counted at first sight, if it hibernated and was wanted up."""
     seen: datetime | None = None
     """The day on which it was last seen."""
+    wish: Wish | None = None
+    """What the boundary `settled` wished; notes of earlier releases do not tell."""
+    decided: Boundary | None = None
+    """The latest boundary after which a person was seen to decide otherwise."""
+    passing: datetime | None = None
+    """When the state that passes began in which it was last seen; None if that was a stable one."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +94,8 @@ class Known:
     """By instance: a snapshot that is taken may show in the instance's own times."""
     watched: Mapping[str, Watched] = field(default_factory=dict)
     """What `watch_account` saw last, by instance."""
+    cloud_ahead: timedelta = timedelta(0)
+    """How much later the cloud's clock is than ours."""
 
     def note(self, id_: str) -> Note:
         """What is remembered of an instance; nothing, if it was never looked at."""
@@ -107,6 +123,8 @@ def why_moved(instance: UserVM, boundary: Boundary, known: Known) -> str | None:
     note = known.note(instance.id)
     if _is_settled(note, boundary):
         return "it had been where it was wanted"
+    if note.decided is not None and _covers(note, note.decided, boundary):
+        return "that was evident to an earlier run"
     watched = known.watched.get(instance.id)
     if (
         watched is not None
@@ -119,22 +137,39 @@ def why_moved(instance: UserVM, boundary: Boundary, known: Known) -> str | None:
         left = note.status != str(instance.status)
         if left and not _is_ours(note, instance, boundary):
             return f"it was {note.status} after the boundary, and nothing was asked of it since"
-    return _by_its_own_times(instance, boundary, note, known.snapshots.get(instance.id, ()))
+    snapshots = known.snapshots.get(instance.id, ())
+    passed = boundary.moment + known.cloud_ahead
+    return _by_its_own_times(instance, boundary, passed, note, snapshots)
 
 
 def _is_settled(note: Note, boundary: Boundary) -> bool:
-    if note.settled is None or note.settled < boundary.moment:
+    if note.settled is None:
+        return False
+    return _covers(note, Boundary(note.settled, note.wish or boundary.wish), boundary)
+
+
+def _covers(note: Note, noted: Boundary, boundary: Boundary) -> bool:
+    """Whether what was noted for one boundary holds for the one that counts.
+
+    A rule that was edited may put a boundary of the opposite wish before the one that was noted.
+    """
+    if noted.wish is not boundary.wish or noted.moment < boundary.moment:
         return False
     # All boundaries are later than that of a timetable that knows none: those are another's.
     return boundary.moment != ALWAYS or note.under == ALWAYS
 
 
 def _by_its_own_times(
-    instance: UserVM, boundary: Boundary, note: Note, snapshots: Sequence[Snapshot]
+    instance: UserVM,
+    boundary: Boundary,
+    passed: datetime,
+    note: Note,
+    snapshots: Sequence[Snapshot],
 ) -> str | None:
+    """What the times of an instance prove; `passed` is the boundary on the cloud's clock."""
     created, changed = instance.created_at, changed_at(instance)
     is_timed = boundary.moment != ALWAYS
-    if is_timed and created is not None and created > boundary.moment:
+    if is_timed and created is not None and created > passed:
         return f"it was made at {_said(created)}, after the boundary"
     if changed is None:
         return None
@@ -142,12 +177,24 @@ def _by_its_own_times(
         # Both times are the cloud's own, so that no clock of ours matters.
         is_new = changed > note.changed
     else:
-        is_new = is_timed and changed > boundary.moment
+        is_new = is_timed and _begun(instance, note, changed) > passed
     if not is_new or _is_ours(note, instance, boundary, changed):
         return None
     if any(_shows(snapshot, changed) for snapshot in snapshots):
         return None
     return f"it was changed at {_said(changed)}, after the boundary, and not from here"
+
+
+def _begun(instance: UserVM, note: Note, changed: datetime) -> datetime:
+    """When what an instance changed into may have begun, at the earliest."""
+    if not instance.status.is_stable:
+        return changed
+    if note.passing is not None:
+        return min(note.passing, changed)
+    created = instance.created_at
+    if created is not None and changed - created <= _BUILDS_WITHIN:
+        return min(created, changed)
+    return changed - timedelta(seconds=max(note.restores, default=_PASSES_WITHIN.seconds))
 
 
 def _said(moment: datetime) -> str:
@@ -220,17 +267,27 @@ def observed(
     moment = boundary.moment
     if note is None and boundary.wish is Wish.UP and is_down(instance.status):
         after = replace(after, first=None if moment == ALWAYS else moment)
+    is_fulfilled = False
+    if not instance.status.is_stable:
+        after = replace(after, passing=changed_at(instance))
     # Before the boundary it may be there by chance, unless it was brought there for its sake.
-    if instance.status.is_stable and (not is_early or before.pursued == moment):
+    elif not is_early or before.pursued == moment:
         if moment == ALWAYS and before.under not in (None, ALWAYS):
             # What was settled before was settled under another timetable.
-            after = replace(after, settled=None)
+            after = replace(after, settled=None, wish=None, decided=None)
         after = replace(
-            after, under=moment, status=str(instance.status), changed=changed_at(instance)
+            after,
+            under=moment,
+            status=str(instance.status),
+            changed=changed_at(instance),
+            passing=None,
         )
-        is_done = is_done or fulfils(instance.status, boundary)
-    if is_done:
-        after = replace(after, settled=max(after.settled or moment, moment))
+        is_fulfilled = fulfils(instance.status, boundary)
+    if is_fulfilled:
+        settled = after.settled if _is_settled(after, boundary) else moment
+        after = replace(after, settled=settled, wish=boundary.wish)
+    if is_done and not (after.decided and _covers(after, after.decided, boundary)):
+        after = replace(after, decided=boundary)
     return after
 
 

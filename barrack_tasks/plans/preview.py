@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -11,7 +11,9 @@ from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.costs import hourly_cost
 from barrack_tasks.plans.drive import hardware_of, is_down
 from barrack_tasks.plans.evidence import Known
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.schedule import Policy, Rule, Verdict, judge, rule_for
+from barrack_tasks.plans.steps import Reason
 from barrack_tasks.plans.timetable import Boundary, Timetable, Wish
 
 _CENT = Decimal("0.01")
@@ -46,6 +48,7 @@ def forecast(
     end: datetime,
     known: Known | None = None,
     unable: frozenset[tuple[str, int]] = frozenset(),
+    protect: Collection[str] = (),
 ) -> list[Forecast]:
     """What lies ahead of each instance that a rule means, if nobody interferes.
 
@@ -59,6 +62,7 @@ def forecast(
         end: of it.
         known: what is known of the instances; nothing, if they are seen for the first time.
         unable: flavors, as GPU model and count, that cannot hibernate.
+        protect: names, globs and ids that are never touched.
     """
     found = []
     for instance in instances:
@@ -66,6 +70,8 @@ def forecast(
         if rule is None:
             continue
         verdict = judge(instance, rule, known or Known(), policy, start)
+        if is_protected(protect, instance.id, instance.name):
+            verdict = replace(verdict, goal=None, why="protected", reason=Reason.PROTECTED)
         on = _billed_in_full(instance, rule, verdict, start, end, unable)
         always, with_it = _costs(instance, on, end - start)
         boundaries = tuple(rule.timetable.boundaries(start, end))
@@ -81,6 +87,8 @@ def _billed_in_full(
     end: datetime,
     unable: frozenset[tuple[str, int]],
 ) -> timedelta:
+    if verdict.reason is Reason.PROTECTED:
+        return timedelta(0) if is_down(instance.status) else end - start
     stays_up = hardware_of(instance) in unable
     if stays_up and not is_down(instance.status):
         return end - start  # it is left running, or stopped, which is billed in full as well

@@ -106,6 +106,11 @@ def lead(note: Note) -> timedelta:
     return min(_LONGEST_LEAD, timedelta(seconds=max(note.restores)))
 
 
+def _ahead(note: Note, now: datetime) -> timedelta:
+    """How far ahead a boundary counts already; one for whose sake it was restored goes on to."""
+    return max(lead(note), note.pursued - now) if note.pursued else lead(note)
+
+
 @lru_cache(maxsize=1024)
 def due(timetable: Timetable, now: datetime, ahead: timedelta) -> Boundary | None:
     """The boundary that counts now: the last one, or one to come within `ahead` that wants up."""
@@ -151,7 +156,7 @@ def judge(
     if rule is None:
         return Verdict(None, "no rule means it", Reason.NOTHING_ASKED)
     following = _next_change(rule.timetable, now)
-    boundary = due(rule.timetable, now, lead(known.note(instance.id)))
+    boundary = due(rule.timetable, now, _ahead(known.note(instance.id), now))
     if boundary is None:
         why = "its timetable asks nothing yet"
         return Verdict(None, why, Reason.NOTHING_ASKED, rule, next_change=following)

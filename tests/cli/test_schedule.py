@@ -86,6 +86,41 @@ def test_the_preview_shows_instances_and_saving_and_changes_nothing(
     assert "Time zones by" in told
 
 
+def test_what_is_protected_stays_as_it_is() -> None:
+    rules = read_rules([{"select": ["*"], "timetable": "never"}])
+    start = datetime(2026, 11, 2, 12, tzinfo=UTC)
+    price = Decimal("2.69")
+    machines = [
+        UserVM(id=name, name=name, status=status, hourly_price=price, currency="USD")
+        for name, status in (("prod-1", "ACTIVE"), ("prod-2", "HIBERNATED"), ("dev", "ACTIVE"))
+    ]
+    policy, days = Policy(tuple(rules)), timedelta(days=1)
+    ahead = forecast(machines, policy, start, start + days, protect=["prod-*"])
+    assert [one.on for one in ahead] == [days, timedelta(0), timedelta(0)]
+    assert [one.verdict.why for one in ahead[:2]] == ["protected", "protected"]
+
+
+def test_the_preview_reads_what_the_flow_is_given_and_is_readable_at_80_columns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "rules.yaml"
+    rules = 'rules: [{select: ["*"], timetable: "Mon-Sun 00:00-24:00 UTC, Mon 01:00-02:00 UTC"}]\n'
+    file.write_text(rules + "adopt: now\nprotect: [alpha]\nexclude: [gamma]\ncatch_up: 2h\n")
+    monkeypatch.setenv("COLUMNS", "80")
+    with Sandbox(speed=0, fleet=0, start=datetime.now(UTC) - timedelta(days=9)) as sandbox:
+        for name in ("alpha", "beta", "gamma", "delta"):
+            sandbox.seed_instance(name, gpu_model="L40", status="HIBERNATED")
+        sandbox.advance(9 * 86400)
+        for key, value in {**sandbox.env, "BARRACK_PROTECT": "delta"}.items():
+            monkeypatch.setenv(key, value)
+        assert run("schedule", "preview", "--rules", str(file)) == 0
+    told = capsys.readouterr().out
+    assert "alpha stays as it is: protected" in told
+    assert "delta stays as it is: protected" in told
+    assert "beta comes up: " in told
+    assert "gamma" not in told
+
+
 @pytest.mark.parametrize(
     ("content", "says"),
     [
@@ -94,6 +129,8 @@ def test_the_preview_shows_instances_and_saving_and_changes_nothing(
         ("nothing", "must hold a list of rules"),
         ("[]", "holds no rule"),
         ("{", "rules.yaml"),
+        ("rules: [{select: [a], timetable: never}]\nprotekt: [x]", "did you mean 'protect'?"),
+        ("rules: [{select: [a], timetable: never}]\nadopt: later", "adopt: "),
     ],
 )
 def test_rules_that_cannot_be_read_are_refused_with_their_place(

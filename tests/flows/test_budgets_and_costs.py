@@ -183,6 +183,27 @@ def test_the_artifact_has_tables_and_a_chart_that_carries_itself(cloud: Cloud) -
     assert "<script" not in svg
 
 
+def test_what_a_budget_and_the_costs_do_not_need_does_not_stop_them(
+    cloud: Cloud, hook: Any
+) -> None:
+    kept, name = hook
+    sandbox = at(fleet(cloud, "5000", "alpha"))
+    account = account_of(sandbox)
+    client = account.get_client()
+    client.volumes.create("data", 500, "CANADA-1", "Cloud-SSD")
+    sandbox.advance(3600)
+    whole = report_costs(days=1, credentials=account)
+    sandbox.fault("status", operation="list_volumes", count=None, status=404)
+    report = report_costs(days=1, credentials=account)
+    assert any("list_volumes" in missing for missing in report.bill.missing)
+    assert {r["kind"] for r in report.records()} == {r["kind"] for r in whole.records()}
+    sandbox.set_speed(120)
+    cap = [{"per": "hour", "hard": 1}]
+    kept_to = enforce_budget(cap, enforce_at_once=True, notify=[name], credentials=account)
+    assert [(r.instance, r.now) for r in kept_to.rows] == [("alpha", "HIBERNATED")]
+    assert any("list_volumes" in subject["subject"] for subject in kept.received)
+
+
 def test_a_bill_that_cannot_be_read_is_named_and_told(cloud: Cloud, hook: Any) -> None:
     kept, name = hook
     sandbox = at(fleet(cloud, "5000", "alpha", "beta"))

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from barrack_tasks import BarrackCredentials
@@ -22,6 +24,7 @@ from barrack_tasks.plans.naming import snapshot_description
 from barrack_tasks.plans.report import Report
 from barrack_tasks.plans.selection import SelectionError
 from barrack_tasks.plans.steps import Reason
+from barrack_tasks.plans.timetable import Boundary, Wish
 from barrack_tasks.proofs import write_proofs
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
@@ -30,7 +33,7 @@ from flows.follow_schedule import follow_schedule
 from tests.flows.conftest import account_of, effects, states
 from tests.flows.killing import Point, ended, start_in_process
 from tests.flows.receivers import Webhook
-from tests.flows.test_up_and_down import HOUR, changed, window
+from tests.flows.test_up_and_down import HOUR, as_of_now, changed, window
 
 Cloud = Callable[..., Sandbox]
 OVER = window(-3 * HOUR, -HOUR)
@@ -70,6 +73,7 @@ def test_a_person_who_comes_while_another_instance_hangs_is_left_alone(cloud: Cl
     sandbox = long_ago(cloud)
     quick = sandbox.seed_instance("quick", gpu_model="L40")
     slow = sandbox.seed_instance("slow", gpu_model="A40")
+    as_of_now(sandbox)
     sandbox.fault("stuck", operation="hibernate_instance", match=slow, count=1)
     account = account_of(sandbox)
 
@@ -91,6 +95,7 @@ def test_a_person_who_comes_while_another_instance_hangs_is_left_alone(cloud: Cl
 def test_a_person_who_comes_after_a_kill_is_left_alone(cloud: Cloud, prefect_server: str) -> None:
     sandbox = long_ago(cloud)
     id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     killed_at(sandbox, prefect_server, "hibernate_instance", rules=rule())
     sandbox.advance(600)
@@ -106,6 +111,7 @@ def test_killed_before_the_request_was_sent_it_is_put_to_rest_by_the_next_run(
 ) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     killed_at(sandbox, prefect_server, "hibernate_instance", "before", rules=rule())
     assert reasons(follow(account_of(sandbox)))["alpha"][0] == "done"
     assert states(sandbox) == {"alpha": "HIBERNATED"}
@@ -114,6 +120,7 @@ def test_killed_before_the_request_was_sent_it_is_put_to_rest_by_the_next_run(
 def test_shut_off_at_the_boundary_and_started_by_a_person_it_stays_up(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     id_ = sandbox.seed_instance("alpha", gpu_model="L40", status="SHUTOFF")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     assert reasons(follow(account))["alpha"][0] == "skipped"
     account.get_client().instances.start(id_)
@@ -125,6 +132,7 @@ def test_shut_off_at_the_boundary_and_started_by_a_person_it_stays_up(cloud: Clo
 def test_still_running_long_after_the_boundary_it_is_put_to_rest(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     late = window(-9 * HOUR, timedelta(hours=-2, minutes=-1))
     report = follow(account_of(sandbox), rule(late))
     assert (report.rows[0].outcome, report.rows[0].now) == ("done", "HIBERNATED")
@@ -134,6 +142,7 @@ def test_never_and_always_act_at_first_sight(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("day", gpu_model="L40")
     sandbox.seed_instance("night", gpu_model="L40", status="HIBERNATED")
+    as_of_now(sandbox)
     rules = [
         {"select": ["day"], "timetable": "never"},
         {"select": ["night"], "timetable": "always"},
@@ -147,6 +156,7 @@ def test_hibernated_at_first_sight_it_waits_for_the_next_boundary_or_is_adopted_
 ) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40", status="HIBERNATED")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     rules = rule(window(-HOUR, HOUR))
     for _ in range(2):
@@ -172,6 +182,7 @@ def test_what_a_person_did_after_the_boundary_is_told_by_the_instance_itself(clo
 def test_what_watch_account_saw_is_evidence(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     seen = {f"instance:{id_}": ("alpha", "HIBERNATED", "")}
     write_view(account.account, seen, {f"instance:{id_}": int(time.time()) - 600})
@@ -184,14 +195,15 @@ def test_notes_of_an_instance_that_one_list_lacks_are_kept(
     sandbox = long_ago(cloud)
     for name in ("alpha", "beta"):
         sandbox.seed_instance(name, gpu_model="L40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     follow(account)
     [alpha] = [i.id for i in account.get_client().instances.list() if i.name == "alpha"]
     account.get_client().instances.restore(alpha)
     sandbox.advance(600)
 
-    def lacking(*given: Any) -> Any:
-        world = observe(*given)
+    def lacking(*given: Any, **how: Any) -> Any:
+        world = observe(*given, **how)
         return type(world)({i: v for i, v in world.instances.items() if i != alpha})
 
     with monkeypatch.context() as patch:
@@ -211,6 +223,11 @@ def test_notes_of_an_earlier_release_are_read_and_kept_and_old_ones_go_in_the_en
     assert found["b"] == Note()
     write_notes("old", found, {"c": Note(seen=moment)}, moment)
     assert read_notes("old")["a"] == Note(moment, moment, (90, 100), under=moment, seen=moment)
+    full = Note(
+        moment, seen=moment, wish=Wish.UP, decided=Boundary(moment, Wish.DOWN), passing=moment
+    )
+    write_notes("old", read_notes("old"), {"e": full}, moment)
+    assert read_notes("old")["e"] == full
     later = moment + timedelta(days=31)
     write_notes("old", read_notes("old"), {"d": Note(seen=later)}, later)
     assert set(read_notes("old")) == {"d"}
@@ -237,6 +254,7 @@ def test_no_snapshot_goes_that_an_image_needs_a_drill_proved_or_another_run_uses
 ) -> None:
     sandbox = long_ago(cloud)
     id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     client = account.get_client()
     taken = []
@@ -266,6 +284,7 @@ def test_killed_after_its_snapshot_no_second_one_is_taken(
 ) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     rules = rule(snapshot=True)
     killed_at(sandbox, prefect_server, "create_snapshot", rules=rules)
     assert reasons(follow(account_of(sandbox), rules))["alpha"][0] == "done"
@@ -289,10 +308,39 @@ def test_what_is_named_in_vain_is_refused_when_called_by_hand(
 ) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     given = {"rules": rule(), "credentials": account_of(sandbox), **how}
     with pytest.raises(SelectionError, match=says.split(";")[0]):
         follow_schedule(**given)
     assert changed(sandbox) == []
+
+
+def test_the_prefect_server_may_be_away_for_a_moment(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = long_ago(cloud)
+    sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
+    written: list[int] = []
+
+    def away_for(function: Callable[..., Any], calls: Sequence[int]) -> Callable[..., Any]:
+        count = itertools.count()
+
+        def may_fail(*given: Any) -> Any:
+            if next(count) in calls:
+                raise httpx.ConnectError("nobody listens")
+            if function is write_notes:
+                written.append(len(effects(sandbox, "create_snapshot")))
+            return function(*given)
+
+        return may_fail
+
+    place = "barrack_tasks.scheduling"
+    monkeypatch.setattr(f"{place}.read_notes", away_for(read_notes, [1, 3]))
+    monkeypatch.setattr(f"{place}.write_notes", away_for(write_notes, [0]))
+    assert reasons(follow(account_of(sandbox), rule(snapshot=True)))["alpha"][0] == "done"
+    assert written[0] == 0, "nothing is asked before it is noted"
+    assert len(effects(sandbox, "create_snapshot")) == 1
 
 
 @pytest.mark.parametrize(("how", "says"), IN_VAIN)
@@ -302,6 +350,7 @@ def test_what_is_named_in_vain_is_told_once_when_scheduled(
     kept, name = hook
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
     given = {"rules": rule(), "credentials": account_of(sandbox), "notify": [name], **how}
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "scheduled")
     for _ in range(2):
@@ -314,6 +363,7 @@ def test_a_failure_that_lasts_is_told_once(cloud: Cloud, hook: tuple[Webhook, st
     kept, name = hook
     sandbox = long_ago(cloud)
     sandbox.seed_instance("big", gpu_model="H100-SXM5-80GB", gpu_count=8)
+    as_of_now(sandbox)
     for _ in range(2):
         with suppress(WorkFailed):
             follow_schedule(rules=rule(), notify=[name], credentials=account_of(sandbox))
@@ -323,8 +373,9 @@ def test_a_failure_that_lasts_is_told_once(cloud: Cloud, hook: tuple[Webhook, st
 def test_a_boundary_that_passes_during_the_run_ends_what_was_asked(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("alpha", gpu_model="L40")
-    sandbox.settings(durations={"snapshot": 1200})
-    soon = timedelta(seconds=6)
+    as_of_now(sandbox)
+    sandbox.settings(durations={"snapshot": 3600})
+    soon = timedelta(seconds=10)
     rules = rule(f"{window(-3 * HOUR, -HOUR)}, {window(soon, HOUR)}", snapshot=True)
     [row] = follow(account_of(sandbox), rules).rows
     assert (row.outcome, row.reason) == ("skipped", Reason.OVERTAKEN)

@@ -8,7 +8,11 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks.api import BarrackConfigurationError, BarrackInsufficientCreditsError
+from barrack_tasks.api import (
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackInsufficientCreditsError,
+)
 from barrack_tasks.plans import Report
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
@@ -30,6 +34,11 @@ def window(start: timedelta, end: timedelta) -> str:
     """An absolute window around now."""
     moment = datetime.now(UTC).replace(microsecond=0)
     return f"{(moment + start).isoformat()}-{(moment + end).isoformat()}"
+
+
+def as_of_now(sandbox: Sandbox) -> None:
+    """Put a cloud that began in the past forward to this moment; its machines are old by then."""
+    sandbox.advance((datetime.now(UTC) - sandbox.now()).total_seconds())
 
 
 HOUR = timedelta(hours=1)
@@ -130,6 +139,7 @@ def test_a_timetable_is_followed_and_people_are_left_alone(cloud: Cloud) -> None
     night = sandbox.seed_instance("night", gpu_model="L40", status="HIBERNATED")
     day = sandbox.seed_instance("day", gpu_model="A40")
     sandbox.seed_instance("free", gpu_model="A40")
+    as_of_now(sandbox)
     account = account_of(sandbox)
     rules = [
         {"select": ["night"], "timetable": window(-HOUR, HOUR)},
@@ -147,6 +157,20 @@ def test_a_timetable_is_followed_and_people_are_left_alone(cloud: Cloud) -> None
     sandbox.set_instance_status(day, "ACTIVE")
     assert run() == {"night": ("skipped", "HIBERNATED"), "day": ("skipped", "ACTIVE")}
     assert run(strict=True) == {"night": ("done", "ACTIVE"), "day": ("done", "HIBERNATED")}
+
+
+def test_what_takes_no_snapshot_goes_on_while_snapshots_cannot_be_read(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0)
+    for name in ("day", "night"):
+        sandbox.seed_instance(name, gpu_model="L40")
+    sandbox.fault("status", operation="list_snapshots", count=None, status=404)
+    account = account_of(sandbox)
+    assert rows(hibernate(select=["day"], credentials=account)) == {"day": ("done", "HIBERNATED")}
+    never = [{"select": ["night"], "timetable": "never"}]
+    followed = follow_schedule(rules=never, credentials=account)
+    assert rows(followed) == {"night": ("done", "HIBERNATED")}
+    with pytest.raises(BarrackError):
+        hibernate(select=["day"], snapshot=True, credentials=account)
 
 
 @pytest.mark.parametrize(
@@ -172,6 +196,7 @@ def test_two_workers_on_one_timetable_do_not_fight(cloud: Cloud, prefect_server:
     for number in range(4):
         sandbox.seed_instance(f"down-{number}", gpu_model="A40")
         sandbox.seed_instance(f"up-{number}", gpu_model="A40", status="HIBERNATED")
+    as_of_now(sandbox)
     rules = [
         {"select": ["up-*"], "timetable": window(-HOUR, HOUR)},
         {"select": ["down-*"], "timetable": window(-3 * HOUR, -HOUR)},
@@ -194,6 +219,7 @@ def test_two_workers_on_one_timetable_do_not_fight(cloud: Cloud, prefect_server:
 def test_a_rule_may_ask_for_a_snapshot_before_each_rest(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, start=datetime.now(UTC) - timedelta(days=1))
     id_ = sandbox.seed_instance("day", gpu_model="A40")
+    as_of_now(sandbox)
     rules = [{"select": ["day"], "timetable": window(-3 * HOUR, -HOUR), "snapshot": True}]
     report = follow_schedule(rules=rules, credentials=account_of(sandbox))
     assert rows(report) == {"day": ("done", "HIBERNATED")}

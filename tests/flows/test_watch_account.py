@@ -23,6 +23,25 @@ def words(report: Any) -> list[tuple[str, str]]:
     return [(c.name, c.event.removeprefix("barrack.")) for c in report.changes]
 
 
+def test_what_cannot_be_read_is_not_forgotten_and_the_rest_is_told(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "alpha")
+    account = account_of(sandbox)
+    client = account.get_client()
+    [alpha] = client.instances.list()
+    client.volumes.create("data", 10, str(alpha.region), "Cloud-SSD")
+    sandbox.advance(600)
+    watch_account(credentials=account)
+    sandbox.fault("status", operation="list_volumes", count=None, status=404)
+    sandbox.fault("status", operation="get_volume", count=None, status=404)
+    client.instances.hibernate(alpha.id)
+    sandbox.advance(600)
+    report = watch_account(credentials=account)
+    assert words(report) == [("alpha", "instance.changed")]
+    assert any("list_volumes" in note for note in report.notes)
+    sandbox.clear_faults()
+    assert words(watch_account(credentials=account)) == []
+
+
 def test_every_change_that_anyone_made_is_told_once(cloud: Cloud) -> None:
     sandbox = fleet(cloud, "5000", "alpha", seed=8101)
     account = account_of(sandbox)

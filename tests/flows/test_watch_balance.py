@@ -168,6 +168,23 @@ def test_what_cannot_be_read_is_an_alarm_told_once(
     assert "can be read again" in subjects(kept)[1]
 
 
+@pytest.mark.parametrize("operation", ["list_volumes", "list_snapshots", "get_pricing"])
+def test_an_amount_is_watched_and_kept_without_what_it_does_not_need(
+    cloud: Cloud, hook: tuple[Webhook, str], operation: str
+) -> None:
+    kept, name = hook
+    sandbox = fleet(cloud, "100", "alpha", "beta", speed=120)
+    sandbox.fault("status", operation=operation, count=None, status=404)
+    line = {"amount": 300, "actions": ["alert", "hibernate_all"]}
+    how: dict[str, Any] = {"select": ["*"], "notify": [name], "credentials": account_of(sandbox)}
+    report = watch_balance(thresholds=[line], **how)
+    assert set(states(sandbox).values()) == {"HIBERNATED"}
+    told = subjects(kept)
+    assert any("below the line of 300.00 USD" in t for t in told)
+    assert any(operation in t for t in told)
+    assert any(operation in note for note in report.notes)
+
+
 def test_what_chats_cost_is_seen_in_the_balance(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

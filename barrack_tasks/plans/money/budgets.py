@@ -177,8 +177,14 @@ def burn_watched(standings: Iterable[Standing]) -> Burn:
     return Burn(tuple(dict.fromkeys(cost for stand in standings for cost in stand.burn.costs)))
 
 
-def readings_of(stand: Standing, currency: str) -> list[Reading]:
-    """How a budget stands to its limits, and whether its period will end above the hard one."""
+def readings_of(stand: Standing, currency: str, is_whole: bool = True) -> list[Reading]:
+    """How a budget stands to its limits, and whether its period will end above the hard one.
+
+    Args:
+        stand: how it stands.
+        currency: of the account.
+        is_whole: whether all that is spent could be read; else no alarm is over.
+    """
     budget, per = stand.budget, stand.budget.per
     found = []
     for name, limit in (("soft", budget.soft), ("hard", budget.hard)):
@@ -190,7 +196,9 @@ def readings_of(stand: Standing, currency: str) -> list[Reading]:
             f"{budget.key}: {verb} {money(stand.spent, currency)}, the {name} limit is "
             f"{money(limit, currency)}{_coming(stand, currency)}"
         )
-        found.append(Reading(key, stand.spent > limit, stand.spent <= limit * CLEAR, text))
+        found.append(
+            Reading(key, stand.spent > limit, is_whole and stand.spent <= limit * CLEAR, text)
+        )
     if per != "hour" and budget.hard is not None:
         key = f"{budget.key}: forecast {stand.period.name}"
         will = stand.forecast > budget.hard >= stand.spent
@@ -199,7 +207,7 @@ def readings_of(stand: Standing, currency: str) -> list[Reading]:
             f"{money(stand.forecast, currency)} at the end of the {per} if nothing changes; the "
             f"hard limit is {money(budget.hard, currency)}"
         )
-        found.append(Reading(key, will, stand.forecast <= budget.hard * CLEAR, text))
+        found.append(Reading(key, will, is_whole and stand.forecast <= budget.hard * CLEAR, text))
     return found
 
 

@@ -147,20 +147,23 @@ def check_may_act(thresholds: Sequence[Threshold], select: object | None) -> Non
         )
 
 
-def read_line(threshold: Threshold, balance: Balance, lasts: timedelta | None) -> Reading:
-    """How the balance stands to a line."""
+def read_line(
+    threshold: Threshold, balance: Balance, lasts: timedelta | None, is_whole: bool = True
+) -> Reading:
+    """How the balance stands to a line; it may last less if the burn is not known as a whole."""
     if threshold.runway is not None:
         is_over = lasts is not None and lasts < threshold.runway
-        is_clear = lasts is None or lasts >= threshold.runway * float(WOBBLE)
+        is_clear = is_whole and (lasts is None or lasts >= threshold.runway * float(WOBBLE))
         line = exactly(threshold.runway)
     else:
         amount = threshold.amount or Decimal(0)
         is_over = balance.amount < amount
         is_clear = balance.amount >= amount * WOBBLE
         line = money(amount, str(balance.currency))
+    how_long = said(lasts) if is_whole or lasts is None else f"at most {said(lasts)}"
     side = "below" if is_over else "above"
     text = (
-        f"{money(balance.amount, str(balance.currency))} left, which lasts {said(lasts)}: {side} "
+        f"{money(balance.amount, str(balance.currency))} left, which lasts {how_long}: {side} "
         f"the line of {line}"
     )
     quiet = "alert" not in threshold.actions

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
@@ -39,6 +39,8 @@ class Outlook:
     snapshot: bool
     notes: tuple[str, ...] = ()
     """What stands in the way of acting, for the message and the report."""
+    unjudged: tuple[str, ...] = ()
+    """Lines that could not be judged, or not be acted on, for something could not be read."""
 
     @property
     def details(self) -> list[str]:
@@ -66,6 +68,12 @@ def unreadable(why: str | None) -> Reading:
     return Reading(UNREADABLE, True, False, text)
 
 
+def in_part(why: str) -> Reading:
+    """The reading of an account of which something cannot be read that no line needs."""
+    text = f"not everything can be read, and each line is judged without it: {why}"
+    return Reading(UNREADABLE, True, False, text)
+
+
 def outlook(
     thresholds: Sequence[Threshold],
     balance: Balance,
@@ -75,8 +83,13 @@ def outlook(
     unable: Collection[tuple[str, int]],
     how: Shedding,
     unmet: Sequence[str] = (),
+    unread: Mapping[str, object] | None = None,
 ) -> Outlook:
     """How the balance stands, and whom the lines that are crossed put to rest.
+
+    An amount needs the balance and no more, a time left needs the whole burn, and to put to rest
+    needs the instances. What burns as far as it can be read burns at the least: a line that is
+    crossed by that is crossed.
 
     Args:
         thresholds: the lines.
@@ -87,16 +100,28 @@ def outlook(
         unable: flavors that cannot hibernate.
         how: who goes first.
         unmet: sentences about what the selection names in vain.
+        unread: operations that could not be read, besides the balance, and why.
     """
+    missing = unread or {}
     lasts = runway(balance.amount, burn.hourly)
-    lines = [read_line(threshold, balance, lasts) for threshold in thresholds]
+    lines = [read_line(threshold, balance, lasts, not missing) for threshold in thresholds]
     crossed = [t for t, line in zip(thresholds, lines, strict=True) if line.is_over]
     ordered = candidates(selected, protected, unable, how)
     chosen, snapshot = whom_to_rest(crossed, ordered, burn, balance)
-    readings = (unreadable(None), unpriced(burn, str(balance.currency)), *lines)
+    unjudged = [
+        t.key
+        for t, line in zip(thresholds, lines, strict=True)
+        if (t.runway is not None and missing and not line.is_over)
+        or (line.is_over and acting_of([t]) and "list_instances" in missing)
+    ]
+    why = "; ".join(f"{operation}: {error}" for operation, error in missing.items())
+    sight = in_part(why) if why and not unjudged else unreadable(why or None)
+    readings = (sight, unpriced(burn, str(balance.currency)), *lines)
     left = stuck(selected, protected, unable) if acting_of(crossed) else []
     notes = (*unmet, *about_stuck(left))
-    return Outlook(balance, burn, lasts, readings, tuple(chosen), snapshot, notes)
+    if missing:
+        notes = (*notes, sight.text)
+    return Outlook(balance, burn, lasts, readings, tuple(chosen), snapshot, notes, tuple(unjudged))
 
 
 def unpriced(burn: Burn, currency: str) -> Reading:

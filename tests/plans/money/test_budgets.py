@@ -85,6 +85,11 @@ def over(found: Standing) -> list[str]:
     return [r.key for r in readings_of(found, "USD") if r.is_over]
 
 
+def test_no_alarm_is_over_while_something_that_is_spent_cannot_be_read() -> None:
+    found = readings_of(stand(10, per="day", soft=20, hard=200), "USD", is_whole=False)
+    assert [(r.is_over, r.is_clear) for r in found] == [(False, False)] * 3
+
+
 def test_limits_are_read_with_the_period_they_belong_to() -> None:
     assert over(stand(10, per="day", soft=20, hard=200)) == []
     assert over(stand(30, per="day", soft=20, hard=200)) == ["everything per day: soft 2026-03-20"]

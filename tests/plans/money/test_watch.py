@@ -342,6 +342,30 @@ def test_a_price_that_cannot_be_read_is_an_alarm_of_its_own() -> None:
     ]
 
 
+def test_a_line_is_judged_by_what_it_needs_and_by_nothing_else() -> None:
+    fleet = [machine("a", "1")]
+
+    def seen(unread: str, *written: Any, there: Sequence[UserVM] = fleet) -> Any:
+        burn, why = burn_of(there, [], [], Tariff()), {unread: "it is not found"}
+        return outlook(lines(*written), usd(10), burn, there, [], set(), Shedding(), (), why)
+
+    amount = {"amount": 20, "actions": ["hibernate_all"]}
+    for unread in ("list_volumes", "list_snapshots", "get_pricing"):
+        found = seen(unread, amount, {"runway": "24h", "actions": ["hibernate"]})
+        assert ([i.name for i in found.chosen], found.unjudged) == (["a"], ())
+        assert f"{unread}: it is not found" in found.readings[0].text
+        assert found.readings[-1].text == (
+            "10.00 USD left, which lasts at most 10 h: below the line of 24 h"
+        )
+        unsure = seen(unread, {"runway": "1h"})
+        assert unsure.unjudged == ("runway 1 h",), "it may last less than is known"
+        assert not unsure.readings[-1].is_clear
+    blind = seen("list_instances", amount, there=[])
+    assert (blind.chosen, blind.unjudged) == ((), ("amount 20",))
+    assert blind.readings[-1].is_over, "it is told all the same"
+    assert seen("list_instances", {"amount": 20}, there=[]).unjudged == ()
+
+
 def test_what_is_named_in_vain_is_said_in_the_message_and_the_report() -> None:
     fleet = [machine("a", "1")]
     burn = burn_of(fleet, [], [], Tariff())
