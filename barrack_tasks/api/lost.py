@@ -72,7 +72,7 @@ class Inquiry:
         self._cloud_time = cloud_time
         self._sent_after = cloud_time()
         self._missing_at: datetime | None = None
-        """When the last look that showed nothing began, or a little earlier, by the cloud's clock."""
+        """When the last look in vain began, or a little earlier, by the cloud's clock."""
         self._is_refused = False
         self._call = call
         self._read = read
