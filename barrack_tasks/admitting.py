@@ -103,7 +103,7 @@ def read_means(
     caps: Iterable[Caps],
     also: Collection[str] = (),
     spent: Spent | None = None,
-    known: Mapping[str, UserVM] = {},  # noqa: B006 - only read
+    known: Mapping[str, UserVM] = {},
 ) -> Means:
     """What the account has and spends, as far as the caps need it, and its balance.
 
@@ -190,7 +190,7 @@ class Admission:
     Args:
         credentials: the account, whose own caps count as well.
         caps: what may be spent: `Caps`, its fields as a dict, or None for the account's alone.
-        is_approved: whether a person has approved what a sentence of `Ruling.to_approve` asks.
+        is_approved: whether a person has approved one, by its key, at what it costs an hour now.
         dry_run: judge without a turn, and write nothing down.
         now: the clock.
         sleep: waits so many seconds.
@@ -208,7 +208,7 @@ class Admission:
         credentials: BarrackCredentials,
         caps: Caps | Mapping[str, Any] | None = None,
         *,
-        is_approved: Callable[[str], bool] = lambda _: False,
+        is_approved: Callable[[str, Decimal | None], bool] = lambda *_: False,
         dry_run: bool = False,
         now: Callable[[], datetime] = now,
         sleep: Callable[[float], None] = time.sleep,
@@ -509,9 +509,9 @@ def work_within_caps(
     What a person approved before needs no approval now, as long as it costs the same.
     """
     restores = list(all_of_them)
-    approved = {why for one in restores for why in one.to_approve}
+    approved = {(one.key, one.hourly_price) for one in restores if one.to_approve}
     known = {one.key: asked_of(one) for one in restores}
-    admission = Admission(account, caps, is_approved=approved.__contains__)
+    admission = Admission(account, caps, is_approved=lambda *one: one in approved)
     return work(
         account,
         hold,

@@ -22,7 +22,7 @@ from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.protection import is_protected, why_protected
 from barrack_tasks.plans.pruning import selected_snapshots
 from barrack_tasks.plans.restoring import Restoring, decide_restore, differing
-from barrack_tasks.plans.selection import SelectionError, Selector, matches
+from barrack_tasks.plans.selection import SelectionError, Selector
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World, by_instance, newest_ready
 

@@ -79,8 +79,7 @@ def selected_snapshots(
     return [
         s
         for s in given
-        if _is_of(s, selector)
-        and (not selector.regions or str(s.region) in selector.regions)
+        if _is_of(s, selector) and (not selector.regions or str(s.region) in selector.regions)
     ]
 
 

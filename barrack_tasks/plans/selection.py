@@ -19,9 +19,9 @@ class Selector(Given):
     """Which instances are meant.
 
     An instance is selected if its name or id matches one of `names` (names, globs and ids alike)
-    or its id is one of `ids`, and it is in one of `regions`, has one of the GPU `models` and is in one of the
-    `states`; what is not given does not restrict. Nothing given at all is an error: an empty
-    selection never means everything. Say `names=["*"]` for everything.
+    or its id is one of `ids`, and it is in one of `regions`, has one of the GPU `models` and is in
+    one of the `states`; what is not given does not restrict. Nothing given at all is an error: an
+    empty selection never means everything. Say `names=["*"]` for everything.
 
     Example:
         >>> Selector(names=["train-*"], regions=["CANADA-1"], states=["ACTIVE"])
