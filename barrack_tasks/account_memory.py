@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
-from barrack_tasks.api import Barrack, BarrackNotFoundError
 from barrack_tasks.api.models import VMStatus
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.observing import confirmed_gone
 from barrack_tasks.plans.account_changes import Change, Sight, View
 from barrack_tasks.plans.evidence import Watched
 from barrack_tasks.shelves import read_all, write_all
@@ -50,21 +51,22 @@ def write_view(account: str, view: View, turns: Mapping[str, int]) -> None:
     write_all(_prefix(account), content or {_EMPTY: [0]})
 
 
-def gone_of(client: Barrack, keys: Iterable[str]) -> frozenset[str]:
-    """Those that the API, asked by id, does not know."""
+def gone_of(
+    credentials: BarrackCredentials, before: View, now: View, dry_run: bool = False
+) -> frozenset[str]:
+    """The keys of what was seen before and is gone for good; see `confirmed_gone`."""
+    client = credentials.get_client()
     ask: dict[str, Callable[[str], Any]] = {
         "instance": client.instances.get,
         "snapshot": client.snapshots.get,
         "volume": client.volumes.get,
     }
-    found = set()
-    for key in keys:
+
+    def get(key: str) -> Any:
         kind, _, id_ = key.partition(":")
-        try:
-            ask[kind](id_)
-        except BarrackNotFoundError:
-            found.add(key)
-    return frozenset(found)
+        return ask[kind](id_)
+
+    return confirmed_gone(credentials, before.keys(), now.keys(), get, dry_run)
 
 
 def event_id(account: str, change: Change) -> UUID:

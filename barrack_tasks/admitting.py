@@ -6,7 +6,8 @@ back; only then do the requests go out. The next one counts what was written dow
 in the lists yet, so nobody waits until anything shows.
 
 Each run writes into records of its own: what failed is taken out again at once and without a turn,
-and what was seen to have begun is, too. What a run that died had written counts for `COUNTS_FOR`.
+and what was seen to have begun is, too. What a run that died had written counts for
+`BEGUN_COUNTS_FOR`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ from decimal import Decimal
 from typing import Any, Protocol
 
 from barrack_tasks.api import (
+    Barrack,
     BarrackError,
+    BarrackNotFoundError,
     BarrackRateLimitedError,
     BarrackServerError,
     BarrackTransportError,
@@ -52,14 +55,15 @@ from barrack_tasks.plans.money.burn import Tariff, burn_of, priced, tariff_of
 from barrack_tasks.plans.restoring import Restoring
 from barrack_tasks.plans.steps import Finished, Next, Wait
 from barrack_tasks.plans.world import World
-from barrack_tasks.records import MOST_CHARACTERS, Records
+from barrack_tasks.records import MOST_CHARACTERS, Records, Stamped
 from barrack_tasks.spending import spent_since
 from barrack_tasks.turns import Turn
 
 Decide = Callable[[World, datetime], Mapping[str, Next]]
-COUNTS_FOR = timedelta(minutes=10)
-"""So long what was let begin counts, unless its run prolongs it: longer than a lease, a request
-and the lag of the lists together, even if the clocks of two workers differ by minutes."""
+BEGUN_COUNTS_FOR = timedelta(minutes=10)
+"""So long what was let begin counts, unless its run prolongs it, by the Prefect server's clock:
+longer than a lease, a request and the lag of the lists together."""
+_NEVER = datetime.min.replace(tzinfo=UTC)
 _PROLONGED = timedelta(minutes=1)
 _BILLS_AGE = timedelta(minutes=1)
 """So long the bills of today are not read again: that is a request for each thing."""
@@ -81,7 +85,7 @@ class Turns(Protocol):
 class Store(Protocol):
     """Records that every worker sees."""
 
-    def all(self) -> dict[str, Any]: ...
+    def stamped(self) -> dict[str, Stamped]: ...
     def put(self, name: str, value: Any) -> None: ...
     def drop(self, name: str) -> None: ...
 
@@ -99,6 +103,7 @@ def read_means(
     caps: Iterable[Caps],
     also: Collection[str] = (),
     spent: Spent | None = None,
+    known: Mapping[str, UserVM] = {},
 ) -> Means:
     """What the account has and spends, as far as the caps need it, and its balance.
 
@@ -107,6 +112,8 @@ def read_means(
         caps: decide what is read. The balance is read besides, for what it must be at the least.
         also: operations that are read besides: `list_instances`, `get_pricing`.
         spent: what was spent today, if that was read already; else it is read if a cap needs it.
+        known: instances that were seen before, by id. One list may lack what is there, so those
+            that are missing from it are asked for by id, and count unless the API knows them not.
 
     Returns:
         The means. What could not be read is named in `unread`; only the caps that need it refuse.
@@ -119,7 +126,7 @@ def read_means(
     all_caps = list(caps)
     needed = readings(all_caps)
     readers: dict[str, Callable[[], Any]] = {
-        "list_instances": lambda: tuple(client.instances.list()),
+        "list_instances": lambda: with_unlisted(client, client.instances.list(), known),
         "list_volumes": lambda: tuple(client.volumes.list()),
         "list_snapshots": lambda: tuple(client.snapshots.list()),
         "get_pricing": lambda: tuple(client.pricing.list()),
@@ -163,13 +170,27 @@ def read_means(
     return replace(means, spent_today=today, hours_left_today=hours_left)
 
 
+def with_unlisted(
+    client: Barrack, listed: Iterable[UserVM], known: Mapping[str, UserVM]
+) -> tuple[UserVM, ...]:
+    """The instances listed, and those known before that this one list lacks and are not gone."""
+    found = {instance.id: instance for instance in listed}
+    for id_ in known.keys() - found.keys():
+        try:
+            found[id_] = client.instances.get(id_)
+        except BarrackError as error:
+            if not (isinstance(error, BarrackNotFoundError) and error.is_api_answer):
+                found[id_] = known[id_]
+    return tuple(found.values())
+
+
 class Admission:
     """Lets begin what the caps allow, one run at a time in an account.
 
     Args:
         credentials: the account, whose own caps count as well.
         caps: what may be spent: `Caps`, its fields as a dict, or None for the account's alone.
-        is_approved: whether a person has approved what a sentence of `Ruling.to_approve` asks.
+        is_approved: whether a person has approved one, by its key, at what it costs an hour now.
         dry_run: judge without a turn, and write nothing down.
         now: the clock.
         sleep: waits so many seconds.
@@ -187,7 +208,7 @@ class Admission:
         credentials: BarrackCredentials,
         caps: Caps | Mapping[str, Any] | None = None,
         *,
-        is_approved: Callable[[str], bool] = lambda _: False,
+        is_approved: Callable[[str, Decimal | None], bool] = lambda *_: False,
         dry_run: bool = False,
         now: Callable[[], datetime] = now,
         sleep: Callable[[float], None] = time.sleep,
@@ -208,6 +229,8 @@ class Admission:
         self._read = read
         self._run = uuid.uuid4().hex
         self._open: dict[str, Asked] = {}
+        self._known: dict[str, UserVM] = {}
+        """What was seen, in whatever list, and is not known to be gone."""
         self._parts = 0
         self._written_at = now()
         self._spent: tuple[datetime, Spent] | None = None
@@ -256,6 +279,7 @@ class Admission:
 
         def admitted(world: World, moment: datetime) -> Mapping[str, Next]:
             plan = decide(world, moment)
+            self._known |= world.instances
             failed = [key for key in self._open if not _may_begin(key, memory)]
             self.settle(world.instances.values(), failed)
             asking = beginning(plan, world.instances, known or {})
@@ -369,31 +393,44 @@ class Admission:
         if self._spent and self._now() - self._spent[0] > _BILLS_AGE:
             self._spent = None
         spent = self._spent[1] if self._spent else None
-        means = self._read(self._credentials, self.caps, also=also, spent=spent)
+        means = self._read(self._credentials, self.caps, also=also, spent=spent, known=self._known)
+        if means.instances:
+            self._known = {i.id: i for i in means.instances}
         if spent is None and means.spent_today is not None:
             self._spent = self._now(), (means.spent_today, means.hours_left_today)
         return means
 
     def _begun_by_others(self) -> list[Asked]:
         """What other runs have been let begin; records that nobody needs any more are deleted."""
-        found: list[Asked] = []
-        useless: list[str] = []
         with self._store() as records:
-            for name, record in records.all().items():
-                if self._run in name or not _is_record(record):
+            all_of_them = records.stamped()
+            if not self._dry_run and any(self._is_of_another(n, s) for n, s in all_of_them.items()):
+                # What this run writes now tells the time of the server, which stamps all of them.
+                self._write()
+                all_of_them = records.stamped()
+            now = max((s.written for s in all_of_them.values()), default=_NEVER)
+            found: list[Asked] = []
+            useless: list[str] = []
+            for name, stamped in all_of_them.items():
+                if self._run in name or not _is_record(stamped.value):
                     continue
-                is_old = self._now() - datetime.fromtimestamp(record["at"], UTC) > COUNTS_FOR
-                if is_old or not record["begun"]:
-                    useless.append(name)
+                is_open = self._is_of_another(name, stamped)
+                if is_open and now - stamped.written <= BEGUN_COUNTS_FOR:
+                    found += [_read(written) for written in stamped.value["begun"]]
                 else:
-                    found += [_read(written) for written in record["begun"]]
+                    useless.append(name)
             for name in useless[:_SWEPT_AT_ONCE] if not self._dry_run else ():
                 records.drop(name)
         return found
 
+    def _is_of_another(self, name: str, stamped: Stamped) -> bool:
+        """Whether a record says what another run has been let begin."""
+        return self._run not in name and _is_record(stamped.value) and bool(stamped.value["begun"])
+
     def _write(self) -> None:
         self._written_at = self._now()
         at = int(self._written_at.timestamp())
+        # `at` is what releases before this one judge by.
         parts = _in_parts([_written(asked) for asked in self._open.values()])
         # What is not needed any more is emptied and not deleted: the next run deletes it.
         parts += [[] for _ in range(self._parts - len(parts))]
@@ -472,9 +509,9 @@ def work_within_caps(
     What a person approved before needs no approval now, as long as it costs the same.
     """
     restores = list(all_of_them)
-    approved = {why for one in restores for why in one.to_approve}
+    approved = {(one.key, one.hourly_price) for one in restores if one.to_approve}
     known = {one.key: asked_of(one) for one in restores}
-    admission = Admission(account, caps, is_approved=approved.__contains__)
+    admission = Admission(account, caps, is_approved=lambda *one: one in approved)
     return work(
         account,
         hold,

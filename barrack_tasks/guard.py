@@ -155,7 +155,7 @@ def _guarded(
         BarrackError: the API refused it.
     """
     key = asked.name
-    admission = Admission(credentials, caps, is_approved=lambda _: approved)
+    admission = Admission(credentials, caps, is_approved=lambda *_: approved)
     try:
         rulings = admission.admit({key: asked}, WAITED_FOR)
     except BarrackError as error:

@@ -138,7 +138,11 @@ def _is_known(get: Callable[[str], Any], id_: str) -> bool | None:
 
 
 def confirmed_gone(
-    credentials: BarrackCredentials, expected: Collection[str], there: Collection[str]
+    credentials: BarrackCredentials,
+    expected: Collection[str],
+    there: Collection[str],
+    get: Callable[[str], Any] | None = None,
+    dry_run: bool = False,
 ) -> frozenset[str]:
     """Those that may be forgotten for good: no list shows them, and the API has said so twice.
 
@@ -151,6 +155,9 @@ def confirmed_gone(
         credentials: the account.
         expected: ids of instances that something is remembered of.
         there: ids that a list, read just now, shows.
+        get: asks the API for one; for an instance, if not given. Where it is given, ids may be
+            whatever tells things of all kinds apart.
+        dry_run: note nothing.
 
     Example:
         >>> confirmed_gone(account, notes.keys(), world.instances.keys())
@@ -161,7 +168,7 @@ def confirmed_gone(
     known: dict[str, bool | None] = dict.fromkeys(there, True)
     for id_ in set(expected) - known.keys():
         try:
-            known[id_] = _is_known(client.instances.get, id_)
+            known[id_] = _is_known(get or client.instances.get, id_)
         except BarrackError:
             known[id_] = None
     moment = int(client.now().timestamp())
@@ -172,14 +179,17 @@ def confirmed_gone(
             with suppress(TypeError, ValueError):
                 id_, at = written
                 first[id_] = int(at)
-                if known.get(id_):
+                if known.get(id_) and not dry_run:
                     records.drop(name)
         for id_ in (id_ for id_, is_known in known.items() if is_known is False):
+            if moment - first.get(id_, moment) >= CONFIRMED_AFTER.total_seconds():
+                confirmed.add(id_)
+            if dry_run:
+                continue
             if id_ not in first:
                 records.put(key_of_id(id_), [id_, moment])
-            elif moment - first[id_] >= CONFIRMED_AFTER.total_seconds():
+            elif id_ in confirmed:
                 records.drop(key_of_id(id_))
-                confirmed.add(id_)
     return frozenset(confirmed)
 
 

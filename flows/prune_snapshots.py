@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -13,12 +14,11 @@ from pydantic import Field
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.api.models import Snapshot, UserVM
-from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.holds import elapsed, holding, intent_of
 from barrack_tasks.lists import check_lists, lists_in_vain
-from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import depended_on, snapshot_price
-from barrack_tasks.parameters import Protect, Select, Timeout
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Retention
 from barrack_tasks.plans.pruning import (
     PruneReport,
@@ -37,6 +37,8 @@ from barrack_tasks.plans.selection import Called, selector_of
 from barrack_tasks.proofs import proven_snapshots
 from barrack_tasks.pruning import delete_all, instances_of
 from barrack_tasks.reporting import conclude
+
+_TOO_LATE = "not deleted: the time for this run was over"
 
 
 @flow(name="prune_snapshots")
@@ -65,7 +67,7 @@ def prune_snapshots(
         retention: `Retention(last=, daily=, weekly=, monthly=, zone=)` or a dict of these.
         failed: what becomes of snapshots that failed for good.
         notify: names of notification blocks that are told what failed.
-        timeout: after so long an instance's snapshots count as free again if this run dies.
+        timeout: after so long no more deletions begin; what is left is told as kept.
         dry_run: show what would be deleted, and why the rest stays.
         protect: names, globs and ids of instances whose snapshots are never touched: by the name
             that the instance has now, and by the one that the snapshot carries. Where neither is
@@ -85,6 +87,8 @@ def prune_snapshots(
     """
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
+    now = account.get_client().now
+    until = elapsed() + span_of(timeout).total_seconds()
     check_needs(account.get_client().dialect, "prune_snapshots")
     notifiers = find_notifiers(notify)
     selector = selector_of(select)
@@ -124,6 +128,8 @@ def prune_snapshots(
         if not dry_run:
 
             def judge(going: Sequence[Fate]) -> list[Fate]:
+                if elapsed() >= until:
+                    return [replace(fate, kept=(_TOO_LATE,)) for fate in going]
                 return spare(going, how, fleet()) if how.protect else list(going)
 
             fates, refused = delete_all(account, hold, fates, log, judge)

@@ -16,7 +16,6 @@ from barrack_tasks.funds import read_account
 from barrack_tasks.loop import now
 from barrack_tasks.plans.account_changes import (
     changes,
-    missing_from,
     next_turns,
     next_view,
     view_of,
@@ -34,7 +33,8 @@ def watch_account(
     Instances that appeared, changed state, got another address or are gone; snapshots that are
     new, ready, failed or gone; volumes that are new, attached, detached or gone. Each change is
     told once, over restarts; the first run of all only remembers. What is missing from the lists
-    is asked for by its id before it is called gone. Run it every minute or so.
+    is called gone when the API, asked by its id, has said so twice, minutes apart. Run it every
+    minute or so.
 
     Args:
         dry_run: show what would be told; nothing is emitted or remembered.
@@ -60,8 +60,8 @@ def watch_account(
         before, turns = read_view(account.account)
         seen = read_account(account)
         view = view_of(seen.instances, seen.volumes, seen.snapshots)
-        missing = [k for k in missing_from(before or {}, view) if seen.is_read(k.split(":")[0])]
-        gone = gone_of(account.get_client(), missing)
+        read = {k: v for k, v in (before or {}).items() if seen.is_read(k.split(":")[0])}
+        gone = gone_of(account, read, view, dry_run)
         after = next_view(before or {}, view, gone)
         instances = {i.id: i for i in seen.instances}
         found = changes(before, after, turns, instances) if before is not None else []

@@ -9,7 +9,7 @@ is older than the request by the cloud's own clock, is handed out to nobody.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -72,7 +72,7 @@ class Inquiry:
         self._cloud_time = cloud_time
         self._sent_after = cloud_time()
         self._missing_at: datetime | None = None
-        """When a look last showed nothing, by the cloud's clock."""
+        """When the last look in vain began, or a little earlier, by the cloud's clock."""
         self._is_refused = False
         self._call = call
         self._read = read
@@ -135,6 +135,7 @@ class Inquiry:
     def _by_name(self, rule: ByName) -> Any | None:
         wanted = self._call.sent["name"]
         older: list[str] = []
+        looked_at = self._cloud_time()
         for item in self._read_all(self._list_call(rule.look)):
             if item.name != wanted:
                 continue
@@ -143,7 +144,7 @@ class Inquiry:
             if self._is_of_another(item) or self._seen.was_there(rule.look, item.id, self._mark):
                 older.append(item.id)
                 continue
-            if doubts := [*differing(self._call.sent, item), *self._of_another_time(item)]:
+            if doubts := self._doubts(item):
                 raise Unknowable(
                     f"{item.id} has the name {wanted!r} by now, and may be somebody else's: "
                     f"{'; '.join(doubts)}. Look at it before you use it or ask again"
@@ -152,15 +153,48 @@ class Inquiry:
             return self._answer(item)
         if older:
             raise NameTaken(f"the name {wanted!r} is taken: {older[0]} had it before")
-        self._missing_at = self._cloud_time()
+        self._missing_at = looked_at
         return None
+
+    def _doubts(self, item: Any) -> list[str]:
+        sent = self._call.sent
+        return [
+            *differing(sent, item),
+            *self._with_another_key(sent.get("ssh_key_id"), item),
+            *self._of_another_time(item),
+        ]
+
+    def _with_another_key(self, asked: str | None, item: Any) -> list[str]:
+        """A sentence if an instance has another SSH key: lists show the name, requests the id."""
+        if "ssh_key" not in item.model_fields_set:
+            return []
+        told = item.ssh_key
+        if asked is None:
+            # What boots from an image has the key that was asked for; a snapshot may bring its own.
+            return (
+                [f"its ssh_key is {told}, and none was asked for"]
+                if (told and self._call.sent.get("image_id"))
+                else []
+            )
+        if told == asked:
+            return []
+        try:
+            key = self._read(Call(OPERATIONS["get_ssh_key"], path={"key_id": asked}))
+        except BarrackError as error:
+            return [
+                f"its ssh_key is {told}, and the one that was asked for cannot be read: {error}"
+            ]
+        if told == key.name:
+            return []
+        return [f"its ssh_key is {told}, and {key.name} was asked for"]
 
     def _of_another_time(self, item: Any) -> list[str]:
         """A sentence if the cloud's clock tells that it was not our request that made a thing.
 
         A request that was refused for the name leaves two makers: an earlier one of ours, whose
         answer was lost, or somebody else. Then the thing must show that it was made after the
-        first was sent, and before it was looked for in vain.
+        first was sent, and before the last look in vain began: there and not listed yet. What was
+        made later may be anybody's, and in that direction nothing is allowed for clocks.
         """
         made, since = getattr(item, "created_at", None), self._sent_after
         if made is None or since is None or made < _NO_TIME_BEFORE:
@@ -169,8 +203,8 @@ class Inquiry:
         if made < since - _CLOCKS_DIFFER:
             return [f"{told}, and the request was not sent before {since:%H:%M:%S}"]
         missing = self._missing_at
-        if self._is_refused and missing is not None and made > missing + _CLOCKS_DIFFER:
-            return [f"{told}, after it was looked for in vain at {missing:%H:%M:%S}"]
+        if self._is_refused and missing is not None and _surely_by(made) > missing:
+            return [f"{told}, and not before it was looked for in vain at {missing:%H:%M:%S}"]
         return []
 
     def _list_call(self, name: str) -> Call:
@@ -243,12 +277,38 @@ def differing(sent: Mapping[str, Any], item: Any) -> list[str]:
     if source in _SOURCES.values():
         told["boot_source"] = source
         asked["boot_source"] = next((s for n, s in _SOURCES.items() if sent.get(n)), None)
-    return [
+    different = [
         f"its {name} is {told[name]}, and {asked[name]} was asked for"
         for name in told
         if None not in (told[name], asked[name])
         and _essence(name, told[name]) != _essence(name, asked[name])
     ]
+    return [*different, *_other_address(sent, item), *_other_volumes(sent, item)]
+
+
+def _other_address(sent: Mapping[str, Any], item: Any) -> Iterator[str]:
+    """A sentence if an instance has an address and none was asked for, or the other way round."""
+    asked, has = sent.get("public_ip"), getattr(item, "public_ip", None)
+    if asked is False and has:
+        yield f"its public_ip is {has}, and none was asked for"
+    # It may be assigned late, but by then it is told as pending.
+    is_up = getattr(item, "status", None) is VMStatus.ACTIVE
+    if asked is True and not has and is_up and "public_ip" in item.model_fields_set:
+        yield "it has no public_ip, and one was asked for"
+
+
+def _other_volumes(sent: Mapping[str, Any], item: Any) -> Iterator[str]:
+    """A sentence if volumes are attached to an instance that were not asked for."""
+    if "volume_ids" not in sent:
+        return
+    asked = {*(sent["volume_ids"] or ()), sent.get("volume_id")}
+    if others := [v.id for v in getattr(item, "volumes", ()) if v.id not in asked]:
+        yield f"its volumes are {', '.join(others)}, which were not asked for"
+
+
+def _surely_by(told: datetime) -> datetime:
+    """By when something surely had happened, if its time may be told in whole seconds."""
+    return told if told.microsecond else told + timedelta(seconds=1)
 
 
 def _essence(name: str, value: Any) -> str:
@@ -259,7 +319,7 @@ def _essence(name: str, value: Any) -> str:
 
 
 _AS_ASKED = (
-    *("region", "gpu_model", "gpu_count", "image_id", "snapshot_id"),
+    *("region", "gpu_model", "gpu_count", "tier", "image_id", "snapshot_id", "script_id"),
     *("size_gb", "public_key", "content", "description"),
 )
 """Fields that a request asks for and that lists show as they were asked for."""

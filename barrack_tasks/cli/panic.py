@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -18,7 +18,7 @@ from barrack_tasks.cli.screen import Display, Screen, printable, table
 from barrack_tasks.panicking import AT_REST, hibernate_everything, targets_of
 from barrack_tasks.plans.costs import hourly_cost
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.selection import check_protect
+from barrack_tasks.plans.selection import check_protect, named_in_vain
 from barrack_tasks.plans.steps import Finished, Next
 
 
@@ -35,8 +35,9 @@ def panic(*, yes: bool = False, protect: list[str] | None = None, minutes: Minut
     yes
         Do not ask.
     protect
-        Names, globs and ids that are left alone, besides those in BARRACK_PROTECT. Protection
-        that is kept in Prefect blocks is not known here.
+        Names, globs and ids that are left alone, besides those in BARRACK_PROTECT. One that
+        nothing has is refused here; in BARRACK_PROTECT, which is kept for good, it is only told.
+        Protection that is kept in Prefect blocks is not known here.
     minutes
         How long to go on at most.
     """
@@ -57,16 +58,19 @@ def _panic(
     protect: list[str],
     timeout: timedelta,
 ) -> int:
-    named = os.environ.get("BARRACK_PROTECT", "").split(",")
-    never = [name.strip() for name in (*named, *protect) if name.strip()]
+    standing = _names(os.environ.get("BARRACK_PROTECT", "").split(","))
+    given = _names(protect)
+    never = [*standing, *given]
     instances = list(client.instances.list())
     try:
-        check_protect(never, instances)
+        check_protect(given, instances)
     except ValueError as error:
         Screen(stderr=True).print(f"barrack: {error}", style="red")
         return 2
     targets, protected = targets_of(instances, never, datetime.now(UTC))
     todo = [i for i in instances if i.id not in protected and i.status not in AT_REST]
+    for one in named_in_vain("protect", standing, instances, standing=True):
+        show(_in_yellow(f"BARRACK_PROTECT: {one.text}"))
     show(lambda: _table(instances, protected))
     if not todo:
         show("Nothing is left to hibernate.")
@@ -77,6 +81,14 @@ def _panic(
         return 1
     plan = hibernate_everything(client, targets, never, timeout, show)
     return _conclude(show, plan, {i.id: i for i in instances})
+
+
+def _names(given: Iterable[str]) -> list[str]:
+    return [name.strip() for name in given if name.strip()]
+
+
+def _in_yellow(said: str) -> Callable[[], Text]:
+    return lambda: Text(printable(said), style="yellow")
 
 
 def _table(instances: Iterable[UserVM], protected: frozenset[str]) -> Table:

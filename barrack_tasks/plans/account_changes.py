@@ -59,11 +59,6 @@ def view_of(
     return found
 
 
-def missing_from(before: View, now: View) -> list[str]:
-    """Keys that were there and are not listed now: gone, or late in the lists."""
-    return [key for key in before if key not in now]
-
-
 def next_view(before: View, now: View, gone: Collection[str]) -> dict[str, Sight]:
     """What is remembered: what is listed, and what is missing but not known to be gone."""
     late = {k: v for k, v in before.items() if k not in now and k not in gone}

@@ -22,7 +22,7 @@ from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.protection import is_protected, why_protected
 from barrack_tasks.plans.pruning import selected_snapshots
 from barrack_tasks.plans.restoring import Restoring, decide_restore, differing
-from barrack_tasks.plans.selection import SelectionError, Selector, matches
+from barrack_tasks.plans.selection import SelectionError, Selector
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World, by_instance, newest_ready
 
@@ -118,10 +118,9 @@ def of_each_instance(
     chosen = selected_snapshots(selector, snapshots, instances)
     there = {i.id: i for i in instances}
     found = by_instance(s for s in chosen if not why_protected(s, never, there))
-    patterns = (*selector.names, *selector.ids)
     with_some = {s.instance_id for s in snapshots}
     for instance in instances:
-        is_meant = not patterns or matches(instance, patterns)
+        is_meant = selector.takes(instance.id, instance.name)
         is_there = not selector.regions or str(instance.region) in selector.regions
         is_spared = is_protected(never, instance.id, instance.name)
         if is_meant and is_there and instance.id not in with_some and not is_spared:

@@ -223,7 +223,7 @@ def admit(
     asking: Mapping[str, Asked],
     caps: Sequence[Caps],
     means: Means,
-    is_approved: Callable[[str], bool] = lambda _: False,
+    is_approved: Callable[[str, Decimal | None], bool] = lambda *_: False,
 ) -> dict[str, Ruling]:
     """What the caps say of each, one after the other: what may begin counts for the next.
 
@@ -231,14 +231,13 @@ def admit(
         asking: by any key, in the order in which they are judged.
         caps: all that count.
         means: what the account has, with all that was let begin before.
-        is_approved: whether a person has approved what a sentence of `Ruling.to_approve` asks.
-            Another price is another sentence.
+        is_approved: whether a person has approved one, by its key, at what it costs an hour now.
     """
     found = {}
     for key, asked in asking.items():
         ruling = rulings(caps, asked, means)
-        open_ = tuple(question for question in ruling.to_approve if not is_approved(question))
-        ruling = replace(ruling, to_approve=open_)
+        if ruling.to_approve and is_approved(key, means.price_of(asked)):
+            ruling = replace(ruling, to_approve=())
         if not ruling.refused and not ruling.to_approve:
             means = means.with_begun(asked)
         found[key] = ruling

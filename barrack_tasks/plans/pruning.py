@@ -14,7 +14,7 @@ from barrack_tasks.plans.naming import is_ours
 from barrack_tasks.plans.protection import why_protected
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.retention import Fate, Retention, is_failed
-from barrack_tasks.plans.selection import Named, SelectionError, Selector, is_named, matches
+from barrack_tasks.plans.selection import Named, SelectionError, Selector, each_pattern
 from barrack_tasks.plans.steps import Outcome, Step
 
 Failed = Literal["keep", "drop"]
@@ -63,11 +63,10 @@ def selected_snapshots(
             "cannot be asked for; name instances or regions"
         )
     given = list(snapshots)
-    patterns = selector.names + selector.ids
-    for pattern in patterns:
-        if any(matches(i, [pattern]) for i in instances):
+    for pattern, alone in each_pattern(selector):
+        if any(alone.takes(i.id, i.name) for i in instances):
             continue
-        if given and not any(_is_of(s, [pattern]) for s in given):
+        if given and not any(_is_of(s, alone) for s in given):
             names = ", ".join(sorted({s.instance_name or s.instance_id or "?" for s in given})[:10])
             raise SelectionError(f"there is no snapshot of {pattern!r}; there are of {names}")
     there = {str(s.region) for s in given if s.region}
@@ -80,8 +79,7 @@ def selected_snapshots(
     return [
         s
         for s in given
-        if (not patterns or _is_of(s, patterns))
-        and (not selector.regions or str(s.region) in selector.regions)
+        if _is_of(s, selector) and (not selector.regions or str(s.region) in selector.regions)
     ]
 
 
@@ -228,5 +226,5 @@ def prune_rows(
     return tuple(rows)
 
 
-def _is_of(snapshot: Snapshot, patterns: Iterable[str]) -> bool:
-    return is_named(snapshot.instance_id or "", snapshot.instance_name or "", patterns)
+def _is_of(snapshot: Snapshot, selector: Selector) -> bool:
+    return selector.takes(snapshot.instance_id or "", snapshot.instance_name or "")

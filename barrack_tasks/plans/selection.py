@@ -19,9 +19,9 @@ class Selector(Given):
     """Which instances are meant.
 
     An instance is selected if its name or id matches one of `names` (names, globs and ids alike)
-    or `ids`, and it is in one of `regions`, has one of the GPU `models` and is in one of the
-    `states`; what is not given does not restrict. Nothing given at all is an error: an empty
-    selection never means everything. Say `names=["*"]` for everything.
+    or its id is one of `ids`, and it is in one of `regions`, has one of the GPU `models` and is in
+    one of the `states`; what is not given does not restrict. Nothing given at all is an error: an
+    empty selection never means everything. Say `names=["*"]` for everything.
 
     Example:
         >>> Selector(names=["train-*"], regions=["CANADA-1"], states=["ACTIVE"])
@@ -32,6 +32,15 @@ class Selector(Given):
     regions: Texts = ()
     models: Texts = ()
     states: Texts = ()
+
+    def takes(self, id_: str, name: str) -> bool:
+        """Whether what has an id and a name is named by `names` or `ids`, if those are given.
+
+        A name is not an id, even if it looks like one.
+        """
+        if not (self.names or self.ids):
+            return True
+        return id_ in self.ids or is_named(id_, name, self.names)
 
 
 class SelectionError(ValueError):
@@ -257,16 +266,23 @@ def selected_that_exist(select: Selection | None, instances: Sequence[UserVM]) -
 
 
 def _meant(selector: Selector, instances: Iterable[UserVM]) -> list[UserVM]:
-    patterns = selector.names + selector.ids
     states = {VMStatus(state) for state in selector.states}
     return [
         instance
         for instance in instances
-        if (not patterns or matches(instance, patterns))
+        if selector.takes(instance.id, instance.name)
         and (not selector.regions or _fits(instance.region, selector.regions))
         and (not selector.models or _fits(instance.gpu_model, selector.models))
         and (not states or instance.status in states)
     ]
+
+
+def each_pattern(selector: Selector) -> Iterator[tuple[str, Selector]]:
+    """Each of a selector's names and ids, with a selector of nothing else."""
+    for name in selector.names:
+        yield name, Selector(names=(name,))
+    for id_ in selector.ids:
+        yield id_, Selector(ids=(id_,))
 
 
 def _fits(value: str | None, patterns: Iterable[str]) -> bool:
@@ -279,10 +295,10 @@ def _unmet(
     selector: Selector, instances: Sequence[UserVM], excused: set[str]
 ) -> Iterator[tuple[str, str]]:
     """Names, ids, regions and models that match nothing, each with a sentence."""
-    for pattern in selector.names + selector.ids:
-        if pattern in excused or any(matches(i, [pattern]) for i in instances):
+    for pattern, alone in each_pattern(selector):
+        if pattern in excused or any(alone.takes(i.id, i.name) for i in instances):
             continue
-        if any(fnmatchcase(name, pattern) for name in excused):
+        if alone.names and any(fnmatchcase(name, pattern) for name in excused):
             continue
         existing = [i.name for i in instances]
         yield pattern, f"no instance matches {pattern!r}; {what_exists(pattern, existing)}"

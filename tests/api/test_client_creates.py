@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import struct
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,6 +15,7 @@ from hypothesis import strategies as st
 
 from barrack_tasks import api
 from barrack_tasks.api import Barrack, caller
+from barrack_tasks.api.exchange import Exchange
 from barrack_tasks.api.operations import OPERATIONS, ByName
 from barrack_tasks.api.seen import Seen
 from barrack_tasks.sandbox import Sandbox
@@ -265,6 +268,8 @@ def snapshots(*every: dict[str, Any], **headers: Any) -> bytes:
 
 
 TEN = "2026-11-25T10:00:00Z"
+JUST_BEFORE = "2026-11-25T09:59:58Z"
+"""So that clocks that differ by two seconds account for it."""
 
 
 def dated(*every: dict[str, Any], at: str = "10:00:00") -> bytes:
@@ -282,10 +287,11 @@ def dated(*every: dict[str, Any], at: str = "10:00:00") -> bytes:
         ),
         (
             snapshot(created_at="2026-11-25T10:00:07Z"),
-            "it was made at 2026-11-25 10:00:07 UTC, after it was looked for in vain at 10:00:04",
+            "it was made at 2026-11-25 10:00:07 UTC, "
+            "and not before it was looked for in vain at 10:00:00",
         ),
         (
-            snapshot(created_at=TEN, description="another's"),
+            snapshot(created_at=JUST_BEFORE, description="another's"),
             "its description is another's, and own was asked for",
         ),
     ],
@@ -337,7 +343,7 @@ def test_the_same_name_of_another_instance_is_not_taken() -> None:
 
 def test_the_narrow_list_is_asked_for_first_and_all_of_it_when_something_is_in_the_way() -> None:
     taken = http({"message": "name taken"}, 409)
-    answers = (dated(), b"", dated(), taken, dated(snapshot(created_at=TEN)))
+    answers = (dated(), b"", dated(), taken, dated(snapshot(created_at=JUST_BEFORE)))
     with wired(*answers, policy={"visibility_lag": 0}) as (wire, client):
         assert client.snapshots.create("BRK-1", "mine").id == "7"
     asked = [line.split()[1] for line in wire.lines]
@@ -347,7 +353,7 @@ def test_the_narrow_list_is_asked_for_first_and_all_of_it_when_something_is_in_t
 
 def test_a_refusal_that_calls_a_taken_name_invalid_is_looked_at_too() -> None:
     taken = http({"message": "name must be unique"}, 422)
-    answers = (dated(), b"", dated(), taken, dated(snapshot(created_at=TEN)))
+    answers = (dated(), b"", dated(), taken, dated(snapshot(created_at=JUST_BEFORE)))
     with wired(*answers, policy={"visibility_lag": 0}) as (_, client):
         assert client.snapshots.create("BRK-1", "mine").id == "7"
 
@@ -383,6 +389,13 @@ def another_of(account: Account, operation: str, arguments: dict[str, Any]) -> A
         return other.perform(operation, **arguments)
 
 
+def public_key_of(number: int) -> str:
+    """A public key, another for each number."""
+    parts = (b"ssh-ed25519", bytes([number]) * 32)
+    blob = b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    return f"ssh-ed25519 {base64.b64encode(blob).decode()} me@here"
+
+
 MADE_BY_NAME = [n for n, o in OPERATIONS.items() if isinstance(o.lost, ByName)]
 
 
@@ -414,28 +427,113 @@ def test_somebody_elses_snapshot_is_told_by_the_clouds_clock(account: Account) -
     assert caught.value.took_effect is None
 
 
+def meanwhile(monkeypatch: pytest.MonkeyPatch, operation: str, looks: int, act: Any) -> None:
+    """Let something happen once a request was lost and looked for in vain so many times."""
+    send = Exchange.send
+    sent: list[str] = []
+
+    def sending(self: Exchange, call: Any, timeout: float) -> Any:
+        name = call.operation.name
+        if name == operation or sent:
+            sent.append(name)
+        if name != operation and len(sent) == looks + 2:
+            monkeypatch.setattr(Exchange, "send", send)
+            act()
+        return send(self, call, timeout)
+
+    monkeypatch.setattr(Exchange, "send", sending)
+
+
 @pytest.mark.parametrize(
     ("changed", "says"),
     [
         ({"gpu_model": "A100-PCIe-80GB"}, "its gpu_model is"),
         ({"gpu_count": 2}, "its gpu_count is"),
         ({"image_id": "2"}, "its image_id is"),
+        ({"public_ip": False}, "it has no public_ip, and one was asked for"),
+        ({"ssh_key_id": "bob"}, "its ssh_key is bob's .*, and alice's .* was asked for"),
+        ({"ssh_key_id": None}, "its ssh_key is None, and alice's .* was asked for"),
+        ({"volume_ids": "one"}, "its volumes are .*, which were not asked for"),
     ],
 )
+@pytest.mark.parametrize("looks", [0, 1])
 def test_what_is_not_as_it_was_asked_for_is_not_ones_own(
-    account: Account, changed: dict[str, Any], says: str
+    account: Account,
+    monkeypatch: pytest.MonkeyPatch,
+    changed: dict[str, Any],
+    says: str,
+    looks: int,
 ) -> None:
-    arguments = RECIPES["create_instance"](account)
-    account.sandbox.settings(list_lag=30)
-    another_of(account, "create_instance", {**arguments, **changed})
-    account.sandbox.set_speed(1000)
+    keys = {
+        who: account.client.ssh_keys.create(f"{who}'s {account.name()}", public_key_of(number)).id
+        for number, who in enumerate(("alice", "bob"))
+    }
+    arguments = {**RECIPES["create_instance"](account), "ssh_key_id": keys["alice"]}
+    if changed.get("ssh_key_id"):
+        changed = {"ssh_key_id": keys["bob"]}
+    if "volume_ids" in changed:
+        changed = {"volume_ids": [account.volume()]}
+
+    def act() -> None:
+        another_of(account, "create_instance", {**arguments, **changed})
+        account.sandbox.advance(600)
+
+    meanwhile(monkeypatch, "create_instance", looks, act)
     account.sandbox.fault("reset_before", "create_instance")
-    try:
-        with pytest.raises(api.BarrackTransportError, match=says) as caught:
-            account.client.perform("create_instance", **arguments)
-    finally:
-        account.sandbox.settings(list_lag=0)
-        account.sandbox.set_speed(0)
+    with pytest.raises(api.BarrackTransportError, match=says) as caught:
+        account.client.perform("create_instance", **arguments)
+    assert caught.value.took_effect is None
+
+
+@pytest.mark.parametrize("asked", [{"public_ip": False}, {}])
+def test_what_was_not_asked_for_is_not_ones_own(
+    account: Account, monkeypatch: pytest.MonkeyPatch, asked: dict[str, Any]
+) -> None:
+    key = account.client.ssh_keys.create(account.name(), public_key_of(3)).id
+    arguments = {**RECIPES["create_instance"](account), **asked}
+    theirs = {**arguments, **({"public_ip": True} if asked else {"ssh_key_id": key})}
+    meanwhile(
+        monkeypatch, "create_instance", 0, lambda: another_of(account, "create_instance", theirs)
+    )
+    account.sandbox.fault("reset_before", "create_instance")
+    with pytest.raises(api.BarrackTransportError, match="none was asked for") as caught:
+        account.client.perform("create_instance", **arguments)
+    assert caught.value.took_effect is None
+
+
+def test_ones_own_with_all_that_was_asked_for_is_found_again(account: Account) -> None:
+    key = account.client.ssh_keys.create(account.name(), public_key_of(4)).id
+    arguments = {
+        **RECIPES["create_instance"](account),
+        "ssh_key_id": key,
+        "volume_ids": [account.volume()],
+        "public_ip": True,
+    }
+    account.sandbox.fault("reset_after", "create_instance")
+    account.client.perform("create_instance", **arguments)
+    assert made(account.sandbox, arguments["name"]) == 1
+
+
+@pytest.mark.parametrize("operation", [n for n in CREATES if n != "create_snapshot"])
+def test_what_was_made_after_a_look_in_vain_is_handed_out_to_nobody(
+    account: Account, monkeypatch: pytest.MonkeyPatch, operation: str
+) -> None:
+    arguments = RECIPES[operation](account)
+    send = Exchange.send
+    sent: list[str] = []
+
+    def sending(self: Exchange, call: Any, timeout: float) -> Any:
+        if call.operation.name == operation:
+            sent.append(operation)
+            if len(sent) == 2:  # the first one was lost, and looked for in vain
+                monkeypatch.setattr(Exchange, "send", send)
+                another_of(account, operation, arguments)
+        return send(self, call, timeout)
+
+    monkeypatch.setattr(Exchange, "send", sending)
+    account.sandbox.fault("reset_before", operation)
+    with pytest.raises(api.BarrackTransportError, match="not before it was looked for") as caught:
+        account.client.perform(operation, **arguments)
     assert caught.value.took_effect is None
 
 

@@ -82,6 +82,17 @@ def test_a_misspelt_protection_stops_it_before_it_begins(sandbox: Sandbox) -> No
     assert states(sandbox)["one"] == "ACTIVE"
 
 
+def test_a_name_in_the_environment_that_is_gone_is_told_and_stops_nothing(
+    sandbox: Sandbox,
+) -> None:
+    done = panic(sandbox, "--yes", BARRACK_PROTECT="prod-db, old-machine, two")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "no instance is called 'old-machine'" in done.stdout
+    found = states(sandbox)
+    assert {found["prod-db"], found["two"]} == {"ACTIVE"}
+    assert {found["one"], found["parked"]} == {"HIBERNATED"}
+
+
 def test_it_goes_on_through_an_api_that_fails_and_says_what_is_left(sandbox: Sandbox) -> None:
     sandbox.seed_instance("big", gpu_model="H100-SXM5-80GB", gpu_count=8)
     sandbox.fault("status", operation="list_instances", status=503, after=1, count=4)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import count
 from typing import Any
 
 import pytest
 from prefect import flow
 
 from barrack_tasks.admitting import Admission, asked_of
-from barrack_tasks.api.models import Snapshot
+from barrack_tasks.api.models import Snapshot, UserVM
+from barrack_tasks.api.resources.instances import Instances
 from barrack_tasks.guard import (
     ApprovalNeeded,
     GuardRefused,
@@ -20,7 +22,7 @@ from barrack_tasks.guard import (
     guarded_restore,
     with_approval,
 )
-from barrack_tasks.plans.guard import Caps
+from barrack_tasks.plans.guard import Asked, Caps
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.restoring import Restoring
 from barrack_tasks.plans.steps import Finished, Next, Step
@@ -168,8 +170,8 @@ def test_a_restore_that_was_refused_stays_refused_in_its_run(cloud: Cloud) -> No
     memory = Memory()
     targets = (Target(one.key, one.name, datetime.now(UTC)),)
 
-    def wish(_: World, now: datetime) -> dict[str, Next]:
-        return decide_each(targets, lambda _: step, memory, frozenset(), timedelta(hours=1), now)
+    def wish(world: World, now: datetime) -> dict[str, Next]:
+        return decide_each(targets, lambda _: step, memory, world, [], timedelta(hours=1), now)
 
     admission = Admission(account, Caps(burn=Decimal(2)))
     decide = admission.within(wish, memory, {one.key: asked_of(one)})
@@ -181,3 +183,58 @@ def test_a_restore_that_was_refused_stays_refused_in_its_run(cloud: Cloud) -> No
     assert decide(World(), datetime.now(UTC)) == {one.key: first}, "it was told already"
     with Turn(account.account) as other:
         assert other.take(), "the turn was given back"
+
+
+def lacking(monkeypatch: pytest.MonkeyPatch, name: str, nth: int) -> None:
+    """One list, the nth from now on, lacks an instance that is there."""
+    whole = Instances.list
+    numbers = count(1)
+
+    def listed(self: Instances, *arguments: Any, **more: Any) -> Iterator[UserVM]:
+        number = next(numbers)
+        found = whole(self, *arguments, **more)
+        return (i for i in found if number != nth or i.name != name)
+
+    monkeypatch.setattr(Instances, "list", listed)
+
+
+@pytest.mark.parametrize("caps", [{"gpus": 1}, {"instances": 2, "burn": "1.5"}])
+@pytest.mark.parametrize("nth", [1, 2, 3])
+def test_what_one_list_lacks_counts_all_the_same(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, nth: int, caps: dict[str, Any]
+) -> None:
+    sandbox = fleet(cloud, "5000", "up")
+    sandbox.seed_instance("asleep", gpu_model="L40", status="HIBERNATED")
+    lacking(monkeypatch, "up", nth)
+    with pytest.raises(WorkFailed, match="refused by the caps"):
+        restore(select=["asleep"], credentials=account_of(sandbox, caps=caps), timeout=30)
+    assert states(sandbox)["asleep"] == "HIBERNATED"
+
+
+def test_what_is_gone_counts_no_longer(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "up")
+    account = account_of(sandbox)
+    admission = Admission(account, {"gpus": 1})
+    ask = {"new": Asked("new", "L40", 1, "CANADA-1")}
+    first = admission.admit(ask)
+    assert first is not None
+    assert first["new"].refused
+    [id_] = [i["id"] for i in sandbox.state()["instances"]]
+    account.get_client().instances.delete(id_)
+    sandbox.advance(600)
+    then = admission.admit(ask)
+    assert then is not None
+    assert not then["new"].refused
+
+
+@pytest.mark.parametrize("minutes", [-30, -11, 11, 30])
+def test_what_another_worker_let_begin_counts_whatever_its_clock_says(
+    cloud: Cloud, minutes: int
+) -> None:
+    account = account_of(fleet(cloud, "5000"))
+    skew = timedelta(minutes=minutes)
+    other = Admission(account, {"gpus": 1}, now=lambda: datetime.now(UTC) + skew)
+    for admission, name in ((other, "x"), (Admission(account, {"gpus": 1}), "y")):
+        found = admission.admit({name: Asked(name, "L40", 1, "CANADA-1")}, timedelta(seconds=5))
+        assert found is not None
+        assert bool(found[name].refused) == (name == "y")

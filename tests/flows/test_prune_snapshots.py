@@ -23,9 +23,7 @@ TWO = {"last": 2, "daily": 0, "weekly": 0, "monthly": 0}
 
 
 @pytest.fixture
-def year(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> Callable[..., tuple[Sandbox, BarrackCredentials]]:
+def year(cloud: Cloud) -> Callable[..., tuple[Sandbox, BarrackCredentials]]:
     """A cloud where a snapshot was taken every so many days, by this library."""
 
     def make(
@@ -43,7 +41,6 @@ def year(
                     description=snapshot_description(id_),
                 )
             sandbox.advance(step * 86400)
-        monkeypatch.setattr("flows.prune_snapshots.now", sandbox.now)
         return sandbox, account
 
     return make
@@ -52,6 +49,20 @@ def year(
 def left(sandbox: Sandbox) -> list[str]:
     sandbox.advance(60)
     return sorted(s["name"] for s in sandbox.state()["snapshots"])
+
+
+def test_what_is_not_deleted_in_time_stays_and_is_told(
+    year: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox, account = year(count=5)
+    monkeypatch.setattr("barrack_tasks.pruning._BATCH", 2)
+    seconds = iter([0, 1, 700])
+    monkeypatch.setattr("flows.prune_snapshots.elapsed", lambda: next(seconds))
+    report = prune_snapshots(
+        select=["*"], retention={**TWO, "last": 1}, timeout="10m", credentials=account
+    )
+    assert len(left(sandbox)) == 3
+    assert sum("the time for this run was over" in row.why for row in report.rows) == 2
 
 
 def test_a_year_of_snapshots_is_thinned_out(year: Any) -> None:

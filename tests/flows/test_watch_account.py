@@ -72,6 +72,8 @@ def test_every_change_that_anyone_made_is_told_once(cloud: Cloud) -> None:
     sandbox.advance(600)
     client.volumes.delete(volume.id)
     client.instances.delete(alpha.id)
+    assert tick() == [], "the API said once that they are gone"
+    assert words(watch_account(credentials=account)) == [], "and again, but not minutes later"
     told = tick()
     assert ("alpha", "instance.disappeared") in told
     assert ("data", "volume.disappeared") in told
@@ -118,6 +120,33 @@ def test_a_list_that_lags_makes_nothing_disappear(cloud: Cloud) -> None:
     assert words(watch_account(credentials=account)) == []
     sandbox.advance(3700)
     assert words(watch_account(credentials=account)) == [("beta", "instance.appeared")]
+
+
+def test_a_gateways_404_beside_a_list_that_lacks_it_makes_nothing_disappear(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "alpha", seed=8104, speed=1)
+    account = account_of(sandbox)
+    sandbox.advance(900)
+    watch_account(credentials=account)
+    sandbox.settings(list_lag=10**6)
+    sandbox.fault("html", operation="get_instance", status=404, count=None)
+    for _ in range(3):
+        assert words(watch_account(credentials=account)) == []
+        sandbox.advance(600)
+    sandbox.settings(list_lag=0)
+    assert words(watch_account(credentials=account)) == [], "it was there all the time"
+
+
+def test_one_wrong_answer_makes_nothing_disappear(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "alpha", seed=8105, speed=1)
+    account = account_of(sandbox)
+    sandbox.advance(900)
+    watch_account(credentials=account)
+    sandbox.settings(list_lag=10**6)
+    sandbox.fault("status", operation="get_instance", status=404, count=1)
+    assert words(watch_account(credentials=account)) == []
+    sandbox.settings(list_lag=0)
+    sandbox.advance(600)
+    assert words(watch_account(credentials=account)) == []
 
 
 def test_functions_are_called_and_one_that_fails_disturbs_nobody(cloud: Cloud) -> None:

@@ -123,6 +123,19 @@ def test_a_person_is_asked_only_above_the_soft_cap() -> None:
     )
 
 
+def test_what_a_person_approved_counts_at_that_price_and_for_that_one_only() -> None:
+    asked = replace(ASKED, price=Decimal(9))
+
+    def may(key: str, approved: tuple[str, int]) -> bool:
+        caps = [Caps(approve_over=8)]
+        found = admit({key: asked}, caps, means(), lambda *one: one == approved)
+        return not found[key].to_approve
+
+    assert may("one", ("one", 9))
+    assert not may("one", ("one", 10))
+    assert not may("two", ("one", 9))
+
+
 @pytest.mark.parametrize(
     ("caps", "said"),
     [

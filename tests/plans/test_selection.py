@@ -102,6 +102,19 @@ def test_what_says_nothing_is_refused(select: Any, says: str) -> None:
     assert str(caught.value) == says
 
 
+def test_an_id_is_no_name_that_looks_like_one() -> None:
+    both = [vm("eval", "ACTIVE"), vm("BRK-eval", "ACTIVE")]
+    found = select_instances(selector_of({"ids": ["BRK-eval"]}), both)
+    assert [i.name for i in found] == ["eval"]
+    assert [i.name for i in select_instances(selector_of(["BRK-eval"]), both)] == [
+        "eval",
+        "BRK-eval",
+    ], "a name may be given as well as an id there"
+    for told in ("eval", "BRK-*"):
+        with pytest.raises(SelectionError, match="no instance matches"):
+            select_instances(selector_of({"ids": [told]}), both)
+
+
 @pytest.mark.parametrize(
     ("select", "says"),
     [

@@ -14,28 +14,34 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.admitting import COUNTS_FOR, Admission
+from barrack_tasks.admitting import BEGUN_COUNTS_FOR, Admission
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.holds import LEASE
 from barrack_tasks.plans.guard import Asked, Caps, Means, admit
+from barrack_tasks.records import Stamped
 
 CAPS = Caps(gpus=4, burn=Decimal(8))
 SIZES = {"a": 2, "b": 3, "c": 2, "d": 3, "e": 2}
 RUNS = range(3)
+SKEWS = (timedelta(minutes=-15), timedelta(0), timedelta(hours=2))
+"""By so much the clocks of the workers are off."""
 
 
 def asked(name: str) -> Asked:
     return Asked(name, "L40", SIZES[name], "CANADA-1", name in "abc", Decimal(2 * SIZES[name]))
 
 
-class Store(dict[str, Any]):
-    """Prefect's variables, as one process sees them."""
+class Store(dict[str, Stamped]):
+    """Prefect's variables, as one process sees them; the server's clock stamps each."""
 
-    def all(self) -> dict[str, Any]:
+    def __init__(self, clock: Callable[[], datetime]) -> None:
+        self.clock = clock
+
+    def stamped(self) -> dict[str, Stamped]:
         return deepcopy(dict(self))
 
     def put(self, name: str, value: Any) -> None:
-        self[name] = deepcopy(value)
+        self[name] = Stamped(deepcopy(value), self.clock())
 
     def drop(self, name: str) -> None:
         self.pop(name, None)
@@ -66,12 +72,12 @@ class Turns:
 class Run:
     """A run: its admission, the turn that it may be in, and requests that are not answered."""
 
-    def __init__(self, model: Interleaved) -> None:
+    def __init__(self, model: Interleaved, skew: timedelta = timedelta(0)) -> None:
         self.turn = Turns(model.holder)
         store: Callable[[], AbstractContextManager[Store]] = lambda: nullcontext(model.store)  # noqa: E731
         self.admission = Admission(
             BarrackCredentials(api_key="k", caps=CAPS),
-            now=lambda: model.now,
+            now=lambda: model.now + skew,
             turn=self.turn,
             store=store,
             read=model.means,
@@ -87,11 +93,11 @@ class Interleaved(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.now = datetime(2026, 3, 1, tzinfo=UTC)
-        self.store = Store()
+        self.store = Store(lambda: self.now)
         self.holder: list[Any] = []
         self.up: set[str] = set()
         self.listed: set[str] = set()
-        self.runs = {number: Run(self) for number in RUNS}
+        self.runs = {number: Run(self, SKEWS[number]) for number in RUNS}
 
     def lists(self) -> tuple[UserVM, ...]:
         """`a` to `c` exist and hibernate at first; the others are made."""
@@ -173,7 +179,7 @@ class Interleaved(RuleBasedStateMachine):
         if sent:
             self.up |= run.unsent.keys()
         run.turn.give_back()
-        self.runs[number] = Run(self)
+        self.runs[number] = Run(self, SKEWS[number])
 
     @rule(minutes=st.integers(1, 12))
     def time_passes(self, minutes: int) -> None:
@@ -193,7 +199,7 @@ class Interleaved(RuleBasedStateMachine):
     def teardown(self) -> None:
         """Nothing is held back for ever: what is left of the caps is to be had in the end."""
         self.listed = set(self.up)
-        self.now += 2 * COUNTS_FOR
+        self.now += 2 * BEGUN_COUNTS_FOR
         self.holder.clear()
         left = 4 - sum(SIZES[name] for name in self.up)
         for name in sorted(SIZES.keys() - self.up):
@@ -226,7 +232,7 @@ def test_what_a_run_that_died_was_let_begin_counts_for_minutes_and_no_longer() -
     found = model.runs[1].admission.admit({"d": asked("d")})
     assert found is not None
     assert found["d"].refused
-    model.now += COUNTS_FOR + timedelta(seconds=1)
+    model.now += BEGUN_COUNTS_FOR + timedelta(seconds=1)
     found = model.runs[2].admission.admit({"d": asked("d")})
     assert found is not None
     assert not found["d"].refused
