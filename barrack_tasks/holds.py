@@ -249,6 +249,11 @@ class Hold:
         return max((one.moment for one in self.inherited.values()), default=self.moment)
 
     @property
+    def attempt(self) -> str:
+        """A name that no other attempt ever has."""
+        return self._attempt
+
+    @property
     def is_valid(self) -> bool:
         """Whether what is held may still be relied on, as far as the time tells."""
         return self._clock() < self._until - self._lease * _LEAST_LEFT
@@ -719,9 +724,9 @@ def names_of(inherited: Mapping[str, Inherited]) -> dict[str, str]:
     return {key: one.name for key, one in inherited.items()}
 
 
-def snapshot_key(id_: str) -> str:
-    """By which a snapshot is claimed."""
-    return f"{_SNAPSHOT}{id_}"
+def snapshot_key(id_: str, shared: bool = False) -> str:
+    """By which a snapshot is claimed, or shared."""
+    return f"{_SHARED if shared else ''}{_SNAPSHOT}{id_}"
 
 
 def _without(mapping: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:

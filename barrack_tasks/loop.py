@@ -31,7 +31,9 @@ MAKING = ("create_instance", "restore_snapshot")
 """Operations that make an instance."""
 _SMALL = 100
 _TIDY_AFTER = timedelta(seconds=5)
-_SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
+SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
+"""What a call raises while the Prefect server cannot be reached."""
+_SERVER_AWAY = SERVER_AWAY
 _PASSING = (BarrackRateLimitedError, BarrackServerError, BarrackTransportError)
 
 
@@ -72,6 +74,16 @@ def noted(hold: Hold, steps: Sequence[Step], client: Barrack, log: Log) -> list[
         log.warning("%s", error)
         return [step for step in steps if step.operation not in MAKING]
     return list(steps)
+
+
+def began(memory: Memory, step: Step, log: Log) -> bool:
+    """Note that a step is being sent; whether it may be: what cannot be noted is not sent."""
+    try:
+        memory.begin(step, now())
+    except _SERVER_AWAY as error:
+        log.warning("%s: not sent, for it cannot be noted: %s", step.subject, error)
+        return False
+    return True
 
 
 def give_back(hold: Hold, done: Iterable[str], log: Log) -> None:
@@ -139,9 +151,7 @@ def work(
                 steps = noted(
                     hold, [next_ for next_ in plan.values() if isinstance(next_, Step)], client, log
                 )
-                for step in steps:
-                    memory.begin(step, now())
-                gang.start(steps)
+                gang.start([step for step in steps if began(memory, step, log)])
                 for id_, next_ in plan.items():
                     if isinstance(next_, Finished) and next_.outcome == "done":
                         memory.arrive(id_, now())
