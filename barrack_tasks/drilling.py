@@ -25,7 +25,16 @@ from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.restoring import LISTS_LAG, Restoring
 from barrack_tasks.plans.world import World
-from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
+from barrack_tasks.proofs import (
+    Open,
+    drop_open,
+    open_prefix,
+    read_open,
+    read_proofs,
+    write_open,
+    write_proofs,
+)
+from barrack_tasks.withdrawing import Notes
 
 DRILLING = "watch:drill"
 """What a run holds while it drills."""
@@ -88,8 +97,7 @@ def tidy(
         if not waits or now() >= began + patience:
             break
         sleep(_AGAIN)
-    if run.left != before:
-        write_open(account.account, run.left)
+    drop_open(account.account, before.keys() - run.left.keys())
     for sentence in run.staying.values():
         log.warning("%s", sentence)
     return run.staying
@@ -200,7 +208,12 @@ def check_probe(account: BarrackCredentials, probe: Probe | None) -> None:
         raise ValueError(f"probe: there is no command {command[0]!r} on this machine")
 
 
-def open_record(account: str, name: str, asked: datetime) -> None:
+def notes_of_drills(account: str, hold: Hold) -> Notes:
+    """What this attempt has on record of what it asks for; see `Notes`."""
+    return Notes(open_prefix(account), hold)
+
+
+def open_record(account: str, notes: Notes, name: str, asked: datetime) -> None:
     """Record what this run is about to ask for.
 
     What an earlier drill left under the name stays on record by its id: names are unique, so if
@@ -208,38 +221,44 @@ def open_record(account: str, name: str, asked: datetime) -> None:
 
     Args:
         account: whose.
+        notes: of this attempt.
         name: of the temporary instance.
         asked: by the cloud's clock.
     """
-    known = read_open(account)
-    old = known.get(name)
+    old = read_open(account).get(name)
     if old is not None and old.id:
-        known[old.id] = old
+        write_open(account, {old.id: old})
+        drop_open(account, [name])
     elif old is not None and asked < old.since + TAKES_EFFECT and not old.by_worker:
         asked = old.since  # what that one asked for may still show
-    write_open(account, {**known, name: Open(asked)})
+    one = Open(asked, writer=notes.hold.attempt)
+    notes.put([name], lambda *_: {name: one.written()})
 
 
-def close(account: str, chosen: Iterable[Restoring], memory: Memory, world: World) -> None:
+def close(
+    account: str, notes: Notes, chosen: Iterable[Restoring], memory: Memory, world: World
+) -> None:
     """Forget the temporary instances of this run that are surely gone or never were.
 
     Args:
         account: whose.
+        notes: of this attempt.
         chosen: the drills of this run.
         memory: of this run.
         world: as it is in the end.
     """
-    left = read_open(account)
+    known = read_open(account)
     for one in chosen:
         made = memory.made.get(one.key)
-        never_was = one.key in memory.sent and not memory.may_have_made(one.key)
-        if never_was or (made in world.gone and one.key in memory.acted):
-            left.pop(one.name, None)
-    write_open(account, left)
+        if one.key in memory.sent and not memory.may_have_made(one.key):
+            notes.withdraw(one.name, DRILLING)
+        elif made in world.gone and one.key in memory.acted:
+            drop_open(account, [name for name, record in known.items() if record.id == made])
 
 
 def look(
     account: BarrackCredentials,
+    hold: Hold,
     chosen: Sequence[Restoring],
     memory: Memory,
     drills: Drills,
@@ -254,7 +273,7 @@ def look(
     paid for meanwhile, and the cap on the cost counts on that time.
     """
     world = restoring.look(account, chosen, memory)
-    _note_ids(account.account, chosen, memory, drills)
+    _note_ids(account.account, hold, chosen, memory, drills)
     addressed = restoring.tells_addresses(account)
     until = began + timeout
     proofs: dict[str, Proof] = {}
@@ -275,14 +294,21 @@ def look(
     return world
 
 
-def _note_ids(account: str, chosen: Iterable[Restoring], memory: Memory, drills: Drills) -> None:
+def _note_ids(
+    account: str, hold: Hold, chosen: Iterable[Restoring], memory: Memory, drills: Drills
+) -> None:
     """Note the ids of what was made, once, by which a later run knows it for sure."""
     made = {one.name: memory.made[one.key] for one in chosen if memory.made.get(one.key)}
     if made == drills.noted:
         return
     known = read_open(account)
-    fresh = {n: replace(known[n], id=id_) for n, id_ in made.items() if n in known}
-    write_open(account, {**known, **fresh})
+    fresh = {
+        # Where another attempt has asked under the name meanwhile, its record stays.
+        (name if known[name].writer == hold.attempt else id_): replace(known[name], id=id_)
+        for name, id_ in made.items()
+        if name in known
+    }
+    write_open(account, fresh)
     drills.noted = made
 
 

@@ -32,6 +32,7 @@ from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.steps import Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.records import Records, key_of_id
+from barrack_tasks.withdrawing import Notes
 
 _TASKS = {
     "hibernate_instance": hibernate_instance,
@@ -95,9 +96,10 @@ class Ends:
         span: how long what is made lasts; None for no end.
         how: `hibernate` or `delete`.
         now: the clock.
+        hold: of the run.
 
     Example:
-        >>> ends = Ends(account.account, timedelta(hours=8), "delete", now)
+        >>> ends = Ends(account.account, timedelta(hours=8), "delete", now, hold)
         >>> ends.note([Making("train-1", client.now())])
         >>> ends.made("train-1", client.snapshots.restore("1", "train-1").id)
     """
@@ -106,10 +108,13 @@ class Ends:
     span: timedelta | None
     how: str
     now: Callable[[], datetime]
+    hold: Hold
     _noted: dict[str, Expiry] = field(default_factory=dict)
     """By the name of what is made."""
-    _before: dict[str, Expiry | None] = field(default_factory=dict)
-    """What was noted before this run, by the same."""
+
+    @cached_property
+    def _notes(self) -> Notes:
+        return Notes(_prefix(self.account), self.hold)
 
     def note(self, requests: Sequence[Making], ids: Mapping[str, str] | None = None) -> None:
         """Note the ends of what is about to be asked for.
@@ -120,18 +125,20 @@ class Ends:
         """
         if self.span is None:
             return
-        known = {end.key: end for end in read_expiries(self.account)}
-        for by in requests:
-            id_ = (ids or {}).get(by.name, "")
-            end = Expiry(id_, by.name, self.now() + self.span, self.how, by=by)
-            earlier = known.get(end.key)
-            if earlier and earlier.by and not id_ and by.asked < earlier.by.asked + TAKES_EFFECT:
-                # What a request before this one made may still show, and is as old as that.
-                end = replace(end, by=replace(by, asked=earlier.by.asked))
-            if by.name not in self._noted:
-                self._before[by.name] = earlier
-            self._noted[by.name] = end
-        add_expiries(self.account, [self._noted[by.name] for by in requests])
+        until, writer = self.now() + self.span, self.hold.attempt
+        ends = {
+            end.key: end
+            for by in requests
+            for id_ in [(ids or {}).get(by.name, "")]
+            for end in [Expiry(id_, by.name, until, self.how, by=by, writer=writer)]
+        }
+
+        def value_of(key: str, before: Any) -> Any:
+            ends[key] = _after(before, ends[key])
+            return _written(ends[key])
+
+        self._notes.put(ends, value_of)
+        self._noted.update({end.name: end for end in ends.values()})
 
     def made(self, name: str, id_: str, taken_up: Making | None = None) -> None:
         """Note the id of what was made; says so as often as one likes.
@@ -151,25 +158,31 @@ class Ends:
         else:
             return
         fill_in(self.account, [end])
+        if noted is not None:
+            self._notes.settled(noted.key)
         self._noted[name] = end
 
-    def not_made(self, name: str) -> None:
-        """Forget the end of what surely was not made; what was noted before this run stands."""
-        noted = self._noted.pop(name, None)
-        if noted is None:
-            return
-        before = self._before.pop(name)
-        if before is None:
-            drop_expiries(self.account, [noted])
-        else:
-            add_expiries(self.account, [before])
+    def not_made(self, name: str, held: str) -> None:
+        """Forget the end of what surely was not made; see `Notes.withdraw`."""
+        if (noted := self._noted.get(name)) is not None:
+            self._notes.withdraw(noted.key, held)
+
+
+def _after(before: Any, end: Expiry) -> Expiry:
+    """An end as it is noted where one is noted already."""
+    with suppress(TypeError, ValueError):
+        earlier = _read(before)
+        if earlier.by and end.by and not end.id and end.by.asked < earlier.by.asked + TAKES_EFFECT:
+            # What a request before this one made may still show, and is as old as that.
+            return replace(end, by=replace(end.by, asked=earlier.by.asked))
+    return end
 
 
 def _written(one: Expiry) -> list[Any]:
     asked = None if one.asked is None else int(one.asked.timestamp())
     plan = [one.id, one.name, int(one.at.timestamp()), one.how]
     done = [*plan, asked, one.asked_for, one.trouble[:_LONGEST]]
-    return done if one.by is None else [*done, one.by.written()]
+    return done if one.by is None else [*done, one.by.written(), one.writer]
 
 
 def _read(written: Any) -> Expiry:
@@ -180,7 +193,10 @@ def _read(written: Any) -> Expiry:
         raise ValueError(f"{how!r} is no way to end an instance")
     moment = None if asked is None else datetime.fromtimestamp(asked, UTC)
     end = Expiry(id_, name, datetime.fromtimestamp(at, UTC), how, moment, asked_for, trouble)
-    return replace(end, by=Making.read(name, made_by[0])) if made_by else end
+    if not made_by:
+        return end
+    request, *writer = made_by
+    return replace(end, by=Making.read(name, request), writer=writer[0] if writer else "")
 
 
 def end_due(

@@ -254,6 +254,11 @@ class Hold:
         return max((one.moment for one in self.inherited.values()), default=self.moment)
 
     @property
+    def attempt(self) -> str:
+        """A name that no other attempt ever has."""
+        return self._attempt
+
+    @property
     def is_valid(self) -> bool:
         """Whether what is held may still be relied on, as far as the time tells."""
         return self._clock() < self._until - self._lease * _LEAST_LEFT

@@ -32,7 +32,8 @@ MAKING = ("create_instance", "restore_snapshot")
 """Operations that make an instance."""
 _SMALL = 100
 _TIDY_AFTER = timedelta(seconds=5)
-_SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
+SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
+"""What a call raises while the Prefect server cannot be reached."""
 _PASSING = (BarrackRateLimitedError, BarrackServerError, BarrackTransportError)
 
 
@@ -45,7 +46,7 @@ def claim(hold: Hold, waiting: Mapping[str, str], log: Log) -> dict[str, str]:
     """Claim what is to be worked on; gives what is refused, and who has it."""
     try:
         return hold.claim(waiting)
-    except _SERVER_AWAY as error:
+    except SERVER_AWAY as error:
         log.warning(
             "the Prefect server cannot be reached, and nothing is sent meanwhile: %s", error
         )
@@ -81,17 +82,27 @@ def noted(hold: Hold, steps: Sequence[Step], client: Barrack, log: Log) -> list[
         return list(steps)
     try:
         hold.note_asked(making)
-    except (BarrackNotPermittedError, *_SERVER_AWAY) as error:
+    except (BarrackNotPermittedError, *SERVER_AWAY) as error:
         log.warning("%s", error)
         return [step for step in steps if step.operation not in MAKING]
     return list(steps)
+
+
+def began(memory: Memory, step: Step, log: Log) -> bool:
+    """Note that a step is being sent; whether it may be: what cannot be noted is not sent."""
+    try:
+        memory.begin(step, now())
+    except SERVER_AWAY as error:
+        log.warning("%s: not sent, for it cannot be noted: %s", step.subject, error)
+        return False
+    return True
 
 
 def give_back(hold: Hold, done: Iterable[str], log: Log) -> None:
     """Give back what is done, so that nobody takes it up."""
     try:
         hold.let_go(done)
-    except _SERVER_AWAY as error:
+    except SERVER_AWAY as error:
         log.warning("the Prefect server cannot be reached: %s", error)
 
 
@@ -144,7 +155,7 @@ def work(
                 world = look()
                 note_in_hand(hold, memory, client.now())
                 plan = decide(world, now())
-            except (*_PASSING, *_SERVER_AWAY) as error:
+            except (*_PASSING, *SERVER_AWAY) as error:
                 if now() >= last:
                     raise
                 log.warning("the account cannot be read, and is looked at again: %s", error)
@@ -153,9 +164,7 @@ def work(
                 steps = noted(
                     hold, [next_ for next_ in plan.values() if isinstance(next_, Step)], client, log
                 )
-                for step in steps:
-                    memory.begin(step, now())
-                gang.start(steps)
+                gang.start([step for step in steps if began(memory, step, log)])
                 for id_, next_ in plan.items():
                     if isinstance(next_, Finished) and next_.outcome == "done":
                         memory.arrive(id_, now())

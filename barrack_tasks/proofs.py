@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.plans.drills import Proof
+from barrack_tasks.records import Records, key_of_id
 from barrack_tasks.shelves import read_all, write_all
 
 
@@ -20,11 +22,18 @@ class Open:
         since: when it was asked for, by the cloud's clock.
         id: of the instance, once that is known.
         by_worker: whether `since` is by the clock of a worker, as the earlier release wrote it.
+        writer: the attempt that asks for it.
     """
 
     since: datetime
     id: str = ""
     by_worker: bool = False
+    writer: str = ""
+
+    def written(self) -> list[Any]:
+        """As a record holds it."""
+        clock = [] if self.by_worker else ["cloud", self.writer]
+        return [int(self.since.timestamp()), self.id, *clock]
 
 
 def read_proofs(account: str) -> dict[str, Proof]:
@@ -62,20 +71,45 @@ def read_open(account: str) -> dict[str, Open]:
     What has lost its name to a later drill stands under its id.
     """
     found: dict[str, Open] = {}
-    for name, written in read_all(_open(account)).items():
-        with suppress(TypeError, ValueError):
-            at, id_, *clock = written
-            found[name] = Open(datetime.fromtimestamp(at, UTC), str(id_), by_worker=not clock)
+    with Records(open_prefix(account)) as records:
+        # A record of its own comes last: it is newer than what an earlier release wrote.
+        parts = sorted(records.all().items(), key=lambda one: _is_own(account, *one))
+    for _, part in parts:
+        for name, written in part.items() if isinstance(part, dict) else ():
+            with suppress(TypeError, ValueError):
+                at, id_, *clock = written
+                moment = datetime.fromtimestamp(at, UTC)
+                writer = clock[1] if len(clock) > 1 else ""
+                found[name] = Open(moment, str(id_), by_worker=not clock, writer=writer)
     return found
 
 
 def write_open(account: str, drills: Mapping[str, Open]) -> None:
-    """Keep it, before anything is asked for."""
-    content = {
-        name: [int(o.since.timestamp()), o.id, *([] if o.by_worker else ["cloud"])]
-        for name, o in drills.items()
-    }
-    write_all(_open(account), content)
+    """Keep these beside what is known: each has a record of its own, so no run undoes another's."""
+    with Records(open_prefix(account)) as records:
+        for name, one in drills.items():
+            records.put(key_of_id(name), {name: one.written()})
+
+
+def drop_open(account: str, names: Iterable[str]) -> None:
+    """Forget what surely is gone, or never was."""
+    gone = set(names)
+    if not gone:
+        return
+    with Records(open_prefix(account)) as records:
+        for record, part in records.all().items():
+            left = (
+                {k: v for k, v in part.items() if k not in gone} if isinstance(part, dict) else part
+            )
+            if not left:
+                records.drop(record)
+            elif left != part:  # earlier releases kept several in one
+                records.put(record, left)
+
+
+def _is_own(account: str, record: str, part: Any) -> bool:
+    names = list(part) if isinstance(part, dict) else []
+    return len(names) == 1 and record == open_prefix(account) + key_of_id(names[0])
 
 
 def note_tries(account: str, chosen: Iterable[Snapshot], now: datetime) -> None:
@@ -88,5 +122,6 @@ def note_tries(account: str, chosen: Iterable[Snapshot], now: datetime) -> None:
     write_proofs(account, proofs)
 
 
-def _open(account: str) -> str:
+def open_prefix(account: str) -> str:
+    """What the names of the records begin with that tell what drills may have left behind."""
     return f"barrack_drilling_{account}_"

@@ -18,6 +18,7 @@ from barrack_tasks.events import emit
 from barrack_tasks.expiring import Ends
 from barrack_tasks.guard import ask_approval
 from barrack_tasks.holds import Hold
+from barrack_tasks.loop import now
 from barrack_tasks.observing import (
     flavors_that_cannot_hibernate,
     is_unable,
@@ -125,9 +126,22 @@ def letting_go(hold: Hold, all_of_them: Iterable[Restoring], memory: Memory) -> 
     try:
         yield
     finally:
-        hold.let_go(
-            one.key for one in all_of_them if not one.resumed and not memory.may_have_made(one.key)
-        )
+        known = list(all_of_them)
+        note_inherited(hold, known, memory)
+        hold.let_go(o.key for o in known if not o.resumed and not memory.may_have_made(o.key))
+
+
+def note_inherited(hold: Hold, all_of_them: Iterable[Restoring], memory: Memory) -> None:
+    """Note what runs that were cut off have asked for, also those that were at it meanwhile.
+
+    A run that was stopped for longer than its lease may find when it goes on that another has
+    asked for the same, and was cut off: that is this run's own now.
+    """
+    for one in all_of_them:
+        asked = _asked_before(hold, one.name)
+        if asked is not None and not one.resumed and not memory.may_have_made(one.key):
+            memory.unknown_since[one.key] = asked
+            memory.taken_up[one.key] = now()
 
 
 def with_problems(
@@ -315,9 +329,10 @@ def settle_ends(ends: Ends, all_of_them: Iterable[Restoring], memory: Memory) ->
     """Note the ids of what was made, by which it ends, and that nothing ends where nothing was."""
     for one in all_of_them:
         if made := memory.made.get(one.key):
-            ends.made(one.name, made, one.making(one.since) if one.since else None)
+            asked = one.since or memory.unknown_since.get(one.key)
+            ends.made(one.name, made, one.making(asked) if asked else None)
         elif not memory.may_have_made(one.key):
-            ends.not_made(one.name)
+            ends.not_made(one.name, one.key)
 
 
 def tell_of(restored: Iterable[Restored]) -> None:

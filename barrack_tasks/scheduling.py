@@ -24,7 +24,7 @@ from barrack_tasks.observing import (
     with_images,
     with_stock,
 )
-from barrack_tasks.plans.evidence import Known
+from barrack_tasks.plans.evidence import Known, clock_ahead
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.report import Row
 from barrack_tasks.plans.rising import Shortage
@@ -176,5 +176,5 @@ class Following:
         return schedule_rows(self.round, self.first.instances, plan, world, self.memory)
 
     def _known_with(self, world: World) -> Known:
-        ahead = self._account.get_client().now() - now()
+        ahead = clock_ahead(self._account.get_client().now(), now())
         return Known(read_notes(self._account.account), world.snapshots, self._watched, ahead)

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any, Protocol
 
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.expiring import Ends
+from barrack_tasks.holds import Hold
 from barrack_tasks.plans.making import NOTHING_CAME, Making
 from barrack_tasks.plans.stock.announcing import Claimed
 from barrack_tasks.records import Records, key_of_id
+from barrack_tasks.withdrawing import Notes
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 
@@ -84,13 +87,13 @@ class SharedLedger:
     Args:
         account: see `BarrackCredentials.account`.
         ends: of what is claimed.
-        hold: holds keys with their names for this run; gives those that another run holds.
+        hold: of the run.
         log: of the run.
     """
 
     account: str
     ends: Ends
-    hold: Callable[[Mapping[str, str]], Mapping[str, str]]
+    hold: Hold
     log: Log
     _unwritten: list[Claimed] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -98,16 +101,18 @@ class SharedLedger:
     def asking(self, requests: Sequence[Making], ids: Mapping[str, str], now: datetime) -> None:
         """Note requests before they are sent; ids, by name, of what exists and is brought back."""
         self.ends.note(requests, ids)
-        with Records(self._prefix) as records:
-            for by in requests:
-                one = self._claimed("", by.name, now, by)
-                records.put(key_of_id(one.key), _written(one))
+        claimed = [self._claimed("", by.name, now, by) for by in requests]
+        written = {one.key: [*_written(one), self.hold.attempt] for one in claimed}
+        self._notes.put(written, lambda key, _: written[key])
 
     def refused(self, name: str) -> None:
-        """Note that a request surely came to nothing."""
-        self.ends.not_made(name)
-        with Records(self._prefix) as records:
-            records.drop(key_of_id(Claimed("", name, _moment(0)).key))
+        """Note that a request surely came to nothing; see `Notes.withdraw`."""
+        with self._lock:
+            try:
+                self.ends.not_made(name, claim_key(name))
+                self._notes.withdraw(Claimed("", name, _moment(0)).key, claim_key(name))
+            except Exception as error:  # noqa: BLE001 - a note that stays does no harm
+                self.log.warning("what came to nothing stays noted for a day: %s", error)
 
     def add(self, id_: str, name: str, now: datetime) -> None:
         """Note that a request was accepted."""
@@ -121,7 +126,7 @@ class SharedLedger:
         What no list has shown for a day is forgotten: nothing came of it.
         """
         by = one.by
-        if by is None or self.hold({claim_key(one.name): one.name}):
+        if by is None or self.hold.claim({claim_key(one.name): one.name}):
             return one  # the run that asks for it lives
         made = next((i.id for i in instances if by.has_made(i)), "")
         with Records(self._prefix) as records:
@@ -143,7 +148,7 @@ class SharedLedger:
 
     def take(self, one: Claimed) -> bool:
         """Whether it is this run's to announce: no other run announces it, or has done so."""
-        if self.hold({f"announce:{one.id}": one.name}):
+        if self.hold.claim({f"announce:{one.id}": one.name}):
             return False
         with Records(self._prefix) as records:
             # Another run may have held it, announced it and let go since it was read.
@@ -166,6 +171,11 @@ class SharedLedger:
         with Records(self._prefix) as records:
             records.put(key_of_id(one.id), _written(one))
             records.drop(key_of_id(replace(one, id="").key))
+        self._notes.settled(replace(one, id="").key)
+
+    @cached_property
+    def _notes(self) -> Notes:
+        return Notes(self._prefix, self.hold)
 
     def _claimed(self, id_: str, name: str, now: datetime, by: Making | None = None) -> Claimed:
         span = self.ends.span

@@ -9,12 +9,14 @@ from pathlib import Path
 
 from barrack_tasks.api import BarrackAuthenticationError, BarrackError
 from barrack_tasks.charts import as_image, lines_by_hour
+from barrack_tasks.loop import SERVER_AWAY
 from barrack_tasks.plans.stock.history import Summary, summaries
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.stock_memory import read_history, spells_now
 from barrack_tasks.stock_watch import Log, Look, StockWatcher
 
 _MOST_LINES = 6
+_PASSING = (BarrackError, *SERVER_AWAY)
 
 
 def watch(
@@ -28,7 +30,8 @@ def watch(
 ) -> tuple[Look | None, int]:
     """Look until everything wanted is there or the time is up; the last look, and how many.
 
-    A stock that cannot be read is looked at again; a key that is refused ends it.
+    A stock that cannot be read is looked at again, and so it is while the Prefect server is away;
+    a key that is refused ends it.
     """
     last: Look | None = None
     looks = 0
@@ -40,12 +43,15 @@ def watch(
             on_look(last)
         except BarrackAuthenticationError:
             raise
-        except BarrackError as error:
+        except _PASSING as error:
             log.warning("the stock cannot be read, and is looked at again: %s", error)
         looks += 1
         if watcher.is_done() or now() >= until:
             return last, looks
-        watcher.prepare()
+        try:
+            watcher.prepare()
+        except SERVER_AWAY as error:
+            log.warning("the Prefect server cannot be reached: %s", error)
         left = (until - now()).total_seconds()
         sleep(max(0.0, min(pace.next_wait(moved, now()), left)))
 

@@ -19,6 +19,7 @@ from barrack_tasks.api import (
 )
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.holds import snapshot_key
 from barrack_tasks.observing import unable_of
 from barrack_tasks.plans.guard import Caps, Means, rulings
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
@@ -331,32 +332,32 @@ class StockWatcher:
         name = attempt.step.subject
         try:
             made = claim(self._guarded(self._credentials, *keys_of(attempt)), attempt.step)
-        except BarrackOutOfStockError:
-            self._log.info("%s: %s was gone before it could be claimed", name, attempt.place)
-            self._ledger.refused(name)
-            self._failed.append(name)
-            return attempt
-        except BarrackConflictError as error:
-            self._log.info("%s: somebody else has it: %s", name, error)
-            self._failed.append(name)
-            self._others[name] = self._now()
-            self._ledger.refused(name)
-        except BarrackNotPermittedError as error:
-            # The lease was lost: the name is reserved anew before it is asked for again.
-            self._log.warning("%s: %s", name, error)
-            self._granted.discard(name)
-            self._ledger.refused(name)
         except BarrackError as error:
-            if error.took_effect is False:
-                self._ledger.refused(name)
-            self.claims.refused[name] = str(error)
-            if error.took_effect is False:
-                self._failed.append(name)
-            self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
-        else:
-            self._ledger.add(made, name, self._now())
-            self.claims.made[name] = (attempt.want, made)
-            self._log.info("%s: claimed %s", name, attempt.place)
+            return self._failed_with(attempt, error)
+        self._ledger.add(made, name, self._now())
+        self.claims.made[name] = (attempt.want, made)
+        self._log.info("%s: claimed %s", name, attempt.place)
+        return None
+
+    def _failed_with(self, attempt: Attempt, error: BarrackError) -> Attempt | None:
+        """Note what came of an error; gives the attempt back if it was out of stock."""
+        name, is_sure = attempt.step.subject, error.took_effect is False
+        if is_sure:
+            # Only what surely made nothing is forgotten, counted out, or asked for elsewhere.
+            self._ledger.refused(name)
+            self._failed.append(name)
+        if isinstance(error, BarrackNotPermittedError):
+            # The lease was lost: the name is reserved anew before it is asked for again.
+            self._granted.discard(name)
+        if isinstance(error, BarrackOutOfStockError) and is_sure:
+            self._log.info("%s: %s was gone before it could be claimed", name, attempt.place)
+            return attempt
+        if isinstance(error, BarrackConflictError) and is_sure:
+            self._log.info("%s: somebody else has it: %s", name, error)
+            self._others[name] = self._now()
+            return None
+        self.claims.refused[name] = str(error)
+        self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
         return None
 
     def _came_up(self) -> tuple[list[tuple[Claimed, UserVM]], list[Claimed]]:
@@ -375,6 +376,8 @@ class StockWatcher:
             for one in waiting
         ]
         waiting = [one for one in waiting if one.id]
+        for one in waiting:
+            self.claims.refused.pop(one.name, None)  # it was made all the same
         there = {i.id: i for i in self.instances}
         self.claims.told |= {
             name
@@ -401,17 +404,13 @@ class StockWatcher:
             self._tariff = means.tariff
         self._currency = means.currency or self._currency
 
-    @property
-    def snapshots(self) -> tuple[str, ...]:
-        """Ids of the snapshots that claims restore."""
-        return tuple(self._snapshots)
-
     def prepare(self) -> None:
         """Do beforehand what would take time when stock is there."""
         waits = any(w.claim and not self._is_met(w) for w in self._wants)
         old = self._read_at is None or self._now() - self._read_at > _FRESH / 2
         if waits and old:
             self._refresh()
+        if waits:
             self._reserve_names()
 
     def would_claim(self, places: Mapping[Place, int]) -> dict[str, str]:
@@ -425,16 +424,21 @@ class StockWatcher:
         }
 
     def _reserve_names(self) -> None:
-        """Reserve each name, and the instance that is brought back under it."""
+        """Reserve each name, and with it what is brought back or restored under it.
+
+        What is held already costs nothing, and what was lost meanwhile is held again.
+        """
         keys: dict[str, list[str]] = {}
         for want in self._wants:
             source = source_of(want, self.instances)
+            claim = want.claim
             for name in self._names_of(want):
-                if name not in self._granted:
-                    keys[name] = [claim_key(name), *([source.id] if source else [])]
+                keys[name] = [claim_key(name), *([source.id] if source else [])]
+                if claim is not None and claim.how == "snapshot":
+                    keys[name].append(snapshot_key(claim.snapshot_id or "", shared=True))
         wanted = {key: name for name, own in keys.items() for key in own}
         refused = self._reserve(wanted) if wanted else {}
-        self._granted |= {name for name, own in keys.items() if not refused.keys() & set(own)}
+        self._granted = {name for name, own in keys.items() if not refused.keys() & set(own)}
 
     def _names_of(self, want: Want) -> Sequence[str]:
         source = source_of(want, self.instances)
@@ -442,10 +446,16 @@ class StockWatcher:
 
 
 def keys_of(attempt: Attempt) -> tuple[str, ...]:
-    """What must be held for an attempt: its name, and the instance that it brings back."""
+    """What must be held for an attempt: its name, and what it brings back or restores."""
     step = attempt.step
-    back = (step.instance_id,) if step.operation == "restore_instance" else ()
-    return (claim_key(step.subject), *back)
+    own = claim_key(step.subject)
+    match step.operation:
+        case "restore_instance":
+            return own, step.instance_id
+        case "restore_snapshot":
+            return own, snapshot_key(step.arguments["snapshot_id"], shared=True)
+        case _:
+            return (own,)
 
 
 @barrack_task("claim {step.subject}")

@@ -14,7 +14,8 @@ from pydantic import Field
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.api.models import Snapshot, UserVM
-from barrack_tasks.holds import elapsed, holding, intent_of
+from barrack_tasks.api.pacing import elapsed
+from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import depended_on, snapshot_price

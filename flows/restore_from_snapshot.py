@@ -40,6 +40,7 @@ from barrack_tasks.restoring import (
     begin,
     letting_go,
     look,
+    note_inherited,
     note_up,
     notes_of,
     settle_ends,
@@ -153,7 +154,7 @@ def restore_from_snapshot(
         def targets_at(moment: datetime) -> tuple[Target, ...]:
             return tuple(Target(one.key, one.name, moment, resumed=one.resumed) for one in begun)
 
-        ends = Ends(account.account, expires, on_expiry, now)
+        ends = Ends(account.account, expires, on_expiry, now, hold)
 
         def note(key: str, at: datetime) -> None:
             ends.note([one.making(at) for one in begun if one.key == key])
@@ -162,6 +163,7 @@ def restore_from_snapshot(
 
         def see() -> World:
             share_snapshots(hold, begun, memory)
+            note_inherited(hold, begun, memory)
             world = look(account, begun, memory)
             note_up(begun, world, memory, now())
             settle_ends(ends, begun, memory)

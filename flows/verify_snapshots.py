@@ -14,7 +14,15 @@ from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
 from barrack_tasks.admitting import work_within_caps
 from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.drilling import DRILLING, check_probe, close, look, open_record, tidy
+from barrack_tasks.drilling import (
+    DRILLING,
+    check_probe,
+    close,
+    look,
+    notes_of_drills,
+    open_record,
+    tidy,
+)
 from barrack_tasks.holds import holding
 from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.loop import now
@@ -130,9 +138,10 @@ def verify_snapshots(
         targets = tuple(Target(one.key, one.name, began) for one in chosen)
         drills = Drills()
         names_of = {one.key: one.name for one in chosen}
+        notes_first = notes_of_drills(account.account, hold)
         memory = NotedFirst(
             client=account.get_client(),
-            note=lambda key, asked: open_record(account.account, names_of[key], asked),
+            note=lambda key, asked: open_record(account.account, notes_first, names_of[key], asked),
         )
 
         def decide(world: World, moment: datetime) -> dict[str, Next]:
@@ -141,7 +150,10 @@ def verify_snapshots(
         def see() -> World:
             if not dry_run:
                 share_snapshots(hold, chosen, memory)
-            return look(account, chosen, memory, drills, probe, began, span, now)
+                # A drill that lost its turn asks for nothing more until it has it again.
+                for by in hold.claim({DRILLING: "drill"}).values():
+                    memory.held_by.update(dict.fromkeys(names_of, by))
+            return look(account, hold, chosen, memory, drills, probe, began, span, now)
 
         if dry_run or not chosen:
             world = see()
@@ -160,7 +172,7 @@ def verify_snapshots(
                 timeout=span + TO_DELETE,
                 log=log,
             )
-            close(account.account, chosen, memory, world)
+            close(account.account, notes_first, chosen, memory, world)
         proofs = read_proofs(account.account)
         told: tuple[Message, ...] = ()
         undelivered: dict[str, str] = {}

@@ -141,8 +141,8 @@ def watch_gpu_stock(
             endings, _ = end_due(account, hold, now(), log)
             teller.told.extend(said_of(endings))
 
-        ends = Ends(account.account, expires, on_expiry, now)
-        ledger = SharedLedger(account.account, ends, hold.claim, log)
+        ends = Ends(account.account, expires, on_expiry, now, hold)
+        ledger = SharedLedger(account.account, ends, hold, log)
         watcher = StockWatcher(
             account,
             wants,
@@ -156,7 +156,6 @@ def watch_gpu_stock(
             guarded=hold.guarded,
         )
         watcher.open()
-        hold.share_snapshots(watcher.snapshots)
         until = now() + (watch_for or timedelta(0))
         last, looks = watch(watcher, pace, until, on_look, log, now)
         write_seen(account.account, watcher.seen)

@@ -21,7 +21,7 @@ from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Days
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.parameters import Timeout, span_of
-from barrack_tasks.plans.evidence import Known
+from barrack_tasks.plans.evidence import Known, clock_ahead
 from barrack_tasks.plans.given import Given, Texts, read_each, said_of
 from barrack_tasks.plans.preview import Forecast, forecast
 from barrack_tasks.plans.report import money
@@ -73,7 +73,7 @@ def _known(client: Barrack) -> Known:
         snapshots = by_instance(client.snapshots.list())
     except BarrackError:
         snapshots = {}
-    return Known(snapshots=snapshots, cloud_ahead=client.now() - datetime.now(UTC))
+    return Known(snapshots=snapshots, cloud_ahead=clock_ahead(client.now(), datetime.now(UTC)))
 
 
 def _unable(client: Barrack) -> frozenset[tuple[str, int]]:

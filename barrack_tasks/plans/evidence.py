@@ -95,7 +95,7 @@ class Known:
     watched: Mapping[str, Watched] = field(default_factory=dict)
     """What `watch_account` saw last, by instance."""
     cloud_ahead: timedelta = timedelta(0)
-    """How much later the cloud's clock is than ours."""
+    """How much later the cloud's clock is than ours, as `clock_ahead` tells it."""
 
     def note(self, id_: str) -> Note:
         """What is remembered of an instance; nothing, if it was never looked at."""
@@ -105,6 +105,19 @@ class Known:
         """Whether it was never looked at before, or first under this same boundary."""
         note = self.notes.get(id_)
         return note is None or note.first == boundary.moment
+
+
+def clock_ahead(cloud_now: datetime, our_now: datetime) -> timedelta:
+    """How much later the cloud's clock is than ours, as far as it is a matter of clocks.
+
+    Clocks that are off by more than `MOST_AHEAD` are not two clocks of one time, so the cloud's
+    times are taken as they are: nothing is known to have happened later than they say.
+    """
+    ahead = cloud_now - our_now
+    return ahead if abs(ahead) <= MOST_AHEAD else timedelta(0)
+
+
+MOST_AHEAD = timedelta(hours=12)
 
 
 def fulfils(status: VMStatus, boundary: Boundary) -> bool:

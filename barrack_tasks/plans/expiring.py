@@ -39,6 +39,7 @@ class Expiry:
         trouble: why it has not ended all the same, if that is known.
         by: the request that made it, or brought it back; None in what an earlier release wrote.
         noted: when the earlier release wrote it, where that is known.
+        writer: the attempt that noted it before it asked.
     """
 
     id: str
@@ -50,6 +51,7 @@ class Expiry:
     trouble: str = ""
     by: Making | None = None
     noted: datetime | None = None
+    writer: str = ""
 
     @property
     def key(self) -> str:

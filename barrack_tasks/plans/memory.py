@@ -77,6 +77,8 @@ class Memory:
 
     Of one that makes something by the cloud's clock: it is compared with the age of what is there.
     """
+    taken_up: dict[str, datetime] = field(default_factory=dict)
+    """When this run learned what one that was cut off has asked for; lists may not show it yet."""
     arrived_at: dict[str, datetime] = field(default_factory=dict)
     """When an instance was first seen to be where it should be."""
     up_at: dict[str, datetime] = field(default_factory=dict)

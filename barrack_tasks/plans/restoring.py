@@ -211,7 +211,8 @@ def decide_restore(
         return _coming_up(one, there, wait_until)
     if made is not None:
         return _missing(one, made, world, wait_until)
-    if one.resumed and now - began < LISTS_LAG:
+    taken_up = memory.taken_up.get(one.key, began if one.resumed else None)
+    if taken_up is not None and now - taken_up < LISTS_LAG:
         return Wait("a run before was cut off; lists may not show yet what it made")
     next_ = _begin(one, world, memory, shortfall)
     if not one.problems:

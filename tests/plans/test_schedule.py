@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Snapshot, UserVM
-from barrack_tasks.plans.evidence import Known, Note, Watched, with_restore
+from barrack_tasks.plans.evidence import Known, Note, Watched, clock_ahead, with_restore
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.schedule import (
     Policy,
@@ -593,3 +593,10 @@ def test_what_nobody_touched_is_put_to_rest_however_late(
     machine = Machine(OFFICE, status, is_new=is_new, is_timed=is_timed)
     friday = at(4, 20)
     assert machine.tick(friday + timedelta(minutes=late)).goal == "down"
+
+
+def test_clocks_that_are_days_apart_are_not_two_clocks_of_one_time() -> None:
+    at = datetime(2026, 11, 25, 19, tzinfo=UTC)
+    assert clock_ahead(at + timedelta(hours=3), at) == timedelta(hours=3)
+    assert clock_ahead(at - timedelta(minutes=5), at) == -timedelta(minutes=5)
+    assert clock_ahead(at - timedelta(days=2), at) == timedelta(0)
