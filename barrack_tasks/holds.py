@@ -365,28 +365,36 @@ class Hold:
         ]
 
     def _merge(self, others: Iterable[_Seen], now: datetime) -> None:
-        """Take up what all attempts left behind that had this intent, which is claimed."""
-        dead = [
-            seen
-            for seen in others
-            if seen.value.intent == self._intent
-            and seen.is_open
-            and not self._is_live(seen, now)
-            and (seen.value.may_have_made or now - seen.written < self._fresh)
-        ]
-        for seen in dead:
-            for key, name in _to_take_up(seen.value.held).items():
+        """Take up what others with this intent, which is claimed, left behind.
+
+        That is all that a dead attempt had in hand, and of one that lives what it only knows of:
+        it lost its lease, and may die before it has claimed anything again.
+        """
+        taken_from = []
+        for seen in others:
+            if seen.value.intent != self._intent or not seen.is_open:
+                continue
+            is_live = self._is_live(seen, now)
+            is_old = now - seen.written >= self._fresh and not seen.value.may_have_made
+            if is_live:
+                left = {k: v for k, v in seen.value.held.items() if k.startswith(_PENDING)}
+                is_all = bool(left) and left.keys() == seen.value.held.keys()
+            else:
+                left, is_all = {} if is_old else seen.value.held, not is_old
+            for key, name in _to_take_up(left).items():
                 one = _inherited(key, name, seen, now)
                 known = self.inherited.get(key)
                 self.inherited[key] = one if known is None else _joined(known, one)
-        if not dead:
+            if is_all:
+                taken_from.append(seen)
+        if not taken_from:
             return
         taken = {k: one.name for k, one in self.inherited.items() if k not in self._held}
         self._pending = {**taken, **self._pending}
         self._notes = {**self._notes, **self.inherited}
         if not self._write():
             return  # what was inherited is claimed and written again first
-        for who, written in _latest_of(dead).items():
+        for who, written in _latest_of(taken_from).items():
             mark = Mark(of=who, written=written, taken_by=self._attempt)
             self._records.put(f"{who}_mark", mark.model_dump())
 

@@ -87,11 +87,8 @@ def under_way(sandbox: Sandbox, work: Callable[[], Report], operation: str) -> C
     ("use", "operation"),
     [(restore, "restore_snapshot"), (drill, "restore_snapshot"), (publish, "create_image")],
 )
-def test_a_snapshot_that_a_run_uses_is_not_pruned(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, use: Any, operation: str
-) -> None:
+def test_a_snapshot_that_a_run_uses_is_not_pruned(cloud: Cloud, use: Any, operation: str) -> None:
     sandbox, account, id_ = with_snapshots(cloud)
-    monkeypatch.setattr("flows.prune_snapshots.now", sandbox.now)
     [oldest] = account.get_client().snapshots.list()
     sandbox.settings(durations={"create": LONG, "image": LONG})
     end = under_way(sandbox, lambda: use(oldest, account), operation)
@@ -106,11 +103,8 @@ def test_a_snapshot_that_a_run_uses_is_not_pruned(
     assert end().ok
 
 
-def test_a_snapshot_that_a_watcher_is_to_claim_is_not_pruned(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_snapshot_that_a_watcher_is_to_claim_is_not_pruned(cloud: Cloud, tmp_path: Path) -> None:
     sandbox, account, id_ = with_snapshots(cloud)
-    monkeypatch.setattr("flows.prune_snapshots.now", sandbox.now)
     [oldest] = account.get_client().snapshots.list()
     take(sandbox, account, id_)
     sandbox.set_stock("CANADA-1", "L40", 0)

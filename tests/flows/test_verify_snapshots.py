@@ -169,7 +169,6 @@ def test_the_newest_proven_snapshot_is_never_pruned(
     for _ in range(4):
         sandbox.advance(86400)
         snapshot(sandbox, account, "alpha", machine["id"])
-    monkeypatch.setattr("flows.prune_snapshots.now", sandbox.now)
     one = {"last": 1, "daily": 0, "weekly": 0, "monthly": 0}
     prune_snapshots(select=["*"], retention=one, credentials=account)
     sandbox.advance(60)
