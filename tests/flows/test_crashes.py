@@ -34,6 +34,14 @@ LEASE = 8.0
 WANTS = [{"gpu_model": "L40", "gpu_count": 1, "claim": {"name": "train", "image_id": "1"}}]
 
 
+OLD = "alpha-202601"
+
+
+def old(number: int) -> str:
+    """The name of a snapshot that an earlier run has taken."""
+    return f"{OLD}{number:02}T000000Z"
+
+
 def window(start: timedelta, end: timedelta) -> str:
     now = datetime.now(UTC)
     return f"{now + start:%Y-%m-%dT%H:%M:%SZ}-{now + end:%Y-%m-%dT%H:%M:%SZ}"
@@ -65,7 +73,7 @@ def only_once(operation: str) -> Callable[[Sandbox, BarrackCredentials], None]:
 
 
 def new_snapshots(sandbox: Sandbox) -> list[dict[str, Any]]:
-    return [e for e in effects(sandbox, "create_snapshot") if not e["name"].startswith("old-")]
+    return [e for e in effects(sandbox, "create_snapshot") if not e["name"].startswith(OLD)]
 
 
 def snapshot_then(operation: str) -> Callable[[Sandbox, BarrackCredentials], None]:
@@ -114,7 +122,7 @@ def one_image(sandbox: Sandbox, _: BarrackCredentials) -> None:
 
 
 def pruned(sandbox: Sandbox, _: BarrackCredentials) -> None:
-    assert sorted(e["name"] for e in effects(sandbox, "delete_snapshot")) == ["old-1", "old-2"]
+    assert sorted(e["name"] for e in effects(sandbox, "delete_snapshot")) == [old(1), old(2)]
 
 
 def with_an_end(sandbox: Sandbox, account: BarrackCredentials) -> None:
@@ -158,7 +166,7 @@ CASES = {
     ),
     "restore_from_snapshot": Case(
         "restore_from_snapshot",
-        lambda: {"snapshot": "old-1", "expires": "8h", "on_expiry": "delete"},
+        lambda: {"snapshot": old(1), "expires": "8h", "on_expiry": "delete"},
         restored_once,
         old_snapshots=1,
     ),
@@ -198,7 +206,7 @@ def prepared(case: Case, cloud: Cloud) -> tuple[Sandbox, BarrackCredentials]:
     for name, state in case.machines.items():
         id_ = sandbox.seed_instance(name, gpu_model="L40", status=state)
         for number in range(1, case.old_snapshots + 1):
-            account.get_client().snapshots.create(id_, f"old-{number}", snapshot_description(id_))
+            account.get_client().snapshots.create(id_, old(number), snapshot_description(id_))
             sandbox.advance(600)
     case.prepare(sandbox, account)
     return sandbox, account
