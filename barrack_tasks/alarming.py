@@ -178,13 +178,12 @@ def scope_of(keys: Iterable[str], notifiers: Iterable[str]) -> str:
 
 
 @contextmanager
-def alone(account: str, guard: str, span: timedelta, scope: str = "") -> Iterator[bool]:
+def alone(account: str, guard: str, scope: str = "") -> Iterator[bool]:
     """Whether this run is the only one that watches now; two would tell everything twice.
 
     Args:
         account: see `BarrackCredentials.account`.
         guard: which guardrail.
-        span: how long a run may take.
         scope: see `scope_of`; those of different scopes do not keep each other away.
     """
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"

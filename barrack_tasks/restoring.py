@@ -43,7 +43,10 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.spending import hardware_seen
 
 TAKEN_UP = timedelta(days=1)
-"""So long after a run that was cut off, or that failed, the next finds what it has made."""
+"""So long a name that was only reserved by a run that was cut off is kept for the next.
+
+What was asked for is found by the next, however late it comes.
+"""
 _PROFILE_UNKNOWN = (
     "Whether the profile is complete (full name, billing address, postal code, country) is not "
     "known before: no operation tells."

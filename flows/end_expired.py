@@ -73,7 +73,7 @@ def end_expired(
     scope = scope_of(["ends"], notify)
     alarms = Alarms("expiry", account.account, notifiers, remind, log, scope)
     told: tuple[Message, ...] = ()
-    with alone(account.account, "expiry", timedelta(minutes=5), scope) as is_alone:
+    with alone(account.account, "expiry", scope) as is_alone:
         if is_alone:
             told = alarms.raise_for(readings_of(endings), now())
     rows = rows_of_endings(endings, instances, known=known_of(endings, told))

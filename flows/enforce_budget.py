@@ -116,7 +116,7 @@ def enforce_budget(
     span = span_of(timeout)
     scope = scope_of((b.key for b in budgets), notify)
     alarms = Alarms("budget", account.account, notifiers, remind, log, scope)
-    with alone(account.account, "budget", span, scope) as is_alone:
+    with alone(account.account, "budget", scope) as is_alone:
         if not is_alone:
             note = "another run watches these budgets at this moment"
             return stand_aside(BudgetReport(flow="enforce_budget", rows=(), notes=(note,)))

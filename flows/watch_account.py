@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from prefect import flow
 from prefect.logging import get_run_logger
 
@@ -53,7 +51,7 @@ def watch_account(
     log = get_run_logger()
     account = BarrackCredentials.resolve(credentials)
     check_needs(account.get_client().dialect, "watch_account")
-    with alone(account.account, "account", timedelta(minutes=5)) as is_alone:
+    with alone(account.account, "account") as is_alone:
         if not is_alone:
             note = "another run watches this account at this moment"
             return stand_aside(AccountReport(flow="watch_account", rows=(), notes=(note,)))

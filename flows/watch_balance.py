@@ -120,7 +120,7 @@ def watch_balance(
     span = span_of(timeout)
     scope = scope_of((t.key for t in thresholds), notify)
     alarms = Alarms("balance", account.account, notifiers, remind, log, scope)
-    with alone(account.account, "balance", span, scope) as is_alone:
+    with alone(account.account, "balance", scope) as is_alone:
         if not is_alone:
             note = "another run watches this balance at this moment"
             return stand_aside(BalanceReport(flow="watch_balance", rows=(), notes=(note,)))
