@@ -136,7 +136,7 @@ class Caller:
                 lambda look: self._read(look, deadline),
                 lambda look: self.items(look, deadline),
                 self._seen if self._knows_what_there_is(call, deadline) else None,
-                lambda: self._exchange.server_time,
+                self._exchange.cloud_time,
             )
         except BarrackError as error:
             error.operation = call.operation.name

@@ -108,11 +108,13 @@ class Change:
         until = min(self._deadline, self._shows_by or 0.0)
         delay = FIRST_DELAY
         while True:
+            began = self._clock()
             effect = self._look_once()
-            left = until - self._clock()
-            if effect is not None or not self._inquiry.may_lag or left <= 0:
+            # Only a look that began when the effect must show can say that it is not there.
+            is_last = began >= until or self._clock() >= self._deadline
+            if effect is not None or not self._inquiry.may_lag or is_last:
                 return effect
-            self._sleep(min(delay, left))
+            self._sleep(min(delay, max(0.0, until - self._clock())))
             delay = min(LONGEST_DELAY, 2 * delay)
 
     def _look_once(self) -> Any | None:

@@ -80,18 +80,17 @@ class Exchange:
         self.listener: Callable[[str, bytes], None] | None = None
         """Is told of every success: the operation's name, and the body as it came."""
 
-    @property
-    def server_time(self) -> datetime | None:
-        """The cloud's clock as of its latest answer; None before the first that tells."""
-        return self._dated[0] if self._dated else None
-
     def now(self) -> datetime:
         """The cloud's time, by the `Date` of its last answer; this machine's, before the first.
 
         Never later than it is, as far as the cloud's own answers tell: a `Date` has no fractions.
         """
+        return self.cloud_time() or datetime.now(UTC)
+
+    def cloud_time(self) -> datetime | None:
+        """As `now`, but None before the first answer that tells."""
         if self._dated is None:
-            return datetime.now(UTC)
+            return None
         date, at = self._dated
         return date + timedelta(seconds=max(0.0, elapsed() - at))
 

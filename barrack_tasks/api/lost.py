@@ -58,7 +58,7 @@ class Inquiry:
         read: how to read.
         read_all: how to read a whole list.
         seen: what the client has seen. None if what there was before cannot be known.
-        cloud_time: the cloud's time as its latest answer told it; None before the first.
+        cloud_time: gives the cloud's time, or a little earlier; None before its first answer.
     """
 
     def __init__(
@@ -200,7 +200,7 @@ class Inquiry:
         if made is None or since is None or made < _NO_TIME_BEFORE:
             return ["nothing tells when it was made"] if self._is_refused else []
         told = f"it was made at {made:%Y-%m-%d %H:%M:%S} UTC"
-        if made < since - _CLOCKS_DIFFER:
+        if made < since.replace(microsecond=0) - _CLOCKS_DIFFER:
             return [f"{told}, and the request was not sent before {since:%H:%M:%S}"]
         missing = self._missing_at
         if self._is_refused and missing is not None and _surely_by(made) > missing:
