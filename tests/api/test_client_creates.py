@@ -206,9 +206,17 @@ def test_a_part_of_a_list_does_not_do(account: Account) -> None:
 def test_one_thread_looks_for_all(account: Account) -> None:
     every = [RECIPES["create_instance"](account) for _ in range(8)]
     pages = -(-len(account.sandbox.state()["instances"]) // 100) or 1
+    together = threading.Barrier(len(every))
+    # By the time that the first look is over, every thread has asked.
+    account.sandbox.fault("latency", "list_instances", seconds=0.5)
+
+    def create(client: Barrack, arguments: dict[str, Any]) -> None:
+        together.wait()
+        client.perform("create_instance", **arguments)
+
     with client_of(account.sandbox) as fresh, ThreadPoolExecutor(8) as pool:
         asked = len(account.sandbox.requests())
-        list(pool.map(lambda one: fresh.perform("create_instance", **one), every))
+        list(pool.map(lambda one: create(fresh, one), every))
         new = [r["operation"] for r in account.sandbox.requests()[asked:]]
     assert new.count("list_instances") <= 2 * pages, "and for those that asked while it looked"
 
