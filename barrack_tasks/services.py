@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +28,19 @@ _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 class Services:
     """What `barrack up` has started on this machine, remembered in a folder.
 
+    The server takes no request without a password, for whoever reaches its API can read the
+    accounts' keys and run commands as the worker. The folder is for its owner alone.
+
     Args:
-        folder: for the record and the logs; the user's state folder, if not given.
+        folder: for the record, the password and the logs; the user's state folder, if not given.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
         self.folder = folder or Path(base) / "prefect-barrack"
         self._file = self.folder / "up.json"
+        self.password_file = self.folder / "password"
+        self.environment_file = self.folder / "env"
 
     @property
     def url(self) -> str | None:
@@ -40,10 +48,26 @@ class Services:
         server = self._read().get("server")
         return str(server["url"]) if server and _is_alive(server) else None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the server that runs asks for no password, as those of earlier releases did."""
+        return self.url is not None and not self._read()["server"].get("asks_for_password")
+
     def is_running(self, what: str) -> bool:
         """Whether the `server` or the `worker` that was started here runs."""
         told = self._read().get(what)
         return _is_alive(told)
+
+    def environment(self, url: str) -> dict[str, str]:
+        """What a process needs to speak with the server at an address.
+
+        Args:
+            url: of its API; only the server that was started here is sent the password.
+        """
+        found = {"PREFECT_API_URL": url}
+        if url == self.url and not self.is_open:
+            found["PREFECT_API_AUTH_STRING"] = self._password()
+        return found
 
     def start_server(self, port: int) -> str:
         """Start a Prefect server, if none was; the address of its API.
@@ -55,9 +79,10 @@ class Services:
             return self.url
         self.check_port(port)
         url = f"http://127.0.0.1:{port}/api"
-        env = {**_QUIET, "PREFECT_API_URL": url, "PREFECT_UI_API_URL": url}
+        env = {**_others_environment(), **server_settings(port, self._password())}
+        _close_database()
         words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
-        pid = self._start("server", words, env, url=url)
+        pid = self._start("server", words, env, url=url, asks_for_password=True)
         until = time.monotonic() + _PATIENCE
         while not answers(url):
             if time.monotonic() > until or born(pid) is None:
@@ -66,6 +91,8 @@ class Services:
                     f"the Prefect server does not come up; see {self.folder / 'server.log'}"
                 )
             time.sleep(0.25)
+        exports = "".join(f"export {k}='{v}'\n" for k, v in self.environment(url).items())
+        _write_privately(self.environment_file, exports)
         return url
 
     def check_port(self, port: int) -> None:
@@ -85,10 +112,11 @@ class Services:
                 )
 
     def start_worker(self, url: str, pool: str) -> None:
-        """Start a worker, if none was."""
+        """Start a worker, if none was. It has the environment's key, and the server has not."""
         if not self.is_running("worker"):
             words = ["worker", "start", "--pool", pool]
-            self._start("worker", words, {**_QUIET, "PREFECT_API_URL": url}, url=url)
+            env = {**os.environ, **_QUIET, **self.environment(url)}
+            self._start("worker", words, env, url=url)
 
     def stop(self, what: str) -> bool:
         """End what was started here; False if it does not run any more."""
@@ -100,19 +128,62 @@ class Services:
         self._write(known)
         return was_alive
 
-    def _start(self, what: str, words: list[str], env: Mapping[str, str], url: str) -> int:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / f"{what}.log").open("ab") as log:
+    @contextmanager
+    def alone(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Let one process at a time start and stop things here.
+
+        Args:
+            on_wait: is called once where another process is at it.
+
+        Raises:
+            BarrackConfigurationError: the other one takes too long.
+        """
+        self._make_folder()
+        with (self.folder / "lock").open("w") as lock:
+            until = time.monotonic() + _PATIENCE
+            has_told = False
+            while not _is_locked(lock.fileno()):
+                if not has_told:
+                    on_wait()
+                    has_told = True
+                if time.monotonic() > until:
+                    raise BarrackConfigurationError(
+                        "another `barrack up` or `barrack down` is still at work on this machine; "
+                        "wait for it to end, or end it, and try again"
+                    )
+                time.sleep(0.2)
+            yield
+
+    def _password(self) -> str:
+        """As Prefect takes it, in one piece: a user and a secret."""
+        with suppress(OSError):
+            if found := self.password_file.read_text(encoding="utf-8").strip():
+                return found
+        self._make_folder()
+        made = f"barrack:{secrets.token_urlsafe(24)}"
+        _write_privately(self.password_file, f"{made}\n")
+        return made
+
+    def _start(self, what: str, words: list[str], env: Mapping[str, str], **about: Any) -> int:
+        self._make_folder()
+        log_file = self.folder / f"{what}.log"
+        with open(log_file, "ab", opener=_private) as log:
             child = subprocess.Popen(  # noqa: S603 - our own words
                 [sys.executable, "-m", "prefect", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={**os.environ, **env},
+                env=env,
+                umask=0o077,
             )
-        self._write({**self._read(), what: {"pid": child.pid, "born": born(child.pid), "url": url}})
+        started = {"pid": child.pid, "born": born(child.pid), **about}
+        self._write({**self._read(), what: started})
         return child.pid
+
+    def _make_folder(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.folder.chmod(0o700)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -125,10 +196,71 @@ class Services:
         if not content:
             self._file.unlink(missing_ok=True)
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        fresh = self._file.with_suffix(".new")
-        fresh.write_text(json.dumps(content), encoding="utf-8")
-        fresh.replace(self._file)
+        self._make_folder()
+        _write_privately(self._file, json.dumps(content))
+
+
+def server_settings(port: int, password: str) -> dict[str, str]:
+    """Settings of a Prefect server on this machine that lets nobody in but its owner.
+
+    Pages of other origins, and whoever reaches it under another name, cannot read from it or
+    change anything, since every request needs the password; only its own pages may ask.
+
+    Args:
+        port: where it listens, at 127.0.0.1.
+        password: what requests and the UI need, as `user:secret`.
+    """
+    url = f"http://127.0.0.1:{port}/api"
+    return {
+        **_QUIET,
+        "PREFECT_API_URL": url,
+        "PREFECT_UI_API_URL": url,
+        "PREFECT_SERVER_API_AUTH_STRING": password,
+        "PREFECT_API_AUTH_STRING": password,
+        "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": (f"http://127.0.0.1:{port},http://localhost:{port}"),
+    }
+
+
+def _others_environment() -> dict[str, str]:
+    """The environment without the account, which a server has no need of."""
+    return {k: v for k, v in os.environ.items() if not k.startswith("BARRACK_")}
+
+
+def _close_database() -> None:
+    """Keep others from reading a database that is there already; what is new is made closed.
+
+    It holds the key that its secrets are encrypted with.
+    """
+    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
+
+    place, _, path = str(PREFECT_API_DATABASE_CONNECTION_URL.value()).partition(":///")
+    if not place.startswith("sqlite"):
+        return
+    file = path.partition("?")[0]
+    for name in (file, f"{file}-wal", f"{file}-shm"):
+        with suppress(OSError):
+            Path(name).chmod(0o600)
+
+
+def _is_locked(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _write_privately(file: Path, text: str) -> None:
+    """Replace a file whole by one that only its owner can read."""
+    fresh = file.with_name(f"{file.name}.new")
+    fresh.unlink(missing_ok=True)
+    with open(fresh, "x", encoding="utf-8", opener=_private) as out:
+        out.write(text)
+    fresh.replace(file)
 
 
 def answers(url: str) -> bool:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import secrets
+import shlex
 import shutil
 import signal
 import socket
@@ -42,6 +44,7 @@ def main() -> None:
     # A polite kill ends the children too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     shutil.rmtree(HOME, ignore_errors=True)
+    os.umask(0o077)
     HOME.mkdir()
     with ExitStack() as stack:
         stack.callback(shutil.rmtree, HOME, ignore_errors=True)
@@ -53,7 +56,8 @@ def play(stack: ExitStack, keep: bool) -> None:
     from barrack_tasks.sandbox import Sandbox
 
     port = free_port()
-    os.environ.update(prefect_environment(port))
+    password = f"demo:{secrets.token_urlsafe(12)}"
+    os.environ.update(prefect_environment(port, password))
     print("1. A local Barrack and a Prefect server start ...", flush=True)
     stack.enter_context(prefect_server(port))
     sandbox = stack.enter_context(Sandbox(speed=SPEED, balance="500", fleet=FLEET, process=True))
@@ -66,10 +70,12 @@ def play(stack: ExitStack, keep: bool) -> None:
     flow = subprocess.run([sys.executable, __file__, "--flow"])
     if keep:
         print(f"\nBarrack sandbox: {sandbox.url}")
-        print(f"Prefect UI:      http://127.0.0.1:{port}\n")
-        settings = {**sandbox.env, "PREFECT_API_URL": f"http://127.0.0.1:{port}/api"}
-        for name, value in settings.items():
-            print(f"export {name}={value}")
+        print(f"Prefect UI:      http://127.0.0.1:{port}")
+        print(f"Sign in with:    {password}\n")
+        for name, value in sandbox.env.items():
+            print(f"export {name}={shlex.quote(value)}")
+        for name in ("PREFECT_API_URL", "PREFECT_API_AUTH_STRING"):
+            print(f"export {name}={shlex.quote(os.environ[name])}")
         print("\nCtrl-C ends both.", flush=True)
         wait_for_interrupt()
     if flow.returncode:
@@ -137,17 +143,16 @@ def end(server: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def prefect_environment(port: int) -> dict[str, str]:
-    """Settings that keep Prefect inside the clone."""
+def prefect_environment(port: int, password: str) -> dict[str, str]:
+    """Settings that keep Prefect inside the clone, and others out of its server."""
+    from barrack_tasks.services import server_settings
+
     return {
+        **server_settings(port, password),
         "PREFECT_HOME": str(HOME / "prefect"),
         "PREFECT_PROFILES_PATH": str(HOME / "prefect" / "profiles.toml"),
-        "PREFECT_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_UI_API_URL": f"http://127.0.0.1:{port}/api",
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         # What a person wants to follow is said by the flow, not by each look it takes.
         "PREFECT_LOGGING_LOGGERS_PREFECT_TASK_RUNS_LEVEL": "WARNING",
-        "DO_NOT_TRACK": "1",
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import socket
 import tempfile
@@ -11,6 +12,8 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from barrack_tasks.services import server_settings
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache"
 _CACHE.mkdir(exist_ok=True)
@@ -26,14 +29,12 @@ def free_port() -> int:
 
 # Before Prefect is imported anywhere: nothing outside the test run, no call home.
 PREFECT_PORT = free_port()
+PREFECT_AUTH = ("tests", secrets.token_urlsafe(12))
 os.environ.update(
     {
         "PREFECT_HOME": str(_HOME),
         "PREFECT_PROFILES_PATH": str(_HOME / "profiles.toml"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-        "DO_NOT_TRACK": "1",
-        "PREFECT_API_URL": f"http://127.0.0.1:{PREFECT_PORT}/api",
-        "PREFECT_UI_API_URL": f"http://127.0.0.1:{PREFECT_PORT}/api",
+        **server_settings(PREFECT_PORT, ":".join(PREFECT_AUTH)),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }
 )

@@ -161,14 +161,14 @@ def choose(
         wanted = found or _asked_for(name)
     else:
         wanted = given if there is None else _merged(there, given)
+    if there is not None:
+        wanted = _elsewhere(wanted, there, given, name)
     trial = tried(wanted)
     if there is not None and (given is None or not _differs(wanted, there)):
         if trial.refused:
             _check(wanted, trial, f"the key that the block {name!r} holds")
         adds = given is not None and set(wanted.protect) > set(there.protect)
         return Choice(name, wanted, trial, adds, False)
-    if there is not None and not trial.works and _is_loopback(there.address):
-        wanted, trial = _elsewhere(wanted, there, given, trial, name)
     _check(wanted, trial)
     if there is not None:
         if not trial.works and not untried:
@@ -240,25 +240,27 @@ def _elsewhere(
     wanted: BarrackCredentials,
     there: BarrackCredentials,
     given: BarrackCredentials | None,
-    trial: Trial,
     name: str,
-) -> tuple[BarrackCredentials, Trial]:
-    """Ask for another address, where a new key would be kept for one on this machine."""
-    if given is None or given.base_url or not there.base_url:
-        return wanted, trial
+) -> BarrackCredentials:
+    """Ask for another address, where a new key would be sent to one on this machine.
+
+    Any process may listen there by now, so this comes before the key is tried.
+    """
+    is_new = wanted.api_key.get_secret_value() != there.api_key.get_secret_value()
+    if given is None or given.base_url or not is_new or not _is_loopback(there.address):
+        return wanted
     usual = wanted.model_copy(update={"base_url": None})
     said = (
-        f"the block {name!r} keeps the address {there.address}, which is on this machine, and the "
-        "new key is not for it"
+        f"the block {name!r} keeps the address {there.address}, which is on this machine, and "
+        "BARRACK_BASE_URL does not say that the new key is for it"
     )
     if not sys.stdin.isatty():
         raise BarrackConfigurationError(
             f"{said}; set BARRACK_BASE_URL to the address that the key is for, such as "
             f"{usual.address}, and try again; the block was left as it is"
         )
-    if not Screen().agrees(f"{said[0].upper()}{said[1:]}. Use {usual.address} instead?"):
-        return wanted, trial
-    return usual, tried(usual)
+    question = f"{said[0].upper()}{said[1:]}. Use {usual.address} instead?"
+    return usual if Screen().agrees(question) else wanted
 
 
 def _check(account: BarrackCredentials, trial: Trial, what: str = "the key") -> None:

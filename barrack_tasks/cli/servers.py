@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -25,13 +25,23 @@ class Server:
 @contextmanager
 def known_server() -> Iterator[Server]:
     """The server that the environment names, else the one that `barrack up` has started."""
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL
 
     from barrack_tasks.services import Services, answers
 
-    url = PREFECT_API_URL.value() or Services().url
+    services = Services()
+    url = PREFECT_API_URL.value() or services.url
     if not url:
         yield Server(None, False)
         return
-    with temporary_settings({PREFECT_API_URL: url}):
+    with spoken_with(services.environment(url)):
         yield Server(url, answers(url))
+
+
+@contextmanager
+def spoken_with(environment: Mapping[str, str]) -> Iterator[None]:
+    """Have Prefect speak with a server; see `Services.environment`."""
+    from prefect import settings
+
+    with settings.temporary_settings({getattr(settings, k): v for k, v in environment.items()}):
+        yield

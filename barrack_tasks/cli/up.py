@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from barrack_tasks.plans.upgrade import Another
 
 BLOCK = "barrack"
+_WAITS = "Another `barrack up` or `barrack down` is at work on this machine; waiting for it ..."
 
 
 def up(
@@ -52,9 +53,10 @@ def up(
         Where the deployments belong to another account, take them away from it; they are dry
         runs again, and nothing guards that account then.
     """
-    from prefect.settings import PREFECT_API_URL, temporary_settings
+    from prefect.settings import PREFECT_API_URL
 
     from barrack_tasks.cli.keeping import choose, key_at_hand
+    from barrack_tasks.cli.servers import spoken_with
     from barrack_tasks.deploying import POOL, apply, check_place, deployments_file
     from barrack_tasks.services import Services, answers
 
@@ -64,25 +66,31 @@ def up(
     console = Screen()
     services = Services()
     named = PREFECT_API_URL.value()
-    own = named is None or named == services.url
-    if own:
+    if named is None or named == services.url:
         services.check_port(port)
-    elif not answers(str(named)):
-        raise BarrackConfigurationError(
-            f"PREFECT_API_URL is {named}, and nothing answers there; start that server, or "
-            "unset PREFECT_API_URL to have one started here"
-        )
     given = key_at_hand(credentials)
     with ExitStack() as stack, ExitStack() as undo:
+        stack.enter_context(services.alone(lambda: console.print(_WAITS)))
+        own = named is None or named == services.url
         if own:
+            if services.is_open:
+                console.print("The server of an earlier release asks for no password; it ends ...")
+                services.stop("worker")
+                services.stop("server")
             console.print("A Prefect server runs or starts ...")
             if services.url is None:
                 undo.callback(services.stop, "server")
             url = services.start_server(port)
-            stack.enter_context(temporary_settings({PREFECT_API_URL: url}))
-            os.environ["PREFECT_API_URL"] = url
-        else:
+            environment = services.environment(url)
+            stack.enter_context(spoken_with(environment))
+            os.environ.update(environment)
+        elif answers(str(named)):
             url = str(named)
+        else:
+            raise BarrackConfigurationError(
+                f"PREFECT_API_URL is {named}, and nothing answers there; start that server, or "
+                "unset PREFECT_API_URL to have one started here"
+            )
         choice = choose(credentials, given, yes, console, untried)
         check_place(deployments_file(), choice.called, credentials, another)
         choice.keep(console)
@@ -94,7 +102,11 @@ def up(
     armed = [d.full_name for d in deployed if d.parameters.get("dry_run") is False]
     console.print(f"\n{len(deployed)} deployments are there; armed: {', '.join(armed) or 'none'}.")
     console.print(f"Prefect UI:  {url.removesuffix('/api')}", soft_wrap=True)
-    console.print(f"For prefect and your flows:  export PREFECT_API_URL={url}", soft_wrap=True)
+    if own:
+        console.print(
+            f"Sign in with what this prints:  cat {services.password_file}", soft_wrap=True
+        )
+        console.print(f"For prefect and your flows:  . {services.environment_file}", soft_wrap=True)
     if own and worker:
         console.print(f"Logs:        {services.folder}", soft_wrap=True)
         console.print("`barrack status` shows how things are, `barrack down` ends what runs here.")
@@ -109,6 +121,7 @@ def down() -> int:
 
     console = Screen()
     services = Services()
-    ended = [what for what in ("worker", "server") if services.stop(what)]
+    with services.alone(lambda: console.print(_WAITS)):
+        ended = [what for what in ("worker", "server") if services.stop(what)]
     console.print(f"Ended: {', '.join(ended)}." if ended else "Nothing that was started here runs.")
     return 0

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -93,9 +94,8 @@ class Control:
 
     def reply(self, scope: Scope, body: bytes) -> Reply:
         """Serve one request."""
-        client = scope.get("client")
-        if client is None or client[0] not in LOOPBACK:
-            return json_reply(403, {"message": "only callers on this machine may do this"})
+        if why := _is_foreign(scope):
+            return json_reply(403, {"message": why})
         try:
             with self._world.acting(PERSON):
                 return json_reply(200, self._dispatch(scope["method"], scope["path"], body))
@@ -211,6 +211,33 @@ class Control:
             raise refusals.invalid({"status": f"must be one of {words}"})
         machine = self._world.machines.seed(**body.model_dump(exclude_none=True))
         return {"id": machine.id, "name": machine.name, "status": str(machine.status)}
+
+
+def _is_foreign(scope: Scope) -> str:
+    """Why a request is not served; empty if it comes from a program on this machine.
+
+    A page that a browser on this machine shows comes from this machine, too. It is told by the
+    origin that the browser names, or by a host name of its own that was made to point here.
+    """
+    client = scope.get("client")
+    if client is None or client[0] not in LOOPBACK:
+        return "only callers on this machine may do this"
+    headers = {name.lower(): value.decode("latin-1") for name, value in scope["headers"]}
+    host = headers.get(b"host", "")
+    if _host_of(f"//{host}") not in LOOPBACK:
+        return f"this is served as {' or '.join(LOOPBACK)}, not as {host[:100]!r}"
+    origin = headers.get(b"origin")
+    is_own = origin == f"http://{host}"
+    if (origin is not None and not is_own) or headers.get(b"sec-fetch-site") == "cross-site":
+        return "pages of another origin may not do this"
+    return ""
+
+
+def _host_of(address: str) -> str | None:
+    try:
+        return urlsplit(address).hostname
+    except ValueError:
+        return None
 
 
 def _read(model: type[B], sent: Any) -> B:

@@ -87,8 +87,10 @@ def test_a_new_key_is_not_kept_for_an_address_on_this_machine_that_it_is_not_for
     sandbox: Sandbox, name: str, says: Any
 ) -> None:
     says(name, **sandbox.env)
-    with pytest.raises(BarrackConfigurationError, match="on this machine, and the new key is not"):
+    asked = len(sandbox.requests())
+    with pytest.raises(BarrackConfigurationError, match="does not say that the new key is for it"):
         says(name, True, BARRACK_API_KEY="of-the-real-cloud")
+    assert len(sandbox.requests()) == asked, "whatever listens there by now was not sent the key"
     before = held(name)
     sandbox.stop()
     with pytest.raises(BarrackConfigurationError, match="set BARRACK_BASE_URL to the address that"):

@@ -30,6 +30,7 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.snapshot_before_stop import snapshot_before_stop
+from tests.conftest import PREFECT_AUTH
 from tests.flows.conftest import account_of, effects, spoken
 
 Cloud = Callable[..., Sandbox]
@@ -44,6 +45,7 @@ def flow_run_states(server: str, name: str = "snapshot_before_stop") -> list[str
     found = httpx.post(
         f"{server}/flow_runs/filter",
         json={"flows": {"name": {"any_": [name]}}, "sort": "START_TIME_DESC"},
+        auth=PREFECT_AUTH,
     ).json()
     return [run["state_type"] for run in found]
 
@@ -75,6 +77,7 @@ def test_events_and_artifact_can_be_found_at_the_server(cloud: Cloud, prefect_se
         found = httpx.post(
             f"{prefect_server}/events/filter",
             json={"filter": {"resource": {"id_prefix": ["barrack."]}}, "limit": 50},
+            auth=PREFECT_AUTH,
         ).json()["events"]
         about = [row.instance_id, *(e["id"] for e in effects(sandbox, "create_snapshot"))]
         return {
@@ -89,7 +92,9 @@ def test_events_and_artifact_can_be_found_at_the_server(cloud: Cloud, prefect_se
             break
         threading.Event().wait(0.1)
     assert events() >= expected
-    artifact = httpx.get(f"{prefect_server}/artifacts/snapshot-before-stop/latest").json()
+    artifact = httpx.get(
+        f"{prefect_server}/artifacts/snapshot-before-stop/latest", auth=PREFECT_AUTH
+    ).json()
     assert row.instance in artifact["data"]
 
 

@@ -18,6 +18,7 @@ import pytest
 from barrack_tasks import BarrackCredentials, get_credit_balance
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.sandbox import Sandbox
+from tests.conftest import PREFECT_AUTH
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = "brk-9f8e7d6c5b4a-not-to-be-seen"
@@ -123,7 +124,7 @@ def test_a_wrong_setting_does_not_show_the_key() -> None:
 def test_the_server_keeps_the_key_sealed(prefect_server: str, prefect_home: Path) -> None:
     save(BarrackCredentials(api_key=KEY), "sealed")
     about = {"block_documents": {"block_type_id": None}, "include_secrets": False}
-    shown = httpx.post(f"{prefect_server}/block_documents/filter", json=about)
+    shown = httpx.post(f"{prefect_server}/block_documents/filter", json=about, auth=PREFECT_AUTH)
     assert '"sealed"' in shown.text
     assert KEY not in shown.text
     files = [path for path in prefect_home.rglob("*") if path.is_file()]
@@ -183,7 +184,7 @@ def run(*arguments: str, **environment: str) -> str:
 def test_the_block_type_can_be_registered(prefect_server: str) -> None:
     said = run("-m", "prefect", "block", "register", "-m", "barrack_tasks")
     assert "Barrack Credentials" in said
-    answer = httpx.get(f"{prefect_server}/block_types/slug/barrack-credentials")
+    answer = httpx.get(f"{prefect_server}/block_types/slug/barrack-credentials", auth=PREFECT_AUTH)
     assert answer.raise_for_status().json()["name"] == "Barrack Credentials"
 
 
