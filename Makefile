@@ -2,7 +2,7 @@ PYTHON ?= python3
 KEEP ?= 0
 RUN = .venv/bin/python
 
-.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns clean
+.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns sbom clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
@@ -11,6 +11,7 @@ help:
 	@echo "make test-slow    whole days with servers, workers and many processes"
 	@echo "make test-dialects  the flow tests in each foreign dialect"
 	@echo "make campaigns    long searches"
+	@echo "make sbom         a bill of materials with licences, dist/sbom.json"
 	@echo "make clean        remove all that make has made"
 
 setup:
@@ -43,6 +44,9 @@ test-dialects: setup
 # Long searches: every zone and year of the timetables, and what else is marked as a campaign.
 campaigns: setup
 	$(RUN) -m pytest -m campaign
+
+sbom: setup
+	$(RUN) scripts/make_sbom.py dist/sbom.json
 
 clean:
 	rm -rf .venv .cache .demo .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build

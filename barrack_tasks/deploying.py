@@ -58,8 +58,10 @@ class Deployed:
 
 
 def deployments_file() -> Path:
-    """The file that comes with this library."""
-    return Path(__file__).resolve().parents[1] / "deployments" / "prefect.yaml"
+    """The file that comes with this library: of the installed package, or of the checkout."""
+    here = Path(__file__).resolve().parent
+    installed = here / "_deployments" / "prefect.yaml"
+    return installed if installed.exists() else here.parent / "deployments" / "prefect.yaml"
 
 
 def read_deployed(client: SyncPrefectClient) -> list[Deployed]:

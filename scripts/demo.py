@@ -86,7 +86,7 @@ def run_flow() -> None:
     """The flow, and its report as a table."""
     from rich.console import Console
 
-    from flows.snapshot_before_stop import snapshot_before_stop
+    from barrack_tasks.flows import snapshot_before_stop
 
     console = Console()
     if not console.is_terminal:

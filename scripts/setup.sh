@@ -10,7 +10,7 @@ if ! "$PYTHON" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (
 fi
 
 # The place counts too: an environment that was moved with its folder does not work.
-wanted=$( (pwd; "$PYTHON" --version; cat pyproject.toml constraints.txt scripts/setup.sh) | cksum)
+wanted=$( (pwd; "$PYTHON" --version; cat pyproject.toml constraints.txt hashes*.txt scripts/setup.sh) | cksum)
 if [ "$(cat .venv/ready 2>/dev/null || true)" = "$wanted" ]; then
     exit 0
 fi
@@ -19,10 +19,11 @@ echo "setup: making .venv with the tested versions (once; a minute or two)" >&2
 rm -rf .venv
 "$PYTHON" -m venv .venv
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
-# What is downloaded is kept, so that a test can make further environments without a network.
-.venv/bin/python -m pip --quiet download --prefer-binary -d .cache/wheels \
-    -c constraints.txt '.[test]' pip
-rm -f .cache/wheels/prefect_barrack-*
-.venv/bin/python -m pip --quiet install --no-index --find-links .cache/wheels \
-    -c constraints.txt -e '.[test]'
+# What is downloaded is kept, so that a test can make further environments without a network. Each
+# file must have the hash that it had when this was tested.
+.venv/bin/python -m pip --quiet download --prefer-binary --no-deps --require-hashes \
+    -d .cache/wheels -r hashes.txt -r hashes-test.txt
+.venv/bin/python -m pip --quiet install --no-index --find-links .cache/wheels --no-deps \
+    -r constraints.txt
+.venv/bin/python -m pip --quiet install --no-index --find-links .cache/wheels --no-deps -e .
 echo "$wanted" > .venv/ready
