@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
-from barrack_tasks.api import Barrack, BarrackError
+from barrack_tasks.api import Barrack, BarrackError, BarrackNotPermittedError
 from barrack_tasks.holds import Hold, snapshot_key
 from barrack_tasks.plans.steps import Step
 
@@ -35,6 +35,18 @@ class Outcome:
     error: BarrackError | None = None
 
 
+@dataclass
+class _Batch:
+    """A task run, and the steps of which it has not told yet what became of them."""
+
+    future: PrefectFuture[Any]
+    left: list[Step]
+
+
+def _broke_off() -> BarrackError:
+    return BarrackError("it broke off unexpectedly", took_effect=None)
+
+
 class StepsFailed(Exception):
     """Some steps of a batch were refused. Their instances' rows tell more."""
 
@@ -47,8 +59,9 @@ class Crew:
         self._hold = hold
         self._concurrency = concurrency
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
-        self._futures: list[PrefectFuture[Any]] = []
+        self._batches: list[_Batch] = []
         self._under_way = 0
+        self._recalled: frozenset[str] = frozenset()
         self._lock = threading.Lock()
 
     def start(self, steps: Sequence[Step]) -> None:
@@ -61,39 +74,57 @@ class Crew:
         for operation, all_of_it in by_operation.items():
             size = -(-len(all_of_it) // MOST_TASK_RUNS)
             for first in range(0, len(all_of_it), size):
-                self._submit(operation, all_of_it[first : first + size])
+                self._submit(operation, all_of_it[first : first + size], self._hold.claims)
+
+    def recall(self, ids: Iterable[str]) -> None:
+        """Send nothing more of what is under way for these targets, repetitions included.
+
+        Of what has reached the cloud already nothing is undone.
+        """
+        self._recalled = frozenset(ids)
 
     def outcomes(self, wait: float) -> list[Outcome]:
         """What became of steps since the last look; waits so many seconds for a first one."""
+        # Asked before the queue is: what a task run tells, it tells before it ends.
+        ended = [batch for batch in self._batches if batch.future.state.is_final()]
         found: list[Outcome] = []
         try:
-            found.append(self._outcomes.get(timeout=max(0.001, wait)))
+            found.append(self._outcomes.get(timeout=max(0.001, wait if not ended else 0.0)))
             while True:
                 found.append(self._outcomes.get_nowait())
         except queue.Empty:
             pass
+        told = {id(outcome.step) for outcome in found}
+        for batch in self._batches:
+            batch.left = [step for step in batch.left if id(step) not in told]
+        for batch in ended:
+            found += [Outcome(step, error=_broke_off()) for step in batch.left]
+            self._batches.remove(batch)
         with self._lock:
             self._under_way -= len(found)
         return found
 
     def finish(self) -> None:
         """Wait for the task runs to end."""
-        for future in self._futures:
-            future.wait()
-        self._futures.clear()
+        for batch in self._batches:
+            batch.future.wait()
+        self._batches.clear()
 
-    def _submit(self, operation: str, steps: Sequence[Step]) -> None:
+    def _submit(self, operation: str, steps: Sequence[Step], since: Mapping[str, int]) -> None:
         threads = max(1, min(len(steps), self._concurrency // MOST_TASK_RUNS))
         first = steps[0].subject
         label = f"{operation} {first}" + (f" and {len(steps) - 1} more" if len(steps) > 1 else "")
 
+        # Prefect takes braces for the names of parameters.
+        label = label.replace("{", "{{").replace("}", "}}")
+
         @task(name=operation, task_run_name=label, cache_policy=NO_CACHE, persist_result=False)
         def carry_out() -> None:
             if len(steps) == 1:
-                errors = [self._carry_out(steps[0])]
+                errors = [self._carry_out(steps[0], since)]
             else:
                 with ThreadPoolExecutor(threads) as pool:
-                    errors = list(pool.map(self._carry_out, steps))
+                    errors = list(pool.map(lambda step: self._carry_out(step, since), steps))
             refused = [error for error in errors if error]
             if refused:
                 raise (
@@ -104,15 +135,18 @@ class Crew:
                     )
                 )
 
-        self._futures.append(carry_out.submit())
+        self._batches.append(_Batch(carry_out.submit(), list(steps)))
 
-    def _carry_out(self, step: Step) -> BarrackError | None:
-        error = BarrackError("it broke off unexpectedly", took_effect=None)
-        outcome = Outcome(step, error=error)
+    def _permit(self, step: Step, since: Mapping[str, int]) -> float:
+        if step.instance_id in self._recalled:
+            raise BarrackNotPermittedError("not sent: it is not asked for any more")
+        return self._hold.check(*keys_of(step), since=since)
+
+    def _carry_out(self, step: Step, since: Mapping[str, int]) -> BarrackError | None:
+        outcome = Outcome(step, error=_broke_off())
         try:
-            keys = keys_of(step)
-            self._hold.check(*keys)
-            client = self._client.guarded(lambda: self._hold.check(*keys))
+            self._permit(step, since)
+            client = self._client.guarded(lambda: self._permit(step, since))
             result = client.perform(step.operation, **step.arguments)
             outcome = Outcome(step, result=result)
         except BarrackError as failure:
@@ -127,12 +161,12 @@ def keys_of(step: Step) -> tuple[str, ...]:
     match step.operation:
         case "delete_snapshot":
             return (snapshot_key(step.arguments["snapshot_id"]),)
-        case "create_snapshot":
-            return (step.instance_id, step.arguments["instance_id"])
         case "restore_snapshot":
             return (step.instance_id, snapshot_key(step.arguments["snapshot_id"], shared=True))
         case _:
-            return (step.instance_id,)
+            # What is asked for in one's name may be done to another, such as what was made for it.
+            about = step.arguments.get("instance_id", step.instance_id)
+            return (step.instance_id, *({about} - {step.instance_id}))
 
 
 @contextmanager

@@ -453,7 +453,7 @@ class Hold:
             BarrackNotPermittedError: a key is not held.
         """
         with self._lock:
-            self._demand(*asked)
+            self._demand(asked)
             notes = dict(self._notes)
             for key, moment in asked.items():
                 own = Inherited(self._held[key], (self.moment,), moment)
@@ -487,14 +487,19 @@ class Hold:
 
     # Asking
 
-    def check(self, *keys: str) -> float:
+    def check(self, *keys: str, since: Mapping[str, int] | None = None) -> float:
         """Seconds for which the lease holds on, asked directly before a request is sent.
 
+        Args:
+            keys: what must be held.
+            since: `claims` as it was when the request was decided on. What was lost and claimed
+                again since then is held, but what is known of it is out of date.
+
         Raises:
-            BarrackNotPermittedError: a key is not held, or that cannot be found out; nothing may
-                be sent.
+            BarrackNotPermittedError: a key is not held, or was not all the time, or that cannot be
+                found out; nothing may be sent.
         """
-        self._demand(*keys)
+        self._demand(keys, since)
         settles = max((self._settles.get(key, 0.0) for key in keys), default=0.0)
         if (wait := settles - self._clock()) > 0:
             self._sleep(wait)
@@ -507,7 +512,7 @@ class Hold:
                         raise BarrackNotPermittedError(
                             f"not sent: the Prefect server cannot be asked for the lease: {error}"
                         ) from error
-            self._demand(*keys)
+            self._demand(keys, since)
             # The answer itself may have taken so long that it tells nothing any more.
             if self._clock() - self._seen_at < SEEN_WITHIN:
                 return self._until - self._clock()
@@ -521,7 +526,7 @@ class Hold:
         try:
             with self._lock:
                 self._lose_if_over(look=True)
-                self._demand(key)
+                self._demand([key])
         except Exception as error:  # noqa: BLE001 - what cannot be found out is not relied on
             _log.warning("%s", error)
             return False
@@ -533,15 +538,21 @@ class Hold:
         Example:
             >>> delete_instance(hold.guarded(account, id_), id_)
         """
-        return account.under(lambda: self.check(*keys))
+        since = self.claims
+        return account.under(lambda: self.check(*keys, since=since))
 
-    def _demand(self, *keys: str) -> None:
+    def _demand(self, keys: Iterable[str], since: Mapping[str, int] | None = None) -> None:
+        keys = tuple(keys)
         missing = [key for key in keys if key not in self._held]
         if missing or not self.is_valid:
             raise BarrackNotPermittedError(
                 f"not sent: this run does not hold {missing[0]} any more"
                 if missing
                 else "not sent: the lease of this run is over and could not be renewed"
+            )
+        if since is not None and any(since.get(key) != self.claims.get(key) for key in keys):
+            raise BarrackNotPermittedError(
+                "not sent: the lease was lost and claimed again since this was decided on"
             )
 
     def _lose_if_over(self, look: bool = False) -> None:

@@ -24,7 +24,7 @@ from barrack_tasks.flowing import Progress, announce
 from barrack_tasks.holds import UNWATCHED, Hold
 from barrack_tasks.plans.cadence import Cadence
 from barrack_tasks.plans.memory import Memory, Target
-from barrack_tasks.plans.steps import Finished, Next, Step
+from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.plans.world import World
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -111,6 +111,11 @@ def is_done(next_: Next) -> bool:
     return isinstance(next_, Finished) and next_.outcome in ("done", "already")
 
 
+def is_withdrawn(next_: Next) -> bool:
+    """Whether a request is under way that is not asked for any more."""
+    return isinstance(next_, Wait) and next_.reason is Reason.WITHDRAWN
+
+
 def work(
     account: BarrackCredentials,
     hold: Hold,
@@ -150,7 +155,9 @@ def work(
     client = account.get_client()
     with crew(client, hold, account.max_concurrency) as gang:
         while True:
-            memory.held_by = claim(hold, waiting, log)
+            # What was made is this run's as well, and nobody else works on it meanwhile.
+            made = {memory.made[id_]: name for id_, name in waiting.items() if memory.made.get(id_)}
+            memory.held_by = claim(hold, waiting | made, log)
             try:
                 world = look()
                 note_in_hand(hold, memory, client.now())
@@ -161,6 +168,7 @@ def work(
                 log.warning("the account cannot be read, and is looked at again: %s", error)
                 moved = False
             else:
+                gang.recall(id_ for id_, next_ in plan.items() if is_withdrawn(next_))
                 steps = noted(
                     hold, [next_ for next_ in plan.values() if isinstance(next_, Step)], client, log
                 )

@@ -97,7 +97,7 @@ def hibernate_everything(
                 for target in targets:
                     if isinstance(plan[target.id], Finished):
                         continue  # at rest or protected, when it was last seen
-                    if target.id not in memory.under_way | memory.acted:
+                    if target.id not in {*memory.under_way, *memory.acted}:
                         step = _hibernate(target)
                         memory.begin(step)
                         unseen[target.id] = (step, pool.submit(_perform, client, step))
@@ -163,7 +163,7 @@ def _collect_unseen(unseen: UnderWay, memory: Memory, names: Mapping[str, str], 
             memory.succeeded(step)
             say(f"{names[id_]}: asked to hibernate, without having seen it again")
         else:
-            memory.under_way.discard(id_)
+            memory.under_way.pop(id_, None)
             say(f"{names[id_]}: hibernate instance was refused: {error}")
 
 

@@ -20,7 +20,7 @@ from barrack_tasks.api.errors import (
 from barrack_tasks.api.exchange import Call, Exchange
 from barrack_tasks.api.lost import Inquiry
 from barrack_tasks.api.operations import OPERATIONS, ByName, Operation
-from barrack_tasks.api.pacing import Pacer, RetryBudget, TooLate
+from barrack_tasks.api.pacing import Pacer, RetryBudget, TooLate, elapsed
 from barrack_tasks.api.paging import all_items
 from barrack_tasks.api.retrying import Repeater, RetryPolicy
 from barrack_tasks.api.seen import Seen
@@ -45,7 +45,7 @@ class Caller:
         pacer: Pacer,
         budget: RetryBudget,
         paging: Paging,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._exchange = exchange

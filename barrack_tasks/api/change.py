@@ -15,6 +15,7 @@ from barrack_tasks.api.errors import (
 from barrack_tasks.api.exchange import Call
 from barrack_tasks.api.lost import Inquiry, NameTaken, Unknowable, is_settled_by
 from barrack_tasks.api.operations import ByAbsence
+from barrack_tasks.api.pacing import elapsed
 
 FIRST_DELAY = 0.1
 LONGEST_DELAY = 1.0
@@ -39,7 +40,7 @@ class Change:
         inquiry: Inquiry,
         visibility_lag: float,
         deadline: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._call = call

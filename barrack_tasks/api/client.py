@@ -21,7 +21,7 @@ from barrack_tasks.api.dialect import Dialect, builtin
 from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.api.exchange import Call, Exchange
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.api.pacing import Pacer, RetryBudget
+from barrack_tasks.api.pacing import Pacer, RetryBudget, elapsed
 from barrack_tasks.api.resources.base import make_call
 from barrack_tasks.version import VERSION
 
@@ -57,7 +57,7 @@ class Barrack:
         max_concurrency: int = 64,
         retry: RetryPolicy | None = None,
         dialect: Dialect | None = None,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self.base_url = "unknown"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -67,7 +66,7 @@ class Exchange:
         dialect: Dialect,
         base_url: str,
         api_key: SecretStr,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = elapsed,
     ) -> None:
         self._http = http
         self._dialect = dialect

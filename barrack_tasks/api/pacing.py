@@ -30,7 +30,7 @@ class Pacer:
         self,
         requests_per_second: float | None,
         max_concurrency: int,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._gap = 1 / requests_per_second if requests_per_second else 0.0

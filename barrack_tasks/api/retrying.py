@@ -19,7 +19,7 @@ from barrack_tasks.api.errors import (
 )
 from barrack_tasks.api.exchange import Call
 from barrack_tasks.api.operations import NeverRepeat
-from barrack_tasks.api.pacing import Pacer, RetryBudget, TooLate
+from barrack_tasks.api.pacing import Pacer, RetryBudget, TooLate, elapsed
 
 LEAST_TIME = 1.0
 """Seconds that a repetition must have for its answer."""
@@ -52,7 +52,7 @@ class Repeater:
         policy: RetryPolicy,
         pacer: Pacer,
         budget: RetryBudget,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._policy = policy

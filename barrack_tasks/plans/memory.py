@@ -14,6 +14,7 @@ from barrack_tasks.plans.world import World
 
 MOST_REFUSALS = 3
 """So often a request may be refused before its instance is given up."""
+_ENDING = ("stop_instance", "hibernate_instance", "delete_instance", "delete_snapshot")
 STOCK_AGAIN = timedelta(seconds=15)
 """So long after a refusal for want of stock it is asked again, whatever the stock's list says."""
 
@@ -46,8 +47,8 @@ def resource_of(target_id: str) -> str:
 class Memory:
     """What this run did that the API does not tell."""
 
-    under_way: set[str] = field(default_factory=set)
-    """Instances of which a request is being sent."""
+    under_way: dict[str, Step] = field(default_factory=dict)
+    """What is being sent, by instance."""
     taken: dict[str, str] = field(default_factory=dict)
     """Ids of the snapshots that this run took, by instance."""
     acted: set[str] = field(default_factory=set)
@@ -105,7 +106,7 @@ class Memory:
 
     def begin(self, step: Step, at: datetime | None = None) -> None:
         """Note that a step is being sent."""
-        self.under_way.add(step.instance_id)
+        self.under_way[step.instance_id] = step
         if at is not None:
             self.asked_at[step.instance_id] = at
 
@@ -115,7 +116,7 @@ class Memory:
 
     def succeeded(self, step: Step, made: str | None = None) -> None:
         """Note that a step was accepted; `made` is the id of what it created, if anything."""
-        self.under_way.discard(step.instance_id)
+        self.under_way.pop(step.instance_id, None)
         self.short.pop(step.instance_id, None)
         match step.operation:
             case "create_snapshot":
@@ -143,7 +144,7 @@ class Memory:
 
     def was_refused(self, step: Step, why: str, may_pass: bool) -> None:
         """Note that a step was refused, and whether trying again can help."""
-        self.under_way.discard(step.instance_id)
+        self.under_way.pop(step.instance_id, None)
         if step.operation == "delete_snapshot":
             self.not_deleted[step.arguments["snapshot_id"]] = why
         elif may_pass:
@@ -153,11 +154,11 @@ class Memory:
 
     def was_not_sent(self, step: Step) -> None:
         """Note that a step was not sent; what it is about is claimed again, or let be."""
-        self.under_way.discard(step.instance_id)
+        self.under_way.pop(step.instance_id, None)
 
     def ran_out(self, step: Step, why: str) -> None:
         """Note that a step was refused because the stock was gone; that passes."""
-        self.under_way.discard(step.instance_id)
+        self.under_way.pop(step.instance_id, None)
         self.short[step.instance_id] = why
 
 
@@ -175,7 +176,9 @@ def decide_each(
     Protected instances are left alone, an instance has one request at a time, one that another
     run holds waits, one whose GPU was gone when it was asked for is asked for again after a
     while, and none is worked on for longer than the timeout or against more than
-    `MOST_REFUSALS` refusals.
+    `MOST_REFUSALS` refusals. A request that waits to be sent is withdrawn when its instance is
+    protected by now, and one that ends something also when the world is no longer as it was when
+    it was decided on.
 
     Args:
         targets: the instances.
@@ -189,7 +192,9 @@ def decide_each(
     all_of_them = tuple(targets)
     spared = protected_targets(all_of_them, world, protect, memory)
     return {
-        t.id: Finished("skipped", "protected", Reason.PROTECTED)
+        t.id: _under_way(memory.under_way[t.id], t, step, t.id in spared)
+        if t.id in memory.under_way
+        else _spared(t, memory)
         if t.id in spared
         else _within_rules(t, step, memory, timeout, now)
         for t in all_of_them
@@ -219,6 +224,29 @@ def protected_targets(
     return frozenset(t.id for t in targets if is_protected(protect, t.id, *names(t)))
 
 
+def _under_way(sent: Step, target: Target, step: Callable[[Target], Next], is_spared: bool) -> Wait:
+    if is_spared:
+        return Wait("it is protected by now, and a request is under way", Reason.WITHDRAWN)
+    if sent.operation in _ENDING and not _is_same(sent, step(target)):
+        return Wait("a request is under way that is not asked for any more", Reason.WITHDRAWN)
+    return Wait("a request is under way", Reason.UNDER_WAY)
+
+
+def _is_same(sent: Step, next_: Next) -> bool:
+    return (
+        isinstance(next_, Step)
+        and (next_.operation, next_.instance_id) == (sent.operation, sent.instance_id)
+        and next_.arguments == sent.arguments
+    )
+
+
+def _spared(target: Target, memory: Memory) -> Finished:
+    if target.id in memory.acted | memory.woken:
+        why = "it is protected by now; what was asked of it before stands"
+        return Finished("skipped", why, Reason.PROTECTED)
+    return Finished("skipped", "protected", Reason.PROTECTED)
+
+
 def _within_rules(
     target: Target,
     step: Callable[[Target], Next],
@@ -226,8 +254,6 @@ def _within_rules(
     timeout: timedelta,
     now: datetime,
 ) -> Next:
-    if target.id in memory.under_way:
-        return Wait("a request is under way", Reason.UNDER_WAY)
     if target.id in memory.hopeless:
         return Finished("failed", memory.hopeless[target.id])
     next_ = step(target)
@@ -257,7 +283,7 @@ def _unless_short(target: Target, next_: Step | Wait, memory: Memory, now: datet
 
 
 def _unless_held(target: Target, next_: Step | Wait, memory: Memory) -> Step | Wait:
-    holder = memory.held_by.get(target.id)
+    holder = memory.held_by.get(target.id) or memory.held_by.get(memory.made.get(target.id, ""))
     return next_ if holder is None else Wait(f"held by {holder}", Reason.HELD)
 
 

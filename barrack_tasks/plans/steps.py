@@ -33,6 +33,8 @@ class Reason(StrEnum):
     """Another run works on it."""
     UNDER_WAY = "under-way"
     """A request of this run is being sent."""
+    WITHDRAWN = "withdrawn"
+    """A request of this run is under way that is not asked for any more."""
     OUT_OF_STOCK = "out-of-stock"
     NO_TIME = "no-time"
     """The timeout is over."""

@@ -13,7 +13,7 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
 def test_only_what_needs_no_further_request_of_this_run_is_left() -> None:
     memory = Memory(
-        under_way={"sending"},
+        under_way={"sending": Step("hibernate_instance", "sending", "sending")},
         acted={"asked", "asked after a snapshot"},
         taken={"snapshot": "1", "asked after a snapshot": "2"},
         woken={"started"},

@@ -10,6 +10,7 @@ from typing import Any
 from barrack_tasks.api.models import Snapshot, SnapshotStatus, UserVM, VMStatus
 from barrack_tasks.plans.naming import snapshot_description, snapshot_name
 from barrack_tasks.plans.snapshot_then import Intent, Memory, Target, Then
+from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.world import World
 
 NOW = datetime(2026, 11, 25, 19, tzinfo=UTC)
@@ -168,7 +169,7 @@ def _any_memory(memory: Memory, id_: str, snapshot_ids: list[str], choose: Choos
         return bool(choose([0] * 7 + [1]))
 
     if rarely():
-        memory.under_way.add(id_)
+        memory.begin(Step("hibernate_instance", id_, id_, {"instance_id": id_}))
     if choose([0, 0, 1]):
         memory.taken[id_] = choose([*snapshot_ids, "", "lost"])
     if choose([0, 0, 1]):
