@@ -7,7 +7,6 @@ take it stops nothing.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -17,6 +16,7 @@ from prefect import runtime
 from prefect.events import emit_event
 
 from barrack_tasks.hooks import Happening, call_hooks
+from barrack_tasks.logs import get_logger
 
 _INSTANCE = {
     "status": "its state",
@@ -144,7 +144,7 @@ EVENTS: dict[str, EventKind] = {
 }
 """Every event, what it says, and what its payload holds."""
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _MOST_RUNS = 1000
 _accounts: dict[str, str] = {}
 """The account that each run of this process is about, by the run's id."""

@@ -274,7 +274,7 @@ def test_a_list_has_its_time_which_its_reader_does_not_use_up() -> None:
 
     def read_slowly() -> None:
         nonlocal now
-        for item in all_items(CALL, slow, Paging(style="cursor"), DEFAULT, lambda: now):
+        for item in all_items(CALL, slow, Paging(style="cursor"), DEFAULT, lambda: now):  # noqa: B023
             read.append(item)
             now += 1000
 
