@@ -16,7 +16,7 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from barrack_tasks.api import resources
+from barrack_tasks.api import network, resources
 from barrack_tasks.api.addresses import checked_url, is_loopback
 from barrack_tasks.api.body import ACCEPTED
 from barrack_tasks.api.bounds import DEFAULT, Bounds
@@ -237,7 +237,7 @@ def _http_client(base_url: str, limits: httpx.Limits) -> httpx.Client:
     # With a transport of its own a client asks no proxy, and none is on the way to this machine.
     transport = httpx.HTTPTransport(limits=limits) if is_loopback(base_url) else None
     try:
-        return httpx.Client(
+        client = httpx.Client(
             limits=limits,
             headers=headers,
             cookies=no_cookies,
@@ -246,6 +246,9 @@ def _http_client(base_url: str, limits: httpx.Limits) -> httpx.Client:
         )
     except (ImportError, ValueError, httpx.InvalidURL):
         pass  # its text may hold the password of a proxy
+    else:
+        network.limit(client)
+        return client
     raise BarrackConfigurationError(
         "the proxy that the environment names cannot be used; correct HTTP_PROXY, HTTPS_PROXY and "
         "ALL_PROXY to look like http://proxy.example:3128"

@@ -20,6 +20,7 @@ from barrack_tasks.api.answers import Answers
 from barrack_tasks.api.body import Damaged, TooMuch, joined, unpacked
 from barrack_tasks.api.bounds import DEFAULT, Bounds
 from barrack_tasks.api.dialect import Codec, Dialect
+from barrack_tasks.api.network import within
 from barrack_tasks.api.operations import Operation
 from barrack_tasks.api.pacing import elapsed
 
@@ -117,7 +118,8 @@ class Exchange:
         request = self._request(call, timeout)
         failure: errors.BarrackError
         try:
-            return self._receive(request, self._clock() + timeout)
+            with within(timeout):
+                return self._receive(request, self._clock() + timeout)
         except (httpx.HTTPError, _TooSlow, Damaged) as error:
             failure = self._no_answer(call.operation, error)
         except TooMuch as too_much:

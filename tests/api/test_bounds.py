@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import socket
+import time
 import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
@@ -112,6 +113,22 @@ def test_an_endless_body_ends() -> None:
         pytest.raises(BarrackResponseError, match="more than 33,554,432 bytes"),
     ):
         client.balance.get()
+
+
+@pytest.mark.parametrize("piece", [b"x-a: b\r\n", b"HTTP/1.1 103 Early Hints\r\n\r\n"])
+def test_a_head_that_drips_ends_in_time(piece: bytes) -> None:
+    def drip(connection: socket.socket) -> None:
+        with suppress(OSError):
+            connection.sendall(b"" if piece.startswith(b"HTTP") else b"HTTP/1.1 200 OK\r\n")
+            for _ in range(100):
+                connection.sendall(piece)
+                time.sleep(0.1)
+
+    began = time.monotonic()
+    quick = {"attempts": 1, "timeout": 0.5, "deadline": 1}
+    with wired(drip, policy=quick) as (_, client), pytest.raises(api.BarrackTimeoutError):
+        client.balance.get()
+    assert time.monotonic() - began < 5
 
 
 def test_a_change_with_an_endless_answer_is_looked_for() -> None:
