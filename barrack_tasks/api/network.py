@@ -32,7 +32,7 @@ def within(seconds: float) -> Iterator[None]:
 
 def _left(timeout: float | None, too_late: type[Exception]) -> float | None:
     """The seconds that a single read or write may take."""
-    until = getattr(_own, "until", None)
+    until: float | None = getattr(_own, "until", None)
     if until is None:
         return timeout
     left = until - time.monotonic()
@@ -83,6 +83,6 @@ def limit(client: httpx.Client) -> None:
     """Let `within` hold for all connections of a client that has not connected yet."""
     # httpx offers no way to give a pool its backend; the tests show whether this one holds.
     for transport in (client._transport, *client._mounts.values()):
-        pool = getattr(transport, "_pool", None)
+        pool: Any = getattr(transport, "_pool", None)
         if hasattr(pool, "_network_backend"):
             pool._network_backend = _Backend()
