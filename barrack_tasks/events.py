@@ -15,6 +15,7 @@ from uuid import UUID
 from prefect import runtime
 from prefect.events import emit_event
 
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.hooks import Happening, call_hooks
 from barrack_tasks.logs import get_logger
 
@@ -196,7 +197,10 @@ def emit(
     if strange := set(payload or {}) - set(EVENTS[event].payload):
         raise ValueError(f"the catalogue knows no {', '.join(sorted(strange))} of {event}")
     kind = event.split(".")[1]
-    resource = {"prefect.resource.id": f"barrack.{kind}.{id}", "prefect.resource.name": name}
+    resource = {
+        "prefect.resource.id": f"barrack.{kind}.{id}",
+        "prefect.resource.name": one_line(name),
+    }
     roles = {**({"instance": instance} if instance else {}), **(related or {})}
     about = [
         {"prefect.resource.id": f"barrack.instance.{one}", "prefect.resource.role": role}

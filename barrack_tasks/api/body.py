@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import zlib
 from collections.abc import Iterable
 from decimal import Decimal
@@ -78,8 +77,6 @@ def _form(packed: str, content: bytes) -> int:
 def parsed(content: bytes, bounds: Bounds) -> Any:
     """The JSON in an answer; an empty object where there is none. Fractions come as `Decimal`.
 
-    Halves of a character, which nothing could write again, are replaced.
-
     Raises:
         ValueError: it is not JSON.
         TooMuch: it goes beyond a bound.
@@ -100,10 +97,7 @@ def parsed(content: bytes, bounds: Bounds) -> Any:
         is_deep = True
     if is_deep:
         raise TooMuch(f"the answer is not JSON of at most {bounds.depth} levels")
-    return _with_whole_characters(body) if _HALF.search(text) else body
-
-
-_HALF = re.compile(r"\\u[dD][89a-fA-F]|[\ud800-\udfff]")
+    return body
 
 
 def _whole(number: str, bounds: Bounds) -> int:
@@ -128,15 +122,3 @@ def _depth(body: Any) -> int:
             inner for one in level for inner in (one.values() if isinstance(one, dict) else one)
         ]
     return depth
-
-
-def _with_whole_characters(value: Any) -> Any:
-    match value:
-        case str():
-            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        case list():
-            return [_with_whole_characters(one) for one in value]
-        case dict():
-            return {_with_whole_characters(k): _with_whole_characters(v) for k, v in value.items()}
-        case _:
-            return value

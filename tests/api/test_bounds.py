@@ -25,6 +25,7 @@ from barrack_tasks.api.bounds import DEFAULT
 from barrack_tasks.api.dialect import Paging
 from barrack_tasks.api.exchange import Call
 from barrack_tasks.api.models import Pagination
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.api.paging import all_items
 from tests.api.helpers import KEY, http, wired
 from tests.api.test_paging import CALL, Answer, Server, numbers
@@ -214,7 +215,8 @@ def test_half_a_character_in_a_name_does_not_hide_the_machine() -> None:
     body = r'{"instances": [{"id": "BRK-1", "name": "a\ud800b \ud83d\ude00", "status": "ACTIVE"}]}'
     with wired(http(body)) as (_, client):
         (machine,) = client.instances.list()
-    assert machine.name == "a\ufffdb 😀"
+    assert machine.name == "a\ud800b 😀"
+    assert one_line(machine.name) == r"a\ud800b 😀"
 
 
 # Lists
