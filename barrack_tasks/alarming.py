@@ -11,6 +11,7 @@ from typing import Any
 from prefect import runtime
 from prefect.blocks.abstract import NotificationBlock
 
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.events import emit
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.notifying import tell
@@ -106,7 +107,7 @@ class Alarms:
             self._notifiers,
             message.to,
             f"Barrack {self._guard}: {said}",
-            "\n".join([said[0].upper() + said[1:] + ".", *details]),
+            "\n".join(map(one_line, [said[0].upper() + said[1:] + ".", *details])),
         )
         self.undelivered.update(failed)
         if message.kind in ("crossed", "recovered"):

@@ -11,6 +11,9 @@ from xml.etree.ElementTree import tostring
 import pygal
 from pygal.style import Style
 
+from barrack_tasks.api.models.text import one_line
+from barrack_tasks.plans.report import escape
+
 _COLOURS = {
     "ACTIVE": "#2f855a",
     "SHUTOFF": "#c53030",
@@ -32,10 +35,10 @@ def stacked_bars(title: str, days: Mapping[str, Mapping[str, Decimal]], unit: st
     """
     kinds = sorted({kind for sums in days.values() for kind in sums})
     colours = tuple(_COLOURS.get(kind, _OTHER) for kind in kinds)
-    chart = pygal.StackedBar(title=title, y_title=unit, **_look(colours))
-    chart.x_labels = [day[5:] for day in days]
+    chart = pygal.StackedBar(title=_label(title), y_title=_label(unit), **_look(colours))
+    chart.x_labels = [_label(day[5:]) for day in days]
     for kind in kinds:
-        chart.add(kind, [float(sums.get(kind, 0)) for sums in days.values()])
+        chart.add(_label(kind), [float(sums.get(kind, 0)) for sums in days.values()])
     return _drawn(chart)
 
 
@@ -48,17 +51,25 @@ def lines_by_hour(title: str, shares: Mapping[str, Sequence[float]], zone: str) 
         zone: whose hours.
     """
     chart = pygal.Line(
-        title=title,
+        title=_label(title),
         y_title="%",
-        x_title=f"hour of the day, {zone}",
+        x_title=_label(f"hour of the day, {zone}"),
         range=(0, 100),
         show_dots=False,
         **_look(_SERIES),
     )
     chart.x_labels = [f"{hour:02}" for hour in range(24)]
     for name, hours in shares.items():
-        chart.add(name, [round(100 * share, 1) for share in hours])
+        chart.add(_label(name), [round(100 * share, 1) for share in hours])
     return _drawn(chart)
+
+
+def _label(text: str) -> str:
+    """A text as a chart can hold it: the time to draw one grows faster than its length."""
+    return one_line(text, _LONGEST)
+
+
+_LONGEST = 120
 
 
 def _look(colours: tuple[str, ...]) -> dict[str, Any]:
@@ -90,4 +101,4 @@ def _drawn(chart: Any) -> str:
 def as_image(svg: str, alt: str) -> str:
     """An SVG as a markdown image that carries its own data."""
     data = base64.b64encode(svg.encode()).decode()
-    return f"![{alt}](data:image/svg+xml;base64,{data})"
+    return f"![{escape(one_line(alt, _LONGEST))}](data:image/svg+xml;base64,{data})"

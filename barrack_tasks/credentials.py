@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterable
@@ -21,6 +20,7 @@ from barrack_tasks.accounts import take_along
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import builtin, load_dialect
 from barrack_tasks.events import speak_for
+from barrack_tasks.logs import get_logger
 from barrack_tasks.plans.accounts import (
     account_name,
     derived_name,
@@ -32,7 +32,7 @@ from barrack_tasks.plans.guard import Caps
 
 _clients: dict[tuple[object, ...], Barrack] = {}
 _clients_lock = threading.Lock()
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _FROM_ENVIRONMENT = {
     "base_url": "BARRACK_BASE_URL",
     "dialect": "BARRACK_DIALECT",

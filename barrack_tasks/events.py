@@ -7,7 +7,6 @@ take it stops nothing.
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +15,9 @@ from uuid import UUID
 from prefect import runtime
 from prefect.events import emit_event
 
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.hooks import Happening, call_hooks
+from barrack_tasks.logs import get_logger
 
 _INSTANCE = {
     "status": "its state",
@@ -144,7 +145,7 @@ EVENTS: dict[str, EventKind] = {
 }
 """Every event, what it says, and what its payload holds."""
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _MOST_RUNS = 1000
 _accounts: dict[str, str] = {}
 """The account that each run of this process is about, by the run's id."""
@@ -196,7 +197,10 @@ def emit(
     if strange := set(payload or {}) - set(EVENTS[event].payload):
         raise ValueError(f"the catalogue knows no {', '.join(sorted(strange))} of {event}")
     kind = event.split(".")[1]
-    resource = {"prefect.resource.id": f"barrack.{kind}.{id}", "prefect.resource.name": name}
+    resource = {
+        "prefect.resource.id": f"barrack.{kind}.{id}",
+        "prefect.resource.name": one_line(name),
+    }
     roles = {**({"instance": instance} if instance else {}), **(related or {})}
     about = [
         {"prefect.resource.id": f"barrack.instance.{one}", "prefect.resource.role": role}

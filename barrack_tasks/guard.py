@@ -25,6 +25,7 @@ from barrack_tasks.events import emit
 from barrack_tasks.holds import intent_of
 from barrack_tasks.instances import create_instance, restore_instance
 from barrack_tasks.plans.guard import Asked, Caps, coming_back, needs_price
+from barrack_tasks.plans.report import escape
 from barrack_tasks.plans.restoring import LISTS_LAG
 from barrack_tasks.tasking import barrack_task
 from barrack_tasks.turns import WAITED_FOR
@@ -250,7 +251,7 @@ def ask_approval(question: str, timeout: int = 3600) -> bool:
         question: one sentence with the numbers.
         timeout: seconds after which the run fails.
     """
-    form = Approval.with_initial_data(description=f"**{question}**\n\nMay it go on?")
+    form = Approval.with_initial_data(description=f"**{escape(question)}**\n\nMay it go on?")
     answer: Any
     if runtime.deployment.id:
         answer = suspend_flow_run(

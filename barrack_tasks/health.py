@@ -15,7 +15,6 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.context import FlowRunContext
 from prefect.exceptions import ObjectAlreadyExists
-from prefect.logging import get_run_logger
 from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 from prefect.utilities.asyncutils import run_coro_as_sync
 from pydantic import TypeAdapter
@@ -23,6 +22,7 @@ from pydantic import TypeAdapter
 from barrack_tasks.api import Barrack, BarrackConfigurationError, BarrackError
 from barrack_tasks.api.doctor import Readiness
 from barrack_tasks.holds import intent_of
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.notifying import find_notifiers, tell
 from barrack_tasks.plans.health import (
     MISSED,

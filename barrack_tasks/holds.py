@@ -29,7 +29,6 @@ from __future__ import annotations
 
 import contextvars
 import json
-import logging
 import os
 import random
 import threading
@@ -47,6 +46,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from barrack_tasks.api import BarrackNotPermittedError
 from barrack_tasks.api.pacing import elapsed
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.logs import get_logger
 from barrack_tasks.processes import born, has_ended, machine
 from barrack_tasks.records import MOST_CHARACTERS, Records, Stamped
 
@@ -71,7 +71,7 @@ _SNAPSHOT = "snapshot:"
 _PENDING = "pending:"
 _INTENT = "intent:"
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 
 
 class Store(Protocol):

@@ -13,6 +13,7 @@ from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.alarming import scope_of
 from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.loop import Log
 from barrack_tasks.notifying import tell
@@ -109,7 +110,7 @@ def _tell(
             notifiers,
             list(notifiers),
             f"Barrack {flow}: {len(news)} of its lists' names mean nothing now",
-            "\n".join(f"{text[0].upper()}{text[1:]}." for text in news),
+            "\n".join(one_line(f"{text[0].upper()}{text[1:]}.") for text in news),
         )
         if set(failed) >= set(notifiers):
             errors = {key: text for key, text in errors.items() if key in told}

@@ -19,9 +19,12 @@ from pydantic import Field
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.doctor import Readiness
+from barrack_tasks.api.models.text import one_line, printable
+from barrack_tasks.logs import get_logger
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 _PAGE = 200
+_LONGEST_SUBJECT = 200
 Notify = Annotated[
     list[str],
     Field(
@@ -157,9 +160,16 @@ def tell(
     """Tell people, all at once; those that could not be told, each with the reason.
 
     A notifier that is down holds up and breaks nothing.
+
+    Args:
+        notifiers: by name.
+        to: the names of those that are told.
+        subject: is told as one line.
+        body: may have several lines; control characters are shown by number.
     """
     if not to:
         return {}
+    subject, body = one_line(subject, _LONGEST_SUBJECT), printable(body)
 
     def one(name: str) -> tuple[str, str | None]:
         try:

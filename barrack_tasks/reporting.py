@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 from typing import TypeVar, cast
 
@@ -12,11 +11,13 @@ from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
 from barrack_tasks.api.doctor import DoctorReport
+from barrack_tasks.api.models.text import printable
 from barrack_tasks.health import SKIPPED, tell_of_blind_guards
+from barrack_tasks.logs import get_logger
 from barrack_tasks.notifying import tell
 from barrack_tasks.plans.report import Report, escape, failures
 
-_log = logging.getLogger(__name__)
+_log = get_logger(__name__)
 R = TypeVar("R", bound=Report)
 
 
@@ -27,7 +28,7 @@ def keep(key: str, markdown: str, description: str) -> None:
     """
     try:
         create_markdown_artifact(
-            markdown=markdown,
+            markdown=printable(markdown),
             key=key,
             description=description,
             _sync=True,  # type: ignore[call-arg]

@@ -10,10 +10,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from prefect.context import FlowRunContext
-from prefect.logging import get_run_logger
 
 from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.money.spans import read_positive, said
 from barrack_tasks.plans.report import money
@@ -116,7 +117,7 @@ class _Saying(logging.LoggerAdapter[logging.Logger]):
     def log(self, level: int, msg: object, *args: object, **_: Any) -> None:
         """Tell one line."""
         if level >= logging.INFO:
-            self._say(str(msg) % args if args else str(msg))
+            self._say(one_line(str(msg) % args if args else str(msg)))
 
 
 def _log_or_print() -> Log:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from prefect import flow
-from prefect.logging import get_run_logger
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
 from barrack_tasks.health import readiness_of_server
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.notifying import readiness_of_notifiers
 from barrack_tasks.reporting import conclude_checkup
 

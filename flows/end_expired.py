@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Annotated
 
 from prefect import flow, runtime
-from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
@@ -14,6 +13,7 @@ from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.expiring import end_due
 from barrack_tasks.holds import holding
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.plans.expiring import EndingsReport, known_of, readings_of, rows_of_endings

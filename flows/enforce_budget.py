@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Annotated, Literal
 
 from prefect import flow
-from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
@@ -17,6 +16,7 @@ from barrack_tasks.budgeting import known_budgets, read_standings, remember_budg
 from barrack_tasks.funds import read_funds
 from barrack_tasks.holds import intent_of
 from barrack_tasks.lists import check_lists, lists_in_vain
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate

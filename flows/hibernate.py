@@ -6,12 +6,12 @@ from datetime import timedelta
 from typing import Literal
 
 from prefect import flow
-from prefect.logging import get_run_logger
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.holds import intent_of
 from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate, observe
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
 from prefect import flow, runtime
-from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
@@ -14,6 +13,7 @@ from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.flowing import look_again, with_dependents
 from barrack_tasks.holds import holding, intent_of, names_of
 from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe

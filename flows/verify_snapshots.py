@@ -7,7 +7,6 @@ from datetime import datetime, timedelta
 from typing import Annotated
 
 from prefect import flow, runtime
-from prefect.logging import get_run_logger
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
@@ -25,6 +24,7 @@ from barrack_tasks.drilling import (
 )
 from barrack_tasks.holds import holding
 from barrack_tasks.lists import check_lists, lists_in_vain
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.parameters import Protect, Select, Timeout, span_of

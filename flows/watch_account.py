@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from prefect import flow
-from prefect.logging import get_run_logger
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.account_memory import event_id, gone_of, read_view, write_view
@@ -11,6 +10,7 @@ from barrack_tasks.alarming import alone
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.events import emit
 from barrack_tasks.funds import read_account
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.plans.account_changes import (
     changes,

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from prefect import flow, runtime
-from prefect.logging import get_run_logger
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
@@ -16,6 +15,7 @@ from barrack_tasks.alarming import this_deployment
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.expiring import Ends, end_due, said_of
 from barrack_tasks.holds import holding
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.plans import Timetable

@@ -38,7 +38,13 @@ os.environ.update(
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
     }
 )
-for name in ("BARRACK_API_KEY", "BARRACK_BASE_URL", "BARRACK_PROTECT", "BARRACK_DIALECT"):
+for name in (
+    "BARRACK_API_KEY",
+    "BARRACK_BASE_URL",
+    "BARRACK_PROTECT",
+    "BARRACK_DIALECT",
+    "BARRACK_ALLOW_HTTP",
+):
     os.environ.pop(name, None)
 
 settings.register_profile(

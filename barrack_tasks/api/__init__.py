@@ -1,6 +1,7 @@
 """The HTTP client and the models. Knows nothing of Prefect."""
 
 from barrack_tasks.api import models
+from barrack_tasks.api.bounds import Bounds
 from barrack_tasks.api.caller import RetryPolicy
 from barrack_tasks.api.client import Barrack
 from barrack_tasks.api.dialect import Dialect
@@ -37,6 +38,7 @@ __all__ = [
     "BarrackTimeoutError",
     "BarrackTransportError",
     "BarrackValidationError",
+    "Bounds",
     "Dialect",
     "RetryPolicy",
     "models",

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -16,9 +16,12 @@ import httpx
 from pydantic import SecretStr, ValidationError
 
 from barrack_tasks.api import errors
+from barrack_tasks.api.body import TooMuch, parsed
+from barrack_tasks.api.bounds import Bounds
 from barrack_tasks.api.dialect import Codec, Dialect
 from barrack_tasks.api.dialect.codec import dig, steps_of
 from barrack_tasks.api.models import ErrorResponse
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.api.operations import Operation
 
 _QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
@@ -30,11 +33,19 @@ _STATE = re.compile(r"\b(state|already|exists?|duplicate|in use)\b")
 class Answers:
     """Reads answers in one dialect. What it raises never holds the key."""
 
-    def __init__(self, dialect: Dialect, codec: Codec, base_url: str, api_key: SecretStr) -> None:
+    def __init__(
+        self,
+        dialect: Dialect,
+        codec: Codec,
+        base_url: str,
+        api_key: SecretStr,
+        bounds: Bounds,
+    ) -> None:
         self._dialect = dialect
         self._codec = codec
         self._base_url = base_url
         self._api_key = api_key
+        self._bounds = bounds
         self.server_time: datetime | None = None
         """The server's clock as of its latest answer."""
 
@@ -63,8 +74,11 @@ class Answers:
             "request_id": self._request_id(response),
             "took_effect": None if operation.changes else False,
         }
-        body = self._json(response)
-        if body is _NOT_JSON:
+        try:
+            body = parsed(response.content, self._bounds)
+        except TooMuch as too_much:
+            return self.too_much(too_much, **about)
+        except ValueError:
             return errors.BarrackResponseError(self._not_json(response), **about)
         wire = self._dialect.operations[operation.name]
         envelope = self._dialect.envelope if wire.envelope is None else wire.envelope
@@ -79,16 +93,16 @@ class Answers:
         message = self.clean(message)
         return errors.BarrackResponseError(message, fields={self.clean(place): message}, **about)
 
-    def _json(self, response: httpx.Response) -> Any:
-        if not response.content.strip():
-            return {}
-        try:
-            return json.loads(response.content, parse_float=Decimal)
-        except (ValueError, RecursionError):
-            return _NOT_JSON
+    def too_much(self, too_much: TooMuch, **about: Any) -> errors.BarrackResponseError:
+        """The error of an answer that goes beyond a bound."""
+        message = self.clean(str(too_much))
+        # The field says that the answer was understood so far: to ask again would not help.
+        return errors.BarrackResponseError(message, fields={"the answer": message}, **about)
 
     def _not_json(self, response: httpx.Response) -> str:
-        start = self.clean(response.text.strip())[:60]
+        # Not in the charset that it names: a charset may be anything that Python can decode.
+        text = response.content[: self._bounds.message].decode(errors="replace")
+        start = self.clean(text.strip())[:60]
         kind = self.clean(response.headers.get("content-type", "no content type"))
         return f"the answer from {self._base_url} is not JSON but {kind}, beginning {start!r}"
 
@@ -131,11 +145,14 @@ class Answers:
         phrase = self.clean(response.reason_phrase)
         standard = f"Barrack answered {response.status_code} {phrase}".strip()
         try:
-            inner = dig(self._json(response), steps_of(self._dialect.error_envelope), {})
+            inner = dig(
+                parsed(response.content, self._bounds), steps_of(self._dialect.error_envelope), {}
+            )
             body = ErrorResponse.model_validate(self._codec.decode(ErrorResponse, inner))
-        except ValueError:
+        except (ValueError, TooMuch):
             return ErrorResponse(), standard, {}
-        fields = {self.clean(k): self.clean(v) for k, v in _by_field(body.errors)}
+        named = islice(_by_field(body.errors), _MOST_FIELDS)
+        fields = {self.clean(k): self.clean(v) for k, v in named}
         message = self.clean(body.message) if body.message else standard
         if more := [f"{k}: {v}" for k, v in fields.items() if v not in message]:
             message += ": " + "; ".join(more)
@@ -146,14 +163,15 @@ class Answers:
         return self.clean(found) if found else None
 
     def clean(self, text: str) -> str:
-        """The text without the key, should a server or library ever repeat it."""
+        """The text as one bounded line, without the key, should anybody ever repeat it."""
         key = self._api_key.get_secret_value()
         for written in (key, json.dumps(key)[1:-1], html.escape(key), quote(key, safe="")):
             text = text.replace(written, "***")
-        return text
+        return one_line(text, self._bounds.message)
 
 
-_NOT_JSON = object()
+_MOST_FIELDS = 20
+"""Fields of a refusal that are kept."""
 
 
 def _by_field(problems: Any) -> Iterable[tuple[str, str]]:

@@ -9,6 +9,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any
 
+from barrack_tasks.api.bounds import DEFAULT, Bounds
 from barrack_tasks.api.change import Change
 from barrack_tasks.api.dialect import Paging
 from barrack_tasks.api.errors import (
@@ -47,7 +48,9 @@ class Caller:
         paging: Paging,
         clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
+        bounds: Bounds = DEFAULT,
     ) -> None:
+        self._bounds = bounds
         self._exchange = exchange
         self._policy = policy
         self._pacer = pacer
@@ -84,7 +87,7 @@ class Caller:
             own = self._clock() + self._policy.deadline
             return self._read(page, own if deadline is None else deadline)
 
-        yield from all_items(call, read, self._paging)
+        yield from all_items(call, read, self._paging, self._bounds, self._clock)
         if all(value is None for value in call.query.values()):
             self._seen.note_whole(call.operation.name, began)
 

@@ -9,13 +9,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from datetime import datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
 from pydantic import SecretStr
 
-from barrack_tasks.api import resources
+from barrack_tasks.api import network, resources
+from barrack_tasks.api.addresses import checked_url, is_loopback
+from barrack_tasks.api.body import ACCEPTED
+from barrack_tasks.api.bounds import DEFAULT, Bounds
 from barrack_tasks.api.caller import Caller, RetryPolicy
 from barrack_tasks.api.dialect import Dialect, builtin
 from barrack_tasks.api.errors import BarrackConfigurationError
@@ -37,9 +41,12 @@ class Barrack:
         max_concurrency: requests under way at once, over all threads.
         retry: how stubborn to be; see `RetryPolicy`.
         dialect: how to speak to this API; the built-in reading, if not given.
+        bounds: how much to take in; see `Bounds`.
+        allow_http: send the key in clear to a `http://` address on another machine. If not given,
+            the environment's `BARRACK_ALLOW_HTTP=1` allows it.
 
     Raises:
-        BarrackConfigurationError: no key, or an address that cannot be one.
+        BarrackConfigurationError: no key, or an address that cannot be one or is not safe.
 
     Example:
         >>> with Barrack(api_key) as client:
@@ -57,6 +64,8 @@ class Barrack:
         max_concurrency: int = 64,
         retry: RetryPolicy | None = None,
         dialect: Dialect | None = None,
+        bounds: Bounds | None = None,
+        allow_http: bool | None = None,
         clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
@@ -72,16 +81,14 @@ class Barrack:
         _check_auth(dialect)
         _check_limits(requests_per_second, max_concurrency)
         self.dialect = dialect
-        self.base_url = _checked_url(base_url or dialect.base_url)
+        self.base_url = checked_url(base_url or dialect.base_url, allow_http)
+        bounds = bounds or DEFAULT
         # Keeping every connection alive avoids httpcore closing one that a request waits for.
         limits = httpx.Limits(
             max_connections=max_concurrency, max_keepalive_connections=max_concurrency
         )
-        self._http = httpx.Client(
-            limits=limits,
-            headers={"user-agent": f"prefect-barrack/{VERSION}", "accept": "application/json"},
-        )
-        self._exchange = Exchange(self._http, dialect, self.base_url, key, clock)
+        self._http = _http_client(self.base_url, limits)
+        self._exchange = Exchange(self._http, dialect, self.base_url, key, clock, bounds)
         self._call = Caller(
             self._exchange,
             retry or RetryPolicy(),
@@ -90,6 +97,7 @@ class Barrack:
             dialect.paging,
             clock,
             sleep,
+            bounds,
         )
         self._make_resources()
 
@@ -219,24 +227,29 @@ def _check_limits(requests_per_second: float | None, max_concurrency: int) -> No
         raise BarrackConfigurationError(f"max_concurrency must be 1 or more; got {max_concurrency}")
 
 
-def _checked_url(url: str) -> str:
-    """The address without a slash at its end."""
-    shape = "it must look like https://api.barrack.ai/v1"
-    shown = repr(re.sub(r"//[^/]*@", "//***@", str(url)))
+def _http_client(base_url: str, limits: httpx.Limits) -> httpx.Client:
+    headers = {
+        "user-agent": f"prefect-barrack/{VERSION}",
+        "accept": "application/json",
+        "accept-encoding": ACCEPTED,
+    }
+    no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
+    # With a transport of its own a client asks no proxy, and none is on the way to this machine.
+    transport = httpx.HTTPTransport(limits=limits) if is_loopback(base_url) else None
     try:
-        parsed = httpx.URL(url)
-        port_fits = parsed.port is None or 0 < parsed.port < 65536
-    except (httpx.InvalidURL, TypeError, ValueError) as error:
-        problem = f"base_url {shown} is not an address ({error}); {shape}"
+        client = httpx.Client(
+            limits=limits,
+            headers=headers,
+            cookies=no_cookies,
+            transport=transport,
+            follow_redirects=False,
+        )
+    except (ImportError, ValueError, httpx.InvalidURL):
+        pass  # its text may hold the password of a proxy
     else:
-        if parsed.userinfo:
-            problem = f"base_url {shown} must not hold a user name or password; {shape}"
-        elif parsed.scheme not in ("http", "https") or not parsed.host or not port_fits:
-            problem = f"base_url {shown} is not an address of the web; {shape}"
-        elif any(character.isspace() for character in url):
-            problem = f"base_url {shown} must not hold spaces; {shape}"
-        elif parsed.query or parsed.fragment:
-            problem = f"base_url {shown} must end with its path, without ? and #; {shape}"
-        else:
-            return url.rstrip("/")
-    raise BarrackConfigurationError(problem)
+        network.limit(client)
+        return client
+    raise BarrackConfigurationError(
+        "the proxy that the environment names cannot be used; correct HTTP_PROXY, HTTPS_PROXY and "
+        "ALL_PROXY to look like http://proxy.example:3128"
+    )

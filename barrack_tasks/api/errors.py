@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from barrack_tasks.api.models.text import one_line
+
 
 class BarrackError(Exception):
     """Anything that went wrong between the caller and Barrack.
@@ -20,7 +22,8 @@ class BarrackError(Exception):
             of a proxy, and a body that says nothing, are no answer of the API.
         took_effect: False if the request surely changed nothing, None if that is not known.
 
-    No text of it ever holds the API key.
+    No text of it ever holds the API key. Message and fields are one line each, without control
+    characters.
     """
 
     advice = ""
@@ -38,13 +41,13 @@ class BarrackError(Exception):
         is_api_answer: bool = False,
         took_effect: bool | None = False,
     ) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = one_line(message, _LONGEST)
+        super().__init__(self.message)
         self.operation = operation
         self.status_code = status_code
         self.reason = reason
         self.request_id = request_id
-        self.fields = dict(fields or {})
+        self.fields = {one_line(k): one_line(v) for k, v in (fields or {}).items()}
         self.is_api_answer = is_api_answer
         self.took_effect = took_effect
 
@@ -62,6 +65,10 @@ class BarrackError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), dict(self.__dict__))
+
+
+_LONGEST = 4_000
+"""Characters of a message."""
 
 
 def _rebuild(kind: type[BarrackError], state: dict[str, Any]) -> BarrackError:
@@ -155,7 +162,9 @@ class BarrackTimeoutError(BarrackTransportError):
 
 
 class BarrackResponseError(BarrackError):
-    """An answer came that cannot be read: not JSON, or a required field is missing."""
+    """An answer came that cannot be read: not JSON, a required field is missing, it goes beyond
+    what the client takes in (see `Bounds`), or a list has fewer items than it says.
+    """
 
     advice = (
         "If this comes with every call, the API differs from what this release expects: "

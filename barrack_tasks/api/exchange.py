@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,10 @@ from pydantic import BaseModel, SecretStr
 
 from barrack_tasks.api import errors
 from barrack_tasks.api.answers import Answers
+from barrack_tasks.api.body import Damaged, TooMuch, joined, unpacked
+from barrack_tasks.api.bounds import DEFAULT, Bounds
 from barrack_tasks.api.dialect import Codec, Dialect
+from barrack_tasks.api.network import within
 from barrack_tasks.api.operations import Operation
 from barrack_tasks.api.pacing import elapsed
 
@@ -51,6 +55,10 @@ _NEVER_SENT = (
     httpx.ProxyError,
     httpx.UnsupportedProtocol,
 )
+_OF_THE_BYTES = ("content-encoding", "content-length", "transfer-encoding")
+"""Headers of an answer that are about its bytes on the wire."""
+_PLACE = re.compile(r"\{([^{}]*)\}")
+"""A parameter in a dialect's path."""
 
 
 class Exchange:
@@ -67,6 +75,7 @@ class Exchange:
         base_url: str,
         api_key: SecretStr,
         clock: Callable[[], float] = elapsed,
+        bounds: Bounds = DEFAULT,
     ) -> None:
         self._http = http
         self._dialect = dialect
@@ -74,7 +83,8 @@ class Exchange:
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._clock = clock
-        self._answers = Answers(dialect, self._codec, self._base_url, api_key)
+        self._bounds = bounds
+        self._answers = Answers(dialect, self._codec, self._base_url, api_key, bounds)
         self._dated: tuple[datetime, float] | None = None
         self.listener: Callable[[str, bytes], None] | None = None
         """Is told of every success: the operation's name, and the body as it came."""
@@ -107,9 +117,17 @@ class Exchange:
         request = self._request(call, timeout)
         failure: errors.BarrackError
         try:
-            return self._receive(request, self._clock() + timeout)
-        except (httpx.HTTPError, _TooSlow) as error:
+            with within(timeout):
+                return self._receive(request, self._clock() + timeout)
+        except (httpx.HTTPError, _TooSlow, Damaged) as error:
             failure = self._no_answer(call.operation, error)
+        except TooMuch as too_much:
+            failure = self._answers.too_much(
+                too_much,
+                operation=call.operation.name,
+                status_code=too_much.status_code,
+                took_effect=None if call.operation.changes else False,
+            )
         except RuntimeError:
             if not self._http.is_closed:
                 raise
@@ -128,11 +146,11 @@ class Exchange:
             )
         if self._http.is_closed:
             raise self._closed(call.operation)
-        path = _path_values(call)
+        path = {name: quote(value, safe="") for name, value in call.path.items()}
         try:
             return self._http.build_request(
                 wire.method,
-                self._base_url + wire.path.format(**path),
+                self._base_url + _PLACE.sub(lambda place: path[place[1]], wire.path),
                 params={**self._query(call, wire.query), **call.raw_query} or None,
                 json=self._codec.encode(call.body) if call.body is not None else None,
                 headers=self._auth(),
@@ -162,19 +180,26 @@ class Exchange:
         response = self._http.send(request, stream=True)
         self._note_date(response)
         try:
-            pieces: list[bytes] = []
-            for piece in response.iter_raw():
-                pieces.append(piece)
-                if self._clock() >= until:
-                    raise _TooSlow
+            raw = joined(self._in_time(response.iter_raw(), until), self._bounds)
+            encoding = response.headers.get("content-encoding", "")
+            content = unpacked(raw, encoding, self._bounds)
+        except TooMuch as too_much:
+            too_much.status_code = response.status_code
+            raise
         finally:
             response.close()
         return httpx.Response(
             response.status_code,
-            headers=response.headers,
-            content=b"".join(pieces),
+            headers=[h for h in response.headers.multi_items() if h[0] not in _OF_THE_BYTES],
+            content=content,
             extensions=response.extensions,
         )
+
+    def _in_time(self, pieces: Iterable[bytes], until: float) -> Iterator[bytes]:
+        for piece in pieces:
+            yield piece
+            if self._clock() >= until:
+                raise _TooSlow
 
     def _note_date(self, response: httpx.Response) -> None:
         with suppress(KeyError, TypeError, ValueError):
@@ -196,7 +221,7 @@ class Exchange:
         if isinstance(error, httpx.TimeoutException | _TooSlow):
             return errors.BarrackTimeoutError(f"no answer in time from {self._base_url}", **known)
         detail = self._answers.clean(str(error)) or type(error).__name__
-        if isinstance(error, httpx.DecodingError):
+        if isinstance(error, Damaged):
             return errors.BarrackTransportError(f"the answer is damaged: {detail}", **known)
         if never_sent:
             message = f"cannot connect to {self._base_url}: {detail}"
@@ -213,16 +238,3 @@ def _asking(permit: Callable[[], float]) -> Callable[[str, Mapping[str, Any]], N
             permit()
 
     return trace
-
-
-def _path_values(call: Call) -> dict[str, str]:
-    """Path parameters as they go into an address."""
-    for name, value in call.path.items():
-        if value in (".", ".."):
-            # In an address these mean another place, whatever they are written like.
-            raise errors.BarrackValidationError(
-                f"{name} cannot be {value!r}",
-                operation=call.operation.name,
-                fields={name: f"cannot be {value!r}"},
-            )
-    return {name: quote(str(value), safe="") for name, value in call.path.items()}

@@ -8,8 +8,9 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup, try_change
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
-from barrack_tasks.cli.screen import Screen, printable, table
+from barrack_tasks.cli.screen import Screen, table
 from barrack_tasks.cli.servers import known_server
 
 _COLOURS = {
@@ -66,7 +67,7 @@ def _show_unowned(console: Screen) -> None:
 def _tell(console: Screen, finding: Finding) -> None:
     verdict = (f"{finding.verdict:15}", _COLOURS.get(finding.verdict, "red"))
     said = f"  {finding.said}" if finding.said else ""
-    console.print(Text.assemble("  ", verdict, f" {finding.operation}", printable(said)))
+    console.print(Text.assemble("  ", verdict, f" {finding.operation}", one_line(said)))
     for difference in finding.differences:
         console.print(f"{'':18}{difference}", soft_wrap=True)
 

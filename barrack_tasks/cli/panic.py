@@ -12,9 +12,10 @@ from rich.text import Text
 
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Minutes
-from barrack_tasks.cli.screen import Display, Screen, printable, table
+from barrack_tasks.cli.screen import Display, Screen, table
 from barrack_tasks.panicking import AT_REST, hibernate_everything, targets_of
 from barrack_tasks.plans.costs import hourly_cost
 from barrack_tasks.plans.report import money
@@ -88,7 +89,7 @@ def _names(given: Iterable[str]) -> list[str]:
 
 
 def _in_yellow(said: str) -> Callable[[], Text]:
-    return lambda: Text(printable(said), style="yellow")
+    return lambda: Text(one_line(said), style="yellow")
 
 
 def _table(instances: Iterable[UserVM], protected: frozenset[str]) -> Table:
@@ -123,4 +124,4 @@ def _what_is_left(left: Sequence[UserVM]) -> Text:
     burn = sum((i.hourly_price or Decimal(0) for i in left), Decimal(0))
     names = ", ".join(i.name for i in left)
     said = f"NOT hibernated, and burning {burn:.2f} an hour: {names}"
-    return Text(printable(said), style="red")
+    return Text(one_line(said), style="red")

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError, BarrackError
 from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Days
 from barrack_tasks.cli.screen import Screen
@@ -136,7 +137,7 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
     for one in forecasts:
         currency = str(one.instance.currency) if one.instance.currency else None
         table.add_row(
-            one.instance.name,
+            one_line(one.instance.name),
             str(one.timetable),
             _boundaries(one.timetable, list(one.boundaries)),
             f"{one.on.total_seconds() / 3600:.1f}",
@@ -147,7 +148,7 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
     console.print(table)
     console.print("Now:")
     for one in forecasts:
-        console.print(f"  {one.instance.name} {_now(one)}", soft_wrap=True)
+        console.print(f"  {one_line(one.instance.name)} {_now(one)}", soft_wrap=True)
     console.print(
         "Each is judged as if it were seen for the first time; a dry run of follow_schedule also "
         "knows what earlier runs have noted.",

@@ -18,6 +18,10 @@ from rich.prompt import Confirm
 from rich.table import Table
 from rich.text import Text
 
+from barrack_tasks.api.models.text import one_line, printable
+
+__all__ = ["Display", "Screen", "printable", "table"]
+
 _PATIENCE = 5.0
 _ANY_WIDTH = 10_000
 
@@ -79,25 +83,20 @@ class Screen(Console):
 
     def agrees(self, question: str) -> bool:
         """Ask on the terminal; no answer is a no, and so is no terminal."""
-        return self.can_ask() and Confirm.ask(Text(question), console=self, default=False)
+        shown = Text(printable(question))
+        return self.can_ask() and Confirm.ask(shown, console=self, default=False)
 
 
-def printable(text: str) -> str:
-    r"""A text without control characters: each is shown by its number.
+class _Rows(Table):
+    """A table in which no cell of text can forge a row."""
 
-    Example:
-        >>> printable("a\x1b[2Jb")
-        'a\\x1b[2Jb'
-    """
-    return "".join(
-        sign if sign.isprintable() or sign == "\n" else sign.encode("unicode_escape").decode()
-        for sign in text
-    )
+    def add_row(self, *renderables: RenderableType | None, **how: Any) -> None:
+        super().add_row(*(one_line(r) if isinstance(r, str) else r for r in renderables), **how)
 
 
 def table(*columns: str, title: str | None = None) -> Table:
-    """A table whose columns break long words rather than cut them off."""
-    made = Table(title=title, title_justify="left")
+    """A table whose columns break long words rather than cut them off, and of one line a cell."""
+    made = _Rows(title=title and one_line(title), title_justify="left")
     for column in columns:
         made.add_column(column, overflow="fold")
     return made

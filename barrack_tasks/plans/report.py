@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.plans.steps import Outcome, Reason
 
 
@@ -78,8 +79,8 @@ class Report(BaseModel):
         return _sum(row.hourly_now for row in self.rows)
 
     def cells(self) -> list[tuple[str, ...]]:
-        """The rows as text, under `COLUMNS`."""
-        return [
+        """The rows as text, under `COLUMNS`: each cell is one line without control characters."""
+        rows = (
             (
                 row.instance,
                 row.was,
@@ -91,7 +92,8 @@ class Report(BaseModel):
                 row.why,
             )
             for row in self.rows
-        ]
+        )
+        return [tuple(map(one_line, row)) for row in rows]
 
     def markdown(self) -> str:
         """The report as a markdown table. What came from the API is escaped."""
@@ -143,7 +145,7 @@ def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
 
 def escape(text: str) -> str:
     """Text that shows as itself in a markdown table and in the HTML that becomes of it."""
-    return " ".join(text.split()).translate(_ESCAPED)
+    return one_line(" ".join(text.split())).translate(_ESCAPED)
 
 
 def money(amount: Decimal | None, currency: str | None) -> str:
@@ -153,4 +155,4 @@ def money(amount: Decimal | None, currency: str | None) -> str:
 
 def failures(rows: Sequence[Row]) -> str:
     """One sentence about the instances that failed."""
-    return "; ".join(f"{row.instance}: {row.why}" for row in rows)
+    return "; ".join(one_line(f"{row.instance}: {row.why}") for row in rows)

@@ -324,7 +324,8 @@ def test_connection_refused() -> None:
 
 
 def test_an_unknown_host() -> None:
-    with Barrack(KEY, "http://nowhere.invalid", retry=api.RetryPolicy(attempts=1)) as client:
+    once = api.RetryPolicy(attempts=1)
+    with Barrack(KEY, "http://nowhere.invalid", retry=once, allow_http=True) as client:
         error = caught(lambda: client.instances.stop("BRK-A1B2C3D"))
     check(error, api.BarrackTransportError, "stop_instance")
     assert error.took_effect is False

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import Barrack
@@ -204,3 +205,18 @@ def test_the_doctor_warns_of_snapshots_that_another_prefect_server_knows_of(
         emit("barrack.snapshot.created", taken[1].id, taken[1].name)
         assert events_about(f"barrack.snapshot.{taken[1].id}")
         assert readiness_of_server(client).state == "ready"
+
+
+@pytest.mark.parametrize(
+    "word", ["a: b}}\nbase_url: http://x.example", "x\u202e", "#", "{", "\x00"]
+)
+def test_a_line_to_write_holds_no_more_than_the_word(word: str) -> None:
+    machine = {"id": 1, "name": "a", "status": word, f"created_at{word}": 1, "gpu": 1}
+    found = examine(builtin(), OPERATIONS["get_instance"], {"instance": machine})
+    lines = [difference.line for difference in found if difference.kind == "word"]
+    assert lines
+    for difference in found:
+        assert str(difference).isprintable()
+        assert difference.line.isprintable()
+    (line,) = lines
+    assert yaml.safe_load(line) == {"words": {"VMStatus": {word: "<what it means>"}}}

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from barrack_tasks.api.models import CurrencyEnum, VMStatus
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.plans.costs import hourly_cost
 from barrack_tasks.plans.report import COLUMNS, Report, Row, effect_of, escape, failures, money
 from tests.plans.worlds import vm
@@ -97,8 +98,9 @@ def flat(text: str) -> str:
 
 
 @given(st.text() | st.sampled_from(NASTY))
-def test_what_is_escaped_shows_as_itself(text: str) -> None:
-    assert html.unescape(escape(text)) == flat(text)
+def test_what_is_escaped_shows_as_itself_and_control_characters_by_number(text: str) -> None:
+    assert html.unescape(escape(text)) == one_line(flat(text))
+    assert escape(text).isprintable()
 
 
 @given(st.text() | st.sampled_from(NASTY) | st.text("|<>`*_[]()\\~#&;!\n\r\t ax", max_size=30))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 from typing import Any
 
+from barrack_tasks.api.body import TooMuch, parsed
+from barrack_tasks.api.bounds import DEFAULT
 from barrack_tasks.api.client import Barrack
 from barrack_tasks.api.doctor.examine import examine
 from barrack_tasks.api.doctor.report import DoctorReport, Finding, Readiness, Verdict
@@ -33,8 +33,8 @@ _LISTED_BY = {
 
 def _json(body: bytes) -> Any:
     try:
-        return json.loads(body, parse_float=Decimal)
-    except ValueError:
+        return parsed(body, DEFAULT)
+    except (ValueError, TooMuch):
         return {}
 
 

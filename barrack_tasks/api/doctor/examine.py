@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import json
+import re
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -128,7 +130,7 @@ def _adapter(annotation: Any, model: type[BaseModel], name: str) -> TypeAdapter[
 def _differences(dialect: Dialect, one: _Seen) -> list[Difference]:
     schema = one.model.__name__
     found: list[Difference] = []
-    strangers = list(one.strangers)
+    strangers = list(one.strangers)[:_MOST]
     for name in one.model.model_fields:
         if name not in one.absent:
             continue
@@ -137,7 +139,8 @@ def _differences(dialect: Dialect, one: _Seen) -> list[Difference]:
             continue
         near = _nearest(name, strangers)
         if required or near:
-            line = f"schemas: {{{schema}: {{{name}: {near or '<its name there>'}}}}}"
+            written = _in_yaml(near) if near else "<its name there>"
+            line = f"schemas: {{{schema}: {{{name}: {written}}}}}"
             kind = "missing" if required else "unseen"
             found.append(Difference(kind=kind, schema_name=schema, field=name, line=line))
     found += [Difference(kind="unknown", schema_name=schema, field=name) for name in strangers]
@@ -146,12 +149,21 @@ def _differences(dialect: Dialect, one: _Seen) -> list[Difference]:
         for name, why in one.wrong.items()
     ]
     for name, words in one.words.items():
-        for word, kind_ in words.items():
-            line = f"words: {{{kind_.__name__}: {{{word}: <what it means>}}}}"
+        for word, kind_ in list(words.items())[:_MOST]:
+            line = f"words: {{{kind_.__name__}: {{{_in_yaml(word)}: <what it means>}}}}"
             found.append(
                 Difference(kind="word", schema_name=schema, field=name, seen=word, line=line)
             )
     return found
+
+
+_MOST = 200
+"""Unknown fields of one schema, and unknown words of one field, that are told."""
+
+
+def _in_yaml(word: str) -> str:
+    """A word of the API as YAML that can mean nothing else, whatever the word holds."""
+    return word if re.fullmatch(r"[A-Za-z][\w.-]*", word, re.ASCII) else json.dumps(word)
 
 
 def _nearest(name: str, strangers: list[str]) -> str | None:

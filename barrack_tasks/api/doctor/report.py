@@ -6,6 +6,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from barrack_tasks.api.models.text import one_line
+
 Kind = Literal["missing", "unseen", "unknown", "type", "word"]
 Verdict = Literal["works", "differs", "path not found", "refused", "unreadable", "not tried"]
 State = Literal["ready", "not ready", "unknown"]
@@ -36,7 +38,7 @@ class Difference(BaseModel):
             "type": f"{place} cannot be read: {self.seen}",
             "word": f"{place} has the new word {self.seen!r}",
         }[self.kind]
-        return f"{text}; write {self.line}" if self.line else text
+        return one_line(f"{text}; write {self.line}" if self.line else text)
 
 
 class Finding(BaseModel):

@@ -11,7 +11,8 @@ from decimal import Decimal, InvalidOperation
 from enum import IntEnum, StrEnum
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
+from pydantic_core import CoreSchema
 
 
 class OpenEnum(StrEnum):
@@ -68,13 +69,21 @@ def _as_text(value: object) -> object:
 
 
 def _as_decimal(value: object) -> object:
-    """Money as an exact decimal; a float is read by its shortest text, never by its bits."""
+    """Money as an exact decimal; a float is read by its shortest text, never by its bits.
+
+    An amount beyond all money is refused: to write one out could take all memory there is.
+    """
     if isinstance(value, float | str):
         try:
-            return Decimal(str(value))
+            value = Decimal(str(value))
         except InvalidOperation:
             return value
+    if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > _MOST_DIGITS:
+        raise ValueError(f"an amount has no more than {_MOST_DIGITS} digits")
     return value
+
+
+_MOST_DIGITS = 400
 
 
 def _in_utc(value: datetime) -> datetime:
@@ -90,10 +99,27 @@ Timestamp = Annotated[datetime, AfterValidator(_in_utc)]
 """A zone-aware moment."""
 
 
+def _fail_fast(schema: Any) -> None:
+    if isinstance(schema, dict):
+        if schema.get("type") == "list":
+            schema["fail_fast"] = True
+        for inner in schema.values():
+            _fail_fast(inner)
+
+
 class Model(BaseModel):
     """Something the API answers with. Unknown fields are kept and readable as attributes."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_core_schema__(
+        cls, source: type[BaseModel], handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        """Lists are read up to the first item that cannot be: a million errors help nobody."""
+        schema = handler(source)
+        _fail_fast(schema)
+        return schema
 
     @property
     def unknown(self) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from datetime import date
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -22,22 +23,64 @@ def make_call(name: str, arguments: dict[str, Any]) -> Call:
         BarrackValidationError: an argument breaks a rule; nothing was sent.
     """
     operation = OPERATIONS[name]
-    path = {p: str(arguments.pop(p, "")) for p in operation.path_parameters}
-    for parameter, value in path.items():
-        if not value.strip():
-            raise BarrackValidationError(
-                f"{parameter} is empty",
-                operation=name,
-                fields={parameter: "must not be empty"},
-            )
+    given_ids = {p: arguments.pop(p, "") for p in operation.path_parameters}
     query = {q: arguments.pop(q) for q in operation.query if q in arguments}
+    for parameter, value in given_ids.items():
+        _check(name, parameter, _problem_of_id(value))
+    for parameter, value in query.items():
+        _check(name, parameter, _problem_of_query(value))
+    path = {parameter: str(value) for parameter, value in given_ids.items()}
     if operation.request is None:
+        for parameter in arguments:
+            _check(name, parameter, "is no parameter of this operation")
         return Call(operation, path, query)
     given = {k: v for k, v in arguments.items() if v is not None}
     try:
         return Call(operation, path, query, operation.request(**given))
     except ValidationError as error:
         raise invalid(name, error) from None
+
+
+def _check(operation: str, parameter: str, problem: str) -> None:
+    if problem:
+        raise BarrackValidationError(
+            f"{parameter} {problem}", operation=operation, fields={parameter: problem}
+        )
+
+
+def _problem_of_id(value: Any) -> str:
+    """What is wrong with an id; nothing, if it can be one."""
+    if not isinstance(value, str | int) or isinstance(value, bool):
+        return f"must be an id, which is text, not {type(value).__name__}"
+    text = str(value)
+    if not text.strip():
+        return "is empty, and must not be"
+    if text in (".", ".."):
+        # In an address these mean another place, whatever they are written like.
+        return f"cannot be {text!r}"
+    return _problem_of_text(text)
+
+
+def _problem_of_query(value: Any) -> str:
+    if isinstance(value, str):
+        return _problem_of_text(value)
+    if value is None or isinstance(value, int | date):
+        return ""
+    return f"must be a single value such as a text or a time, not {type(value).__name__}"
+
+
+def _problem_of_text(text: str) -> str:
+    if len(text) > _LONGEST:
+        return f"has {len(text)} characters, and {_LONGEST} are the most"
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return f"holds half a character at position {error.start + 1}, which cannot be sent"
+    return ""
+
+
+_LONGEST = 1_000
+"""Characters of what goes into an address."""
 
 
 def invalid(operation: str | None, error: ValidationError) -> BarrackValidationError:

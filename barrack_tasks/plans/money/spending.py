@@ -14,6 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from barrack_tasks.api.models import BillingRecord, CurrencyEnum, VMStatus
+from barrack_tasks.api.models.text import csv_cell
 from barrack_tasks.api.models.volumes import VolumeBillingRecord
 from barrack_tasks.plans.costs import HIBERNATED_HOURLY
 from barrack_tasks.plans.selection import is_named
@@ -233,12 +234,15 @@ class Bill:
         ]
 
     def csv(self) -> str:
-        """The records as CSV, times in ISO 8601, money to the smallest unit."""
+        """The records as CSV, times in ISO 8601, money to the smallest unit.
+
+        A name that a spreadsheet would take for a formula has an apostrophe before it.
+        """
         out = io.StringIO()
         writer = csv.DictWriter(out, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         for record in self.records():
-            writer.writerow({k: _plain(v) for k, v in record.items()})
+            writer.writerow({k: _cell(v) for k, v in record.items()})
         return out.getvalue()
 
     def json(self) -> str:
@@ -262,6 +266,10 @@ class Bill:
         zone = ZoneInfo(self.zone)
         for charge in self.charges:
             yield from charge.on_days(zone)
+
+
+def _cell(value: Any) -> Any:
+    return csv_cell(value) if isinstance(value, str) else _plain(value)
 
 
 _KEYS: dict[str, Callable[[Charge], str]] = {

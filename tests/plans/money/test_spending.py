@@ -107,6 +107,18 @@ def bill_of(*parts: Charge) -> Bill:
     return Bill(START, START + timedelta(days=9), "USD", "UTC", parts)
 
 
+@given(st.text(st.characters(), max_size=20) | st.sampled_from(["=1+1", "-1", "\t@x", "a\r\nb,c"]))
+def test_no_name_in_a_csv_is_a_formula_or_a_row_of_its_own(name: str) -> None:
+    thing = Thing("instance", name, name, name, name, Decimal(1))
+    refund = Charge(thing, START, START + timedelta(minutes=1), name, 1, Decimal("-0.50"))
+    text = bill_of(refund).csv()
+    assert all(line.isprintable() for line in text.split("\n"))
+    (row,) = csv.DictReader(io.StringIO(text))
+    assert row["cost"] == "-0.50", "an amount is a number"
+    for cell in (row["id"], row["name"], row["model"], row["region"], row["state"]):
+        assert not cell.lstrip().startswith(("=", "+", "-", "@"))
+
+
 def test_what_hibernation_saved_and_what_stopping_wasted() -> None:
     bill = bill_of(one("HIBERNATED", 600, "0.10"), one("SHUTOFF", 120, "2.40"))
     assert bill.saved_by_hibernation == Decimal("11.90")
