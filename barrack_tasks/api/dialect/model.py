@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 WirePath = str
 """Dotted path into a JSON object. "" or "." is the object itself."""
+
+
+_PATH = re.compile(r"/(?:[^{}\s]|\{[a-z][a-z0-9_]*\})*")
+"""Plain names in braces and nothing else of what `str.format` can: a width could fill memory."""
 
 
 class _Entry(BaseModel):
@@ -50,6 +55,16 @@ class OperationWire(_Entry):
     path_parameters: dict[str, str] = {}
     query: dict[str, str] = {}
     envelope: WirePath | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _holds_plain_names(cls, path: str) -> str:
+        if _PATH.fullmatch(path) is None:
+            raise ValueError(
+                "must begin with '/' and hold no braces but those of plain names, such as "
+                f"/instances/{{instance_id}}, and no spaces; got {path[:80]!r}"
+            )
+        return path
 
 
 class Dialect(_Entry):

@@ -204,9 +204,11 @@ class _Scorer:
         best = 0.0
         for ours in known_paths(operation):
             for path in {theirs, theirs[self._prefix :]}:
-                ratio = SequenceMatcher(None, ours, path, autojunk=False).ratio()
-                if not set(ours) & set(path) - {"{}"}:
-                    ratio *= 0.3  # nothing but parameters in common
+                if set(ours) & set(path) - {"{}"}:
+                    ratio = SequenceMatcher(None, ours, path, autojunk=False).ratio()
+                else:  # nothing but parameters in common
+                    both = min(ours.count("{}"), path.count("{}"))
+                    ratio = 0.3 * 2 * both / max(1, len(ours) + len(path))
                 best = max(best, 1.0 if ours == path else 0.95 * ratio)
         return best
 
