@@ -32,8 +32,8 @@ def own_address(dialect: Dialect) -> str:
     if not isinstance(dialect.base_url, FileAddress) or is_builtin_host(dialect.base_url):
         return dialect.base_url
     raise BarrackConfigurationError(
-        f"the dialect {dialect.name!r} says that the API is at {dialect.base_url}, which is not "
-        f"{host_of(builtin().base_url)}, and no key is sent there because a file says so; if the "
+        f"the dialect {dialect.name!r} says that the API is at {dialect.base_url}, which is not the "
+        f"host of {builtin().base_url}, and no key is sent there because a file says so; if the "
         f"address is right, set BARRACK_BASE_URL={dialect.base_url} or base_url of the account"
     )
 
@@ -49,7 +49,9 @@ def host_of(address: str) -> str:
         url = httpx.URL(address)
     except (httpx.InvalidURL, TypeError, ValueError):
         return ""
-    host = f"[{url.host}]" if ":" in url.host else url.host
+    # As it goes on the wire: another alphabet must not look like this one.
+    host = url.raw_host.decode("ascii", "replace")
+    host = f"[{host}]" if ":" in host else host
     return f"{host}:{url.port}" if url.port else host
 
 

@@ -61,9 +61,7 @@ def load_dialect(path: str | Path) -> Dialect:
     return dialect.model_copy(update={"base_url": FileAddress(dialect.base_url)})
 
 
-def merged(
-    content: Mapping[str, Any], source: str, lines: Lines | None = None
-) -> Dialect:
+def merged(content: Mapping[str, Any], source: str, lines: Lines | None = None) -> Dialect:
     """What a dialect file says, checked and merged over the built-in dialect.
 
     Raises:

@@ -41,7 +41,13 @@ _NO_KEY = object()
 
 
 class UnreadableError(BarrackConfigurationError):
-    """A file that cannot be read; says in one sentence what is wrong, where, and what to do."""
+    """A file that cannot be read; says in one sentence what is wrong, where, and what to do.
+
+    `where` is line and column, if they are known, and `problem` the sentence without them.
+    """
+
+    where = ""
+    problem = ""
 
 
 def read_file(file: Path, largest: int = LARGEST_FILE) -> bytes:
@@ -60,7 +66,7 @@ def read_file(file: Path, largest: int = LARGEST_FILE) -> bytes:
     try:
         # Without waiting: a pipe to which nobody writes would hold us for ever.
         handle = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-        with open(handle, "rb") as opened:
+        with os.fdopen(handle, "rb") as opened:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise UnreadableError(f"{shown(file)} is not a regular file; name one that is")
             data = opened.read(largest + 1)
@@ -188,7 +194,7 @@ def check_depth(value: Any, source: str, most: int | None = None) -> None:
     Raises:
         UnreadableError: it is, or does.
     """
-    level, depth, count = [value], 0, 0
+    level, depth, count = [value] if isinstance(value, dict | list) else [], 0, 0
     while level:
         depth += 1
         if depth > DEEPEST + 1:
@@ -198,8 +204,6 @@ def check_depth(value: Any, source: str, most: int | None = None) -> None:
         if most is not None and count > most:
             raise UnreadableError(f"{source} holds more than {most} values; name a smaller file")
         level = [one for one in inner if isinstance(one, dict | list)]
-        if not isinstance(value, dict | list):
-            return
 
 
 class _RefusedError(Exception):
@@ -222,9 +226,7 @@ def _no_constant(name: str) -> NoReturn:
 class _Builder:
     """Makes values of YAML's events, one after the other and without recursion."""
 
-    def __init__(
-        self, source: str, resolvers: Resolvers, most: int, lines: Lines | None
-    ) -> None:
+    def __init__(self, source: str, resolvers: Resolvers, most: int, lines: Lines | None) -> None:
         self.root: Any = None
         self._source = source
         self._resolvers = resolvers
@@ -237,8 +239,10 @@ class _Builder:
         self._constructor = yaml.constructor.SafeConstructor()
 
     def refuse(self, mark: Any, reason: str) -> NoReturn:
-        where = f", line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
-        raise UnreadableError(f"{self._source}{where}: {reason}")
+        where = f"line {mark.line + 1}, column {mark.column + 1}" if mark is not None else ""
+        error = UnreadableError(f"{', '.join(filter(None, (self._source, where)))}: {reason}")
+        error.where, error.problem = where, reason
+        raise error
 
     def take(self, event: yaml.Event) -> None:
         match event:
@@ -321,8 +325,7 @@ class _Builder:
         except (ValueError, OverflowError, KeyError, yaml.YAMLError):
             self.refuse(
                 event.start_mark,
-                f"{clipped(text)!r} is neither a number nor a date; put it in quotes if it is "
-                "text",
+                f"{clipped(text)!r} is neither a number nor a date; put it in quotes if it is text",
             )
 
     def _tag(self, text: str) -> str:

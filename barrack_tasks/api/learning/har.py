@@ -10,12 +10,14 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from barrack_tasks.api.dialect.reading import UnreadableError, check_depth, read_json, text_of
 from barrack_tasks.api.learning.document import LARGEST, LearnError
 from barrack_tasks.api.learning.result import Learned
 from barrack_tasks.api.learning.samples import Sample, learn_samples
 from barrack_tasks.api.learning.shapes import is_secret_name, looks_secret
 
 _SCHEMES = frozenset({"bearer", "token", "apikey", "key", "api-key"})
+_MOST_ENTRIES = 5_000
 _SHORTEST = 6
 """Characters that a secret has at least: shorter ones would hide ordinary words."""
 
@@ -77,14 +79,16 @@ def _entries(data: bytes) -> list[Mapping[str, Any]]:
     if len(data) > LARGEST:
         raise LearnError(f"the recording is larger than {LARGEST} bytes")
     try:
-        root = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        root = read_json(text_of(data, "the recording"), "the recording")
+    except UnreadableError:
         # No detail: it would quote what may be a secret.
         raise LearnError("this is no HAR recording: it is not JSON") from None
     entries = _list(_table(_table(root).get("log")).get("entries"))
     found = [e for e in entries if isinstance(e, Mapping)]
     if not found:
         raise LearnError("this is no HAR recording: it has no log.entries")
+    if len(found) > _MOST_ENTRIES:
+        raise LearnError(f"the recording has more than {_MOST_ENTRIES} entries; record less")
     return found
 
 
@@ -168,9 +172,11 @@ def _body(content: Mapping[str, Any]) -> Any:
     try:
         if content.get("encoding") == "base64":
             text = base64.b64decode(text, validate=False).decode("utf-8-sig")
-        return json.loads(text) if text else None
-    except (ValueError, RecursionError, binascii.Error):
+        body = json.loads(text) if text else None
+        check_depth(body, "the body")
+    except (ValueError, RecursionError, binascii.Error, UnreadableError):
         return None
+    return body
 
 
 def _sample(entry: Mapping[str, Any], secrets: list[str]) -> Sample | None:
