@@ -11,10 +11,6 @@ from barrack_tasks.api.dialect.model import Dialect
 from barrack_tasks.api.errors import BarrackConfigurationError
 
 
-class FileAddress(str):
-    """An address that a file gives, and no person or program."""
-
-
 def own_address(dialect: Dialect) -> str:
     """The address that a dialect gives, if the key may go there on the dialect's word alone.
 
@@ -29,7 +25,7 @@ def own_address(dialect: Dialect) -> str:
         >>> own_address(builtin())
         'https://api.barrack.ai/v1'
     """
-    if not isinstance(dialect.base_url, FileAddress) or is_builtin_host(dialect.base_url):
+    if not dialect.is_from_file or is_builtin_host(dialect.base_url):
         return dialect.base_url
     raise BarrackConfigurationError(
         f"the dialect {dialect.name!r} says that the API is at {dialect.base_url}, which is not the "

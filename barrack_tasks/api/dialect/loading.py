@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from barrack_tasks.api import models
-from barrack_tasks.api.dialect.address import FileAddress, is_in_clear
+from barrack_tasks.api.dialect.address import is_in_clear
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.model import Dialect
 from barrack_tasks.api.dialect.reading import (
@@ -57,8 +57,7 @@ def load_dialect(path: str | Path) -> Dialect:
     except RuntimeError:
         raise DialectError(f"the dialect file {clipped(path)} cannot be found") from None
     content, lines = _read(file)
-    dialect = merged(content, shown(Path(file.name)), lines)
-    return dialect.model_copy(update={"base_url": FileAddress(dialect.base_url)})
+    return merged(content, shown(Path(file.name)), lines).as_from_file()
 
 
 def merged(content: Mapping[str, Any], source: str, lines: Lines | None = None) -> Dialect:
