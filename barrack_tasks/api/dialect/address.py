@@ -8,6 +8,7 @@ import httpx
 
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.model import Dialect
+from barrack_tasks.api.dialect.reading import clipped
 from barrack_tasks.api.errors import BarrackConfigurationError
 
 
@@ -27,10 +28,11 @@ def own_address(dialect: Dialect) -> str:
     """
     if not dialect.is_from_file or is_builtin_host(dialect.base_url):
         return dialect.base_url
+    address = clipped(dialect.base_url, 200)
     raise BarrackConfigurationError(
-        f"the dialect {dialect.name!r} says that the API is at {dialect.base_url}, which is not the "
-        f"host of {builtin().base_url}, and no key is sent there because a file says so; if the "
-        f"address is right, set BARRACK_BASE_URL={dialect.base_url} or base_url of the account"
+        f"the dialect {clipped(dialect.name)!r} says that the API is at {address}, which is not "
+        f"the host of {builtin().base_url}, and no key is sent there because a file says so; if "
+        f"the address is right, set BARRACK_BASE_URL={address} or base_url of the account"
     )
 
 

@@ -197,7 +197,7 @@ def check_depth(value: Any, source: str, most: int | None = None) -> None:
     level, depth, count = [value] if isinstance(value, dict | list) else [], 0, 0
     while level:
         depth += 1
-        if depth > DEEPEST + 1:
+        if depth > DEEPEST:
             raise _too_deep(source)
         inner = [v for one in level for v in (one.values() if isinstance(one, dict) else one)]
         count += len(inner)
