@@ -21,7 +21,7 @@ from barrack_tasks.api.addresses import checked_url, is_loopback
 from barrack_tasks.api.body import ACCEPTED
 from barrack_tasks.api.bounds import DEFAULT, Bounds
 from barrack_tasks.api.caller import Caller, RetryPolicy
-from barrack_tasks.api.dialect import Dialect, builtin
+from barrack_tasks.api.dialect import Dialect, builtin, own_address
 from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.api.exchange import Call, Exchange
 from barrack_tasks.api.operations import OPERATIONS
@@ -35,7 +35,8 @@ class Barrack:
 
     Args:
         api_key: the key from the dashboard's API Keys page.
-        base_url: where the API is; the dialect's, if not given.
+        base_url: where the API is; the dialect's, if not given. It must be given where a dialect
+            file names another host than the built-in one.
         header_name: header that carries the key; the dialect's, if not given.
         requests_per_second: send no faster than this; None sends as fast as it may.
         max_concurrency: requests under way at once, over all threads.
@@ -81,7 +82,7 @@ class Barrack:
         _check_auth(dialect)
         _check_limits(requests_per_second, max_concurrency)
         self.dialect = dialect
-        self.base_url = checked_url(base_url or dialect.base_url, allow_http)
+        self.base_url = checked_url(base_url or own_address(dialect), allow_http)
         bounds = bounds or DEFAULT
         # Keeping every connection alive avoids httpcore closing one that a request waits for.
         limits = httpx.Limits(

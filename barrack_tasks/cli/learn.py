@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +13,14 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api.dialect import builtin
+from barrack_tasks.api.dialect.address import (
+    host_of,
+    is_builtin_host,
+    is_in_clear,
+    is_loopback,
+)
+from barrack_tasks.api.dialect.reading import read_file
 from barrack_tasks.api.learning import (
     Learned,
     LearnError,
@@ -20,6 +30,7 @@ from barrack_tasks.api.learning import (
     probe,
     write_dialect,
 )
+from barrack_tasks.api.learning.document import LARGEST
 from barrack_tasks.cli.screen import Screen
 
 
@@ -30,12 +41,15 @@ def learn(
     probe_url: Annotated[str | None, Parameter(name="--probe")] = None,
     from_har: Path | None = None,
     yes: bool = False,
+    yes_to_host: str | None = None,
+    plain_http: bool = False,
     overwrite: bool = False,
 ) -> int:
     """Learn how your account's API is spoken, and write it as a dialect file.
 
     Exactly one of --openapi, --probe and --from-har says where from. What is not sure is asked on
-    a terminal, or left open and listed. Ends with 0 if snapshot_before_stop can run with it.
+    a terminal, or left open and listed. An address at another host than the built-in one is shown
+    and asked about, for your key would go there. Ends with 0 if snapshot_before_stop can run.
 
     Parameters
     ----------
@@ -49,6 +63,11 @@ def learn(
         A recording that a browser made of the dashboard (HAR); secrets in it are not kept.
     yes
         Take a candidate without asking where it is clearly the best and nothing hangs on it.
+    yes_to_host
+        The host, such as api.example.com or 127.0.0.1:8080, that the API may be at and the key may
+        be sent to. --yes does not agree to a host.
+    plain_http
+        Agree also to an address of plain http, by which others on the way can read the key.
     overwrite
         Replace the file if it is there already.
     """
@@ -58,7 +77,10 @@ def learn(
         overwrite = asks and _agrees(f"{out} is there already. Replace it?")
         if not overwrite:
             raise LearnError(f"{out} is there already; say --overwrite to replace it")
-    learned = _learn(openapi, probe_url, from_har, yes)
+    agrees = _Agreement(console, asks, yes_to_host, plain_http)
+    learned = _learn(openapi, probe_url, from_har, yes, agrees)
+    address, reason = _address(learned)
+    console.print(f"address: {address} ({reason})", markup=False, soft_wrap=True)
     if asks:
         for question in list(learned.questions()):
             _ask(console, learned, question)
@@ -68,32 +90,85 @@ def learn(
     if not report.recognised:
         console.print("Nothing was written.")
         return 1
+    address, _ = _address(learned)
+    if probe_url is None:
+        agrees.to(address)
+    if is_in_clear(address):
+        learned.matches.pop("base_url", None)  # no dialect file may say it; the next step does
     write_dialect(learned, out, overwrite=overwrite)
-    console.print(f"\nWritten: {out}. Next:\n  export BARRACK_DIALECT={out}\n  barrack doctor")
+    steps = [f"export BARRACK_DIALECT={shlex.quote(str(out))}", "barrack doctor"]
+    if not is_builtin_host(address):
+        steps.insert(0, f"export BARRACK_BASE_URL={shlex.quote(address)}")
+    said = "\n  ".join([f"Next (your key goes to {host_of(address)}):", *steps])
+    console.print(f"\nWritten: {out}. {said}", markup=False, soft_wrap=True)
     return 0 if report.flows["snapshot_before_stop"].can_run else 1
 
 
+def _address(learned: Learned) -> tuple[str, str]:
+    """Where the API is by what was learned, and why."""
+    match = learned.matches.get("base_url")
+    if match is None:
+        return builtin().base_url, "built-in; the evidence does not say it"
+    return str(match.wire), match.reason
+
+
+@dataclass(frozen=True)
+class _Agreement:
+    """Whether the key may be sent to a host."""
+
+    console: Console
+    asks: bool
+    host: str | None
+    plain_http: bool
+
+    def to(self, address: str, *, is_typed: bool = False) -> None:
+        """Ask, where it is not the built-in host.
+
+        Raises:
+            LearnError: nobody agreed, or the key could be read on the way.
+        """
+        if is_in_clear(address) and not self.plain_http:
+            raise LearnError(
+                f"{address} is plain http, by which others on the way can read your key, and "
+                "nothing was sent or written; say --plain-http if it must be"
+            )
+        host = host_of(address)
+        if is_builtin_host(address) or (is_typed and is_loopback(address)):
+            return
+        if self.host is not None and host and host == host_of(f"//{self.host}"):
+            return
+        said = f"the API is said to be at {address}, which is not the built-in {builtin().base_url}"
+        if self.asks and self.host is None:
+            self.console.print(f"\n{said}.", markup=False, soft_wrap=True)
+            if _agrees(f"May your key be sent to {host}?"):
+                return
+            raise LearnError(f"nothing was written, for your key may not be sent to {host}")
+        raise LearnError(
+            f"{said}, and nothing was sent or written; say --yes-to-host {host} if your key may be "
+            "sent there"
+        )
+
+
 def _learn(
-    openapi: Path | None, probe_url: str | None, from_har: Path | None, yes: bool
+    openapi: Path | None,
+    probe_url: str | None,
+    from_har: Path | None,
+    yes: bool,
+    agrees: _Agreement,
 ) -> Learned:
     given = [source for source in (openapi, probe_url, from_har) if source is not None]
     if len(given) != 1:
         raise LearnError("say exactly one of --openapi FILE, --probe ADDRESS and --from-har FILE")
     if openapi is not None:
-        return learn_openapi(_read(openapi), yes=yes)
+        return learn_openapi(read_file(openapi, LARGEST), yes=yes)
     if from_har is not None:
-        return learn_har(_read(from_har), yes=yes)
+        return learn_har(read_file(from_har, LARGEST), yes=yes)
     key = os.environ.get("BARRACK_API_KEY", "").strip()
     if not key:
         raise BarrackConfigurationError("--probe needs your key in BARRACK_API_KEY")
+    if host_of(str(probe_url)):  # what is no address at all is told by the probe
+        agrees.to(str(probe_url), is_typed=True)
     return probe(str(probe_url), key, yes=yes)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise LearnError(f"{file} cannot be read: {error.strerror or error}") from None
 
 
 def _agrees(question: str) -> bool:
@@ -115,7 +190,7 @@ def _ask(console: Console, learned: Learned, question: Question) -> None:
             if said.isdigit():
                 choice = int(said) - 1
             learned.answer(question, choice)
-        except LearnError as error:
+        except BarrackConfigurationError as error:
             console.print(str(error), markup=False)
         else:
             return

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import yaml
 from cyclopts import App
 from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError, BarrackError
+from barrack_tasks.api.dialect.reading import read_file, read_yaml, shown, text_of
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
@@ -33,6 +33,7 @@ from barrack_tasks.zones import data_in_use, zone_warnings
 
 schedule_app = App(name="schedule", help="Timetables of instances.")
 _MOST_SHOWN = 6
+_MOST_RULES = 1_000
 
 
 @schedule_app.command
@@ -99,29 +100,28 @@ class _File(Given):
 
 def _read(file: Path) -> tuple[Policy, tuple[str, ...]]:
     """The policy, and what is protected: by the file or by BARRACK_PROTECT."""
-    try:
-        content: Any = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise BarrackConfigurationError(f"{file} cannot be read: {reason}") from None
-    except yaml.YAMLError as error:
-        raise BarrackConfigurationError(f"{file}: {' '.join(str(error).split())}") from None
+    content: Any = read_yaml(text_of(read_file(file), shown(file)), shown(file))
     if isinstance(content, list):
         content = {"rules": content}
     if not isinstance(content, dict) or not isinstance(content.get("rules"), list):
         raise BarrackConfigurationError(
-            f"{file} must hold a list of rules, such as "
+            f"{shown(file)} must hold a list of rules, such as "
             '- {select: ["train-*"], timetable: "Mon-Fri 08:00-20:00 UTC"}'
+        )
+    if len(content["rules"]) > _MOST_RULES:
+        raise BarrackConfigurationError(
+            f"{shown(file)} holds more than {_MOST_RULES} rules; let one rule select several "
+            "instances"
         )
     try:
         given = _File.model_validate(content)
-        found = read_each(Rule, given.rules, f"{file}, rule")
+        found = read_each(Rule, given.rules, f"{shown(file)}, rule")
     except ValidationError as error:
-        raise BarrackConfigurationError(f"{file}: {said_of(error)}") from None
+        raise BarrackConfigurationError(f"{shown(file)}: {said_of(error)}") from None
     except ValueError as error:
         raise BarrackConfigurationError(str(error)) from None
     if not found:
-        raise BarrackConfigurationError(f"{file} holds no rule")
+        raise BarrackConfigurationError(f"{shown(file)} holds no rule")
     named = (name.strip() for name in os.environ.get("BARRACK_PROTECT", "").split(","))
     policy = Policy(
         tuple(found), given.exclude, given.strict, span_of(given.catch_up), adopt=given.adopt

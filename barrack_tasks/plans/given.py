@@ -10,11 +10,13 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
 M = TypeVar("M", bound=BaseModel)
+_LONGEST_KEY = 60
 
 
 def no_such_key(key: str, known: Iterable[str]) -> str:
     """One sentence about a key that does not exist, with the nearest that does."""
     names = list(known)
+    key = key if len(key) <= _LONGEST_KEY else f"{key[:_LONGEST_KEY]}..."
     near = get_close_matches(key.casefold(), names, n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"there are {', '.join(names)}"
     return f"no such key {key!r}; {hint}"

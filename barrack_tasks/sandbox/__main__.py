@@ -16,6 +16,13 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from barrack_tasks.api.dialect import Dialect, DialectError, builtin, load_dialect
+from barrack_tasks.api.dialect.reading import (
+    UnreadableError,
+    read_file,
+    read_json,
+    shown,
+    text_of,
+)
 from barrack_tasks.sandbox.app import App
 from barrack_tasks.sandbox.clock import Clock
 from barrack_tasks.sandbox.control import start_of
@@ -73,7 +80,7 @@ def _moment(text: str) -> datetime:
 
 def _dialect_of(file: Path) -> Dialect:
     if file.suffix == ".json":
-        return Dialect.model_validate_json(file.read_text())
+        return Dialect.model_validate(read_json(text_of(read_file(file), shown(file)), shown(file)))
     return load_dialect(file)
 
 
@@ -114,7 +121,7 @@ def main() -> int:
         listener = (
             socket.socket(fileno=options.listener) if owned else listen(options.port, options.host)
         )
-    except (ValueError, OSError, DialectError) as error:
+    except (ValueError, OSError, DialectError, UnreadableError) as error:
         sys.stderr.write(f"the sandbox cannot start: {error}\n")
         return 2
     for instance in default_fleet(options.fleet):

@@ -45,7 +45,10 @@ TEXT = json.dumps(ROOT).encode()
         (b"[" * 100_000, "nested too deeply|neither JSON nor YAML"),
         (b'{"a":' * 100_000, "nested too deeply|neither JSON nor YAML"),
         (b"- " * 100_000, "nested too deeply|neither JSON nor YAML"),
-        (b"a: &a [*a]", "openapi: 3.x"),
+        (b"a: &a [*a]", "&a is an anchor; write out"),
+        (b"a: 1\na: 2", "line 2, column 1: the key 'a' is there twice"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "a number of 5000 characters"),
+        ('{"openapi": "3.0.0"}'.encode("utf-16"), "UTF-16; save it in UTF-8"),
         (TEXT[: len(TEXT) // 2], "neither|damaged"),
     ],
 )
@@ -83,13 +86,53 @@ def test_yaml_anchors_that_multiply() -> None:
     lines = ["a0: &a0 {x: 1}"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 12)]
     lines += ["openapi: 3.0.0", "paths: {/x: {get: {responses: {200: *a11}}}}"]
-    started = time.monotonic()
-    learn_openapi("\n".join(lines).encode())
     merge = ["a0: &a0 {x0: 1}"]
     merge += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 12)]
-    with pytest.raises(LearnError):
-        learn_openapi("\n".join(merge).encode())
-    assert time.monotonic() - started < 10
+    for text in (lines, merge):
+        with pytest.raises(LearnError, match="line 1, column 5: &a0 is an anchor"):
+            learn_openapi("\n".join(text).encode())
+
+
+def test_variables_of_an_address_are_filled_in_once() -> None:
+    root = copy.deepcopy(ROOT)
+    variables = {f"v{n}": {"default": f"{{v{n + 1}}}{{v{n + 1}}}"} for n in range(40)}
+    root["servers"] = [{"url": "https://{v0}.example", "variables": variables}]
+    assert "base_url" not in _learn(root).dialect()
+    root["servers"] = [{"url": "https://{v}.example", "variables": {"v": {"default": "api"}}}]
+    assert _learn(root).dialect()["base_url"] == "https://api.example"
+
+
+def _without_names(root: Any) -> None:
+    for item in root["paths"].values():
+        for operation in item.values():
+            operation.pop("summary", None)
+            operation.pop("operationId", None)
+    schemas = root["components"]["schemas"]
+    text = json.dumps(root)
+    for number, name in enumerate(schemas):
+        text = text.replace(f'"#/components/schemas/{name}"', f'"#/components/schemas/S{number}"')
+    root.update(json.loads(text))
+    root["components"]["schemas"] = {f"S{n}": s for n, s in enumerate(schemas.values())}
+
+
+def test_three_thousand_paths_without_names_take_seconds() -> None:
+    root = copy.deepcopy(ROOT)
+    _without_names(root)
+    for number in range(3_000):
+        fields = {f"field{number}x{n}": {"type": "string"} for n in range(15)}
+        said = {"content": {"application/json": {"schema": {"properties": fields}}}}
+        path = (f"/machines/{{id}}/part{number}", f"/snapshots{number}")[number % 2]
+        root["paths"][path] = {"get": {"responses": {"200": said}}}
+    started = time.process_time()
+    learned = _learn(root)
+    assert time.process_time() - started < 40
+    assert learned.report().operations.matched >= 40
+
+
+def test_too_many_operations_are_refused() -> None:
+    paths = {f"/x{n}": {"get": {}} for n in range(20_001)}
+    with pytest.raises(LearnError, match="more than 20000 operations"):
+        _learn({"openapi": "3.0.0", "paths": paths})
 
 
 def test_schemas_that_fan_out() -> None:

@@ -4,6 +4,7 @@ The built-in dialect is the best inference of today. A user's file, YAML or TOML
 part.
 """
 
+from barrack_tasks.api.dialect.address import own_address
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.codec import Codec
 from barrack_tasks.api.dialect.loading import DialectError, load_dialect
@@ -18,4 +19,5 @@ __all__ = [
     "Paging",
     "builtin",
     "load_dialect",
+    "own_address",
 ]

@@ -7,24 +7,33 @@ null does not exist on that wire.
 from __future__ import annotations
 
 import difflib
-import tomllib
+import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from barrack_tasks.api import models
+from barrack_tasks.api.dialect.address import is_in_clear
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.model import Dialect
+from barrack_tasks.api.dialect.reading import (
+    Lines,
+    Place,
+    UnreadableError,
+    clipped,
+    read_file,
+    read_toml,
+    read_yaml,
+    shown,
+    text_of,
+)
 from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.api.operations import OPERATIONS
 
-Place = tuple[str | int, ...]
-LARGEST_FILE = 5_000_000
+_PARAMETER = re.compile(r"\{([^{}]*)\}")
 
 
 class DialectError(BarrackConfigurationError):
@@ -43,14 +52,15 @@ def load_dialect(path: str | Path) -> Dialect:
     Example:
         >>> client = Barrack(api_key, dialect=load_dialect("my-dialect.yaml"))
     """
-    file = Path(path).expanduser()
+    try:
+        file = Path(path).expanduser()
+    except RuntimeError:
+        raise DialectError(f"the dialect file {clipped(path)} cannot be found") from None
     content, lines = _read(file)
-    return merged(content, file.name, lines)
+    return merged(content, shown(Path(file.name)), lines).as_from_file()
 
 
-def merged(
-    content: Mapping[str, Any], source: str, lines: Mapping[Place, int] | None = None
-) -> Dialect:
+def merged(content: Mapping[str, Any], source: str, lines: Lines | None = None) -> Dialect:
     """What a dialect file says, checked and merged over the built-in dialect.
 
     Raises:
@@ -59,8 +69,8 @@ def merged(
     checker = _Checker(source, lines or {})
     checker.check(content)
     base = builtin().model_dump()
-    base["name"] = content.get("name", Path(source).stem)
-    whole = _merge(base, content)
+    base["name"] = content.get("name") or Path(source).stem
+    whole = _merge(base, {k: v for k, v in content.items() if v is not None})
     whole["operations"] = {k: v for k, v in whole["operations"].items() if v is not None}
     try:
         return Dialect.model_validate(whole)
@@ -75,46 +85,30 @@ def _merge(base: Any, over: Any) -> Any:
     return over
 
 
-def _read(file: Path) -> tuple[dict[str, Any], dict[Place, int]]:
+def _read(file: Path) -> tuple[dict[str, Any], Lines]:
+    lines: Lines = {}
     try:
-        if file.stat().st_size > LARGEST_FILE:
-            raise DialectError(f"{file.name} is larger than {LARGEST_FILE} bytes: no dialect is")
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not text"
-        raise DialectError(f"the dialect file {file} cannot be read: {reason}") from None
-    lines: dict[Place, int] = {}
-    try:
+        text = text_of(read_file(file), shown(Path(file.name)))
         if file.suffix == ".toml":
-            content: Any = tomllib.loads(text)
+            content: Any = read_toml(text, shown(Path(file.name)))
         else:
-            content = yaml.safe_load(text)
-            _note_lines(yaml.compose(text, Loader=yaml.SafeLoader), (), lines)
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise DialectError(f"{file.name} cannot be read: {reason}") from None
+            content = read_yaml(text, shown(Path(file.name)), lines=lines)
+    except UnreadableError as error:
+        raise DialectError(f"the dialect file {error.message}") from None
     if content is None:
         content = {}
     if not isinstance(content, dict):
-        raise DialectError(f"{file.name} must hold a table of settings, such as `base_url: ...`")
+        raise DialectError(
+            f"the dialect file {shown(Path(file.name))} must hold a table of settings, such as "
+            "`envelope: data`"
+        )
     return content, lines
-
-
-def _note_lines(node: yaml.Node | None, place: Place, lines: dict[Place, int]) -> None:
-    if node is None:
-        return
-    lines.setdefault(place, node.start_mark.line + 1)
-    if isinstance(node, yaml.MappingNode):
-        for key, value in node.value:
-            inner = (*place, key.value)
-            lines[inner] = key.start_mark.line + 1
-            _note_lines(value, inner, lines)
 
 
 class _Checker:
     """Refuses what names nothing that exists."""
 
-    def __init__(self, source: str, lines: Mapping[Place, int]) -> None:
+    def __init__(self, source: str, lines: Lines) -> None:
         self._source = source
         self._lines = lines
 
@@ -123,11 +117,10 @@ class _Checker:
         at = place
         while at and at not in self._lines:
             at = at[:-1]
-        line = f", line {self._lines[at]}" if at in self._lines and at else ""
-        where = ".".join(str(part) for part in place)
-        return DialectError(
-            f"{self._source}{line}: {where}: {reason.removeprefix('Value error, ')}"
-        )
+        line = f", line {self._lines[at][0]}" if at else ""
+        where = ".".join(clipped(part) for part in place)
+        said = clipped(reason.removeprefix("Value error, "), 300)
+        return DialectError(f"{self._source}{line}: {where}: {said}")
 
     def check(self, content: Mapping[str, Any]) -> None:
         self._known((), content, Dialect.model_fields, "setting")
@@ -135,6 +128,13 @@ class _Checker:
             section = content.get(name)
             if section is not None and not isinstance(section, dict):
                 raise self.error((name,), "must be a table")
+        address = content.get("base_url")
+        if isinstance(address, str) and is_in_clear(address):
+            raise self.error(
+                ("base_url",),
+                f"a key that is sent to {clipped(address, 100)} can be read on the way; write "
+                "https, or leave it out and name the address in BARRACK_BASE_URL",
+            )
         self._operations(content.get("operations") or {})
         self._schemas(content.get("schemas") or {})
         self._words(content.get("words") or {})
@@ -150,26 +150,18 @@ class _Checker:
             path = entry.get("path")
             if path is not None:
                 self._path(("operations", name, "path"), path, operation.path_parameters)
-            self._known(
-                ("operations", name, "query"),
-                entry.get("query") or {},
-                operation.query,
-                "parameter",
-            )
+            query = entry.get("query")
+            if query is not None and not isinstance(query, dict):
+                raise self.error(("operations", name, "query"), "must be a table")
+            self._known(("operations", name, "query"), query or {}, operation.query, "parameter")
 
     def _path(self, place: Place, path: Any, parameters: Iterable[str]) -> None:
         if not isinstance(path, str) or not path.startswith("/"):
-            raise self.error(place, f"must begin with '/', got {path!r}")
+            raise self.error(place, f"must begin with '/', got {clipped(path)!r}")
         wanted = sorted(parameters)
-        try:
-            found = sorted(
-                str(field) for _, field, _, _ in Formatter().parse(path) if field is not None
-            )
-        except ValueError:
-            found = []
-        if found != wanted:
+        if sorted(_PARAMETER.findall(path)) != wanted:
             needed = ", ".join(f"{{{p}}}" for p in wanted) or "no parameter"
-            raise self.error(place, f"must hold {needed}, got {path!r}")
+            raise self.error(place, f"must hold {needed}, got {clipped(path)!r}")
 
     def _schemas(self, section: Mapping[str, Any]) -> None:
         known = schema_fields()
@@ -190,7 +182,7 @@ class _Checker:
                 if str(meaning) not in values:
                     near = _near(str(meaning), values)
                     raise self.error(
-                        ("words", name, word), f"there is no {name} {meaning!r}; {near}"
+                        ("words", name, word), f"there is no {name} {clipped(meaning)!r}; {near}"
                     )
 
     def _known(

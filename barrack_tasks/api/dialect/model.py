@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal
+import re
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 WirePath = str
 """Dotted path into a JSON object. "" or "." is the object itself."""
+
+
+_PATH = re.compile(r"/(?:[^{}\s]|\{[a-z][a-z0-9_]*\})*")
+"""Plain names in braces and nothing else of what `str.format` can: a width could fill memory."""
 
 
 class _Entry(BaseModel):
@@ -51,6 +56,16 @@ class OperationWire(_Entry):
     query: dict[str, str] = {}
     envelope: WirePath | None = None
 
+    @field_validator("path")
+    @classmethod
+    def _holds_plain_names(cls, path: str) -> str:
+        if _PATH.fullmatch(path) is None:
+            raise ValueError(
+                "must begin with '/' and hold no braces but those of plain names, such as "
+                f"/instances/{{instance_id}}, and no spaces; got {path[:80]!r}"
+            )
+        return path
+
 
 class Dialect(_Entry):
     """One way of speaking to Barrack. See `barrack_tasks.api.dialect` for how it is chosen.
@@ -71,6 +86,25 @@ class Dialect(_Entry):
     operations: dict[str, OperationWire] = Field(default_factory=dict)
     schemas: dict[str, dict[str, WirePath | None]] = Field(default_factory=dict)
     words: dict[str, dict[str, str]] = Field(default_factory=dict)
+
+    _is_from_file: bool = PrivateAttr(default=False)
+
+    @property
+    def is_from_file(self) -> bool:
+        """Whether a file says it, and no program: a file alone names no host for the key."""
+        return self._is_from_file
+
+    def as_from_file(self) -> Self:
+        """The same, as read from a file."""
+        twin = self.model_copy()
+        twin._is_from_file = True
+        return twin
+
+    def __eq__(self, other: object) -> bool:
+        """Whether both say the same, wherever they come from."""
+        return isinstance(other, Dialect) and self.__dict__ == other.__dict__
+
+    __hash__ = None  # type: ignore[assignment]  # it holds dicts
 
     def tells(self, schema: str, field: str) -> bool:
         """Whether a field of a schema exists on this wire."""

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import islice
 from typing import Any
 
-from barrack_tasks.api.learning.document import Document
+from barrack_tasks.api.learning.document import MOST_OPERATIONS, Document, LearnError
 from barrack_tasks.api.learning.matching import canonical, singular, words_of
 from barrack_tasks.api.learning.schema import Schema, Schemas
 from barrack_tasks.api.learning.synonyms import split
@@ -40,11 +41,18 @@ class Wired:
 
 
 def wired_operations(document: Document, schemas: Schemas) -> list[Wired]:
-    """The operations of a document."""
-    return [
-        _wired(document, schemas, path, method, node, shared)
-        for path, method, node, shared in document.operations()
-    ]
+    """The operations of a document.
+
+    Raises:
+        LearnError: there are too many.
+    """
+    operations = list(islice(document.operations(), MOST_OPERATIONS + 1))
+    if len(operations) > MOST_OPERATIONS:
+        raise LearnError(
+            f"the document describes more than {MOST_OPERATIONS} operations; leave out those that "
+            "are not about machines"
+        )
+    return [_wired(document, schemas, *operation) for operation in operations]
 
 
 def _wired(

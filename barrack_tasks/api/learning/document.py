@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,13 +9,17 @@ from urllib.parse import unquote
 
 import yaml
 
+from barrack_tasks.api.dialect.reading import UnreadableError, read_json, read_yaml, text_of
 from barrack_tasks.api.errors import BarrackConfigurationError
 
-LARGEST = 100_000_000
+LARGEST = 50_000_000
 """Bytes of a document."""
+MOST_OPERATIONS = 20_000
 METHODS = ("get", "post", "put", "patch", "delete")
-_MOST_PAIRS = 200_000
+_MOST_VALUES = 2_000_000
 _LONGEST_CHAIN = 50
+_PARAMETER = re.compile(r"\{[^{}]*\}")
+_UNSAYABLE = re.compile(r"[{}\s]")
 
 
 class LearnError(BarrackConfigurationError):
@@ -25,26 +28,13 @@ class LearnError(BarrackConfigurationError):
 
 _BOOL = "tag:yaml.org,2002:bool"
 _NOT_IN_JSON = (_BOOL, "tag:yaml.org,2002:timestamp")
-_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _Loader(_Base):  # type: ignore[misc]
-    """YAML as OpenAPI means it: dates are text, and only true and false are booleans."""
-
-    yaml_implicit_resolvers = {
-        first: [x for x in resolvers if x[0] not in _NOT_IN_JSON]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def flatten_mapping(self, node: Any) -> None:
-        super().flatten_mapping(node)
-        if len(node.value) > _MOST_PAIRS:
-            raise yaml.YAMLError("merge keys that multiply")
-
-
-_Loader.add_implicit_resolver(
-    _BOOL, re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
+_AS_JSON: dict[str, Any] = {
+    first: [x for x in resolvers if x[0] not in _NOT_IN_JSON]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+"""YAML as OpenAPI means it: dates are text, and only true and false are booleans."""
+for _first in "tTfF":
+    _AS_JSON[_first].append((_BOOL, re.compile("^(?:true|True|TRUE|false|False|FALSE)$")))
 
 
 class Document:
@@ -139,6 +129,9 @@ class Document:
             if not isinstance(path, str) or not path.startswith("/"):
                 self.note(f"the path {_short(str(path))} does not begin with '/': not read")
                 continue
+            if _UNSAYABLE.search(_PARAMETER.sub("", path)):
+                self.note(f"the path {_short(path)} has braces or spaces in it: not read")
+                continue
             if not isinstance(entry, Mapping):
                 self.note(f"the path {_short(path)} is no object: not read")
                 continue
@@ -160,9 +153,9 @@ def parse(data: bytes) -> Any:
     if len(data) > LARGEST:
         raise LearnError(f"the document is larger than {LARGEST} bytes")
     try:
-        text = data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
-    except UnicodeDecodeError:
-        raise LearnError("the document is not text in UTF-8") from None
+        text = text_of(data, "the document")
+    except UnreadableError as error:
+        raise LearnError(error.message) from None
     start = text.lstrip()[:200]
     if not start:
         raise LearnError("the document is empty")
@@ -171,27 +164,21 @@ def parse(data: bytes) -> Any:
             "this is HTML or XML, not an OpenAPI document; look for a link to openapi.json or "
             "openapi.yaml"
         )
+    if start[0] in "{[":
+        try:
+            return read_json(text, "the document")
+        except UnreadableError as error:
+            # Flow style YAML begins so, too; large damaged JSON is not worth a second look.
+            if len(text) > 1_000_000:
+                raise LearnError(f"the document is damaged JSON: {error.message}") from None
     try:
-        if start[0] in "{[":
-            try:
-                return json.loads(text)
-            except ValueError as error:
-                # Flow style YAML begins so, too; large damaged JSON is not worth a second look.
-                if len(text) > 1_000_000:
-                    raise LearnError(f"the document is damaged JSON: {error}") from None
-        return _yaml(text)
-    except (RecursionError, MemoryError):
-        raise LearnError("the document is nested too deeply") from None
-
-
-def _yaml(text: str) -> Any:
-    try:
-        return yaml.load(text, Loader=_Loader)  # noqa: S506 - a safe loader
-    except (yaml.YAMLError, ValueError, TypeError, AttributeError, KeyError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark is not None else ""
-        reason = getattr(error, "problem", None) or " ".join(str(error).split())[:200]
-        raise LearnError(f"the document is neither JSON nor YAML{where}: {reason}") from None
+        return read_yaml(text, "the document", resolvers=_AS_JSON, most=_MOST_VALUES)
+    except UnreadableError as error:
+        if not error.where:
+            raise LearnError(error.message) from None
+        raise LearnError(
+            f"the document is neither JSON nor YAML in {error.where}: {error.problem}"
+        ) from None
 
 
 def _unescape(part: str) -> str:

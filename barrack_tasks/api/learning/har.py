@@ -10,12 +10,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from barrack_tasks.api.dialect.reading import UnreadableError, check_depth, read_json, text_of
 from barrack_tasks.api.learning.document import LARGEST, LearnError
 from barrack_tasks.api.learning.result import Learned
 from barrack_tasks.api.learning.samples import Sample, learn_samples
-from barrack_tasks.api.learning.shapes import is_secret_name, looks_secret
+from barrack_tasks.api.learning.shapes import Secrets, is_secret_name, looks_secret
 
 _SCHEMES = frozenset({"bearer", "token", "apikey", "key", "api-key"})
+_MOST_ENTRIES = 5_000
+_MOST_SECRETS = 20_000
 _SHORTEST = 6
 """Characters that a secret has at least: shorter ones would hide ordinary words."""
 
@@ -47,7 +50,12 @@ def learn_har(
         what = f"of {host}" if host else "of an API"
         raise LearnError(f"the recording holds no JSON answers {what}")
     secrets = sorted({s for e in entries for s in _secrets(e) if len(s) >= _SHORTEST})
-    samples = [s for e in mine if (s := _sample(e, secrets)) is not None]
+    if len(secrets) > _MOST_SECRETS or sum(map(len, secrets)) > LARGEST // 10:
+        raise LearnError(
+            f"the recording holds more than {_MOST_SECRETS} texts where secrets stand; record less"
+        )
+    hidden = Secrets(secrets)
+    samples = [s for e in mine if (s := _sample(e, hidden)) is not None]
     if not any(200 <= s.status < 300 for s in samples):
         raise LearnError(f"the recording holds no successful JSON answers of {chosen}")
     learned = learn_samples(samples, name=name, secrets=secrets, yes=yes)
@@ -77,14 +85,16 @@ def _entries(data: bytes) -> list[Mapping[str, Any]]:
     if len(data) > LARGEST:
         raise LearnError(f"the recording is larger than {LARGEST} bytes")
     try:
-        root = json.loads(data.decode("utf-8-sig"))
-    except (ValueError, RecursionError):
+        root = read_json(text_of(data, "the recording"), "the recording")
+    except UnreadableError:
         # No detail: it would quote what may be a secret.
         raise LearnError("this is no HAR recording: it is not JSON") from None
     entries = _list(_table(_table(root).get("log")).get("entries"))
     found = [e for e in entries if isinstance(e, Mapping)]
     if not found:
         raise LearnError("this is no HAR recording: it has no log.entries")
+    if len(found) > _MOST_ENTRIES:
+        raise LearnError(f"the recording has more than {_MOST_ENTRIES} entries; record less")
     return found
 
 
@@ -168,12 +178,14 @@ def _body(content: Mapping[str, Any]) -> Any:
     try:
         if content.get("encoding") == "base64":
             text = base64.b64decode(text, validate=False).decode("utf-8-sig")
-        return json.loads(text) if text else None
-    except (ValueError, RecursionError, binascii.Error):
+        body = json.loads(text) if text else None
+        check_depth(body, "the body")
+    except (ValueError, RecursionError, binascii.Error, UnreadableError):
         return None
+    return body
 
 
-def _sample(entry: Mapping[str, Any], secrets: list[str]) -> Sample | None:
+def _sample(entry: Mapping[str, Any], secrets: Secrets) -> Sample | None:
     request, response = _request(entry), _table(entry.get("response"))
     body = _body(_table(response.get("content")))
     status, method = response.get("status"), _text(request.get("method")).upper()
@@ -197,17 +209,17 @@ def _sample(entry: Mapping[str, Any], secrets: list[str]) -> Sample | None:
     )
 
 
-def _clean_url(url: str, secrets: list[str]) -> str:
+def _clean_url(url: str, secrets: Secrets) -> str:
     """The address without a user, and without values in its query but plain numbers."""
     parts = urlsplit(url)
     path = "/".join(
-        "0" if part and (looks_secret(part) or any(s in part for s in secrets)) else part
+        "0" if part and (looks_secret(part) or secrets.are_in(part)) else part
         for part in parts.path.split("/")
     )
     query = "&".join(
         f"{name}={value if value.isdecimal() and len(value) < 6 else 'x'}"
         for name, value in parse_qsl(parts.query, keep_blank_values=True)
         if name.isprintable() and not is_secret_name(name) and not looks_secret(name)
-        and not any(s in name for s in secrets) and not set(name) & set("&=#% ")
+        and not secrets.are_in(name) and not set(name) & set("&=#% ")
     )  # fmt: skip
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}?{query}"

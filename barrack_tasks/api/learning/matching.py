@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 from barrack_tasks.api.learning import synonyms as known
 from barrack_tasks.api.learning.synonyms import split
@@ -75,15 +75,30 @@ def canonical(words: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(found)
 
 
+@lru_cache(maxsize=65536)
+def _sides(words: tuple[str, ...]) -> dict[int, set[int]]:
+    """On which sides words stand, for each conflict that they have a part in."""
+    found: dict[int, set[int]] = {}
+    for word in words:
+        for conflict, side in _SIDES.get(word, ()):
+            found.setdefault(conflict, set()).add(side)
+    return found
+
+
+_SIDES: dict[str, list[tuple[int, int]]] = {}
+for _conflict, _all in enumerate(known.CONFLICTS):
+    for _side, _words in enumerate(_all):
+        for _word in _words:
+            _SIDES.setdefault(_word, []).append((_conflict, _side))
+
+
 def contradict(ours: Iterable[str], theirs: Iterable[str]) -> bool:
     """Whether two names surely mean different things."""
-    a, b = set(ours), set(theirs)
-    for sides in known.CONFLICTS:
-        here = {n for n, side in enumerate(sides) if a & side}
-        there = {n for n, side in enumerate(sides) if b & side}
-        if here and there and not here & there:
-            return True
-    return False
+    here = _sides(tuple(ours))
+    if not here:
+        return False
+    there = _sides(tuple(theirs))
+    return any(n in there and not sides & there[n] for n, sides in here.items())
 
 
 def overlap(ours: Iterable[str], theirs: Iterable[str]) -> float:
@@ -105,7 +120,7 @@ def name_likeness(schema: str, field: str, theirs: str) -> Likeness:
     if contradict(ours, words):
         return NOTHING
     mine, other = canonical(ours), canonical(words)
-    others = known.FIELDS.get(f"{schema}.{field}", ()) + known.FIELDS.get(field, ())
+    others, like = _synonyms(schema, field)
     if "_".join(words) in others:
         return Likeness(0.9, f"a synonym of {field}")
     if mine == other:
@@ -120,10 +135,18 @@ def name_likeness(schema: str, field: str, theirs: str) -> Likeness:
         return Likeness(0.85, f"a synonym of {field}, of the {' '.join(noun)}")
     if _core(mine) and _core(mine) == _core(other):
         return Likeness(0.87, f"{field} without its unit or helping word")
-    if any(canonical(words_of(o)) == other or _core(words_of(o)) == _core(other) for o in others):
+    if ("whole", other) in like or ("core", _core(other)) in like:
         return Likeness(0.85, f"like a synonym of {field}")
     shared = overlap(mine, other)
     return Likeness(0.3 + 0.3 * shared, f"some words of {field}") if shared >= 0.5 else NOTHING
+
+
+@lru_cache(maxsize=4096)
+def _synonyms(schema: str, field: str) -> tuple[frozenset[str], frozenset[tuple[str, Any]]]:
+    """Synonyms of a field, and what is like one: its words as they are meant, and their core."""
+    others = known.FIELDS.get(f"{schema}.{field}", ()) + known.FIELDS.get(field, ())
+    whole = {("whole", canonical(words_of(o))) for o in others}
+    return frozenset(others), frozenset(whole | {("core", _core(words_of(o))) for o in others})
 
 
 def _core(words: tuple[str, ...]) -> tuple[str, ...]:

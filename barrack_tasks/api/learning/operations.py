@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
+from heapq import nlargest
 from typing import Any
 
 from barrack_tasks.api.learning.calls import (
@@ -34,6 +35,9 @@ from barrack_tasks.api.operations import OPERATIONS, Operation
 
 _SMALL = frozenset(split("a an the all of for to from with your detail details available"))
 
+_MOST_COMPARED = 40
+"""Operations of a document whose answers are compared with that of one of ours."""
+
 
 @dataclass(frozen=True)
 class Candidate:
@@ -42,6 +46,16 @@ class Candidate:
     wired: Wired
     score: float
     reason: str
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """How alike two operations are before their answers are compared."""
+
+    path: float
+    title: float
+    told: bool
+    score: float
 
 
 @dataclass
@@ -113,7 +127,8 @@ def _match_rest(
 ) -> None:
     chances = {
         o.name: sorted(
-            (c for w in rest if (c := scorer.by_all(o, w)).score >= GUESS), key=lambda c: -c.score
+            (c for w in scorer.likeliest(o, rest) if (c := scorer.by_all(o, w)).score >= GUESS),
+            key=lambda c: -c.score,
         )
         for o in left
     }
@@ -204,9 +219,11 @@ class _Scorer:
         best = 0.0
         for ours in known_paths(operation):
             for path in {theirs, theirs[self._prefix :]}:
-                ratio = SequenceMatcher(None, ours, path, autojunk=False).ratio()
-                if not set(ours) & set(path) - {"{}"}:
-                    ratio *= 0.3  # nothing but parameters in common
+                if set(ours) & set(path) - {"{}"}:
+                    ratio = SequenceMatcher(None, ours, path, autojunk=False).ratio()
+                else:  # nothing but parameters in common
+                    both = min(ours.count("{}"), path.count("{}"))
+                    ratio = 0.3 * 2 * both / max(1, len(ours) + len(path))
                 best = max(best, 1.0 if ours == path else 0.95 * ratio)
         return best
 
@@ -222,20 +239,30 @@ class _Scorer:
             return Candidate(wired, 0.3, "does something to the same kind of thing")
         return None
 
-    def by_all(self, operation: Operation[Any], wired: Wired) -> Candidate:
-        """A match by everything that is no title."""
-        nothing = Candidate(wired, 0.0, "")
+    def likeliest(self, operation: Operation[Any], rest: list[Wired]) -> list[Wired]:
+        """Those whose paths and titles are the most alike: to compare all answers takes long."""
+        outlined = [(o.score, w) for w in rest if (o := self._outline(operation, w))]
+        return [w for _, w in nlargest(_MOST_COMPARED, outlined, key=lambda pair: pair[0])]
+
+    def _outline(self, operation: Operation[Any], wired: Wired) -> _Outline | None:
         if not self._possible(operation, wired) or does(wired) not in ours_does(operation):
-            return nothing
+            return None
         path = self._path(operation, wired)
-        title = max((overlap(_gist(operation.title), _gist(t)) for t in wired.titles), default=0.0)
-        name = overlap(_words(operation.name), _words(wired.operation_id))
-        title = max(title, name)
+        gist = _gist(operation.title)
+        title = max((overlap(gist, _gist(t)) for t in wired.titles), default=0.0)
+        title = max(title, overlap(_words(operation.name), _words(wired.operation_id)))
         told = bool(wired.titles or wired.operation_id)
         score = 0.4 * path + 0.25 * title if told else 0.55 * path
         score += 0.1 * (wired.method == operation.method)
-        if score + 0.25 < GUESS:
+        return _Outline(path, title, told, score) if score + 0.25 >= GUESS else None
+
+    def by_all(self, operation: Operation[Any], wired: Wired) -> Candidate:
+        """A match by everything that is no title."""
+        nothing = Candidate(wired, 0.0, "")
+        outline = self._outline(operation, wired)
+        if outline is None:
             return nothing
+        path, title, told, score = outline.path, outline.title, outline.told, outline.score
         fit = answer_fit(self._mapper, operation, wired)
         score += 0.25 * fit
         reasons = [f"path {path:.0%} alike", f"answer {fit:.0%} alike"]

@@ -13,7 +13,7 @@ from barrack_tasks.api.learning.document import Document, LearnError
 from barrack_tasks.api.learning.learn import Learner
 from barrack_tasks.api.learning.matching import canonical, singular, words_of
 from barrack_tasks.api.learning.result import Learned
-from barrack_tasks.api.learning.shapes import Node, joined, looks_secret, shape_of
+from barrack_tasks.api.learning.shapes import Node, Secrets, joined, looks_secret, shape_of
 
 _ID = re.compile(
     r"\d+|[0-9a-fA-F]{8}-[0-9a-fA-F-]{27}|[0-9a-fA-F]{12,}|[A-Za-z]{2,6}[-_][A-Za-z0-9]*\d[A-Za-z0-9-]*"
@@ -67,8 +67,7 @@ def learn_samples(
     given = [s for s in given if _readable(s)]
     if not any(200 <= s.status < 300 and isinstance(s.body, dict | list) for s in given):
         raise LearnError("there is no successful JSON answer to learn from")
-    hidden = [s for s in secrets if s]
-    root = document_of(given, hidden)
+    root = document_of(given, Secrets(secrets))
     learned = Learner(Document(root), Learned(name), complete=False).run()
     fill_by_analogy(learned)
     if yes:
@@ -92,7 +91,7 @@ def _readable(sample: Sample) -> bool:
         return False
 
 
-def document_of(samples: list[Sample], secrets: list[str]) -> Node:
+def document_of(samples: list[Sample], secrets: Secrets) -> Node:
     """An OpenAPI document that says what the samples show."""
     ids = set(_ids(s.body for s in samples))
     base, prefix = _base(samples)

@@ -17,6 +17,10 @@ from barrack_tasks.api.learning.synonyms import split
 
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
+_VARIABLE = re.compile(r"\{([^{}]*)\}")
+_LONGEST_URL = 2_000
+_MOST_SERVERS = 100
+
 
 @dataclass(frozen=True)
 class Said:
@@ -30,15 +34,16 @@ class Said:
 def base_urls(document: Document, source_url: str | None) -> list[Said]:
     """Addresses of the API, the likeliest first."""
     found: list[Said] = []
-    for server in document.listed(document.root.get("servers")):
+    for server in document.listed(document.root.get("servers"))[:_MOST_SERVERS]:
         table = document.table(server)
         url = table.get("url")
         if not isinstance(url, str) or not url:
             continue
-        for name, variable in document.table(table.get("variables")).items():
-            default = document.table(variable).get("default")
-            if isinstance(default, str):
-                url = url.replace(f"{{{name}}}", default)
+        variables = document.table(table.get("variables"))
+        url = _filled(url, variables)
+        if len(url) > _LONGEST_URL:
+            document.note(f"a server has an address of {len(url)} characters: not read")
+            continue
         reason = "servers"
         if source_url and not urlsplit(url).scheme:
             url, reason = urljoin(source_url, url), f"servers, beside {source_url}"
@@ -52,6 +57,17 @@ def base_urls(document: Document, source_url: str | None) -> list[Said]:
     if len(found) > 1 and len({s.value for s in found if s.score > 0.9}) > 1:
         found = [Said(s.value, s.score - 0.05 * n, s.reason) for n, s in enumerate(found)]
     return sorted(found, key=lambda s: -s.score)
+
+
+def _filled(url: str, variables: Mapping[str, Any]) -> str:
+    """An address with the defaults of its variables, which are filled in once and no deeper."""
+
+    def default(found: re.Match[str]) -> str:
+        variable = variables.get(found[1])
+        said = variable.get("default") if isinstance(variable, Mapping) else None
+        return said[:_LONGEST_URL] if isinstance(said, str) else found[0]
+
+    return _VARIABLE.sub(default, url[:_LONGEST_URL])
 
 
 def relative_server(document: Document) -> str:
@@ -72,7 +88,7 @@ def _is_address(url: str) -> bool:
     plain = not (parts.query or parts.fragment or "@" in parts.netloc or "{" in url)
     return bool(
         parts.scheme in ("http", "https") and parts.hostname and port_fits and plain
-        and not any(c.isspace() for c in url)
+        and url.isprintable() and not any(c.isspace() for c in url)
     )  # fmt: skip
 
 

@@ -16,6 +16,8 @@ _MOST_ITEMS = 200
 _MOST_WORDS = 40
 _MOST_FIELDS = 500
 _DEEPEST = 30
+_LONGEST_NAME = 200
+_MOST_DISTINCT = 5_000
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:?\d\d)?")
 _WORD = re.compile(r"[A-Za-z][A-Za-z0-9_. -]{0,31}")
 _TELLING = frozenset(
@@ -56,7 +58,47 @@ def looks_secret(text: str) -> bool:
     return kinds >= 2 and max(map(len, re.split(r"[-_. ]", text))) >= 12
 
 
-def shape_of(value: Any, secrets: Iterable[str] = (), name: str = "", depth: int = 0) -> Node:
+class Secrets:
+    """Texts that must not appear in what is learned; whether one does is told fast.
+
+    Example:
+        >>> Secrets(["hunter2"]).are_in("xhunter2x")
+        True
+    """
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._all = frozenset(s for s in secrets if s)
+        self._lengths = sorted({len(s) for s in self._all})
+        self._text = "\n".join(sorted(self._all))
+        self._known: dict[str, bool] = {}
+
+    def are_in(self, text: str) -> bool:
+        """Whether one of them stands in a text; a text longer than any name counts as one."""
+        if len(text) > _LONGEST_NAME:
+            return bool(self._all)
+        return any(
+            text[at : at + length] in self._all
+            for length in self._lengths
+            if length <= len(text)
+            for at in range(len(text) - length + 1)
+        )
+
+    def touch(self, word: str) -> bool:
+        """Whether one of them stands in a word, or the word, if it is long, in one of them.
+
+        What was seen too often to be a word of a state counts as a secret.
+        """
+        if word not in self._known:
+            if len(self._known) >= _MOST_DISTINCT:
+                return bool(self._all)
+            self._known[word] = self.are_in(word) or (len(word) >= 6 and word in self._text)
+        return self._known[word]
+
+
+NO_SECRETS = Secrets(())
+
+
+def shape_of(value: Any, secrets: Secrets = NO_SECRETS, name: str = "", depth: int = 0) -> Node:
     """The schema of one JSON value."""
     if depth > _DEEPEST or value is None:
         return {}
@@ -78,26 +120,22 @@ def shape_of(value: Any, secrets: Iterable[str] = (), name: str = "", depth: int
     return {}
 
 
-def _text(value: str, secrets: Iterable[str], name: str) -> Node:
+def _text(value: str, secrets: Secrets, name: str) -> Node:
     node: Node = {"type": "string"}
     if _MOMENT.fullmatch(value):
         node["format"] = "date-time"
     elif _TELLING & set(words_of(name)) and _WORD.fullmatch(value) and not looks_secret(value):
-        node["examples"] = [] if any(_touches(value, s) for s in secrets) else [value]
+        node["examples"] = [] if secrets.touch(value) else [value]
     return node
 
 
-def _touches(value: str, secret: str) -> bool:
-    return secret in value or (len(value) >= 6 and value in secret)
-
-
-def _object(value: Mapping[str, Any], secrets: Iterable[str], depth: int) -> Node:
+def _object(value: Mapping[str, Any], secrets: Secrets, depth: int) -> Node:
     names = [n for n in value if isinstance(n, str) and n][:_MOST_FIELDS]
     fields = {
         n: shape_of(value[n], secrets, n, depth + 1)
         for n in names
-        if not is_secret_name(n) and not looks_secret(n) and not any(s in n for s in secrets)
-        and re.fullmatch(r"[A-Za-z_$@][A-Za-z0-9_$@:-]{0,63}", n)
+        if re.fullmatch(r"[A-Za-z_$@][A-Za-z0-9_$@:-]{0,63}", n)
+        and not is_secret_name(n) and not looks_secret(n) and not secrets.are_in(n)
     }  # fmt: skip
     keyed = sum(any(c.isdigit() for c in n) for n in fields)
     if len(fields) >= 4 and keyed > len(fields) / 2:
