@@ -493,8 +493,8 @@ def _no_account(given: Any) -> BarrackConfigurationError:
 def _no_such_block(names: Iterable[str]) -> BarrackConfigurationError:
     there = ", ".join(sorted(map(repr, names))) or "none"
     return BarrackConfigurationError(
-        "there is no saved Barrack Credentials block named as `credentials` says (it is not repeated "
-        f"here, since it may be a key); there is {there}"
+        "there is no saved Barrack Credentials block named as `credentials` says (it is not "
+        f"repeated here, since it may be a key); there is {there}"
     )
 
 

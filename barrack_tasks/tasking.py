@@ -15,6 +15,7 @@ from prefect.exceptions import ParameterBindError
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.credentials import BarrackCredentials, check_parameters
+from barrack_tasks.notifying import check_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,6 +83,7 @@ class _BarrackFlow(Flow[P, R]):
     def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         try:
             check_parameters(parameters)
+            check_names(parameters.get("notify", []))
             if parameters.keys() - self.parameters.properties.keys():
                 raise BarrackConfigurationError(
                     f"the flow {self.name} takes {', '.join(self.parameters.properties)}, and was "
@@ -177,6 +179,7 @@ def _misfit(
         bound = dict(inspect.signature(function).bind(*arguments, **own).arguments)
         if is_stored or is_pickled:
             check_parameters(bound)
+            check_names(bound.get("notify", []))
         for value in bound.values():
             if is_pickled and isinstance(value, BarrackCredentials):
                 value.__reduce__()
