@@ -105,7 +105,7 @@ def found(
         for kind in ("flow_runs", "task_runs", "logs", "events", "artifacts", "variables")
     }
     assert name in kept["flow_runs"]
-    assert "BarrackServerError" in kept["logs"]
+    assert "BarrackAuthenticationError" in kept["logs"]
     assert "httpcore" in done.stdout
     assert len(list((home / "storage").iterdir())) > 2
     seen = [
@@ -216,6 +216,7 @@ def blocks(server: str, secrets: bool) -> str:
     return httpx.post(f"{server}/block_documents/filter", json=wanted).raise_for_status().text
 
 
+@pytest.mark.slow
 def test_it_is_in_the_encrypted_block_and_in_the_environment_that_names_it(
     found: dict[str, str],
 ) -> None:
@@ -223,6 +224,7 @@ def test_it_is_in_the_encrypted_block_and_in_the_environment_that_names_it(
     assert found == EXPECTED
 
 
+@pytest.mark.slow
 def test_the_table_in_the_documentation_is_this_one(found: dict[str, str]) -> None:
     assert TABLE.read_text() == table(found)
 
