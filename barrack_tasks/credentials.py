@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self, cast
+from uuid import UUID
 
 import httpx
 from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import BlockDocument
+from prefect.client.schemas.objects import BlockDocument, State
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL
-from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from barrack_tasks.accounts import take_along
 from barrack_tasks.api import Barrack, BarrackConfigurationError
@@ -38,6 +41,8 @@ _FROM_ENVIRONMENT = {
     "dialect": "BARRACK_DIALECT",
 }
 _PAGE = 200
+_LONG = 12
+"""A key with fewer characters is looked for as a whole value only, not inside of longer texts."""
 
 
 class BarrackCredentials(Block):
@@ -48,6 +53,9 @@ class BarrackCredentials(Block):
     the environment, field by field: `BARRACK_BASE_URL`, `BARRACK_DIALECT`, `BARRACK_ACCOUNT`; and
     `BARRACK_PROTECT`, names with commas between them, is added to what is given. Nothing that came
     from the environment is kept when the block is saved.
+
+    The key stays where it is: a pickle of a saved block is a reference, which loads the block where
+    it is read, and what is not saved cannot be pickled.
 
     Attributes:
         api_key: the key from the dashboard's API Keys page. Never shown.
@@ -68,6 +76,8 @@ class BarrackCredentials(Block):
         >>> snapshot_before_stop(select=["train-*"], credentials="team-a")
     """
 
+    # A field that is not known is dropped, since a key under a wrong name would be shown.
+    model_config = ConfigDict(extra="ignore", hide_input_in_errors=True)
     _block_type_name = "Barrack Credentials"
     _block_type_slug = "barrack-credentials"
     _description = "An account at Barrack (barrack.ai): API key, address and limits."
@@ -105,6 +115,30 @@ class BarrackCredentials(Block):
     _settled: str | None = PrivateAttr(default=None)
     """The account's name as it was found when this run began."""
 
+    def __init__(self, **given: Any) -> None:
+        try:
+            super().__init__(**given)
+        except ValidationError as error:
+            hidden = _without_input(error)
+        else:
+            return
+        given.clear()
+        # Raised out here, so that pydantic's error, which holds the key, is not behind it.
+        raise hidden
+
+    def __reduce__(self) -> Any:
+        id_ = self._block_document_id
+        if id_ is None or self._permit is not None:
+            raise BarrackConfigurationError(
+                "credentials that are not saved as a block cannot be stored or sent to another "
+                "process, since their key would go along in clear: save them and pass the block's "
+                "name, or pass None for the environment of that process"
+                if id_ is None
+                else "credentials that a running flow guards cannot be sent to another process: "
+                "pass the name of their block"
+            )
+        return _load_by_reference, (type(self), id_, self.address, self._settled)
+
     def block_initialization(self) -> None:
         """Take from the environment what was not given."""
         for field, variable in _FROM_ENVIRONMENT.items():
@@ -125,13 +159,12 @@ class BarrackCredentials(Block):
         Raises:
             BarrackConfigurationError: `BARRACK_API_KEY` is not set.
         """
-        key = _key_of_environment()
-        if not key:
+        if not _key_of_environment():
             raise BarrackConfigurationError(
                 "no Barrack account is known: set BARRACK_API_KEY to your key (dashboard, API "
                 "Keys page), or pass credentials= a BarrackCredentials or the name of a saved one"
             )
-        return cls(api_key=SecretStr(key))
+        return cls(api_key=SecretStr(_key_of_environment()))
 
     @classmethod
     def find(cls, credentials: Self | str | None) -> Self:
@@ -146,16 +179,26 @@ class BarrackCredentials(Block):
         if credentials is None:
             return cls.from_environment()
         if isinstance(credentials, str):
-            try:
-                return cast("Self", cast(Any, cls.load)(credentials, _sync=True))
-            except ValueError as error:
-                raise BarrackConfigurationError(
-                    f"there is no saved Barrack Credentials block named {credentials!r} "
-                    f"that can be loaded: {error}"
-                ) from None
+            return cls._saved_as(credentials)
+        raise _no_account(credentials)
+
+    @classmethod
+    def _saved_as(cls, name: str) -> Self:
+        """The block that is saved under a name, which is compared here and sent nowhere."""
+        names = []
+        for item in _documents(secrets=True):
+            names.append(item["name"])
+            if item["name"] == name:
+                try:
+                    return cls._load_from_block_document(BlockDocument.model_validate(item))
+                except (ValueError, RuntimeError):
+                    break
+        else:
+            raise _no_such_block(names)
+        del item
         raise BarrackConfigurationError(
-            "credentials must be a BarrackCredentials, the name of a saved one, or None; "
-            f"got {type(credentials).__name__}"
+            f"the saved Barrack Credentials block {name!r} cannot be read: its fields do not fit; "
+            "save it again"
         )
 
     @classmethod
@@ -318,7 +361,7 @@ class BarrackCredentials(Block):
 
     def _shared_client(self) -> Barrack:
         identity = (
-            self.api_key.get_secret_value(),
+            self.api_key,
             self.base_url,
             self.header_name,
             self.requests_per_second,
@@ -341,27 +384,170 @@ class BarrackCredentials(Block):
 
 def saved_accounts() -> list[BarrackCredentials]:
     """All saved accounts that can be read, the oldest block first."""
-    found: list[dict[str, Any]] = []
-    slug = BarrackCredentials.get_block_type_slug()
-    with get_client(sync_client=True) as client:
-        while True:
-            wanted = {"block_types": {"slug": {"any_": [slug]}}, "include_secrets": True}
-            body = {**wanted, "limit": _PAGE, "offset": len(found)}
-            page = client.request("POST", "/block_documents/filter", json=body).json()
-            found += page
-            if len(page) < _PAGE:
-                break
-    accounts = []
-    for item in sorted(found, key=lambda one: (str(one["created"]), str(one["name"]))):
+    found: list[tuple[str, str, BarrackCredentials]] = []
+    for item in _documents(secrets=True):
         try:
             account = BarrackCredentials.model_validate(item["data"])
         except ValidationError:
             _log.warning("the Barrack Credentials block %s cannot be read", item["name"])
             continue
         account._block_document_name = item["name"]
+        account._block_document_id = UUID(item["id"])
         account._forget_address_of_another()
-        accounts.append(account)
-    return accounts
+        found.append((str(item["created"]), str(item["name"]), account))
+    return [account for *_, account in sorted(found, key=lambda one: one[:2])]
+
+
+def block_named_by(given: Any, saved: Iterable[Mapping[str, Any]] | None = None) -> str:
+    """The name of the saved block that is meant by a name, or by a reference as Prefect writes it.
+
+    Args:
+        given: as it stands in the parameters of a run or a deployment.
+        saved: the blocks, as the server tells them; asked for, if not given.
+
+    Raises:
+        BarrackConfigurationError: there is no such block. What was given is not repeated, since it
+            may be a key.
+    """
+    wanted = given if isinstance(given, str) else _referred(given)
+    if wanted is None:
+        raise _no_account(given)
+    names = []
+    for item in _documents() if saved is None else saved:
+        name = str(item["name"])
+        names.append(name)
+        if wanted == name or (not isinstance(given, str) and wanted == str(item["id"])):
+            return name
+    raise _no_such_block(names)
+
+
+def check_parameters(parameters: Mapping[str, Any]) -> None:
+    """Refuse parameters that Prefect must not store: a wrong account, or a key in a wrong place.
+
+    Args:
+        parameters: by name; `credentials` is the account.
+
+    Raises:
+        BarrackConfigurationError: says which parameter, and not what it holds.
+    """
+    given = parameters.get("credentials")
+    keys = _known_keys()
+    if not (given is None or isinstance(given, BarrackCredentials | PrefectFuture | State)):
+        saved = list(_documents(secrets=True))
+        keys |= {item["data"].get("api_key") for item in saved}
+        try:
+            block_named_by(given, saved)
+        finally:
+            saved.clear()
+    sealed = [SecretStr(key) for key in keys if isinstance(key, str) and key]
+    keys.clear()
+    for name, value in parameters.items():
+        if _holds(name, sealed) or _holds(value, sealed):
+            raise BarrackConfigurationError(
+                f"{'a parameter' if _holds(name, sealed) else name} holds an API key, and Prefect "
+                "would store it in clear: save the key as a Barrack Credentials block, and pass "
+                "that block's name as credentials"
+            )
+
+
+def _known_keys() -> set[str]:
+    """The keys that this process knows: the environment's, and those in use."""
+    with _clients_lock:
+        used = [cast("SecretStr", identity[0]) for identity in _clients]
+    return {_key_of_environment(), *(key.get_secret_value() for key in used)}
+
+
+def _holds(value: Any, keys: Iterable[SecretStr]) -> bool:
+    text = value if isinstance(value, str) else repr(value)
+    is_list = isinstance(value, list | tuple)
+    return any(
+        text == one.get_secret_value()
+        or (is_list and one.get_secret_value() in value)
+        or (len(one) >= _LONG and one.get_secret_value() in text)
+        for one in keys
+    )
+
+
+def _referred(given: Any) -> str | None:
+    """What a reference to a saved block, as Prefect writes it, names: a name, or an id."""
+    reference = given.get("$ref") if isinstance(given, Mapping) and len(given) == 1 else None
+    if isinstance(reference, Mapping) and len(reference) == 1:
+        slug = reference.get("block_document_slug")
+        own, _, name = slug.partition("/") if isinstance(slug, str) else ("", "", "")
+        if own == BarrackCredentials.get_block_type_slug():
+            return name
+        reference = reference.get("block_document_id")
+    try:
+        return str(UUID(str(reference)))
+    except ValueError:
+        return None
+
+
+def _no_account(given: Any) -> BarrackConfigurationError:
+    return BarrackConfigurationError(
+        "credentials must be a BarrackCredentials, the name of a saved one, or None; "
+        f"got {type(given).__name__}"
+    )
+
+
+def _no_such_block(names: Iterable[str]) -> BarrackConfigurationError:
+    there = ", ".join(sorted(map(repr, names))) or "none"
+    return BarrackConfigurationError(
+        "there is no saved Barrack Credentials block named as `credentials` says (it is not "
+        f"repeated here, since it may be a key); there is {there}"
+    )
+
+
+def _without_input(error: ValidationError) -> ValidationError:
+    """The same complaints without what was given, which may be a key."""
+    lines = [
+        InitErrorDetails(
+            type=PydanticCustomError(cast(Any, one["type"]), cast(Any, one["msg"])),
+            loc=one["loc"],
+            input="**********",
+        )
+        for one in error.errors(include_url=False, include_context=False, include_input=False)
+    ]
+    return ValidationError.from_exception_data(error.title, lines, hide_input=True)
+
+
+def _load_by_reference(
+    kind: type[BarrackCredentials], id_: UUID, address: str, settled: str | None
+) -> BarrackCredentials:
+    """The block that a pickle refers to, as this process finds it."""
+    try:
+        found = cast(
+            "BarrackCredentials", cast(Any, kind.load_from_ref)(id_, _sync=True)
+        ).model_copy()
+    except (ValueError, RuntimeError):
+        found = None
+    if found is None:
+        raise BarrackConfigurationError(
+            "the Barrack Credentials block that was passed to this process cannot be loaded here: "
+            "it was deleted, or PREFECT_API_URL names another server"
+        )
+    if normalised(found.address) != normalised(address):
+        raise BarrackConfigurationError(
+            f"the Barrack Credentials block {found._block_document_name!r} has another address "
+            "here than where it was passed from: set the same base_url or BARRACK_BASE_URL"
+        )
+    found._settled = settled
+    return found
+
+
+def _documents(secrets: bool = False) -> Iterator[dict[str, Any]]:
+    """All saved blocks of the type, page by page."""
+    slug = BarrackCredentials.get_block_type_slug()
+    wanted = {"block_types": {"slug": {"any_": [slug]}}, "include_secrets": secrets}
+    seen, page = 0, _PAGE
+    with get_client(sync_client=True) as client:
+        while page == _PAGE:
+            body = {**wanted, "limit": _PAGE, "offset": seen}
+            items = client.request("POST", "/block_documents/filter", json=body).json()
+            page = len(items)
+            seen += page
+            while items:  # what was read is not among the locals when the next request fails
+                yield items.pop(0)
 
 
 def _key_of_environment() -> str:

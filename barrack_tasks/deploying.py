@@ -17,7 +17,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.credentials import BarrackCredentials, block_named_by
 from barrack_tasks.events import account_resource
 from barrack_tasks.plans.accounts import account_name
 from barrack_tasks.plans.upgrade import (
@@ -195,12 +195,22 @@ def _owners(
         key = _key_of(one, suffix)
         if key not in there:
             continue
-        block = there[key].parameters.get("credentials")
+        block = _block_of(there[key].parameters.get("credentials"))
         if block == credentials:
             found[key] = account, f"the block {block!r}"
         else:
-            found[key] = _account_of(block if isinstance(block, str) else None)
+            found[key] = _account_of(block)
     return found
+
+
+def _block_of(given: Any) -> str | None:
+    """The name of the block that a deployment's parameter means; None for the environment."""
+    if given is None or isinstance(given, str):
+        return given
+    try:
+        return block_named_by(given)
+    except BarrackConfigurationError:
+        return "(deleted)"
 
 
 def _account_of(block: str | None) -> tuple[str | None, str]:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Annotated, Any
 
+import httpx
 from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.core import Block
 from prefect.blocks.notifications import (
@@ -15,7 +18,8 @@ from prefect.blocks.notifications import (
     AppriseNotificationBlock,
 )
 from prefect.client.orchestration import get_client
-from pydantic import Field
+from prefect.exceptions import PrefectHTTPStatusError
+from pydantic import Field, WithJsonSchema
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.doctor import Readiness
@@ -25,8 +29,14 @@ from barrack_tasks.logs import get_logger
 _log = get_logger(__name__)
 _PAGE = 200
 _LONGEST_SUBJECT = 200
+_NAME = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
+_WIRE = ("apprise", "httpcore", "httpx", "requests", "urllib3")
+"""Loggers of those that carry messages: they log addresses, and addresses carry secrets."""
+_wire_lock = threading.Lock()
+_wire_before: list[tuple[logging.Logger, bool, int]] = []
+_wire_depth = 0
 Notify = Annotated[
-    list[str],
+    list[Annotated[str, WithJsonSchema({"type": "string", "pattern": _NAME})]],
     Field(
         description="Notification blocks that are told: names, or type/name such as "
         "slack-webhook/team.",
@@ -49,7 +59,7 @@ class AppriseUrl(AppriseNotificationBlock):
 
     def block_initialization(self) -> None:
         """Refuse a URL that nobody could be told by, before the block is saved or used."""
-        with _apprise_silent():
+        with _wire_silent():
             super().block_initialization()
         _check_url(self)
 
@@ -67,6 +77,7 @@ def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:
     wanted = list(dict.fromkeys(names))
     if not wanted:
         return {}
+    check_names(wanted)
     known = _saved()
     found: dict[str, NotificationBlock] = {}
     for name in wanted:
@@ -82,6 +93,21 @@ def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:
             )
         found[name] = _load(slugs[0])
     return found
+
+
+def check_names(notify: object) -> None:
+    """Refuse what can be no name of a block, without saying what it is: it may be a URL.
+
+    Raises:
+        BarrackConfigurationError: says which one.
+    """
+    given = notify if isinstance(notify, list | tuple) else [notify]
+    for place, name in enumerate(given, 1):
+        if not (isinstance(name, str) and re.fullmatch(_NAME, name)):
+            raise BarrackConfigurationError(
+                f"notify: number {place} is no name of a block (it is not repeated here, since it "
+                "may hold a secret): save its URL as a notification block and pass the block's name"
+            )
 
 
 def _saved() -> list[str]:
@@ -105,26 +131,49 @@ def _saved() -> list[str]:
 
 
 def _load(slug: str) -> NotificationBlock:
+    problem = ""
     try:
-        with _apprise_silent():
+        with _wire_silent():
             block: Any = Block.load(slug, _sync=True)  # type: ignore[call-arg]
         _check_url(block)
     except BarrackConfigurationError as error:
         raise BarrackConfigurationError(f"notify: the block {slug}: {error}") from None
+    except (httpx.HTTPError, PrefectHTTPStatusError):
+        raise
+    except Exception as error:  # noqa: BLE001 - blocks of others may fail in any way
+        block, problem = None, type(error).__name__
+    if block is None:
+        # Raised out here, so that what was kept in the block is not behind it.
+        raise BarrackConfigurationError(
+            f"notify: the block {slug} cannot be loaded ({problem}); save it again"
+        )
     if not isinstance(block, NotificationBlock):
         raise BarrackConfigurationError(f"notify: the block {slug} cannot notify")
     return block
 
 
 @contextmanager
-def _apprise_silent() -> Iterator[None]:
-    """Apprise logs a URL that it cannot use as it is, with the secret in it."""
-    logger = logging.getLogger("apprise")
-    before, logger.disabled = logger.disabled, True
+def _wire_silent() -> Iterator[None]:
+    """Nothing is logged of what goes over the wire: it would say a URL with the secret in it."""
+    global _wire_depth
+    with _wire_lock:
+        _wire_depth += 1
+        if _wire_depth == 1:
+            known = [n for n in logging.root.manager.loggerDict if n.partition(".")[0] in _WIRE]
+            for logger in map(logging.getLogger, {*known, *_WIRE}):
+                _wire_before.append((logger, logger.disabled, logger.level))
+                logger.disabled = True
+                # Loggers that are made meanwhile take their level from those above them.
+                logger.setLevel(logging.CRITICAL + 1)
     try:
         yield
     finally:
-        logger.disabled = before
+        with _wire_lock:
+            _wire_depth -= 1
+            while _wire_depth == 0 and _wire_before:
+                logger, was_disabled, level = _wire_before.pop()
+                logger.disabled = was_disabled
+                logger.setLevel(level)
 
 
 def _check_url(block: Any) -> None:
@@ -173,7 +222,7 @@ def tell(
 
     def one(name: str) -> tuple[str, str | None]:
         try:
-            with notifiers[name].raise_on_failure():
+            with _wire_silent(), notifiers[name].raise_on_failure():
                 notify: Any = notifiers[name].notify
                 notify(body, subject, _sync=True)
         except Exception as error:  # noqa: BLE001 - whatever a notifier does stops nothing

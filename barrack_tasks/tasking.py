@@ -1,18 +1,121 @@
-"""How this library makes Prefect tasks."""
+"""How this library makes Prefect tasks and flows."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+import logging
+from collections.abc import Callable, Mapping
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
 
-from prefect import Task, task
+from prefect import Flow, Task, get_client, runtime
 from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import ParameterBindError
 
-from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.credentials import BarrackCredentials, check_parameters
+from barrack_tasks.notifying import check_names
 
 P = ParamSpec("P")
 R = TypeVar("R")
+_prefect_log = logging.getLogger("prefect.flows")
+
+
+class _BarrackTask(Task[P, R]):
+    """A task that keeps what it is given out of messages, and keys out of Prefect's storage."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        problem = _misfit(self.fn, arguments, named)
+        if problem is not None:
+            del arguments, named
+            raise problem
+        return super().__call__(*arguments, **named)
+
+    def submit(self, *arguments: Any, **named: Any) -> Any:
+        problem = _misfit(self.fn, arguments, named)
+        if problem is not None:
+            del arguments, named
+            raise problem
+        return super().submit(*arguments, **named)
+
+    def map(self, *arguments: Any, **named: Any) -> Any:
+        problem = _misfit(self.fn, arguments, named)
+        if problem is not None:
+            del arguments, named
+            raise problem
+        return super().map(*arguments, **named)
+
+    def apply_async(  # type: ignore[override]
+        self, args: Any = None, kwargs: Any = None, **how: Any
+    ) -> Any:
+        problem = _misfit(self.fn, args or (), kwargs or {}, is_pickled=True)
+        if problem is not None:
+            del args, kwargs
+            raise problem
+        return super().apply_async(args, kwargs, **how)
+
+    def delay(self, *args: Any, **kwargs: Any) -> Any:
+        problem = _misfit(self.fn, args, kwargs, is_pickled=True)
+        if problem is not None:
+            del args, kwargs
+            raise problem
+        return super().apply_async(args, kwargs)
+
+    def with_options(self, **options: Any) -> Any:
+        return _turned(super().with_options(**options), _BarrackTask)
+
+
+class _BarrackFlow(Flow[P, R]):
+    """A flow whose parameters are looked at before Prefect stores or logs them."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        problem = _misfit(self.fn, arguments, named, is_stored=True)
+        if problem is not None:
+            del arguments, named
+            raise problem
+        return super().__call__(*arguments, **named)
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        check_parameters(parameters)
+        return super().serialize_parameters(parameters)
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        try:
+            check_parameters(parameters)
+            check_names(parameters.get("notify", []))
+            if parameters.keys() - self.parameters.properties.keys():
+                raise BarrackConfigurationError(
+                    f"the flow {self.name} takes {', '.join(self.parameters.properties)}, and was "
+                    "started with parameters of other names: start it anew without them"
+                )
+        except BarrackConfigurationError:
+            _take_back()
+            raise
+        return super().validate_parameters(parameters)
+
+    def with_options(self, **options: Any) -> Any:
+        return _turned(super().with_options(**options), _BarrackFlow)
+
+
+def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """A flow that refuses a key in its parameters before Prefect stores them.
+
+    A run that was started over Prefect's API has its parameters stored already: those are taken
+    out of the run again, and the run fails.
+
+    Example:
+        >>> @barrack_flow(name="look")
+        ... def look(credentials: Credentials = None) -> None: ...
+    """
+
+    def decorate(function: Callable[P, R]) -> Flow[P, R]:
+        start = f"Parameter validation failed for flow {name!r}"
+        # Prefect logs all that a run was given, beside a sentence about what is wrong with it.
+        _prefect_log.addFilter(lambda record: not record.getMessage().startswith(start))
+        return _BarrackFlow(function, name=name)
+
+    return decorate
 
 
 def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
@@ -36,14 +139,14 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
                 named["credentials"] = _resolved(named["credentials"])
             return function(**named)  # type: ignore[call-arg]
 
-        made = task(
+        return _BarrackTask(
+            cast("Callable[P, R]", of_account),
             name=function.__name__,
             task_run_name=run_name,
             cache_policy=NO_CACHE,
             retries=0,
             persist_result=False,
-        )(cast(Any, of_account))
-        return cast("Task[P, R]", made)
+        )
 
     return decorate
 
@@ -51,3 +154,52 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
 def _resolved(account: Any) -> Any:
     is_meant = account is None or isinstance(account, str)
     return BarrackCredentials.find(account) if is_meant else account
+
+
+def _misfit(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    named: Mapping[str, Any],
+    is_stored: bool = False,
+    is_pickled: bool = False,
+) -> Exception | None:
+    """What is wrong with some arguments, in words that do not repeat them; None if nothing is.
+
+    It is given back, not raised, so that no frame of its traceback holds them.
+
+    Args:
+        function: what they are for.
+        arguments: by their place.
+        named: by their name; `return_state` and `wait_for` are Prefect's own.
+        is_stored: Prefect is going to store them, as JSON.
+        is_pickled: Prefect is going to store them, as a pickle.
+    """
+    own = {k: v for k, v in named.items() if k not in ("return_state", "wait_for", "deferred")}
+    try:
+        bound = dict(inspect.signature(function).bind(*arguments, **own).arguments)
+        if is_stored or is_pickled:
+            check_parameters(bound)
+            check_names(bound.get("notify", []))
+        for value in bound.values():
+            if is_pickled and isinstance(value, BarrackCredentials):
+                value.__reduce__()
+    except TypeError as error:
+        return ParameterBindError(f"{function.__name__}: {error}")
+    except BarrackConfigurationError as error:
+        return error.with_traceback(None)
+    return None
+
+
+def _turned(made: Any, kind: type) -> Any:
+    """What Prefect made a plain copy of, as what it was."""
+    made.__class__ = kind
+    return made
+
+
+def _take_back() -> None:
+    """Take the parameters out of the run that this process was started for."""
+    run = runtime.flow_run.id
+    if run:
+        with get_client(sync_client=True) as client:
+            path: Any = f"/flow_runs/{UUID(run)}"
+            client.request("PATCH", path, json={"parameters": {}})

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
 from barrack_tasks.health import readiness_of_server
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.notifying import readiness_of_notifiers
+from barrack_tasks.parameters import Credentials
 from barrack_tasks.reporting import conclude_checkup
+from barrack_tasks.tasking import barrack_flow
 
 
-@flow(name="doctor")
-def doctor(credentials: BarrackCredentials | str | None = None) -> DoctorReport:
+@barrack_flow(name="doctor")
+def doctor(credentials: Credentials = None) -> DoctorReport:
     """Run every read-only operation once, and report how its answer differs from what is expected.
 
     Also whether people can be told by the notification blocks that are saved, and nobody is told;

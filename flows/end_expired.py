@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from prefect import flow, runtime
+from prefect import runtime
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
@@ -16,13 +16,15 @@ from barrack_tasks.holds import holding
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
+from barrack_tasks.parameters import Credentials
 from barrack_tasks.plans.expiring import EndingsReport, known_of, readings_of, rows_of_endings
 from barrack_tasks.plans.money.alarms import Message
 from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.reporting import conclude
+from barrack_tasks.tasking import barrack_flow
 
 
-@flow(name="end_expired")
+@barrack_flow(name="end_expired")
 def end_expired(
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     remind: Annotated[
@@ -30,7 +32,7 @@ def end_expired(
         Field(description="Tell again after so long while something cannot be ended."),
     ] = timedelta(days=1),
     dry_run: bool = False,
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> EndingsReport:
     """Hibernate or delete instances that were made with `expires=`, once their time is over.
 

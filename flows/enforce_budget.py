@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from prefect import flow
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
@@ -20,7 +19,7 @@ from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate
-from barrack_tasks.parameters import Protect, Timeout, span_of
+from barrack_tasks.parameters import Credentials, Protect, Timeout, span_of
 from barrack_tasks.plans import Row, Selector
 from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.money.alarms import Message
@@ -43,13 +42,14 @@ from barrack_tasks.plans.selection import Called, named_in_vain
 from barrack_tasks.reporting import conclude, stand_aside
 from barrack_tasks.resting import plan_rest, rest
 from barrack_tasks.spending import instances_seen
+from barrack_tasks.tasking import barrack_flow
 from barrack_tasks.zones import zone_of
 
 Budgets = Annotated[list[Budget], BeforeValidator(read_budgets)]
 """A list of budgets, typed or as dicts."""
 
 
-@flow(name="enforce_budget")
+@barrack_flow(name="enforce_budget")
 def enforce_budget(
     budgets: Budgets,
     zone: Annotated[str, Field(description="Whose days and months count.")] = "UTC",
@@ -70,7 +70,7 @@ def enforce_budget(
     ] = timedelta(minutes=2),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> BudgetReport:
     """Keep spending within budgets: tell people above a soft limit, hibernate above a hard one.
 

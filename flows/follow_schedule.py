@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from prefect import flow, runtime
+from prefect import runtime
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
@@ -17,7 +17,7 @@ from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now, work
 from barrack_tasks.news import news_of
 from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.parameters import Protect, Timeout, span_of
+from barrack_tasks.parameters import Credentials, Protect, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.rising import Shortage
 from barrack_tasks.plans.schedule import (
@@ -29,12 +29,13 @@ from barrack_tasks.plans.schedule import (
 )
 from barrack_tasks.reporting import conclude
 from barrack_tasks.scheduling import Following
+from barrack_tasks.tasking import barrack_flow
 
 Rules = Annotated[list[Rule], BeforeValidator(read_rules)]
 """A list of rules, typed or as dicts."""
 
 
-@flow(name="follow_schedule")
+@barrack_flow(name="follow_schedule")
 def follow_schedule(
     rules: Rules,
     exclude: Annotated[
@@ -49,7 +50,7 @@ def follow_schedule(
     timeout: Timeout = timedelta(minutes=15),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
     adopt: Annotated[
         Literal["boundary", "now"],
         Field(description="When what hibernates at first sight comes up."),

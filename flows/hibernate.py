@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from prefect import flow
-
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.holds import intent_of
@@ -14,15 +12,16 @@ from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate, observe
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.selection import selector_of
 from barrack_tasks.reporting import conclude
 from barrack_tasks.resting import plan_rest, rest
+from barrack_tasks.tasking import barrack_flow
 
 
-@flow(name="hibernate")
+@barrack_flow(name="hibernate")
 def hibernate(
     select: Select,
     snapshot: bool = False,
@@ -32,7 +31,7 @@ def hibernate(
     timeout: Timeout = timedelta(minutes=30),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> Report:
     """Hibernate instances: hardware and public address go, disk and memory stay.
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from prefect import flow, runtime
+from prefect import runtime
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
@@ -19,7 +19,7 @@ from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import depended_on, snapshot_price
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Retention
 from barrack_tasks.plans.pruning import (
     PruneReport,
@@ -38,11 +38,12 @@ from barrack_tasks.plans.selection import Called, selector_of
 from barrack_tasks.proofs import proven_snapshots
 from barrack_tasks.pruning import delete_all, instances_of
 from barrack_tasks.reporting import conclude
+from barrack_tasks.tasking import barrack_flow
 
 _TOO_LATE = "not deleted: the time for this run was over"
 
 
-@flow(name="prune_snapshots")
+@barrack_flow(name="prune_snapshots")
 def prune_snapshots(
     select: Select,
     retention: Annotated[
@@ -53,7 +54,7 @@ def prune_snapshots(
     timeout: Timeout = timedelta(minutes=10),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> PruneReport:
     """Delete old snapshots by retention: the last ones stay, and some of each day, week, month.
 

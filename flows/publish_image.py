@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated
 
-from prefect import flow, runtime
+from prefect import runtime
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
@@ -15,7 +15,7 @@ from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe, with_images
-from barrack_tasks.parameters import Timeout, span_of
+from barrack_tasks.parameters import Credentials, Timeout, span_of
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.publishing import (
     PublishReport,
@@ -28,9 +28,10 @@ from barrack_tasks.plans.steps import Finished, Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.publishing import begin, delete_images, held_by_another, verified
 from barrack_tasks.reporting import conclude
+from barrack_tasks.tasking import barrack_flow
 
 
-@flow(name="publish_image")
+@barrack_flow(name="publish_image")
 def publish_image(
     source: Annotated[
         str, Field(description="An instance's or a snapshot's name or id, or latest:<instance>.")
@@ -40,7 +41,7 @@ def publish_image(
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     timeout: Timeout = timedelta(hours=1),
     dry_run: bool = False,
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> PublishReport:
     """Make an image, see that it depends on its snapshot, and keep the newest of its family.
 

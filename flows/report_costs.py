@@ -6,7 +6,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from prefect import flow
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
@@ -14,19 +13,21 @@ from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.charts import as_image, stacked_bars
 from barrack_tasks.funds import read_funds
 from barrack_tasks.logs import get_run_logger
+from barrack_tasks.parameters import Credentials
 from barrack_tasks.plans.money.budgets import period_of
 from barrack_tasks.plans.money.cost_report import CostReport
 from barrack_tasks.reporting import keep
 from barrack_tasks.spending import check_file, read_bill, save
+from barrack_tasks.tasking import barrack_flow
 from barrack_tasks.zones import zone_of
 
 
-@flow(name="report_costs")
+@barrack_flow(name="report_costs")
 def report_costs(
     days: Annotated[int, Field(ge=1, le=366, description="How many days back.")] = 30,
     zone: Annotated[str, Field(description="Whose days and months count.")] = "UTC",
     save_to: Annotated[Path | None, Field(description="A file that ends in .csv or .json.")] = None,
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> CostReport:
     """Report what was spent by instance, GPU model, region, state and day. Changes nothing.
 

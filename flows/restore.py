@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from prefect import flow, runtime
+from prefect import runtime
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
@@ -18,7 +18,7 @@ from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import instances_of, observe, with_images, with_stock
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.memory import Memory, Target, protected_targets
@@ -27,9 +27,10 @@ from barrack_tasks.plans.selection import models_in_vain, selected_that_exist, s
 from barrack_tasks.plans.snapshot_then import targets_of
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
+from barrack_tasks.tasking import barrack_flow
 
 
-@flow(name="restore")
+@barrack_flow(name="restore")
 def restore(
     select: Select,
     out_of_stock: Literal["wait", "alert", "substitute"] = "wait",
@@ -42,7 +43,7 @@ def restore(
     timeout: Timeout = timedelta(hours=1),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> Report:
     """Bring instances back: restore those that hibernate, start those that are SHUTOFF.
 

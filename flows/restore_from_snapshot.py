@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from prefect import flow, runtime
+from prefect import runtime
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
@@ -17,7 +17,7 @@ from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.parameters import Timeout, span_of
+from barrack_tasks.parameters import Credentials, Timeout, span_of
 from barrack_tasks.plans.expiring import check_end
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Target, decide_each
@@ -50,9 +50,10 @@ from barrack_tasks.restoring import (
     with_ends,
     with_problems,
 )
+from barrack_tasks.tasking import barrack_flow
 
 
-@flow(name="restore_from_snapshot")
+@barrack_flow(name="restore_from_snapshot")
 def restore_from_snapshot(
     snapshot: Annotated[
         str | list[str], Field(description="Ids, names, or latest:<instance name>.")
@@ -70,7 +71,7 @@ def restore_from_snapshot(
     caps: Caps | None = None,
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     dry_run: bool = False,
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> RestoreReport:
     """Make new instances from snapshots, in the snapshots' regions, each exactly once.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from prefect import flow, runtime
+from prefect import runtime
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials
@@ -17,7 +17,7 @@ from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.selection import selector_of
@@ -31,9 +31,10 @@ from barrack_tasks.plans.snapshot_then import (
 from barrack_tasks.plans.snapshot_then_report import rows_done, rows_planned
 from barrack_tasks.plans.world import World
 from barrack_tasks.reporting import conclude
+from barrack_tasks.tasking import barrack_flow
 
 
-@flow(name="snapshot_before_stop")
+@barrack_flow(name="snapshot_before_stop")
 def snapshot_before_stop(
     select: Select,
     then: Literal["hibernate", "stop", "delete"] = "hibernate",
@@ -44,7 +45,7 @@ def snapshot_before_stop(
     timeout: Timeout = timedelta(minutes=30),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> Report:
     """Take a snapshot of instances, and only then hibernate, stop or delete them.
 

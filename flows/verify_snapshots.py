@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated
 
-from prefect import flow, runtime
+from prefect import runtime
 from pydantic import Field
 
 from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
@@ -27,7 +27,7 @@ from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
 from barrack_tasks.plans.drills import (
     TO_DELETE,
     Drills,
@@ -53,9 +53,10 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.proofs import note_tries, read_proofs
 from barrack_tasks.reporting import conclude, stand_aside
 from barrack_tasks.restoring import NotedFirst, share_snapshots, unattended, with_problems
+from barrack_tasks.tasking import barrack_flow
 
 
-@flow(name="verify_snapshots")
+@barrack_flow(name="verify_snapshots")
 def verify_snapshots(
     select: Select,
     at_most: Annotated[int, Field(ge=1, le=50, description="Drills in one run.")] = 1,
@@ -72,7 +73,7 @@ def verify_snapshots(
     timeout: Timeout = timedelta(minutes=30),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> DrillReport:
     """Prove that snapshots restore: a temporary `drill-...` instance of each, looked at, deleted.
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from prefect import flow
-
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.account_memory import event_id, gone_of, read_view, write_view
 from barrack_tasks.alarming import alone
@@ -12,6 +10,7 @@ from barrack_tasks.events import emit
 from barrack_tasks.funds import read_account
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
+from barrack_tasks.parameters import Credentials
 from barrack_tasks.plans.account_changes import (
     changes,
     next_turns,
@@ -20,12 +19,11 @@ from barrack_tasks.plans.account_changes import (
 )
 from barrack_tasks.plans.account_report import AccountReport
 from barrack_tasks.reporting import conclude, stand_aside
+from barrack_tasks.tasking import barrack_flow
 
 
-@flow(name="watch_account")
-def watch_account(
-    dry_run: bool = False, credentials: BarrackCredentials | str | None = None
-) -> AccountReport:
+@barrack_flow(name="watch_account")
+def watch_account(dry_run: bool = False, credentials: Credentials = None) -> AccountReport:
     """Emit an event for each change since the last run, whoever made it. Changes nothing.
 
     Instances that appeared, changed state, got another address or are gone; snapshots that are

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from prefect import flow
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
@@ -19,7 +18,7 @@ from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Selector
 from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.money.burn import Sample, other_hourly, with_sample
@@ -41,6 +40,7 @@ from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import selected_that_exist, selector_of
 from barrack_tasks.reporting import conclude, stand_aside
 from barrack_tasks.resting import plan_rest, rest
+from barrack_tasks.tasking import barrack_flow
 
 Thresholds = Annotated[list[Threshold], BeforeValidator(read_thresholds)]
 """A list of thresholds, typed or as dicts, from the highest line to the lowest."""
@@ -48,7 +48,7 @@ DEFAULT = [Threshold(runway=timedelta(hours=hours)) for hours in (72, 24, 2)]
 """Alerts at 72, 24 and 2 hours before the end."""
 
 
-@flow(name="watch_balance")
+@barrack_flow(name="watch_balance")
 def watch_balance(
     thresholds: Thresholds = DEFAULT,
     select: Select | None = None,
@@ -67,7 +67,7 @@ def watch_balance(
     ] = timedelta(minutes=2),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> BalanceReport:
     """Watch the balance: tell people once a crossing, and hibernate what the lines say.
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from prefect import flow, runtime
+from prefect import runtime
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks import BarrackCredentials
@@ -18,6 +18,7 @@ from barrack_tasks.holds import holding
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
+from barrack_tasks.parameters import Credentials
 from barrack_tasks.plans import Timetable
 from barrack_tasks.plans.expiring import check_end
 from barrack_tasks.plans.guard import Caps
@@ -32,13 +33,14 @@ from barrack_tasks.stock_run import summary_of, watch
 from barrack_tasks.stock_sources import missing_of_claims
 from barrack_tasks.stock_telling import Teller
 from barrack_tasks.stock_watch import Look, StockWatcher
+from barrack_tasks.tasking import barrack_flow
 from barrack_tasks.zones import zone_of
 
 Wants = Annotated[list[Want], BeforeValidator(read_wants)]
 """A list of wants, typed or as dicts, the best first."""
 
 
-@flow(name="watch_gpu_stock")
+@barrack_flow(name="watch_gpu_stock")
 def watch_gpu_stock(
     wants: Wants,
     watch_for: Annotated[
@@ -59,7 +61,7 @@ def watch_gpu_stock(
     zone: Annotated[str, Field(description="Whose hours the history is told in.")] = "UTC",
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     dry_run: bool = False,
-    credentials: BarrackCredentials | str | None = None,
+    credentials: Credentials = None,
 ) -> StockReport:
     """Watch the GPU stock: tell what appears, and claim what is wanted.
 

@@ -25,6 +25,36 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def is_in_clear(url: str) -> bool:
+    """Whether a key that is sent there can be read on the way: plain http to another machine."""
+    return scheme_of(url) == "http" and not is_loopback(url)
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of an address; empty if it is none."""
+    try:
+        return httpx.URL(url).scheme
+    except (httpx.InvalidURL, TypeError, ValueError):
+        return ""
+
+
+def host_of(url: str) -> str:
+    """Host and, if it is not the usual one, port; empty if that is no address.
+
+    Example:
+        >>> host_of("http://127.0.0.1:8080/v1")
+        '127.0.0.1:8080'
+    """
+    try:
+        parsed = httpx.URL(url)
+    except (httpx.InvalidURL, TypeError, ValueError):
+        return ""
+    # As it goes on the wire: another alphabet must not look like this one.
+    host = parsed.raw_host.decode("ascii", "replace")
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{parsed.port}" if parsed.port else host
+
+
 def checked_url(url: str, allow_http: bool | None = None) -> str:
     """The base address of an API, without a slash at its end.
 
@@ -52,7 +82,7 @@ def checked_url(url: str, allow_http: bool | None = None) -> str:
             problem = f"base_url {shown} must not hold spaces; {shape}"
         elif parsed.query or parsed.fragment:
             problem = f"base_url {shown} must end with its path, without ? and #; {shape}"
-        elif parsed.scheme == "http" and not (is_loopback(url) or _allows_http(allow_http)):
+        elif is_in_clear(url) and not _allows_http(allow_http):
             problem = (
                 f"base_url {shown} would send the API key in clear, for anybody on the way to "
                 "read; write https://, or set BARRACK_ALLOW_HTTP=1 (allow_http=True for Barrack) "

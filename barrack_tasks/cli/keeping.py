@@ -7,10 +7,8 @@ import sqlite3
 import sys
 from contextlib import closing
 from dataclasses import dataclass
-from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from rich.prompt import Prompt
 
@@ -21,6 +19,7 @@ from barrack_tasks.api import (
     BarrackError,
     BarrackTransportError,
 )
+from barrack_tasks.api.addresses import is_loopback
 from barrack_tasks.api.caller import RetryPolicy
 from barrack_tasks.api.dialect import load_dialect
 from barrack_tasks.cli.screen import Screen
@@ -247,7 +246,7 @@ def _elsewhere(
     Any process may listen there by now, so this comes before the key is tried.
     """
     is_new = wanted.api_key.get_secret_value() != there.api_key.get_secret_value()
-    if given is None or given.base_url or not is_new or not _is_loopback(there.address):
+    if given is None or given.base_url or not is_new or not is_loopback(there.address):
         return wanted
     usual = wanted.model_copy(update={"base_url": None})
     said = (
@@ -300,14 +299,6 @@ def _save(account: BarrackCredentials, name: str) -> None:
     dialect = str(Path(account.dialect).expanduser().resolve()) if account.dialect else None
     kept = account.model_copy(update={"dialect": dialect}).with_environment()
     kept.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
-
-
-def _is_loopback(address: str) -> bool:
-    host = urlsplit(address).hostname or ""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def _may_be_kept(name: str) -> bool:

@@ -13,13 +13,9 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api.addresses import host_of, is_in_clear, is_loopback
 from barrack_tasks.api.dialect import builtin
-from barrack_tasks.api.dialect.address import (
-    host_of,
-    is_builtin_host,
-    is_in_clear,
-    is_loopback,
-)
+from barrack_tasks.api.dialect.address import is_builtin_host
 from barrack_tasks.api.dialect.reading import read_file
 from barrack_tasks.api.learning import (
     Learned,

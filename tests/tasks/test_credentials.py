@@ -84,9 +84,13 @@ def test_without_any_it_says_in_one_sentence_what_to_do(
     )
 
 
-def test_a_block_that_is_not_there_is_named(prefect_server: str) -> None:
-    with pytest.raises(BarrackConfigurationError, match="named 'nobody'"):
+def test_a_block_that_is_not_there_is_not_repeated_and_those_that_are_there_are_named(
+    prefect_server: str,
+) -> None:
+    save(BarrackCredentials(api_key=KEY), "somebody")
+    with pytest.raises(BarrackConfigurationError, match=r"there is .*'somebody'") as caught:
         BarrackCredentials.resolve("nobody")
+    assert "nobody" not in str(caught.value)
 
 
 def test_anything_else_is_no_account() -> None:

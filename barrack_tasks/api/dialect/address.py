@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
-
-import httpx
-
+from barrack_tasks.api.addresses import host_of, scheme_of
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.model import Dialect
 from barrack_tasks.api.dialect.reading import clipped
@@ -36,48 +33,7 @@ def own_address(dialect: Dialect) -> str:
     )
 
 
-def host_of(address: str) -> str:
-    """Host and, if it is not the usual one, port; nothing, if that is no address.
-
-    Example:
-        >>> host_of("http://127.0.0.1:8080/v1")
-        '127.0.0.1:8080'
-    """
-    try:
-        url = httpx.URL(address)
-    except (httpx.InvalidURL, TypeError, ValueError):
-        return ""
-    # As it goes on the wire: another alphabet must not look like this one.
-    host = url.raw_host.decode("ascii", "replace")
-    host = f"[{host}]" if ":" in host else host
-    return f"{host}:{url.port}" if url.port else host
-
-
 def is_builtin_host(address: str) -> bool:
     """Whether that is the host of the built-in dialect, asked in its way (https)."""
     ours = builtin().base_url
-    return host_of(address) == host_of(ours) and _scheme(address) == _scheme(ours)
-
-
-def is_loopback(address: str) -> bool:
-    """Whether that is an address of this machine."""
-    try:
-        host = httpx.URL(address).host
-    except (httpx.InvalidURL, TypeError, ValueError):
-        return False
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
-def is_in_clear(address: str) -> bool:
-    """Whether a key that is sent there can be read on the way: plain http to another machine."""
-    return _scheme(address) == "http" and not is_loopback(address)
-
-
-def _scheme(address: str) -> str:
-    try:
-        return httpx.URL(address).scheme
-    except (httpx.InvalidURL, TypeError, ValueError):
-        return ""
+    return host_of(address) == host_of(ours) and scheme_of(address) == scheme_of(ours)

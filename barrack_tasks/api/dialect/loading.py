@@ -16,7 +16,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from barrack_tasks.api import models
-from barrack_tasks.api.dialect.address import is_in_clear
+from barrack_tasks.api.addresses import is_in_clear
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.model import Dialect
 from barrack_tasks.api.dialect.reading import (
