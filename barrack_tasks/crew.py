@@ -19,9 +19,12 @@ from prefect.cache_policies import NO_CACHE
 from prefect.futures import PrefectFuture
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotPermittedError
+from barrack_tasks.api.pacing import elapsed
 from barrack_tasks.holds import Hold, snapshot_key
 from barrack_tasks.plans.steps import Step
 
+_GOOD_FOR = 5.0
+"""Seconds after a look for which what was decided on it may be sent."""
 MOST_TASK_RUNS = 16
 """Task runs that one kind of step is spread over at most."""
 
@@ -33,6 +36,10 @@ class Outcome:
     step: Step
     result: Any = None
     error: BarrackError | None = None
+
+
+class OutOfDate(BarrackNotPermittedError):
+    """It waited so long to be sent that it must be decided on anew."""
 
 
 @dataclass
@@ -61,7 +68,8 @@ class Crew:
         self._outcomes: queue.SimpleQueue[Outcome] = queue.SimpleQueue()
         self._batches: list[_Batch] = []
         self._under_way = 0
-        self._recalled: frozenset[str] = frozenset()
+        self._withdrawn: frozenset[str] = frozenset()
+        self._good_until = elapsed() + _GOOD_FOR
         self._lock = threading.Lock()
 
     def start(self, steps: Sequence[Step]) -> None:
@@ -76,12 +84,21 @@ class Crew:
             for first in range(0, len(all_of_it), size):
                 self._submit(operation, all_of_it[first : first + size], self._hold.claims)
 
-    def recall(self, ids: Iterable[str]) -> None:
-        """Send nothing more of what is under way for these targets, repetitions included.
+    def looked(self, began: float, withdrawn: Iterable[str]) -> None:
+        """Note a look at the account, and what is not asked for any more as it is now.
 
-        Of what has reached the cloud already nothing is undone.
+        Of what is under way for these targets nothing more is sent, repetitions included; what
+        has reached the cloud already stands. All else may be sent for a while: what waits longer,
+        because the cloud asked for a pause, is decided on anew.
+
+        Args:
+            began: when the look began, by `elapsed`.
+            withdrawn: ids of targets.
         """
-        self._recalled = frozenset(ids)
+        now = elapsed()
+        self._withdrawn = frozenset(withdrawn)
+        # A look that takes long is followed by one that takes as long.
+        self._good_until = now + _GOOD_FOR + 2 * (now - began)
 
     def outcomes(self, wait: float) -> list[Outcome]:
         """What became of steps since the last look; waits so many seconds for a first one."""
@@ -138,8 +155,10 @@ class Crew:
         self._batches.append(_Batch(carry_out.submit(), list(steps)))
 
     def _permit(self, step: Step, since: Mapping[str, int]) -> float:
-        if step.instance_id in self._recalled:
+        if step.instance_id in self._withdrawn:
             raise BarrackNotPermittedError("not sent: it is not asked for any more")
+        if elapsed() > self._good_until:
+            raise OutOfDate("not sent: what is known of the account is too old")
         return self._hold.check(*keys_of(step), since=since)
 
     def _carry_out(self, step: Step, since: Mapping[str, int]) -> BarrackError | None:

@@ -158,6 +158,7 @@ def work(
             # What was made is this run's as well, and nobody else works on it meanwhile.
             made = {memory.made[id_]: name for id_, name in waiting.items() if memory.made.get(id_)}
             memory.held_by = claim(hold, waiting | made, log)
+            looked_at = elapsed()
             try:
                 world = look()
                 note_in_hand(hold, memory, client.now())
@@ -168,7 +169,7 @@ def work(
                 log.warning("the account cannot be read, and is looked at again: %s", error)
                 moved = False
             else:
-                gang.recall(id_ for id_, next_ in plan.items() if is_withdrawn(next_))
+                gang.looked(looked_at, (id_ for id_, n in plan.items() if is_withdrawn(n)))
                 steps = noted(
                     hold, [next_ for next_ in plan.values() if isinstance(next_, Step)], client, log
                 )

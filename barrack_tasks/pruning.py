@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 
 from barrack_tasks.api.models import Snapshot
+from barrack_tasks.api.pacing import elapsed
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.crew import Crew, crew
+from barrack_tasks.crew import Crew, OutOfDate, crew
 from barrack_tasks.events import emit
 from barrack_tasks.holds import Hold
 from barrack_tasks.loop import Log
@@ -47,23 +48,35 @@ def delete_all(
     settled = [fate for fate in fates if fate.kept]
     going = [fate for fate in fates if not fate.kept]
     with crew(credentials.get_client(), hold, credentials.max_concurrency) as gang:
-        for first in range(0, len(going), _BATCH):
-            batch = judge(going[first : first + _BATCH])
-            settled += batch
+        while going:
+            batch, going = going[:_BATCH], going[_BATCH:]
+            began = elapsed()
+            batch = judge(batch)
+            gang.looked(began, ())
             steps = steps_of(batch)
             gang.start(steps)
-            refused |= _outcomes(gang, len(steps), log)
+            not_deleted, again = _outcomes(gang, len(steps), log)
+            refused |= not_deleted
+            settled += [fate for fate in batch if fate.snapshot.id not in again]
+            going += [fate for fate in batch if fate.snapshot.id in again]
     order = {fate.snapshot.id: place for place, fate in enumerate(fates)}
     return sorted(settled, key=lambda fate: order[fate.snapshot.id]), refused
 
 
-def _outcomes(gang: Crew, left: int, log: Log) -> dict[str, str]:
-    """Wait for so many deletions; ids of the snapshots that were not deleted, with the reason."""
+def _outcomes(gang: Crew, left: int, log: Log) -> tuple[dict[str, str], set[str]]:
+    """Wait for so many deletions; what was refused, with the reason, and what waited too long.
+
+    Both by the snapshot's id. What waited too long is decided on anew.
+    """
     refused: dict[str, str] = {}
+    again: set[str] = set()
     while left:
         for outcome in gang.outcomes(_LOOK):
             left -= 1
             id_ = outcome.step.arguments["snapshot_id"]
+            if isinstance(outcome.error, OutOfDate):
+                again.add(id_)
+                continue
             if outcome.error is not None:
                 refused[id_] = str(outcome.error)
                 log.error("%s could not be deleted: %s", outcome.step.subject, outcome.error)
@@ -75,4 +88,4 @@ def _outcomes(gang: Crew, left: int, log: Log) -> dict[str, str]:
                 outcome.step.subject,
                 instance=outcome.step.instance_id,
             )
-    return refused
+    return refused, again

@@ -347,3 +347,19 @@ def test_the_last_moment_to_refuse_is_when_the_connection_is_there() -> None:
         assert caught.value.took_effect is False
         assert not [r for r in sandbox.requests() if r["operation"] == "stop_instance"]
         client.instances.stop(instance.id)  # the connection pool is still usable
+
+
+def test_what_was_decided_before_the_lease_was_lost_is_not_sent_after_it_is_held_again() -> None:
+    store = Store()
+    hold = store.hold()
+    assert hold.claim({"BRK-1": "alpha", "BRK-2": "beta"}) == {}
+    decided = hold.claims
+    assert hold.check("BRK-1", since=decided) > 0
+    store.now += LEASE.total_seconds() + 1
+    assert hold.claim({"BRK-1": "alpha"}) == {}
+    assert hold.check("BRK-1") > 0
+    with pytest.raises(BarrackNotPermittedError, match="lost and claimed again since"):
+        hold.check("BRK-1", since=decided)
+    assert hold.check("BRK-1", since=hold.claims) > 0
+    assert hold.claim({"BRK-2": "beta"}) == {}
+    assert hold.check("BRK-1", since=hold.claims) > 0, "what is claimed later changes nothing"
