@@ -86,10 +86,10 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 def _read(written: Any) -> Note:
     try:
         settled, pursued, restores, *more = written
-        under, status, changed, asked, operation, first, seen, wish, decided, passing = (
+        under, status, changed, asked, operation, first, seen, wish, decided, passing, tries = (
             *more,
-            *[None] * 10,
-        )[:10]
+            *[None] * 11,
+        )[:11]
         return Note(
             settled=_moment(settled),
             pursued=_moment(pursued),
@@ -105,6 +105,7 @@ def _read(written: Any) -> Note:
             wish=Wish(wish) if wish else None,
             decided=Boundary(_at(decided[0]), Wish(decided[1])) if decided else None,
             passing=_moment(passing),
+            tries=int(tries or 0),
         )
     except (LookupError, TypeError, ValueError):
         return Note()
@@ -125,6 +126,7 @@ def _write(note: Note, now: datetime) -> list[Any]:
         note.wish and str(note.wish),
         note.decided and [_seconds(note.decided.moment), str(note.decided.wish)],
         _seconds(note.passing),
+        note.tries,
     ]
 
 
