@@ -359,7 +359,9 @@ def trouble(note: Note, instance: UserVM, boundary: Boundary, now: datetime) -> 
     often = "once" if note.tries == 1 else f"{note.tries} times"
     what = (note.operation or "").removesuffix("_instance")
     last = "" if note.tries == 1 else "last "
-    return f"it was asked {often} to {what}, {last}at {_said(note.asked)}, and it is {instance.status}"
+    return (
+        f"it was asked {often} to {what}, {last}at {_said(note.asked)}, and it is {instance.status}"
+    )
 
 
 def came_back(was: UserVM | None, now: UserVM) -> bool:

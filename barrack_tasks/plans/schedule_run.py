@@ -170,7 +170,9 @@ def schedule_rows(
         if is_protected(round_.protect, id_, instances[id_].name):
             left = Finished("skipped", "protected", Reason.PROTECTED)
         elif verdict.trouble:
-            left = Finished("failed", f"{verdict.trouble}; somebody must look at it", Reason.NO_TIME)
+            left = Finished(
+                "failed", f"{verdict.trouble}; somebody must look at it", Reason.NO_TIME
+            )
         elif verdict.reason is Reason.AS_WANTED:
             left = Finished("already", verdict.why, verdict.reason)
         target = Target(id_, instances[id_].name, round_.moment, instances[id_])
