@@ -46,7 +46,7 @@ def watched_of(account: str) -> dict[str, Watched]:
 
 
 def write_view(account: str, view: View, turns: Mapping[str, int]) -> None:
-    """Remember what was seen."""
+    """Remember what was seen, in place of what was seen before: it is all of one account."""
     content: dict[str, Any] = {k: [turns.get(k, 0), *sight] for k, sight in view.items()}
     write_all(_prefix(account), content or {_EMPTY: [0]})
 

@@ -23,7 +23,7 @@ from barrack_tasks.plans.money.alarms import (
     messages_of,
     note,
 )
-from barrack_tasks.shelves import read_all, write_all
+from barrack_tasks.shelves import merge_all, read_all
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 _SAID = {
@@ -63,6 +63,7 @@ class Alarms:
         self._remind = remind
         self._log = log
         self._prefix = f"barrack_{guard}alarms_{account}_{scope and f'{scope}_'}"
+        self._kept: dict[str, Any] = {}
         self.undelivered: dict[str, str] = {}
         """Notifiers that could not be told in this run, and why."""
 
@@ -121,7 +122,8 @@ class Alarms:
 
     def _read(self) -> dict[str, Alarm]:
         found: dict[str, Alarm] = {}
-        for key, written in read_all(self._prefix).items():
+        self._kept = read_all(self._prefix)
+        for key, written in self._kept.items():
             with suppress(TypeError, ValueError):
                 since, told, owed, is_over = written
                 found[key] = Alarm(
@@ -133,11 +135,12 @@ class Alarms:
         return found
 
     def _write(self, alarms: Mapping[str, Alarm]) -> None:
-        content = {
+        content: dict[str, Any] = {
             key: [int(a.since.timestamp()), int(a.told.timestamp()), list(a.owed), a.is_over]
             for key, a in alarms.items()
         }
-        write_all(self._prefix, content)
+        merge_all(self._prefix, self._kept, content)
+        self._kept = content
 
 
 class NobodyTold(Exception):

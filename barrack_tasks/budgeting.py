@@ -13,7 +13,7 @@ from barrack_tasks.plans.money.budgets import (
     standing,
     with_budgets,
 )
-from barrack_tasks.shelves import read_all, write_all
+from barrack_tasks.shelves import change_all, read_all
 from barrack_tasks.spending import read_bill
 
 
@@ -57,10 +57,7 @@ def remember_budgets(account: str, budgets: Sequence[Budget]) -> None:
 
     Those of other deployments are kept as well.
     """
-    known = known_budgets(account)
-    kept = with_budgets(known, budgets)
-    if set(kept) != set(known):
-        write_all(_prefix(account), dict.fromkeys(kept, 1))
+    change_all(_prefix(account), lambda known: dict.fromkeys(with_budgets(known, budgets), 1))
 
 
 def _prefix(account: str) -> str:

@@ -30,7 +30,6 @@ from barrack_tasks.proofs import (
     drop_open,
     open_prefix,
     read_open,
-    read_proofs,
     write_open,
     write_proofs,
 )
@@ -290,7 +289,7 @@ def look(
             if not verdict:
                 proofs[one.snapshot.instance_id or ""] = Proof(now(), one.snapshot.id, now())
     if proofs:
-        write_proofs(account.account, {**read_proofs(account.account), **proofs})
+        write_proofs(account.account, proofs)
     return world
 
 

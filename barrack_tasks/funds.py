@@ -13,7 +13,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Balance, Snapshot, UserVM, VolumeResponse
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import Burn, Sample, Tariff, burn_of, tariff_of
-from barrack_tasks.shelves import read_all, write_all
+from barrack_tasks.shelves import merge_all, read_all
 from barrack_tasks.tasking import barrack_task
 
 
@@ -122,10 +122,13 @@ def read_samples(account: str) -> list[Sample]:
     return sorted(found, key=lambda sample: sample.at)
 
 
-def write_samples(account: str, samples: Sequence[Sample]) -> None:
-    """Keep the balances that were seen."""
-    content = {str(int(s.at.timestamp())): [str(s.balance), str(s.hourly)] for s in samples}
-    write_all(_prefix(account), content)
+def write_samples(account: str, before: Sequence[Sample], samples: Sequence[Sample]) -> None:
+    """Keep the balances that were seen, with what other runs have seen since `before` was read."""
+    merge_all(_prefix(account), _written(before), _written(samples))
+
+
+def _written(samples: Sequence[Sample]) -> dict[str, list[str]]:
+    return {str(int(s.at.timestamp())): [str(s.balance), str(s.hourly)] for s in samples}
 
 
 def _prefix(account: str) -> str:

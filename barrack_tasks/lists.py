@@ -25,7 +25,7 @@ from barrack_tasks.plans.selection import (
     refuse,
     selected_in_vain,
 )
-from barrack_tasks.shelves import read_all, write_all
+from barrack_tasks.shelves import merge_all, read_all
 
 
 def is_by_hand() -> bool:
@@ -114,5 +114,4 @@ def _tell(
         )
         if set(failed) >= set(notifiers):
             errors = {key: text for key, text in errors.items() if key in told}
-    if errors.keys() != told.keys():
-        write_all(prefix, dict.fromkeys(errors, 1))
+    merge_all(prefix, told, dict.fromkeys(errors, 1))

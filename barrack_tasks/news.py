@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from barrack_tasks.records import key_of_id
-from barrack_tasks.shelves import read_all, write_all
+from barrack_tasks.shelves import merge_all, read_all
 
 
 def news_of(account: str, purpose: str, keys: Iterable[str]) -> set[str]:
@@ -21,6 +21,5 @@ def news_of(account: str, purpose: str, keys: Iterable[str]) -> set[str]:
     current = {f"{purpose}:{key_of_id(key)}": key for key in keys}
     after = {k: v for k, v in before.items() if not k.startswith(f"{purpose}:")}
     after |= dict.fromkeys(current, 0)
-    if after != before:
-        write_all(prefix, after)
+    merge_all(prefix, before, after)
     return {key for written, key in current.items() if written not in before}

@@ -9,20 +9,15 @@ from typing import Any
 
 from barrack_tasks.plans.evidence import Note
 from barrack_tasks.plans.timetable import Boundary, Wish
-from barrack_tasks.shelves import read_parts, write_all
+from barrack_tasks.shelves import change_all, read_all
 
 KEPT_UNSEEN = timedelta(days=30)
 """So long a note is kept after its instance was last seen: what a list lacks may come back."""
-_TRIES = 3
 
 
 def read_notes(account: str) -> dict[str, Note]:
     """All notes of an account, by instance id. What cannot be read is forgotten."""
-    notes: dict[str, Note] = {}
-    for part in read_parts(_prefix(account)):
-        for id_, written in part.items():
-            notes[id_] = _newer(notes.get(id_), _read(written))
-    return notes
+    return {id_: _read(written) for id_, written in read_all(_prefix(account)).items()}
 
 
 def write_notes(
@@ -30,8 +25,7 @@ def write_notes(
 ) -> None:
     """Keep notes that changed, together with what other runs have noted meanwhile.
 
-    Nothing is written if nothing is new. What another run wrote at the same moment over this is
-    written again.
+    Nothing is written if nothing is new.
 
     Args:
         account: see `BarrackCredentials.account`.
@@ -40,21 +34,19 @@ def write_notes(
         now: this moment, by the cloud's clock; notes of what was not seen for long are dropped.
     """
     new = {id_: note for id_, note in changed.items() if note != before.get(id_)}
-    stands = read_notes(account) if new else {}
-    for _ in range(_TRIES):
-        wanted = {id_: _merged(before.get(id_), n, stands.get(id_)) for id_, n in new.items()}
-        if all(
-            id_ in stands and _write(stands[id_], now) == _write(note, now)
-            for id_, note in wanted.items()
-        ):
-            return
-        content = {
+    if not new:
+        return
+
+    def with_new(written: dict[str, Any]) -> dict[str, Any]:
+        notes = {id_: _read(one) for id_, one in written.items()}
+        notes |= {id_: _merged(before.get(id_), n, notes.get(id_)) for id_, n in new.items()}
+        return {
             id_: _write(note, now)
-            for id_, note in {**stands, **wanted}.items()
+            for id_, note in notes.items()
             if note.seen is None or now - note.seen <= KEPT_UNSEEN
         }
-        write_all(_prefix(account), content)
-        stands = read_notes(account)
+
+    change_all(_prefix(account), with_new)
 
 
 def _prefix(account: str) -> str:
@@ -73,23 +65,13 @@ def _merged(before: Note | None, mine: Note, theirs: Note | None) -> Note:
     return Note(**chosen)
 
 
-def _newer(one: Note | None, other: Note) -> Note:
-    """Of two notes of an instance, left by a writer that was cut off, the one written later."""
-    if one is None:
-        return other
-    return max(one, other, key=lambda n: [m or _NEVER for m in (n.asked, n.under, n.settled)])
-
-
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
-
 def _read(written: Any) -> Note:
     try:
         settled, pursued, restores, *more = written
-        under, status, changed, asked, operation, first, seen, wish, decided, passing = (
+        under, status, changed, asked, operation, first, seen, wish, decided, passing, tries = (
             *more,
-            *[None] * 10,
-        )[:10]
+            *[None] * 11,
+        )[:11]
         return Note(
             settled=_moment(settled),
             pursued=_moment(pursued),
@@ -105,6 +87,7 @@ def _read(written: Any) -> Note:
             wish=Wish(wish) if wish else None,
             decided=Boundary(_at(decided[0]), Wish(decided[1])) if decided else None,
             passing=_moment(passing),
+            tries=int(tries or 0),
         )
     except (LookupError, TypeError, ValueError):
         return Note()
@@ -125,6 +108,7 @@ def _write(note: Note, now: datetime) -> list[Any]:
         note.wish and str(note.wish),
         note.decided and [_seconds(note.decided.moment), str(note.decided.wish)],
         _seconds(note.passing),
+        note.tries,
     ]
 
 

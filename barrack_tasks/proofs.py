@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.plans.drills import Proof
 from barrack_tasks.records import Records, key_of_id
-from barrack_tasks.shelves import read_all, write_all
+from barrack_tasks.shelves import change_all, read_all
 
 
 @dataclass(frozen=True)
@@ -38,8 +38,12 @@ class Open:
 
 def read_proofs(account: str) -> dict[str, Proof]:
     """What is known of the snapshots of each instance, by its id."""
+    return _read(read_all(f"barrack_proofs_{account}_"))
+
+
+def _read(everything: Mapping[str, Any]) -> dict[str, Proof]:
     found: dict[str, Proof] = {}
-    for id_, written in read_all(f"barrack_proofs_{account}_").items():
+    for id_, written in everything.items():
         with suppress(TypeError, ValueError):
             tried, snapshot, proven = written
             at = None if proven is None else datetime.fromtimestamp(proven, UTC)
@@ -48,16 +52,14 @@ def read_proofs(account: str) -> dict[str, Proof]:
 
 
 def write_proofs(account: str, proofs: Mapping[str, Proof]) -> None:
-    """Keep it."""
-    content = {
-        id_: [
-            int(p.tried.timestamp()),
-            p.snapshot_id,
-            None if p.proven is None else int(p.proven.timestamp()),
-        ]
-        for id_, p in proofs.items()
-    }
-    write_all(f"barrack_proofs_{account}_", content)
+    """Keep these beside what is known of other instances."""
+    content = {id_: _written(proof) for id_, proof in proofs.items()}
+    change_all(f"barrack_proofs_{account}_", lambda stands: {**stands, **content})
+
+
+def _written(proof: Proof) -> list[Any]:
+    proven = None if proof.proven is None else int(proof.proven.timestamp())
+    return [int(proof.tried.timestamp()), proof.snapshot_id, proven]
 
 
 def proven_snapshots(account: str) -> frozenset[str]:
@@ -114,12 +116,16 @@ def _is_own(account: str, record: str, part: Any) -> bool:
 
 def note_tries(account: str, chosen: Iterable[Snapshot], now: datetime) -> None:
     """Note that these were tried, whatever comes of it."""
-    proofs = read_proofs(account)
-    for snapshot in chosen:
-        id_ = snapshot.instance_id or ""
-        old = proofs.get(id_)
-        proofs[id_] = Proof(now, old.snapshot_id if old else None, old.proven if old else None)
-    write_proofs(account, proofs)
+    tried = [snapshot.instance_id or "" for snapshot in chosen]
+
+    def with_tries(stands: dict[str, Any]) -> dict[str, Any]:
+        known, never = _read(stands), Proof(now)
+        return {
+            **stands,
+            **{id_: _written(replace(known.get(id_, never), tried=now)) for id_ in tried},
+        }
+
+    change_all(f"barrack_proofs_{account}_", with_tries)
 
 
 def open_prefix(account: str) -> str:

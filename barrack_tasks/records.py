@@ -147,13 +147,17 @@ class Records:
 
     def put(self, name: str, value: Any) -> None:
         """Write a record, new or not."""
-        full = self._full(name)
-        if self.change(name, value):
-            return
-        try:
-            self._again(self._api.create_variable, VariableCreate(name=full, value=value))
-        except ObjectAlreadyExists:
+        if not self.change(name, value) and not self.create(name, value):
             self.change(name, value)
+
+    def create(self, name: str, value: Any) -> bool:
+        """Write a new record; False, and nothing is written, if there is one of that name."""
+        new = VariableCreate(name=self._full(name), value=value)
+        try:
+            self._again(self._api.create_variable, new)
+        except ObjectAlreadyExists:
+            return False
+        return True
 
     def rename(self, name: str, target: str, value: Any) -> bool:
         """Give a record another name, and a value, in one step; False if another run was faster.

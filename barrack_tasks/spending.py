@@ -29,7 +29,7 @@ from barrack_tasks.plans.money.spending import (
     clipped,
     sightings,
 )
-from barrack_tasks.shelves import read_all, write_all
+from barrack_tasks.shelves import merge_all, read_all
 
 _MOST_THREADS = 16
 
@@ -176,9 +176,7 @@ def _sightings(account: str) -> list[Sighting]:
 
 
 def _write_sightings(account: str, before: list[Sighting], after: list[Sighting]) -> None:
-    content, known = _written(after), _written(before)
-    if content != known:
-        write_all(_things(account), content)
+    merge_all(_things(account), _written(before), _written(after))
 
 
 def _written(seen: list[Sighting]) -> dict[str, list[Any]]:

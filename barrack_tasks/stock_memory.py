@@ -9,11 +9,12 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from barrack_tasks.plans.stock.edges import Edge, Seen
 from barrack_tasks.plans.stock.history import Spell
 from barrack_tasks.plans.stock.wants import Place
-from barrack_tasks.shelves import read_all, write_all
+from barrack_tasks.shelves import change_all, merge_all, read_all
 
 _FIGURES = re.compile(r"\d+(?:\.\d+)?")
 
@@ -35,9 +36,10 @@ def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
 
     Places that never had stock need no memory.
     """
-    together = {**read_seen(account), **seen}
     content = {
-        f"{p.region}/{p.gpu_model}/{p.gpu_count}": [
+        f"{p.region}/{p.gpu_model}/{p.gpu_count}": None
+        if s == Seen()
+        else [
             _seconds(s.since),
             s.count,
             s.most,
@@ -45,10 +47,13 @@ def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
             _seconds(s.told_at),
             _seconds(s.zero_since),
         ]
-        for p, s in together.items()
-        if s != Seen()
+        for p, s in seen.items()
     }
-    write_all(f"barrack_stock_{account}_", content)
+
+    def together(stands: dict[str, Any]) -> dict[str, Any]:
+        return {key: told for key, told in {**stands, **content}.items() if told is not None}
+
+    change_all(f"barrack_stock_{account}_", together)
 
 
 def history_file(account: str, folder: Path | None = None) -> Path:
@@ -133,8 +138,8 @@ def changed_refusals(
     """
     prefix = f"barrack_refused_{account}_"
     before = read_all(prefix)
+    wanted = set(names)
     reasons = {name: _FIGURES.sub("#", why) for name, why in refused.items()}
-    after = {k: v for k, v in before.items() if k not in set(names)} | reasons
-    if after != before:
-        write_all(prefix, after)
+    after = {k: v for k, v in before.items() if k not in wanted} | reasons
+    merge_all(prefix, before, after)
     return {name: why for name, why in refused.items() if before.get(name) != reasons[name]}

@@ -141,7 +141,7 @@ def watch_balance(
                 priority=priority,
             )
         unmet = check_lists("watch_balance", account.account, in_vain, notifiers, log, dry_run)
-        seen = read_samples(account.account)
+        before = seen = read_samples(account.account)
         if not funds.unread:  # a burn that is not known explains nothing
             sample = Sample(funds.at, funds.balance.amount, funds.burn().hourly)
             seen = with_sample(seen, sample)
@@ -161,7 +161,7 @@ def watch_balance(
         )
         if not dry_run:
             told = alarms.raise_for(view.readings, now(), view.details)
-            write_samples(account.account, seen)
+            write_samples(account.account, before, seen)
     chosen = Selector(ids=tuple(i.id for i in view.chosen))
     manner = Manner(shutoff="hibernate")
     if dry_run:

@@ -1,10 +1,12 @@
 """What is remembered of instances that follow a timetable, and what it proves.
 
 A person moved an instance only if there is evidence: this library saw it in the state that the
-boundary wished for, and it is in another; or it was seen to leave a state that no request of ours
-explains; or it was made or changed after the boundary, and not by us. A run that comes late, or
-comes back after it was killed, proves nothing. Nor does it that a restore, which may have been
-under way when the boundary passed, came to its end after it.
+boundary wished for, and it is in another; or it left a state, was made or was changed after the
+boundary while no request of ours was open. A request is open from just before it is sent until
+the instance was seen where it was to bring it. Whatever an instance does meanwhile may come of the
+request, which may fail late and leave it where it was. So it proves nothing, unless the instance
+is seen on its way in the other direction. Neither does a run that comes late, or again after it
+was killed, nor a restore that ends after the boundary and may have been under way when it passed.
 
 Boundaries are moments of our clock, and what an instance tells of itself is told by the cloud's:
 a boundary is put on the cloud's clock before the two are compared.
@@ -23,6 +25,8 @@ from barrack_tasks.plans.timetable import Boundary, Wish
 ALWAYS = datetime(2000, 1, 1, tzinfo=UTC)
 """Stands for the boundary of a timetable that wishes the same at all times."""
 MOST_RESTORES_KEPT = 5
+TRIES_IN_SILENCE = 3
+"""From so many requests on that came to nothing, a run that does not bring it about has failed."""
 SETTLES_WITHIN = timedelta(minutes=30)
 """So long after a request of ours the instance's own times may tell of nothing but that request."""
 _PASSES_WITHIN = timedelta(minutes=5)
@@ -75,6 +79,8 @@ class Note:
     """The latest boundary after which a person was seen to decide otherwise."""
     passing: datetime | None = None
     """When the state that passes began in which it was last seen; None if that was a stable one."""
+    tries: int = 0
+    """How often something that moves it was asked for the sake of `pursued`, in vain so far."""
 
 
 @dataclass(frozen=True)
@@ -232,7 +238,8 @@ def _is_ours(
     is_of_now = note.pursued == boundary.moment
     if note.operation in _MOVES_NOTHING:
         return is_of_now and changed is not None
-    if _LEADS_TO.get(note.operation) is not instance.status:
+    goal = _LEADS_TO.get(note.operation)
+    if goal is not instance.status and not _may_be_left(instance.status, goal, note):
         return False
     if is_of_now:
         return True
@@ -242,6 +249,14 @@ def _is_ours(
         and note.asked is not None
         and note.asked - _NEAR <= changed <= note.asked + SETTLES_WITHIN
     )
+
+
+def _may_be_left(status: VMStatus, goal: VMStatus | None, note: Note) -> bool:
+    """Whether a request that leads to `goal`, and failed or is not done, may leave this state."""
+    if goal is None or note.status == str(goal):
+        return False
+    opposite = is_down if goal is VMStatus.ACTIVE else is_up
+    return status.is_stable or not opposite(status)
 
 
 def _shows(snapshot: Snapshot, changed: datetime) -> bool:
@@ -298,7 +313,7 @@ def observed(
         is_fulfilled = fulfils(instance.status, boundary)
     if is_fulfilled:
         settled = after.settled if _is_settled(after, boundary) else moment
-        after = replace(after, settled=settled, wish=boundary.wish)
+        after = replace(after, settled=settled, wish=boundary.wish, tries=0)
     if is_done and not (after.decided and _covers(after, after.decided, boundary)):
         after = replace(after, decided=boundary)
     return after
@@ -313,8 +328,40 @@ def pursuing(note: Note | None, boundary: Boundary, operation: str, now: datetim
         operation: the operation's name.
         now: this moment, by the cloud's clock.
     """
+    before, moment = note or Note(), boundary.moment
+    tries = before.tries if before.pursued == moment else 0
+    if operation in _MOVES_NOTHING:
+        if tries:
+            return before  # the request that moves it is still open
+    else:
+        tries += 1
     asked = now.replace(microsecond=0)
-    return replace(note or Note(), pursued=boundary.moment, asked=asked, operation=operation)
+    return replace(before, pursued=moment, asked=asked, operation=operation, tries=tries)
+
+
+def trouble(note: Note, instance: UserVM, boundary: Boundary, now: datetime) -> str:
+    """What a person should hear of requests for this boundary that came to nothing; empty if none.
+
+    Args:
+        note: what is remembered of the instance.
+        instance: as it is; not in the state that the boundary wishes for.
+        boundary: the one that counts.
+        now: this moment, by the cloud's clock.
+    """
+    goal = _LEADS_TO.get(note.operation or "")
+    is_open = note.pursued == boundary.moment and note.tries and goal is not instance.status
+    if not is_open or note.asked is None:
+        return ""
+    is_stuck = not instance.status.is_stable and now > note.asked + SETTLES_WITHIN
+    is_hopeless = instance.status is VMStatus.ERROR
+    if not (is_stuck or is_hopeless or note.tries >= TRIES_IN_SILENCE):
+        return ""
+    often = "once" if note.tries == 1 else f"{note.tries} times"
+    what = (note.operation or "").removesuffix("_instance")
+    last = "" if note.tries == 1 else "last "
+    return (
+        f"it was asked {often} to {what}, {last}at {_said(note.asked)}, and it is {instance.status}"
+    )
 
 
 def came_back(was: UserVM | None, now: UserVM) -> bool:

@@ -23,8 +23,10 @@ from barrack_tasks.plans.evidence import (
     Known,
     Note,
     came_back,
+    fulfils,
     observed,
     pursuing,
+    trouble,
     why_moved,
 )
 from barrack_tasks.plans.given import Given, read_each
@@ -94,6 +96,8 @@ class Verdict:
     boundary: Boundary | None = None
     """The boundary that counts; one to come if a restore begins early."""
     next_change: datetime | None = None
+    trouble: str = ""
+    """What came to nothing of what was asked before; it makes this run fail if it goes on."""
 
 
 _LONGEST_LEAD = timedelta(minutes=30)
@@ -161,8 +165,11 @@ def judge(
         why = "its timetable asks nothing yet"
         return Verdict(None, why, Reason.NOTHING_ASKED, rule, next_change=following)
 
+    failed = trouble(known.note(instance.id), instance, boundary, now + known.cloud_ahead)
+
     def verdict(goal: Goal | None, why: str, reason: Reason) -> Verdict:
-        return Verdict(goal, why, reason, rule, boundary, following)
+        told = "" if reason is Reason.MOVED or fulfils(instance.status, boundary) else failed
+        return Verdict(goal, why, reason, rule, boundary, following, told)
 
     if _is_there(instance, boundary):
         return verdict(None, f"it is {instance.status}, as wanted", Reason.AS_WANTED)

@@ -164,16 +164,27 @@ def schedule_rows(
     rows = []
     for id_, verdict in round_.verdicts.items():
         if id_ in worked:
-            rows.append(worked[id_])
+            rows.append(_with_trouble(worked[id_], verdict))
             continue
         left: Next = Finished("skipped", verdict.why, verdict.reason)
         if is_protected(round_.protect, id_, instances[id_].name):
             left = Finished("skipped", "protected", Reason.PROTECTED)
+        elif verdict.trouble:
+            left = Finished(
+                "failed", f"{verdict.trouble}; somebody must look at it", Reason.NO_TIME
+            )
         elif verdict.reason is Reason.AS_WANTED:
             left = Finished("already", verdict.why, verdict.reason)
         target = Target(id_, instances[id_].name, round_.moment, instances[id_])
         rows += rows_of([target], {id_: left}, world, memory)
     return tuple(rows)
+
+
+def _with_trouble(row: Row, verdict: Verdict) -> Row:
+    """A row that failed, with how often earlier runs have asked in vain."""
+    if row.outcome != "failed" or not verdict.trouble:
+        return row
+    return row.model_copy(update={"why": f"{row.why}; before this run {verdict.trouble}"})
 
 
 def learn_restores(round_: Round, memory: Memory, notes: Mapping[str, Note]) -> dict[str, Note]:

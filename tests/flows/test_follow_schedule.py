@@ -92,18 +92,56 @@ def test_a_person_who_comes_while_another_instance_hangs_is_left_alone(cloud: Cl
     assert states(sandbox)["quick"] == "ACTIVE"
 
 
-def test_a_person_who_comes_after_a_kill_is_left_alone(cloud: Cloud, prefect_server: str) -> None:
+def test_a_person_who_comes_after_a_kill_is_left_alone_once_it_was_seen_at_rest(
+    cloud: Cloud, prefect_server: str
+) -> None:
     sandbox = long_ago(cloud)
     id_ = sandbox.seed_instance("alpha", gpu_model="L40")
     as_of_now(sandbox)
     account = account_of(sandbox)
     killed_at(sandbox, prefect_server, "hibernate_instance", rules=rule())
     sandbox.advance(600)
+    assert reasons(follow(account)) == {"alpha": ("already", Reason.AS_WANTED)}
     account.get_client().instances.restore(id_)
     sandbox.advance(600)
     for _ in range(2):
         assert reasons(follow(account)) == {"alpha": ("skipped", Reason.MOVED)}
     assert len(effects(sandbox, "hibernate_instance")) == 1
+
+
+def test_a_hibernation_that_comes_to_nothing_after_a_kill_is_asked_for_again(
+    cloud: Cloud, prefect_server: str
+) -> None:
+    sandbox = long_ago(cloud)
+    id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
+    killed_at(sandbox, prefect_server, "hibernate_instance", rules=rule())
+    sandbox.set_instance_status(id_, "ACTIVE")
+    assert reasons(follow(account_of(sandbox)))["alpha"][0] == "done"
+    assert states(sandbox) == {"alpha": "HIBERNATED"}
+
+
+def test_a_hibernation_that_hangs_and_comes_to_nothing_fails_each_run_and_is_asked_for_again(
+    cloud: Cloud,
+) -> None:
+    sandbox = long_ago(cloud)
+    id_ = sandbox.seed_instance("alpha", gpu_model="L40")
+    as_of_now(sandbox)
+    account = account_of(sandbox)
+    sandbox.fault("stuck", operation="hibernate_instance", count=4)
+    for often in range(4):
+        [row] = follow(account, timeout=2).rows
+        assert row.outcome == "failed"
+        assert (f"asked {often} times to hibernate" in row.why) is (often == 3)
+        if often == 0:
+            sandbox.advance(3600)
+            [row] = follow(account, timeout=2).rows
+            assert row.outcome == "failed"
+            assert "it was asked once to hibernate" in row.why
+        sandbox.set_instance_status(id_, "ACTIVE")
+    [row] = follow(account).rows
+    assert (row.outcome, row.now) == ("done", "HIBERNATED")
+    assert read_notes(account.account)[id_].tries == 0
 
 
 def test_killed_before_the_request_was_sent_it_is_put_to_rest_by_the_next_run(

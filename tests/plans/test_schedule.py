@@ -400,12 +400,121 @@ def test_what_was_started_in_order_to_hibernate_it_is_not_taken_for_moved() -> N
     assert machine.tick(at(0, 20, 10)).goal == "down"
 
 
-def test_killed_after_the_request_a_person_brings_it_back_and_it_stays() -> None:
+@pytest.mark.parametrize("between", [None, "HIBERNATING"])
+def test_a_request_that_came_to_nothing_is_no_person_and_is_sent_again(
+    between: str | None,
+) -> None:
     machine = Machine(OFFICE)
-    machine.look(at(0, 20, 5), asks="hibernate_instance")  # and the run is killed
-    machine.becomes("ACTIVE", at(0, 20, 40))  # it had been down
+    machine.look(at(0, 20, 5), asks="hibernate_instance")
+    if between:
+        machine.becomes(between, at(0, 20, 6))
+        machine.look(at(0, 20, 7))
+    for hour in (21, 22, 23):
+        machine.becomes("ACTIVE", at(0, hour - 1, 40))  # the cloud gave up
+        assert machine.look(at(0, hour), asks="hibernate_instance").goal == "down"
+    assert "asked 4 times" in machine.judge(at(0, 23, 30)).trouble
+
+
+def test_a_restore_that_came_to_nothing_is_no_person_and_is_sent_again() -> None:
+    machine = Machine(OFFICE, "HIBERNATED")
+    machine.look(at(0, 8, 1), asks="restore_instance")
+    machine.becomes("HIBERNATED", at(0, 8, 20))
+    assert machine.look(at(0, 8, 30)).goal == "up"
+
+
+def test_a_request_that_came_to_nothing_after_the_rule_was_edited_is_no_person() -> None:
+    machine = Machine(OFFICE)
+    machine.look(at(0, 20, 5), asks="hibernate_instance")
+    machine.rule = Rule(select=["*"], timetable="Mon-Fri 08:00-20:10 UTC")  # type: ignore[arg-type]
+    machine.policy = Policy((machine.rule,))
+    machine.becomes("ACTIVE", at(0, 20, 20))
+    assert machine.look(at(0, 20, 25)).goal == "down"
+
+
+@pytest.mark.parametrize("seen", ["HIBERNATED", "RESTORING"])
+def test_seen_at_rest_or_on_its_way_back_after_the_request_it_is_a_persons(seen: str) -> None:
+    machine = Machine(OFFICE)
+    machine.look(at(0, 20, 5), asks="hibernate_instance")
+    machine.becomes(seen, at(0, 20, 20))
+    machine.look(at(0, 20, 25))
+    machine.becomes("ACTIVE", at(0, 20, 40))
     for hour in (21, 22, 23):
         assert machine.look(at(0, hour)).reason is Reason.MOVED
+
+
+@pytest.mark.parametrize("status", ["HIBERNATING", "ERROR"])
+def test_what_our_request_left_stuck_is_a_failure(status: str) -> None:
+    machine = Machine(OFFICE)
+    machine.look(at(0, 20, 5), asks="hibernate_instance")
+    machine.becomes(status, at(0, 20, 6))
+    late = machine.look(at(0, 20, 50))
+    assert late.goal is None
+    assert f"asked once to hibernate, at Mon 20:05 UTC, and it is {status}" in late.trouble
+    assert Machine(OFFICE, status).look(at(0, 20, 50)).trouble == "", "nothing was asked of it"
+
+
+@given(
+    steps=st.lists(
+        st.tuples(
+            st.integers(5, 180),  # minutes to what happens next
+            st.sampled_from(["run", "run", "killed", "killed", "nothing", "person"]),
+            # what the cloud makes of a request: it works, fails, hangs or leaves an ERROR
+            st.sampled_from(["HIBERNATED", "HIBERNATED", "ACTIVE", "HIBERNATING", "ERROR"]),
+            st.booleans(),  # whether that is so before the run ends
+        ),
+        min_size=1,
+        max_size=25,
+    ),
+    is_timed=st.booleans(),
+    shutoff=st.booleans(),
+)
+def test_what_nobody_moved_rests_in_the_end_or_is_told_and_what_a_person_moved_is_left_alone(
+    steps: list[tuple[int, str, str, bool]], is_timed: bool, shutoff: bool
+) -> None:
+    machine = Machine("Mon 08:00-20:00 UTC", is_timed=is_timed, shutoff="hibernate")
+    if shutoff:
+        machine.status = "SHUTOFF"
+    now, boundary = at(0, 20, 6), at(0, 20)
+    asked = seen_at_rest = is_a_persons = False
+    outcome: tuple[datetime, str] | None = None
+    """What comes of a request, and when."""
+    for minutes, event, comes, is_quick in steps:
+        now += timedelta(minutes=minutes)
+        assert machine.rule.timetable.last_boundary(now).moment == boundary  # type: ignore[union-attr]
+        if outcome and now >= outcome[0]:
+            machine.becomes(outcome[1], outcome[0])
+            outcome = None
+        if event == "person" and machine.status in ("HIBERNATED", "SHUTOFF"):
+            if seen_at_rest or (is_timed and not asked):
+                is_a_persons = True
+            elif machine.status == "HIBERNATED" or not is_timed:
+                continue  # of which nothing can be known
+            if machine.status == "SHUTOFF" and asked:
+                continue
+            machine.becomes("ACTIVE", now)
+        if event not in ("run", "killed"):
+            continue
+        operation = "start_instance" if machine.status == "SHUTOFF" else "hibernate_instance"
+        verdict = machine.judge(now)
+        if is_a_persons and machine.status not in ("HIBERNATED", "HIBERNATING"):
+            assert verdict.goal is None
+        elif machine.status in ("ACTIVE", "SHUTOFF"):
+            assert verdict.goal == "down", "nobody moved it"
+        elif machine.status != "HIBERNATED":
+            first = machine.notes["BRK-1"].asked
+            is_old = machine.status == "ERROR" or (first and now - first > HOUR)
+            assert verdict.trouble or not is_old, "it is told as failed"
+        machine.look(now, operation if verdict.goal else None)
+        seen_at_rest |= machine.status == "HIBERNATED"
+        if verdict.goal:
+            asked = True
+            result = "ACTIVE" if operation == "start_instance" else comes
+            outcome = (now + timedelta(minutes=2), result)
+            if is_quick and event == "run":
+                machine.becomes(result, outcome[0])
+                machine.look(now + 3 * MINUTE)
+                now, outcome = now + 3 * MINUTE, None
+                seen_at_rest |= machine.status == "HIBERNATED"
 
 
 def test_killed_before_the_request_took_effect_it_is_asked_again() -> None:

@@ -26,7 +26,7 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
     told: list[str] = []
     killed_at = 2
 
-    def write(_prefix: str, content: Mapping[str, Any]) -> None:
+    def write(_prefix: str, _before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         shelf.clear()
         shelf.update(content)
 
@@ -37,7 +37,7 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
         return {}
 
     monkeypatch.setattr("barrack_tasks.alarming.read_all", lambda _prefix: dict(shelf))
-    monkeypatch.setattr("barrack_tasks.alarming.write_all", write)
+    monkeypatch.setattr("barrack_tasks.alarming.merge_all", write)
     monkeypatch.setattr("barrack_tasks.alarming.tell", tell)
     monkeypatch.setattr("barrack_tasks.alarming.emit", lambda *_, **__: None)
     readings = [Reading(key, True, False, key) for key in "abc"]
