@@ -198,7 +198,7 @@ def restore_from_snapshot(
         restored = restored_of(begun, plan, world, memory)
         tell_of(restored)
         rows = rows_of_restores(begun, plan, world, memory)
-        notes = (*notes_of(begun, expires, on_expiry), *passed)
+        notes = (*notes_of(begun, expires, on_expiry), *passed, *ends.told)
         report = RestoreReport(
             flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored
         )
