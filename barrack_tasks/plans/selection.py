@@ -197,9 +197,9 @@ def named_in_vain(
     noun: str = "instance",
     standing: bool = False,
 ) -> list[InVain]:
-    """What a list of names, globs and ids names that nothing has, or of which two things may be meant.
+    """What a list of names, globs and ids names that nothing has, or that may mean two things.
 
-    Where a list keeps things from being touched, both are.
+    A list that keeps things from being touched means both.
 
     Args:
         list_name: the parameter, such as `protect`: each sentence begins with it.

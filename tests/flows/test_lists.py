@@ -59,7 +59,6 @@ SELECTS: list[tuple[Any, Callable[[str], dict[str, Any]]]] = [
     (hibernate, lambda text: {"select": ["alpha", text]}),
     (snapshot_before_stop, lambda text: {"select": [text], "then": "delete"}),
     (restore, lambda text: {"select": [text]}),
-    (prune_snapshots, lambda text: {"select": [text]}),
     (verify_snapshots, lambda text: {"select": [text]}),
     (follow_schedule, lambda text: {"rules": [{"select": [text], "timetable": "never"}]}),
     (watch_balance, lambda text: {**CRITICAL, "select": [text]}),
