@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, Self, cast
+from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
 import httpx
@@ -16,7 +16,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from barrack_tasks.accounts import take_along
@@ -566,3 +566,37 @@ def _forget_clients_after_fork() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget_clients_after_fork)
+
+
+_NAME = "[a-z0-9-]+"
+_UUID = "[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+_SLUG = f"{BarrackCredentials.get_block_type_slug()}/{_NAME}"
+
+
+def _text(pattern: str) -> dict[str, str]:
+    return {"type": "string", "pattern": f"^{pattern}$"}
+
+
+def _object(**fields: object) -> dict[str, object]:
+    return {
+        "type": "object",
+        "properties": fields,
+        "required": list(fields),
+        "additionalProperties": False,
+    }
+
+
+_BY_ID = _object(block_document_id=_text(_UUID))
+_BY_SLUG = _object(block_document_slug=_text(_SLUG))
+_REFERENCE = {
+    "title": "BarrackCredentials",
+    "block_type_slug": BarrackCredentials.get_block_type_slug(),
+    "description": "A saved account.",
+    **_object(**{"$ref": {"anyOf": [_text(_UUID), _BY_ID, _BY_SLUG]}}),
+}
+Credentials = Annotated[
+    BarrackCredentials | str | None,
+    # A server that keeps to this schema stores no key: it knows saved blocks and nothing else.
+    WithJsonSchema({"anyOf": [_REFERENCE, {"title": "Name", **_text(_NAME)}, {"type": "null"}]}),
+]
+"""A `BarrackCredentials`, the name of a saved one, or None for the environment."""

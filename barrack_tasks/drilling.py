@@ -74,8 +74,9 @@ def tidy(
 ) -> dict[str, str]:
     """End what drills left behind when they were cut off; sentences about what may stay, by name.
 
-    Only what a drill surely made is ended: its id stands in the record of a run, or else its name
-    does and its age and kind are those of what was asked for. What is doubtful, and what is
+    Only what a drill surely made is ended: its id stands in the record of a run, or else its age
+    and kind are those of what was asked for, and it has the name that was asked for still. What a
+    person has renamed is told of once, and forgotten. What is doubtful, and what is
     protected, stays as it is and on record, and is told of each time. Lists may lag, so what a run
     may have asked for is waited for, and stays on record for a day.
 
@@ -97,9 +98,10 @@ def tidy(
             break
         sleep(_AGAIN)
     drop_open(account.account, before.keys() - run.left.keys())
-    for sentence in run.staying.values():
+    told = {**run.staying, **run.renamed}
+    for sentence in told.values():
         log.warning("%s", sentence)
-    return run.staying
+    return told
 
 
 @dataclass
@@ -115,6 +117,8 @@ class _Tidying:
     """Ids of what the API has accepted to delete, by the keys of the records."""
     staying: dict[str, str] = field(default_factory=dict)
     """Why something may be left still, by the same."""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """What a person has given another name, by the same."""
 
     def go_over(self, is_settled: bool) -> bool:
         """Go over all that may be left, once; whether there is anything to wait for.
@@ -158,10 +162,21 @@ class _Tidying:
         self.staying.pop(key, None)
         if key in self.asked:
             return True
-        by = Making(key, record.since, "snapshot")
+        name = record.name or (key if key != record.id else "")
+        by = Making(name, record.since, "snapshot")
         owner = "ours" if record.id else whose(by, there, record.by_worker)
         if owner == "another's":
             del self.left[key]
+        elif name and there.name != name:
+            del self.left[key]
+            self.renamed[key] = (
+                f"{name}: a drill left it; it is called {there.name} now, and is left alone"
+            )
+        elif not name:
+            self.staying[key] = (
+                f"{there.name}: a drill may have left it, and it is not known what it was called, "
+                "so it stays; delete it by hand"
+            )
         elif is_protected(self.never, there.id, there.name):
             self.staying[key] = f"{there.name}: a drill left it, and it is protected, so it stays"
         elif owner == "unclear":
@@ -226,7 +241,7 @@ def open_record(account: str, notes: Notes, name: str, asked: datetime) -> None:
     """
     old = read_open(account).get(name)
     if old is not None and old.id:
-        write_open(account, {old.id: old})
+        write_open(account, {old.id: replace(old, name=name)})
         drop_open(account, [name])
     elif old is not None and asked < old.since + TAKES_EFFECT and not old.by_worker:
         asked = old.since  # what that one asked for may still show
@@ -303,7 +318,9 @@ def _note_ids(
     known = read_open(account)
     fresh = {
         # Where another attempt has asked under the name meanwhile, its record stays.
-        (name if known[name].writer == hold.attempt else id_): replace(known[name], id=id_)
+        (name if known[name].writer == hold.attempt else id_): replace(
+            known[name], id=id_, name=name
+        )
         for name, id_ in made.items()
         if name in known
     }

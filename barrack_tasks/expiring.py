@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -27,7 +27,7 @@ from barrack_tasks.plans.expiring import (
     why_refused,
     with_id,
 )
-from barrack_tasks.plans.making import TAKES_EFFECT, Making
+from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.steps import Step, Wait
 from barrack_tasks.plans.world import World
@@ -68,7 +68,7 @@ def fill_in(account: str, expiries: Iterable[Expiry]) -> None:
 
 
 def drop_expiries(account: str, expiries: Iterable[Expiry]) -> None:
-    """Forget ends: of what surely was not made, or is over."""
+    """Forget ends: of what surely was not made, or is over, or has none."""
     with Records(_prefix(account)) as records:
         for one in expiries:
             records.drop(key_of_id(one.key))
@@ -76,6 +76,11 @@ def drop_expiries(account: str, expiries: Iterable[Expiry]) -> None:
 
 def read_expiries(account: str) -> list[Expiry]:
     """What ends when; what cannot be read is left out."""
+    return [one for one in _on_record(account) if one.how]
+
+
+def _on_record(account: str) -> list[Expiry]:
+    """All that is noted, also that something has no end."""
     found = []
     with Records(_prefix(account)) as records:
         for written, at in records.stamped().values():
@@ -90,6 +95,9 @@ def read_expiries(account: str) -> list[Expiry]:
 @dataclass
 class Ends:
     """When what a run makes is to end: noted before it is asked for, and by id as soon as possible.
+
+    Whoever asks last under a name says when it ends, and also that it does not: what a run that
+    was cut off has noted before does not stand any more.
 
     Args:
         account: see `BarrackCredentials.account`.
@@ -109,8 +117,12 @@ class Ends:
     how: str
     now: Callable[[], datetime]
     hold: Hold
+    told: list[str] = field(default_factory=list)
+    """Sentences about ends of earlier runs that do not stand any more."""
     _noted: dict[str, Expiry] = field(default_factory=dict)
     """By the name of what is made."""
+    _made: set[str] = field(default_factory=set)
+    """Names of what was made without an end."""
 
     @cached_property
     def _notes(self) -> Notes:
@@ -119,26 +131,29 @@ class Ends:
     def note(self, requests: Sequence[Making], ids: Mapping[str, str] | None = None) -> None:
         """Note the ends of what is about to be asked for.
 
+        That something has no end is noted only where an end would stand otherwise.
+
         Args:
             requests: as they will be sent.
             ids: of what exists and is brought back, by name.
         """
-        if self.span is None:
-            return
-        until, writer = self.now() + self.span, self.hold.attempt
+        until, writer = self.now() + (self.span or timedelta(0)), self.hold.attempt
+        how = "" if self.span is None else self.how
         ends = {
             end.key: end
             for by in requests
             for id_ in [(ids or {}).get(by.name, "")]
-            for end in [Expiry(id_, by.name, until, self.how, by=by, writer=writer)]
+            for end in [Expiry(id_, by.name, until, how, by=by, writer=writer)]
         }
 
         def value_of(key: str, before: Any) -> Any:
+            if before is None and not how:
+                return None
             ends[key] = _after(before, ends[key])
+            self._noted[ends[key].name] = ends[key]
             return _written(ends[key])
 
         self._notes.put(ends, value_of)
-        self._noted.update({end.name: end for end in ends.values()})
 
     def made(self, name: str, id_: str, taken_up: Making | None = None) -> None:
         """Note the id of what was made; says so as often as one likes.
@@ -149,7 +164,10 @@ class Ends:
             taken_up: the request of a run that was cut off, if that made it.
         """
         noted = self._noted.get(name)
-        if noted is None and taken_up is not None and self.span is not None:
+        if self.span is None:
+            self._made_for_good(name, id_)
+            return
+        if noted is None and taken_up is not None:
             # It lasts as long as the run that is asked for now says.
             end = Expiry(id_, name, self.now() + self.span, self.how, by=taken_up)
             add_expiries(self.account, [end])
@@ -161,6 +179,22 @@ class Ends:
         if noted is not None:
             self._notes.settled(noted.key)
         self._noted[name] = end
+
+    def _made_for_good(self, name: str, id_: str) -> None:
+        """Forget what earlier runs have noted about what this one asked for without an end."""
+        if name in self._made:
+            return
+        old = [e for e in _on_record(self.account) if e.id == id_ or e.key == f"name:{name}"]
+        drop_expiries(self.account, old)
+        self._notes.settled(f"name:{name}")
+        self._notes.settled(id_)
+        self.told += [
+            f"{name}: it does not end at {one.at:%Y-%m-%d %H:%M} UTC ({one.how}), which a run that "
+            "was cut off had set: this run was started without `expires`"
+            for one in old
+            if one.how
+        ]
+        self._made.add(name)
 
     def not_made(self, name: str, held: str) -> None:
         """Forget the end of what surely was not made; see `Notes.withdraw`."""
@@ -189,7 +223,7 @@ def _read(written: Any) -> Expiry:
     id_, name, at, how, *rest = written
     # One that an earlier release has written ends here, or before the request that made it.
     asked, asked_for, trouble, *made_by = rest or (None, "", "")
-    if how not in ("hibernate", "delete"):
+    if how not in ("hibernate", "delete", ""):
         raise ValueError(f"{how!r} is no way to end an instance")
     moment = None if asked is None else datetime.fromtimestamp(asked, UTC)
     end = Expiry(id_, name, datetime.fromtimestamp(at, UTC), how, moment, asked_for, trouble)
@@ -212,7 +246,10 @@ def end_due(
         log: of the run.
         dry_run: decide only.
     """
-    expiries = read_expiries(credentials.account)
+    noted = _on_record(credentials.account)
+    if not dry_run:
+        drop_expiries(credentials.account, (one for one in noted if _tells_nothing(one, now)))
+    expiries = [one for one in noted if one.how]
     if not any(one.at <= now or not one.id for one in expiries):
         return [Ending(one, decide_ending(one, World(), False, None, now)) for one in expiries], {}
     world = instances_of(credentials, [one.id for one in expiries if one.id and one.at <= now])
@@ -228,6 +265,11 @@ def end_due(
             endings = [run.carried_out(one, held, current) for one in endings]
     _close([one for one in endings if one.is_over], credentials.account)
     return endings, world.instances
+
+
+def _tells_nothing(one: Expiry, now: datetime) -> bool:
+    """Whether it says that something has no end which was made long ago, or never will be."""
+    return not one.how and (one.by is None or now >= one.by.asked + NOTHING_CAME)
 
 
 def _with_ids(
@@ -321,6 +363,15 @@ def _close(over: Sequence[Ending], account: str) -> None:
             identity = uuid5(NAMESPACE_OID, what)
             emit("barrack.instance.expired", expiry.id, expiry.name, event_id=identity)
     drop_expiries(account, [one.expiry for one in over])
+
+
+def ends_before(account: str, ids: Collection[str]) -> list[str]:
+    """Sentences about the ends of instances that were there already."""
+    return [
+        f"{one.name}: it is {one.how}d at {one.at:%Y-%m-%d %H:%M} UTC, as an earlier run has set"
+        for one in read_expiries(account)
+        if one.id in ids
+    ]
 
 
 def said_of(endings: Iterable[Ending]) -> list[str]:

@@ -47,6 +47,7 @@ from barrack_tasks.api import BarrackNotPermittedError
 from barrack_tasks.api.pacing import elapsed
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.logs import get_logger
+from barrack_tasks.plans.making import CLOCKS_DIFFER
 from barrack_tasks.processes import born, has_ended, machine
 from barrack_tasks.records import MOST_CHARACTERS, Records, Stamped
 
@@ -70,6 +71,7 @@ _SHARED = "shared:"
 _SNAPSHOT = "snapshot:"
 _PENDING = "pending:"
 _INTENT = "intent:"
+_DONE = "done:"
 
 _log = get_logger(__name__)
 
@@ -127,7 +129,7 @@ class Record(BaseModel):
     written: int = 0
     """Grows with each writing, so that no two are alike."""
     held: dict[str, str]
-    """Names by key. What is shared, or inherited and not claimed yet, is marked in its key."""
+    """Names by key. What is shared, inherited and not claimed yet, or done is marked in its key."""
     notes: dict[str, tuple[list[int], int | None]] = Field(default_factory=dict)
     """By key: see `Inherited`; moments, and when something was asked for."""
 
@@ -243,6 +245,11 @@ class Hold:
         self.moment = moment
         self.inherited: dict[str, Inherited] = {}
         """What attempts that were cut off had in hand and this one takes up, by key."""
+        self.done: dict[str, datetime] = {}
+        """When an attempt before, that did the work of this very run, asked for what it made.
+
+        By key, and by the cloud's clock. Prefect repeats a run that it wrongly takes for crashed.
+        """
         self.rival: str | None = None
         """Who was at the same when this attempt began, as people call it; None if nobody was."""
         self.claims: Mapping[str, int] = {}
@@ -339,7 +346,7 @@ class Hold:
             lives = [r for r in rivals if seen.setdefault(r.who, r.written) != r.written]
             known = [r for r in rivals if self._process.knows_running(r)]
             done = [r.value for r in others if r.value.who in seen and r.value.finished]
-            if done:
+            if done and done[0].run != self._run:
                 self.rival = done[0].by
             if attempt >= _TRIES and (lives or known):
                 self.rival = (lives or known)[0].by
@@ -372,7 +379,11 @@ class Hold:
         """
         taken_from = []
         for seen in others:
-            if seen.value.intent != self._intent or not seen.is_open:
+            if seen.value.intent != self._intent:
+                continue
+            if seen.value.run == self._run and seen.value.finished:
+                self.done.update(_done_in(seen.value))
+            if not seen.is_open:
                 continue
             is_live = self._is_live(seen, now)
             is_old = now - seen.written >= self._fresh and not seen.value.may_have_made
@@ -462,15 +473,23 @@ class Hold:
             self._write()
 
     def release(self) -> None:
-        """Give back everything. What was inherited and never claimed is left to the next."""
+        """Give back everything. What was inherited and never claimed is left to the next.
+
+        What was made stays on record: whoever repeats this run must not make it again.
+        """
         with self._lock:
+            made = {
+                f"{_DONE}{int(one.asked.timestamp())}:{key}": one.name
+                for key, one in self._notes.items()
+                if key in self._held and one.asked is not None and self._intent is not None
+            }
             self._held = {}
             if self._pending and not self._written:
                 self._read()  # another may have taken it up since the lease was lost
             if self._parts:
                 # Deleting a variable while events are written makes an SQLite server stumble for
                 # seconds, so later attempts sweep up what is finished.
-                self._write(ends=True)
+                self._write(made, ends=True)
 
     def abandon(self) -> None:
         """Let go without having finished, so that an attempt with the same intent may go on."""
@@ -667,7 +686,7 @@ class Hold:
         useless = [
             seen.name
             for seen in others
-            if now - seen.written > (_FORGET_AFTER if seen.is_open else _SWEEP_AFTER)
+            if now - seen.written > (_FORGET_AFTER if seen.is_needed else _SWEEP_AFTER)
             and not (seen.is_open and seen.value.may_have_made)
         ]
         known = {seen.value.who for seen in others}
@@ -745,6 +764,11 @@ class _Seen:
         """Whether somebody may yet take up what stands in it."""
         return not self.value.finished and not self.taken
 
+    @property
+    def is_needed(self) -> bool:
+        """Whether it tells something that somebody may yet ask for."""
+        return self.is_open or bool(_done_in(self.value))
+
 
 def _parsed(value: Any) -> Record | Mark | None:
     kind = Mark if isinstance(value, dict) and "taken_by" in value else Record
@@ -790,7 +814,14 @@ def _rivals_of(key: str) -> tuple[str, ...]:
 def _to_take_up(held: Mapping[str, str]) -> dict[str, str]:
     """What an attempt has in hand that was cut off. Snapshots that it used it only uses again."""
     plain = {_bare(k): name for k, name in held.items()}
-    return {k: name for k, name in plain.items() if not k.startswith((_SHARED, _SNAPSHOT, _INTENT))}
+    never = (_SHARED, _SNAPSHOT, _INTENT, _DONE)
+    return {k: name for k, name in plain.items() if not k.startswith(never)}
+
+
+def _done_in(record: Record) -> dict[str, datetime]:
+    """What a finished attempt has made: when it was asked for, by key."""
+    marked = (key.split(":", 2) for key in record.held if key.startswith(_DONE))
+    return {key: datetime.fromtimestamp(int(asked), UTC) for _, asked, key in marked}
 
 
 def _inherited(key: str, name: str, seen: _Seen, now: datetime) -> Inherited:
@@ -801,7 +832,8 @@ def _inherited(key: str, name: str, seen: _Seen, now: datetime) -> Inherited:
         of_it.add(record.moment)
     at = None if asked is None else datetime.fromtimestamp(asked, UTC)
     if not record.attempt:
-        at = record.moment  # earlier releases did not tell what was asked from what was reserved
+        # Earlier releases did not tell what was asked from what was reserved, nor by which clock.
+        at = record.moment - CLOCKS_DIFFER
     ordered = tuple(sorted(of_it or {record.moment})[-_MOST_MOMENTS:])
     return Inherited(name, ordered, at, max(timedelta(0), now - seen.written))
 

@@ -23,16 +23,18 @@ class Open:
         id: of the instance, once that is known.
         by_worker: whether `since` is by the clock of a worker, as the earlier release wrote it.
         writer: the attempt that asks for it.
+        name: of the instance, where it is on record by its id.
     """
 
     since: datetime
     id: str = ""
     by_worker: bool = False
     writer: str = ""
+    name: str = ""
 
     def written(self) -> list[Any]:
         """As a record holds it."""
-        clock = [] if self.by_worker else ["cloud", self.writer]
+        clock = [] if self.by_worker else ["cloud", self.writer, self.name]
         return [int(self.since.timestamp()), self.id, *clock]
 
 
@@ -81,8 +83,9 @@ def read_open(account: str) -> dict[str, Open]:
             with suppress(TypeError, ValueError):
                 at, id_, *clock = written
                 moment = datetime.fromtimestamp(at, UTC)
-                writer = clock[1] if len(clock) > 1 else ""
-                found[name] = Open(moment, str(id_), by_worker=not clock, writer=writer)
+                # Not each of the earlier releases wrote all of them.
+                _, writer, called = (*clock, "", "", "")[:3]
+                found[name] = Open(moment, str(id_), not clock, writer, called)
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -69,10 +69,12 @@ def begin(
     """Choose the name of the new instance, and hold it, so that no other run takes it.
 
     A run that was cut off, or that failed, has held its name already. What it has asked for under
-    that name is this run's own; a name that it only held is like any other.
+    that name is this run's own; a name that it only held is like any other. So is what this very
+    run has made before, if Prefect repeats it although it was done.
 
     Raises:
-        ValueError: another run is at the same at this moment.
+        ValueError: another run is at the same at this moment, or this very run has made it before
+            and it is gone.
     """
     if not dry_run and hold.rival:
         raise ValueError(
@@ -83,21 +85,36 @@ def begin(
     taken = {i.name for i in instances}
     if name is not None:
         since = _asked_before(hold, name)
+        _refuse_what_is_gone(hold, name, taken)
         if since is None and not dry_run and name not in taken:
             hold.claim({key_of(name): name})
         return Restoring(snapshot, name, source, since=since)
     for candidate in restored_names(snapshot):
         if since := _asked_before(hold, candidate):
+            _refuse_what_is_gone(hold, candidate, taken)
             return Restoring(snapshot, candidate, source, since=since)
         if candidate not in taken and (dry_run or not hold.claim({key_of(candidate): candidate})):
             return Restoring(snapshot, candidate, source)
     raise AssertionError("names do not end")
 
 
+def _refuse_what_is_gone(hold: Hold, name: str, taken: Collection[str]) -> None:
+    """Refuse to make again what this very run has made, and somebody has deleted since.
+
+    Raises:
+        ValueError: that is so.
+    """
+    if key_of(name) in hold.done and name not in taken:
+        raise ValueError(
+            f"snapshot: this run has made {name} already, and it is gone; start a new run to make "
+            "another"
+        )
+
+
 def _asked_before(hold: Hold, name: str) -> datetime | None:
-    """When a run that was cut off asked for an instance of this name, by the cloud's clock."""
+    """When an attempt before asked for an instance of this name, by the cloud's clock."""
     before = hold.inherited.get(key_of(name))
-    return None if before is None else before.asked
+    return before.asked if before is not None else hold.done.get(key_of(name))
 
 
 @dataclass

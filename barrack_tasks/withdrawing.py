@@ -37,12 +37,15 @@ class Notes:
         Args:
             keys: by which it is remembered.
             value_of: what is noted under a key, given what stands there; it names the attempt.
+                None to note nothing.
         """
         with Records(self.prefix) as records:
             known = records.all()
             for key in keys:
                 before = known.get(f"{self.prefix}{key_of_id(key)}")
                 value = value_of(key, before)
+                if value is None:
+                    continue
                 records.put(key_of_id(key), value)
                 self._own[key], self._before[key] = value, before
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.health import readiness_of_server
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.notifying import readiness_of_notifiers
-from barrack_tasks.parameters import Credentials
 from barrack_tasks.reporting import conclude_checkup
 from barrack_tasks.tasking import barrack_flow
 

@@ -7,11 +7,11 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks import BarrackCredentials
 from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, untold
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.budgeting import known_budgets, read_standings, remember_budgets
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.funds import read_funds
 from barrack_tasks.holds import intent_of
 from barrack_tasks.lists import check_lists, lists_in_vain
@@ -19,7 +19,7 @@ from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import flavors_that_cannot_hibernate
-from barrack_tasks.parameters import Credentials, Protect, Timeout, span_of
+from barrack_tasks.parameters import Protect, Timeout, span_of
 from barrack_tasks.plans import Row, Selector
 from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.money.alarms import Message

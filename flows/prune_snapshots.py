@@ -10,16 +10,17 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
+from barrack_tasks import list_instances, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.api.pacing import elapsed
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import depended_on, snapshot_price
-from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Retention
 from barrack_tasks.plans.pruning import (
     PruneReport,

@@ -8,14 +8,15 @@ from typing import Annotated
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
+from barrack_tasks import list_instances, list_snapshots
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe, with_images
-from barrack_tasks.parameters import Credentials, Timeout, span_of
+from barrack_tasks.parameters import Timeout, span_of
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.publishing import (
     PublishReport,

@@ -8,12 +8,11 @@ from typing import Annotated
 
 from pydantic import Field
 
-from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.charts import as_image, stacked_bars
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.funds import read_funds
 from barrack_tasks.logs import get_run_logger
-from barrack_tasks.parameters import Credentials
 from barrack_tasks.plans.money.budgets import period_of
 from barrack_tasks.plans.money.cost_report import CostReport
 from barrack_tasks.reporting import keep

@@ -8,17 +8,17 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import BarrackCredentials
 from barrack_tasks.admitting import Admission
 from barrack_tasks.api import BarrackInsufficientCreditsError
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import instances_of, observe, with_images, with_stock
-from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.memory import Memory, Target, protected_targets

@@ -8,16 +8,17 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
+from barrack_tasks import list_instances, list_snapshots
 from barrack_tasks.admitting import work_within_caps
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.drilling import tidy_in_passing
 from barrack_tasks.expiring import Ends, end_due, said_of
 from barrack_tasks.holds import holding, intent_of
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.parameters import Credentials, Timeout, span_of
+from barrack_tasks.parameters import Timeout, span_of
 from barrack_tasks.plans.expiring import check_end
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Target, decide_each
@@ -199,7 +200,7 @@ def restore_from_snapshot(
         restored = restored_of(begun, plan, world, memory)
         tell_of(restored)
         rows = rows_of_restores(begun, plan, world, memory)
-        notes = (*notes_of(begun, expires, on_expiry), *passed)
+        notes = (*notes_of(begun, expires, on_expiry), *passed, *ends.told)
         report = RestoreReport(
             flow="restore_from_snapshot", rows=rows, notes=notes, restored=restored
         )

@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.flowing import look_again, with_dependents
 from barrack_tasks.holds import holding, intent_of, names_of
 from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
@@ -17,7 +17,7 @@ from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now, work
 from barrack_tasks.notifying import Notify, find_notifiers
 from barrack_tasks.observing import observe
-from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.selection import selector_of

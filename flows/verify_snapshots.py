@@ -9,10 +9,11 @@ from typing import Annotated
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import BarrackCredentials, list_instances, list_snapshots
+from barrack_tasks import list_instances, list_snapshots
 from barrack_tasks.admitting import work_within_caps
 from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.drilling import (
     DRILLING,
     check_probe,
@@ -27,7 +28,7 @@ from barrack_tasks.lists import check_lists, lists_in_vain
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.parameters import Credentials, Protect, Select, Timeout, span_of
+from barrack_tasks.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.plans.drills import (
     TO_DELETE,
     Drills,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from barrack_tasks import BarrackCredentials
 from barrack_tasks.account_memory import event_id, gone_of, read_view, write_view
 from barrack_tasks.alarming import alone
 from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.events import emit
 from barrack_tasks.funds import read_account
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
-from barrack_tasks.parameters import Credentials
 from barrack_tasks.plans.account_changes import (
     changes,
     next_turns,

@@ -10,15 +10,14 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks import BarrackCredentials
 from barrack_tasks.alarming import this_deployment
 from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.expiring import Ends, end_due, said_of
+from barrack_tasks.credentials import BarrackCredentials, Credentials
+from barrack_tasks.expiring import Ends, end_due, ends_before, said_of
 from barrack_tasks.holds import holding
 from barrack_tasks.logs import get_run_logger
 from barrack_tasks.loop import now
 from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.parameters import Credentials
 from barrack_tasks.plans import Timetable
 from barrack_tasks.plans.expiring import check_end
 from barrack_tasks.plans.guard import Caps
@@ -163,15 +162,18 @@ def watch_gpu_stock(
         write_seen(account.account, watcher.seen)
     places = dict(last.places) if last else {}
     found, picture = summary_of(watcher, file, now(), zone)
+    rows = rows_of_claims(wants, watcher.claims, watcher.instances, places, {})
+    there = {row.instance_id for row in rows if row.outcome == "already"}
+    untold = (f"{n} could not be told: {why}" for n, why in teller.undelivered.items())
     report = StockReport(
         flow="watch_gpu_stock",
-        rows=rows_of_claims(wants, watcher.claims, watcher.instances, places, {}),
+        rows=rows,
         stock={str(place): count for place, count in places.items()},
         told=tuple(teller.told),
         summaries=found,
         looks=looks,
         picture=picture,
-        notes=tuple(f"{n} could not be told: {why}" for n, why in teller.undelivered.items()),
+        notes=(*untold, *ends.told, *ends_before(account.account, there)),
     )
     refused = {row.instance: row.why for row in report.failed}
     news = changed_refusals(account.account, refused, [row.instance for row in report.rows])

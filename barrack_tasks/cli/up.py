@@ -68,6 +68,11 @@ def up(
     named = PREFECT_API_URL.value()
     if named is None or named == services.url:
         services.check_port(port)
+    elif not answers(str(named)):
+        raise BarrackConfigurationError(
+            f"PREFECT_API_URL is {named}, and nothing answers there; start that server, or "
+            "unset PREFECT_API_URL to have one started here"
+        )
     given = key_at_hand(credentials)
     with ExitStack() as stack, ExitStack() as undo:
         stack.enter_context(services.alone(lambda: console.print(_WAITS)))
@@ -84,13 +89,8 @@ def up(
             environment = services.environment(url)
             stack.enter_context(spoken_with(environment))
             os.environ.update(environment)
-        elif answers(str(named)):
-            url = str(named)
         else:
-            raise BarrackConfigurationError(
-                f"PREFECT_API_URL is {named}, and nothing answers there; start that server, or "
-                "unset PREFECT_API_URL to have one started here"
-            )
+            url = str(named)
         choice = choose(credentials, given, yes, console, untried)
         check_place(deployments_file(), choice.called, credentials, another)
         choice.keep(console)

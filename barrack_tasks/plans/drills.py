@@ -16,7 +16,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH
 from barrack_tasks.plans.given import Given
-from barrack_tasks.plans.making import Making
+from barrack_tasks.plans.making import CLOCKS_DIFFER, Making
 from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_each
 from barrack_tasks.plans.money.spans import PositiveSpan
 from barrack_tasks.plans.protection import is_protected, why_protected
@@ -225,7 +225,7 @@ def whose(by: Making, there: UserVM, by_worker: bool = False) -> Owner:
             by minutes.
     """
     if by_worker:
-        if replace(by, asked=by.asked - timedelta(minutes=15)).was_before(there):
+        if replace(by, asked=by.asked - CLOCKS_DIFFER).was_before(there):
             return "another's"
         by = replace(by, asked=by.asked - timedelta(minutes=1))
     elif by.was_before(there):
@@ -287,10 +287,12 @@ def decide_drill(
     made = memory.made.get(one.key)
     if made is None:
         return decide_restore(one, world, memory, "address", "stop", began, now)
+    there = world.instances.get(made)
+    if there is not None and there.name != one.name:
+        return Finished("failed", f"it is called {there.name} now, and is left alone")
     verdict = drills.verdicts.get(one.key)
     if verdict is None:
         return Wait("it is coming up, or being looked at")
-    there = world.instances.get(made)
     if made in world.gone or (there is not None and there.status is VMStatus.DELETED):
         return Finished("failed" if verdict else "done", verdict or "proven")
     if there is None:

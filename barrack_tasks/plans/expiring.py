@@ -33,7 +33,7 @@ class Expiry:
         id: of the instance; empty while that is not known.
         name: of the instance.
         at: when it ends.
-        how: `hibernate` or `delete`.
+        how: `hibernate` or `delete`; empty where an end is noted not to stand any more.
         asked: when the latest request was sent that is to end it; None if none was.
         asked_for: the operation of that request.
         trouble: why it has not ended all the same, if that is known.

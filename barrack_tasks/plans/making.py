@@ -17,6 +17,8 @@ TAKES_EFFECT = timedelta(hours=1)
 """A request takes effect within this, by the cloud's clock, or never: no client waits as long."""
 NOTHING_CAME = timedelta(days=1)
 """What no list has shown so long after it was asked for was not made."""
+CLOCKS_DIFFER = timedelta(minutes=15)
+"""So much a worker's clock may be ahead of the cloud's: earlier releases dated requests by it."""
 _WITHIN_THE_CLOUD = timedelta(seconds=5)
 """So much two clocks of the cloud itself may differ, and its dates may be cut to the second."""
 

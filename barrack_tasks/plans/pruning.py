@@ -14,7 +14,13 @@ from barrack_tasks.plans.naming import is_ours
 from barrack_tasks.plans.protection import why_protected
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.retention import Fate, Retention, is_failed
-from barrack_tasks.plans.selection import Named, SelectionError, Selector, each_pattern
+from barrack_tasks.plans.selection import (
+    Named,
+    SelectionError,
+    Selector,
+    ambiguous,
+    each_pattern,
+)
 from barrack_tasks.plans.steps import Outcome, Step
 
 Failed = Literal["keep", "drop"]
@@ -54,8 +60,8 @@ def selected_snapshots(
     A name may also be that of one of `instances` that has no snapshot.
 
     Raises:
-        SelectionError: the selector names what a snapshot does not tell, or a name or region
-            that no snapshot has.
+        SelectionError: the selector names what a snapshot does not tell, a name or region
+            that no snapshot has, or a name that is the id of another instance.
     """
     if selector.models or selector.states:
         raise SelectionError(
@@ -63,6 +69,9 @@ def selected_snapshots(
             "cannot be asked for; name instances or regions"
         )
     given = list(snapshots)
+    of_snapshots = {Named(s.instance_id or "", s.instance_name or "") for s in given}
+    for one in ambiguous(selector.names, [*instances, *of_snapshots]):
+        raise SelectionError(f"select: {one.text}")
     for pattern, alone in each_pattern(selector):
         if any(alone.takes(i.id, i.name) for i in instances):
             continue

@@ -38,6 +38,7 @@ from barrack_tasks.plans.selection import (
     SELECT_SCHEMA,
     InVain,
     Selector,
+    ambiguous,
     select_instances,
     selected_in_vain,
     selector_of,
@@ -230,9 +231,17 @@ def _price(instance: UserVM, cost: Decimal) -> str:
 def judge_all(
     instances: Iterable[UserVM], known: Known, policy: Policy, now: datetime
 ) -> dict[str, Verdict]:
-    """What is asked of each instance that a rule means, by id."""
+    """What is asked of each instance that a rule means, by id.
+
+    Where a rule's name is the id of one instance and the name of another, neither is touched.
+    """
     verdicts = {}
-    for instance in instances:
+    everything = list(instances)
+    names = {name for rule in policy.rules for name in rule.select.names}
+    unclear = {one.key for one in ambiguous(names, everything)}
+    for instance in everything:
+        if unclear & {instance.id, instance.name}:
+            continue
         rule = rule_for(instance, policy)
         if rule is not None:
             verdicts[instance.id] = judge(instance, rule, known, policy, now)

@@ -123,6 +123,40 @@ def is_named(id_: str, name: str, patterns: Iterable[str]) -> bool:
     return any(pattern in (id_, name) or fnmatchcase(name, pattern) for pattern in patterns)
 
 
+def ambiguous(
+    names: Iterable[str], things: Iterable[Called], noun: str = "instance"
+) -> list[InVain]:
+    """What of a list of names is the id of one thing and the name of another: which is not told.
+
+    Args:
+        names: names, globs and ids; `key` of what is found is the name.
+        things: what may be meant.
+        noun: what they are.
+    """
+    known = list(things)
+    by_id = {thing.id: thing for thing in known}
+    return [
+        InVain(
+            name,
+            f"{name!r} is the id of one {noun}, {by_id[name].name}, and the name of another, "
+            f"{other.id}; give the name of the one, or the id of the other",
+        )
+        for name in names
+        if name in by_id
+        for other in known
+        if other.name == name and other.id != name
+    ]
+
+
+def clear_of(selector: Selector, things: Iterable[Called]) -> Selector | None:
+    """A selector without the names of which it is not told what they mean; None if none is left."""
+    unclear = {one.key for one in ambiguous(selector.names, things)}
+    if not unclear:
+        return selector
+    names = tuple(name for name in selector.names if name not in unclear)
+    return selector.model_copy(update={"names": names}) if names or selector.ids else None
+
+
 def _is_glob(pattern: str) -> bool:
     return any(sign in pattern for sign in "*?[")
 
@@ -163,7 +197,9 @@ def named_in_vain(
     noun: str = "instance",
     standing: bool = False,
 ) -> list[InVain]:
-    """What a list of names, globs and ids names that nothing has.
+    """What a list of names, globs and ids names that nothing has, or that may mean two things.
+
+    A list that keeps things from being touched means both.
 
     Args:
         list_name: the parameter, such as `protect`: each sentence begins with it.
@@ -179,6 +215,12 @@ def named_in_vain(
     known = list(things)
     fits = is_protected if list_name in _WHATEVER_THE_CASE else _fits_exactly
     found = []
+    if list_name not in _WHATEVER_THE_CASE:
+        names = list(names)
+        found += [
+            InVain(f"{list_name} {one.key}", f"{list_name}: {one.text}", not standing)
+            for one in ambiguous(names, known, noun)
+        ]
     for name in names:
         if any(fits([name], thing.id, thing.name) for thing in known):
             continue
@@ -250,7 +292,8 @@ def select_instances(
     the same run dealt with them.
 
     Raises:
-        SelectionError: a name, id, region or model matches nothing; says what exists.
+        SelectionError: a name, id, region or model matches nothing, or a name is the id of
+            another instance; says what exists.
     """
     for _, sentence in _unmet(selector, instances, set(known_before)):
         raise SelectionError(sentence)
@@ -258,19 +301,22 @@ def select_instances(
 
 
 def selected_that_exist(select: Selection | None, instances: Sequence[UserVM]) -> list[UserVM]:
-    """The instances that a selector means now, whatever it names in vain.
+    """The instances that a selector means now, whatever it names in vain, or ambiguously.
 
     For runs on a schedule: when an instance that they name is gone, they go on with the others.
     """
     return [] if select is None else _meant(selector_of(select), instances)
 
 
-def _meant(selector: Selector, instances: Iterable[UserVM]) -> list[UserVM]:
+def _meant(selector: Selector, instances: Sequence[UserVM]) -> list[UserVM]:
+    clear = clear_of(selector, instances)
+    if clear is None:
+        return []
     states = {VMStatus(state) for state in selector.states}
     return [
         instance
         for instance in instances
-        if selector.takes(instance.id, instance.name)
+        if clear.takes(instance.id, instance.name)
         and (not selector.regions or _fits(instance.region, selector.regions))
         and (not selector.models or _fits(instance.gpu_model, selector.models))
         and (not states or instance.status in states)
@@ -294,7 +340,8 @@ def _fits(value: str | None, patterns: Iterable[str]) -> bool:
 def _unmet(
     selector: Selector, instances: Sequence[UserVM], excused: set[str]
 ) -> Iterator[tuple[str, str]]:
-    """Names, ids, regions and models that match nothing, each with a sentence."""
+    """What matches nothing, or may mean two instances, each with a sentence."""
+    yield from ((one.key, one.text) for one in ambiguous(selector.names, instances))
     for pattern, alone in each_pattern(selector):
         if pattern in excused or any(alone.takes(i.id, i.name) for i in instances):
             continue

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.expiring import add_expiries, read_expiries
+from barrack_tasks.holds import intent_of
 from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.report import Row
 from barrack_tasks.proofs import Open, read_open, write_open
@@ -210,6 +213,61 @@ def test_a_drill_s_left_over_is_ended_though_the_clocks_of_worker_and_cloud_diff
     assert sorted(states(sandbox)) == ["alpha", "other"]
 
 
+def test_a_left_over_that_a_person_renamed_is_left_alone_and_told_of_once(
+    cloud: Cloud, prefect_server: str
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    killed(
+        sandbox,
+        prefect_server,
+        "verify_snapshots",
+        {"select": ["alpha"]},
+        Point("delete_instance", 1, "before"),
+    )
+    [name] = [name for name in states(sandbox) if name.startswith("drill-")]
+    rename(sandbox, name, "keep-for-debugging")
+    sandbox.advance(300)
+    report = restore_from_snapshot("base", name="other", credentials=account)
+    [note] = [note for note in report.notes if "keep-for-debugging" in note]
+    assert (
+        note == f"{name}: a drill left it; it is called keep-for-debugging now, and is left alone"
+    )
+    assert effects(sandbox, "delete_instance") == []
+    assert sorted(states(sandbox)) == ["alpha", "keep-for-debugging", "other"]
+    assert read_open(account.account) == {}
+
+
+def test_a_left_over_that_lost_its_name_to_a_later_drill_is_judged_by_the_name_it_had(
+    cloud: Cloud,
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    ids = {name: sandbox.seed_instance(name, gpu_model="L40") for name in ("drill-a", "kept")}
+    since = sandbox.now().replace(microsecond=0) - timedelta(hours=1)
+    of_a, of_b, unnamed = (
+        Open(since, ids["drill-a"], name="drill-a"),
+        Open(since, ids["kept"], name="drill-b"),
+        Open(since, ids["kept"]),
+    )
+    write_open(account.account, {ids["drill-a"]: of_a, ids["kept"]: of_b})
+    assert read_open(account.account) == {ids["drill-a"]: of_a, ids["kept"]: of_b}
+    restore_from_snapshot("base", name="other", credentials=account)
+    sandbox.advance(600)
+    assert sorted(states(sandbox)) == ["alpha", "kept", "other"]
+    # An earlier release did not note the name that was lost.
+    write_open(account.account, {ids["kept"]: unnamed})
+    report = restore_from_snapshot("base", name="more", credentials=account)
+    assert any("kept: a drill may have left it" in note for note in report.notes)
+    assert len(effects(sandbox, "delete_instance")) == 1
+
+
+def rename(sandbox: Sandbox, old: str, new: str) -> None:
+    """Rename a machine, as a person does in the dashboard."""
+    machines = sandbox._server.config.app.world.machines  # type: ignore[union-attr]
+    [machine] = [one for one in machines.all() if one.name == old]
+    machine.name = new
+    machines._names[new] = machines._names.pop(old)
+
+
 def test_a_left_over_that_is_protected_or_doubtful_stays_and_is_told_of(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud)
     api = account.get_client()
@@ -225,6 +283,106 @@ def test_a_left_over_that_is_protected_or_doubtful_stays_and_is_told_of(cloud: C
     assert any("drill-doubt: it is not certain whether" in n for n in report.notes)
     assert sorted(read_open(account.account)) == ["drill-doubt", "drill-kept"]
     assert sorted(states(sandbox)) == ["alpha", "drill-doubt", "drill-kept"]
+
+
+FOR_GOOD: dict[str, tuple[str, dict[str, Any]]] = {
+    "restore": ("restore_from_snapshot", {"snapshot": "base"}),
+    "claim": ("watch_gpu_stock", {"wants": WANTS}),
+}
+
+
+@pytest.mark.parametrize("what", FLOWS)
+def test_the_end_of_a_run_that_was_cut_off_does_not_end_what_is_then_made_without_one(
+    cloud: Cloud, prefect_server: str, clock: Callable[[timedelta], None], what: str
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    killed(sandbox, prefect_server, *FLOWS[what], Point(MAKES[what], 1, "before"))
+    assert len(read_expiries(account.account)) == 1
+    environment = {**sandbox.env, "PREFECT_API_URL": prefect_server}
+    code, _ = ended(*start_in_process(FOR_GOOD[what][0], environment, FOR_GOOD[what][1]))
+    assert code == 0
+    assert records_of_ends(account) == {}
+    clock(LATER)
+    ends_of(account)
+    sandbox.advance(600)
+    assert len(states(sandbox)) == 2
+    assert effects(sandbox, "delete_instance") == []
+
+
+def test_who_goes_on_without_an_end_drops_that_of_the_run_that_was_cut_off_and_says_so(
+    cloud: Cloud, prefect_server: str, clock: Callable[[timedelta], None]
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    killed(sandbox, prefect_server, *FLOWS["restore"], Point("restore_snapshot", 1, "after"))
+    sandbox.advance(300)
+    ends_of(account)  # knows it by its id from now on
+    report = restore_from_snapshot("base", credentials=account)
+    [note] = [note for note in report.notes if "base-restored" in note and "end" in note]
+    assert note.startswith("base-restored: it does not end at ")
+    assert records_of_ends(account) == {}
+    clock(LATER)
+    ends_of(account)
+    sandbox.advance(600)
+    assert sorted(states(sandbox)) == ["alpha", "base-restored"]
+    assert len(effects(sandbox, "restore_snapshot")) == 1
+
+
+def test_what_is_there_already_and_ends_is_told_of_by_who_wants_it_without_an_end(
+    cloud: Cloud, prefect_server: str
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    killed(sandbox, prefect_server, *FLOWS["claim"], Point("create_instance", 1, "after"))
+    sandbox.advance(300)
+    for _ in range(2):
+        report = watch_gpu_stock(WANTS, credentials=account)
+        assert any(note.startswith("train: it is deleted at ") for note in report.notes)
+
+
+def test_a_run_that_is_repeated_after_its_work_was_done_makes_no_second_machine(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    for number in (1, 2):
+        run = SimpleNamespace(id=str(UUID(int=number)), name=f"run-{number}")
+        monkeypatch.setattr("flows.restore_from_snapshot.runtime", SimpleNamespace(flow_run=run))
+        reports = [restore_from_snapshot("base", credentials=account) for _ in range(2)]
+        ids = {report.restored[0].id for report in reports}
+        assert len(ids) == 1
+    assert sorted(states(sandbox)) == ["alpha", "base-restored", "base-restored-2"]
+    account.get_client().instances.delete(ids.pop())
+    sandbox.advance(600)
+    with pytest.raises(ValueError, match="has made base-restored-2 already, and it is gone"):
+        restore_from_snapshot("base", credentials=account)
+    assert len(effects(sandbox, "restore_snapshot")) == 2
+
+
+@pytest.mark.parametrize("ahead", [0, 120, -120], ids=lambda n: f"{n} seconds")
+def test_a_restore_of_the_first_release_is_taken_up_though_its_worker_s_clock_was_wrong(
+    cloud: Cloud, ahead: int
+) -> None:
+    sandbox, account = with_snapshot(cloud)
+    [only] = account.get_client().snapshots.list()
+    began = sandbox.now() + timedelta(seconds=ahead)
+    [machine] = [account.get_client().snapshots.restore(only.id, "base-restored").id]
+    sandbox.advance(300)
+    record = {
+        **{"run": "old", "by": "run old", "intent": ""},
+        **{"moment": began.isoformat(), "until": began.isoformat(), "machine": "elsewhere"},
+        **{"pid": 1, "born": "1", "finished": False, "lease": 0.0},
+        **{"held": {"restore:base-restored": "base-restored"}},
+    }
+    record["intent"] = intent_of("restore_from_snapshot", [only.id], None, None)
+    with Records(f"barrack_hold_{account.account}_") as records:
+        records.put("old_0", record)
+    restore_from_snapshot("base", credentials=account, **FOR_A_TIME)  # type: ignore[arg-type]
+    assert sorted(states(sandbox)) == ["alpha", "base-restored"]
+    assert [end.id for end in read_expiries(account.account)] == [machine]
+
+
+def records_of_ends(account: BarrackCredentials) -> dict[str, Any]:
+    """All that is on record about ends."""
+    with Records(f"barrack_expiry_{account.account}_") as records:
+        return records.all()
 
 
 MATRIX = [

@@ -55,6 +55,28 @@ def sandbox(cloud: Cloud) -> Sandbox:
     return running
 
 
+SELECTS: list[tuple[Any, Callable[[str], dict[str, Any]]]] = [
+    (hibernate, lambda text: {"select": ["alpha", text]}),
+    (snapshot_before_stop, lambda text: {"select": [text], "then": "delete"}),
+    (restore, lambda text: {"select": [text]}),
+    (verify_snapshots, lambda text: {"select": [text]}),
+    (follow_schedule, lambda text: {"rules": [{"select": [text], "timetable": "never"}]}),
+    (watch_balance, lambda text: {**CRITICAL, "select": [text]}),
+]
+
+
+@pytest.mark.parametrize(("flow", "given"), SELECTS, ids=[flow.name for flow, _ in SELECTS])
+def test_the_id_of_one_and_the_name_of_another_is_refused_and_nothing_is_touched(
+    sandbox: Sandbox, flow: Any, given: Callable[[str], dict[str, Any]]
+) -> None:
+    beta = next(i["id"] for i in sandbox.state()["instances"] if i["name"] == "beta")
+    sandbox.seed_instance(beta, gpu_model="L40")
+    with pytest.raises(SelectionError, match=f"'{beta}' is the id of one instance, beta, and the"):
+        flow(**given(beta), credentials=account_of(sandbox))
+    assert changes(sandbox) == []
+    assert set(states(sandbox).values()) == {"ACTIVE"}
+
+
 def changes(sandbox: Sandbox) -> list[str]:
     return [e["operation"] for e in sandbox.ledger() if e["request_id"]]
 

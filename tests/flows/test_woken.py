@@ -131,6 +131,23 @@ def test_a_refusal_withdraws_its_own_end_and_no_earlier_one(two: Callable[[], Ho
     assert [end.name for end in read_expiries("woken")] == ["train"]
 
 
+def test_a_refusal_of_what_has_no_end_lets_the_earlier_end_stand(two: Callable[[], Hold]) -> None:
+    hold = two()
+    hold.claim({KEY: "train"})
+    end_of(hold).note([Making("train", NOW)])
+    before = read_expiries("woken")
+    for_good = Ends("woken", None, "hibernate", lambda: NOW, hold)
+    for_good.note([Making("train", NOW + timedelta(minutes=5)), Making("other", NOW)])
+    assert read_expiries("woken") == []
+    for_good.not_made("train", KEY)
+    assert read_expiries("woken") == before
+    for_good.note([Making("train", NOW + timedelta(minutes=9))])
+    for_good.made("train", "BRK-1")
+    for_good.not_made("train", KEY)
+    with Records("barrack_expiry_woken_") as records:
+        assert records.all() == {}
+
+
 def test_only_the_watcher_that_noted_a_claim_withdraws_it(two: Callable[[], Hold]) -> None:
     first, second = two(), two()
     woken, later = (SharedLedger("woken", end_of(h), h, LOG) for h in (first, second))

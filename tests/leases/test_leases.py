@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from barrack_tasks import processes
 from barrack_tasks.api import Barrack, BarrackNotPermittedError
 from barrack_tasks.holds import LEASE, Hold, Inherited, Process, Record, _in_parts
+from barrack_tasks.plans.making import CLOCKS_DIFFER
 from barrack_tasks.records import MOST_CHARACTERS, Stamped
 from barrack_tasks.sandbox import Sandbox
 
@@ -55,7 +56,7 @@ class Store:
     def hold(self, intent: str | None = "same", **how: Any) -> Hold:
         return Hold(
             self,
-            "run",
+            how.pop("run", "run"),
             "run somebody",
             intent,
             BEGIN,
@@ -246,8 +247,31 @@ def test_records_of_the_first_releases_are_read() -> None:
     late = store.hold()
     late.take_up()
     assert late.inherited["restore:new"].moments == (BEGIN,)
-    assert late.inherited["restore:new"].asked == BEGIN
+    assert late.inherited["restore:new"].asked == BEGIN - CLOCKS_DIFFER
     assert "snapshot:5" not in str(late.inherited)
+
+
+def test_what_a_run_has_made_is_known_to_who_repeats_it_and_to_nobody_else() -> None:
+    store = Store()
+    asked = BEGIN + timedelta(minutes=1)
+    first = store.hold(run="once")
+    first.take_up()
+    first.claim({"restore:made": "made", "restore:refused": "refused", "restore:held": "held"})
+    first.note_asked({"restore:made": asked, "restore:refused": asked})
+    first.let_go(["restore:refused"])
+    first.release()
+    for run, done in (("once", {"restore:made": asked}), ("other", {}), ("once", None)):
+        again = store.hold(run=run)
+        again.take_up()
+        assert again.inherited == {}
+        assert again.done == ({"restore:made": asked} if done is None else done)
+        assert again.claim({"restore:made": "made"}) == {}, "it is not held any more"
+        again.release()
+        store.now += 3600.0
+        again.sweep()
+    store.now += timedelta(days=2).total_seconds()
+    again.sweep()
+    assert "restore:made" not in str(store.kept)
 
 
 # Who is alive

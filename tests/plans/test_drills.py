@@ -160,6 +160,14 @@ def test_what_was_made_is_deleted_whatever_the_verdict_and_nothing_else() -> Non
     assert isinstance(taken, Finished), "a name that somebody else has is left alone"
 
 
+def test_what_a_person_renames_while_it_is_proven_is_left_alone() -> None:
+    renamed = machine().model_copy(update={"name": "keep"})
+    for verdicts in ({}, {ONE.key: ""}, {ONE.key: "no"}):
+        drills = Drills(verdicts=dict(verdicts))
+        end = decide_drill(ONE, seen(renamed), MADE, drills, NOW, NOW)
+        assert end == Finished("failed", "it is called keep now, and is left alone")
+
+
 def test_what_was_made_is_deleted_however_late_it_is() -> None:
     late = NOW + timedelta(days=1)
     how: Any = ([ONE], seen(machine()))

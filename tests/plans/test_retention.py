@@ -215,6 +215,8 @@ def test_a_selection_is_by_the_instances_name_id_and_region() -> None:
     assert selected_snapshots(selector_of({"regions": ["US-1"]}), given) == [gone]
     looks_so = gone.model_copy(update={"instance_id": "BRK-9", "instance_name": "BRK-2"})
     assert selected_snapshots(selector_of({"ids": ["BRK-2"]}), [*given, looks_so]) == [gone]
+    with pytest.raises(SelectionError, match="'BRK-2' is the id of one instance, gone, and the"):
+        selected_snapshots(selector_of(["BRK-2"]), [*given, looks_so])
     with pytest.raises(SelectionError, match="no snapshot of 'alpa'; there are of alpha, gone"):
         selected_snapshots(selector_of(["alpa"]), given)
     with pytest.raises(SelectionError, match="name instances or regions"):

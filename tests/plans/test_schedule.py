@@ -130,6 +130,19 @@ def test_started_by_a_person_at_night_it_sleeps_again_at_the_next_boundary_every
         assert machine.status == "ACTIVE"
 
 
+def test_a_rule_touches_neither_of_two_that_it_may_mean() -> None:
+    rules = (Rule(select=["BRK-1"], timetable="never"), Rule(select=["*"], timetable="never"))  # type: ignore[arg-type]
+    one = Machine("never").seen
+    named = one.model_copy(update={"id": "BRK-2", "name": "BRK-1"})
+    other = one.model_copy(update={"id": "BRK-3", "name": "three"})
+    verdicts = judge_all([one, named, other], Known({}, {}, {}), Policy(rules), at(0, 12))
+    assert list(verdicts) == ["BRK-3"]
+    assert list(judge_all([one, other], Known({}, {}, {}), Policy(rules), at(0, 12))) == [
+        "BRK-1",
+        "BRK-3",
+    ]
+
+
 def test_a_one_sided_rule_leaves_the_morning_to_people() -> None:
     machine = Machine("Mon-Sun -22:00 UTC")
     machine.tick(at(0, 22, 5))

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import (
     SelectionError,
     Selector,
@@ -33,6 +34,41 @@ FLEET = [
 
 def names(select: Any, **more: Any) -> list[str]:
     return [i.name for i in select_instances(selector_of(select), FLEET, **more)]
+
+
+BOTH = [vm("eval", "ACTIVE"), vm("BRK-eval", "ACTIVE"), vm("other", "ACTIVE")]
+UNCLEAR = (
+    "'BRK-eval' is the id of one instance, eval, and the name of another, BRK-BRK-eval; give the "
+    "name of the one, or the id of the other"
+)
+
+
+def test_what_is_the_id_of_one_and_the_name_of_another_selects_neither() -> None:
+    for select in (["BRK-eval"], ["other", "BRK-eval"], {"names": ["BRK-eval"], "ids": ["BRK-x"]}):
+        selector = selector_of(select)
+        with pytest.raises(SelectionError) as caught:
+            select_instances(selector, BOTH)
+        assert str(caught.value) == UNCLEAR
+        assert f"select: {UNCLEAR}" in [one.text for one in selected_in_vain(selector, BOTH)]
+        found = [i.name for i in selected_that_exist(selector, BOTH)]
+        assert found == (["other"] if "other" in select else [])
+    assert [i.name for i in select_instances(selector_of(["BRK-*", "eval"]), BOTH)] == [
+        "eval",
+        "BRK-eval",
+    ], "a glob, a name and an id of its own are clear"
+    same = [vm("BRK-1", "ACTIVE").model_copy(update={"id": "BRK-1"})]
+    assert select_instances(selector_of(["BRK-1"]), same) == same
+
+
+def test_a_list_that_keeps_from_harm_means_both() -> None:
+    [one] = named_in_vain("priority", ["BRK-eval"], BOTH)
+    assert (one.text, one.is_error) == (f"priority: {UNCLEAR}", True)
+    for keeps in ("protect", "exclude"):
+        assert named_in_vain(keeps, ["BRK-eval"], BOTH) == []
+    assert [i.name for i in BOTH if is_protected(["BRK-eval"], i.id, i.name)] == [
+        "eval",
+        "BRK-eval",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -106,10 +142,6 @@ def test_an_id_is_no_name_that_looks_like_one() -> None:
     both = [vm("eval", "ACTIVE"), vm("BRK-eval", "ACTIVE")]
     found = select_instances(selector_of({"ids": ["BRK-eval"]}), both)
     assert [i.name for i in found] == ["eval"]
-    assert [i.name for i in select_instances(selector_of(["BRK-eval"]), both)] == [
-        "eval",
-        "BRK-eval",
-    ], "a name may be given as well as an id there"
     for told in ("eval", "BRK-*"):
         with pytest.raises(SelectionError, match="no instance matches"):
             select_instances(selector_of({"ids": [told]}), both)
