@@ -21,6 +21,7 @@ from prefect.futures import PrefectFuture
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotPermittedError
 from barrack_tasks.api.pacing import elapsed
 from barrack_tasks.holds import Hold, snapshot_key
+from barrack_tasks.logs import get_run_logger
 from barrack_tasks.plans.steps import Step
 
 _GOOD_FOR = 5.0
@@ -48,6 +49,11 @@ class _Batch:
 
     future: PrefectFuture[Any]
     left: list[Step]
+
+
+def is_unsent(error: BarrackError | None) -> bool:
+    """Whether nothing was sent, so that nothing is wrong: it is decided on anew."""
+    return isinstance(error, BarrackNotPermittedError) and error.took_effect is False
 
 
 def _broke_off() -> BarrackError:
@@ -142,7 +148,12 @@ class Crew:
             else:
                 with ThreadPoolExecutor(threads) as pool:
                     errors = list(pool.map(lambda step: self._carry_out(step, since), steps))
-            refused = [error for error in errors if error]
+            refused = []
+            for step, error in zip(steps, errors, strict=True):
+                if is_unsent(error):
+                    get_run_logger().info("%s: %s", step.subject, error)
+                elif error:
+                    refused.append(error)
             if refused:
                 raise (
                     refused[0]

@@ -12,13 +12,12 @@ from barrack_tasks.api import (
     BarrackConfigurationError,
     BarrackError,
     BarrackInsufficientCreditsError,
-    BarrackNotPermittedError,
     BarrackOutOfStockError,
     BarrackValidationError,
 )
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.crew import Outcome
+from barrack_tasks.crew import Outcome, is_unsent
 from barrack_tasks.events import emit
 from barrack_tasks.holds import Hold
 from barrack_tasks.observing import Reads, depended_on, observe
@@ -113,10 +112,7 @@ def announce(outcome: Outcome, memory: Memory) -> None:
     step = outcome.step
     if outcome.error is not None:
         why = _why(step, outcome.error)
-        if (
-            isinstance(outcome.error, BarrackNotPermittedError)
-            and outcome.error.took_effect is False
-        ):
+        if is_unsent(outcome.error):
             memory.was_not_sent(step)
             return
         if outcome.error.took_effect is None:
