@@ -229,7 +229,9 @@ def test_a_run_says_that_it_waits_for_one_that_may_have_been_cut_off(
     assert heir.inherited.keys() == {"BRK-1"}
     assert store.now - began == pytest.approx(LEASE.total_seconds(), abs=5)
     [said] = [r.message for r in caplog.records if r.levelno == logging.WARNING]
-    assert said.startswith("run somebody does the same, or was cut off a moment ago; this run waits")
+    assert said.startswith(
+        "run somebody does the same, or was cut off a moment ago; this run waits"
+    )
     assert said.endswith("120 seconds at most")
 
 
