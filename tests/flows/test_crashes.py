@@ -25,6 +25,7 @@ from barrack_tasks.expiring import add_expiries, read_expiries
 from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.naming import snapshot_description
+from barrack_tasks.plans.publishing import mark
 from barrack_tasks.sandbox import Sandbox
 from tests.flows.conftest import account_of, effects, states
 from tests.flows.killing import HIDDEN, Point, ended, start_in_process
@@ -131,7 +132,7 @@ def pruned(sandbox: Sandbox, _: BarrackCredentials) -> None:
 
 def with_an_old_image(sandbox: Sandbox, account: BarrackCredentials) -> None:
     [snapshot] = sandbox.state()["snapshots"]
-    account.get_client().images.create(snapshot["id"], OLD_IMAGE)
+    account.get_client().images.create(snapshot["id"], OLD_IMAGE, mark("golden"))
     sandbox.advance(600)
 
 
