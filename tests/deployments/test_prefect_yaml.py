@@ -166,6 +166,7 @@ def test_an_event_starts_the_run_that_its_trigger_names(applied: list[dict[str, 
             if runs() > before:
                 break
             time.sleep(0.3)
+        time.sleep(2)
         assert runs() == before + 1, "the event of another account came first and starts nothing"
 
 
