@@ -274,7 +274,8 @@ def readiness_of_server(barrack: Barrack) -> Readiness:
     """
     topic = "one Prefect server"
     try:
-        taken = taken_lately(barrack.snapshots.list(), datetime.now(UTC))[:_MOST_ASKED]
+        listed = list(barrack.snapshots.list())
+        taken = taken_lately(listed, barrack.now())[:_MOST_ASKED]
     except BarrackError as error:
         return Readiness(topic=topic, state="unknown", said=f"no snapshot can be read: {error}")
     known: set[str] = set()

@@ -39,7 +39,13 @@ from barrack_tasks.plans.drills import (
     of_each_instance,
     with_cost_cap,
 )
-from barrack_tasks.plans.drills_report import DrillReport, ages_of, drilled_of, readings_of_proofs
+from barrack_tasks.plans.drills_report import (
+    DrillReport,
+    ages_of,
+    drilled_of,
+    readings_of_proofs,
+    why_none,
+)
 from barrack_tasks.plans.given import PositiveAmount
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.memory import Target
@@ -133,6 +139,8 @@ def verify_snapshots(
         notes = (*vain, *left.values())
         snapshots = of_each_instance(selector, listed, list(sources.values()), never)
         picked = choose(snapshots, read_proofs(account.account), at_most, within, now())
+        if not picked:
+            notes += (why_none(snapshots, within),)
         begun = [Restoring(s, drill_name(s), sources.get(s.instance_id or "")) for s in picked]
         chosen = unattended(with_problems(account, begun, caps))
         chosen = with_cost_cap(chosen, span, max_cost)

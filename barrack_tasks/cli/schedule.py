@@ -150,8 +150,9 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
     for one in forecasts:
         console.print(f"  {one_line(one.instance.name)} {_now(one)}", soft_wrap=True)
     console.print(
-        "Each is judged as if it were seen for the first time; a dry run of follow_schedule also "
-        "knows what earlier runs have noted.",
+        "Each is judged as if it were seen for the first time, and so is what is saved: what a "
+        "person moved, as earlier runs noted, is left until its next boundary. A dry run of "
+        "follow_schedule knows what they noted.",
         soft_wrap=True,
     )
     savings = [one.saving for one in forecasts]

@@ -47,6 +47,13 @@ def readings_of_proofs(
     return found
 
 
+def why_none(snapshots: Mapping[str, Sequence[Snapshot]], within: timedelta) -> str:
+    """Why no snapshot is due for a drill."""
+    if not any(newest_ready(of_it) for of_it in snapshots.values()):
+        return "No snapshot is drilled: none is ready"
+    return f"No snapshot is drilled: the newest of each instance was proven within {said(within)}"
+
+
 class Drilled(BaseModel):
     """What one drill took, from the beginning of the run until its instance was gone.
 

@@ -120,6 +120,17 @@ def test_arming_shows_what_would_be_done_now_and_asks(account: tuple[Sandbox, st
     change({"id": there(HIBERNATE).id}, parameters={})
 
 
+def test_arming_says_why_nothing_would_be_done(account: tuple[Sandbox, str]) -> None:
+    sandbox, block = account
+    client = BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url).get_client()
+    client.snapshots.create(next(client.instances.list()).id, "begun-a-moment-ago")
+    given = {"dry_run": True, "select": ["*"], "credentials": block}
+    change({"id": there(DRILL).id}, parameters=given)
+    _, said = ask("n", "arm", DRILL)
+    assert "Now it would do nothing." in said
+    assert "No snapshot is drilled: none is ready" in said
+
+
 def test_without_a_terminal_and_without_yes_nothing_is_armed(
     barrack: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,6 +82,9 @@ def test_the_preview_shows_instances_and_saving_and_changes_nothing(
     assert "alpha" in told
     assert "beta" not in told
     assert "In all the timetables save" in told
+    assert "as if it were seen for the first time, and so is what is saved" in " ".join(
+        told.split()
+    )
     assert "rule 2 (nobody) means no instance now" in told
     assert "Time zones by" in told
 

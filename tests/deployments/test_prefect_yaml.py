@@ -160,12 +160,14 @@ def test_an_event_starts_the_run_that_its_trigger_names(applied: list[dict[str, 
             return len(client.request("POST", "/flow_runs/filter", json=wanted).json())
 
         before = runs()
+        emit("barrack.instance.appeared", "BRK-OTHER", "by-hand", account="other")
         emit("barrack.instance.appeared", "BRK-TRIGGER", "by-hand", account="barrack")
         for _ in range(100):
             if runs() > before:
                 break
             time.sleep(0.3)
-        assert runs() > before
+        time.sleep(2)
+        assert runs() == before + 1, "the event of another account came first and starts nothing"
 
 
 def test_status_tells_of_the_last_run_that_began_and_not_of_one_that_waits(

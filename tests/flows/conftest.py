@@ -12,13 +12,16 @@ from typing import Any
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
+from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.caller import RetryPolicy
 from barrack_tasks.api.dialect import Dialect, load_dialect
+from barrack_tasks.api.exchange import Exchange
 from barrack_tasks.notifying import AppriseUrl
 from barrack_tasks.sandbox import Sandbox
+from tests.flows.killing import demand_permits
 from tests.flows.receivers import Mailbox, Webhook, mailbox, webhook
 
 QUICK = 120
@@ -75,6 +78,20 @@ def _dialect_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     file = dialect_file(DIALECT)
     if file:
         monkeypatch.setenv("BARRACK_DIALECT", file)
+
+
+def _in_a_flow_of_ours() -> bool:
+    run = FlowRunContext.get()
+    return run is not None and run.flow is not None and run.flow.fn.__module__.startswith("flows.")
+
+
+@pytest.fixture(autouse=True)
+def _flows_ask_the_lease(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whatever a flow changes, it changes under its lease; what a test does itself it may do."""
+    monkeypatch.setattr(Exchange, "_send", Exchange._send)  # as it is again after the test
+    unasked = demand_permits(_in_a_flow_of_ours)
+    yield
+    assert not unasked, f"a flow sends without asking the lease: {', '.join(unasked)}"
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,9 +25,10 @@ from barrack_tasks.expiring import add_expiries, read_expiries
 from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.naming import snapshot_description
+from barrack_tasks.plans.publishing import mark
 from barrack_tasks.sandbox import Sandbox
 from tests.flows.conftest import account_of, effects, states
-from tests.flows.killing import Point, ended, start_in_process
+from tests.flows.killing import HIDDEN, Point, ended, start_in_process
 
 Cloud = Callable[..., Sandbox]
 LEASE = 8.0
@@ -35,6 +37,7 @@ WANTS = [{"gpu_model": "L40", "gpu_count": 1, "claim": {"name": "train", "image_
 
 
 OLD = "alpha-202601"
+OLD_IMAGE = "golden-20260101T000000Z"
 
 
 def old(number: int) -> str:
@@ -117,12 +120,20 @@ def nothing_left(sandbox: Sandbox, _: BarrackCredentials) -> None:
 
 
 def one_image(sandbox: Sandbox, _: BarrackCredentials) -> None:
-    once(sandbox, "create_image")
+    made = [e for e in effects(sandbox, "create_image") if e["name"] != OLD_IMAGE]
+    assert len(made) == 1
     assert len(new_snapshots(sandbox)) == 1
+    assert [e["name"] for e in effects(sandbox, "delete_image")] == [OLD_IMAGE]
 
 
 def pruned(sandbox: Sandbox, _: BarrackCredentials) -> None:
     assert sorted(e["name"] for e in effects(sandbox, "delete_snapshot")) == [old(1), old(2)]
+
+
+def with_an_old_image(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    [snapshot] = sandbox.state()["snapshots"]
+    account.get_client().images.create(snapshot["id"], OLD_IMAGE, mark("golden"))
+    sandbox.advance(600)
 
 
 def with_an_end(sandbox: Sandbox, account: BarrackCredentials) -> None:
@@ -179,7 +190,11 @@ CASES = {
         "verify_snapshots", lambda: {"select": ["alpha"]}, nothing_left, old_snapshots=1
     ),
     "publish_image": Case(
-        "publish_image", lambda: {"source": "alpha", "family": "golden"}, one_image
+        "publish_image",
+        lambda: {"source": "alpha", "family": "golden", "keep": 1},
+        one_image,
+        old_snapshots=1,
+        prepare=with_an_old_image,
     ),
     "end_expired": Case("end_expired", dict, ended_or_on_record, prepare=with_an_end),
     "watch_balance": Case(
@@ -188,6 +203,11 @@ CASES = {
             "thresholds": [{"runway": "9000h", "actions": ["alert", "hibernate"]}],
             "select": ["*"],
         },
+        only_once("hibernate_instance"),
+    ),
+    "enforce_budget": Case(
+        "enforce_budget",
+        lambda: {"budgets": [{"per": "hour", "hard": "0.5"}], "enforce_at_once": True},
         only_once("hibernate_instance"),
     ),
     "prune_snapshots": Case(
@@ -288,6 +308,23 @@ def test_cut_off_and_started_again(
     flow: str, point: Point, cloud: Cloud, prefect_server: str
 ) -> None:
     assert cut_off(CASES[flow], point, cloud, prefect_server)
+
+
+def test_one_cut_off_in_another_container_is_waited_for(
+    cloud: Cloud, prefect_server: str, tmp_path: Path
+) -> None:
+    """Whether it has ended is not known there: its lease must be over first."""
+    case = CASES["restore_from_snapshot"]
+    sandbox, account = prepared(case, cloud)
+    told = tmp_path / "told"
+    environment = {**environment_of(sandbox, prefect_server), HIDDEN: str(told)}
+    point = Point("restore_snapshot", 1, "after")
+    code, _ = ended(*start_in_process(case.flow, environment, case.arguments(), point))
+    assert code == -signal.SIGKILL
+    code, rows = ended(*start_in_process(case.flow, environment, case.arguments()))
+    assert (code, [row["outcome"] for row in rows]) == (0, ["done"])
+    assert "or was cut off a moment ago; this run waits until that is known" in told.read_text()
+    case.judge(sandbox, account)
 
 
 @pytest.mark.slow

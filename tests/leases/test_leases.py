@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
@@ -16,9 +17,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks import processes
-from barrack_tasks.api import Barrack, BarrackNotPermittedError
+from barrack_tasks.api import Barrack, BarrackNotPermittedError, BarrackTimeoutError
+from barrack_tasks.api.caller import RetryPolicy
 from barrack_tasks.holds import LEASE, Hold, Inherited, Process, Record, _in_parts
+from barrack_tasks.loop import note_in_hand
 from barrack_tasks.plans.making import CLOCKS_DIFFER
+from barrack_tasks.plans.memory import Memory
 from barrack_tasks.records import MOST_CHARACTERS, Stamped
 from barrack_tasks.sandbox import Sandbox
 
@@ -164,6 +168,72 @@ def test_an_empty_record_does_not_hide_what_an_older_one_holds() -> None:
     third = store.hold()
     third.take_up()
     assert third.inherited["restore:new"].asked == BEGIN
+
+
+@pytest.mark.parametrize("swapped", [False, True], ids=["older first", "newer first"])
+def test_all_that_was_left_is_taken_up_whichever_record_it_stands_in(swapped: bool) -> None:
+    store = Store()
+    left: list[dict[str, Stamped]] = []
+    for name in ("one", "two"):
+        hold = store.hold()
+        hold.claim({f"restore:{name}": name})
+        hold.note_asked({f"restore:{name}": BEGIN})
+        left.append(store.kept)
+        store.kept = {}
+    for records in reversed(left) if swapped else left:
+        store.kept |= records
+    store.now += LEASE.total_seconds()
+    heir = store.hold()
+    heir.take_up()
+    assert heir.inherited.keys() == {"restore:one", "restore:two"}
+    assert sum("taken_by" in one.value for one in store.kept.values()) == 2
+    store.now += LEASE.total_seconds()  # it is cut off before it claimed any of it
+    next_heir = store.hold()
+    next_heir.take_up()
+    asked = {key: one.asked for key, one in next_heir.inherited.items()}
+    assert asked == {"restore:one": BEGIN, "restore:two": BEGIN}
+
+
+@pytest.mark.parametrize(("minutes", "is_fresh"), [(9, True), (11, False)])
+def test_what_was_in_nobodys_hand_for_more_than_ten_minutes_is_not_fresh(
+    minutes: int, is_fresh: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store()
+    monkeypatch.setattr("barrack_tasks.loop.elapsed", lambda: store.now)
+    first, memory = store.hold(), Memory()
+    first.claim({"BRK-1": "alpha"})
+    note_in_hand(first, memory, BEGIN)
+    gone = store.now + timedelta(minutes=minutes).total_seconds()
+    store.now = gone
+    heir, its_memory = store.hold(), Memory()
+    heir.take_up()
+    note_in_hand(heir, its_memory, BEGIN)
+    assert heir.inherited["BRK-1"].is_fresh is is_fresh
+    assert its_memory.before == ({"BRK-1": (BEGIN,)} if is_fresh else {})
+    heir.release()
+    store.now = gone
+    assert first.claim({"BRK-1": "alpha"}) == {}
+    note_in_hand(first, memory, BEGIN)
+    assert "BRK-1" in memory.claimed_again
+    assert ("BRK-1" in memory.lost_sight) is not is_fresh
+
+
+def test_a_run_says_that_it_waits_for_one_that_may_have_been_cut_off(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    store = Store()
+    first = store.hold()
+    first.claim({"BRK-1": "alpha"})
+    began = store.now
+    heir = store.hold()
+    heir.take_up()
+    assert heir.inherited.keys() == {"BRK-1"}
+    assert store.now - began == pytest.approx(LEASE.total_seconds(), abs=5)
+    [said] = [r.message for r in caplog.records if r.levelno == logging.WARNING]
+    assert said.startswith(
+        "run somebody does the same, or was cut off a moment ago; this run waits"
+    )
+    assert said.endswith("120 seconds at most")
 
 
 def test_what_another_has_taken_up_is_not_left_a_second_time() -> None:
@@ -387,3 +457,14 @@ def test_what_was_decided_before_the_lease_was_lost_is_not_sent_after_it_is_held
     assert hold.check("BRK-1", since=hold.claims) > 0
     assert hold.claim({"BRK-2": "beta"}) == {}
     assert hold.check("BRK-1", since=hold.claims) > 0, "what is claimed later changes nothing"
+
+
+def test_no_answer_is_waited_for_that_could_come_after_the_lease_is_over() -> None:
+    once = RetryPolicy(attempts=1)
+    with Sandbox(fleet=1) as sandbox, Barrack(sandbox.api_key, sandbox.url, retry=once) as client:
+        [instance] = client.instances.list()
+        sandbox.fault("latency", operation="stop_instance", seconds=2)
+        began = time.monotonic()
+        with pytest.raises(BarrackTimeoutError):
+            client.guarded(lambda: 0.3).instances.stop(instance.id)
+        assert 0.3 <= time.monotonic() - began < 1.5
