@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from barrack_tasks.accounts import Unowned, move, unowned
+from barrack_tasks.accounts import Unowned, known_names, move, unowned
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.credentials import BarrackCredentials, saved_accounts
 from barrack_tasks.plans.money.spans import said
@@ -36,12 +36,14 @@ _LIVING = timedelta(hours=1)
 
 def known_accounts() -> dict[str, str]:
     """The accounts of the saved blocks and of the environment, each with what it is called."""
-    saved = saved_accounts()
+    saved, known = saved_accounts(), known_names()
     found: dict[str, str] = {}
     with suppress(BarrackConfigurationError):
-        found[BarrackCredentials.from_environment().name_among(saved)] = "the environment"
+        for name in BarrackCredentials.from_environment().names_among(saved, known):
+            found[name] = "the environment"
     for one in saved:
-        found[one.name_among(saved)] = f"the block {one._block_document_name!r}"
+        for name in one.names_among(saved, known):
+            found[name] = f"the block {one._block_document_name!r}"
     return found
 
 

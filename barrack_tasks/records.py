@@ -155,6 +155,15 @@ class Records:
         except ObjectAlreadyExists:
             self.change(name, value)
 
+    def add(self, name: str, value: Any) -> bool:
+        """Write a record that is new; False, and nothing is written, if there is one already."""
+        wanted = VariableCreate(name=self._full(name), value=value)
+        try:
+            self._again(self._api.create_variable, wanted)
+        except ObjectAlreadyExists:
+            return False
+        return True
+
     def rename(self, name: str, target: str, value: Any) -> bool:
         """Give a record another name, and a value, in one step; False if another run was faster.
 
