@@ -513,6 +513,16 @@ def block_named_by(given: Any, saved: Iterable[Mapping[str, Any]] | None = None)
     raise _no_such_block(names)
 
 
+def check_account(given: Any) -> None:
+    """Refuse what can be no account: neither one, nor a name, nor what a run is to give.
+
+    Raises:
+        BarrackConfigurationError: what was given is not repeated, since it may hold a key.
+    """
+    if not (given is None or isinstance(given, str | BarrackCredentials | PrefectFuture | State)):
+        raise _no_account(given)
+
+
 def check_parameters(parameters: Mapping[str, Any]) -> None:
     """Refuse parameters that Prefect must not store: a wrong account, or a key in a wrong place.
 

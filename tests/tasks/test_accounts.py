@@ -33,6 +33,11 @@ from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.schedule import Note
 from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
 from barrack_tasks.records import Records
+from barrack_tasks.reporting import CheckupFailed
+from barrack_tasks.sandbox import Sandbox
+from flows.doctor import doctor
+from flows.end_expired import end_expired
+from flows.watch_account import watch_account
 from tests.deployments.playing import barrack
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -550,6 +555,33 @@ def test_records_that_no_known_account_owns_are_told_until_they_are_adopted() ->
     assert move(old, new) == 4
     assert old not in found(new)
     check(new)
+
+
+def test_an_end_that_nobody_owns_is_told_by_every_flow_and_by_the_check_up(
+    sandbox: Sandbox, account: BarrackCredentials
+) -> None:
+    """As after a block was deleted whose key this server never remembered."""
+    old, young = uuid.uuid4().hex[:10], uuid.uuid4().hex[:10]
+    now = datetime.now(UTC)
+    add_expiries(old, [Expiry("BRK-1", "forgotten-1", now - timedelta(hours=1), "delete")])
+    add_expiries(young, [Expiry("BRK-2", "young-1", now - timedelta(minutes=5), "delete")])
+    save(account, block())
+    own = account.account
+    add_expiries(own, [Expiry("BRK-3", "own-1", now - timedelta(hours=1), "delete")])
+    for report in (end_expired(credentials=account), watch_account(credentials=account)):
+        [told] = [note for note in report.notes if repr(old) in note]
+        assert "Nobody ends forgotten-1: " in told
+        assert f"barrack adopt {old} --to BLOCK" in told
+        assert not [n for n in report.notes if repr(young) in n or repr(own) in n]
+    try:
+        ready = doctor(credentials=account).readiness
+    except CheckupFailed as failed:
+        ready = failed.report.readiness
+    [records] = [one for one in ready if one.topic == "records"]
+    assert records.state == "unknown"
+    assert repr(old) in records.said
+    move(old, own)
+    assert not [n for n in watch_account(credentials=account).notes if repr(old) in n]
 
 
 def test_one_command_adopts_what_a_key_left_that_was_changed_where_nothing_named_it(
