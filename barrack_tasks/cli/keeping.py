@@ -162,7 +162,7 @@ def choose(
         if trial.refused:
             _check(wanted, trial, f"the key that the block {name!r} holds")
         adds = given is not None and set(wanted.protect) > set(there.protect)
-        return Choice(name, wanted, trial, adds, False)
+        return Choice(name, wanted, trial, adds or not there.base_url, False)
     _check(wanted, trial)
     if there is not None:
         if not trial.works and not untried:
@@ -306,7 +306,8 @@ def _called(account: BarrackCredentials, block: str) -> str:
 def _save(account: BarrackCredentials, name: str) -> None:
     # Another folder, and another machine's environment, must not change what is meant.
     dialect = str(Path(account.dialect).expanduser().resolve()) if account.dialect else None
-    kept = account.model_copy(update={"dialect": dialect}).with_environment()
+    meant = {"dialect": dialect, "base_url": account.address}
+    kept = account.model_copy(update=meant).with_environment()
     # Elsewhere the environment may say no name, or another one; the block says it to all.
     called = _called(account, name)
     if called != account_name(name):

@@ -25,7 +25,10 @@ ERRORS: dict[str, dict[str, Any]] = {
     "BarrackNotFoundError": {"kind": "status", "status": 404},
     "BarrackConflictError": {"kind": "status", "status": 409},
     "BarrackValidationError": {"kind": "status", "status": 422},
+    "BarrackRateLimitedError": {"kind": "status", "status": 429},
+    "BarrackServerError": {"kind": "status", "status": 500},
     "BarrackResponseError": {"kind": "malformed"},
+    "BarrackTransportError": {"kind": "reset_before"},
 }
 """What goes wrong, by the error that tells it."""
 
@@ -144,7 +147,16 @@ def crash_dumps(error: BaseException) -> list[str]:
     }
     screen.print(Traceback.from_exception(type(error), error, error.__traceback__, **how))
     whole = traceback.TracebackException.from_exception(error, capture_locals=True)
-    return [screen.export_text(), "".join(whole.format())]
+    return [screen.export_text(), "".join(whole.format()), *pages(error)]
+
+
+def pages(error: BaseException) -> list[str]:
+    """A traceback with what each name and attribute in the lines of code stands for."""
+    try:
+        import cgitb
+    except ImportError:  # Python 3.13 has it no more
+        return []
+    return [cgitb.text((type(error), error, error.__traceback__), context=9)]  # type: ignore[arg-type]
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ def table(found: Mapping[str, str]) -> str:
     head = [
         "# Where the key is looked for",
         "",
-        "`tests/security/test_where_the_key_is.py` takes a key through runs that work, every "
-        "error, wrong parameters and crash dumps, then looks for it in plain text, UTF-16, "
+        "`tests/security/test_where_the_key_is.py` takes a key through runs that work, an error of "
+        "each type, wrong parameters and crash dumps, then looks for it in plain text, UTF-16, "
         "hexadecimal and base64.",
         "",
         "| where | found |",
