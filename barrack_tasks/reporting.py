@@ -23,7 +23,7 @@ R = TypeVar("R", bound=Report)
 
 
 def keep(key: str, markdown: str, description: str) -> None:
-    """Keep markdown as an artifact of the run.
+    """Keep markdown as an artifact of the run; what cannot be kept is logged instead.
 
     Every run that reports comes by here at its end, so this is where guards are looked after too.
     """
@@ -35,7 +35,8 @@ def keep(key: str, markdown: str, description: str) -> None:
             _sync=True,  # type: ignore[call-arg]
         )
     except Exception as error:  # noqa: BLE001 - what was done is done, artifact or not
-        _log.warning("the report could not be kept as an artifact: %s", error)
+        # Nobody finds it anywhere else.
+        _log.error("the report could not be kept: %s\n%s", error, printable(markdown))
     tell_of_blind_guards()
 
 

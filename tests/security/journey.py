@@ -147,16 +147,7 @@ def crash_dumps(error: BaseException) -> list[str]:
     }
     screen.print(Traceback.from_exception(type(error), error, error.__traceback__, **how))
     whole = traceback.TracebackException.from_exception(error, capture_locals=True)
-    return [screen.export_text(), "".join(whole.format()), *pages(error)]
-
-
-def pages(error: BaseException) -> list[str]:
-    """A traceback with what each name and attribute in the lines of code stands for."""
-    try:
-        import cgitb
-    except ImportError:  # Python 3.13 has it no more
-        return []
-    return [cgitb.text((type(error), error, error.__traceback__), context=9)]  # type: ignore[arg-type]
+    return [screen.export_text(), "".join(whole.format())]
 
 
 if __name__ == "__main__":
