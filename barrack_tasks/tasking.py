@@ -134,9 +134,9 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
         def of_account(*arguments: Any, **named: Any) -> R:
             if arguments:
                 account, *rest = arguments
-                return function(cast(Any, BarrackCredentials.find(account)), *rest, **named)
+                return function(_resolved(account), *rest, **named)
             if "credentials" in named:
-                named["credentials"] = BarrackCredentials.find(named["credentials"])
+                named["credentials"] = _resolved(named["credentials"])
             return function(**named)  # type: ignore[call-arg]
 
         return _BarrackTask(
@@ -149,6 +149,11 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
         )
 
     return decorate
+
+
+def _resolved(account: Any) -> Any:
+    # Whatever hands out a client will do.
+    return account if hasattr(account, "get_client") else BarrackCredentials.find(account)
 
 
 def _misfit(
