@@ -139,14 +139,16 @@ def crash_dumps(error: BaseException) -> list[str]:
     from rich.traceback import Traceback
 
     screen = Console(file=io.StringIO(), width=250, record=True)
-    assert error.__traceback__ is not None
+    # Without this script's own frame, which has all that was printed of errors before.
+    trace = error.__traceback__ and error.__traceback__.tb_next
+    assert trace is not None
     how: dict[str, Any] = {
         "show_locals": True,
         "locals_max_string": 10_000,
         "locals_max_length": 99,
     }
-    screen.print(Traceback.from_exception(type(error), error, error.__traceback__, **how))
-    whole = traceback.TracebackException.from_exception(error, capture_locals=True)
+    screen.print(Traceback.from_exception(type(error), error, trace, **how))
+    whole = traceback.TracebackException(type(error), error, trace, capture_locals=True)
     return [screen.export_text(), "".join(whole.format())]
 
 

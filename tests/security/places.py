@@ -12,6 +12,8 @@ from typing import Any
 import httpx
 from prefect.client.orchestration import get_client
 
+from tests.conftest import PREFECT_AUTH
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -51,16 +53,20 @@ def told_by_server(server: str, kind: str) -> str:
     texts: list[str] = []
     if kind == "events":
         wanted: dict[str, Any] = {"filter": {"event": {"prefix": [""]}}, "limit": 50}
-        answer = httpx.post(f"{server}/events/filter", json=wanted).raise_for_status()
+        answer = httpx.post(
+            f"{server}/events/filter", json=wanted, auth=PREFECT_AUTH
+        ).raise_for_status()
         while True:
             texts.append(answer.text)
             following = answer.json()["next_page"]
             if not following:
                 return "\n".join(texts)
-            answer = httpx.get(following).raise_for_status()
+            answer = httpx.get(following, auth=PREFECT_AUTH).raise_for_status()
     while True:
         answer = httpx.post(
-            f"{server}/{kind}/filter", json={"limit": 200, "offset": 200 * len(texts)}
+            f"{server}/{kind}/filter",
+            json={"limit": 200, "offset": 200 * len(texts)},
+            auth=PREFECT_AUTH,
         ).raise_for_status()
         texts.append(answer.text)
         if len(answer.json()) < 200:
@@ -82,9 +88,12 @@ KINDS = (
 
 def states_of(server: str) -> str:
     """The states of all flow runs."""
-    runs = httpx.post(f"{server}/flow_runs/filter", json={"limit": 200}).raise_for_status().json()
+    answer = httpx.post(f"{server}/flow_runs/filter", json={"limit": 200}, auth=PREFECT_AUTH)
+    runs = answer.raise_for_status().json()
     return "\n".join(
-        httpx.get(f"{server}/flow_run_states/", params={"flow_run_id": run["id"]}).text
+        httpx.get(
+            f"{server}/flow_run_states/", params={"flow_run_id": run["id"]}, auth=PREFECT_AUTH
+        ).text
         for run in runs
     )
 

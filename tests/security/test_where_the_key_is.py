@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from barrack_tasks.sandbox import Sandbox
+from tests.conftest import PREFECT_AUTH
 from tests.security.places import (
     ROOT,
     files_with,
@@ -213,7 +214,8 @@ def listener(server: str) -> int:
 def blocks(server: str, secrets: bool) -> str:
     """All blocks, as the server tells them."""
     wanted: dict[str, Any] = {"include_secrets": secrets, "limit": 200}
-    return httpx.post(f"{server}/block_documents/filter", json=wanted).raise_for_status().text
+    answer = httpx.post(f"{server}/block_documents/filter", json=wanted, auth=PREFECT_AUTH)
+    return answer.raise_for_status().text
 
 
 @pytest.mark.slow
