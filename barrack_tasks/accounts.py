@@ -1,10 +1,14 @@
-"""The records of an account that was called otherwise: found, and given its name."""
+"""What an account is called, kept on the server, and the records of one called otherwise.
+
+A key at an address has one name on a Prefect server, which is kept beside a mark that tells nothing
+of the key. It is written once, by whoever is first, and changes only while no run works under it.
+"""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,12 +17,123 @@ from prefect.settings import PREFECT_API_URL
 from barrack_tasks.plans.accounts import Moved, moves, place_of
 from barrack_tasks.records import Records
 
+_NAMED = "barrack_named_"
 _MOVED = "barrack_account_"
 _WATCHED_FOR = 2 * 86_400
 """Runs of an earlier release may still write under an old name while an upgrade goes on."""
 _MOST_NAMES = 50
 _TRIES = 5
 _done: set[tuple[str | None, str, frozenset[str]]] = set()
+
+
+@dataclass(frozen=True)
+class Named:
+    """What the account of a key, or of a saved block, is called on this server.
+
+    Attributes:
+        account: its name.
+        former: what it was called before.
+        next: what it is to be called, while it is looked whether a run works under its name.
+    """
+
+    account: str
+    former: tuple[str, ...] = ()
+    next: str | None = None
+
+
+def known_names() -> dict[str, Named]:
+    """What accounts are called on this server, by the marks of their keys and blocks."""
+    with Records(_NAMED) as records:
+        return _names(records)
+
+
+def settle(
+    mark: str,
+    blocks: Iterable[str],
+    wanted: str,
+    known: Mapping[str, Named],
+    now: datetime | None = None,
+) -> Named:
+    """Keep what an account is called; what it is called from now on.
+
+    What another run kept meanwhile stands. An account that has a name already keeps it while a
+    run may work under it, so that no two runs of one account have two names.
+
+    Args:
+        mark: of its key.
+        blocks: marks of the saved blocks that hold the key.
+        wanted: what it is to be called.
+        known: what accounts were called when `wanted` was chosen.
+        now: the moment; this one, if not given.
+    """
+    own = known.get(mark)
+    others = set(blocks)
+    if (
+        own is not None
+        and own.account == wanted
+        and own.next is None
+        and all(other in known and known[other].account == wanted for other in others)
+    ):
+        return own
+    with Records(_NAMED) as records:
+        if own is None:
+            own = Named(wanted)
+            if not records.create(mark, _written(own)):
+                own = _names(records)[mark]
+        elif own.account != wanted or own.next is not None:
+            own = _renamed(records, own, wanted, now or datetime.now(UTC))
+        for other in others:
+            if known.get(other) != own:
+                records.put(other, _written(own))
+    return own
+
+
+def _renamed(records: Records, own: Named, wanted: str, now: datetime) -> Named:
+    """Give an account another name, unless a run may work under the one that it has.
+
+    Whoever works asks `is_called` after its lease is written. So either it is seen here, or it
+    sees there that the name is about to change.
+    """
+    theirs = [mark for mark, one in _names(records).items() if one.account == own.account]
+    for mark in theirs:
+        records.put(mark, _written(replace(own, next=wanted)))
+    with Records(f"barrack_hold_{own.account}_") as holds:
+        is_used = any(_lives(name, value, now) for name, value in holds.all().items())
+    former = tuple(dict.fromkeys((*own.former, own.account)))
+    after = (
+        replace(own, next=None)
+        if is_used or wanted == own.account
+        else Named(wanted, tuple(one for one in former if one != wanted))
+    )
+    for mark in theirs:
+        records.put(mark, _written(after))
+    return after
+
+
+def is_called(mark: str, account: str) -> bool:
+    """Whether an account is still called so, and is not about to be called otherwise."""
+    with Records(_NAMED) as records:
+        found = _names(records).get(mark)
+    return found is None or (found.account == account and found.next is None)
+
+
+def _names(records: Records) -> dict[str, Named]:
+    return {
+        name.removeprefix(_NAMED): Named(
+            value["account"], tuple(value.get("former", ())), value.get("next")
+        )
+        for name, value in records.all().items()
+        if isinstance(value, dict) and isinstance(value.get("account"), str)
+    }
+
+
+def _written(one: Named) -> dict[str, Any]:
+    kept: dict[str, Any] = {"account": one.account}
+    if one.former:
+        kept["former"] = list(one.former)
+    if one.next is not None:
+        kept["next"] = one.next
+    return kept
 
 
 def move(old: str, new: str, now: datetime | None = None) -> int:

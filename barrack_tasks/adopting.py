@@ -5,10 +5,15 @@ from __future__ import annotations
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
-from barrack_tasks.accounts import Unowned, move, unowned
+from barrack_tasks.accounts import Unowned, known_names, move, unowned
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api.doctor import Readiness
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.credentials import BarrackCredentials, saved_accounts
+from barrack_tasks.expiring import read_expiries
+from barrack_tasks.plans.accounts import place_of
 from barrack_tasks.plans.money.spans import said
+from barrack_tasks.records import Records
 
 _WHAT = {
     "hold": "leases",
@@ -28,6 +33,8 @@ _WHAT = {
     "begun": "what was let begin",
     "view": "the account as it was last seen",
 }
+_ENDS = "barrack_expiry_"
+_OVERDUE = timedelta(minutes=15)
 _IN_USE = timedelta(days=1)
 """What was written since then is told as somebody's who works, and not as left behind."""
 _LIVING = timedelta(hours=1)
@@ -36,12 +43,14 @@ _LIVING = timedelta(hours=1)
 
 def known_accounts() -> dict[str, str]:
     """The accounts of the saved blocks and of the environment, each with what it is called."""
-    saved = saved_accounts()
+    saved, known = saved_accounts(), known_names()
     found: dict[str, str] = {}
     with suppress(BarrackConfigurationError):
-        found[BarrackCredentials.from_environment().name_among(saved)] = "the environment"
+        for name in BarrackCredentials.from_environment().names_among(saved, known):
+            found[name] = "the environment"
     for one in saved:
-        found[one.name_among(saved)] = f"the block {one._block_document_name!r}"
+        for name in one.names_among(saved, known):
+            found[name] = f"the block {one._block_document_name!r}"
     return found
 
 
@@ -54,6 +63,35 @@ def told_of_unowned(now: datetime | None = None) -> list[str]:
     """A sentence about each account whose records nobody known here owns, and what to do."""
     moment = now or datetime.now(UTC)
     return [_told(one, moment) for one in find_unowned(moment)]
+
+
+def told_of_left_ends(now: datetime | None = None) -> list[str]:
+    """A sentence about each account that nobody known here owns and whose ends are overdue.
+
+    Such an instance runs on and is billed, so every flow tells of it. It costs one request where
+    there is none; an end that is just due may be another's, whose run is under way.
+    """
+    moment = now or datetime.now(UTC)
+    with Records(_ENDS) as records:
+        places = {place_of(name) for name in records.all()}
+    accounts = {place.account for place in places if place}
+    found = []
+    for account in sorted(accounts - known_accounts().keys() if accounts else ()):
+        late = [end.name for end in read_expiries(account) if moment - end.at > _OVERDUE]
+        if late:
+            found.append(
+                f"Nobody ends {', '.join(map(one_line, late))}: the time is over, and no account "
+                f"known here owns the records of {account!r}. If it is an account of yours: "
+                f"barrack adopt {account} --to BLOCK"
+            )
+    return found
+
+
+def readiness_of_records() -> Readiness:
+    """Whether a known account owns all that is remembered on this server."""
+    told = told_of_unowned()
+    said = " ".join(told) or "a known account owns each"
+    return Readiness(topic="records", state="unknown" if told else "ready", said=said)
 
 
 def _told(one: Unowned, now: datetime) -> str:

@@ -19,7 +19,7 @@ from prefect.settings import PREFECT_API_URL
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from barrack_tasks.accounts import take_along
+from barrack_tasks.accounts import Named, is_called, known_names, settle, take_along
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import builtin, load_dialect
 from barrack_tasks.events import speak_for
@@ -29,6 +29,7 @@ from barrack_tasks.plans.accounts import (
     derived_name,
     former_account_names,
     former_names,
+    mark_of_key,
     normalised,
 )
 from barrack_tasks.plans.guard import Caps
@@ -114,6 +115,8 @@ class BarrackCredentials(Block):
     """What other saved blocks of the account limit."""
     _settled: str | None = PrivateAttr(default=None)
     """The account's name as it was found when this run began."""
+    _asked: set[str] = PrivateAttr(default_factory=set)
+    """Names that were seen to stand after this run's lease was written."""
 
     def __init__(self, **given: Any) -> None:
         try:
@@ -219,18 +222,22 @@ class BarrackCredentials(Block):
         if not _has_server():
             return found
         try:
-            saved = saved_accounts()
+            saved, known = saved_accounts(), known_names()
+            named = found._settle(saved, known)
         except (httpx.HTTPError, PrefectHTTPStatusError):
             if FlowRunContext.get() is not None:
                 raise
             return found
-        found._settled = name = found.name_among(saved)
-        twins = [one for one in saved if one.name_among(saved) == name or one._is_same_as(found)]
+        found._settled = name = named.account
+        found._asked = set()
+        twins = [
+            one for one in saved if one.name_among(saved, known) == name or one._is_same_as(found)
+        ]
         theirs = dict.fromkeys(p for one in twins for p in one.protect if p not in found.protect)
         found._taken = {**found._taken, "protect": [*found._taken.get("protect", ()), *theirs]}
         found.protect = [*found.protect, *theirs]
         found._caps_of_blocks = [one.caps for one in twins if one.caps is not None]
-        take_along(name, found._former_names())
+        take_along(name, found._former_names(name) | set(named.former))
         speak_for(name)
         return found
 
@@ -238,19 +245,27 @@ class BarrackCredentials(Block):
     def account(self) -> str:
         """What the account's records and events call it: lower case letters and digits.
 
-        It is the account's name, if it was given one, in a form that variables may have; else
-        that of the oldest saved block that holds this key for this address; else it is derived
-        from address and key, and tells nothing of the key. Within a run it does not change.
+        It is the name that is kept for this key at this address on the server; what is to be kept
+        there, `name_among` tells. Within a run it does not change.
         """
         if self._settled:
             return self._settled
-        saved: list[Self] = []
-        if not self._given_name() and _has_server():
+        saved, known = self._what_is_saved()
+        own = known.get(self._mark)
+        return own.account if own else self.name_among(saved, known)
+
+    @property
+    def account_to_be(self) -> str:
+        """What the account is called once no run works under a name that it had before."""
+        return self.name_among(*self._what_is_saved())
+
+    def _what_is_saved(self) -> tuple[list[BarrackCredentials], dict[str, Named]]:
+        if _has_server():
             try:
-                saved = cast("list[Self]", saved_accounts())
+                return saved_accounts(), known_names()
             except (httpx.HTTPError, PrefectHTTPStatusError) as error:
                 _log.warning("saved accounts cannot be read, so this one goes unnamed: %s", error)
-        return self.name_among(saved)
+        return [], {}
 
     @property
     def all_caps(self) -> list[Caps]:
@@ -261,19 +276,78 @@ class BarrackCredentials(Block):
                 found.append(caps)
         return found
 
-    def name_among(self, saved: Iterable[BarrackCredentials]) -> str:
-        """The account's name, where these are the saved accounts, the oldest first."""
-        own = self._given_name()
-        if own:
-            return account_name(own)
-        twins = [one for one in saved if one._is_same_as(self)]
-        named = [one._given_name() for one in twins]
-        blocks = [one._block_document_name for one in twins]
-        found = next((name for name in (*named, *blocks, self._block_document_name) if name), None)
-        return account_name(found) if found else derived_name(*self._identity())
+    def name_among(self, saved: Iterable[BarrackCredentials], known: Mapping[str, Named]) -> str:
+        """What the account is to be called, the same for all that have this key for this address.
 
-    def _given_name(self) -> str | None:
-        if self.account_name and self.account_name.strip():
+        The first of: the account's name that a saved block with this key has; the name that is
+        kept for the key; the name that is kept for such a block, which may have held another key;
+        the name that was given here; the name of the oldest such block; a text that is derived
+        from address and key, and tells nothing of the key.
+
+        Args:
+            saved: the saved accounts, the oldest first.
+            known: what accounts are called on the server.
+        """
+        everyone = list(saved)
+        twins = [one for one in everyone if one._is_same_as(self)]
+        if self._block_document_name and all(
+            one._block_document_name != self._block_document_name for one in twins
+        ):
+            twins.append(self)
+        own, derived = known.get(self._mark), derived_name(*self._identity())
+        marks = [self._mark, *(one._mark_of_block for one in twins)]
+        kept = [known[mark].account for mark in marks if mark in known]
+        said = [one.account_name for one in twins if one._has_own_name()]
+        found = [
+            *map(account_name, filter(None, said)),
+            *(name for name in kept if name != derived),
+            *map(account_name, filter(None, [self.given_name()])),
+            *map(account_name, filter(None, [one._block_document_name for one in twins])),
+            derived,
+        ][0]
+        if own and own.account not in (found, derived):
+            others = [one for one in everyone if not one._is_same_as(self)]
+            theirs = [n for o in others for n in (o.account_name, o._block_document_name) if n]
+            if own.account in map(account_name, theirs):
+                return own.account  # other keys have it too, and keep it
+        return found
+
+    def names_among(
+        self, saved: Iterable[BarrackCredentials], known: Mapping[str, Named]
+    ) -> set[str]:
+        """What the account is called, and what it is to be called once no run works; see there."""
+        own = known.get(self._mark)
+        return {self.name_among(saved, known), *([own.account] if own else [])}
+
+    def _settle(self, saved: list[BarrackCredentials], known: Mapping[str, Named]) -> Named:
+        """Keep on the server what the account is called; what it is called from now on."""
+        wanted = self.name_among(saved, known)
+        blocks = [one._mark_of_block for one in (self, *saved) if one._is_same_as(self)]
+        named = settle(self._mark, [one for one in blocks if one], wanted, known)
+        given = self.given_name()
+        if given and account_name(given) != named.account:
+            _log.warning(
+                "the account of this key is called %r here, so %r counts as another name for it",
+                named.account,
+                given,
+            )
+        return named
+
+    @property
+    def _mark(self) -> str:
+        return mark_of_key(*self._identity())
+
+    @property
+    def _mark_of_block(self) -> str:
+        id_ = self._block_document_id
+        return f"b{id_.hex}" if id_ else ""
+
+    def _has_own_name(self) -> bool:
+        return bool(self.account_name and self.account_name.strip())
+
+    def given_name(self) -> str | None:
+        """The name that the account was given in code, in its block, or by `BARRACK_ACCOUNT`."""
+        if self._has_own_name():
             return self.account_name
         told = os.environ.get("BARRACK_ACCOUNT", "").strip()
         key = _key_of_environment()
@@ -292,12 +366,14 @@ class BarrackCredentials(Block):
     def _identity(self) -> tuple[str, str, str]:
         return self.address, self.api_key.get_secret_value(), builtin().base_url
 
-    def _former_names(self) -> frozenset[str]:
+    def _former_names(self, name: str) -> frozenset[str]:
         spelt = [one for one in (self.base_url, os.environ.get("BARRACK_BASE_URL")) if one]
         same = [one for one in spelt if normalised(one) == normalised(self.address)]
         # A block that was given a name went by its own before.
-        own = self._block_document_name if self.account_name else None
-        named = self._given_name()
+        own = self._block_document_name if self._has_own_name() else None
+        named = self.given_name()
+        if not named or account_name(named) != name:
+            own = named = None
         return (
             former_names(*self._identity(), same)
             | ({account_name(own)} if own else set())
@@ -351,8 +427,24 @@ class BarrackCredentials(Block):
     def under(self, permit: Callable[[], float]) -> Self:
         """The same account, whose changing requests first ask `permit`; see `Barrack.guarded`."""
         twin = self.model_copy()
-        twin._permit = permit
+
+        def allowed() -> float:
+            self._check_name()
+            return permit()
+
+        twin._permit = allowed if self._settled else permit
         return twin
+
+    def _check_name(self) -> None:
+        """Ask once, when a run has its lease, whether its account is still called as it was."""
+        name = self._settled
+        if name is None or name in self._asked:
+            return
+        if not is_called(self._mark, name):
+            raise BarrackConfigurationError(
+                f"the account {name!r} was given another name while this run began: start it again"
+            )
+        self._asked.add(name)
 
     def get_client(self) -> Barrack:
         """The account's client. One pool of connections for all who hold equal credentials."""
@@ -419,6 +511,16 @@ def block_named_by(given: Any, saved: Iterable[Mapping[str, Any]] | None = None)
         if wanted == name or (not isinstance(given, str) and wanted == str(item["id"])):
             return name
     raise _no_such_block(names)
+
+
+def check_account(given: Any) -> None:
+    """Refuse what can be no account: neither one, nor a name, nor what a run is to give.
+
+    Raises:
+        BarrackConfigurationError: what was given is not repeated, since it may hold a key.
+    """
+    if not (given is None or isinstance(given, str | BarrackCredentials | PrefectFuture | State)):
+        raise _no_account(given)
 
 
 def check_parameters(parameters: Mapping[str, Any]) -> None:

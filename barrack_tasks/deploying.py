@@ -108,7 +108,7 @@ def apply(
         BarrackConfigurationError: they belong to another account, or Prefect refused them.
     """
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
-    account = None if credentials is None else BarrackCredentials.find(credentials).account
+    account = None if credentials is None else BarrackCredentials.find(credentials).account_to_be
     with get_client(sync_client=True) as client, Records(_APPLIED) as records:
         _ensure_pool(client)
         there = {one.key: one for one in read_deployed(client)}
@@ -217,7 +217,7 @@ def _account_of(block: str | None) -> tuple[str | None, str]:
     """The account of a deployment that uses a block, or its worker's environment."""
     said = f"the block {block!r}" if block else "the environment of the worker"
     try:
-        return BarrackCredentials.find(block).account, said
+        return BarrackCredentials.find(block).account_to_be, said
     except BarrackConfigurationError:
         return (account_name(block) if block else None), said
 

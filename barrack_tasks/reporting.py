@@ -10,6 +10,7 @@ from prefect.blocks.abstract import NotificationBlock
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
+from barrack_tasks.adopting import told_of_left_ends
 from barrack_tasks.api.doctor import DoctorReport
 from barrack_tasks.api.models.text import printable
 from barrack_tasks.health import SKIPPED, tell_of_blind_guards
@@ -22,7 +23,7 @@ R = TypeVar("R", bound=Report)
 
 
 def keep(key: str, markdown: str, description: str) -> None:
-    """Keep markdown as an artifact of the run.
+    """Keep markdown as an artifact of the run; what cannot be kept is logged instead.
 
     Every run that reports comes by here at its end, so this is where guards are looked after too.
     """
@@ -34,7 +35,8 @@ def keep(key: str, markdown: str, description: str) -> None:
             _sync=True,  # type: ignore[call-arg]
         )
     except Exception as error:  # noqa: BLE001 - what was done is done, artifact or not
-        _log.warning("the report could not be kept as an artifact: %s", error)
+        # Nobody finds it anywhere else.
+        _log.error("the report could not be kept: %s\n%s", error, printable(markdown))
     tell_of_blind_guards()
 
 
@@ -56,6 +58,8 @@ class WorkFailed(Exception):
 def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None) -> R:
     """Leave the report as an artifact and return it.
 
+    Ends that are overdue and that no known account owns are told in its notes.
+
     Args:
         report: of the run.
         notifiers: who is told if something failed.
@@ -63,6 +67,8 @@ def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None
     Raises:
         WorkFailed: something failed; the flow run ends Failed.
     """
+    if not report.dry_run:
+        report = report.model_copy(update={"notes": (*report.notes, *_left_ends())})
     keep(report.flow.replace("_", "-"), report.artifact(), f"What {report.flow} did")
     if report.ok:
         return report
@@ -70,6 +76,17 @@ def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None
     if notifiers and not report.dry_run:
         tell(notifiers, list(notifiers), f"Barrack {report.flow} failed", str(failed))
     raise failed
+
+
+def _left_ends() -> list[str]:
+    try:
+        found = told_of_left_ends()
+    except Exception as error:  # noqa: BLE001 - what was done is done, and is reported
+        _log.warning("whether an end is left that nobody owns cannot be read: %s", error)
+        return []
+    for sentence in found:
+        _log.warning("%s", sentence)
+    return found
 
 
 def stand_aside(report: R) -> R:

@@ -22,6 +22,7 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.processes import born, has_ended
 
 _PATIENCE = 120.0
+_KEPT_IN_A_BLOCK = ("BARRACK_API_KEY", "BARRACK_BASE_URL")
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
 
@@ -112,10 +113,11 @@ class Services:
                 )
 
     def start_worker(self, url: str, pool: str) -> None:
-        """Start a worker, if none was. It has the environment's key, and the server has not."""
+        """Start a worker, if none was. Like the server it has no key: runs load it from a block."""
         if not self.is_running("worker"):
             words = ["worker", "start", "--pool", pool]
-            env = {**os.environ, **_QUIET, **self.environment(url)}
+            given = {k: v for k, v in os.environ.items() if k not in _KEPT_IN_A_BLOCK}
+            env = {**given, **_QUIET, **self.environment(url)}
             self._start("worker", words, env, url=url)
 
     def stop(self, what: str) -> bool:

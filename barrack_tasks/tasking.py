@@ -14,7 +14,7 @@ from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import ParameterBindError
 
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.credentials import BarrackCredentials, check_parameters
+from barrack_tasks.credentials import BarrackCredentials, check_account, check_parameters
 from barrack_tasks.notifying import check_names
 
 P = ParamSpec("P")
@@ -40,7 +40,7 @@ class _BarrackTask(Task[P, R]):
         return super().submit(*arguments, **named)
 
     def map(self, *arguments: Any, **named: Any) -> Any:
-        problem = _misfit(self.fn, arguments, named)
+        problem = _misfit(self.fn, arguments, named, is_mapped=True)
         if problem is not None:
             del arguments, named
             raise problem
@@ -152,8 +152,8 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
 
 
 def _resolved(account: Any) -> Any:
-    is_meant = account is None or isinstance(account, str)
-    return BarrackCredentials.find(account) if is_meant else account
+    # Whatever hands out a client will do.
+    return account if hasattr(account, "get_client") else BarrackCredentials.find(account)
 
 
 def _misfit(
@@ -162,6 +162,7 @@ def _misfit(
     named: Mapping[str, Any],
     is_stored: bool = False,
     is_pickled: bool = False,
+    is_mapped: bool = False,
 ) -> Exception | None:
     """What is wrong with some arguments, in words that do not repeat them; None if nothing is.
 
@@ -173,6 +174,7 @@ def _misfit(
         named: by their name; `return_state` and `wait_for` are Prefect's own.
         is_stored: Prefect is going to store them, as JSON.
         is_pickled: Prefect is going to store them, as a pickle.
+        is_mapped: they are for many calls.
     """
     own = {k: v for k, v in named.items() if k not in ("return_state", "wait_for", "deferred")}
     try:
@@ -180,6 +182,8 @@ def _misfit(
         if is_stored or is_pickled:
             check_parameters(bound)
             check_names(bound.get("notify", []))
+        elif not is_mapped:
+            check_account(bound.get("credentials"))
         for value in bound.values():
             if is_pickled and isinstance(value, BarrackCredentials):
                 value.__reduce__()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from barrack_tasks.adopting import readiness_of_records
 from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
 from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.health import readiness_of_server
@@ -16,7 +17,8 @@ def doctor(credentials: Credentials = None) -> DoctorReport:
     """Run every read-only operation once, and report how its answer differs from what is expected.
 
     Also whether people can be told by the notification blocks that are saved, and nobody is told;
-    and whether another Prefect server seems to work on the same account.
+    whether another Prefect server seems to work on the same account, and whether records are left
+    that no known account owns.
 
     Args:
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
@@ -38,5 +40,10 @@ def doctor(credentials: Credentials = None) -> DoctorReport:
 
     client = account.get_client()
     report = checkup(client, tell)
-    readiness = (*report.readiness, readiness_of_notifiers(), readiness_of_server(client))
+    readiness = (
+        *report.readiness,
+        readiness_of_notifiers(),
+        readiness_of_server(client),
+        readiness_of_records(),
+    )
     return conclude_checkup(report.model_copy(update={"readiness": readiness}))

@@ -23,7 +23,7 @@ from barrack_tasks.api.addresses import is_loopback
 from barrack_tasks.api.caller import RetryPolicy
 from barrack_tasks.api.dialect import load_dialect
 from barrack_tasks.cli.screen import Screen
-from barrack_tasks.plans.accounts import normalised
+from barrack_tasks.plans.accounts import account_name, normalised
 
 if TYPE_CHECKING:
     from barrack_tasks.credentials import BarrackCredentials
@@ -106,18 +106,13 @@ class Choice:
     @property
     def called(self) -> str:
         """What the account is called once the block is saved."""
-        from barrack_tasks.credentials import saved_accounts
-
-        wanted = self.account.model_copy()
-        wanted._block_document_name = self.name
-        saved = saved_accounts()
-        others = [wanted if one._block_document_name == self.name else one for one in saved]
-        return wanted.name_among(others)
+        return _called(self.account, self.name)
 
     def keep(self, console: Screen) -> None:
         """Save the block, if there is something to save, and say what it holds."""
         if self.saves:
             _save(self.account, self.name)
+            type(self.account).resolve(self.name)
         place = f"the block {self.name!r}, at {self.account.address}."
         if self.is_new:
             console.print(f"The account is kept in {place}", soft_wrap=True)
@@ -167,7 +162,7 @@ def choose(
         if trial.refused:
             _check(wanted, trial, f"the key that the block {name!r} holds")
         adds = given is not None and set(wanted.protect) > set(there.protect)
-        return Choice(name, wanted, trial, adds, False)
+        return Choice(name, wanted, trial, adds or not there.base_url, False)
     _check(wanted, trial)
     if there is not None:
         if not trial.works and not untried:
@@ -294,10 +289,30 @@ def _agree(
         raise BarrackConfigurationError(f"the block {name!r} was left as it is")
 
 
+def _called(account: BarrackCredentials, block: str) -> str:
+    """What an account is called once a block of that name holds it."""
+    from barrack_tasks.accounts import known_names
+    from barrack_tasks.credentials import saved_accounts
+
+    saved = saved_accounts()
+    there = next((one for one in saved if one._block_document_name == block), None)
+    wanted = account.model_copy()
+    wanted._block_document_name = block
+    wanted._block_document_id = there._block_document_id if there else None
+    others = [wanted if one is there else one for one in saved]
+    return wanted.name_among(others, known_names())
+
+
 def _save(account: BarrackCredentials, name: str) -> None:
     # Another folder, and another machine's environment, must not change what is meant.
     dialect = str(Path(account.dialect).expanduser().resolve()) if account.dialect else None
-    kept = account.model_copy(update={"dialect": dialect}).with_environment()
+    meant = {"dialect": dialect, "base_url": account.address}
+    kept = account.model_copy(update=meant).with_environment()
+    # Elsewhere the environment may say no name, or another one; the block says it to all.
+    called = _called(account, name)
+    if called != account_name(name):
+        given = account.given_name()
+        kept.account_name = given if given and account_name(given) == called else called
     kept.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
 
 

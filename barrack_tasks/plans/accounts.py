@@ -7,6 +7,7 @@ account holds an underscore, so that no account's records are taken for another'
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -94,6 +95,19 @@ def former_names(address: str, key: str, default: str, spelt: Iterable[str] = ()
     if told == normalised(default):
         spellings |= {"", default}
     return frozenset(_hashed(one, key) for one in spellings) | {derived_name(address, key, default)}
+
+
+def mark_of_key(address: str, key: str, default: str) -> str:
+    """What a server remembers a key at an address by; it tells nothing of the key.
+
+    Args:
+        address: where its API is.
+        key: the key.
+        default: the built-in address.
+    """
+    told = normalised(address)
+    place = "" if told == normalised(default) else told
+    return "k" + hmac.new(key.encode(), place.encode(), "sha256").hexdigest()[:32]
 
 
 def _hashed(address: str, key: str) -> str:

@@ -25,7 +25,10 @@ ERRORS: dict[str, dict[str, Any]] = {
     "BarrackNotFoundError": {"kind": "status", "status": 404},
     "BarrackConflictError": {"kind": "status", "status": 409},
     "BarrackValidationError": {"kind": "status", "status": 422},
+    "BarrackRateLimitedError": {"kind": "status", "status": 429},
+    "BarrackServerError": {"kind": "status", "status": 500},
     "BarrackResponseError": {"kind": "malformed"},
+    "BarrackTransportError": {"kind": "reset_before"},
 }
 """What goes wrong, by the error that tells it."""
 
@@ -136,14 +139,16 @@ def crash_dumps(error: BaseException) -> list[str]:
     from rich.traceback import Traceback
 
     screen = Console(file=io.StringIO(), width=250, record=True)
-    assert error.__traceback__ is not None
+    # Without this script's own frame, which has all that was printed of errors before.
+    trace = error.__traceback__ and error.__traceback__.tb_next
+    assert trace is not None
     how: dict[str, Any] = {
         "show_locals": True,
         "locals_max_string": 10_000,
         "locals_max_length": 99,
     }
-    screen.print(Traceback.from_exception(type(error), error, error.__traceback__, **how))
-    whole = traceback.TracebackException.from_exception(error, capture_locals=True)
+    screen.print(Traceback.from_exception(type(error), error, trace, **how))
+    whole = traceback.TracebackException(type(error), error, trace, capture_locals=True)
     return [screen.export_text(), "".join(whole.format())]
 
 

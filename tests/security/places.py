@@ -88,11 +88,8 @@ KINDS = (
 
 def states_of(server: str) -> str:
     """The states of all flow runs."""
-    runs = (
-        httpx.post(f"{server}/flow_runs/filter", json={"limit": 200}, auth=PREFECT_AUTH)
-        .raise_for_status()
-        .json()
-    )
+    answer = httpx.post(f"{server}/flow_runs/filter", json={"limit": 200}, auth=PREFECT_AUTH)
+    runs = answer.raise_for_status().json()
     return "\n".join(
         httpx.get(
             f"{server}/flow_run_states/", params={"flow_run_id": run["id"]}, auth=PREFECT_AUTH

@@ -253,11 +253,20 @@ def environment_of(pid: int) -> dict[str, str]:
     return dict(entry.split("=", 1) for entry in entries if "=" in entry)
 
 
-def test_only_the_worker_has_the_key(owner: Owner) -> None:
+def test_no_process_has_the_key_and_the_runs_of_the_worker_do_their_work(owner: Owner) -> None:
     record = owner.record()
-    assert "BARRACK_API_KEY" not in environment_of(record["server"]["pid"])
-    assert owner.key not in str(environment_of(record["server"]["pid"]))
-    assert environment_of(record["worker"]["pid"])["BARRACK_API_KEY"] == owner.key
+    for process in ("server", "worker"):
+        environment = environment_of(record[process]["pid"])
+        assert not {"BARRACK_API_KEY", "BARRACK_BASE_URL"} & environment.keys(), process
+        assert owner.key not in str(environment), process
+    deployments = owner.asked("/deployments/filter", {})
+    assert {one["parameters"]["credentials"] for one in deployments} == {"barrack"}
+    done = {"name": {"any_": ["Completed"]}}
+    for _ in range(240):
+        if owner.asked("/flow_runs/filter", {"flow_runs": {"state": done}}):
+            return
+        threading.Event().wait(0.5)
+    raise AssertionError("no run has completed")
 
 
 def test_two_at_once_wait_for_each_other(owner: Owner) -> None:

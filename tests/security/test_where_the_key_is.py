@@ -60,8 +60,8 @@ def table(found: Mapping[str, str]) -> str:
     head = [
         "# Where the key is looked for",
         "",
-        "`tests/security/test_where_the_key_is.py` takes a key through runs that work, every "
-        "error, wrong parameters and crash dumps, then looks for it in plain text, UTF-16, "
+        "`tests/security/test_where_the_key_is.py` takes a key through runs that work, an error of "
+        "each type, wrong parameters and crash dumps, then looks for it in plain text, UTF-16, "
         "hexadecimal and base64.",
         "",
         "| where | found |",
@@ -214,11 +214,8 @@ def listener(server: str) -> int:
 def blocks(server: str, secrets: bool) -> str:
     """All blocks, as the server tells them."""
     wanted: dict[str, Any] = {"include_secrets": secrets, "limit": 200}
-    return (
-        httpx.post(f"{server}/block_documents/filter", json=wanted, auth=PREFECT_AUTH)
-        .raise_for_status()
-        .text
-    )
+    answer = httpx.post(f"{server}/block_documents/filter", json=wanted, auth=PREFECT_AUTH)
+    return answer.raise_for_status().text
 
 
 @pytest.mark.slow

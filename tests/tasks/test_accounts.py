@@ -17,19 +17,27 @@ import pytest
 from prefect import flow
 
 from barrack_tasks import BarrackCredentials, accounts, adopting
-from barrack_tasks.accounts import Unowned, move, unowned
+from barrack_tasks.accounts import Unowned, known_names, move, unowned
 from barrack_tasks.admitting import caps_of
 from barrack_tasks.adopting import adopt, check_adoption, told_of_unowned
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.cli import keeping
+from barrack_tasks.credentials import saved_accounts
 from barrack_tasks.expiring import add_expiries, read_expiries
 from barrack_tasks.holds import holding
 from barrack_tasks.notes import read_notes, write_notes
+from barrack_tasks.plans.accounts import account_name
 from barrack_tasks.plans.drills import Proof
 from barrack_tasks.plans.expiring import Expiry
 from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.schedule import Note
 from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
 from barrack_tasks.records import Records
+from barrack_tasks.reporting import CheckupFailed
+from barrack_tasks.sandbox import Sandbox
+from flows.doctor import doctor
+from flows.end_expired import end_expired
+from flows.watch_account import watch_account
 from tests.deployments.playing import barrack
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
@@ -176,6 +184,159 @@ def test_no_server_is_needed_for_a_name_where_none_is(monkeypatch: pytest.Monkey
         one, two = (BarrackCredentials(api_key="k", base_url=s) for s in (URL, f"{URL}/"))
         assert one.account == two.account
         assert BarrackCredentials.resolve(one).account == one.account
+
+
+# The name of a key lives on the server
+
+
+def delete(name: str) -> None:
+    BarrackCredentials.delete(name, _sync=True)  # type: ignore[attr-defined]
+
+
+def test_a_key_has_one_name_wherever_another_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    secret, name = key(), block()
+    bare = BarrackCredentials(api_key=secret, base_url=URL)
+    monkeypatch.setenv("BARRACK_API_KEY", secret)
+    monkeypatch.setenv("BARRACK_BASE_URL", URL)
+    with monkeypatch.context() as one_place:
+        one_place.setenv("BARRACK_ACCOUNT", f"prod{uuid.uuid4().hex[:6]}")
+        called = run(None)
+        assert called.startswith("prod")
+    assert run(None) == run(bare) == called, "the key alone, elsewhere"
+    save(bare, name)
+    assert run(name) == called, "in a block that says no name"
+    other = BarrackCredentials(api_key=secret, base_url=f"{URL}/", account="another")
+    assert run(other) == other.account == called, "with another name in code"
+    monkeypatch.setenv("BARRACK_ACCOUNT", "stage")
+    assert run(None) == called, "with another name in the environment"
+
+
+def test_a_block_without_a_name_and_the_environments_name_are_one_account(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret, name = key(), block()
+    save(BarrackCredentials(api_key=secret, base_url=URL), name)
+    monkeypatch.setenv("BARRACK_API_KEY", secret)
+    monkeypatch.setenv("BARRACK_BASE_URL", URL)
+    called = run(name)
+    monkeypatch.setenv("BARRACK_ACCOUNT", "prod")
+    assert run(None) == run(name) == called
+
+
+def test_two_blocks_that_call_one_key_differently_are_one_account() -> None:
+    secret, one, two = key(), block(), block()
+    first, second = (f"lab{uuid.uuid4().hex[:6]}" for _ in range(2))
+    save(BarrackCredentials(api_key=secret, base_url=URL, account=first), one)
+    save(BarrackCredentials(api_key=secret, base_url=URL, account=second), two)
+    assert run(two) == run(one) == first, "the oldest block says it"
+
+
+def test_what_up_saves_is_called_the_same_where_the_environment_says_no_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    secret, name, given = key(), block(), f"prod-{uuid.uuid4().hex[:6]}"
+    monkeypatch.setenv("BARRACK_API_KEY", secret)
+    monkeypatch.setenv("BARRACK_BASE_URL", URL)
+    monkeypatch.setenv("BARRACK_ACCOUNT", given)
+    keeping._save(BarrackCredentials.from_environment(), name)
+    called = account_name(given)
+    monkeypatch.delenv("BARRACK_ACCOUNT")
+    assert run(None) == run(name) == called
+    monkeypatch.delenv("BARRACK_API_KEY")
+    monkeypatch.delenv("BARRACK_BASE_URL")
+    assert run(name) == BarrackCredentials.find(name).account == called
+    assert BarrackCredentials.find(name).account_name == given
+
+
+def test_a_block_that_is_saved_under_another_name_keeps_its_account() -> None:
+    secret, one, two = key(), block(), block()
+    save(BarrackCredentials(api_key=secret, base_url=URL), one)
+    before = run(one)
+    fill(before)
+    save(BarrackCredentials(api_key=secret, base_url=URL), two)
+    delete(one)
+    assert run(two) == run(BarrackCredentials(api_key=secret, base_url=URL)) == before
+    check(before)
+    save(BarrackCredentials(api_key=key(), base_url=URL), two)
+    assert run(two) == before, "and with a new key"
+    assert not [line for line in told_of_unowned() if repr(before) in line]
+
+
+def test_a_named_account_is_called_otherwise_only_while_no_run_works() -> None:
+    secret, name, given = key(), block(), f"lab{uuid.uuid4().hex[:6]}"
+    save(BarrackCredentials(api_key=secret, base_url=URL), name)
+    before = run(name)
+    fill(before)
+    with holding(before, "r1", "run old", "a", timedelta(0)) as hold:
+        assert hold.claim({"BRK-1": "one"}) == {}
+        save(BarrackCredentials(api_key=secret, base_url=URL, account=given), name)
+        assert run(name) == before
+        with holding(run(name), "r2", "run new", "b", timedelta(0)) as other:
+            assert hold.claim({"BRK-2": "two"}) == {}
+            assert other.claim({"BRK-2": "two"}) == {"BRK-2": "run old"}
+    assert run(name) == given
+    check(given)
+    assert run(BarrackCredentials(api_key=secret, base_url=URL)) == given
+
+
+def test_a_name_that_other_keys_have_is_not_changed_with_one_key() -> None:
+    one, two, secret = block(), block(), key()
+    given = f"lab{uuid.uuid4().hex[:6]}"
+    save(BarrackCredentials(api_key=key(), base_url=URL, account=given), one)
+    save(BarrackCredentials(api_key=secret, base_url=URL, account=given), two)
+    assert run(one) == run(two) == given
+    fill(given)
+    save(BarrackCredentials(api_key=secret, base_url=URL, account="elsewhere"), two)
+    assert run(two) == run(one) == given
+    check(given)
+
+
+def test_a_run_whose_account_is_renamed_while_it_begins_sends_nothing() -> None:
+    """It took the name, and another run gave a new one before its lease could be seen."""
+    secret, name, given = key(), block(), f"lab{uuid.uuid4().hex[:6]}"
+    save(BarrackCredentials(api_key=secret, base_url=URL), name)
+
+    @flow
+    def begin() -> None:
+        early = BarrackCredentials.resolve(name)
+        save(BarrackCredentials(api_key=secret, base_url=URL, account=given), name)
+        BarrackCredentials.resolve(name)
+        with holding(early.account, "r1", "run early", "a", timedelta(0)) as hold:
+            assert hold.claim({"BRK-1": "one"}) == {}
+            guarded = early.under(lambda: 60.0)
+            assert guarded._permit is not None
+            with pytest.raises(BarrackConfigurationError, match="given another name"):
+                guarded._permit()
+
+    begin()
+
+
+def test_two_that_begin_at_once_for_the_first_time_call_an_account_the_same() -> None:
+    secret = key()
+    found: list[str] = []
+
+    def begin(given: str | None) -> None:
+        one = BarrackCredentials(api_key=secret, base_url=URL, account=given)
+        saved, known = saved_accounts(), known_names()
+        together.wait()
+        found.append(one._settle(saved, known).account)
+
+    together = threading.Barrier(3)
+    names = ("red", "blue", "green")
+    them = [threading.Thread(target=begin, args=(name,)) for name in names]
+    for one in them:
+        one.start()
+    for one in them:
+        one.join()
+    assert len(found) == 3
+    assert len(set(found)) == 1
+
+
+def test_what_the_server_keeps_of_a_key_does_not_tell_it() -> None:
+    secret = key()
+    run(BarrackCredentials(api_key=secret, base_url=URL))
+    with Records("barrack_") as records:
+        assert secret not in repr(records.all())
 
 
 # What came from the environment
@@ -394,6 +555,33 @@ def test_records_that_no_known_account_owns_are_told_until_they_are_adopted() ->
     assert move(old, new) == 4
     assert old not in found(new)
     check(new)
+
+
+def test_an_end_that_nobody_owns_is_told_by_every_flow_and_by_the_check_up(
+    sandbox: Sandbox, account: BarrackCredentials
+) -> None:
+    """As after a block was deleted whose key this server never remembered."""
+    old, young = uuid.uuid4().hex[:10], uuid.uuid4().hex[:10]
+    now = datetime.now(UTC)
+    add_expiries(old, [Expiry("BRK-1", "forgotten-1", now - timedelta(hours=1), "delete")])
+    add_expiries(young, [Expiry("BRK-2", "young-1", now - timedelta(minutes=5), "delete")])
+    save(account, block())
+    own = account.account
+    add_expiries(own, [Expiry("BRK-3", "own-1", now - timedelta(hours=1), "delete")])
+    for report in (end_expired(credentials=account), watch_account(credentials=account)):
+        [told] = [note for note in report.notes if repr(old) in note]
+        assert "Nobody ends forgotten-1: " in told
+        assert f"barrack adopt {old} --to BLOCK" in told
+        assert not [n for n in report.notes if repr(young) in n or repr(own) in n]
+    try:
+        ready = doctor(credentials=account).readiness
+    except CheckupFailed as failed:
+        ready = failed.report.readiness
+    [records] = [one for one in ready if one.topic == "records"]
+    assert records.state == "unknown"
+    assert repr(old) in records.said
+    move(old, own)
+    assert not [n for n in watch_account(credentials=account).notes if repr(old) in n]
 
 
 def test_one_command_adopts_what_a_key_left_that_was_changed_where_nothing_named_it(

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from barrack_tasks import BarrackCredentials, get_credit_balance
+from barrack_tasks import BarrackCredentials, get_credit_balance, list_instances
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import PREFECT_AUTH
@@ -47,6 +47,21 @@ def test_a_saved_block_is_found_by_its_name(sandbox: Sandbox) -> None:
     assert get_credit_balance(credentials="team-a").amount > 0  # type: ignore[arg-type]
     with pytest.raises(BarrackConfigurationError, match="no saved Barrack Credentials block named"):
         get_credit_balance("team-x")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [{"api_key": KEY}, [KEY], 7])
+def test_a_task_refuses_what_is_no_account_in_one_sentence(given: object) -> None:
+    calls = [
+        lambda: list_instances(given),  # type: ignore[call-overload]
+        lambda: list_instances(credentials=given),  # type: ignore[call-overload]
+        lambda: list_instances.submit(given),  # type: ignore[call-overload]
+        lambda: list_instances.fn(given),  # type: ignore[arg-type]
+    ]
+    for call in calls:
+        with pytest.raises(BarrackConfigurationError, match="credentials must be a") as refused:
+            call()
+        assert type(given).__name__ in str(refused.value)
+        assert KEY not in str(refused.value)
 
 
 def test_a_saved_block_is_found_in_a_running_loop(account: BarrackCredentials) -> None:
