@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -330,7 +331,11 @@ def _deploy(content: Mapping[str, Any]) -> None:
         file.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")
         words = ["--no-prompt", "deploy", "--all", "--prefect-file", str(file)]
         done = subprocess.run(  # noqa: S603 - our own words
-            [sys.executable, "-m", "prefect", *words], cwd=folder, capture_output=True, text=True
+            [sys.executable, "-m", "prefect", *words],
+            cwd=folder,
+            env={k: v for k, v in os.environ.items() if not k.startswith("BARRACK_")},
+            capture_output=True,
+            text=True,
         )
     if done.returncode:
         said = " ".join((done.stderr or done.stdout).split())

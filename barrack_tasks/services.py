@@ -19,10 +19,19 @@ from typing import Any
 import httpx
 
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api.addresses import is_loopback
 from barrack_tasks.processes import born, has_ended
 
 _PATIENCE = 120.0
 _KEPT_IN_A_BLOCK = ("BARRACK_API_KEY", "BARRACK_BASE_URL")
+_SERVE = """
+import socket, sys, uvicorn
+from prefect.server.api.server import create_app
+listener = socket.socket(fileno=int(sys.argv[1]))
+config = uvicorn.Config(create_app(final=True), timeout_keep_alive=5)
+uvicorn.Server(config).run(sockets=[listener])
+"""
+"""What `prefect server start` does, on a socket that listens already."""
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
 
@@ -42,6 +51,7 @@ class Services:
         self._file = self.folder / "up.json"
         self.password_file = self.folder / "password"
         self.environment_file = self.folder / "env"
+        self._listener: socket.socket | None = None
 
     @property
     def url(self) -> str | None:
@@ -68,26 +78,35 @@ class Services:
         found = {"PREFECT_API_URL": url}
         if url == self.url and not self.is_open:
             found["PREFECT_API_AUTH_STRING"] = self._password()
-        return found
+        return found | (_past_proxies() if is_loopback(url) else {})
 
     def start_server(self, port: int) -> str:
         """Start a Prefect server, if none was; the address of its API.
+
+        It is given a socket that listens already, so that nobody else can take the port before it
+        does, and a password of its own, so that what was told to an earlier one opens nothing.
 
         Raises:
             BarrackConfigurationError: the port is taken, or it does not come up.
         """
         if self.url:
             return self.url
-        self.check_port(port)
+        # A worker without its server does nothing but hold the port.
+        self.stop("worker")
+        self._listener = _listen(port)
         url = f"http://127.0.0.1:{port}/api"
-        env = {**_others_environment(), **server_settings(port, self._password())}
+        password = f"barrack:{secrets.token_urlsafe(24)}"
+        self._make_folder()
+        _write_privately(self.password_file, f"{password}\n")
         _close_database()
-        words = ["server", "start", "--host", "127.0.0.1", "--port", str(port)]
+        env = {**_others_environment(), **server_settings(port, password)}
+        words = ["-c", _SERVE, str(self._listener.fileno())]
         pid = self._start("server", words, env, url=url, asks_for_password=True)
         until = time.monotonic() + _PATIENCE
         while not answers(url):
             if time.monotonic() > until or born(pid) is None:
                 self.stop("server")
+                self._listener.close()
                 raise BarrackConfigurationError(
                     f"the Prefect server does not come up; see {self.folder / 'server.log'}"
                 )
@@ -102,20 +121,17 @@ class Services:
         Raises:
             BarrackConfigurationError: it is taken.
         """
-        if self.url:
-            return
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                raise BarrackConfigurationError(
-                    f"port {port} is taken by something that `barrack up` did not start; if it is "
-                    f"a Prefect server, set PREFECT_API_URL=http://127.0.0.1:{port}/api, else "
-                    "choose another with --port"
-                )
+        if self.url is None and not self.is_running("worker"):
+            _listen(port).close()
+
+    def has_lost_its_worker(self) -> bool:
+        """Whether a server runs that was started here, and no worker does."""
+        return self.url is not None and not self.is_running("worker")
 
     def start_worker(self, url: str, pool: str) -> None:
         """Start a worker, if none was. Like the server it has no key: runs load it from a block."""
         if not self.is_running("worker"):
-            words = ["worker", "start", "--pool", pool]
+            words = ["-m", "prefect", "worker", "start", "--pool", pool]
             given = {k: v for k, v in os.environ.items() if k not in _KEPT_IN_A_BLOCK}
             env = {**given, **_QUIET, **self.environment(url)}
             self._start("worker", words, env, url=url)
@@ -141,7 +157,7 @@ class Services:
             BarrackConfigurationError: the other one takes too long.
         """
         self._make_folder()
-        with (self.folder / "lock").open("w") as lock:
+        with open(self.folder / "lock", "a", opener=_private) as lock:
             until = time.monotonic() + _PATIENCE
             has_told = False
             while not _is_locked(lock.fileno()):
@@ -158,26 +174,23 @@ class Services:
 
     def _password(self) -> str:
         """As Prefect takes it, in one piece: a user and a secret."""
-        with suppress(OSError):
-            if found := self.password_file.read_text(encoding="utf-8").strip():
-                return found
-        self._make_folder()
-        made = f"barrack:{secrets.token_urlsafe(24)}"
-        _write_privately(self.password_file, f"{made}\n")
-        return made
+        return self.password_file.read_text(encoding="utf-8").strip()
 
     def _start(self, what: str, words: list[str], env: Mapping[str, str], **about: Any) -> int:
         self._make_folder()
         log_file = self.folder / f"{what}.log"
         with open(log_file, "ab", opener=_private) as log:
             child = subprocess.Popen(  # noqa: S603 - our own words
-                [sys.executable, "-m", "prefect", *words],
+                [sys.executable, *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 env=env,
                 umask=0o077,
+                # A worker holds the port, too: when its server dies nobody takes its place, and
+                # so nobody is sent the password or gives the worker commands.
+                pass_fds=[self._listener.fileno()] if self._listener else (),
             )
         started = {"pid": child.pid, "born": born(child.pid), **about}
         self._write({**self._read(), what: started})
@@ -185,6 +198,11 @@ class Services:
 
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if self.folder.stat().st_uid != os.geteuid():
+            raise BarrackConfigurationError(
+                f"{self.folder} belongs to another user, who could read the password in it; "
+                "remove it, or set XDG_STATE_HOME to a folder of yours"
+            )
         self.folder.chmod(0o700)
 
     def _read(self) -> dict[str, Any]:
@@ -215,12 +233,38 @@ def server_settings(port: int, password: str) -> dict[str, str]:
     url = f"http://127.0.0.1:{port}/api"
     return {
         **_QUIET,
+        **_past_proxies(),
         "PREFECT_API_URL": url,
         "PREFECT_UI_API_URL": url,
+        "PREFECT_SERVER_API_PORT": str(port),
         "PREFECT_SERVER_API_AUTH_STRING": password,
         "PREFECT_API_AUTH_STRING": password,
         "PREFECT_SERVER_CORS_ALLOWED_ORIGINS": (f"http://127.0.0.1:{port},http://localhost:{port}"),
     }
+
+
+def _listen(port: int) -> socket.socket:
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise BarrackConfigurationError(
+            f"port {port} is taken by something that `barrack up` did not start; if it is "
+            f"a Prefect server, set PREFECT_API_URL=http://127.0.0.1:{port}/api, else "
+            "choose another with --port"
+        ) from None
+    return listener
+
+
+def _past_proxies() -> dict[str, str]:
+    """Keeps what goes to this machine from a proxy, which would read the password and the key."""
+    told = (os.environ.get(name, "") for name in ("NO_PROXY", "no_proxy"))
+    names = dict.fromkeys([n for text in told for n in text.split(",") if n])
+    text = ",".join([*names, *({"127.0.0.1", "localhost"} - names.keys())])
+    return {"NO_PROXY": text, "no_proxy": text}
 
 
 def _others_environment() -> dict[str, str]:
@@ -253,7 +297,7 @@ def _is_locked(descriptor: int) -> bool:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 def _write_privately(file: Path, text: str) -> None:
@@ -268,7 +312,8 @@ def _write_privately(file: Path, text: str) -> None:
 def answers(url: str) -> bool:
     """Whether a Prefect API answers there."""
     try:
-        return httpx.get(f"{url.rstrip('/')}/health", timeout=5).is_success
+        health = f"{url.rstrip('/')}/health"
+        return httpx.get(health, timeout=5, trust_env=not is_loopback(url)).is_success
     except httpx.HTTPError:
         return False
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -43,5 +44,12 @@ def spoken_with(environment: Mapping[str, str]) -> Iterator[None]:
     """Have Prefect speak with a server; see `Services.environment`."""
     from prefect import settings
 
-    with settings.temporary_settings({getattr(settings, k): v for k, v in environment.items()}):
-        yield
+    told = {getattr(settings, k): v for k, v in environment.items() if k.startswith("PREFECT_")}
+    before = dict(os.environ)
+    os.environ.update(environment)
+    try:
+        with settings.temporary_settings(told):
+            yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)

@@ -66,6 +66,7 @@ def up(
     console = Screen()
     services = Services()
     named = PREFECT_API_URL.value()
+    _check_who_says(str(named) if named else None)
     if named is None or named == services.url:
         services.check_port(port)
     elif not answers(str(named)):
@@ -82,13 +83,14 @@ def up(
                 console.print("The server of an earlier release asks for no password; it ends ...")
                 services.stop("worker")
                 services.stop("server")
+            elif worker and services.has_lost_its_worker():
+                console.print("The server has no worker; both start anew ...")
+                services.stop("server")
             console.print("A Prefect server runs or starts ...")
             if services.url is None:
                 undo.callback(services.stop, "server")
             url = services.start_server(port)
-            environment = services.environment(url)
-            stack.enter_context(spoken_with(environment))
-            os.environ.update(environment)
+            stack.enter_context(spoken_with(services.environment(url)))
         else:
             url = str(named)
         choice = choose(credentials, given, yes, console, untried)
@@ -113,6 +115,21 @@ def up(
     else:
         console.print(f"No worker was started here: prefect worker start --pool {POOL}")
     return 0
+
+
+def _check_who_says(named: str | None) -> None:
+    """Let no file of the folder at hand decide to which server the key goes."""
+    from prefect.context import get_settings_context
+    from prefect.settings import PREFECT_API_URL
+
+    profile = get_settings_context().profile.settings
+    if named in (None, os.environ.get("PREFECT_API_URL"), profile.get(PREFECT_API_URL)):
+        return
+    raise BarrackConfigurationError(
+        f"a file in this folder (.env, prefect.toml or pyproject.toml) sets PREFECT_API_URL to "
+        f"{named}, and the key is saved on no server because a folder says so: if that is your "
+        f"server, export PREFECT_API_URL={named} and try again"
+    )
 
 
 def down() -> int:

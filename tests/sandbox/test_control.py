@@ -200,3 +200,31 @@ def test_command_line_that_cannot_start() -> None:
 def test_a_duration_may_be_a_part_of_a_second() -> None:
     with Sandbox(fleet=0, speed=0) as sandbox:
         assert sandbox.settings(durations={"create": 0.25})["durations"]["create"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({}, 200),
+        ({"Origin": "{own}"}, 200),
+        ({"Origin": "http://evil.example"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Host": "evil.example"}, 403),
+        ({"Host": "evil.example:80"}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+    ],
+)
+def test_pages_of_other_origins_and_foreign_names_control_nothing(
+    headers: dict[str, str], status: int
+) -> None:
+    with Sandbox(fleet=0, speed=0) as sandbox:
+        own = {
+            name: value.format(own=sandbox.url.rpartition("/")[0])
+            for name, value in headers.items()
+        }
+        root = own.get("Origin") if own.get("Origin", "").startswith("http://127") else None
+        root = root or sandbox.url.rpartition("/")[0]
+        answer = httpx.post(
+            f"{root}/_sandbox/credit", json={"amount": "5"}, headers=own, trust_env=False
+        )
+        assert answer.status_code == status

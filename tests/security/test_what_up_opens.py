@@ -33,11 +33,13 @@ from tests.conftest import free_port
 EVIL = "evil.example"
 ATTEMPTS = """
 (async () => {
-  const api = %s;
+  const [api, known] = %s;
   const json = {"Content-Type": "application/json"};
   const plain = {"Content-Type": "text/plain"};
   const read = JSON.stringify({include_secrets: true});
   const variable = JSON.stringify({name: "planted", value: "x"});
+  const deployment = JSON.stringify({
+    name: "planted", flow_id: known, job_variables: {command: "touch /tmp/planted"}});
   const told = {};
   const attempt = async (name, path, how) => {
     try {
@@ -52,6 +54,10 @@ ATTEMPTS = """
   await attempt("read as a form", "/block_documents/filter", post(plain, read));
   await attempt("read blindly", "/block_documents/filter", post(plain, read, {mode: "no-cors"}));
   await attempt("write", "/variables/", post(json, variable));
+  await attempt("deploy", "/deployments/", post(json, deployment));
+  await attempt("run", "/deployments/" + known + "/create_flow_run", post(json, "{}"));
+  await attempt("run blindly", "/deployments/" + known + "/create_flow_run",
+    post(plain, "{}", {mode: "no-cors"}));
   await attempt("write as a form", "/variables/", post(plain, variable));
   await attempt("write blindly", "/variables/", post(plain, variable, {mode: "no-cors"}));
   told.socket = await new Promise((done) => {
@@ -174,15 +180,23 @@ def test_no_page_in_a_browser_reads_or_changes_anything(
         ),
     }[page]
     before = variables(owner)
+    deployments = owner.asked("/deployments/filter", {})
+    runs = owner.asked("/flow_runs/count", {"deployments": {"name": {"any_": ["on-demand"]}}})
+    known = next(one["id"] for one in deployments if one["name"] == "on-demand")
     with Chromium(tmp_path / "profile", names=(EVIL,)) as browser:
         browser.open(shown)
-        told = browser.run(ATTEMPTS % json.dumps(api))
+        told = browser.run(ATTEMPTS % json.dumps([api, known]))
     for name, (status, text) in told.items():
         assert owner.key not in str(text), name
         if name != "socket":
             assert status in (0, 401), (name, text)
     assert told["socket"][0] in (1002, 1006, 1008), told["socket"]
     assert variables(owner) == before
+    after = owner.asked("/deployments/filter", {})
+    assert {one["name"] for one in after} == {one["name"] for one in deployments}
+    assert runs == owner.asked(
+        "/flow_runs/count", {"deployments": {"name": {"any_": ["on-demand"]}}}
+    )
 
 
 def test_its_owner_signs_in_and_sees_the_deployments(owner: Owner, tmp_path: Path) -> None:
@@ -205,6 +219,9 @@ def test_another_user_of_the_machine_gets_nothing(owner: Owner) -> None:
     files = [p for p in (owner.home / "prefect").rglob("*") if p.is_file()]
     files += list(owner.folder.iterdir())
     assert any(p.name == "prefect.db" for p in files)
+    made_by_server = [p for p in files if p.suffix == ".log" or p.name.startswith("prefect.db")]
+    kept = [*made_by_server, *(owner.folder / name for name in ("lock", "password", "env"))]
+    assert {stat.S_IMODE(p.stat().st_mode) & 0o077 for p in kept} == {0}, kept
     script = f"""
 import json, pathlib, urllib.request, urllib.error
 read = []
@@ -351,3 +368,48 @@ def test_a_taken_port_is_told_before_anything_is_made(tmp_path: Path) -> None:
         done = barrack(tmp_path, "up", "--port", str(taken.getsockname()[1]), BARRACK_API_KEY="k")
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+def test_nobody_takes_the_place_of_a_server_that_died(tmp_path: Path) -> None:
+    port = free_port()
+    folder = tmp_path / "state" / "prefect-barrack"
+    try:
+        with Sandbox(fleet=0) as sandbox:
+            first = barrack(tmp_path, "up", "--port", str(port), **sandbox.env)
+            assert first.returncode == 0, first.stdout + first.stderr
+            password = (folder / "password").read_text()
+            record = json.loads((folder / "up.json").read_text())
+            os.kill(record["server"]["pid"], signal.SIGKILL)
+            for reuse in (0, 1):
+                with socket.socket() as impostor, pytest.raises(OSError, match="in use"):
+                    impostor.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+                    impostor.bind(("127.0.0.1", port))
+                    impostor.listen()
+            again = barrack(tmp_path, "up", "--port", str(port), **sandbox.env)
+            assert again.returncode == 0, again.stdout + again.stderr
+        after = json.loads((folder / "up.json").read_text())
+        assert after["server"]["pid"] != record["server"]["pid"]
+        assert after["worker"]["pid"] != record["worker"]["pid"]
+        assert (folder / "password").read_text() != password, "an old one opens nothing"
+    finally:
+        barrack(tmp_path, "down")
+
+
+def test_a_port_that_is_bound_and_not_listened_at_is_taken(tmp_path: Path) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        done = barrack(tmp_path, "up", "--port", str(bound.getsockname()[1]), BARRACK_API_KEY="k")
+    assert done.returncode == 2
+    assert "is taken" in done.stderr
+
+
+def test_a_file_of_the_folder_does_not_decide_to_which_server_the_key_goes(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("PREFECT_API_URL=http://127.0.0.1:1/api\n")
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "BARRACK_"))}
+    env |= {"HOME": str(tmp_path), "PREFECT_HOME": str(tmp_path / "prefect")}
+    env |= {"BARRACK_API_KEY": "k", "PYTHONPATH": str(Path(__file__).resolve().parents[2])}
+    done = subprocess.run(
+        [*COMMAND, "up"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "because a folder says so" in " ".join(done.stderr.split())
