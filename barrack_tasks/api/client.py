@@ -88,7 +88,7 @@ class Barrack:
         limits = httpx.Limits(
             max_connections=max_concurrency, max_keepalive_connections=max_concurrency
         )
-        self._http = _http_client(self.base_url, limits)
+        self._http = http_client(self.base_url, limits)
         self._exchange = Exchange(self._http, dialect, self.base_url, key, clock, bounds)
         self._call = Caller(
             self._exchange,
@@ -228,7 +228,14 @@ def _check_limits(requests_per_second: float | None, max_concurrency: int) -> No
         raise BarrackConfigurationError(f"max_concurrency must be 1 or more; got {max_concurrency}")
 
 
-def _http_client(base_url: str, limits: httpx.Limits) -> httpx.Client:
+def http_client(base_url: str, limits: httpx.Limits) -> httpx.Client:
+    """A client for one address: no proxy to this machine, no cookies, no redirects.
+
+    `network.within` holds for its connections.
+
+    Raises:
+        BarrackConfigurationError: the proxy that the environment names cannot be used.
+    """
     headers = {
         "user-agent": f"prefect-barrack/{VERSION}",
         "accept": "application/json",

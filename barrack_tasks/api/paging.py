@@ -31,11 +31,11 @@ def all_items(
 
     A thing that moves to a later page while the pages are read is given once. When things go,
     those behind them move up, maybe to a page that was read already: a list that has become
-    shorter, or that has fewer items than it says, is read again for what was missed.
+    shorter, or that has fewer items or pages than it says, is read again for what was missed.
 
     Raises:
-        BarrackResponseError: the list has fewer items than it says, also when it is read again; or
-            it goes beyond a bound; or the server gives the same page again and again, and says
+        BarrackResponseError: the list has fewer items or pages than it says, also when it is read
+            again; or it goes beyond a bound; or the server gives the same page again and again, and says
             that there is more.
     """
     meter = _Meter(call, read, bounds, clock)
@@ -127,10 +127,9 @@ class _Reading:
         self._bounds = bounds
         self._ids: set[str] = set()
         self._totals: list[int] = []
-        self._pages = 0
-        """How many pages are said to be there."""
-        self._broken_off = ""
-        """What shows that the pages end before the list does, as a sentence."""
+        self._pages_said = 0
+        self._pages_read = 0
+        """Without an empty page at the end, and one that comes a second time."""
 
     @property
     def is_whole(self) -> bool:
@@ -143,7 +142,13 @@ class _Reading:
         said = self._totals[0] if self._totals else 0
         if count < said:
             return f"{said} items are said to be there, and {count} came, also when read again"
-        return self._broken_off
+        # A list of one page may be empty.
+        if not self._totals and self._pages_read < self._pages_said > 1:
+            return (
+                f"{self._pages_said} pages are said to be there, and {self._pages_read} came, also "
+                "when read again"
+            )
+        return ""
 
     def __iter__(self) -> Iterator[Any]:
         place = _Place(self._paging.first_page)
@@ -154,7 +159,7 @@ class _Reading:
             answer = self._read(replace(self._call, raw_query=query))
             items = getattr(answer, self._call.operation.result)
             at = answer.pagination or Pagination()
-            self._note_figures(at)
+            self._note_figures(at, len(items))
             page = [item.id for item in items]
             stands_still = self._stands_still(at, place)
             if stands_still and page and page == page_before:
@@ -167,8 +172,8 @@ class _Reading:
             place.page += 1
             place.cursor = at.next_cursor
             if not items and stands_still:
-                self._note_end(place)
                 return
+            self._pages_read += 1
             if self._is_last(at, place, len(items), len(page_before)):
                 return
             if idle >= self._bounds.idle_pages:
@@ -183,19 +188,11 @@ class _Reading:
         """Whether the next page would be no other than this one, if this one tells nothing new."""
         return self._paging.style != "cursor" or at.next_cursor in (None, "", place.cursor)
 
-    def _note_figures(self, at: Pagination) -> None:
+    def _note_figures(self, at: Pagination, items: int) -> None:
         if at.total is not None:
             self._totals.append(at.total)
-        self._pages = self._pages if at.pages is None else at.pages
-
-    def _note_end(self, place: _Place) -> None:
-        """An empty page is the end of a list, but not of one that says it has this page."""
-        number = place.page - self._paging.first_page
-        if self._paging.style == "page" and not self._totals and self._pages >= max(2, number):
-            self._broken_off = (
-                f"{self._pages} pages are said to be there, and page {number} is empty, also when "
-                "read again"
-            )
+        if at.pages is not None and (items or at.pages > self._pages_said):
+            self._pages_said = at.pages  # an empty page does not take back what others said
 
     def _stuck(self, place: _Place) -> None:
         """The same page came twice: either it is all there is, or paging is not understood."""

@@ -349,9 +349,33 @@ def test_a_total_that_falls_on_each_way_is_not_believed() -> None:
 def test_pages_that_are_said_and_empty() -> None:
     pages = [numbers(100), []]
     pager = Pager(lambda n: (pages[(n - 1) % 2], Pagination(pages=3)))
-    with pytest.raises(BarrackResponseError, match=r"3 pages .*, and page 2 is empty"):
+    with pytest.raises(BarrackResponseError, match=r"3 pages .*, and 1 came"):
         list(all_items(CALL, pager, Paging()))
-    assert list(all_items(CALL, Pager(lambda n: ([], Pagination(pages=1))), Paging())) == []
+
+
+@pytest.mark.parametrize("style", ["page", "offset", "cursor", "none"])
+@pytest.mark.parametrize(
+    "later", [(numbers(100), 3), ([], 3), ([], 0), ([], None)], ids=["same", "3", "0", "none"]
+)
+def test_fewer_pages_than_said_is_an_error_in_every_style(
+    style: Any, later: tuple[list[str], int | None]
+) -> None:
+    pages = [(numbers(100), 3), later]
+
+    def answer(n: int) -> tuple[list[str], Pagination]:
+        ids, said = pages[0 if style in ("none", "cursor") else (n - 1) % 2]
+        return ids, Pagination(pages=said)
+
+    with pytest.raises(BarrackResponseError, match=r"3 pages are said .*, and [01] came"):
+        list(all_items(CALL, Pager(answer), Paging(style=style)))
+
+
+@pytest.mark.parametrize("style", ["page", "offset", "cursor", "none"])
+def test_a_single_page_may_be_empty_and_a_missing_one_may_come_when_read_again(style: Any) -> None:
+    empty = Pager(lambda n: ([], Pagination(pages=1)))
+    assert list(all_items(CALL, empty, Paging(style=style))) == []
+    late = Pager(lambda n: (numbers(5), Pagination(pages=2 if n == 1 else 1)))
+    assert len(list(all_items(CALL, late, Paging(style=style)))) == 5
 
 
 def test_more_than_said_is_kept() -> None:

@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -137,7 +138,18 @@ def test_every_command_refuses_in_one_sentence_and_changes_nothing(tmp_path: Pat
 
 # The reader
 
-PEER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class Peer(LOADER):  # type: ignore[misc]
+    """PyYAML's reading, with keys as text."""
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                key.tag = "tag:yaml.org,2002:str"
+        return super().construct_mapping(node, deep)
+
 
 SCALARS = st.one_of(
     st.none(),
@@ -175,7 +187,7 @@ def test_any_text_is_read_or_refused_in_one_sentence(text: str) -> None:
         assert "\n" not in said
         assert len(said) < 400
         if not said and read is read_yaml and "=" not in text and ".nan" not in text.lower():
-            assert read(text, "x") == yaml.load(text, Loader=PEER)  # noqa: S506 - a safe loader
+            assert read(text, "x") == yaml.load(text, Loader=Peer)  # noqa: S506 - a safe loader
 
 
 def refusal_of(read: Callable[[str, str], Any], text: str) -> str:
@@ -214,6 +226,50 @@ def test_what_is_refused_is_said_with_its_place(text: str, said: str) -> None:
         read_yaml(text, "rules.yaml")
     assert said in caught.value.message
     assert caught.value.message.startswith("rules.yaml, line ")
+
+
+def test_keys_are_text_as_they_are_written() -> None:
+    text = "200: a\n0x10: b\nno: c\n~: d\n1.50: e\n2026-01-02: f\n'7': {8: 9}\n"
+    keys = {"200": "a", "0x10": "b", "no": "c", "~": "d", "1.50": "e", "2026-01-02": "f"}
+    assert read_yaml(text, "x") == {**keys, "7": {"8": 9}}
+    with pytest.raises(UnreadableError, match="the key '7' is there twice"):
+        read_yaml("7: a\n'7': b", "x")
+
+
+def spent(read: Callable[[str, str], Any], text: str) -> float:
+    """Seconds of work on a text, whether it is refused or not."""
+    began = time.process_time()
+    with contextlib.suppress(UnreadableError):
+        read(text, "x")
+    return time.process_time() - began
+
+
+def test_keys_that_would_all_be_stored_in_one_place_take_no_longer() -> None:
+    same = (1 << 61) - 1  # whole numbers have the same hash if they differ by this
+    assert spent(read_yaml, "".join(f"{same * n}: a\n" for n in range(1, 25_000))) < 15
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" + ".".join("a" * 20_000) + "]\n",
+        "[" + ".".join("a" * 99) + "]\n" + "".join(f"{'b.' * 99}k{n} = 1\n" for n in range(20_000)),
+        "".join("[" + "a." * 500 + f"k{n}]\n" for n in range(500)),
+        "x = {" + "a." * 20_000 + "b = 1}",
+        "a = 1\n" * 800_000,
+    ],
+    ids=["one key", "below a table", "tables", "inline", "long"],
+)
+def test_toml_with_long_keys_is_refused_at_once(text: str) -> None:
+    assert spent(read_toml, text) < 2
+    assert "x" in refusal_of(read_toml, text)
+
+
+def test_toml_is_as_deep_and_as_dotted_as_people_write_it() -> None:
+    text = (
+        "# " + "." * 70 + "\n[schemas.UserVM]\nstatus = 'vm.state'\nlist = [" + "1.5, " * 20 + "]"
+    )
+    assert read_toml(text, "x")["schemas"]["UserVM"]["status"] == "vm.state"
 
 
 def test_json_is_read_strictly() -> None:

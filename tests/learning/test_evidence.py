@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import logging
+import socket
+import sys
+import time
+import tracemalloc
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from threading import Thread
 from typing import Any
 
 import httpx
@@ -134,6 +142,107 @@ def test_probe_of_what_does_not_answer() -> None:
             probe(url, KEY, send=send)
     with pytest.raises(LearnError, match="key"):
         probe("https://api.example", " ", send=send)
+
+
+@contextmanager
+def serving(answer: Callable[[socket.socket], None]) -> Iterator[tuple[str, list[bytes]]]:
+    """Answers each connection with what `answer` sends; gives the address, and what was asked."""
+    asked: list[bytes] = []
+
+    def serve(connection: socket.socket) -> None:
+        with connection, suppress(OSError):
+            asked.append(connection.recv(65536))
+            answer(connection)
+
+    def listen() -> None:
+        with suppress(OSError):
+            while True:
+                Thread(target=serve, args=(listener.accept()[0],), daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        Thread(target=listen, daemon=True).start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}", asked
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
+
+
+def endless(connection: socket.socket) -> None:
+    connection.sendall(HEAD + b"\r\n")
+    for _ in range(4_000):  # a gigabyte, if somebody takes it
+        connection.sendall(b" " * 262_144)
+
+
+def packed(connection: socket.socket) -> None:
+    body = gzip.compress(b" " * 200_000_000, 1)
+    length = b"content-encoding: gzip\r\ncontent-length: %d\r\n\r\n" % len(body)
+    connection.sendall(HEAD + length + body)
+
+
+def drip(connection: socket.socket) -> None:
+    connection.sendall(HEAD + b"\r\n[")
+    for _ in range(600):
+        connection.sendall(b" ")
+        time.sleep(0.1)
+
+
+def drip_of_head(connection: socket.socket) -> None:
+    connection.sendall(HEAD)
+    for _ in range(600):
+        connection.sendall(b"x-a: b\r\n")
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "seconds", "said"),
+    [
+        (endless, 10.0, "has more than 5,000,000 bytes"),
+        (packed, 10.0, "unpacks to more than 5,000,000 bytes"),
+        (drip, 0.5, "ReadTimeout"),
+        (drip_of_head, 0.5, "ReadTimeout"),
+    ],
+)
+def test_a_probe_of_what_does_not_end_ends(
+    answer: Callable[[socket.socket], None],
+    seconds: float,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.modules[probe.__module__], "_SECONDS", seconds)
+    with serving(answer) as (url, asked):
+        tracemalloc.start()
+        try:
+            with pytest.raises(LearnError, match=said) as caught:
+                probe(url, KEY)
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+    assert KEY not in str(caught.value)
+    assert len(asked) == 3
+    assert peak < 100_000_000
+
+
+def test_a_probe_takes_what_is_packed_as_it_asked() -> None:
+    body = gzip.compress(b'{"regions": [{"id": 1, "name": "CANADA-1"}]}')
+    length = b"content-encoding: gzip\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(
+        body
+    )
+    with serving(lambda connection: connection.sendall(HEAD + length + body)) as (url, asked):
+        learned = probe(url, KEY, limit=3)
+    assert "operations.list_regions" in learned.matches
+    assert b"accept-encoding: gzip, deflate\r\n" in asked[0].lower()
+
+
+def test_a_probe_of_this_machine_asks_no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    refuse = b"HTTP/1.1 502 Bad\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+    with serving(lambda c: c.sendall(refuse)) as (proxy, seen), Sandbox(fleet=1) as sandbox:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+            monkeypatch.setenv(name, proxy)
+        assert probe(sandbox.url, sandbox.api_key).matches
+    assert seen == []
 
 
 def test_what_is_safe_to_ask() -> None:

@@ -29,6 +29,10 @@ MOST_VALUES = 200_000
 """Keys and values in such a file."""
 DEEPEST = 100
 """Levels of lists and tables in any file."""
+LARGEST_TOML = 500_000
+"""Characters of a TOML text: the work on long keys grows faster than the text."""
+_MOST_DOTS = 32
+"""In a line of TOML, where each may begin another table."""
 _LONGEST_NUMBER = 100
 _SHOWN = 60
 
@@ -111,7 +115,7 @@ def read_yaml(
     most: int = MOST_VALUES,
     lines: Lines | None = None,
 ) -> Any:
-    """What a YAML text says, as plain lists, dicts and scalars.
+    """What a YAML text says, as plain lists, dicts and scalars. Keys are text, as it is written.
 
     Args:
         text: one document, without aliases, merge keys, tags, or keys that are there twice.
@@ -125,8 +129,8 @@ def read_yaml(
         UnreadableError: it is not such a text.
 
     Example:
-        >>> read_yaml("a: [1, 2]", "rules.yaml")
-        {'a': [1, 2]}
+        >>> read_yaml("200: [1, 2]", "rules.yaml")
+        {'200': [1, 2]}
     """
     builder = _Builder(source, resolvers or yaml.SafeLoader.yaml_implicit_resolvers, most, lines)
     events: Iterator[Any] = yaml.parse(text, Loader=_Loader)
@@ -174,8 +178,15 @@ def read_toml(text: str, source: str) -> dict[str, Any]:
     """What a TOML text says.
 
     Raises:
-        UnreadableError: it is not TOML.
+        UnreadableError: it is not TOML, or too long.
     """
+    if len(text) > LARGEST_TOML:
+        raise UnreadableError(f"{source} is longer than {LARGEST_TOML} characters; shorten it")
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MOST_DOTS and not line.lstrip().startswith("#"):
+            raise UnreadableError(
+                f"{source}, line {number}: it holds more than {_MOST_DOTS} dots; break it up"
+            )
     try:
         found = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -289,7 +300,7 @@ class _Builder:
         if isinstance(holder, list):
             holder.append(value)
             self._keys[-1] = len(holder) - 1
-        elif self._keys[-1] is _NO_KEY:
+        elif self._awaits_key():
             if isinstance(value, dict | list):
                 self.refuse(event.start_mark, "a key must be a single word or text; write one")
             if value in holder:
@@ -307,13 +318,17 @@ class _Builder:
             if not isinstance(value, dict | list):  # until one of these ends, it is at the key
                 self._keys[-1] = _NO_KEY
 
+    def _awaits_key(self) -> bool:
+        return bool(self._open) and isinstance(self._open[-1], dict) and self._keys[-1] is _NO_KEY
+
     def _scalar(self, event: Any) -> Any:
         text = event.value
         tag = self._tag(text) if event.implicit[0] and not event.style else _STRING
-        if tag in _TEXTS:
-            return text
         if tag == _MERGE:
             self.refuse(event.start_mark, f"<< is a merge key; {_SPELL}")
+        # Whoever writes a file can find numbers, but no texts, that a dict stores in one place.
+        if tag in _TEXTS or self._awaits_key():
+            return text
         if tag in _NUMBERS and len(text) > _LONGEST_NUMBER:
             self.refuse(
                 event.start_mark,

@@ -10,6 +10,11 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from barrack_tasks.api import network
+from barrack_tasks.api.body import ACCEPTED, Damaged, TooMuch, joined, unpacked
+from barrack_tasks.api.bounds import Bounds
+from barrack_tasks.api.client import http_client
+from barrack_tasks.api.dialect.reading import MOST_VALUES, UnreadableError, check_depth
 from barrack_tasks.api.learning import asking
 from barrack_tasks.api.learning.document import LearnError
 from barrack_tasks.api.learning.result import Learned
@@ -18,7 +23,9 @@ from barrack_tasks.api.operations import OPERATIONS
 
 Send = Callable[[httpx.Request], httpx.Response]
 _MOST_FAILURES = 3
-_LARGEST = 5_000_000
+_BOUNDS = Bounds(answer_bytes=5_000_000)
+_SECONDS = 10.0
+"""For one whole answer."""
 
 
 class _Stop(Exception):
@@ -42,7 +49,8 @@ def probe(
     Args:
         base_url: where the API is, with or without a path.
         api_key: the key; it is sent to no other host, and shown nowhere.
-        send: sends one request; `httpx.Client.send`, if not given.
+        send: sends one request; if not given, a client of its own, with bounds on the time and
+            size of an answer.
         limit: requests at most.
         name: what the dialect is to be called.
         yes: as for `learn_openapi`.
@@ -60,8 +68,20 @@ def probe(
     del api_key
     if send is not None:
         return prober.run(send, name, yes)
-    with httpx.Client(timeout=20, follow_redirects=False) as client:
-        return prober.run(client.send, name, yes)
+    with http_client(url, httpx.Limits()) as client:
+        return prober.run(lambda request: _send(client, request), name, yes)
+
+
+def _send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
+    """The answer, read whole and within bounds."""
+    with network.within(_SECONDS):
+        response = client.send(request, stream=True)
+        try:
+            raw = joined(response.iter_raw(), _BOUNDS)
+        finally:
+            response.close()
+    content = unpacked(raw, response.headers.get("content-encoding", ""), _BOUNDS)
+    return httpx.Response(response.status_code, content=content)
 
 
 def _checked(base_url: str) -> str:
@@ -136,7 +156,11 @@ class _Prober:
             raise _Stop(f"the limit of {self.limit} requests is reached")
         self.asked += 1
         header, scheme = self.auth or asking.AUTHS[0]
-        headers = {header: f"{scheme} {self.key}".strip(), "accept": "application/json"}
+        headers = {
+            header: f"{scheme} {self.key}".strip(),
+            "accept": "application/json",
+            "accept-encoding": ACCEPTED,
+        }
         address = self.url + path + (f"?{query}" if query else "")
         status, body, problem = _exchange(send, address, headers)
         del headers
@@ -261,12 +285,16 @@ class _Prober:
 def _exchange(send: Send, address: str, headers: dict[str, str]) -> tuple[int, Any, str]:
     """Status, JSON body, and what went wrong; no exception that holds the key gets out."""
     try:
-        response = send(httpx.Request("GET", address, headers=headers))
+        timeout = {"timeout": httpx.Timeout(_SECONDS).as_dict()}
+        response = send(httpx.Request("GET", address, headers=headers, extensions=timeout))
+    except (TooMuch, Damaged) as error:
+        return 0, None, str(error)
     except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
         return 0, None, type(error).__name__
     try:
-        body = response.json() if len(response.content) <= _LARGEST else None
-    except (ValueError, RecursionError):
+        body = response.json() if len(response.content) <= _BOUNDS.answer_bytes else None
+        check_depth(body, address, MOST_VALUES)
+    except (ValueError, RecursionError, UnreadableError):
         body = None
     return response.status_code, body, ""
 
