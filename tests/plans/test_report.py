@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from barrack_tasks.api.models import CurrencyEnum, VMStatus
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.plans.costs import hourly_cost
+from barrack_tasks.plans.drills_report import DrillReport
 from barrack_tasks.plans.money.cost_report import CostReport
 from barrack_tasks.plans.money.spending import Bill, Charge, Thing
 from barrack_tasks.plans.money.watch import BalanceReport
@@ -243,7 +244,9 @@ def about_money(currency: str, name: str) -> list[str]:
     thing = Thing("instance", "BRK-1", name, name, name, one)
     charge = Charge(thing, start, start + timedelta(hours=1), name, 60, one)
     bill = Bill(start, start + timedelta(days=1), currency, "UTC", (charge,), (name,))
-    return [balance.markdown(), CostReport(bill, one, one, one, (name,)).markdown()]
+    drills = DrillReport(flow="verify_snapshots", rows=(), ages=((name, "none", "never"),))
+    costs = CostReport(bill, one, one, one, (name,))
+    return [balance.markdown(), costs.markdown(), drills.markdown()]
 
 
 @given(MARKUP | st.text(), MARKUP | st.text())
