@@ -46,7 +46,7 @@ def main() -> None:
     try:
         result = app(sys.argv[1:], result_action="return_value")
     except BarrackError as error:
-        Screen(stderr=True).print(f"barrack: {error}", style="red", soft_wrap=True)
+        Screen(stderr=True).print(f"barrack: {error}", style="red")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

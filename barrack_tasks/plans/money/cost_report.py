@@ -77,7 +77,8 @@ class CostReport:
 
         lines = [
             f"# {amount(bill.total)} spent",
-            f"from {bill.start:%Y-%m-%d %H:%M} to {bill.end:%Y-%m-%d %H:%M}, days of {escape(bill.zone)}",
+            f"from {bill.start:%Y-%m-%d %H:%M} to {bill.end:%Y-%m-%d %H:%M}, "
+            f"days of {escape(bill.zone)}",
             "",
             "| what | amount |",
             "| --- | ---: |",
