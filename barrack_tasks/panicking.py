@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackValidationError
 from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.plans.cadence import Cadence
 from barrack_tasks.plans.drive import Manner, drive_down
 from barrack_tasks.plans.memory import Memory, Target, decide_each, protected_targets
@@ -111,7 +112,7 @@ def hibernate_everything(
 def _whatever_it_raises(say: Say) -> Say:
     def safely(line: str) -> None:
         with suppress(Exception):
-            say(line)
+            say(one_line(line))
 
     return safely
 

@@ -29,7 +29,7 @@ def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False, yes_to_living: boo
     screen = Screen()
     with known_server() as server:
         if not server.answers:
-            screen.print(server.absence, soft_wrap=True)
+            screen.print(server.absence)
             return 1
         from barrack_tasks import adopting
         from barrack_tasks.credentials import BarrackCredentials

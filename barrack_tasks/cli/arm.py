@@ -51,7 +51,7 @@ def disarm(deployments: list[str], /) -> int:
 def _set(screen: Screen, names: list[str], armed: bool, yes: bool) -> int:
     with known_server() as server:
         if not server.answers:
-            screen.print(server.absence, soft_wrap=True)
+            screen.print(server.absence)
             return 1
         from prefect.client.orchestration import get_client
 
@@ -72,7 +72,7 @@ def _set(screen: Screen, names: list[str], armed: bool, yes: bool) -> int:
                 # Said as the server has it now, not as it was asked for.
                 [now] = called([one.full_name], read_deployed(client))
                 told = _armed(client, now) if armed else _disarmed(client, now)
-                screen.print(told, soft_wrap=True)
+                screen.print(told)
     return 0
 
 
@@ -84,13 +84,13 @@ def _show(screen: Screen, client: SyncPrefectClient, one: Deployed) -> None:
     due = next_run(client, one, now)
     when = f"{due.astimezone(UTC):%Y-%m-%d %H:%M} UTC, in {said(due - now)}" if due else None
     screen.print(f"{one.full_name}", style="bold")
-    screen.print(f"  runs next: {when or 'when somebody starts it'}", soft_wrap=True)
+    screen.print(f"  runs next: {when or 'when somebody starts it'}")
     for preview in previews(client, one):
         for name, value in preview.parameters.items():
             shown = json.dumps(value, ensure_ascii=False, default=str)
-            screen.print(f"  {name}: {shown}", soft_wrap=True)
+            screen.print(f"  {name}: {shown}")
         if preview.report is None:
-            screen.print(f"  What it would do now is not known: {preview.problem}", soft_wrap=True)
+            screen.print(f"  What it would do now is not known: {preview.problem}")
         else:
             _show_report(screen, preview.report)
 
@@ -107,9 +107,9 @@ def _show_report(screen: Screen, report: Report) -> None:
             cost = after if row.hourly_before == row.hourly_now else f"{before} -> {after}"
             found.add_row(row.instance, row.was, did, cost, row.why)
         screen.print(found)
-        screen.print(f"  {_effect(report)}", soft_wrap=True)
+        screen.print(f"  {_effect(report)}")
     for note in report.notes:
-        screen.print(f"  {note}", soft_wrap=True)
+        screen.print(f"  {note}")
 
 
 def _effect(report: Report) -> str:

@@ -59,7 +59,7 @@ def diff(file: Path | None = None) -> int:
     console = Screen()
     found = differences(dialect)
     for place, (ours, theirs) in found.items():
-        console.print(f"{place}: {ours!r} -> {theirs!r}", markup=False, soft_wrap=True)
+        console.print(f"{place}: {ours!r} -> {theirs!r}")
     console.print(f"{len(found)} entries differ from the built-in dialect")
     return 1 if found else 0
 

@@ -61,7 +61,7 @@ def _show_unowned(console: Screen) -> None:
         from barrack_tasks.adopting import told_of_unowned
 
         for sentence in told_of_unowned():
-            console.print(sentence, style="yellow", soft_wrap=True)
+            console.print(sentence, style="yellow")
 
 
 def _tell(console: Screen, finding: Finding) -> None:
@@ -69,7 +69,7 @@ def _tell(console: Screen, finding: Finding) -> None:
     said = f"  {finding.said}" if finding.said else ""
     console.print(Text.assemble("  ", verdict, f" {finding.operation}", one_line(said)))
     for difference in finding.differences:
-        console.print(f"{'':18}{difference}", soft_wrap=True)
+        console.print(f"{'':18}{difference}")
 
 
 def _show_readiness(console: Screen, report: DoctorReport) -> None:
@@ -80,7 +80,7 @@ def _show_readiness(console: Screen, report: DoctorReport) -> None:
     if report.lines:
         console.print("Write these into a file and name it in BARRACK_DIALECT:")
         for line in report.lines:
-            console.print(f"  {line}", soft_wrap=True)
+            console.print(f"  {line}")
     trouble = sum(f.is_trouble for f in report.findings)
     tried = sum(f.verdict != "not tried" for f in report.findings)
     console.print(f"{tried - trouble} of {tried} operations tried can be relied on.")

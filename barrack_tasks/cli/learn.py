@@ -27,6 +27,7 @@ from barrack_tasks.api.learning import (
     write_dialect,
 )
 from barrack_tasks.api.learning.document import LARGEST
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.screen import Screen
 
 
@@ -76,13 +77,13 @@ def learn(
     agrees = _Agreement(console, asks, yes_to_host, plain_http)
     learned = _learn(openapi, probe_url, from_har, yes, agrees)
     address, reason = _address(learned)
-    console.print(f"address: {address} ({reason})", markup=False, soft_wrap=True)
+    console.print(f"address: {address} ({reason})")
     if asks:
         for question in list(learned.questions()):
             _ask(console, learned, question)
     report = learned.report()
     for line in report.lines():
-        console.print(line, markup=False, soft_wrap=True)
+        console.print(line)
     if not report.recognised:
         console.print("Nothing was written.")
         return 1
@@ -95,8 +96,9 @@ def learn(
     steps = [f"export BARRACK_DIALECT={shlex.quote(str(out))}", "barrack doctor"]
     if not is_builtin_host(address):
         steps.insert(0, f"export BARRACK_BASE_URL={shlex.quote(address)}")
-    said = "\n  ".join([f"Next (your key goes to {host_of(address)}):", *steps])
-    console.print(f"\nWritten: {out}. {said}", markup=False, soft_wrap=True)
+    console.print(f"\nWritten: {out}. Next (your key goes to {host_of(address)}):")
+    for step in steps:
+        console.print(f"  {step}")
     return 0 if report.flows["snapshot_before_stop"].can_run else 1
 
 
@@ -135,7 +137,7 @@ class _Agreement:
             return
         said = f"the API is said to be at {address}, which is not the built-in {builtin().base_url}"
         if self.asks and self.host is None:
-            self.console.print(f"\n{said}.", markup=False, soft_wrap=True)
+            self.console.print(f"\n{said}.")
             if _agrees(f"May your key be sent to {host}?"):
                 return
             raise LearnError(f"nothing was written, for your key may not be sent to {host}")
@@ -168,14 +170,14 @@ def _learn(
 
 
 def _agrees(question: str) -> bool:
-    return input(f"{question} [y/N] ").strip().casefold() in ("y", "yes")
+    return input(f"{one_line(question)} [y/N] ").strip().casefold() in ("y", "yes")
 
 
 def _ask(console: Console, learned: Learned, question: Question) -> None:
     """Ask one question; an empty answer leaves it open."""
-    console.print(f"\n{question.text}", markup=False, soft_wrap=True)
+    console.print(f"\n{question.text}")
     for number, candidate in enumerate(question.candidates, 1):
-        console.print(f"  {number}. {candidate.shown}  ({candidate.reason})", markup=False)
+        console.print(f"  {number}. {candidate.shown}  ({candidate.reason})")
     while True:
         said = input("number, what stands on the wire, - if there is none, or Enter to leave: ")
         said = said.strip()
@@ -187,6 +189,6 @@ def _ask(console: Console, learned: Learned, question: Question) -> None:
                 choice = int(said) - 1
             learned.answer(question, choice)
         except BarrackConfigurationError as error:
-            console.print(str(error), markup=False)
+            console.print(str(error))
         else:
             return

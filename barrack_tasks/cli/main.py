@@ -5,9 +5,11 @@ from __future__ import annotations
 import logging
 import sys
 
+import httpx
 from cyclopts import App
 
 from barrack_tasks.api import BarrackError
+from barrack_tasks.api.addresses import host_of
 from barrack_tasks.cli.adopt import adopt
 from barrack_tasks.cli.arm import arm, disarm
 from barrack_tasks.cli.dialects import dialect_app
@@ -46,8 +48,37 @@ def main() -> None:
     try:
         result = app(sys.argv[1:], result_action="return_value")
     except BarrackError as error:
-        Screen(stderr=True).print(f"barrack: {error}", style="red", soft_wrap=True)
+        Screen(stderr=True).print(f"barrack: {error}", style="red")
+        sys.exit(2)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        # The API's client raises its own errors, so this is the Prefect server's, whose errors of
+        # HTTP are those of httpx: nothing of Prefect is needed to know them.
+        Screen(stderr=True).print(f"barrack: {_about_server(error)}", style="red")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _about_server(error: httpx.HTTPError | httpx.InvalidURL) -> str:
+    """What the Prefect server did, or did not, and what to do about it."""
+    if isinstance(error, httpx.InvalidURL):
+        return f"PREFECT_API_URL is no address ({error}); it must look like http://HOST:PORT/api"
+    if not isinstance(error, httpx.HTTPStatusError):
+        why = f"{type(error).__name__}: {error}".rstrip(": ")
+        return (
+            f"the Prefect server could not be asked ({why}); see whether it runs, and whether "
+            "PREFECT_API_URL is its address"
+        )
+    url, status = error.request.url, error.response.status_code
+    where = f"{url.scheme}://{host_of(str(url))}"
+    if status in (401, 403):
+        return (
+            f"the Prefect server at {where} takes no request without its password (HTTP {status}): "
+            "set PREFECT_API_AUTH_STRING to it, as user:secret, or source the file that "
+            "`barrack up` names"
+        )
+    return (
+        f"the Prefect server at {where} answered {url.path} with HTTP {status}; see its log, and "
+        "whether PREFECT_API_URL is the address of its API, which ends in /api"
+    )

@@ -62,7 +62,7 @@ def preview(*, rules: Path, days: Days = 14) -> int:
         found = forecast(instances, policy, start, end, known, unable, protect)
         _show_forecast(console, found, days)
         for warning in rule_warnings(policy.rules, instances, start):
-            console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+            console.print(f"warning: {warning}", style="yellow")
     else:
         _show_rules(console, policy, start, end)
     _show_zones(console, policy)
@@ -148,12 +148,11 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
     console.print(table)
     console.print("Now:")
     for one in forecasts:
-        console.print(f"  {one_line(one.instance.name)} {_now(one)}", soft_wrap=True)
+        console.print(f"  {one_line(one.instance.name)} {_now(one)}")
     console.print(
         "Each is judged as if it were seen for the first time, and so is what is saved: what a "
         "person moved, as earlier runs noted, is left until its next boundary. A dry run of "
         "follow_schedule knows what they noted.",
-        soft_wrap=True,
     )
     savings = [one.saving for one in forecasts]
     known = [saving for saving in savings if saving is not None]
@@ -203,6 +202,6 @@ def _show_zones(console: Console, policy: Policy) -> None:
     zones = sorted({zone for rule in policy.rules for zone in rule.timetable.zones})
     if not zones:
         return
-    console.print(f"Time zones by {data_in_use(zones[0])}.", markup=False, soft_wrap=True)
+    console.print(f"Time zones by {data_in_use(zones[0])}.")
     for warning in zone_warnings(zones, datetime.now(UTC)):
-        console.print(f"warning: {warning}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"warning: {warning}", style="yellow")

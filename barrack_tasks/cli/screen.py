@@ -31,6 +31,9 @@ _log = logging.getLogger(__name__)
 class Screen(Console):
     """A console on which every string shows as it is, whatever stands in it.
 
+    A string is one line: a line break in it shows as a space, and a narrow screen does not break
+    it, so no name can forge a line. Line breaks and spaces that it begins with stay.
+
     Nothing in a string is markup or an emoji, no control character reaches the terminal, and
     what the output's encoding lacks is shown by its number. Colours are given as a style.
 
@@ -48,6 +51,12 @@ class Screen(Console):
             stream.reconfigure(errors="backslashreplace")
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
 
+    def print(self, *things: Any, **how: Any) -> None:
+        """Show strings, each as one line, and what makes its own picture, such as a table."""
+        if any(isinstance(thing, str | Text) for thing in things):
+            how.setdefault("soft_wrap", True)
+        super().print(*(_line(t) if isinstance(t, str) else t for t in things), **how)
+
     def render_str(self, text: str, **how: Any) -> Text:
         """Every string on its way to the output passes here, those in tables too."""
         return super().render_str(printable(text), **how)
@@ -61,11 +70,11 @@ class Screen(Console):
         if self.measure(found, options=unlimited).maximum <= self.width:
             self.print(found)
             return
-        self.print(title, soft_wrap=True)
+        self.print(title)
         for name, *rest in rows:
-            self.print(name, soft_wrap=True)
+            self.print(name)
             said = (f"{what}: {cell}" for what, cell in zip(columns[1:], rest, strict=True))
-            self.print(f"  {', '.join(said)}", soft_wrap=True)
+            self.print(f"  {', '.join(said)}")
 
     def on_broken_pipe(self) -> None:
         """Go on without showing anything: nobody reads it, and the work is not done yet."""
@@ -83,8 +92,13 @@ class Screen(Console):
 
     def agrees(self, question: str) -> bool:
         """Ask on the terminal; no answer is a no, and so is no terminal."""
-        shown = Text(printable(question))
+        shown = Text(one_line(question))
         return self.can_ask() and Confirm.ask(shown, console=self, default=False)
+
+
+def _line(text: str) -> str:
+    rest = text.lstrip("\n ")
+    return text[: len(text) - len(rest)] + one_line(rest)
 
 
 class _Rows(Table):
@@ -154,7 +168,7 @@ class Display:
                 if isinstance(thing, threading.Event):
                     thing.set()
                 elif isinstance(thing, str):
-                    self._screen.print(thing, soft_wrap=True)
+                    self._screen.print(thing)
                 else:
                     self._screen.print(thing())
             except OSError:

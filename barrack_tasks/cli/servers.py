@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from barrack_tasks.plans.accounts import normalised
+
 
 @dataclass(frozen=True)
 class Server:
@@ -23,6 +25,24 @@ class Server:
         return "Prefect: none is known; `barrack up` starts one."
 
 
+def is_same_server(one: str, other: str | None) -> bool:
+    """Whether two addresses name one server, however they are spelt.
+
+    Example:
+        >>> is_same_server("HTTP://localhost:4200/api/", "http://127.0.0.1:4200/api")
+        True
+    """
+    return other is not None and _spelt_alike(one) == _spelt_alike(other)
+
+
+def _spelt_alike(address: str) -> str:
+    """An address in one spelling, in which the name of this machine is its number."""
+    shown = normalised(address)
+    head, found, rest = shown.partition("://localhost")
+    is_name = found and rest[:1] in ("", ":", "/")
+    return f"{head}://127.0.0.1{rest}" if is_name else shown
+
+
 @contextmanager
 def known_server() -> Iterator[Server]:
     """The server that the environment names, else the one that `barrack up` has started."""
@@ -31,7 +51,8 @@ def known_server() -> Iterator[Server]:
     from barrack_tasks.services import Services, answers
 
     services = Services()
-    url = PREFECT_API_URL.value() or services.url
+    named, own = PREFECT_API_URL.value(), services.url
+    url = own if named is None or is_same_server(str(named), own) else str(named)
     if not url:
         yield Server(None, False)
         return

@@ -36,7 +36,7 @@ def status(*, credentials: str | None = None) -> int:
     with known_server() as server:
         fine = _show_account(screen, credentials, server.answers)
         if not server.answers:
-            screen.print(f"\n{server.absence}", soft_wrap=True)
+            screen.print(f"\n{server.absence}")
             return 1
         _show_guards(screen, str(server.url))
         _show_unowned(screen)
@@ -62,7 +62,7 @@ def _show_account(screen: Screen, name: str | None, there: bool) -> bool:
     try:
         funds = read_funds.fn(_account(name, there))
     except BarrackError as error:
-        screen.print(f"Account: {error}", style="red", soft_wrap=True)
+        screen.print(f"Account: {error}", style="red")
         return False
     burn = funds.burn()
     currency = str(funds.balance.currency)
@@ -73,7 +73,7 @@ def _show_account(screen: Screen, name: str | None, there: bool) -> bool:
     screen.print(f"Burn:      {money(burn.hourly, currency)} an hour")
     screen.print(f"Runway:    {said(runway(funds.balance.amount, burn.hourly))}")
     for missing in funds.missing:
-        screen.print(f"Unread:    {missing}", style="yellow", soft_wrap=True)
+        screen.print(f"Unread:    {missing}", style="yellow")
     return True
 
 
@@ -100,16 +100,16 @@ def _show_guards(screen: Screen, url: str) -> None:
     screen.print()
     screen.print_rows(f"Deployments at {url.removesuffix('/api')}", columns, rows)
     for text in troubles:
-        screen.print(text, style="yellow", soft_wrap=True)
+        screen.print(text, style="yellow")
     for text in blind:
-        screen.print(f"BLIND: {text}", style="red", soft_wrap=True)
+        screen.print(f"BLIND: {text}", style="red")
 
 
 def _show_unowned(screen: Screen) -> None:
     from barrack_tasks.adopting import told_of_unowned
 
     for sentence in told_of_unowned():
-        screen.print(sentence, style="yellow", soft_wrap=True)
+        screen.print(sentence, style="yellow")
 
 
 def _runs_of(client: SyncPrefectClient, deployment: str, now: datetime) -> tuple[str, str]:

@@ -105,7 +105,7 @@ class DrillReport(Report):
     def markdown(self) -> str:
         """The report, and the ages as a second table."""
         head = ["", "| instance | newest snapshot | newest proven |", "| --- | --- | --- |"]
-        rows = [f"| {' | '.join(cells)} |" for cells in self.ages]
+        rows = [f"| {' | '.join(map(escape, cells))} |" for cells in self.ages]
         took = ["", "| drill | took | cost at most |", "| --- | --- | --- |"]
         took += [
             f"| {escape(d.instance)} | {said(d.took)} | {_amount(d.cost)} |" for d in self.drilled

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import NamedTuple
@@ -109,6 +110,7 @@ class Report(BaseModel):
         return self.markdown()
 
 
+_CURRENCY = re.compile(r"[A-Za-z0-9]{1,8}")
 _ESCAPED = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]|~#"} | {
     ord(sign): html.escape(sign) for sign in "&<>"
 }
@@ -149,8 +151,19 @@ def escape(text: str) -> str:
 
 
 def money(amount: Decimal | None, currency: str | None) -> str:
-    """An amount with its currency, or a question mark where it is not known."""
-    return "?" if amount is None else f"{amount:.2f} {currency or ''}".strip()
+    """An amount with its currency; a question mark stands for what is not known.
+
+    A currency comes from the API: what is not 1 to 8 letters and digits is none, and is not shown.
+
+    Example:
+        >>> money(Decimal("2.5"), "USD"), money(Decimal("2.5"), "<b>"), money(None, "USD")
+        ('2.50 USD', '2.50 ?', '?')
+    """
+    if amount is None:
+        return "?"
+    if not currency:
+        return f"{amount:.2f}"
+    return f"{amount:.2f} {currency if _CURRENCY.fullmatch(currency) else '?'}"
 
 
 def failures(rows: Sequence[Row]) -> str:

@@ -7,10 +7,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from barrack_tasks.api import Barrack
+from barrack_tasks.api.models import VMStatus
+from barrack_tasks.panicking import hibernate_everything, targets_of
 from barrack_tasks.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -145,6 +149,21 @@ def test_odd_names_show_as_they_are_and_stop_nothing(sandbox: Sandbox) -> None:
     assert [name for name in shown if f"{name}: done" not in done.stdout] == []
     found = states(sandbox)
     assert {found[name] for name in ODD} == {"HIBERNATED"}
+
+
+def test_no_name_and_no_state_makes_a_line_of_its_own(sandbox: Sandbox) -> None:
+    rename(sandbox, sandbox.seed_instance("odd", gpu_model="L40"), "odd\nFORGED name")
+    odd = sandbox.seed_instance("strange", gpu_model="L40")
+    assert sandbox._server is not None
+    sandbox._server.config.app.world.machines.ever(odd).status = VMStatus("ACTIVE\nFORGED state")
+    with Barrack(sandbox.api_key, sandbox.url) as client:
+        targets, _ = targets_of(list(client.instances.list()), ["prod-*"], datetime.now(UTC))
+        told: list[str] = []
+        hibernate_everything(client, targets, ["prod-*"], timedelta(seconds=2), told.append)
+    assert {"odd FORGED name", "FORGED state"} <= {
+        shown for line in told for shown in ("odd FORGED name", "FORGED state") if shown in line
+    }
+    assert [line for line in told if "\n" in line] == []
 
 
 def start(sandbox: Sandbox, stdout: int, **env: str) -> subprocess.Popen[bytes]:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.cli.screen import Screen, printable, table
+from barrack_tasks.api.models.text import one_line
+from barrack_tasks.cli.screen import Display, Screen, printable, table
 
 CLI = Path(__file__).resolve().parents[2] / "barrack_tasks" / "cli"
 
@@ -24,6 +25,28 @@ def test_a_text_shows_as_it_is_in_a_line_and_in_a_table(
     found.add_row(text)
     screen.print(found)
     assert capsys.readouterr().out.count(text) == 4
+
+
+FORGED = ["ACTIVE\nFORGED", "\nFORGED", "x\r\n\u2028FORGED", "\x85FORGED", f"x{' ' * 90}FORGED"]
+
+
+@pytest.mark.parametrize("text", FORGED)
+def test_no_value_makes_a_line_of_its_own(
+    text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    monkeypatch.setattr("builtins.input", lambda *_: "n")
+    screen = Screen()
+    screen.print(f"\n  state: {text}")
+    with Display(screen) as show:
+        show(f"name: {text}")
+    screen.print_rows("Rows", ("what", "why"), [("x" * 90, text)])
+    screen.agrees(f"Arm {text}?")
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["", f"  state: {one_line(text)}"], "its own break and indent stay"
+    assert not [line for line in lines if line.lstrip().startswith("FORGED")]
+    assert sum("FORGED" in line for line in lines) == 4
 
 
 @given(st.text(st.characters()))

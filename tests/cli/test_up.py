@@ -12,6 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from barrack_tasks.api.models import VMStatus
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.services import Services
 from tests.conftest import free_port
@@ -71,6 +72,16 @@ def test_without_a_key_nothing_is_started(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert "set BARRACK_API_KEY" in refused.stderr
     assert not (tmp_path / "state").exists()
+
+
+def test_no_state_makes_a_line_of_its_own(tmp_path: Path) -> None:
+    with Sandbox(fleet=0) as sandbox:
+        odd = sandbox.seed_instance("odd", gpu_model="L40")
+        assert sandbox._server is not None
+        machine = sandbox._server.config.app.world.machines.ever(odd)
+        machine.status = VMStatus("ACTIVE\nFORGED Runway: 900 days")
+        told = barrack(tmp_path, "status", **sandbox.env)
+    assert "Instances: 1 ACTIVE FORGED Runway: 900 days" in told.stdout.splitlines()
 
 
 @pytest.mark.slow

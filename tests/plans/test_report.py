@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -15,6 +16,10 @@ from pydantic import ValidationError
 from barrack_tasks.api.models import CurrencyEnum, VMStatus
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.plans.costs import hourly_cost
+from barrack_tasks.plans.drills_report import DrillReport
+from barrack_tasks.plans.money.cost_report import CostReport
+from barrack_tasks.plans.money.spending import Bill, Charge, Thing
+from barrack_tasks.plans.money.watch import BalanceReport
 from barrack_tasks.plans.report import COLUMNS, Report, Row, effect_of, escape, failures, money
 from tests.plans.worlds import vm
 
@@ -200,3 +205,53 @@ def test_the_effect_is_what_the_known_prices_change_and_says_how_many_are_not_kn
     assert effect.change == sum((n - b for b, n in known), Decimal(0))
     strange = [o for b, n, o in given if b is None or n is None]
     assert effect.unknown == strange.count("planned")
+
+
+# Amounts
+
+
+@pytest.mark.parametrize(
+    "currency", [*NASTY, "USD\n", "USD EUR", "<b>", "ＵＳＤ", "x" * 9, "U\u202eSD", "\x1b[31m"]
+)
+def test_what_is_no_currency_shows_as_a_question_mark(currency: str) -> None:
+    assert money(Decimal("2.5"), currency) == "2.50 ?"
+
+
+@pytest.mark.parametrize(
+    ("currency", "shown"),
+    [("USD", "2.50 USD"), ("usdt2", "2.50 usdt2"), ("", "2.50"), (None, "2.50")],
+)
+def test_an_amount_shows_with_its_currency(currency: str | None, shown: str) -> None:
+    assert money(Decimal("2.5"), currency) == shown
+    assert money(None, currency) == "?"
+
+
+MARKUP = st.sampled_from([*NASTY, "<img src=x onerror=a()>", "x\n\n# FORGED", "[x](javascript:a)"])
+
+
+def about_money(currency: str, name: str) -> list[str]:
+    """The markdown of the reports about money, with one value wherever the API has a say."""
+    one, start = Decimal(1), datetime(2026, 11, 2, tzinfo=UTC)
+    balance = BalanceReport(
+        flow="watch_balance",
+        rows=(row(instance=name, hourly_now=one, currency=currency),),
+        balance=one,
+        account_currency=currency,
+        burn_hourly=one,
+        by_state={name: one},
+        told=(name,),
+    )
+    thing = Thing("instance", "BRK-1", name, name, name, one)
+    charge = Charge(thing, start, start + timedelta(hours=1), name, 60, one)
+    bill = Bill(start, start + timedelta(days=1), currency, "UTC", (charge,), (name,))
+    drills = DrillReport(flow="verify_snapshots", rows=(), ages=((name, "none", "never"),))
+    costs = CostReport(bill, one, one, one, (name,))
+    return [balance.markdown(), costs.markdown(), drills.markdown()]
+
+
+@given(MARKUP | st.text(), MARKUP | st.text())
+def test_no_value_is_markup_in_the_reports_about_money(currency: str, name: str) -> None:
+    for found, plain in zip(about_money(currency, name), about_money("USD", "x"), strict=True):
+        assert len(found.splitlines()) == len(plain.splitlines())
+        for sign in "<>`[]~\\|*":
+            assert found.count(sign) == plain.count(sign), sign

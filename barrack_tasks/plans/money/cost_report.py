@@ -73,11 +73,12 @@ class CostReport:
         bill = self.bill
 
         def amount(value: Decimal) -> str:
-            return money(value, bill.currency)
+            return escape(money(value, bill.currency))
 
         lines = [
             f"# {amount(bill.total)} spent",
-            f"from {bill.start:%Y-%m-%d %H:%M} to {bill.end:%Y-%m-%d %H:%M}, days of {bill.zone}",
+            f"from {bill.start:%Y-%m-%d %H:%M} to {bill.end:%Y-%m-%d %H:%M}, "
+            f"days of {escape(bill.zone)}",
             "",
             "| what | amount |",
             "| --- | ---: |",
@@ -106,9 +107,9 @@ def _table(
 ) -> list[str]:
     shown = list(sums.items())[:most]
     rest = sum((value for _, value in list(sums.items())[len(shown) :]), Decimal(0))
-    rows = [f"| {escape(name)} | {money(value, currency)} |" for name, value in shown]
+    rows = [f"| {escape(name)} | {escape(money(value, currency))} |" for name, value in shown]
     if rest:
-        rows.append(f"| {len(sums) - len(shown)} more | {money(rest, currency)} |")
-    total = money(sum(sums.values(), Decimal(0)), currency)
+        rows.append(f"| {len(sums) - len(shown)} more | {escape(money(rest, currency))} |")
+    total = escape(money(sum(sums.values(), Decimal(0)), currency))
     head = f"| {title.removeprefix('by ')} | spent |"
     return [f"### {title}", "", head, "| --- | ---: |", *rows, f"| **all** | **{total}** |", ""]

@@ -153,12 +153,13 @@ class BalanceReport(Report):
         """The figures, what was told, and the rows."""
         currency = self.account_currency
         figures = [
-            f"**{money(self.balance, currency)}** left, burning "
-            f"**{money(self.burn_hourly, currency)}** an hour: lasts **{said(self.lasts)}**.",
+            f"**{escape(money(self.balance, currency))}** left, burning "
+            f"**{escape(money(self.burn_hourly, currency))}** an hour: "
+            f"lasts **{escape(said(self.lasts))}**.",
             "",
             "| what | an hour |",
             "| --- | ---: |",
-            *(f"| {escape(k)} | {money(v, currency)} |" for k, v in self.by_state.items()),
+            *(f"| {escape(k)} | {escape(money(v, currency))} |" for k, v in self.by_state.items()),
             "",
             *(f"- {escape(text)}" for text in self.told),
             "",

@@ -1,0 +1,128 @@
+"""The Prefect server that a command speaks with, and what is said of one that refuses."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from barrack_tasks.cli.servers import is_same_server
+from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.services import Services
+from tests.cli.test_up import barrack
+from tests.conftest import free_port
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A home in which a server of `barrack up` runs, with a password."""
+    path = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PREFECT_HOME", str(path / "prefect"))
+        for name in [name for name in os.environ if name.startswith("PREFECT_API_")]:
+            patch.delenv(name)
+        patch.setenv(
+            "PREFECT_API_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{path}/prefect.db"
+        )
+        services = Services(path / "state" / "prefect-barrack")
+        services.start_server(free_port())
+        yield path
+        services.stop("server")
+
+
+@pytest.mark.parametrize("spelling", ["http://localhost:{}/api", "HTTP://127.0.0.1:{}/api/"])
+def test_the_own_server_is_known_however_its_address_is_spelt(home: Path, spelling: str) -> None:
+    url = Services(home / "state" / "prefect-barrack").url
+    assert url
+    spelt = spelling.format(url.rpartition(":")[2].partition("/")[0])
+    with Sandbox(fleet=1) as sandbox:
+        told = barrack(home, "status", PREFECT_API_URL=spelt, **sandbox.env)
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "Deployments at http://127.0.0.1:" in told.stdout
+
+
+def test_a_server_that_wants_a_password_is_told_in_one_sentence(home: Path) -> None:
+    url = Services(home / "state" / "prefect-barrack").url
+    assert url
+    with Sandbox(fleet=1) as sandbox:
+        env = {**sandbox.env, "PREFECT_API_URL": url, "XDG_STATE_HOME": str(home / "other")}
+        told = barrack(home, "status", **env)
+    assert told.returncode == 2, told.stdout + told.stderr
+    [sentence] = told.stderr.splitlines()
+    assert "PREFECT_API_AUTH_STRING" in sentence
+    assert "`barrack up`" in sentence
+
+
+@contextmanager
+def answering(status: int) -> Iterator[str]:
+    """A server that is well, and answers everything else with one status, or not at all."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            is_health = self.path.endswith("/health")
+            if is_health or status:
+                self.send_response(200 if is_health else status)
+                self.send_header("Content-Length", "4")
+                self.end_headers()
+                self.wfile.write(b"true")
+
+        do_POST = do_GET  # noqa: N815 - the base class names it so
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "said"),
+    [
+        (401, "PREFECT_API_AUTH_STRING"),
+        (403, "PREFECT_API_AUTH_STRING"),
+        (405, "HTTP 405"),
+        (500, "HTTP 500"),
+        (0, "whether it runs"),
+    ],
+)
+def test_what_a_server_refuses_is_one_sentence(tmp_path: Path, status: int, said: str) -> None:
+    with answering(status) as url:
+        env = {"PREFECT_API_URL": url, "PREFECT_CLIENT_MAX_RETRIES": "0"}
+        told = barrack(tmp_path, "arm", "end_expired/ends", "--yes", **env)
+    assert told.returncode == 2, told.stdout + told.stderr
+    [sentence] = told.stderr.splitlines()
+    assert said in sentence
+    assert "PREFECT_API_URL" in sentence or status in (401, 403)
+
+
+@pytest.mark.parametrize(
+    "spelt",
+    ["http://127.0.0.1:4200/api/", "HTTP://127.0.0.1:4200/api", "http://LocalHost:4200/api"],
+)
+def test_one_server_has_many_spellings(spelt: str) -> None:
+    assert is_same_server(spelt, "http://127.0.0.1:4200/api")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "http://127.0.0.1:4201/api",
+        "https://127.0.0.1:4200/api",
+        "http://127.0.0.1:4200",
+        "http://localhost.example.com:4200/api",
+        "http://localhost@example.com:4200/api",
+        "http://[::1]:4200/api",
+        "http://[nonsense/api",
+        "",
+    ],
+)
+def test_another_server_is_another(other: str) -> None:
+    assert not is_same_server(other, "http://127.0.0.1:4200/api")
+    assert not is_same_server("http://127.0.0.1:4200/api", None)
