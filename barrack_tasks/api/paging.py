@@ -35,8 +35,8 @@ def all_items(
 
     Raises:
         BarrackResponseError: the list has fewer items or pages than it says, also when it is read
-            again; or it goes beyond a bound; or the server gives the same page again and again, and says
-            that there is more.
+            again; or it goes beyond a bound; or the server gives the same page again and again, and
+            says that there is more.
     """
     meter = _Meter(call, read, bounds, clock)
     seen: set[str] = set()

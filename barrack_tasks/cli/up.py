@@ -56,7 +56,7 @@ def up(
     from prefect.settings import PREFECT_API_URL
 
     from barrack_tasks.cli.keeping import choose, key_at_hand
-    from barrack_tasks.cli.servers import spoken_with
+    from barrack_tasks.cli.servers import is_same_server, spoken_with
     from barrack_tasks.deploying import POOL, apply, check_place, deployments_file
     from barrack_tasks.services import Services, answers
 
@@ -67,7 +67,7 @@ def up(
     services = Services()
     named = PREFECT_API_URL.value()
     _check_who_says(str(named) if named else None)
-    if named is None or named == services.url:
+    if named is None or is_same_server(str(named), services.url):
         services.check_port(port)
     elif not answers(str(named)):
         raise BarrackConfigurationError(
@@ -77,7 +77,7 @@ def up(
     given = key_at_hand(credentials)
     with ExitStack() as stack, ExitStack() as undo:
         stack.enter_context(services.alone(lambda: console.print(_WAITS)))
-        own = named is None or named == services.url
+        own = named is None or is_same_server(str(named), services.url)
         if own:
             if services.is_open:
                 console.print("The server of an earlier release asks for no password; it ends ...")

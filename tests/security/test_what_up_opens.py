@@ -370,6 +370,14 @@ def test_a_taken_port_is_told_before_anything_is_made(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+def listen_at(port: int, reuse: int) -> None:
+    """Be a process that wants to be taken for the server."""
+    with socket.socket() as impostor:
+        impostor.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
+        impostor.bind(("127.0.0.1", port))
+        impostor.listen()
+
+
 def test_nobody_takes_the_place_of_a_server_that_died(tmp_path: Path) -> None:
     port = free_port()
     folder = tmp_path / "state" / "prefect-barrack"
@@ -381,10 +389,8 @@ def test_nobody_takes_the_place_of_a_server_that_died(tmp_path: Path) -> None:
             record = json.loads((folder / "up.json").read_text())
             os.kill(record["server"]["pid"], signal.SIGKILL)
             for reuse in (0, 1):
-                with socket.socket() as impostor, pytest.raises(OSError, match="in use"):
-                    impostor.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, reuse)
-                    impostor.bind(("127.0.0.1", port))
-                    impostor.listen()
+                with pytest.raises(OSError, match="in use"):
+                    listen_at(port, reuse)
             again = barrack(tmp_path, "up", "--port", str(port), **sandbox.env)
             assert again.returncode == 0, again.stdout + again.stderr
         after = json.loads((folder / "up.json").read_text())
