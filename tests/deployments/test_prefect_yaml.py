@@ -105,7 +105,8 @@ def test_every_trigger_takes_the_events_of_one_account_and_passes_no_names() -> 
 
 def test_the_file_names_what_exists() -> None:
     written = yaml.safe_load(FILE.read_text())["deployments"]
-    assert {d["entrypoint"].split(".")[1] for d in written} == FLOWS
+    assert {d["entrypoint"].rpartition(".")[2] for d in written} == FLOWS
+    assert {d["entrypoint"].rpartition(".")[0] for d in written} == {"barrack_tasks.flows"}
 
 
 @pytest.fixture
