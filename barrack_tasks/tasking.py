@@ -53,14 +53,23 @@ class _BarrackTask(Task[P, R]):
         if problem is not None:
             del args, kwargs
             raise problem
-        return super().apply_async(args, kwargs, **how)
+        before = self.persist_result
+        try:
+            return super().apply_async(args, kwargs, **how)
+        finally:
+            self.persist_result = before
 
     def delay(self, *args: Any, **kwargs: Any) -> Any:
         problem = _misfit(self.fn, args, kwargs, is_pickled=True)
         if problem is not None:
             del args, kwargs
             raise problem
-        return super().apply_async(args, kwargs)
+        before = self.persist_result
+        try:
+            return super().apply_async(args, kwargs)
+        finally:
+            # Prefect keeps the result of what was deferred; other calls of the task stay as before.
+            self.persist_result = before
 
     def with_options(self, **options: Any) -> Any:
         return _turned(super().with_options(**options), _BarrackTask)

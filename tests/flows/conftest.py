@@ -86,6 +86,12 @@ def _in_a_flow_of_ours() -> bool:
 
 
 @pytest.fixture(autouse=True)
+def _ends_of_other_tests_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All tests share one server, and leave ends of accounts there that no block holds."""
+    monkeypatch.setattr("barrack_tasks.reporting.told_of_left_ends", lambda *_, **__: [])
+
+
+@pytest.fixture(autouse=True)
 def _flows_ask_the_lease(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Whatever a flow changes, it changes under its lease; what a test does itself it may do."""
     monkeypatch.setattr(Exchange, "_send", Exchange._send)  # as it is again after the test
