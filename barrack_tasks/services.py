@@ -124,6 +124,7 @@ class Services:
         if self.url is None and not self.is_running("worker"):
             _listen(port).close()
 
+    @property
     def has_lost_its_worker(self) -> bool:
         """Whether a server runs that was started here, and no worker does."""
         return self.url is not None and not self.is_running("worker")
@@ -277,12 +278,9 @@ def _close_database() -> None:
 
     It holds the key that its secrets are encrypted with.
     """
-    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
-
-    place, _, path = str(PREFECT_API_DATABASE_CONNECTION_URL.value()).partition(":///")
-    if not place.startswith("sqlite"):
+    file = database_file()
+    if file is None:
         return
-    file = path.partition("?")[0]
     for name in (file, f"{file}-wal", f"{file}-shm"):
         with suppress(OSError):
             Path(name).chmod(0o600)
@@ -307,6 +305,14 @@ def _write_privately(file: Path, text: str) -> None:
     with open(fresh, "x", encoding="utf-8", opener=_private) as out:
         out.write(text)
     fresh.replace(file)
+
+
+def database_file() -> Path | None:
+    """The file of the database that a server started here has; None if it is no SQLite file."""
+    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL
+
+    place, _, path = str(PREFECT_API_DATABASE_CONNECTION_URL.value()).partition(":///")
+    return Path(path.partition("?")[0]) if place.startswith("sqlite") else None
 
 
 def answers(url: str) -> bool:

@@ -53,20 +53,19 @@ class _BarrackTask(Task[P, R]):
         if problem is not None:
             del args, kwargs
             raise problem
-        before = self.persist_result
-        try:
-            return super().apply_async(args, kwargs, **how)
-        finally:
-            self.persist_result = before
+        return self._deferred(args, kwargs, **how)
 
     def delay(self, *args: Any, **kwargs: Any) -> Any:
         problem = _misfit(self.fn, args, kwargs, is_pickled=True)
         if problem is not None:
             del args, kwargs
             raise problem
+        return self._deferred(args, kwargs)
+
+    def _deferred(self, args: Any, kwargs: Any, **how: Any) -> Any:
         before = self.persist_result
         try:
-            return super().apply_async(args, kwargs)
+            return super().apply_async(args, kwargs, **how)
         finally:
             # Prefect keeps the result of what was deferred; other calls of the task stay as before.
             self.persist_result = before

@@ -115,14 +115,13 @@ class Choice:
             type(self.account).resolve(self.name)
         place = f"the block {self.name!r}, at {self.account.address}."
         if self.is_new:
-            console.print(f"The account is kept in {place}", soft_wrap=True)
+            console.print(f"The account is kept in {place}")
         else:
-            console.print(f"The account is that of {place}", soft_wrap=True)
+            console.print(f"The account is that of {place}")
         if not self.trial.works:
             console.print(
                 f"Whether its key works cannot be told: {self.trial.said} "
                 "`barrack doctor` tells more.",
-                soft_wrap=True,
             )
 
 
@@ -318,12 +317,13 @@ def _save(account: BarrackCredentials, name: str) -> None:
 
 def _may_be_kept(name: str) -> bool:
     """Whether there may be such a block in the database of a server that does not run yet."""
-    from prefect.settings import PREFECT_API_DATABASE_CONNECTION_URL, PREFECT_API_URL
+    from prefect.settings import PREFECT_API_URL
 
-    place, _, path = str(PREFECT_API_DATABASE_CONNECTION_URL.value()).partition(":///")
-    if PREFECT_API_URL.value() or not place.startswith("sqlite"):
+    from barrack_tasks.services import database_file
+
+    file = database_file()
+    if PREFECT_API_URL.value() or file is None:
         return True
-    file = Path(path.partition("?")[0])
     if not file.exists():
         return False
     try:

@@ -83,7 +83,7 @@ def up(
                 console.print("The server of an earlier release asks for no password; it ends ...")
                 services.stop("worker")
                 services.stop("server")
-            elif worker and services.has_lost_its_worker():
+            elif worker and services.has_lost_its_worker:
                 console.print("The server has no worker; both start anew ...")
                 services.stop("server")
             console.print("A Prefect server runs or starts ...")
@@ -103,14 +103,12 @@ def up(
         undo.pop_all()
     armed = [d.full_name for d in deployed if d.parameters.get("dry_run") is False]
     console.print(f"\n{len(deployed)} deployments are there; armed: {', '.join(armed) or 'none'}.")
-    console.print(f"Prefect UI:  {url.removesuffix('/api')}", soft_wrap=True)
+    console.print(f"Prefect UI:  {url.removesuffix('/api')}")
     if own:
-        console.print(
-            f"Sign in with what this prints:  cat {services.password_file}", soft_wrap=True
-        )
-        console.print(f"For prefect and your flows:  . {services.environment_file}", soft_wrap=True)
+        console.print(f"Sign in with what this prints:  cat {services.password_file}")
+        console.print(f"For prefect and your flows:  . {services.environment_file}")
     if own and worker:
-        console.print(f"Logs:        {services.folder}", soft_wrap=True)
+        console.print(f"Logs:        {services.folder}")
         console.print("`barrack status` shows how things are, `barrack down` ends what runs here.")
     else:
         console.print(f"No worker was started here: prefect worker start --pool {POOL}")
