@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import secrets
 import shutil
+import signal
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,6 +59,12 @@ settings.register_profile(
 settings.load_profile("tests")
 
 
+def end_with_this_process() -> None:
+    """Called in a child before it runs: it ends with the test run, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
+
+
 def pytest_unconfigure() -> None:
     """Leave nothing behind."""
     shutil.rmtree(_HOME, ignore_errors=True)
@@ -70,9 +79,7 @@ def prefect_home() -> Path:
 @pytest.fixture(scope="session")
 def prefect_server(prefect_home: Path) -> Iterator[str]:
     """A real Prefect server; gives its API's address."""
-    import signal
     import subprocess
-    import sys
     import time
 
     import httpx
@@ -85,6 +92,7 @@ def prefect_server(prefect_home: Path) -> Iterator[str]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            preexec_fn=end_with_this_process,
         )
     url = f"http://127.0.0.1:{PREFECT_PORT}/api"
     try:

@@ -60,11 +60,11 @@ def cloud(prefect_server: str) -> Iterator[Callable[..., Sandbox]]:
         sandbox.stop()
 
 
-def account_of(sandbox: Sandbox, **more: Any) -> BarrackCredentials:
-    """Credentials of a sandbox."""
+def account_of(sandbox: Sandbox, url: str | None = None, **more: Any) -> BarrackCredentials:
+    """Credentials of a sandbox, which is reached at its own address or at another."""
     file = dialect_file(sandbox.dialect.name)
     return BarrackCredentials(
-        api_key=sandbox.api_key, base_url=sandbox.url, **{"dialect": file, **more}
+        api_key=sandbox.api_key, base_url=url or sandbox.url, **{"dialect": file, **more}
     )
 
 
