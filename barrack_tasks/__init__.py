@@ -8,36 +8,36 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from barrack_tasks.ai import *  # noqa: F403
-    from barrack_tasks.catalogue import *  # noqa: F403
+    from barrack_tasks.controllers.guard import *  # noqa: F403
+    from barrack_tasks.controllers.stock.wait import create_when_available
     from barrack_tasks.credentials import BarrackCredentials
-    from barrack_tasks.firewalls import *  # noqa: F403
-    from barrack_tasks.guard import *  # noqa: F403
-    from barrack_tasks.hooks import on
-    from barrack_tasks.images import *  # noqa: F403
-    from barrack_tasks.instances import *  # noqa: F403
-    from barrack_tasks.scripts import *  # noqa: F403
-    from barrack_tasks.snapshots import *  # noqa: F403
-    from barrack_tasks.ssh_keys import *  # noqa: F403
-    from barrack_tasks.state_hooks import tell_state
-    from barrack_tasks.stock_wait import create_when_available
-    from barrack_tasks.volumes import *  # noqa: F403
+    from barrack_tasks.events import on
+    from barrack_tasks.runtime.state_hooks import tell_state
+    from barrack_tasks.tasks.ai import *  # noqa: F403
+    from barrack_tasks.tasks.catalogue import *  # noqa: F403
+    from barrack_tasks.tasks.firewalls import *  # noqa: F403
+    from barrack_tasks.tasks.images import *  # noqa: F403
+    from barrack_tasks.tasks.instances import *  # noqa: F403
+    from barrack_tasks.tasks.scripts import *  # noqa: F403
+    from barrack_tasks.tasks.snapshots import *  # noqa: F403
+    from barrack_tasks.tasks.ssh_keys import *  # noqa: F403
+    from barrack_tasks.tasks.volumes import *  # noqa: F403
 
 _HOMES = (
     "credentials",
-    "ai",
-    "catalogue",
-    "firewalls",
-    "guard",
-    "hooks",
-    "images",
-    "instances",
-    "scripts",
-    "snapshots",
-    "ssh_keys",
-    "state_hooks",
-    "stock_wait",
-    "volumes",
+    "events",
+    "tasks.ai",
+    "tasks.catalogue",
+    "tasks.firewalls",
+    "tasks.images",
+    "tasks.instances",
+    "tasks.scripts",
+    "tasks.snapshots",
+    "tasks.ssh_keys",
+    "tasks.volumes",
+    "runtime.state_hooks",
+    "controllers.guard",
+    "controllers.stock.wait",
 )
 
 __all__ = [

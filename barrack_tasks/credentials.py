@@ -19,12 +19,11 @@ from prefect.settings import PREFECT_API_URL
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, WithJsonSchema
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from barrack_tasks.accounts import Named, is_called, known_names, settle, take_along
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import builtin, load_dialect
 from barrack_tasks.events import speak_for
-from barrack_tasks.logs import get_logger
-from barrack_tasks.plans.accounts import (
+from barrack_tasks.plans.money.caps import Caps
+from barrack_tasks.server.account_names import (
     account_name,
     derived_name,
     former_account_names,
@@ -32,7 +31,8 @@ from barrack_tasks.plans.accounts import (
     mark_of_key,
     normalised,
 )
-from barrack_tasks.plans.guard import Caps
+from barrack_tasks.server.accounts import Named, is_called, known_names, settle, take_along
+from barrack_tasks.server.logs import get_logger
 
 _clients: dict[tuple[object, ...], Barrack] = {}
 _clients_lock = threading.Lock()

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from barrack_tasks.adopting import readiness_of_records
-from barrack_tasks.api.doctor import DoctorReport, Finding, checkup
+from barrack_tasks.controllers.adoption import readiness_of_records
+from barrack_tasks.controllers.reports import conclude_checkup
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.health import readiness_of_server
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.notifying import readiness_of_notifiers
-from barrack_tasks.reporting import conclude_checkup
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.dialects.doctor import DoctorReport, Finding, checkup
+from barrack_tasks.runtime.health import readiness_of_server
+from barrack_tasks.runtime.notify import readiness_of_notifiers
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="doctor")

@@ -8,19 +8,19 @@ from typing import Annotated
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, untold
-from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.controllers.expiry import end_due
+from barrack_tasks.controllers.reports import conclude
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.expiring import end_due
-from barrack_tasks.holds import holding
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.plans.expiring import EndingsReport, known_of, readings_of, rows_of_endings
-from barrack_tasks.plans.money.alarms import Message
-from barrack_tasks.plans.money.spans import PositiveSpan
-from barrack_tasks.reporting import conclude
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.plans.alerts import Message
+from barrack_tasks.plans.durations import PositiveSpan
+from barrack_tasks.plans.power.expiry import EndingsReport, known_of, readings_of, rows_of_endings
+from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone, scope_of, untold
+from barrack_tasks.runtime.leases import holding
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="end_expired")

@@ -7,22 +7,18 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, untold
 from barrack_tasks.api import BarrackError
-from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.budgeting import known_budgets, read_standings, remember_budgets
+from barrack_tasks.controllers.money.bills import instances_seen
+from barrack_tasks.controllers.money.budgets import known_budgets, read_standings, remember_budgets
+from barrack_tasks.controllers.money.funds import read_funds
+from barrack_tasks.controllers.reports import conclude, stand_aside
+from barrack_tasks.controllers.rest import plan_rest, rest
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.funds import read_funds
-from barrack_tasks.holds import intent_of
-from barrack_tasks.lists import check_lists, lists_in_vain
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.observing import flavors_that_cannot_hibernate
-from barrack_tasks.parameters import Protect, Timeout, span_of
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Row, Selector
-from barrack_tasks.plans.drive import Manner
-from barrack_tasks.plans.money.alarms import Message
+from barrack_tasks.plans.alerts import Message
+from barrack_tasks.plans.durations import PositiveSpan, Span
+from barrack_tasks.plans.money.balance import unpriced, unreadable
 from barrack_tasks.plans.money.budgets import (
     Budget,
     BudgetReport,
@@ -35,15 +31,19 @@ from barrack_tasks.plans.money.budgets import (
     whom_budgets_rest,
 )
 from barrack_tasks.plans.money.shedding import Shedding, candidates, stuck
-from barrack_tasks.plans.money.spans import PositiveSpan, Span
-from barrack_tasks.plans.money.watch import unpriced, unreadable
+from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import Called, named_in_vain
-from barrack_tasks.reporting import conclude, stand_aside
-from barrack_tasks.resting import plan_rest, rest
-from barrack_tasks.spending import instances_seen
-from barrack_tasks.tasking import barrack_flow
-from barrack_tasks.zones import zone_of
+from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone, scope_of, untold
+from barrack_tasks.runtime.leases import intent_of
+from barrack_tasks.runtime.lists import check_lists, lists_in_vain
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate
+from barrack_tasks.runtime.parameters import Protect, Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 Budgets = Annotated[list[Budget], BeforeValidator(read_budgets)]
 """A list of budgets, typed or as dicts."""

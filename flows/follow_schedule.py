@@ -8,28 +8,28 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks.admitting import Admission
-from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.controllers.admission import Admission
+from barrack_tasks.controllers.reports import conclude
+from barrack_tasks.controllers.schedule import Following
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.holds import holding, intent_of
-from barrack_tasks.lists import check_lists, lists_in_vain
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now, work
-from barrack_tasks.news import news_of
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.parameters import Protect, Timeout, span_of
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Report
-from barrack_tasks.plans.rising import Shortage
-from barrack_tasks.plans.schedule import (
+from barrack_tasks.plans.power.rise import Shortage
+from barrack_tasks.plans.power.schedule import (
     Policy,
     Rule,
     read_rules,
     rule_warnings,
     rules_in_vain,
 )
-from barrack_tasks.reporting import conclude
-from barrack_tasks.scheduling import Following
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.runtime.leases import holding, intent_of
+from barrack_tasks.runtime.lists import check_lists, lists_in_vain
+from barrack_tasks.runtime.loop import now, work
+from barrack_tasks.runtime.news import news_of
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.parameters import Protect, Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 Rules = Annotated[list[Rule], BeforeValidator(read_rules)]
 """A list of rules, typed or as dicts."""

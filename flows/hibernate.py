@@ -5,20 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.controllers.reports import conclude
+from barrack_tasks.controllers.rest import plan_rest, rest
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.holds import intent_of
-from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.observing import flavors_that_cannot_hibernate, observe
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Report
-from barrack_tasks.plans.drive import Manner
+from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.selection import selector_of
-from barrack_tasks.reporting import conclude
-from barrack_tasks.resting import plan_rest, rest
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.runtime.leases import intent_of
+from barrack_tasks.runtime.lists import check_lists, is_by_hand, lists_in_vain
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate, observe
+from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="hibernate")

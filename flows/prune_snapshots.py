@@ -10,19 +10,16 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import list_instances, list_snapshots
-from barrack_tasks.api.dialect.needs import check_needs
 from barrack_tasks.api.models import Snapshot, UserVM
-from barrack_tasks.api.pacing import elapsed
+from barrack_tasks.api.transport.pacing import elapsed
+from barrack_tasks.controllers.proofs import proven_snapshots
+from barrack_tasks.controllers.prune import delete_all, instances_of
+from barrack_tasks.controllers.reports import conclude
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.holds import holding, intent_of
-from barrack_tasks.lists import check_lists, lists_in_vain
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.observing import depended_on, snapshot_price
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Retention
-from barrack_tasks.plans.pruning import (
+from barrack_tasks.plans.selection import Called, selector_of
+from barrack_tasks.plans.snapshots.prune import (
     PruneReport,
     Pruning,
     candidates_of,
@@ -34,12 +31,16 @@ from barrack_tasks.plans.pruning import (
     spare,
     with_names,
 )
-from barrack_tasks.plans.retention import Fate
-from barrack_tasks.plans.selection import Called, selector_of
-from barrack_tasks.proofs import proven_snapshots
-from barrack_tasks.pruning import delete_all, instances_of
-from barrack_tasks.reporting import conclude
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.plans.snapshots.retention import Fate
+from barrack_tasks.runtime.leases import holding, intent_of
+from barrack_tasks.runtime.lists import check_lists, lists_in_vain
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.observe import depended_on, snapshot_price
+from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
+from barrack_tasks.tasks.instances import list_instances
+from barrack_tasks.tasks.snapshots import list_snapshots
 
 _TOO_LATE = "not deleted: the time for this run was over"
 

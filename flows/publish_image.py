@@ -8,17 +8,12 @@ from typing import Annotated
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import list_instances, list_snapshots
-from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.controllers.images import begin, delete_images, held_by_another, verified
+from barrack_tasks.controllers.reports import conclude
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.holds import holding, intent_of
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now, work
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.observing import observe, with_images
-from barrack_tasks.parameters import Timeout, span_of
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans.memory import Memory, Target, decide_each
-from barrack_tasks.plans.publishing import (
+from barrack_tasks.plans.snapshots.images import (
     PublishReport,
     beyond,
     check_family,
@@ -27,9 +22,15 @@ from barrack_tasks.plans.publishing import (
 )
 from barrack_tasks.plans.steps import Finished, Next
 from barrack_tasks.plans.world import World
-from barrack_tasks.publishing import begin, delete_images, held_by_another, verified
-from barrack_tasks.reporting import conclude
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.runtime.leases import holding, intent_of
+from barrack_tasks.runtime.loop import now, work
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.observe import observe, with_images
+from barrack_tasks.runtime.parameters import Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
+from barrack_tasks.tasks.instances import list_instances
+from barrack_tasks.tasks.snapshots import list_snapshots
 
 
 @barrack_flow(name="publish_image")

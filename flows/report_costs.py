@@ -8,17 +8,17 @@ from typing import Annotated
 
 from pydantic import Field
 
-from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.charts import as_image, stacked_bars
+from barrack_tasks.controllers.money.bills import check_file, read_bill, save
+from barrack_tasks.controllers.money.funds import read_funds
+from barrack_tasks.controllers.reports import keep
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.funds import read_funds
-from barrack_tasks.logs import get_run_logger
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans.money.budgets import period_of
 from barrack_tasks.plans.money.cost_report import CostReport
-from barrack_tasks.reporting import keep
-from barrack_tasks.spending import check_file, read_bill, save
-from barrack_tasks.tasking import barrack_flow
-from barrack_tasks.zones import zone_of
+from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.runtime.charts import as_image, stacked_bars
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="report_costs")

@@ -8,26 +8,26 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks.admitting import Admission
 from barrack_tasks.api import BarrackInsufficientCreditsError
-from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.controllers.admission import Admission
+from barrack_tasks.controllers.reports import conclude
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.holds import holding, intent_of
-from barrack_tasks.lists import check_lists, lists_in_vain
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now, work
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.observing import instances_of, observe, with_images, with_stock
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Report
-from barrack_tasks.plans.drive_report import rows_of
 from barrack_tasks.plans.memory import Memory, Target, protected_targets
-from barrack_tasks.plans.rising import Shortage, decide_rise, why_not_affordable
+from barrack_tasks.plans.power.drive_report import rows_of
+from barrack_tasks.plans.power.rise import Shortage, decide_rise, why_not_affordable
+from barrack_tasks.plans.power.snapshot_then import targets_of
 from barrack_tasks.plans.selection import models_in_vain, selected_that_exist, selector_of
-from barrack_tasks.plans.snapshot_then import targets_of
 from barrack_tasks.plans.world import World
-from barrack_tasks.reporting import conclude
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.runtime.leases import holding, intent_of
+from barrack_tasks.runtime.lists import check_lists, lists_in_vain
+from barrack_tasks.runtime.loop import now, work
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.observe import instances_of, observe, with_images, with_stock
+from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="restore")

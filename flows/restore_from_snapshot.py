@@ -8,33 +8,11 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import list_instances, list_snapshots
-from barrack_tasks.admitting import work_within_caps
-from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.drilling import tidy_in_passing
-from barrack_tasks.expiring import Ends, end_due, said_of
-from barrack_tasks.holds import holding, intent_of
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.parameters import Timeout, span_of
-from barrack_tasks.plans.expiring import check_end
-from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.memory import Target, decide_each
-from barrack_tasks.plans.money.spans import Lifetime
-from barrack_tasks.plans.restoring import (
-    OutOfStock,
-    Restoring,
-    WaitUntil,
-    decide_restore,
-    find_snapshots,
-)
-from barrack_tasks.plans.restoring_report import RestoreReport, restored_of, rows_of_restores
-from barrack_tasks.plans.steps import Next
-from barrack_tasks.plans.world import World
-from barrack_tasks.reporting import conclude
-from barrack_tasks.restoring import (
+from barrack_tasks.controllers.admission import work_within_caps
+from barrack_tasks.controllers.drills import tidy_in_passing
+from barrack_tasks.controllers.expiry import Ends, end_due, said_of
+from barrack_tasks.controllers.reports import conclude
+from barrack_tasks.controllers.restores import (
     TAKEN_UP,
     NotedFirst,
     approved,
@@ -51,7 +29,34 @@ from barrack_tasks.restoring import (
     with_ends,
     with_problems,
 )
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.credentials import BarrackCredentials, Credentials
+from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.plans.durations import Lifetime
+from barrack_tasks.plans.memory import Target, decide_each
+from barrack_tasks.plans.money.caps import Caps
+from barrack_tasks.plans.power.expiry import check_end
+from barrack_tasks.plans.snapshots.restore import (
+    OutOfStock,
+    Restoring,
+    WaitUntil,
+    decide_restore,
+    find_snapshots,
+)
+from barrack_tasks.plans.snapshots.restore_report import (
+    RestoreReport,
+    restored_of,
+    rows_of_restores,
+)
+from barrack_tasks.plans.steps import Next
+from barrack_tasks.plans.world import World
+from barrack_tasks.runtime.leases import holding, intent_of
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.parameters import Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
+from barrack_tasks.tasks.instances import list_instances
+from barrack_tasks.tasks.snapshots import list_snapshots
 
 
 @barrack_flow(name="restore_from_snapshot")

@@ -8,30 +8,30 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.controllers.reports import conclude
+from barrack_tasks.controllers.rest import look_again, with_dependents
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.flowing import look_again, with_dependents
-from barrack_tasks.holds import holding, intent_of, names_of
-from barrack_tasks.lists import check_lists, is_by_hand, lists_in_vain
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now, work
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.observing import observe
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory, protected_targets
-from barrack_tasks.plans.selection import selector_of
-from barrack_tasks.plans.snapshot_then import (
+from barrack_tasks.plans.power.snapshot_then import (
     Intent,
     Then,
     decide,
     intent_for,
     stopped_costs,
 )
-from barrack_tasks.plans.snapshot_then_report import rows_done, rows_planned
+from barrack_tasks.plans.power.snapshot_then_report import rows_done, rows_planned
+from barrack_tasks.plans.selection import selector_of
 from barrack_tasks.plans.world import World
-from barrack_tasks.reporting import conclude
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.runtime.leases import holding, intent_of, names_of
+from barrack_tasks.runtime.lists import check_lists, is_by_hand, lists_in_vain
+from barrack_tasks.runtime.loop import now, work
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.observe import observe
+from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="snapshot_before_stop")

@@ -9,12 +9,8 @@ from typing import Annotated
 from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks import list_instances, list_snapshots
-from barrack_tasks.admitting import work_within_caps
-from barrack_tasks.alarming import Alarms, NobodyTold, scope_of, untold
-from barrack_tasks.api.dialect.needs import check_needs
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.drilling import (
+from barrack_tasks.controllers.admission import work_within_caps
+from barrack_tasks.controllers.drills import (
     DRILLING,
     check_probe,
     close,
@@ -23,13 +19,23 @@ from barrack_tasks.drilling import (
     open_record,
     tidy,
 )
-from barrack_tasks.holds import holding
-from barrack_tasks.lists import check_lists, lists_in_vain
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
-from barrack_tasks.plans.drills import (
+from barrack_tasks.controllers.proofs import note_tries, read_proofs
+from barrack_tasks.controllers.reports import conclude, stand_aside
+from barrack_tasks.controllers.restores import (
+    NotedFirst,
+    share_snapshots,
+    unattended,
+    with_problems,
+)
+from barrack_tasks.credentials import BarrackCredentials, Credentials
+from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.plans.alerts import Message, Reading
+from barrack_tasks.plans.durations import PositiveSpan
+from barrack_tasks.plans.inputs import PositiveAmount
+from barrack_tasks.plans.memory import Target
+from barrack_tasks.plans.money.caps import Caps
+from barrack_tasks.plans.selection import Called, selector_of
+from barrack_tasks.plans.snapshots.drill import (
     TO_DELETE,
     Drills,
     Probe,
@@ -39,28 +45,28 @@ from barrack_tasks.plans.drills import (
     of_each_instance,
     with_cost_cap,
 )
-from barrack_tasks.plans.drills_report import (
+from barrack_tasks.plans.snapshots.drill_report import (
     DrillReport,
     ages_of,
     drilled_of,
     readings_of_proofs,
     why_none,
 )
-from barrack_tasks.plans.given import PositiveAmount
-from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.memory import Target
-from barrack_tasks.plans.money.alarms import Message, Reading
-from barrack_tasks.plans.money.spans import PositiveSpan
-from barrack_tasks.plans.pruning import sources_of
-from barrack_tasks.plans.restoring import Restoring
-from barrack_tasks.plans.restoring_report import rows_of_restores
-from barrack_tasks.plans.selection import Called, selector_of
+from barrack_tasks.plans.snapshots.prune import sources_of
+from barrack_tasks.plans.snapshots.restore import Restoring
+from barrack_tasks.plans.snapshots.restore_report import rows_of_restores
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
-from barrack_tasks.proofs import note_tries, read_proofs
-from barrack_tasks.reporting import conclude, stand_aside
-from barrack_tasks.restoring import NotedFirst, share_snapshots, unattended, with_problems
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.runtime.alerts import Alarms, NobodyTold, scope_of, untold
+from barrack_tasks.runtime.leases import holding
+from barrack_tasks.runtime.lists import check_lists, lists_in_vain
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
+from barrack_tasks.tasks.instances import list_instances
+from barrack_tasks.tasks.snapshots import list_snapshots
 
 
 @barrack_flow(name="verify_snapshots")

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from barrack_tasks.account_memory import event_id, gone_of, read_view, write_view
-from barrack_tasks.alarming import alone
-from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.controllers.account import event_id, gone_of, read_view, write_view
+from barrack_tasks.controllers.money.funds import read_account
+from barrack_tasks.controllers.reports import conclude, stand_aside
 from barrack_tasks.credentials import BarrackCredentials, Credentials
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.events import emit
-from barrack_tasks.funds import read_account
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now
 from barrack_tasks.plans.account_changes import (
     changes,
     next_turns,
@@ -17,8 +15,10 @@ from barrack_tasks.plans.account_changes import (
     view_of,
 )
 from barrack_tasks.plans.account_report import AccountReport
-from barrack_tasks.reporting import conclude, stand_aside
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.runtime.alerts import alone
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="watch_account")

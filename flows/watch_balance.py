@@ -7,40 +7,40 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks.alarming import Alarms, NobodyTold, alone, scope_of, untold
 from barrack_tasks.api import BarrackError
-from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.controllers.money.funds import read_funds, read_samples, write_samples
+from barrack_tasks.controllers.reports import conclude, stand_aside
+from barrack_tasks.controllers.rest import plan_rest, rest
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.funds import read_funds, read_samples, write_samples
-from barrack_tasks.holds import intent_of
-from barrack_tasks.lists import check_lists, lists_in_vain
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now
-from barrack_tasks.notifying import Notify, find_notifiers
-from barrack_tasks.observing import flavors_that_cannot_hibernate
-from barrack_tasks.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Selector
-from barrack_tasks.plans.drive import Manner
+from barrack_tasks.plans.durations import PositiveSpan, Span
+from barrack_tasks.plans.money.balance import (
+    BalanceReport,
+    outlook,
+    report_of,
+    unreadable,
+)
 from barrack_tasks.plans.money.burn import Sample, other_hourly, with_sample
 from barrack_tasks.plans.money.shedding import Shedding
-from barrack_tasks.plans.money.spans import PositiveSpan, Span
 from barrack_tasks.plans.money.thresholds import (
     Threshold,
     check_may_act,
     check_thresholds,
     read_thresholds,
 )
-from barrack_tasks.plans.money.watch import (
-    BalanceReport,
-    outlook,
-    report_of,
-    unreadable,
-)
+from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import selected_that_exist, selector_of
-from barrack_tasks.reporting import conclude, stand_aside
-from barrack_tasks.resting import plan_rest, rest
-from barrack_tasks.tasking import barrack_flow
+from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone, scope_of, untold
+from barrack_tasks.runtime.leases import intent_of
+from barrack_tasks.runtime.lists import check_lists, lists_in_vain
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate
+from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 Thresholds = Annotated[list[Threshold], BeforeValidator(read_thresholds)]
 """A list of thresholds, typed or as dicts, from the highest line to the lowest."""

@@ -10,30 +10,35 @@ from typing import Annotated, Literal
 from prefect import runtime
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks.alarming import this_deployment
-from barrack_tasks.api.dialect.needs import check_needs
+from barrack_tasks.controllers.expiry import Ends, end_due, ends_before, said_of
+from barrack_tasks.controllers.reports import conclude, stand_aside
+from barrack_tasks.controllers.stock.ledger import SharedLedger
+from barrack_tasks.controllers.stock.memory import (
+    changed_refusals,
+    history_file,
+    read_seen,
+    write_seen,
+)
+from barrack_tasks.controllers.stock.run import summary_of, watch
+from barrack_tasks.controllers.stock.sources import missing_of_claims
+from barrack_tasks.controllers.stock.telling import Teller
+from barrack_tasks.controllers.stock.watcher import Look, StockWatcher
 from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.expiring import Ends, end_due, ends_before, said_of
-from barrack_tasks.holds import holding
-from barrack_tasks.logs import get_run_logger
-from barrack_tasks.loop import now
-from barrack_tasks.notifying import Notify, find_notifiers
+from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Timetable
-from barrack_tasks.plans.expiring import check_end
-from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.money.spans import Lifetime, PositiveSpan
+from barrack_tasks.plans.durations import Lifetime, PositiveSpan
+from barrack_tasks.plans.money.caps import Caps
+from barrack_tasks.plans.power.expiry import check_end
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
 from barrack_tasks.plans.stock.wants import Want, check_nothing_old_is_deleted, read_wants
-from barrack_tasks.reporting import conclude, stand_aside
-from barrack_tasks.stock_ledger import SharedLedger
-from barrack_tasks.stock_memory import changed_refusals, history_file, read_seen, write_seen
-from barrack_tasks.stock_run import summary_of, watch
-from barrack_tasks.stock_sources import missing_of_claims
-from barrack_tasks.stock_telling import Teller
-from barrack_tasks.stock_watch import Look, StockWatcher
-from barrack_tasks.tasking import barrack_flow
-from barrack_tasks.zones import zone_of
+from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.runtime.alerts import this_deployment
+from barrack_tasks.runtime.leases import holding
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
 
 Wants = Annotated[list[Want], BeforeValidator(read_wants)]
 """A list of wants, typed or as dicts, the best first."""

@@ -13,12 +13,13 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "barrack_tasks"
-PURE = ("api", "plans", "sandbox")
+PURE = ("api", "plans", "dialects", "sandbox")
 
 
 @cache
 def files(folder: str) -> tuple[Path, ...]:
-    found = tuple(sorted((ROOT / folder).rglob("*.py")))
+    place = ROOT / folder
+    found = tuple(sorted(place.rglob("*.py"))) if place.is_dir() else (place,)
     assert found, f"{folder} holds no modules"
     return found
 
@@ -53,26 +54,63 @@ def offenders(folder: str, *forbidden: str, but: tuple[str, ...] = ()) -> list[s
     ]
 
 
-def library_beyond(*allowed: str, folder: str) -> list[str]:
-    """What a folder imports of the library, beyond what is allowed."""
-    return offenders(folder, "barrack_tasks", "flows", but=allowed)
-
-
 @pytest.mark.parametrize("folder", [f"barrack_tasks/{name}" for name in PURE])
 def test_client_plans_and_sandbox_know_nothing_of_prefect(folder: str) -> None:
     assert offenders(folder, "prefect", "flows") == []
 
 
-def test_the_client_knows_nothing_but_itself() -> None:
-    assert (
-        library_beyond("barrack_tasks.api", "barrack_tasks.version", folder="barrack_tasks/api")
-        == []
-    )
+ARROWS = {
+    "api": (),
+    "plans": ("api.models",),
+    "dialects": ("api",),
+    "sandbox": ("api.models", "api.operations", "api.dialect"),
+    "server": ("api.models.text",),
+    "events": ("api.models.text", "server.logs"),
+    "credentials": ("api", "events", "plans.money.caps", "server"),
+    "tasks": ("api", "credentials", "plans.names", "plans.snapshots.images"),
+    "runtime": ("api", "credentials", "dialects", "events", "plans", "server", "tasks"),
+    "controllers": (
+        *("api", "credentials", "dialects", "events", "plans", "runtime", "server", "tasks"),
+    ),
+    "__init__": ("controllers", "credentials", "events", "runtime", "tasks"),
+    "flows": ("_flows",),
+    "cli": (
+        *("api", "controllers", "credentials", "dialects", "events", "flows", "plans"),
+        *("runtime", "server"),
+    ),
+}
+"""What each room of the library may import of the others; nothing else, and never a room above."""
 
 
-def test_plans_know_the_models_and_themselves() -> None:
-    allowed = ("barrack_tasks.api.models", "barrack_tasks.plans", "barrack_tasks.zones")
-    assert library_beyond(*allowed, folder="barrack_tasks/plans") == []
+def test_every_room_is_in_the_table_and_only_rooms_are() -> None:
+    rooms = {p.stem for p in LIBRARY.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert rooms == set(ARROWS)
+
+
+@pytest.mark.parametrize("room", ARROWS)
+def test_a_room_imports_what_the_table_allows(room: str) -> None:
+    place = f"barrack_tasks/{room}" + ("" if (LIBRARY / room).is_dir() else ".py")
+    own = "barrack_tasks" if room == "__init__" else f"barrack_tasks.{room}"
+    allowed = (own, *(f"barrack_tasks.{name}" for name in ARROWS[room]))
+    if room == "__init__":
+        allowed = allowed[1:]
+    assert offenders(place, "barrack_tasks", "flows", but=allowed) == []
+
+
+def test_no_arrow_of_the_table_runs_up() -> None:
+    rooms = list(ARROWS)
+    for room, below in ARROWS.items():
+        for name in below:
+            first = name.split(".")[0]
+            assert first == "_flows" or rooms.index(first) < rooms.index(room), (room, name)
+
+
+def test_flows_import_what_is_below_them() -> None:
+    rooms = tuple(f"barrack_tasks.{room}" for room in ARROWS if room not in ("cli", "flows"))
+    assert offenders("flows", "barrack_tasks", but=(*rooms, "flows")) == []
+
+
+def test_plans_touch_nothing_outside() -> None:
     outside = ("httpx", "requests", "socket", "time", "asyncio", "threading", "subprocess")
     assert offenders("barrack_tasks/plans", *outside, "random") == []
 
@@ -87,29 +125,13 @@ def test_no_plan_reads_the_clock() -> None:
                 assert not (is_clock and node.func.attr in clocks), f"{path}:{node.lineno}"
 
 
-def test_the_sandbox_knows_the_models_the_operations_and_the_dialects() -> None:
-    allowed = ("models", "operations", "dialect")
-    assert (
-        library_beyond(
-            "barrack_tasks.sandbox",
-            *(f"barrack_tasks.api.{name}" for name in allowed),
-            folder="barrack_tasks/sandbox",
-        )
-        == []
-    )
-    # It reads and writes the wire with its own hands: the client's are what it tests.
+def test_the_sandbox_reads_and_writes_the_wire_with_its_own_hands() -> None:
     codec = ("barrack_tasks.api.dialect.codec", "barrack_tasks.api.dialect.Codec")
-    assert offenders("barrack_tasks/sandbox", *codec) == []
+    assert offenders("barrack_tasks/sandbox", *codec) == [], "the client's are what it tests"
 
 
 def test_flows_leave_http_to_the_library() -> None:
     assert offenders("flows", "httpx", "requests", "urllib", "socket") == []
-
-
-def test_the_library_knows_no_flow_but_for_the_command_line() -> None:
-    assert [
-        o for o in offenders("barrack_tasks", "flows") if not o.startswith("barrack_tasks/cli")
-    ] == []
 
 
 def test_no_module_of_the_product_knows_the_tests() -> None:
@@ -165,7 +187,7 @@ def test_no_decision_is_taken_by_reading_a_sentence() -> None:
         for folder in ("barrack_tasks", "flows")
         for path in files(folder)
         # The contract is learned from documents that others wrote, word by word.
-        if not path.is_relative_to(LIBRARY / "api" / "learning")
+        if not path.is_relative_to(LIBRARY / "dialects" / "learn")
         for node in ast.walk(ast.parse(path.read_text()))
         if isinstance(node, ast.expr) and reads_prose(node)
     ]

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from barrack_tasks import zones
+from barrack_tasks.plans.timetable import zones
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 

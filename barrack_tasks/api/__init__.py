@@ -1,8 +1,6 @@
 """The HTTP client and the models. Knows nothing of Prefect."""
 
 from barrack_tasks.api import models
-from barrack_tasks.api.bounds import Bounds
-from barrack_tasks.api.caller import RetryPolicy
 from barrack_tasks.api.client import Barrack
 from barrack_tasks.api.dialect import Dialect
 from barrack_tasks.api.errors import (
@@ -21,6 +19,8 @@ from barrack_tasks.api.errors import (
     BarrackTransportError,
     BarrackValidationError,
 )
+from barrack_tasks.api.transport.bounds import Bounds
+from barrack_tasks.api.transport.caller import RetryPolicy
 
 __all__ = [
     "Barrack",

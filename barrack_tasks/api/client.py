@@ -16,18 +16,19 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from barrack_tasks.api import network, resources
-from barrack_tasks.api.addresses import checked_url, is_loopback
-from barrack_tasks.api.body import ACCEPTED
-from barrack_tasks.api.bounds import DEFAULT, Bounds
-from barrack_tasks.api.caller import Caller, RetryPolicy
+from barrack_tasks.api import resources
 from barrack_tasks.api.dialect import Dialect, builtin, own_address
 from barrack_tasks.api.errors import BarrackConfigurationError
-from barrack_tasks.api.exchange import Call, Exchange
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.api.pacing import Pacer, RetryBudget, elapsed
 from barrack_tasks.api.resources.base import make_call
-from barrack_tasks.version import VERSION
+from barrack_tasks.api.transport import network
+from barrack_tasks.api.transport.addresses import checked_url, is_loopback
+from barrack_tasks.api.transport.body import ACCEPTED
+from barrack_tasks.api.transport.bounds import DEFAULT, Bounds
+from barrack_tasks.api.transport.caller import Caller, RetryPolicy
+from barrack_tasks.api.transport.exchange import Call, Exchange
+from barrack_tasks.api.transport.pacing import Pacer, RetryBudget, elapsed
+from barrack_tasks.api.version import VERSION
 
 
 class Barrack:

@@ -31,7 +31,7 @@ def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False, yes_to_living: boo
         if not server.answers:
             screen.print(server.absence)
             return 1
-        from barrack_tasks import adopting
+        from barrack_tasks.controllers import adoption as adopting
         from barrack_tasks.credentials import BarrackCredentials
 
         account = BarrackCredentials.find(to)

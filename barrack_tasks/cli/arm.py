@@ -6,16 +6,16 @@ import json
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from barrack_tasks.cli.recurrence import runs_when
 from barrack_tasks.cli.screen import Screen, table
 from barrack_tasks.cli.servers import known_server
-from barrack_tasks.plans.money.spans import said
-from barrack_tasks.plans.recurrence import runs_when
+from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import Report, effect_of, money
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
 
-    from barrack_tasks.deploying import Deployed
+    from barrack_tasks.cli.deployments import Deployed
 
 
 def arm(deployments: list[str], /, *, yes: bool = False) -> int:
@@ -55,8 +55,8 @@ def _set(screen: Screen, names: list[str], armed: bool, yes: bool) -> int:
             return 1
         from prefect.client.orchestration import get_client
 
-        from barrack_tasks.arming import called, set_armed
-        from barrack_tasks.deploying import read_deployed
+        from barrack_tasks.cli.arming import called, set_armed
+        from barrack_tasks.cli.deployments import read_deployed
 
         with get_client(sync_client=True) as client:
             wanted = called(names, read_deployed(client))
@@ -78,7 +78,7 @@ def _set(screen: Screen, names: list[str], armed: bool, yes: bool) -> int:
 
 def _show(screen: Screen, client: SyncPrefectClient, one: Deployed) -> None:
     """What a deployment would do now, with which parameters, and when it runs next."""
-    from barrack_tasks.arming import next_run, previews
+    from barrack_tasks.cli.arming import next_run, previews
 
     now = datetime.now(UTC)
     due = next_run(client, one, now)
@@ -123,7 +123,7 @@ def _effect(report: Report) -> str:
 
 
 def _armed(client: SyncPrefectClient, one: Deployed) -> str:
-    from barrack_tasks.arming import has_dry_run
+    from barrack_tasks.cli.arming import has_dry_run
 
     how = "acts" if has_dry_run(client, one) else "has no dry run"
     times = " and ".join(runs_when(s) for s in one.schedules if s["active"])
@@ -131,7 +131,7 @@ def _armed(client: SyncPrefectClient, one: Deployed) -> str:
 
 
 def _disarmed(client: SyncPrefectClient, one: Deployed) -> str:
-    from barrack_tasks.arming import acting_runs, has_dry_run
+    from barrack_tasks.cli.arming import acting_runs, has_dry_run
 
     dry = has_dry_run(client, one)
     how = "is a dry run" if dry else "has no dry run"

@@ -7,11 +7,11 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.text import Text
 
-from barrack_tasks.api.doctor import DoctorReport, Finding, checkup, try_change
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.screen import Screen, table
 from barrack_tasks.cli.servers import known_server
+from barrack_tasks.dialects.doctor import DoctorReport, Finding, checkup, try_change
 
 _COLOURS = {
     "works": "green",
@@ -41,7 +41,7 @@ def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = No
         report = checkup(client, lambda finding: _tell(console, finding))
         with known_server() as server:
             if server.answers:
-                from barrack_tasks.health import readiness_of_server
+                from barrack_tasks.runtime.health import readiness_of_server
 
                 readiness = (*report.readiness, readiness_of_server(client))
                 report = report.model_copy(update={"readiness": readiness})
@@ -58,7 +58,7 @@ def _show_unowned(console: Screen) -> None:
     with known_server() as server:
         if not server.answers:
             return
-        from barrack_tasks.adopting import told_of_unowned
+        from barrack_tasks.controllers.adoption import told_of_unowned
 
         for sentence in told_of_unowned():
             console.print(sentence, style="yellow")

@@ -19,11 +19,11 @@ from barrack_tasks.api import (
     BarrackError,
     BarrackTransportError,
 )
-from barrack_tasks.api.addresses import is_loopback
-from barrack_tasks.api.caller import RetryPolicy
 from barrack_tasks.api.dialect import load_dialect
+from barrack_tasks.api.transport.addresses import is_loopback
+from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.cli.screen import Screen
-from barrack_tasks.plans.accounts import account_name, normalised
+from barrack_tasks.server.account_names import account_name, normalised
 
 if TYPE_CHECKING:
     from barrack_tasks.credentials import BarrackCredentials
@@ -290,8 +290,8 @@ def _agree(
 
 def _called(account: BarrackCredentials, block: str) -> str:
     """What an account is called once a block of that name holds it."""
-    from barrack_tasks.accounts import known_names
     from barrack_tasks.credentials import saved_accounts
+    from barrack_tasks.server.accounts import known_names
 
     saved = saved_accounts()
     there = next((one for one in saved if one._block_document_name == block), None)
@@ -319,7 +319,7 @@ def _may_be_kept(name: str) -> bool:
     """Whether there may be such a block in the database of a server that does not run yet."""
     from prefect.settings import PREFECT_API_URL
 
-    from barrack_tasks.services import database_file
+    from barrack_tasks.cli.services import database_file
 
     file = database_file()
     if PREFECT_API_URL.value() or file is None:

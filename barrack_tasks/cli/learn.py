@@ -13,11 +13,13 @@ from cyclopts import Parameter
 from rich.console import Console
 
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.api.addresses import host_of, is_in_clear, is_loopback
 from barrack_tasks.api.dialect import builtin
 from barrack_tasks.api.dialect.address import is_builtin_host
 from barrack_tasks.api.dialect.reading import read_file
-from barrack_tasks.api.learning import (
+from barrack_tasks.api.models.text import one_line
+from barrack_tasks.api.transport.addresses import host_of, is_in_clear, is_loopback
+from barrack_tasks.cli.screen import Screen
+from barrack_tasks.dialects.learn import (
     Learned,
     LearnError,
     Question,
@@ -26,9 +28,7 @@ from barrack_tasks.api.learning import (
     probe,
     write_dialect,
 )
-from barrack_tasks.api.learning.document import LARGEST
-from barrack_tasks.api.models.text import one_line
-from barrack_tasks.cli.screen import Screen
+from barrack_tasks.dialects.learn.document import LARGEST
 
 
 def learn(

@@ -9,7 +9,8 @@ import httpx
 from cyclopts import App
 
 from barrack_tasks.api import BarrackError
-from barrack_tasks.api.addresses import host_of
+from barrack_tasks.api.transport.addresses import host_of
+from barrack_tasks.api.version import VERSION
 from barrack_tasks.cli.adopt import adopt
 from barrack_tasks.cli.arm import arm, disarm
 from barrack_tasks.cli.dialects import dialect_app
@@ -20,7 +21,6 @@ from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.status import status
 from barrack_tasks.cli.up import down, up
-from barrack_tasks.version import VERSION
 
 app = App(
     name="barrack",

@@ -15,9 +15,9 @@ from barrack_tasks.api.models import UserVM
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Minutes
+from barrack_tasks.cli.panicking import AT_REST, hibernate_everything, targets_of
 from barrack_tasks.cli.screen import Display, Screen, table
-from barrack_tasks.panicking import AT_REST, hibernate_everything, targets_of
-from barrack_tasks.plans.costs import hourly_cost
+from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import check_protect, named_in_vain
 from barrack_tasks.plans.steps import Finished, Next

@@ -21,15 +21,15 @@ from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Days
 from barrack_tasks.cli.screen import Screen
-from barrack_tasks.parameters import Timeout, span_of
-from barrack_tasks.plans.evidence import Known, clock_ahead
-from barrack_tasks.plans.given import Given, Texts, read_each, said_of
-from barrack_tasks.plans.preview import Forecast, forecast
+from barrack_tasks.plans.inputs import Given, Texts, read_each, said_of
+from barrack_tasks.plans.power.evidence import Known, clock_ahead
+from barrack_tasks.plans.power.preview import Forecast, forecast
+from barrack_tasks.plans.power.schedule import Adopt, Policy, Rule, rule_warnings
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.schedule import Adopt, Policy, Rule, rule_warnings
 from barrack_tasks.plans.timetable import Timetable
+from barrack_tasks.plans.timetable.zones import data_in_use, zone_warnings
 from barrack_tasks.plans.world import by_instance
-from barrack_tasks.zones import data_in_use, zone_warnings
+from barrack_tasks.runtime.parameters import Timeout, span_of
 
 schedule_app = App(name="schedule", help="Timetables of instances.")
 _MOST_SHOWN = 6
@@ -79,7 +79,7 @@ def _known(client: Barrack) -> Known:
 
 
 def _unable(client: Barrack) -> frozenset[tuple[str, int]]:
-    from barrack_tasks.observing import unable_of  # loads Prefect, which is slow
+    from barrack_tasks.runtime.observe import unable_of  # loads Prefect, which is slow
 
     try:
         return unable_of(client.perform("get_gpu_specs"))

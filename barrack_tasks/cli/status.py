@@ -10,8 +10,8 @@ from barrack_tasks.api import BarrackConfigurationError, BarrackError
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.cli.up import BLOCK
+from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.money.burn import runway
-from barrack_tasks.plans.money.spans import said
 from barrack_tasks.plans.report import money
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _account(name: str | None, there: bool) -> BarrackCredentials:
 
 
 def _show_account(screen: Screen, name: str | None, there: bool) -> bool:
-    from barrack_tasks.funds import read_funds
+    from barrack_tasks.controllers.money.funds import read_funds
 
     try:
         funds = read_funds.fn(_account(name, there))
@@ -80,8 +80,8 @@ def _show_account(screen: Screen, name: str | None, there: bool) -> bool:
 def _show_guards(screen: Screen, url: str) -> None:
     from prefect.client.orchestration import get_client
 
-    from barrack_tasks.deploying import read_deployed
-    from barrack_tasks.health import blind_guards, hanging, how_it_ended
+    from barrack_tasks.cli.deployments import read_deployed
+    from barrack_tasks.runtime.health import blind_guards, hanging, how_it_ended
 
     now = datetime.now(UTC)
     columns = ("deployment", "armed", "schedule", "last completed", "next run")
@@ -106,7 +106,7 @@ def _show_guards(screen: Screen, url: str) -> None:
 
 
 def _show_unowned(screen: Screen) -> None:
-    from barrack_tasks.adopting import told_of_unowned
+    from barrack_tasks.controllers.adoption import told_of_unowned
 
     for sentence in told_of_unowned():
         screen.print(sentence, style="yellow")
@@ -114,7 +114,7 @@ def _show_unowned(screen: Screen) -> None:
 
 def _runs_of(client: SyncPrefectClient, deployment: str, now: datetime) -> tuple[str, str]:
     """When a run last completed, and when the next one is due, as text."""
-    from barrack_tasks.health import COMPLETED, runs_of
+    from barrack_tasks.runtime.health import COMPLETED, runs_of
 
     did = {"state": {"name": {"any_": [COMPLETED]}}}
     waits = {"state": {"type": {"any_": ["SCHEDULED"]}}}

@@ -11,7 +11,7 @@ from barrack_tasks.cli.inputs import Port
 from barrack_tasks.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from barrack_tasks.plans.upgrade import Another
+    from barrack_tasks.cli.upgrade import Another
 
 BLOCK = "barrack"
 _WAITS = "Another `barrack up` or `barrack down` is at work on this machine; waiting for it ..."
@@ -55,10 +55,10 @@ def up(
     """
     from prefect.settings import PREFECT_API_URL
 
+    from barrack_tasks.cli.deployments import POOL, apply, check_place, deployments_file
     from barrack_tasks.cli.keeping import choose, key_at_hand
     from barrack_tasks.cli.servers import is_same_server, spoken_with
-    from barrack_tasks.deploying import POOL, apply, check_place, deployments_file
-    from barrack_tasks.services import Services, answers
+    from barrack_tasks.cli.services import Services, answers
 
     if beside and move:
         raise BarrackConfigurationError("--beside and --move exclude each other; say one of them")
@@ -132,7 +132,7 @@ def _check_who_says(named: str | None) -> None:
 
 def down() -> int:
     """End the worker and the server that `barrack up` has started, and nothing else."""
-    from barrack_tasks.services import Services
+    from barrack_tasks.cli.services import Services
 
     console = Screen()
     services = Services()

@@ -14,7 +14,7 @@ from barrack_tasks.api.models import (
     VolumeResponse,
 )
 from barrack_tasks.api.models.instances import PENDING_ADDRESS
-from barrack_tasks.plans.costs import hourly_cost
+from barrack_tasks.plans.prices import hourly_cost
 
 Sight = tuple[str, ...]
 """What is remembered of a thing: its name, its state, and what else can change."""

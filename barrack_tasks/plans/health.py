@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 
 from barrack_tasks.api.models import Snapshot
-from barrack_tasks.plans.money.spans import said
-from barrack_tasks.plans.naming import is_marked
+from barrack_tasks.plans.durations import said
+from barrack_tasks.plans.names import is_marked
 
 MISSED = 3
 """A guard that has not completed for so many of its intervals is blind."""

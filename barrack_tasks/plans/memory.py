@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.plans.money.spans import said
+from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.plans.world import World

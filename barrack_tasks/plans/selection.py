@@ -10,7 +10,7 @@ from typing import Annotated, Any, NamedTuple, Protocol
 from pydantic import PlainValidator, ValidationError, WithJsonSchema
 
 from barrack_tasks.api.models import UserVM, VMStatus
-from barrack_tasks.plans.given import Given, Texts, said_of
+from barrack_tasks.plans.inputs import Given, Texts, said_of
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.world import Stock
 

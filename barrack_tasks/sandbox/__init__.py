@@ -4,8 +4,8 @@ It fakes the cloud, not the client: it has its own reading of the dialect and it
 a ledger of everything that happened, and lets anything go wrong on demand.
 """
 
-from barrack_tasks.sandbox.faults import Fault
+from barrack_tasks.sandbox.cloud.settings import Settings
+from barrack_tasks.sandbox.http.faults import Fault
 from barrack_tasks.sandbox.runner import Sandbox
-from barrack_tasks.sandbox.settings import Settings
 
 __all__ = ["Fault", "Sandbox", "Settings"]

@@ -23,13 +23,13 @@ from barrack_tasks.api.dialect.reading import (
     shown,
     text_of,
 )
-from barrack_tasks.sandbox.app import App
-from barrack_tasks.sandbox.clock import Clock
-from barrack_tasks.sandbox.control import start_of
-from barrack_tasks.sandbox.drift import drifted
-from barrack_tasks.sandbox.fleet import default_fleet
-from barrack_tasks.sandbox.server import Server, listen
-from barrack_tasks.sandbox.world import World
+from barrack_tasks.sandbox.cloud.clock import Clock
+from barrack_tasks.sandbox.cloud.fleet import default_fleet
+from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.http.app import App
+from barrack_tasks.sandbox.http.control import start_of
+from barrack_tasks.sandbox.http.drift import drifted
+from barrack_tasks.sandbox.http.server import Server, listen
 
 _LONGEST_LATENCY = 3600
 

@@ -19,12 +19,12 @@ from urllib.parse import urlsplit
 import httpx
 
 from barrack_tasks.api.dialect import Dialect, builtin
-from barrack_tasks.sandbox.app import App
-from barrack_tasks.sandbox.clock import Clock
-from barrack_tasks.sandbox.drift import CHANGES, Change, drifted
-from barrack_tasks.sandbox.fleet import default_fleet
-from barrack_tasks.sandbox.server import Server, listen
-from barrack_tasks.sandbox.world import World
+from barrack_tasks.sandbox.cloud.clock import Clock
+from barrack_tasks.sandbox.cloud.fleet import default_fleet
+from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.http.app import App
+from barrack_tasks.sandbox.http.drift import CHANGES, Change, drifted
+from barrack_tasks.sandbox.http.server import Server, listen
 
 START_TIMEOUT = 30.0
 
@@ -45,7 +45,7 @@ class Sandbox:
         latency: real seconds that every answer of the API takes longer.
         start: the moment the cloud's clock begins at, zone-aware; now, if not given.
         settings: what `settings()` takes.
-        drift: differ from the built-in dialect in the ways of `barrack_tasks.sandbox.drift`.
+        drift: differ from the built-in dialect in the ways of `barrack_tasks.sandbox.http.drift`.
 
     Raises:
         ValueError: an argument that cannot be used.
@@ -260,7 +260,7 @@ class Sandbox:
         self._ask("POST", "stock", {"region": region, "gpu_model": gpu_model, "count": count})
 
     def fault(self, kind: str, operation: str = "*", **how: Any) -> None:
-        """Let requests go wrong; see `barrack_tasks.sandbox.faults.Fault` for how.
+        """Let requests go wrong; see `barrack_tasks.sandbox.http.faults.Fault` for how.
 
         Once, unless `count` says otherwise (None: always).
         """
@@ -282,7 +282,7 @@ class Sandbox:
         self._ask("POST", f"instances/{id_}/status", {"status": status})
 
     def settings(self, **changes: Any) -> dict[str, Any]:
-        """Change settings (see `barrack_tasks.sandbox.settings.Settings`); all of them after it."""
+        """Change settings; all of them after it. See `barrack_tasks.sandbox.cloud.settings`."""
         changed: dict[str, Any] = self._ask("POST", "settings", changes)
         return changed
 

@@ -8,8 +8,8 @@ import pytest
 
 from barrack_tasks import api
 from barrack_tasks.api import Barrack, BarrackConfigurationError, BarrackValidationError
-from barrack_tasks.api.addresses import is_loopback
 from barrack_tasks.api.dialect import builtin
+from barrack_tasks.api.transport.addresses import is_loopback
 from tests.api.helpers import KEY, QUICK, Wire, http, wired
 
 BALANCE = {"data": {"balance": {"amount": "1", "currency": "USD"}}}

@@ -21,12 +21,12 @@ from pydantic import ValidationError
 from barrack_tasks import api
 from barrack_tasks.api import BarrackResponseError, Bounds
 from barrack_tasks.api import models as m
-from barrack_tasks.api.bounds import DEFAULT
 from barrack_tasks.api.dialect import Paging
-from barrack_tasks.api.exchange import Call
 from barrack_tasks.api.models import Pagination
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.api.paging import all_items
+from barrack_tasks.api.transport.bounds import DEFAULT
+from barrack_tasks.api.transport.exchange import Call
+from barrack_tasks.api.transport.paging import all_items
 from tests.api.helpers import KEY, http, wired
 from tests.api.test_paging import CALL, Answer, Server, numbers
 

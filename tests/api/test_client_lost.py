@@ -10,9 +10,10 @@ import pytest
 from pydantic import BaseModel
 
 from barrack_tasks import api
-from barrack_tasks.api import Barrack, caller, models
+from barrack_tasks.api import Barrack, models
 from barrack_tasks.api.operations import OPERATIONS, NeverRepeat
-from barrack_tasks.api.pacing import RetryBudget
+from barrack_tasks.api.transport import caller
+from barrack_tasks.api.transport.pacing import RetryBudget
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import LOST_AFTER, LOST_BEFORE, QUICK, arm, client_of
 from tests.api.recipes import RECIPES, Account

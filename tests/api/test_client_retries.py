@@ -16,8 +16,8 @@ import pytest
 
 from barrack_tasks import api
 from barrack_tasks.api import Barrack, RetryPolicy
-from barrack_tasks.api.answers import retry_after
-from barrack_tasks.api.pacing import RetryBudget
+from barrack_tasks.api.transport.answers import retry_after
+from barrack_tasks.api.transport.pacing import RetryBudget
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import VirtualTime, client_of, http, wired
 

@@ -15,7 +15,7 @@ from barrack_tasks.api import models as m
 from barrack_tasks.api.dialect import Codec, Dialect, builtin
 from barrack_tasks.api.dialect.codec import dig, kind_of, steps_of
 from barrack_tasks.api.models import Model, Request, rules
-from barrack_tasks.sandbox import wire
+from barrack_tasks.sandbox.http import wire
 
 PLAIN = Codec(builtin())
 ODD = Dialect(

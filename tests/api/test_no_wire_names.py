@@ -106,7 +106,7 @@ def test_every_page_is_read_where_every_name_is_another() -> None:
         assert len({i.name for i in api.instances.list()}) == 120
 
 
-WIRE_HOMES = {"api/operations.py", "api/dialect", "api/learning", "sandbox"}
+WIRE_HOMES = {"api/operations.py", "api/dialect", "dialects/learn", "sandbox"}
 """Where wire names may stand: the table, the dialect, what learns it, and the cloud's own."""
 
 

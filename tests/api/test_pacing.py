@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.api.pacing import Pacer, RetryBudget, TooLate
+from barrack_tasks.api.transport.pacing import Pacer, RetryBudget, TooLate
 from tests.api.helpers import VirtualTime
 
 

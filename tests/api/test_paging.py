@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api import Barrack, BarrackResponseError
 from barrack_tasks.api.dialect import Dialect, Paging, builtin
-from barrack_tasks.api.exchange import Call
 from barrack_tasks.api.models import Pagination, Snapshot
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.api.paging import PAGE_SIZE, all_items
+from barrack_tasks.api.transport.exchange import Call
+from barrack_tasks.api.transport.paging import PAGE_SIZE, all_items
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import client_of
 

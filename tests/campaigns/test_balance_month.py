@@ -17,15 +17,15 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks.api import Barrack, BarrackError
-from barrack_tasks.plans.drive import Manner
+from barrack_tasks.plans.alerts import Alarm, messages_of, note
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.money.alarms import Alarm, messages_of, note
+from barrack_tasks.plans.money.balance import outlook
 from barrack_tasks.plans.money.burn import burn_of, tariff_of
 from barrack_tasks.plans.money.shedding import Shedding
 from barrack_tasks.plans.money.thresholds import WOBBLE, read_thresholds
-from barrack_tasks.plans.money.watch import outlook
-from barrack_tasks.plans.resting import decide_rest
-from barrack_tasks.plans.snapshot_then import Intent, Then, targets_of
+from barrack_tasks.plans.power.drive import Manner
+from barrack_tasks.plans.power.rest import decide_rest
+from barrack_tasks.plans.power.snapshot_then import Intent, Then, targets_of
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.world import World
 from barrack_tasks.sandbox import Sandbox

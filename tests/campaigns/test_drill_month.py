@@ -20,11 +20,11 @@ import pytest
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackError
-from barrack_tasks.plans.drills_report import DrillReport
-from barrack_tasks.plans.money.spans import said
-from barrack_tasks.plans.naming import snapshot_description, snapshot_name
-from barrack_tasks.proofs import read_open, read_proofs
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.controllers.proofs import read_open, read_proofs
+from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.plans.durations import said
+from barrack_tasks.plans.names import snapshot_description, snapshot_name
+from barrack_tasks.plans.snapshots.drill_report import DrillReport
 from barrack_tasks.sandbox import Sandbox
 from flows.prune_snapshots import prune_snapshots
 from flows.verify_snapshots import verify_snapshots
@@ -51,7 +51,7 @@ def test_thirty_days(cloud: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPa
     names = [f"node-{n:02}" for n in range(FLEET)]
     ids = {name: sandbox.seed_instance(name, gpu_model="L40") for name in names}
     for place in (
-        "barrack_tasks.loop.now",
+        "barrack_tasks.runtime.loop.now",
         "flows.verify_snapshots.now",
         "flows.prune_snapshots.now",
     ):

@@ -18,12 +18,12 @@ import pytest
 
 from barrack_tasks.api import Barrack, BarrackError, RetryPolicy
 from barrack_tasks.api.models import UserVM, VMStatus
-from barrack_tasks.plans.costs import hourly_cost
-from barrack_tasks.plans.evidence import Known, Note
 from barrack_tasks.plans.memory import Memory, Target
-from barrack_tasks.plans.rising import Shortage
-from barrack_tasks.plans.schedule import Policy, judge_all, read_rules, remember
-from barrack_tasks.plans.schedule_run import Round, asked_of, decide_round
+from barrack_tasks.plans.power.evidence import Known, Note
+from barrack_tasks.plans.power.rise import Shortage
+from barrack_tasks.plans.power.schedule import Policy, judge_all, read_rules, remember
+from barrack_tasks.plans.power.schedule_run import Round, asked_of, decide_round
+from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.world import World, stock_of
 from barrack_tasks.sandbox import Sandbox

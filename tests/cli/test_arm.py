@@ -18,7 +18,7 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.cli import main
-from barrack_tasks.deploying import Deployed, apply, deployments_file, read_deployed
+from barrack_tasks.cli.deployments import Deployed, apply, deployments_file, read_deployed
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import free_port
 from tests.deployments.playing import ROOT, change, start

@@ -34,9 +34,9 @@ from barrack_tasks.api.dialect.reading import (
     read_yaml,
     text_of,
 )
-from barrack_tasks.api.learning import LearnError, learn_har, learn_openapi
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.cli.schedule import _read as read_rules
+from barrack_tasks.dialects.learn import LearnError, learn_har, learn_openapi
 
 MEMORY = 1_500_000_000
 """Bytes of address space that a command may have: its libraries take a third of it."""

@@ -13,8 +13,8 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.keeping import choose, key_at_hand
 from barrack_tasks.cli.up import up
-from barrack_tasks.plans.accounts import account_name
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.account_names import account_name
 from tests.conftest import free_port
 from tests.deployments.playing import barrack
 
@@ -176,7 +176,7 @@ def test_up_saves_nothing_where_the_deployments_belong_to_another_account(
 
     for variable, value in sandbox.env.items():
         monkeypatch.setenv(variable, value)
-    monkeypatch.setattr("barrack_tasks.deploying.check_place", refuse)
+    monkeypatch.setattr("barrack_tasks.cli.deployments.check_place", refuse)
     with pytest.raises(BarrackConfigurationError, match="belong to another"):
         up(credentials=name)
     assert "is kept" not in capsys.readouterr().out

@@ -14,7 +14,7 @@ import pytest
 
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.models import VMStatus
-from barrack_tasks.panicking import hibernate_everything, targets_of
+from barrack_tasks.cli.panicking import hibernate_everything, targets_of
 from barrack_tasks.sandbox import Sandbox
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.plans.preview import forecast
-from barrack_tasks.plans.schedule import Policy, read_rules
+from barrack_tasks.plans.power.preview import forecast
+from barrack_tasks.plans.power.schedule import Policy, read_rules
 from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_learn import run
 

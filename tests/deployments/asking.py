@@ -5,7 +5,7 @@ from __future__ import annotations
 from prefect import flow
 
 from barrack_tasks import BarrackCredentials, guarded_create_instance
-from barrack_tasks.guard import with_approval
+from barrack_tasks.controllers.guard import with_approval
 
 
 @flow

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
-from barrack_tasks.deploying import apply, deployments_file
+from barrack_tasks.cli.deployments import apply, deployments_file
 from barrack_tasks.sandbox import Sandbox
 from tests.deployments.playing import ROOT, start, wait_for
 

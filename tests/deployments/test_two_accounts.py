@@ -12,9 +12,10 @@ import pytest
 import yaml
 from prefect.client.orchestration import get_client
 
-from barrack_tasks import BarrackCredentials, deploying
+from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.deploying import (
+from barrack_tasks.cli import deployments as deploying
+from barrack_tasks.cli.deployments import (
     Deployed,
     _deploy,
     apply,
@@ -22,7 +23,7 @@ from barrack_tasks.deploying import (
     deployments_file,
     read_deployed,
 )
-from barrack_tasks.hooks import Happening, on
+from barrack_tasks.events import Happening, on
 from barrack_tasks.sandbox import Sandbox
 from flows.watch_account import watch_account
 from tests.deployments.playing import change

@@ -16,10 +16,10 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.api.caller import RetryPolicy
 from barrack_tasks.api.dialect import Dialect, load_dialect
-from barrack_tasks.api.exchange import Exchange
-from barrack_tasks.notifying import AppriseUrl
+from barrack_tasks.api.transport.caller import RetryPolicy
+from barrack_tasks.api.transport.exchange import Exchange
+from barrack_tasks.runtime.notify import AppriseUrl
 from barrack_tasks.sandbox import Sandbox
 from tests.flows.killing import demand_permits
 from tests.flows.receivers import Mailbox, Webhook, mailbox, webhook
@@ -88,7 +88,7 @@ def _in_a_flow_of_ours() -> bool:
 @pytest.fixture(autouse=True)
 def _ends_of_other_tests_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """All tests share one server, and leave ends of accounts there that no block holds."""
-    monkeypatch.setattr("barrack_tasks.reporting.told_of_left_ends", lambda *_, **__: [])
+    monkeypatch.setattr("barrack_tasks.controllers.reports.told_of_left_ends", lambda *_, **__: [])
 
 
 @pytest.fixture(autouse=True)

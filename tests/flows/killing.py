@@ -95,11 +95,11 @@ def _child(
     os.environ.update(environment)
     demand_permits()
     if HIDDEN in environment:
-        from barrack_tasks import processes
+        from barrack_tasks.runtime import processes
 
         processes._BOOT = Path("/nowhere")
         told = logging.FileHandler(environment[HIDDEN])
-        logging.getLogger("barrack_tasks.holds").addHandler(told)
+        logging.getLogger("barrack_tasks.runtime.leases").addHandler(told)
     if point is not None:
         _die_at(point)
     report = getattr(import_module(f"flows.{flow}"), flow)(**arguments)
@@ -114,7 +114,7 @@ def demand_permits(concerns: Callable[[], bool] = lambda: True) -> list[str]:
     Args:
         concerns: whether what is sent at this moment is meant.
     """
-    from barrack_tasks.api.exchange import Exchange
+    from barrack_tasks.api.transport.exchange import Exchange
 
     original = Exchange._send
     unasked: list[str] = []
@@ -130,7 +130,7 @@ def demand_permits(concerns: Callable[[], bool] = lambda: True) -> list[str]:
 
 
 def _die_at(point: Point) -> None:
-    from barrack_tasks.api.exchange import Exchange
+    from barrack_tasks.api.transport.exchange import Exchange
 
     original = Exchange._send
     seen = 0

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks.guard import GuardRefused, guarded_create_instance
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.controllers.guard import GuardRefused, guarded_create_instance
+from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.restore import restore
 from flows.restore_from_snapshot import restore_from_snapshot

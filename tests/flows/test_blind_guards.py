@@ -13,8 +13,8 @@ from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
 from prefect.states import Completed, Failed, Running, State
 
-from barrack_tasks.health import blind_guards
-from barrack_tasks.holds import holding
+from barrack_tasks.runtime.health import blind_guards
+from barrack_tasks.runtime.leases import holding
 from barrack_tasks.sandbox import Sandbox
 from flows.watch_account import watch_account
 from tests.deployments.playing import barrack

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
-from barrack_tasks.admitting import read_means
-from barrack_tasks.funds import read_funds
-from barrack_tasks.plans.guard import Caps, today_of
+from barrack_tasks.controllers.admission import read_means
+from barrack_tasks.controllers.money.bills import spent_since
+from barrack_tasks.controllers.money.funds import read_funds
 from barrack_tasks.plans.money.burn import Burn, burn_of
+from barrack_tasks.plans.money.caps import Caps, today_of
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.spending import spent_since
 from flows.enforce_budget import enforce_budget
 from flows.report_costs import report_costs
 from tests.flows.conftest import account_of, fleet, states
@@ -243,7 +243,7 @@ def test_a_price_that_cannot_be_read_is_told(
         costs = (replace(c, hourly=None) if c.name == "beta" else c for c in burn.costs)
         return Burn(tuple(costs))
 
-    monkeypatch.setattr("barrack_tasks.funds.burn_of", without_beta)
+    monkeypatch.setattr("barrack_tasks.controllers.money.funds.burn_of", without_beta)
     budgets = [{"per": "hour", "hard": 2, "names": ["beta"]}]
     enforce_budget(budgets, notify=[name], credentials=account_of(sandbox))
     assert "the price of instance beta cannot be read" in kept.received[0]["subject"]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api import Barrack, BarrackError, RetryPolicy
+from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.plans import Report
-from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.snapshot_before_stop import snapshot_before_stop
 from tests.flows.conftest import account_of, effects

@@ -21,11 +21,11 @@ import pytest
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.expiring import add_expiries, read_expiries
-from barrack_tasks.plans.expiring import Expiry
+from barrack_tasks.controllers.expiry import add_expiries, read_expiries
 from barrack_tasks.plans.making import Making
-from barrack_tasks.plans.naming import snapshot_description
-from barrack_tasks.plans.publishing import mark
+from barrack_tasks.plans.names import snapshot_description
+from barrack_tasks.plans.power.expiry import Expiry
+from barrack_tasks.plans.snapshots.images import mark
 from barrack_tasks.sandbox import Sandbox
 from tests.flows.conftest import account_of, effects, states
 from tests.flows.killing import HIDDEN, Point, ended, start_in_process

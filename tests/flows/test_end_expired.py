@@ -13,14 +13,14 @@ import pytest
 from prefect.exceptions import ParameterTypeError
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.expiring import add_expiries, end_due, read_expiries
-from barrack_tasks.holds import holding
-from barrack_tasks.plans.expiring import Expiry
+from barrack_tasks.controllers.expiry import add_expiries, end_due, read_expiries
+from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.plans.power.expiry import Expiry
 from barrack_tasks.plans.report import Report, Row
 from barrack_tasks.plans.steps import Step, Wait
-from barrack_tasks.records import Records, key_of_id
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.runtime.leases import holding
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.variables import Records, key_of_id
 from flows.end_expired import end_expired
 from flows.restore_from_snapshot import restore_from_snapshot
 from flows.watch_gpu_stock import watch_gpu_stock

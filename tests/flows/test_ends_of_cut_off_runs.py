@@ -11,14 +11,14 @@ from uuid import UUID
 import pytest
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.expiring import add_expiries, read_expiries
-from barrack_tasks.holds import intent_of
-from barrack_tasks.plans.expiring import Expiry
+from barrack_tasks.controllers.expiry import add_expiries, read_expiries
+from barrack_tasks.controllers.proofs import Open, read_open, write_open
+from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.plans.power.expiry import Expiry
 from barrack_tasks.plans.report import Row
-from barrack_tasks.proofs import Open, read_open, write_open
-from barrack_tasks.records import Records, key_of_id
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.runtime.leases import intent_of
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.variables import Records, key_of_id
 from flows.end_expired import end_expired
 from flows.restore_from_snapshot import restore_from_snapshot
 from flows.verify_snapshots import verify_snapshots

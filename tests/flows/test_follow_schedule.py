@@ -14,21 +14,21 @@ import httpx
 import pytest
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.account_memory import write_view
-from barrack_tasks.holds import holding
-from barrack_tasks.notes import read_notes, write_notes
-from barrack_tasks.observing import observe
-from barrack_tasks.plans.drills import Proof
-from barrack_tasks.plans.evidence import Note
-from barrack_tasks.plans.naming import snapshot_description
+from barrack_tasks.controllers.account import write_view
+from barrack_tasks.controllers.notes import read_notes, write_notes
+from barrack_tasks.controllers.proofs import write_proofs
+from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.plans.names import snapshot_description
+from barrack_tasks.plans.power.evidence import Note
 from barrack_tasks.plans.report import Report
 from barrack_tasks.plans.selection import SelectionError
+from barrack_tasks.plans.snapshots.drill import Proof
 from barrack_tasks.plans.steps import Reason
 from barrack_tasks.plans.timetable import Boundary, Wish
-from barrack_tasks.proofs import write_proofs
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.runtime.leases import holding
+from barrack_tasks.runtime.observe import observe
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.shelves import write_all
+from barrack_tasks.server.tables import write_all
 from flows.follow_schedule import follow_schedule
 from tests.flows.conftest import account_of, effects, states
 from tests.flows.killing import Point, ended, start_in_process
@@ -245,7 +245,7 @@ def test_notes_of_an_instance_that_one_list_lacks_are_kept(
         return type(world)({i: v for i, v in world.instances.items() if i != alpha})
 
     with monkeypatch.context() as patch:
-        patch.setattr("barrack_tasks.scheduling.observe", lacking)
+        patch.setattr("barrack_tasks.controllers.schedule.observe", lacking)
         assert "alpha" not in reasons(follow(account))
     assert reasons(follow(account))["alpha"] == ("skipped", Reason.MOVED)
 
@@ -373,7 +373,7 @@ def test_the_prefect_server_may_be_away_for_a_moment(
 
         return may_fail
 
-    place = "barrack_tasks.scheduling"
+    place = "barrack_tasks.controllers.schedule"
     monkeypatch.setattr(f"{place}.read_notes", away_for(read_notes, [1, 3]))
     monkeypatch.setattr(f"{place}.write_notes", away_for(write_notes, [0]))
     assert reasons(follow(account_of(sandbox), rule(snapshot=True)))["alpha"][0] == "done"

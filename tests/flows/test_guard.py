@@ -12,24 +12,24 @@ from typing import Any
 import pytest
 from prefect import flow
 
-from barrack_tasks.admitting import Admission, asked_of
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.api.resources.instances import Instances
-from barrack_tasks.guard import (
+from barrack_tasks.controllers.admission import Admission, asked_of
+from barrack_tasks.controllers.guard import (
     ApprovalNeeded,
     GuardRefused,
     guarded_create_instance,
     guarded_restore,
     with_approval,
 )
-from barrack_tasks.plans.guard import Asked, Caps
+from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.plans.memory import Memory, Target, decide_each
-from barrack_tasks.plans.restoring import Restoring
+from barrack_tasks.plans.money.caps import Asked, Caps
+from barrack_tasks.plans.snapshots.restore import Restoring
 from barrack_tasks.plans.steps import Finished, Next, Step
 from barrack_tasks.plans.world import World
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.runtime.turns import Turn
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.turns import Turn
 from flows.follow_schedule import follow_schedule
 from flows.restore import restore
 from tests.flows.conftest import account_of, answer, fleet, states

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api import Barrack
-from barrack_tasks.plans.naming import snapshot_description
+from barrack_tasks.plans.names import snapshot_description
 from barrack_tasks.sandbox import Sandbox
 from tests.flows.conftest import effects, spoken
 from tests.flows.killing import Point, killed_and_rerun

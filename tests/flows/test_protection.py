@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api.dialect import builtin
-from barrack_tasks.plans.naming import snapshot_description, snapshot_name
+from barrack_tasks.plans.names import snapshot_description, snapshot_name
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from flows.prune_snapshots import prune_snapshots

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.holds import holding
+from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.plans import SelectionError
-from barrack_tasks.plans.naming import snapshot_description, snapshot_name
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.plans.names import snapshot_description, snapshot_name
+from barrack_tasks.runtime.leases import holding
 from barrack_tasks.sandbox import Sandbox
 from flows.prune_snapshots import prune_snapshots
 from tests.flows.conftest import account_of, effects
@@ -55,7 +55,7 @@ def test_what_is_not_deleted_in_time_stays_and_is_told(
     year: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox, account = year(count=5)
-    monkeypatch.setattr("barrack_tasks.pruning._BATCH", 2)
+    monkeypatch.setattr("barrack_tasks.controllers.prune._BATCH", 2)
     seconds = iter([0, 1, 700])
     monkeypatch.setattr("flows.prune_snapshots.elapsed", lambda: next(seconds))
     report = prune_snapshots(

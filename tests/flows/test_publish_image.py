@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks import create_instance
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.publish_image import publish_image
 from flows.watch_gpu_stock import watch_gpu_stock

@@ -16,12 +16,12 @@ import pytest
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.dialect import load_dialect
-from barrack_tasks.drilling import DRILLING
-from barrack_tasks.expiring import read_expiries
-from barrack_tasks.holds import holding, intent_of
+from barrack_tasks.controllers.drills import DRILLING
+from barrack_tasks.controllers.expiry import read_expiries
+from barrack_tasks.controllers.proofs import Open, write_open
+from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.plans.report import escape
-from barrack_tasks.proofs import Open, write_open
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.runtime.leases import holding, intent_of
 from barrack_tasks.sandbox import Sandbox
 from flows.report_costs import report_costs
 from flows.restore_from_snapshot import restore_from_snapshot

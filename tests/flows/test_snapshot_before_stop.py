@@ -15,7 +15,7 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-import barrack_tasks.loop
+import barrack_tasks.runtime.loop
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import (
     Barrack,
@@ -24,10 +24,10 @@ from barrack_tasks.api import (
     RetryPolicy,
 )
 from barrack_tasks.api.errors import BarrackConfigurationError, BarrackTransportError
-from barrack_tasks.observing import observe
+from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.plans import SelectionError, Selector
 from barrack_tasks.plans.world import World
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.runtime.observe import observe
 from barrack_tasks.sandbox import Sandbox
 from flows.snapshot_before_stop import snapshot_before_stop
 from tests.conftest import PREFECT_AUTH
@@ -330,7 +330,7 @@ def test_a_run_that_breaks_off_is_taken_up_by_the_next(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr("barrack_tasks.loop.announce", broken)
+        patched.setattr("barrack_tasks.runtime.loop.announce", broken)
         with pytest.raises(BaseException):  # noqa: B017, PT011
             snapshot_before_stop(select=["*"], credentials=account)
     assert len(effects(sandbox, "create_snapshot")) == 1
@@ -342,7 +342,7 @@ def test_a_run_that_prefect_retries_goes_on_with_its_snapshot(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sandbox = cloud(fleet=1)
-    original = barrack_tasks.loop.announce
+    original = barrack_tasks.runtime.loop.announce
     attempts: list[int] = []
 
     def broken_once(*given: Any) -> None:
@@ -351,7 +351,7 @@ def test_a_run_that_prefect_retries_goes_on_with_its_snapshot(
             raise RuntimeError("broken")
         original(*given)
 
-    monkeypatch.setattr("barrack_tasks.loop.announce", broken_once)
+    monkeypatch.setattr("barrack_tasks.runtime.loop.announce", broken_once)
     retried = snapshot_before_stop.with_options(retries=1)
     assert retried(select=["*"], credentials=account_of(sandbox)).ok
     assert len(effects(sandbox, "create_snapshot")) == 1

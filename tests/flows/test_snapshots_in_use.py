@@ -13,10 +13,10 @@ import pytest
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.models import Snapshot
-from barrack_tasks.holds import holding
-from barrack_tasks.plans.naming import snapshot_description, snapshot_name
+from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.plans.names import snapshot_description, snapshot_name
 from barrack_tasks.plans.report import Report
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.runtime.leases import holding
 from barrack_tasks.sandbox import Sandbox
 from flows.prune_snapshots import prune_snapshots
 from flows.publish_image import publish_image

@@ -13,8 +13,8 @@ from barrack_tasks.api import (
     BarrackError,
     BarrackInsufficientCreditsError,
 )
+from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.plans import Report
-from barrack_tasks.reporting import WorkFailed
 from barrack_tasks.sandbox import Sandbox
 from flows.follow_schedule import follow_schedule
 from flows.hibernate import hibernate

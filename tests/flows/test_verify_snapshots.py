@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.alarming import NobodyTold
-from barrack_tasks.plans.drills import drill_name
-from barrack_tasks.plans.naming import snapshot_description, snapshot_name
+from barrack_tasks.controllers.proofs import Open, proven_snapshots, read_open, write_open
+from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.plans.names import snapshot_description, snapshot_name
 from barrack_tasks.plans.selection import SelectionError
-from barrack_tasks.proofs import Open, proven_snapshots, read_open, write_open
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.plans.snapshots.drill import drill_name
+from barrack_tasks.runtime.alerts import NobodyTold
 from barrack_tasks.sandbox import Sandbox
 from flows.prune_snapshots import prune_snapshots
 from flows.verify_snapshots import verify_snapshots
@@ -136,7 +136,7 @@ def test_a_port_that_must_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) 
         """The sandbox's addresses lead nowhere; its machines are this one."""
         return connect(("127.0.0.1", address[1]), *more, **named)
 
-    monkeypatch.setattr("barrack_tasks.drilling.socket.create_connection", here)
+    monkeypatch.setattr("barrack_tasks.controllers.drills.socket.create_connection", here)
     port = free_port()
     how: dict[str, Any] = {"select": ["*"], "credentials": account}
     with pytest.raises(WorkFailed, match=rf"port {port} at \S+ does not answer"):

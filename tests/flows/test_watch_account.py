@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from barrack_tasks import on
-from barrack_tasks.events import EVENTS, emit
-from barrack_tasks.hooks import Happening
+from barrack_tasks.events import EVENTS, Happening, emit
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from flows.watch_account import watch_account

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from prefect.blocks.notifications import MattermostWebhook
 
-from barrack_tasks.alarming import NobodyTold
 from barrack_tasks.api import BarrackConfigurationError, BarrackError
 from barrack_tasks.plans import SelectionError
+from barrack_tasks.runtime.alerts import NobodyTold
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from flows.watch_balance import watch_balance

@@ -16,14 +16,14 @@ import pytest
 
 from barrack_tasks import BarrackCredentials, create_when_available
 from barrack_tasks.api.models import Balance
-from barrack_tasks.expiring import read_expiries
-from barrack_tasks.holds import holding
-from barrack_tasks.plans.guard import Means
+from barrack_tasks.controllers.expiry import read_expiries
+from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.controllers.stock.watcher import StockWatcher
 from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.money.caps import Means
 from barrack_tasks.plans.stock.wants import Place, read_wants
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.runtime.leases import holding
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.stock_watch import StockWatcher
 from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, effects, events_about, states
 from tests.flows.killing import ended, start_in_process
@@ -541,7 +541,7 @@ def test_prices_are_those_of_now_however_long_it_watches(monkeypatch: pytest.Mon
         tariff = Tariff({("L40", 1, None): Decimal("9.99")})
         return Means(Balance(amount="100", currency="USD"), Decimal(0), (), tariff=tariff)
 
-    monkeypatch.setattr("barrack_tasks.stock_watch.read_means", means)
+    monkeypatch.setattr("barrack_tasks.controllers.stock.watcher.read_means", means)
     account = BarrackCredentials(api_key="key", base_url="http://127.0.0.1:1")
     wants = read_wants([{**L40, "claim": CLAIM}])
     log = logging.getLogger("test")

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks.holds import holding
-from barrack_tasks.plans.naming import snapshot_description, snapshot_name
+from barrack_tasks.plans.names import snapshot_description, snapshot_name
+from barrack_tasks.runtime.leases import holding
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from flows.snapshot_before_stop import snapshot_before_stop

@@ -14,22 +14,22 @@ import httpx
 import pytest
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.api.exchange import Exchange
 from barrack_tasks.api.models import Snapshot
-from barrack_tasks.drilling import DRILLING, close, notes_of_drills, open_record
-from barrack_tasks.expiring import Ends, read_expiries
-from barrack_tasks.holds import Hold, holding
+from barrack_tasks.api.transport.exchange import Exchange
+from barrack_tasks.controllers.drills import DRILLING, close, notes_of_drills, open_record
+from barrack_tasks.controllers.expiry import Ends, read_expiries
+from barrack_tasks.controllers.proofs import note_tries, read_open
+from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.controllers.stock.ledger import SharedLedger, claim_key
+from barrack_tasks.controllers.stock.run import watch
 from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.restoring import Restoring
+from barrack_tasks.plans.snapshots.restore import Restoring
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.world import World
-from barrack_tasks.proofs import note_tries, read_open
-from barrack_tasks.records import Records
-from barrack_tasks.reporting import WorkFailed
+from barrack_tasks.runtime.leases import Hold, holding
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.stock_ledger import SharedLedger, claim_key
-from barrack_tasks.stock_run import watch
+from barrack_tasks.server.variables import Records
 from flows.restore_from_snapshot import restore_from_snapshot
 from flows.verify_snapshots import verify_snapshots
 from flows.watch_gpu_stock import watch_gpu_stock
@@ -279,7 +279,7 @@ def test_a_drill_that_lost_its_turn_asks_for_nothing_until_it_has_it_again(
 
     original = note_tries
     monkeypatch.setattr("flows.verify_snapshots.note_tries", overtaken)
-    for module in ("flows.verify_snapshots", "barrack_tasks.plans.drills"):
+    for module in ("flows.verify_snapshots", "barrack_tasks.plans.snapshots.drill"):
         monkeypatch.setattr(f"{module}.TO_DELETE", timedelta(0))
     with (
         holding(account.account, "other", "run other") as other,

@@ -14,9 +14,9 @@ from pydantic import BaseModel
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.dialect import Dialect, builtin, load_dialect
 from barrack_tasks.api.dialect.loading import merged
-from barrack_tasks.api.learning import Learned, dialect_text
 from barrack_tasks.api.models.base import Answer
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.dialects.learn import Learned, dialect_text
 from barrack_tasks.sandbox import Sandbox
 
 DIALECTS = Path(__file__).parents[2] / "docs" / "dialects"

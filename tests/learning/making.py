@@ -11,11 +11,11 @@ from pydantic import BaseModel
 from barrack_tasks.api import models
 from barrack_tasks.api.dialect import Dialect
 from barrack_tasks.api.dialect.loading import merged, schema_fields
-from barrack_tasks.api.learning import synonyms
-from barrack_tasks.api.learning.matching import name_likeness, words_of
-from barrack_tasks.api.learning.words import SYNONYMS
 from barrack_tasks.api.models.base import Answer
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.dialects.learn import synonyms
+from barrack_tasks.dialects.learn.likeness import name_likeness, words_of
+from barrack_tasks.dialects.learn.words import SYNONYMS
 
 Style = Callable[[str], str]
 

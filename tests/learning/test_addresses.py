@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
-from barrack_tasks.api.addresses import host_of, is_in_clear
 from barrack_tasks.api.dialect import Dialect, DialectError, builtin, load_dialect
 from barrack_tasks.api.dialect.address import is_builtin_host
+from barrack_tasks.api.transport.addresses import host_of, is_in_clear
 from barrack_tasks.cli import main
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.sandbox.openapi import document
+from barrack_tasks.sandbox.http.openapi import document
 
 
 def run(*words: str) -> int:

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from barrack_tasks.api.dialect import builtin, load_dialect
 from barrack_tasks.api.dialect.loading import merged
 from barrack_tasks.api.errors import BarrackConfigurationError
-from barrack_tasks.api.learning import LearnError, dialect_text, learn_openapi, write_dialect
-from barrack_tasks.sandbox.openapi import document
+from barrack_tasks.dialects.learn import LearnError, dialect_text, learn_openapi, write_dialect
+from barrack_tasks.sandbox.http.openapi import document
 from tests.learning.helpers import dialect
 
 ROOT: dict[str, Any] = json.loads(json.dumps(document(dialect("camel"))))
@@ -274,7 +274,7 @@ def test_a_file_is_written_whole_or_not_at_all(
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("barrack_tasks.api.learning.writing.os.fsync", full)
+    monkeypatch.setattr("barrack_tasks.dialects.learn.writing.os.fsync", full)
     for overwrite in (True, False):
         with pytest.raises(LearnError, match=r"No space|there already"):
             write_dialect(learned, target, overwrite=overwrite)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.dialect.loading import merged
-from barrack_tasks.api.learning import (
+from barrack_tasks.dialects.learn import (
     Learned,
     LearnError,
     Sample,
@@ -31,7 +31,7 @@ from barrack_tasks.api.learning import (
     learn_samples,
     probe,
 )
-from barrack_tasks.api.learning.asking import is_safe, plain_id
+from barrack_tasks.dialects.learn.candidates import is_safe, plain_id
 from barrack_tasks.sandbox import Sandbox
 from tests.learning.helpers import (
     JSON,

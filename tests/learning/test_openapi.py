@@ -11,9 +11,9 @@ import yaml
 
 from barrack_tasks.api.dialect import DialectError, load_dialect
 from barrack_tasks.api.dialect.loading import merged
-from barrack_tasks.api.learning import LearnError, learn_openapi, write_dialect
 from barrack_tasks.api.models import SnapshotStatus, VMStatus
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.dialects.learn import LearnError, learn_openapi, write_dialect
 from barrack_tasks.sandbox import Sandbox
 from tests.learning.helpers import (
     NAMES,

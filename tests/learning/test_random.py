@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrack_tasks.api.dialect.loading import merged
-from barrack_tasks.api.learning import learn_openapi
+from barrack_tasks.dialects.learn import learn_openapi
 from tests.learning.helpers import assert_reads_the_same, furnish, furnished, served
 from tests.learning.making import random_dialect
 

@@ -13,8 +13,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.api.learning import LearnError, dialect_text, learn_har
-from barrack_tasks.api.learning.shapes import is_secret_name, looks_secret
+from barrack_tasks.dialects.learn import LearnError, dialect_text, learn_har
+from barrack_tasks.dialects.learn.shapes import is_secret_name, looks_secret
 from barrack_tasks.sandbox import Sandbox
 from tests.learning.helpers import JSON, KEY, dialect, everything, furnish, furnished, show
 

@@ -16,15 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks import processes
 from barrack_tasks.api import Barrack, BarrackNotPermittedError, BarrackTimeoutError
-from barrack_tasks.api.caller import RetryPolicy
-from barrack_tasks.holds import LEASE, Hold, Inherited, Process, Record, _in_parts
-from barrack_tasks.loop import note_in_hand
+from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.plans.making import CLOCKS_DIFFER
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.records import MOST_CHARACTERS, Stamped
+from barrack_tasks.runtime import processes
+from barrack_tasks.runtime.leases import LEASE, Hold, Inherited, Process, Record, _in_parts
+from barrack_tasks.runtime.loop import note_in_hand
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.variables import MOST_CHARACTERS, Stamped
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -199,7 +199,7 @@ def test_what_was_in_nobodys_hand_for_more_than_ten_minutes_is_not_fresh(
     minutes: int, is_fresh: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = Store()
-    monkeypatch.setattr("barrack_tasks.loop.elapsed", lambda: store.now)
+    monkeypatch.setattr("barrack_tasks.runtime.loop.elapsed", lambda: store.now)
     first, memory = store.hold(), Memory()
     first.claim({"BRK-1": "alpha"})
     note_in_hand(first, memory, BEGIN)

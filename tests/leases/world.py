@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 
 from barrack_tasks.api import BarrackNotPermittedError
-from barrack_tasks.holds import SEEN_WITHIN, Hold, Process, Record
-from barrack_tasks.records import Stamped
+from barrack_tasks.runtime.leases import SEEN_WITHIN, Hold, Process, Record
+from barrack_tasks.server.variables import Stamped
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 LEASE = timedelta(seconds=120)

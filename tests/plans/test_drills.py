@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.api.models.rules import check_instance_name
-from barrack_tasks.plans.drills import (
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.selection import SelectionError, Selector
+from barrack_tasks.plans.snapshots.drill import (
     Drills,
     Probe,
     Proof,
@@ -25,10 +27,8 @@ from barrack_tasks.plans.drills import (
     verdict_of,
     within_cost,
 )
-from barrack_tasks.plans.drills_report import ages_of, readings_of_proofs
-from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.restoring import Restoring
-from barrack_tasks.plans.selection import SelectionError, Selector
+from barrack_tasks.plans.snapshots.drill_report import ages_of, readings_of_proofs
+from barrack_tasks.plans.snapshots.restore import Restoring
 from barrack_tasks.plans.steps import Finished, Step, Wait
 from barrack_tasks.plans.world import World
 

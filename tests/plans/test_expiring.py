@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import UserVM, VMStatus
-from barrack_tasks.plans.expiring import (
+from barrack_tasks.plans.making import Making
+from barrack_tasks.plans.power.expiry import (
     Ending,
     Expiry,
     as_asked,
@@ -19,7 +20,6 @@ from barrack_tasks.plans.expiring import (
     why_not_asked,
     with_id,
 )
-from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 

@@ -9,12 +9,12 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from barrack_tasks.plans import Retention, Selector
-from barrack_tasks.plans.drills import Probe
-from barrack_tasks.plans.given import said_of
-from barrack_tasks.plans.guard import Caps
+from barrack_tasks.plans.inputs import said_of
 from barrack_tasks.plans.money.budgets import Budget, read_budgets
+from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.money.thresholds import Threshold
-from barrack_tasks.plans.schedule import Rule, read_rules
+from barrack_tasks.plans.power.schedule import Rule, read_rules
+from barrack_tasks.plans.snapshots.drill import Probe
 from barrack_tasks.plans.stock.wants import Claim, Want, read_wants
 
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from barrack_tasks.api.models import Balance, UserVM
-from barrack_tasks.plans.guard import (
+from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.money.caps import (
     Asked,
     Caps,
     Means,
@@ -26,7 +27,6 @@ from barrack_tasks.plans.guard import (
     rule,
     today_of,
 )
-from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 
 ASKED = Asked("train", "H100-PCIe-80GB", 4, "CANADA-1")

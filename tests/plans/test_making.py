@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.plans.drills import whose
 from barrack_tasks.plans.making import TAKES_EFFECT, Making
+from barrack_tasks.plans.snapshots.drill import whose
 
 NOW = datetime(2026, 11, 26, 12, tzinfo=UTC)
 KINDS = st.sampled_from([None, "snapshot", "image"])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.api.models.rules import check_snapshot_name
-from barrack_tasks.plans.naming import (
+from barrack_tasks.plans.names import (
     hardware_told_by,
     is_ours,
     snapshot_description,

@@ -9,14 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.plans.drive import Manner
 from barrack_tasks.plans.memory import Memory, protected_targets
+from barrack_tasks.plans.power.drive import Manner
+from barrack_tasks.plans.power.rest import decide_rest
+from barrack_tasks.plans.power.rise import Shortage, decide_rise
+from barrack_tasks.plans.power.snapshot_then import Target, decide, drop_candidates
 from barrack_tasks.plans.protection import is_protected, why_protected
-from barrack_tasks.plans.pruning import Pruning, keepers, with_names
-from barrack_tasks.plans.resting import decide_rest
-from barrack_tasks.plans.retention import Retention
-from barrack_tasks.plans.rising import Shortage, decide_rise
-from barrack_tasks.plans.snapshot_then import Target, decide, drop_candidates
+from barrack_tasks.plans.snapshots.prune import Pruning, keepers, with_names
+from barrack_tasks.plans.snapshots.retention import Retention
 from barrack_tasks.plans.steps import Finished, Step
 from barrack_tasks.plans.world import World
 from tests.plans.worlds import HOUR, NOW, account, days, intent, snap, vm

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from barrack_tasks.api.models import Image, Snapshot, UserVM
 from barrack_tasks.api.models.rules import check_name
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.publishing import (
+from barrack_tasks.plans.snapshots.images import (
     Publishing,
     beyond,
     check_family,

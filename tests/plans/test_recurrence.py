@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks.plans.recurrence import runs_when
+from barrack_tasks.cli.recurrence import runs_when
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ from pydantic import ValidationError
 
 from barrack_tasks.api.models import CurrencyEnum, VMStatus
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.plans.costs import hourly_cost
-from barrack_tasks.plans.drills_report import DrillReport
+from barrack_tasks.plans.money.balance import BalanceReport
+from barrack_tasks.plans.money.bill import Bill, Charge, Thing
 from barrack_tasks.plans.money.cost_report import CostReport
-from barrack_tasks.plans.money.spending import Bill, Charge, Thing
-from barrack_tasks.plans.money.watch import BalanceReport
+from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.report import COLUMNS, Report, Row, effect_of, escape, failures, money
+from barrack_tasks.plans.snapshots.drill_report import DrillReport
 from tests.plans.worlds import vm
 
 NASTY = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from barrack_tasks.plans.memory import Memory, Target
-from barrack_tasks.plans.resting import without_waiting
+from barrack_tasks.plans.power.rest import without_waiting
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.plans.memory import STOCK_AGAIN, Memory, Target, decide_each
-from barrack_tasks.plans.restoring import (
+from barrack_tasks.plans.snapshots.restore import (
     LISTS_LAG,
     Restoring,
     decide_restore,
@@ -22,7 +22,7 @@ from barrack_tasks.plans.restoring import (
     refusal,
     restored_names,
 )
-from barrack_tasks.plans.restoring_report import restored_of
+from barrack_tasks.plans.snapshots.restore_report import restored_of
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World
 

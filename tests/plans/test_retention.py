@@ -14,14 +14,14 @@ from pydantic import ValidationError
 
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.plans import Retention, SelectionError
-from barrack_tasks.plans.pruning import (
+from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.plans.snapshots.prune import (
     Pruning,
     candidates_of,
     decide_pruning,
     keepers,
     selected_snapshots,
 )
-from barrack_tasks.plans.selection import selector_of
 from tests.plans.worlds import NOW, snap, vm
 
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"]

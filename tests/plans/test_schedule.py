@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Snapshot, UserVM
-from barrack_tasks.plans.evidence import Known, Note, Watched, clock_ahead, with_restore
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.schedule import (
+from barrack_tasks.plans.power.evidence import Known, Note, Watched, clock_ahead, with_restore
+from barrack_tasks.plans.power.schedule import (
     Policy,
     Rule,
     Verdict,

@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.plans.naming import snapshot_description
-from barrack_tasks.plans.selection import SelectionError, Selector
-from barrack_tasks.plans.snapshot_then import (
+from barrack_tasks.plans.names import snapshot_description
+from barrack_tasks.plans.power.snapshot_then import (
     Intent,
     Memory,
     Target,
@@ -21,6 +20,7 @@ from barrack_tasks.plans.snapshot_then import (
     stopped_costs,
     targets_of,
 )
+from barrack_tasks.plans.selection import SelectionError, Selector
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 from barrack_tasks.plans.world import World, by_instance
 from tests.plans.worlds import HOUR, NOW, account, days, intent, snap, vm

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Snapshot
-from barrack_tasks.plans.naming import snapshot_name
-from barrack_tasks.plans.snapshot_then import Target, decide
-from barrack_tasks.plans.snapshot_then_report import rows_done, rows_planned
+from barrack_tasks.plans.names import snapshot_name
+from barrack_tasks.plans.power.snapshot_then import Target, decide
+from barrack_tasks.plans.power.snapshot_then_report import rows_done, rows_planned
 from barrack_tasks.plans.steps import Finished, Step, Wait
 from tests.plans.worlds import Case, any_case
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api.models import UserVM
+from barrack_tasks.plans.power.snapshot_then import Intent, Memory, Target, decide
+from barrack_tasks.plans.power.snapshot_then_report import rows_done, rows_planned
 from barrack_tasks.plans.report import Row
-from barrack_tasks.plans.snapshot_then import Intent, Memory, Target, decide
-from barrack_tasks.plans.snapshot_then_report import rows_done, rows_planned
 from barrack_tasks.plans.world import World
 from tests.plans.worlds import HOUR, NOW, account, days, intent, snap, vm
 

@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from barrack_tasks.api.models import VMStatus
-from barrack_tasks.plans.snapshot_then import Memory, decide
-from barrack_tasks.plans.snapshot_then_report import rows_planned
+from barrack_tasks.plans.power.snapshot_then import Memory, decide
+from barrack_tasks.plans.power.snapshot_then_report import rows_planned
 from barrack_tasks.plans.steps import Step
 from tests.plans.worlds import account, days, intent, snap, vm
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.plans.upgrade import (
+from barrack_tasks.cli.upgrade import (
     AnotherAccountError,
     handed_over,
     suffix_for,

@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from barrack_tasks.api.models import Snapshot, SnapshotStatus, UserVM, VMStatus
-from barrack_tasks.plans.naming import snapshot_description, snapshot_name
-from barrack_tasks.plans.snapshot_then import Intent, Memory, Target, Then
+from barrack_tasks.plans.names import snapshot_description, snapshot_name
+from barrack_tasks.plans.power.snapshot_then import Intent, Memory, Target, Then
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.world import World
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.sandbox.clock import Clock
-from barrack_tasks.sandbox.refusals import Refused
-from barrack_tasks.sandbox.settings import Settings
-from barrack_tasks.sandbox.world import World
+from barrack_tasks.sandbox.cloud.clock import Clock
+from barrack_tasks.sandbox.cloud.refusals import Refused
+from barrack_tasks.sandbox.cloud.settings import Settings
+from barrack_tasks.sandbox.cloud.world import World
 from tests.sandbox.conftest import KEY, Api
 
 RATES = {

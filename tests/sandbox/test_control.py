@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.sandbox.clock import Clock
+from barrack_tasks.sandbox.cloud.clock import Clock
 from tests.sandbox.conftest import KEY, Api
 
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.sandbox.clock import SECOND, Clock
-from barrack_tasks.sandbox.groups.volumes import hourly_records
-from barrack_tasks.sandbox.world import World
+from barrack_tasks.sandbox.cloud.clock import SECOND, Clock
+from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.handlers.volumes import hourly_records
 from tests.sandbox.conftest import KEY, Api
 
 DATA = {"name": "data", "size_gb": 100, "region": "CANADA-1"}

@@ -155,7 +155,7 @@ def test_no_query_breaks_the_server(
 def test_operations_without_a_handler_say_so(
     api: Api, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from barrack_tasks.sandbox.groups import HANDLERS
+    from barrack_tasks.sandbox.handlers import HANDLERS
 
     monkeypatch.delitem(HANDLERS, "list_regions")
     assert api.no(501, "GET", "/regions")["error_reason"] == "not_implemented"
@@ -164,7 +164,7 @@ def test_operations_without_a_handler_say_so(
 def test_a_bug_of_the_sandbox_is_an_error_response(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from barrack_tasks.sandbox.groups import HANDLERS
+    from barrack_tasks.sandbox.handlers import HANDLERS
 
     monkeypatch.setitem(HANDLERS, "list_regions", lambda world, call: 1 / 0)
     assert api.no(500, "GET", "/regions")["error_reason"] == "bug"

@@ -17,9 +17,9 @@ from barrack_tasks.api import models as m
 from barrack_tasks.api.dialect import builtin
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.sandbox.groups import HANDLERS
-from barrack_tasks.sandbox.openapi import document
-from barrack_tasks.sandbox.schema_rules import IPV4
+from barrack_tasks.sandbox.handlers import HANDLERS
+from barrack_tasks.sandbox.http.openapi import document
+from barrack_tasks.sandbox.http.schema_rules import IPV4
 from tests.sandbox.conftest import KEY, Api
 from tests.sandbox.test_dialects import FOREIGN
 

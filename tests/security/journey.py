@@ -45,7 +45,7 @@ def main(control: str, name: str, out: str) -> None:
 
     import barrack_tasks.api.client as client_module
     from barrack_tasks import BarrackCredentials, list_instances
-    from barrack_tasks.api.caller import RetryPolicy
+    from barrack_tasks.api.transport.caller import RetryPolicy
     from flows.hibernate import hibernate
     from flows.watch_account import watch_account
 

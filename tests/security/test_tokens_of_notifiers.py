@@ -16,7 +16,7 @@ from pydantic import SecretStr
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.notifying import AppriseUrl, find_notifiers, tell
+from barrack_tasks.runtime.notify import AppriseUrl, find_notifiers, tell
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from tests.conftest import free_port

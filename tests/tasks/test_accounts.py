@@ -16,25 +16,27 @@ from unicodedata import normalize
 import pytest
 from prefect import flow
 
-from barrack_tasks import BarrackCredentials, accounts, adopting
-from barrack_tasks.accounts import Unowned, known_names, move, unowned
-from barrack_tasks.admitting import caps_of
-from barrack_tasks.adopting import adopt, check_adoption, told_of_unowned
+from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli import keeping
+from barrack_tasks.controllers import adoption as adopting
+from barrack_tasks.controllers.admission import caps_of
+from barrack_tasks.controllers.adoption import adopt, check_adoption, told_of_unowned
+from barrack_tasks.controllers.expiry import add_expiries, read_expiries
+from barrack_tasks.controllers.notes import read_notes, write_notes
+from barrack_tasks.controllers.proofs import Open, read_open, read_proofs, write_open, write_proofs
+from barrack_tasks.controllers.reports import CheckupFailed
 from barrack_tasks.credentials import saved_accounts
-from barrack_tasks.expiring import add_expiries, read_expiries
-from barrack_tasks.holds import holding
-from barrack_tasks.notes import read_notes, write_notes
-from barrack_tasks.plans.accounts import account_name
-from barrack_tasks.plans.drills import Proof
-from barrack_tasks.plans.expiring import Expiry
-from barrack_tasks.plans.guard import Caps
-from barrack_tasks.plans.schedule import Note
-from barrack_tasks.proofs import Open, read_open, read_proofs, write_open, write_proofs
-from barrack_tasks.records import Records
-from barrack_tasks.reporting import CheckupFailed
+from barrack_tasks.plans.money.caps import Caps
+from barrack_tasks.plans.power.expiry import Expiry
+from barrack_tasks.plans.power.schedule import Note
+from barrack_tasks.plans.snapshots.drill import Proof
+from barrack_tasks.runtime.leases import holding
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server import accounts
+from barrack_tasks.server.account_names import account_name
+from barrack_tasks.server.accounts import Unowned, known_names, move, unowned
+from barrack_tasks.server.variables import Records
 from flows.doctor import doctor
 from flows.end_expired import end_expired
 from flows.watch_account import watch_account

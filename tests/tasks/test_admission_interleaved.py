@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.admitting import BEGUN_COUNTS_FOR, Admission
 from barrack_tasks.api.models import Balance, UserVM
-from barrack_tasks.holds import LEASE
-from barrack_tasks.plans.guard import Asked, Caps, Means, admit
-from barrack_tasks.records import Stamped
+from barrack_tasks.controllers.admission import BEGUN_COUNTS_FOR, Admission
+from barrack_tasks.plans.money.caps import Asked, Caps, Means, admit
+from barrack_tasks.runtime.leases import LEASE
+from barrack_tasks.server.variables import Stamped
 
 CAPS = Caps(gpus=4, burn=Decimal(8))
 SIZES = {"a": 2, "b": 3, "c": 2, "d": 3, "e": 2}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks.alarming import Alarms
-from barrack_tasks.plans.money.alarms import Reading
+from barrack_tasks.plans.alerts import Reading
+from barrack_tasks.runtime.alerts import Alarms
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -36,10 +36,10 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
             raise Killed
         return {}
 
-    monkeypatch.setattr("barrack_tasks.alarming.read_all", lambda _prefix: dict(shelf))
-    monkeypatch.setattr("barrack_tasks.alarming.merge_all", write)
-    monkeypatch.setattr("barrack_tasks.alarming.tell", tell)
-    monkeypatch.setattr("barrack_tasks.alarming.emit", lambda *_, **__: None)
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", lambda _prefix: dict(shelf))
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.merge_all", write)
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.tell", tell)
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.emit", lambda *_, **__: None)
     readings = [Reading(key, True, False, key) for key in "abc"]
     alarms = Alarms("balance", "account", {}, None, logging.getLogger(__name__))
     with pytest.raises(Killed):

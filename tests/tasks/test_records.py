@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from barrack_tasks.records import Records
+from barrack_tasks.server.variables import Records
 from tests.relay import relay
 
 
@@ -50,7 +50,7 @@ def test_a_server_that_is_busy_for_a_moment_is_asked_again_at_once(prefect_serve
 def test_no_record_is_missed_while_another_is_deleted(
     prefect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("barrack_tasks.records._PAGE", 2)
+    monkeypatch.setattr("barrack_tasks.server.variables._PAGE", 2)
     target = os.environ["PREFECT_API_URL"].removesuffix("/api")
     with Records("page_") as other:
         deleted: list[bool] = []

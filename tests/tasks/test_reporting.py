@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
+from barrack_tasks.controllers.reports import WorkFailed, conclude
 from barrack_tasks.plans.report import Report, Row
-from barrack_tasks.reporting import WorkFailed, conclude
 
 DONE = Row(instance_id="BRK-1", instance="alpha", was="ACTIVE", now="HIBERNATED", outcome="done")
 

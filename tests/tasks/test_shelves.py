@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from barrack_tasks import shelves
-from barrack_tasks.notes import read_notes, write_notes
-from barrack_tasks.plans.evidence import Note
-from barrack_tasks.records import Records, Stamped
-from barrack_tasks.shelves import change_all, merge_all, read_all, write_all
+from barrack_tasks.controllers.notes import read_notes, write_notes
+from barrack_tasks.plans.power.evidence import Note
+from barrack_tasks.server import tables as shelves
+from barrack_tasks.server.tables import change_all, merge_all, read_all, write_all
+from barrack_tasks.server.variables import Records, Stamped
 
 NOW = datetime(2026, 11, 2, 20, tzinfo=UTC)
 

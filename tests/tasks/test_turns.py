@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 
-from barrack_tasks.turns import Turn
+from barrack_tasks.runtime.turns import Turn
 
 
 def test_a_turn_is_one_runs_alone_until_it_is_given_back(prefect_server: str) -> None:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from barrack_tasks.api.addresses import host_of, scheme_of
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.model import Dialect
 from barrack_tasks.api.dialect.reading import clipped
 from barrack_tasks.api.errors import BarrackConfigurationError
+from barrack_tasks.api.transport.addresses import host_of, scheme_of
 
 
 def own_address(dialect: Dialect) -> str:

@@ -16,7 +16,6 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from barrack_tasks.api import models
-from barrack_tasks.api.addresses import is_in_clear
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.model import Dialect
 from barrack_tasks.api.dialect.reading import (
@@ -32,6 +31,7 @@ from barrack_tasks.api.dialect.reading import (
 )
 from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.api.transport.addresses import is_in_clear
 
 _PARAMETER = re.compile(r"\{([^{}]*)\}")
 

@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from barrack_tasks.api.errors import BarrackValidationError
-from barrack_tasks.api.exchange import Call
 from barrack_tasks.api.models import Model
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.api.transport.exchange import Call
 
 T = TypeVar("T", bound=Model)
 

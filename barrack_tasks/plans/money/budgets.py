@@ -11,13 +11,13 @@ from typing import Any, Literal, Self
 from pydantic import field_validator, model_validator
 
 from barrack_tasks.api.models import Balance, UserVM
-from barrack_tasks.plans.given import Amount, Given, Texts, read_each
-from barrack_tasks.plans.money.alarms import Reading
+from barrack_tasks.plans.alerts import Reading
+from barrack_tasks.plans.inputs import Amount, Given, Texts, read_each
 from barrack_tasks.plans.money.burn import Burn
 from barrack_tasks.plans.money.shedding import about_stuck, enough_to_burn_less
 from barrack_tasks.plans.report import Report, escape, money
 from barrack_tasks.plans.selection import matches
-from barrack_tasks.zones import zone_of
+from barrack_tasks.plans.timetable.zones import zone_of
 
 Per = Literal["hour", "day", "month"]
 CLEAR = Decimal("0.95")

@@ -19,7 +19,7 @@ from barrack_tasks.api.models import (
     VMStatus,
     VolumeResponse,
 )
-from barrack_tasks.plans.costs import HIBERNATED_HOURLY, hourly_cost
+from barrack_tasks.plans.prices import HIBERNATED_HOURLY, hourly_cost
 
 LONGEST = timedelta(days=36_500)
 """A balance that lasts longer than this is as good as endless."""

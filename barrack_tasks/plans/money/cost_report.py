@@ -8,9 +8,9 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from barrack_tasks.plans.money.bill import Bill
 from barrack_tasks.plans.money.budgets import Period
 from barrack_tasks.plans.money.burn import Burn
-from barrack_tasks.plans.money.spending import Bill
 from barrack_tasks.plans.report import escape, money
 
 _MOST_ROWS = 25

@@ -9,10 +9,10 @@ from decimal import Decimal
 from typing import Literal
 
 from barrack_tasks.api.models import Balance, UserVM, VMStatus
-from barrack_tasks.plans.costs import HIBERNATED_HOURLY
-from barrack_tasks.plans.drive import hardware_of, is_up
 from barrack_tasks.plans.money.burn import Burn, runway
 from barrack_tasks.plans.money.thresholds import Threshold
+from barrack_tasks.plans.power.drive import hardware_of, is_up
+from barrack_tasks.plans.prices import HIBERNATED_HOURLY
 from barrack_tasks.plans.selection import matches
 
 Order = Literal["cheapest", "dearest"]

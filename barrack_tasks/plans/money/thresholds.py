@@ -12,9 +12,9 @@ from pydantic import Field, model_validator
 
 from barrack_tasks.api.models import Balance
 from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
-from barrack_tasks.plans.given import Given, Several, read_each
-from barrack_tasks.plans.money.alarms import Reading
-from barrack_tasks.plans.money.spans import PositiveSpan, exactly, said
+from barrack_tasks.plans.alerts import Reading
+from barrack_tasks.plans.durations import PositiveSpan, exactly, said
+from barrack_tasks.plans.inputs import Given, Several, read_each
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import SelectionError
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from barrack_tasks.api.models import UserVM, VMStatus
-from barrack_tasks.plans.guard import Asked
 from barrack_tasks.plans.making import Making
+from barrack_tasks.plans.money.caps import Asked
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.plans.stock.sources import place_of, source_of
 from barrack_tasks.plans.stock.wants import Option, Place, Want

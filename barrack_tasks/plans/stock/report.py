@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.plans.money.spans import said
+from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import Report, Row, escape, money
 from barrack_tasks.plans.steps import Outcome
 from barrack_tasks.plans.stock.claims import LOST, Claims, taken_by

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import Decimal
 
 from barrack_tasks.api.models import Snapshot, UserVM
-from barrack_tasks.plans.guard import Caps
+from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.restoring import find_snapshot, hardware_needed
 from barrack_tasks.plans.selection import is_named
+from barrack_tasks.plans.snapshots.restore import find_snapshot, hardware_needed
 from barrack_tasks.plans.stock.wants import Place, Want, why_not_allowed, why_not_ended
 
 Hardware = tuple[str, int]

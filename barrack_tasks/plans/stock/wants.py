@@ -19,10 +19,10 @@ from pydantic import (
 )
 
 from barrack_tasks.api.models.rules import check_instance_name
-from barrack_tasks.plans.expiring import why_no_end
-from barrack_tasks.plans.given import Given, PositiveAmount, Texts, read_each
-from barrack_tasks.plans.guard import Caps, against_place
+from barrack_tasks.plans.inputs import Given, PositiveAmount, Texts, read_each
 from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.money.caps import Caps, against_place
+from barrack_tasks.plans.power.expiry import why_no_end
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.world import Stock
 

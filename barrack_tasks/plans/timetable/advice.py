@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from itertools import islice
 
-from barrack_tasks.plans.timetable.flow import is_always, spans_from
+from barrack_tasks.plans.timetable.boundaries import is_always, spans_from
 from barrack_tasks.plans.timetable.rules import Absolute, Constant, Rule, Weekly
 
 _MARKS_LOOKED_AT = 60

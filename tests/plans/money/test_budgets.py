@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from barrack_tasks.api.models import Balance, UserVM
+from barrack_tasks.plans.money.balance import unpriced
 from barrack_tasks.plans.money.budgets import (
     Budget,
     Standing,
@@ -27,7 +28,6 @@ from barrack_tasks.plans.money.budgets import (
     with_budgets,
 )
 from barrack_tasks.plans.money.burn import Tariff, burn_of
-from barrack_tasks.plans.money.watch import unpriced
 from tests.plans.money.test_watch import machine
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.models import CurrencyEnum, Price, UserVM, VMStatus
+from barrack_tasks.plans.durations import read_span, said
 from barrack_tasks.plans.money.burn import (
     Burn,
     Cost,
@@ -23,7 +24,6 @@ from barrack_tasks.plans.money.burn import (
     tariff_of,
     with_sample,
 )
-from barrack_tasks.plans.money.spans import read_span, said
 from barrack_tasks.sandbox import Sandbox
 
 START = datetime(2026, 3, 1, tzinfo=UTC)

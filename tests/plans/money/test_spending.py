@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import BillingRecord
-from barrack_tasks.plans.money.spending import (
+from barrack_tasks.plans.money.bill import (
     LONGEST_PERIOD,
     Bill,
     Charge,

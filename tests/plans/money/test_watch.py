@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.plans import SelectionError
-from barrack_tasks.plans.money.alarms import Alarm, Reading, forget_others, messages_of, note
+from barrack_tasks.plans.alerts import Alarm, Reading, forget_others, messages_of, note
+from barrack_tasks.plans.money.balance import outlook, report_of
 from barrack_tasks.plans.money.burn import Tariff, burn_of, runway
 from barrack_tasks.plans.money.shedding import (
     Shedding,
@@ -30,7 +31,6 @@ from barrack_tasks.plans.money.thresholds import (
     read_line,
     read_thresholds,
 )
-from barrack_tasks.plans.money.watch import outlook, report_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)

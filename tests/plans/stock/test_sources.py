@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api.models import Snapshot, UserVM
-from barrack_tasks.plans.naming import snapshot_description
+from barrack_tasks.plans.names import snapshot_description
 from barrack_tasks.plans.stock.claims import Claims, choose
 from barrack_tasks.plans.stock.sources import check_place, place_of_snapshot, ready_snapshot
 from barrack_tasks.plans.stock.wants import Place, Want

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from barrack_tasks.api.models import GPUStockItem, UserVM
-from barrack_tasks.plans.guard import Caps
 from barrack_tasks.plans.money.burn import Tariff
+from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.stock.claims import Attempt, Claims, choose, is_met, taken_by
 from barrack_tasks.plans.stock.wants import (
     Place,

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter, ValidationError
 
 from barrack_tasks.plans import Timetable
-from barrack_tasks.plans.money.spans import PositiveSpan
+from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.stock.edges import SETTLES, Seen, advance
 from barrack_tasks.plans.stock.history import Spell, joined, summaries
 from barrack_tasks.plans.stock.pace import Pace

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrack_tasks.plans import Timetable
-from barrack_tasks.zones import OffsetChange, offset_changes
+from barrack_tasks.plans.timetable.zones import OffsetChange, offset_changes
 
 from .evaluator import clocks, expected_marks, expected_windows, midnight, read_plain
 from .strategies import TWELVE, ZONES, as_people_write, clock, one_sided, texts

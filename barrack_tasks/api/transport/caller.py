@@ -1,0 +1,177 @@
+"""Calls: reads are repeated freely, changes only as `change` allows."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from copy import copy
+from dataclasses import replace
+from typing import Any
+
+from barrack_tasks.api.dialect import Paging
+from barrack_tasks.api.errors import (
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackNotFoundError,
+    BarrackResponseError,
+)
+from barrack_tasks.api.operations import OPERATIONS, ByName, Operation
+from barrack_tasks.api.transport.bounds import DEFAULT, Bounds
+from barrack_tasks.api.transport.change import Change
+from barrack_tasks.api.transport.exchange import Call, Exchange
+from barrack_tasks.api.transport.inquiry import Inquiry
+from barrack_tasks.api.transport.pacing import Pacer, RetryBudget, TooLate, elapsed
+from barrack_tasks.api.transport.paging import all_items
+from barrack_tasks.api.transport.retries import Repeater, RetryPolicy
+from barrack_tasks.api.transport.seen import Seen
+
+__all__ = ["KNOWN_FOR", "Caller", "RetryPolicy"]
+
+KNOWN_FOR = 60.0
+"""Seconds for which the list of snapshots, once read to its end, tells what there was before one
+more is taken. A fleet is snapshotted at once, and a list for each would cost more than the work."""
+HEARD_FOR = 1.0
+"""Seconds since the latest answer within which that holds: by the time that the answer told,
+what somebody else made in between is known."""
+
+
+class Caller:
+    """Carries out calls until they succeed, are refused, or the deadline passes."""
+
+    def __init__(
+        self,
+        exchange: Exchange,
+        policy: RetryPolicy,
+        pacer: Pacer,
+        budget: RetryBudget,
+        paging: Paging,
+        clock: Callable[[], float] = elapsed,
+        sleep: Callable[[float], None] = time.sleep,
+        bounds: Bounds = DEFAULT,
+    ) -> None:
+        self._bounds = bounds
+        self._exchange = exchange
+        self._policy = policy
+        self._pacer = pacer
+        self._budget = budget
+        self._paging = paging
+        self._clock = clock
+        self._sleep = sleep
+        self._seen = Seen()
+        self._permit: Callable[[], float] | None = None
+        self._repeat = Repeater(policy, pacer, budget, clock, sleep)
+
+    def guarded(self, permit: Callable[[], float]) -> Caller:
+        """The same, but `permit` is asked before each sending of a call that changes something."""
+        twin = copy(self)
+        twin._permit = permit
+        return twin
+
+    def __call__(self, call: Call) -> Any:
+        """The answer as the operation's response model.
+
+        Raises:
+            BarrackError: see the hierarchy; `took_effect` is None where it is not known.
+        """
+        deadline = self._clock() + self._policy.deadline
+        if call.operation.changes:
+            return self._change(call, deadline)
+        return self._read(call, deadline)
+
+    def items(self, call: Call, deadline: float | None = None) -> Iterator[Any]:
+        """All items of a list, lazily. Without a deadline for all, each page has its own."""
+        began = self._clock()
+
+        def read(page: Call) -> Any:
+            own = self._clock() + self._policy.deadline
+            return self._read(page, own if deadline is None else deadline)
+
+        yield from all_items(call, read, self._paging, self._bounds, self._clock)
+        if all(value is None for value in call.query.values()):
+            self._seen.note_whole(call.operation.name, began)
+
+    def _read(self, call: Call, deadline: float) -> Any:
+        return self._repeat(call, lambda: self._send(call, deadline), deadline)
+
+    def _send(self, call: Call, deadline: float) -> Any:
+        with self._pacer.turn(deadline):
+            left = deadline - self._clock()
+            if left <= 0:
+                raise TooLate
+            timeout = min(self._policy.timeout, left)
+            if self._permit is not None and call.operation.changes:
+                # No answer is waited for that could come when the permission is over.
+                timeout = min(timeout, self._permit())
+                call = replace(call, permit=self._permit)
+            answer = self._exchange.send(call, timeout)
+        self._seen.heard_at = self._clock()
+        self._budget.give_back()
+        self._note(call.operation, answer)
+        return answer
+
+    def _note(self, operation: Operation[Any], answer: Any) -> None:
+        result = getattr(answer, operation.result) if operation.result else answer
+        if operation.paged:
+            self._seen.note(operation.name, [item.id for item in result])
+        elif isinstance(operation.lost, ByName):
+            self._seen.note(operation.lost.look, [result.id], made=True)
+
+    def _change(self, call: Call, deadline: float) -> Any:
+        change = Change(
+            call,
+            lambda: self._send(call, deadline),
+            self._inquire(call, deadline),
+            self._policy.visibility_lag,
+            deadline,
+            self._clock,
+            self._sleep,
+        )
+        return self._repeat(
+            call, change.attempt, deadline, lambda: change.is_decided, change.in_the_end
+        )
+
+    def _inquire(self, call: Call, deadline: float) -> Inquiry:
+        """Note what there is before the change. What fails here has changed nothing."""
+        try:
+            return Inquiry(
+                call,
+                lambda look: self._read(look, deadline),
+                lambda look: self.items(look, deadline),
+                self._seen if self._knows_what_there_is(call, deadline) else None,
+                self._exchange.cloud_time,
+            )
+        except BarrackError as error:
+            error.operation = call.operation.name
+            raise
+
+    def _knows_what_there_is(self, call: Call, deadline: float) -> bool:
+        """Whether things of before are known, so that none is taken for the effect of a create.
+
+        They are if the list was read to its end since this was asked for. If not, one thread
+        reads it now, for all that have asked by then.
+        """
+        rule = call.operation.lost
+        asked = self._clock()
+        if not isinstance(rule, ByName) or self._is_known(rule.look, asked, call):
+            return True
+        turn = self._seen.turn(rule.look)
+        patience = max(0.0, deadline - self._clock())
+        if not turn.acquire(timeout=min(patience, threading.TIMEOUT_MAX)):
+            raise self._repeat.too_late(call)
+        try:
+            if not self._is_known(rule.look, asked, call):
+                for _ in self.items(Call(OPERATIONS[rule.look]), deadline):
+                    pass
+        except (BarrackNotFoundError, BarrackResponseError, BarrackConfigurationError):
+            return False  # a list that cannot be read must not keep anyone from creating
+        finally:
+            turn.release()
+        return True
+
+    def _is_known(self, kind: str, asked: float, call: Call) -> bool:
+        since = self._seen.whole_since(kind)
+        if "instance_id" not in call.sent or asked - self._seen.heard_at > HEARD_FOR:
+            return since > asked
+        # One of the same instance: nobody else's work is mistaken for it, only another run's.
+        return asked - since <= KNOWN_FOR

@@ -1,0 +1,240 @@
+"""One request and its answer: no repetition, every failure classified."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+from pydantic import BaseModel, SecretStr
+
+from barrack_tasks.api import errors
+from barrack_tasks.api.dialect import Codec, Dialect
+from barrack_tasks.api.operations import Operation
+from barrack_tasks.api.transport.answers import Answers
+from barrack_tasks.api.transport.body import Damaged, TooMuch, joined, unpacked
+from barrack_tasks.api.transport.bounds import DEFAULT, Bounds
+from barrack_tasks.api.transport.network import within
+from barrack_tasks.api.transport.pacing import elapsed
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a caller asks for, under canonical names."""
+
+    operation: Operation[Any]
+    path: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, Any] = field(default_factory=dict)
+    body: BaseModel | None = None
+    raw_query: Mapping[str, str] = field(default_factory=dict)
+    """Parameters of paging, already under their wire names."""
+    permit: Callable[[], float] | None = field(default=None, compare=False)
+    """Asked directly before the request goes out; see `Barrack.guarded`."""
+
+    @property
+    def sent(self) -> dict[str, Any]:
+        """Path parameters and body fields, flat."""
+        body = {k: getattr(self.body, k) for k in type(self.body).model_fields} if self.body else {}
+        return {**self.path, **body}
+
+
+class _TooSlow(Exception):
+    """The answer keeps coming, but not fast enough."""
+
+
+_NEVER_SENT = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.PoolTimeout,
+    httpx.ProxyError,
+    httpx.UnsupportedProtocol,
+)
+_OF_THE_BYTES = ("content-encoding", "content-length", "transfer-encoding")
+"""Headers of an answer that are about its bytes on the wire."""
+_PLACE = re.compile(r"\{([^{}]*)\}")
+"""A parameter in a dialect's path."""
+
+
+class Exchange:
+    """Sends calls in one dialect over one `httpx.Client`.
+
+    What it raises holds no key: not in its texts, nor in exceptions behind it, nor in the locals
+    of the frames that it passed.
+    """
+
+    def __init__(
+        self,
+        http: httpx.Client,
+        dialect: Dialect,
+        base_url: str,
+        api_key: SecretStr,
+        clock: Callable[[], float] = elapsed,
+        bounds: Bounds = DEFAULT,
+    ) -> None:
+        self._http = http
+        self._dialect = dialect
+        self._codec = Codec(dialect)
+        self._base_url = base_url.rstrip("/")
+        self._api_key = api_key
+        self._clock = clock
+        self._bounds = bounds
+        self._answers = Answers(dialect, self._codec, self._base_url, api_key, bounds)
+        self._dated: tuple[datetime, float] | None = None
+        self.listener: Callable[[str, bytes], None] | None = None
+        """Is told of every success: the operation's name, and the body as it came."""
+
+    def now(self) -> datetime:
+        """The cloud's time, by the `Date` of its last answer; this machine's, before the first.
+
+        Never later than it is, as far as the cloud's own answers tell: a `Date` has no fractions.
+        """
+        return self.cloud_time() or datetime.now(UTC)
+
+    def cloud_time(self) -> datetime | None:
+        """As `now`, but None before the first answer that tells."""
+        if self._dated is None:
+            return None
+        date, at = self._dated
+        return date + timedelta(seconds=max(0.0, elapsed() - at))
+
+    def send(self, call: Call, timeout: float) -> Any:
+        """Send once; the answer as the operation's response model, or a `BarrackError`.
+
+        The whole answer must be there within the timeout, in seconds.
+        """
+        response = self._send(call, timeout)
+        if self.listener is not None and response.is_success:
+            self.listener(call.operation.name, response.content)
+        return self._answers.read(call.operation, response)
+
+    def _send(self, call: Call, timeout: float) -> httpx.Response:
+        request = self._request(call, timeout)
+        failure: errors.BarrackError
+        try:
+            with within(timeout):
+                return self._receive(request, self._clock() + timeout)
+        except (httpx.HTTPError, _TooSlow, Damaged) as error:
+            failure = self._no_answer(call.operation, error)
+        except TooMuch as too_much:
+            failure = self._answers.too_much(
+                too_much,
+                operation=call.operation.name,
+                status_code=too_much.status_code,
+                took_effect=None if call.operation.changes else False,
+            )
+        except RuntimeError:
+            if not self._http.is_closed:
+                raise
+            failure = self._closed(call.operation)
+        # Raised out here, so that httpx's exception, which holds the request, is not behind it.
+        raise failure
+
+    def _request(self, call: Call, timeout: float) -> httpx.Request:
+        name = call.operation.name
+        wire = self._dialect.operations.get(name)
+        if wire is None:
+            raise errors.BarrackConfigurationError(
+                f"the dialect {self._dialect.name!r} does not say how this operation goes on the "
+                f"wire; add operations.{name} to it",
+                operation=name,
+            )
+        if self._http.is_closed:
+            raise self._closed(call.operation)
+        path = {name: quote(value, safe="") for name, value in call.path.items()}
+        try:
+            return self._http.build_request(
+                wire.method,
+                self._base_url + _PLACE.sub(lambda place: path[place[1]], wire.path),
+                params={**self._query(call, wire.query), **call.raw_query} or None,
+                json=self._codec.encode(call.body) if call.body is not None else None,
+                headers=self._auth(),
+                timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+                extensions={"trace": _asking(call.permit)} if call.permit else None,
+            )
+        except (httpx.InvalidURL, LookupError, ValueError) as error:
+            problem = self._answers.clean(repr(error))
+        raise errors.BarrackConfigurationError(
+            f"{self._base_url!r} and the dialect's path {wire.path!r} make no request: {problem}",
+            operation=name,
+        )
+
+    def _query(self, call: Call, names: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            names.get(k, k): self._codec.encode_value(None, v)
+            for k, v in call.query.items()
+            if v is not None
+        }
+
+    def _auth(self) -> dict[str, str]:
+        auth = self._dialect.auth
+        return {auth.header: f"{auth.scheme} {self._api_key.get_secret_value()}".strip()}
+
+    def _receive(self, request: httpx.Request, until: float) -> httpx.Response:
+        """The answer, read whole. httpx's timeouts are for each piece, this one is for all."""
+        response = self._http.send(request, stream=True)
+        self._note_date(response)
+        try:
+            raw = joined(self._in_time(response.iter_raw(), until), self._bounds)
+            encoding = response.headers.get("content-encoding", "")
+            content = unpacked(raw, encoding, self._bounds)
+        except TooMuch as too_much:
+            too_much.status_code = response.status_code
+            raise
+        finally:
+            response.close()
+        return httpx.Response(
+            response.status_code,
+            headers=[h for h in response.headers.multi_items() if h[0] not in _OF_THE_BYTES],
+            content=content,
+            extensions=response.extensions,
+        )
+
+    def _in_time(self, pieces: Iterable[bytes], until: float) -> Iterator[bytes]:
+        for piece in pieces:
+            yield piece
+            if self._clock() >= until:
+                raise _TooSlow
+
+    def _note_date(self, response: httpx.Response) -> None:
+        with suppress(KeyError, TypeError, ValueError):
+            date = parsedate_to_datetime(response.headers["date"])
+            self._dated = date.astimezone(UTC), elapsed()
+
+    def _closed(self, operation: Operation[Any]) -> errors.BarrackError:
+        return errors.BarrackConfigurationError(
+            "this client is closed and cannot be used any more; make a new one",
+            operation=operation.name,
+        )
+
+    def _no_answer(self, operation: Operation[Any], error: Exception) -> errors.BarrackError:
+        never_sent = isinstance(error, _NEVER_SENT)
+        known: dict[str, Any] = {
+            "operation": operation.name,
+            "took_effect": None if operation.changes and not never_sent else False,
+        }
+        if isinstance(error, httpx.TimeoutException | _TooSlow):
+            return errors.BarrackTimeoutError(f"no answer in time from {self._base_url}", **known)
+        detail = self._answers.clean(str(error)) or type(error).__name__
+        if isinstance(error, Damaged):
+            return errors.BarrackTransportError(f"the answer is damaged: {detail}", **known)
+        if never_sent:
+            message = f"cannot connect to {self._base_url}: {detail}"
+        else:
+            message = f"the connection to {self._base_url} broke before the answer: {detail}"
+        return errors.BarrackTransportError(message, **known)
+
+
+def _asking(permit: Callable[[], float]) -> Callable[[str, Mapping[str, Any]], None]:
+    """Asks once more when a connection is there and the first byte would go out."""
+
+    def trace(event: str, _: Mapping[str, Any]) -> None:
+        if event.endswith(".send_request_headers.started"):
+            permit()
+
+    return trace

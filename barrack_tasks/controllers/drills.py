@@ -1,0 +1,380 @@
+"""Drills: what is remembered of them, probes, and ending what a crashed run left behind."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from barrack_tasks.api import BarrackError
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.controllers import restores as restoring
+from barrack_tasks.controllers.proofs import (
+    Open,
+    drop_open,
+    open_prefix,
+    read_open,
+    write_open,
+    write_proofs,
+)
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
+from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.protection import is_protected
+from barrack_tasks.plans.snapshots.drill import (
+    Drills,
+    Probe,
+    Proof,
+    can_be_probed,
+    verdict_of,
+    whose,
+)
+from barrack_tasks.plans.snapshots.restore import LISTS_LAG, Restoring
+from barrack_tasks.plans.world import World
+from barrack_tasks.runtime.leases import Hold, holding
+from barrack_tasks.runtime.loop import Log
+from barrack_tasks.runtime.observe import confirmed_gone, is_gone
+from barrack_tasks.runtime.withdrawing import Notes
+from barrack_tasks.tasks.instances import delete_instance, list_instances
+
+DRILLING = "watch:drill"
+"""What a run holds while it drills."""
+_TIDY = timedelta(minutes=3)
+_AGAIN = 1.0
+_CONNECT = 3.0
+
+
+def tidy_in_passing(
+    account: BarrackCredentials, run: str, by: str, now: Callable[[], datetime], log: Log
+) -> dict[str, str]:
+    """The same as `tidy` from another flow: only if no drill is at work, and waiting for nothing.
+
+    Args:
+        account: whose.
+        run: id of the run.
+        by: what a person calls it.
+        now: the clock.
+        log: of the run.
+    """
+    if not read_open(account.account):
+        return {}
+    # A hold of its own, given back at once: a drill need not wait for the rest of this run.
+    with holding(account.account, f"{run}tidy", by) as hold:
+        if hold.claim({DRILLING: "drill"}):
+            return {}
+        return tidy(account, hold, now, log, patience=timedelta(0))
+
+
+def tidy(
+    account: BarrackCredentials,
+    hold: Hold,
+    now: Callable[[], datetime],
+    log: Log,
+    never: Sequence[str] = (),
+    sleep: Callable[[float], None] = time.sleep,
+    patience: timedelta = _TIDY,
+) -> dict[str, str]:
+    """End what drills left behind when they were cut off; sentences about what may stay, by name.
+
+    Only what a drill surely made is ended: its id stands in the record of a run, or else its age
+    and kind are those of what was asked for, and it has the name that was asked for still. What a
+    person has renamed is told of once, and forgotten. What is doubtful, and what is
+    protected, stays as it is and on record, and is told of each time. Lists may lag, so what a run
+    may have asked for is waited for, and stays on record for a day.
+
+    Args:
+        account: whose.
+        hold: of the run; what is ended is held while it is asked for.
+        now: the clock.
+        log: of the run.
+        never: names, globs and ids of instances that are left alone, besides the account's own.
+        sleep: waits so many seconds.
+        patience: so long deletions are waited for; what is not gone by then stays on record.
+    """
+    before = read_open(account.account)
+    run = _Tidying(account, hold, log, (*never, *account.protect), dict(before))
+    began = now()
+    while run.left:
+        waits = run.go_over(is_settled=now() - began > LISTS_LAG)
+        if not waits or now() >= began + patience:
+            break
+        sleep(_AGAIN)
+    drop_open(account.account, before.keys() - run.left.keys())
+    told = {**run.staying, **run.renamed}
+    for sentence in told.values():
+        log.warning("%s", sentence)
+    return told
+
+
+@dataclass
+class _Tidying:
+    """What one run does about what drills left behind."""
+
+    account: BarrackCredentials
+    hold: Hold
+    log: Log
+    never: Sequence[str]
+    left: dict[str, Open]
+    asked: dict[str, str] = field(default_factory=dict)
+    """Ids of what the API has accepted to delete, by the keys of the records."""
+    staying: dict[str, str] = field(default_factory=dict)
+    """Why something may be left still, by the same."""
+    renamed: dict[str, str] = field(default_factory=dict)
+    """What a person has given another name, by the same."""
+
+    def go_over(self, is_settled: bool) -> bool:
+        """Go over all that may be left, once; whether there is anything to wait for.
+
+        Args:
+            is_settled: whether lists show by now what was asked for before this run began.
+        """
+        listed = list_instances(self.account)
+        ids = {i.id: i for i in listed}
+        names = {i.name: i for i in listed}
+        known = [record.id for record in self.left.values() if record.id]
+        gone = confirmed_gone(self.account, known, ids)
+        waits = False
+        for key, record in list(self.left.items()):
+            there = ids.get(record.id) if record.id else names.get(key)
+            if there is not None:
+                waits |= self._end(key, record, there)
+            elif key in self.asked:
+                # It was accepted, no list shows it, and the API does not know it.
+                if is_gone(self.account, self.asked[key]):
+                    del self.left[key]
+                else:
+                    waits = True
+            elif record.id in gone or (not record.id and self._came_to_nothing(record)):
+                del self.left[key]
+            else:
+                waits |= not is_settled
+                self.staying[key] = (
+                    f"{key}: a drill asked for it at {record.since:%Y-%m-%d %H:%M} UTC and was cut "
+                    "off, and no list shows it; it is looked for again"
+                )
+            if key not in self.left:
+                self.staying.pop(key, None)
+        return waits
+
+    def _came_to_nothing(self, record: Open) -> bool:
+        return self.account.get_client().now() >= record.since + NOTHING_CAME
+
+    def _end(self, key: str, record: Open, there: UserVM) -> bool:
+        """Delete what surely is a drill's; whether it is waited for."""
+        self.staying.pop(key, None)
+        if key in self.asked:
+            return True
+        name = record.name or (key if key != record.id else "")
+        by = Making(name, record.since, "snapshot")
+        owner = "ours" if record.id else whose(by, there, record.by_worker)
+        if owner == "another's":
+            del self.left[key]
+        elif name and there.name != name:
+            del self.left[key]
+            self.renamed[key] = (
+                f"{name}: a drill left it; it is called {there.name} now, and is left alone"
+            )
+        elif not name:
+            self.staying[key] = (
+                f"{there.name}: a drill may have left it, and it is not known what it was called, "
+                "so it stays; delete it by hand"
+            )
+        elif is_protected(self.never, there.id, there.name):
+            self.staying[key] = f"{there.name}: a drill left it, and it is protected, so it stays"
+        elif owner == "unclear":
+            self.staying[key] = f"{there.name}: {by.why_unclear(there)}"
+        else:
+            return self._delete(key, there)
+        return False
+
+    def _delete(self, key: str, there: UserVM) -> bool:
+        with self.hold.briefly({there.id: there.name}) as refused:
+            if refused:
+                self.staying[key] = (
+                    f"{there.name}: a drill left it, and it is held by {refused[there.id]}"
+                )
+                return False
+            try:
+                delete_instance(self.hold.guarded(self.account, there.id), there.id)
+            except BarrackError as error:
+                # One that cannot be deleted holds up nothing else.
+                self.staying[key] = (
+                    f"{there.name}: a drill left it, and it cannot be deleted, which the next run "
+                    f"tries again: {error}"
+                )
+                return False
+        self.log.warning("%s: left by a drill that was cut off, and deleted", there.name)
+        self.asked[key] = there.id
+        return True
+
+
+def check_probe(account: BarrackCredentials, probe: Probe | None) -> None:
+    """Refuse what cannot be asked, before a machine is paid for.
+
+    Raises:
+        ValueError: there is no such command here, or the dialect tells no address.
+    """
+    if probe is not None and not restoring.tells_addresses(account):
+        raise ValueError(
+            f"probe: the dialect {account.get_client().dialect.name!r} tells no addresses "
+            "(UserVM.public_ip), so nothing can be probed; leave the probe out"
+        )
+    command = (probe and probe.command) or ()
+    if command and shutil.which(command[0]) is None:
+        raise ValueError(f"probe: there is no command {command[0]!r} on this machine")
+
+
+def notes_of_drills(account: str, hold: Hold) -> Notes:
+    """What this attempt has on record of what it asks for; see `Notes`."""
+    return Notes(open_prefix(account), hold)
+
+
+def open_record(account: str, notes: Notes, name: str, asked: datetime) -> None:
+    """Record what this run is about to ask for.
+
+    What an earlier drill left under the name stays on record by its id: names are unique, so if
+    this request is granted, that one is gone or has another name.
+
+    Args:
+        account: whose.
+        notes: of this attempt.
+        name: of the temporary instance.
+        asked: by the cloud's clock.
+    """
+    old = read_open(account).get(name)
+    if old is not None and old.id:
+        write_open(account, {old.id: replace(old, name=name)})
+        drop_open(account, [name])
+    elif old is not None and asked < old.since + TAKES_EFFECT and not old.by_worker:
+        asked = old.since  # what that one asked for may still show
+    one = Open(asked, writer=notes.hold.attempt)
+    notes.put([name], lambda *_: {name: one.written()})
+
+
+def close(
+    account: str, notes: Notes, chosen: Iterable[Restoring], memory: Memory, world: World
+) -> None:
+    """Forget the temporary instances of this run that are surely gone or never were.
+
+    Args:
+        account: whose.
+        notes: of this attempt.
+        chosen: the drills of this run.
+        memory: of this run.
+        world: as it is in the end.
+    """
+    known = read_open(account)
+    for one in chosen:
+        made = memory.made.get(one.key)
+        if one.key in memory.sent and not memory.may_have_made(one.key):
+            notes.withdraw(one.name, DRILLING)
+        elif made in world.gone and one.key in memory.acted:
+            drop_open(account, [name for name, record in known.items() if record.id == made])
+
+
+def look(
+    account: BarrackCredentials,
+    hold: Hold,
+    chosen: Sequence[Restoring],
+    memory: Memory,
+    drills: Drills,
+    probe: Probe | None,
+    began: datetime,
+    timeout: timedelta,
+    now: Callable[[], datetime],
+) -> World:
+    """The account now; what came up is probed, and what is decided about it noted at once.
+
+    No probe is waited for after the time of the drills is over: all the machines of the run are
+    paid for meanwhile, and the cap on the cost counts on that time.
+    """
+    world = restoring.look(account, chosen, memory)
+    _note_ids(account.account, hold, chosen, memory, drills)
+    addressed = restoring.tells_addresses(account)
+    until = began + timeout
+    proofs: dict[str, Proof] = {}
+    for one in chosen:
+        if one.key in drills.verdicts or one.key not in memory.made:
+            continue
+        there = world.instances.get(memory.made[one.key])
+        may_ask = there is not None and can_be_probed(there, addressed)
+        probed = _probed(one, there, drills, probe, until, now) if there and may_ask else None
+        late = now() >= until
+        verdict = verdict_of(one, world, memory, probed, late, drills.unmet.get(one.key))
+        if verdict is not None:
+            drills.verdicts[one.key] = verdict
+            if not verdict:
+                proofs[one.snapshot.instance_id or ""] = Proof(now(), one.snapshot.id, now())
+    if proofs:
+        write_proofs(account.account, proofs)
+    return world
+
+
+def _note_ids(
+    account: str, hold: Hold, chosen: Iterable[Restoring], memory: Memory, drills: Drills
+) -> None:
+    """Note the ids of what was made, once, by which a later run knows it for sure."""
+    made = {one.name: memory.made[one.key] for one in chosen if memory.made.get(one.key)}
+    if made == drills.noted:
+        return
+    known = read_open(account)
+    fresh = {
+        # Where another attempt has asked under the name meanwhile, its record stays.
+        (name if known[name].writer == hold.attempt else id_): replace(
+            known[name], id=id_, name=name
+        )
+        for name, id_ in made.items()
+        if name in known
+    }
+    write_open(account, fresh)
+    drills.noted = made
+
+
+def _probed(
+    one: Restoring,
+    there: UserVM,
+    drills: Drills,
+    probe: Probe | None,
+    until: datetime,
+    now: Callable[[], datetime],
+) -> str | None:
+    """Empty if the probe is content, why it is not, or None while it may yet become so."""
+    since = drills.up_since.setdefault(one.key, now())
+    if probe is None:
+        return ""
+    left = min(probe.within, until - now())
+    if left <= timedelta(0):
+        drills.unmet.setdefault(one.key, "it is up, and no time was left to ask the probe")
+        return None
+    why = _ask(probe, there.public_ip or "", left)
+    drills.unmet[one.key] = why
+    return why if not why or now() >= since + probe.within else None
+
+
+def _ask(probe: Probe, address: str, most: timedelta) -> str:
+    if probe.port is not None:
+        try:
+            with socket.create_connection((address, probe.port), _CONNECT):
+                return ""
+        except OSError as error:
+            return f"port {probe.port} at {address} does not answer: {error.strerror or error}"
+    try:
+        done = subprocess.run(  # noqa: S603 - the user's own command
+            [*(probe.command or ()), address],
+            env={**os.environ, "BARRACK_ADDRESS": address},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=most.total_seconds(),
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return f"the probe could not be run to its end: {error}"
+    if done.returncode == 0:
+        return ""
+    said = " ".join((done.stderr or done.stdout).split())[-200:]
+    return f"the probe ended with {done.returncode}{': ' if said else ' and said nothing'}{said}"

@@ -1,0 +1,1 @@
+"""Balance, bills and budgets, read and remembered."""

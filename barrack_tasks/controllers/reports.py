@@ -1,0 +1,135 @@
+"""How a flow run ends: with its report as an artifact, and Failed if some of its work failed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar, cast
+
+from prefect.artifacts import create_markdown_artifact
+from prefect.blocks.abstract import NotificationBlock
+from prefect.client.schemas.objects import State
+from prefect.states import Completed
+
+from barrack_tasks.api.models.text import printable
+from barrack_tasks.controllers.adoption import told_of_left_ends
+from barrack_tasks.dialects.doctor import DoctorReport
+from barrack_tasks.plans.report import Report, escape, failures
+from barrack_tasks.runtime.health import SKIPPED, tell_of_blind_guards
+from barrack_tasks.runtime.notify import tell
+from barrack_tasks.server.logs import get_logger
+
+_log = get_logger(__name__)
+R = TypeVar("R", bound=Report)
+
+
+def keep(key: str, markdown: str, description: str) -> None:
+    """Keep markdown as an artifact of the run; what cannot be kept is logged instead.
+
+    Every run that reports comes by here at its end, so this is where guards are looked after too.
+    """
+    try:
+        create_markdown_artifact(
+            markdown=printable(markdown),
+            key=key,
+            description=description,
+            _sync=True,  # type: ignore[call-arg]
+        )
+    except Exception as error:  # noqa: BLE001 - what was done is done, artifact or not
+        # Nobody finds it anywhere else.
+        _log.error("the report could not be kept: %s\n%s", error, printable(markdown))
+    tell_of_blind_guards()
+
+
+class WorkFailed(Exception):
+    """Some instances failed, after all others were finished. `report` has the rows of all."""
+
+    def __init__(self, report: Report) -> None:
+        how = "would fail (a dry run: nothing was changed)" if report.dry_run else "failed"
+        super().__init__(
+            f"{len(report.failed)} of {len(report.rows)} {report.noun} {how}: "
+            f"{failures(report.failed)}"
+        )
+        self.report = report
+
+    def __reduce__(self) -> tuple[type[WorkFailed], tuple[Report]]:
+        return type(self), (self.report,)
+
+
+def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None) -> R:
+    """Leave the report as an artifact and return it.
+
+    Ends that are overdue and that no known account owns are told in its notes.
+
+    Args:
+        report: of the run.
+        notifiers: who is told if something failed.
+
+    Raises:
+        WorkFailed: something failed; the flow run ends Failed.
+    """
+    if not report.dry_run:
+        report = report.model_copy(update={"notes": (*report.notes, *_left_ends())})
+    keep(report.flow.replace("_", "-"), report.artifact(), f"What {report.flow} did")
+    if report.ok:
+        return report
+    failed = WorkFailed(report)
+    if notifiers and not report.dry_run:
+        tell(notifiers, list(notifiers), f"Barrack {report.flow} failed", str(failed))
+    raise failed
+
+
+def _left_ends() -> list[str]:
+    try:
+        found = told_of_left_ends()
+    except Exception as error:  # noqa: BLE001 - what was done is done, and is reported
+        _log.warning("whether an end is left that nobody owns cannot be read: %s", error)
+        return []
+    for sentence in found:
+        _log.warning("%s", sentence)
+    return found
+
+
+def stand_aside(report: R) -> R:
+    """Leave the report of a run that did nothing since another run is at the same work.
+
+    The run ends in the state `Skipped`, which is no failure: and yet it has not done its work, so
+    it does not count as one that completed. Whoever calls the flow gets the report.
+    """
+    keep(report.flow.replace("_", "-"), report.artifact(), f"Why {report.flow} did nothing")
+    skipped: State[R] = Completed(name=SKIPPED, message="; ".join(report.notes), data=report)
+    return cast(R, skipped)  # the flow's engine takes the report out of it
+
+
+class CheckupFailed(Exception):
+    """A check-up found something that does not work or is not ready. `report` has it all."""
+
+    def __init__(self, report: DoctorReport) -> None:
+        broken = [f.operation for f in report.findings if f.is_trouble]
+        not_ready = [r.topic for r in report.readiness if r.state == "not ready"]
+        super().__init__(f"not in order: {', '.join(broken + not_ready)}")
+        self.report = report
+
+    def __reduce__(self) -> tuple[type[CheckupFailed], tuple[DoctorReport]]:
+        return type(self), (self.report,)
+
+
+def conclude_checkup(report: DoctorReport) -> DoctorReport:
+    """Leave a check-up as an artifact and return it.
+
+    Raises:
+        CheckupFailed: something is not in order; the flow run ends Failed.
+    """
+    rows = [
+        f"| {finding.operation} | {finding.verdict} | "
+        f"{escape('; '.join([finding.said, *map(str, finding.differences)]).strip('; '))} |"
+        for finding in report.findings
+    ]
+    ready = [f"| {r.topic} | {r.state} | {escape(r.said)} |" for r in report.readiness]
+    head = "| operation | verdict | what |\n| --- | --- | --- |"
+    ready_head = "| ready? | | |\n| --- | --- | --- |"
+    keep(
+        "doctor", "\n".join([head, *rows, "", ready_head, *ready]), "How well the API is understood"
+    )
+    if not report.ok:
+        raise CheckupFailed(report)
+    return report

@@ -1,0 +1,1 @@
+"""Watching GPU stock, claiming it and telling of it."""

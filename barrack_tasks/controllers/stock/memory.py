@@ -1,0 +1,145 @@
+"""What watchers remember of the stock: its edges where every worker sees them, its history here."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from barrack_tasks.plans.stock.edges import Edge, Seen
+from barrack_tasks.plans.stock.history import Spell
+from barrack_tasks.plans.stock.wants import Place
+from barrack_tasks.server.tables import change_all, merge_all, read_all
+
+_FIGURES = re.compile(r"\d+(?:\.\d+)?")
+
+
+def read_seen(account: str) -> dict[Place, Seen]:
+    """What was last seen of each place."""
+    found: dict[Place, Seen] = {}
+    for key, written in read_all(f"barrack_stock_{account}_").items():
+        with suppress(TypeError, ValueError):
+            since, count, most, told, told_at, zero_since = written
+            found[_place(key)] = Seen(
+                _moment(since), count, most, told, _moment(told_at), _moment(zero_since)
+            )
+    return found
+
+
+def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
+    """Keep what was seen beside what other watchers saw elsewhere.
+
+    Places that never had stock need no memory.
+    """
+    content = {
+        f"{p.region}/{p.gpu_model}/{p.gpu_count}": None
+        if s == Seen()
+        else [
+            _seconds(s.since),
+            s.count,
+            s.most,
+            s.told,
+            _seconds(s.told_at),
+            _seconds(s.zero_since),
+        ]
+        for p, s in seen.items()
+    }
+
+    def together(stands: dict[str, Any]) -> dict[str, Any]:
+        return {key: told for key, told in {**stands, **content}.items() if told is not None}
+
+    change_all(f"barrack_stock_{account}_", together)
+
+
+def history_file(account: str, folder: Path | None = None) -> Path:
+    """Where the history of the stock is kept, on this machine."""
+    if folder is None:
+        base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+        folder = Path(base) / "prefect-barrack"
+    return folder / f"gpu-stock-{account}.jsonl"
+
+
+def note_history(file: Path, edges: Iterable[Edge]) -> None:
+    """Append the spells that ended. One line each, so that several watchers may write."""
+    ended = [e for e in edges if e.kind == "depleted" and e.until is not None]
+    if not ended:
+        return
+    file.parent.mkdir(parents=True, exist_ok=True)
+    lines = [
+        json.dumps(
+            {
+                "region": e.place.region,
+                "gpu_model": e.place.gpu_model,
+                "gpu_count": e.place.gpu_count,
+                "start": e.since.isoformat(),
+                "end": e.until.isoformat() if e.until else None,
+                "most": e.most,
+            }
+        )
+        for e in ended
+    ]
+    with file.open("a", encoding="utf-8") as out:
+        out.write("".join(f"{line}\n" for line in lines))
+
+
+def read_history(file: Path) -> list[Spell]:
+    """The spells that were noted; a line that cannot be read is left out."""
+    found: list[Spell] = []
+    if not file.exists():
+        return found
+    for line in file.read_text(encoding="utf-8").splitlines():
+        with suppress(KeyError, TypeError, ValueError):
+            told = json.loads(line)
+            found.append(
+                Spell(
+                    Place(told["region"], told["gpu_model"], int(told["gpu_count"])),
+                    datetime.fromisoformat(told["start"]),
+                    datetime.fromisoformat(told["end"]),
+                    int(told["most"]),
+                )
+            )
+    return found
+
+
+def spells_now(seen: Mapping[Place, Seen], now: datetime) -> list[Spell]:
+    """The spells that have not ended yet."""
+    return [Spell(p, s.since, now, s.most) for p, s in seen.items() if s.since is not None]
+
+
+def _place(key: str) -> Place:
+    region, model, count = key.split("/")
+    return Place(region, model, int(count))
+
+
+def _moment(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+
+
+def _seconds(moment: datetime | None) -> int | None:
+    return None if moment is None else int(moment.timestamp())
+
+
+def changed_refusals(
+    account: str, refused: Mapping[str, str], names: Iterable[str]
+) -> dict[str, str]:
+    """Refusals that nobody was told of yet, by name; those told are remembered.
+
+    Figures move with the balance from look to look: only another reason is news.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        refused: why, by name.
+        names: all that this run wants; what is not refused any more is forgotten.
+    """
+    prefix = f"barrack_refused_{account}_"
+    before = read_all(prefix)
+    wanted = set(names)
+    reasons = {name: _FIGURES.sub("#", why) for name, why in refused.items()}
+    after = {k: v for k, v in before.items() if k not in wanted} | reasons
+    merge_all(prefix, before, after)
+    return {name: why for name, why in refused.items() if before.get(name) != reasons[name]}

@@ -1,0 +1,97 @@
+"""Telling what a watcher of the stock sees: events, notifications, memory and history."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from prefect.blocks.abstract import NotificationBlock
+
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.controllers.stock.memory import note_history, write_seen
+from barrack_tasks.controllers.stock.watcher import Log, Look, StockWatcher
+from barrack_tasks.events import emit
+from barrack_tasks.plans.durations import said
+from barrack_tasks.plans.report import money
+from barrack_tasks.plans.stock.announcing import Claimed
+from barrack_tasks.plans.stock.edges import Edge
+from barrack_tasks.runtime.notify import tell
+
+
+@dataclass
+class Teller:
+    """Tells what a watcher sees: events, notifications, memory, history.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        notifiers: who is told of stock that came and of claims.
+        file: of the history.
+        log: of the run.
+    """
+
+    account: str
+    notifiers: Mapping[str, NotificationBlock]
+    file: Path
+    log: Log
+    told: list[str] = field(default_factory=list)
+    undelivered: dict[str, str] = field(default_factory=dict)
+
+    def tell_of(self, watcher: StockWatcher, look: Look) -> None:
+        """Tell what a look brought, and remember it."""
+        for claimed, instance in look.claimed:
+            self._claimed(claimed, instance)
+        for claimed in look.lost:
+            self._say(
+                f"{claimed.name} was claimed at {claimed.at:%Y-%m-%d %H:%M} UTC and is not up"
+            )
+        for edge in look.edges:
+            self._moved(edge, watcher.price_of(edge.place))
+        if look.edges:
+            note_history(self.file, look.edges)
+            write_seen(self.account, watcher.seen)
+
+    def _claimed(self, claimed: Claimed, instance: UserVM) -> None:
+        price = money(instance.hourly_price, str(instance.currency or ""))
+        address = instance.public_ip or "no public address"
+        text = f"{instance.name} is up: {address}, {price} an hour"
+        payload: dict[str, Any] = {
+            "address": instance.public_ip,
+            "hourly_price": str(instance.hourly_price),
+            "currency": str(instance.currency or ""),
+            "gpu_model": str(instance.gpu_model),
+            "gpu_count": int(instance.gpu_count or 1),
+            "region": str(instance.region),
+        }
+        if claimed.ends is not None:
+            payload["expires"] = claimed.ends.isoformat()
+            text = f"{text}; {claimed.how}d at {claimed.ends:%Y-%m-%d %H:%M} UTC"
+        emit("barrack.instance.claimed", instance.id, instance.name, payload=payload)
+        self._say(text)
+
+    def _moved(self, edge: Edge, price: Decimal | None) -> None:
+        place = edge.place
+        payload: dict[str, Any] = {
+            "region": place.region,
+            "gpu_model": place.gpu_model,
+            "gpu_count": place.gpu_count,
+            "available": edge.count,
+            "hourly_price": None if price is None else str(price),
+        }
+        if edge.until is not None:
+            payload["seconds"] = int((edge.until - edge.since).total_seconds())
+            payload["most"] = edge.most
+        id_ = f"{place.region}.{place.gpu_model}.{place.gpu_count}x"
+        emit(f"barrack.gpu-stock.{edge.kind}", id_, str(place), payload=payload)
+        if edge.kind == "available":
+            self._say(f"in stock: {place}, at least {edge.count}")
+        elif edge.until is not None:
+            self.log.info("gone: %s, after %s", place, said(edge.until - edge.since))
+
+    def _say(self, text: str) -> None:
+        self.log.info(text)
+        self.told.append(text)
+        failed = tell(self.notifiers, list(self.notifiers), f"Barrack: {text}", text)
+        self.undelivered.update(failed)

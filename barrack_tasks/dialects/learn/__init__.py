@@ -1,0 +1,31 @@
+"""Learning a dialect from evidence: an OpenAPI document, a recording, or the API's own answers.
+
+Everything that is learned has a reason and a certainty. What could be two things stays open: a
+wrong match is worse than none.
+"""
+
+from barrack_tasks.dialects.learn.document import LearnError
+from barrack_tasks.dialects.learn.har import learn_har
+from barrack_tasks.dialects.learn.learner import learn_openapi
+from barrack_tasks.dialects.learn.probe import probe
+from barrack_tasks.dialects.learn.report import FlowReport, Report
+from barrack_tasks.dialects.learn.result import Candidate, Learned, Match, Question
+from barrack_tasks.dialects.learn.samples import Sample, learn_samples
+from barrack_tasks.dialects.learn.writing import dialect_text, write_dialect
+
+__all__ = [
+    "Candidate",
+    "FlowReport",
+    "LearnError",
+    "Learned",
+    "Match",
+    "Question",
+    "Report",
+    "Sample",
+    "dialect_text",
+    "learn_har",
+    "learn_openapi",
+    "learn_samples",
+    "probe",
+    "write_dialect",
+]

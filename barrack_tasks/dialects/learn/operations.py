@@ -1,0 +1,291 @@
+"""Which operation of a document is which of this library's."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from difflib import SequenceMatcher
+from functools import lru_cache
+from heapq import nlargest
+from typing import Any
+
+from barrack_tasks.api.operations import OPERATIONS, Operation
+from barrack_tasks.dialects.learn.calls import (
+    Wired,
+    common_prefix,
+    does,
+    is_unclear,
+    known_paths,
+    ours_does,
+    segments_of,
+)
+from barrack_tasks.dialects.learn.envelopes import answer_fit
+from barrack_tasks.dialects.learn.fields import Mapper
+from barrack_tasks.dialects.learn.likeness import (
+    CERTAIN,
+    GUESS,
+    LIKELY,
+    MARGIN,
+    canonical,
+    overlap,
+    same_schema,
+    words_of,
+)
+from barrack_tasks.dialects.learn.synonyms import split
+
+_SMALL = frozenset(split("a an the all of for to from with your detail details available"))
+
+_MOST_COMPARED = 40
+"""Operations of a document whose answers are compared with that of one of ours."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """An operation of the document that may be one of ours."""
+
+    wired: Wired
+    score: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class _Outline:
+    """How alike two operations are before their answers are compared."""
+
+    path: float
+    title: float
+    told: bool
+    score: float
+
+
+@dataclass
+class Found:
+    """What was found: matches, open ones with their candidates, and what is not there."""
+
+    matched: dict[str, Candidate] = field(default_factory=dict)
+    open: dict[str, list[Candidate]] = field(default_factory=dict)
+    absent: list[str] = field(default_factory=list)
+    unsayable: dict[str, str] = field(default_factory=dict)
+    """Absent ones that are there in a shape that no dialect can say, with their place."""
+
+
+def match_operations(wired: list[Wired], mapper: Mapper) -> Found:
+    """Match a document's operations with this library's: titles first, then all else."""
+    scorer = _Scorer(wired, mapper)
+    found = Found()
+    taken: set[int] = set()
+    for name, operation in OPERATIONS.items():
+        titled = [c for w in wired if (c := scorer.by_title(operation, w))]
+        titled.sort(key=lambda c: -c.score)
+        if len(titled) == 1 or (titled and titled[0].score - titled[1].score >= MARGIN):
+            found.matched[name] = titled[0]
+            taken.add(id(titled[0].wired))
+        elif titled:
+            found.open[name] = titled
+            taken |= {id(c.wired) for c in titled}
+    _settle(found)
+    rest = [w for w in wired if id(w) not in taken]
+    left = [o for n, o in OPERATIONS.items() if n not in found.matched and n not in found.open]
+    _match_rest(found, scorer, left, rest)
+    _keep_chances(found, scorer, rest)
+    return found
+
+
+def _keep_chances(found: Found, scorer: _Scorer, rest: list[Wired]) -> None:
+    """What may be there under a name that says nothing is open, not absent."""
+    taken = {id(c.wired) for c in found.matched.values()}
+    free = [w for w in rest if id(w) not in taken]
+    for name in list(found.absent):
+        chances = [c for w in free if (c := scorer.by_chance(OPERATIONS[name], w))]
+        if chances:
+            found.absent.remove(name)
+            found.open[name] = sorted(chances, key=lambda c: -c.score)[:5]
+            continue
+        gist = _gist(OPERATIONS[name].title)
+        there = next((w for w in free if any(_gist(t) == gist for t in w.titles)), None)
+        if there is not None:
+            found.unsayable[name] = there.place
+
+
+def _settle(found: Found) -> None:
+    """Two of ours with one of theirs: neither is matched, unless one is surer."""
+    by_wired: dict[int, list[str]] = {}
+    for name, candidate in found.matched.items():
+        by_wired.setdefault(id(candidate.wired), []).append(name)
+    for names in by_wired.values():
+        names.sort(key=lambda n: -found.matched[n].score)
+        scores = [found.matched[n].score for n in names]
+        clear = len(names) == 1 or scores[0] - scores[1] >= MARGIN
+        for name in names[1:] if clear else names:
+            candidate = found.matched.pop(name)
+            if not clear:
+                found.open[name] = [candidate]
+
+
+def _match_rest(
+    found: Found, scorer: _Scorer, left: list[Operation[Any]], rest: list[Wired]
+) -> None:
+    chances = {
+        o.name: sorted(
+            (c for w in scorer.likeliest(o, rest) if (c := scorer.by_all(o, w)).score >= GUESS),
+            key=lambda c: -c.score,
+        )
+        for o in left
+    }
+    taken: set[int] = set()
+    while chances:
+        free = {n: [c for c in cs if id(c.wired) not in taken] for n, cs in chances.items()}
+        name = max(free, key=lambda n: free[n][0].score if free[n] else 0.0)
+        candidates = free[name]
+        del chances[name]
+        if not candidates:
+            found.absent.append(name)
+            continue
+        best = candidates[0]
+        rivals = [c for c in candidates[1:] if best.score - c.score < MARGIN]
+        rivals += [
+            cs[0]
+            for other, cs in free.items()
+            if other != name and cs and cs[0].wired is best.wired
+            and best.score - cs[0].score < MARGIN
+        ]  # fmt: skip
+        if best.score < LIKELY or rivals:
+            found.open[name] = candidates[:5]
+        else:
+            found.matched[name] = best
+            taken.add(id(best.wired))
+
+
+@lru_cache(maxsize=65536)
+def _plain(title: str) -> str:
+    return " ".join(title.casefold().strip(" .!").split())
+
+
+@lru_cache(maxsize=65536)
+def _gist(title: str) -> tuple[str, ...]:
+    return tuple(w for w in canonical(words_of(title)) if w not in _SMALL)
+
+
+_GISTS = Counter(_gist(o.title) for o in OPERATIONS.values())
+
+
+class _Scorer:
+    def __init__(self, wired: list[Wired], mapper: Mapper) -> None:
+        self._mapper = mapper
+        self._prefix = common_prefix([w.path for w in wired])
+
+    def by_title(self, operation: Operation[Any], wired: Wired) -> Candidate | None:
+        """A match by the words of the reference, which are known for sure."""
+        if any(_plain(t) == _plain(operation.title) for t in wired.titles):
+            score, reason = 0.9, f"titled {operation.title!r}"
+        elif words_of(wired.operation_id) == words_of(operation.name):
+            score, reason = 0.85, f"operationId {wired.operation_id}"
+        else:
+            return None
+        if not self._possible(operation, wired):
+            return None
+        supports = self._supports(operation, wired)
+        if supports:
+            score = max(score, CERTAIN)
+        score = min(1.0, score + 0.01 * len(supports))
+        if self._path(operation, wired) < 0.3 and not supports:
+            score = LIKELY
+        return Candidate(wired, score, "; ".join([reason, *supports]))
+
+    def _supports(self, operation: Operation[Any], wired: Wired) -> list[str]:
+        found: list[str] = []
+        if wired.answer is not None and answer_names(operation.response.__name__, wired):
+            found.append(f"answers {operation.response.__name__}")
+        asked = wired.asked.names if wired.asked is not None else ()
+        if operation.request and same_schema(operation.request.__name__, asked):
+            found.append(f"asks {operation.request.__name__}")
+        if wired.method == operation.method and self._path(operation, wired) >= 0.75:
+            found.append("a path it may have")
+        if any(_plain(t) == _plain(operation.group) for t in wired.tags):
+            found.append(f"in {operation.group!r}")
+        return found
+
+    @staticmethod
+    def _possible(operation: Operation[Any], wired: Wired) -> bool:
+        """Whether a dialect could say it, and whether it does nothing worse than ours."""
+        if len(wired.in_path) != len(operation.path_parameters):
+            return False
+        if not operation.changes and wired.method in ("DELETE", "PUT", "PATCH"):
+            return False
+        return operation.method == "DELETE" or wired.method != "DELETE"
+
+    def _path(self, operation: Operation[Any], wired: Wired) -> float:
+        theirs = segments_of(wired.path)
+        best = 0.0
+        for ours in known_paths(operation):
+            for path in {theirs, theirs[self._prefix :]}:
+                if set(ours) & set(path) - {"{}"}:
+                    ratio = SequenceMatcher(None, ours, path, autojunk=False).ratio()
+                else:  # nothing but parameters in common
+                    both = min(ours.count("{}"), path.count("{}"))
+                    ratio = 0.3 * 2 * both / max(1, len(ours) + len(path))
+                best = max(best, 1.0 if ours == path else 0.95 * ratio)
+        return best
+
+    def by_chance(self, operation: Operation[Any], wired: Wired) -> Candidate | None:
+        """A match that cannot be ruled out."""
+        if not self._possible(operation, wired):
+            return None
+        if answer_names(operation.response.__name__, wired):
+            return Candidate(wired, 0.35, f"answers {operation.response.__name__}")
+        stem = segments_of(operation.path)[:-1]
+        unclear = operation.changes and is_unclear(wired) and len(stem) > 1
+        if unclear and segments_of(wired.path)[self._prefix :][:-1] == stem:
+            return Candidate(wired, 0.3, "does something to the same kind of thing")
+        return None
+
+    def likeliest(self, operation: Operation[Any], rest: list[Wired]) -> list[Wired]:
+        """Those whose paths and titles are the most alike: to compare all answers takes long."""
+        outlined = [(o.score, w) for w in rest if (o := self._outline(operation, w))]
+        return [w for _, w in nlargest(_MOST_COMPARED, outlined, key=lambda pair: pair[0])]
+
+    def _outline(self, operation: Operation[Any], wired: Wired) -> _Outline | None:
+        if not self._possible(operation, wired) or does(wired) not in ours_does(operation):
+            return None
+        path = self._path(operation, wired)
+        gist = _gist(operation.title)
+        title = max((overlap(gist, _gist(t)) for t in wired.titles), default=0.0)
+        title = max(title, overlap(_words(operation.name), _words(wired.operation_id)))
+        told = bool(wired.titles or wired.operation_id)
+        score = 0.4 * path + 0.25 * title if told else 0.55 * path
+        score += 0.1 * (wired.method == operation.method)
+        return _Outline(path, title, told, score) if score + 0.25 >= GUESS else None
+
+    def by_all(self, operation: Operation[Any], wired: Wired) -> Candidate:
+        """A match by everything that is no title."""
+        nothing = Candidate(wired, 0.0, "")
+        outline = self._outline(operation, wired)
+        if outline is None:
+            return nothing
+        path, title, told, score = outline.path, outline.title, outline.told, outline.score
+        fit = answer_fit(self._mapper, operation, wired)
+        score += 0.25 * fit
+        reasons = [f"path {path:.0%} alike", f"answer {fit:.0%} alike"]
+        if told:
+            reasons.append(f"title {title:.0%} alike")
+        if any(_gist(t) == _gist(operation.title) and _GISTS[_gist(t)] == 1 for t in wired.titles):
+            score = max(score, 0.85)
+        supports = [s for s in self._supports(operation, wired) if not s.startswith("a path")]
+        score = min(score + 0.05 * len(supports), 0.94)
+        if not told and path == 1.0 and wired.method == operation.method:
+            score = max(score, LIKELY + 0.02)
+        if operation.changes and title < 0.5 and path < 0.9 and not supports:
+            # What changes something is not matched by a likeness of shapes.
+            score = min(score, LIKELY - 0.01)
+        if told and title == 0 and path < 0.9 and not supports:
+            score = min(score, LIKELY - 0.01)
+        return replace(nothing, score=score, reason=", ".join([*reasons, *supports]))
+
+
+def _words(name: str) -> tuple[str, ...]:
+    return tuple(w for w in canonical(words_of(name)) if w not in _SMALL)
+
+
+def answer_names(response: str, wired: Wired) -> bool:
+    """Whether the answer holds, not too deep, the schema of that name."""
+    return wired.answer is not None and same_schema(response, wired.answer.names_within)

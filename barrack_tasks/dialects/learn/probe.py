@@ -1,0 +1,319 @@
+"""Learning from the API itself: a few careful reads, one at a time, of the host that was named."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from barrack_tasks.api.client import http_client
+from barrack_tasks.api.dialect.reading import MOST_VALUES, UnreadableError, check_depth
+from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.api.transport import network
+from barrack_tasks.api.transport.body import ACCEPTED, Damaged, TooMuch, joined, unpacked
+from barrack_tasks.api.transport.bounds import Bounds
+from barrack_tasks.dialects.learn import candidates as asking
+from barrack_tasks.dialects.learn.document import LearnError
+from barrack_tasks.dialects.learn.result import Learned
+from barrack_tasks.dialects.learn.samples import Sample, learn_samples
+
+Send = Callable[[httpx.Request], httpx.Response]
+_MOST_FAILURES = 3
+_BOUNDS = Bounds(answer_bytes=5_000_000)
+_SECONDS = 10.0
+"""For one whole answer."""
+
+
+class _Stop(Exception):
+    """Nothing more is asked; says why."""
+
+
+def probe(
+    base_url: str,
+    api_key: str,
+    *,
+    send: Send | None = None,
+    limit: int = 60,
+    name: str = "learned",
+    yes: bool = False,
+) -> Learned:
+    """Learn a dialect by asking the API. Reads only, and nothing that does anything.
+
+    Every request is a GET to the host of `base_url`; redirects are not followed. It ends at once
+    when the key is refused in every way of showing it, or when the API says that it is too much.
+
+    Args:
+        base_url: where the API is, with or without a path.
+        api_key: the key; it is sent to no other host, and shown nowhere.
+        send: sends one request; if not given, a client of its own, with bounds on the time and
+            size of an answer.
+        limit: requests at most.
+        name: what the dialect is to be called.
+        yes: as for `learn_openapi`.
+
+    Raises:
+        LearnError: no address, no key, or nothing was answered that could be read.
+
+    Example:
+        >>> probe("https://api.barrack.ai", api_key).report()
+    """
+    url = _checked(base_url)
+    if not api_key or not all("!" <= c <= "~" for c in api_key):
+        raise LearnError("the API key is empty or holds characters that no key has")
+    prober = _Prober(url, api_key, max(1, min(limit, 60)))
+    del api_key
+    if send is not None:
+        return prober.run(send, name, yes)
+    with http_client(url, httpx.Limits()) as client:
+        return prober.run(lambda request: _send(client, request), name, yes)
+
+
+def _send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
+    """The answer, read whole and within bounds."""
+    with network.within(_SECONDS):
+        response = client.send(request, stream=True)
+        try:
+            raw = joined(response.iter_raw(), _BOUNDS)
+        finally:
+            response.close()
+    content = unpacked(raw, response.headers.get("content-encoding", ""), _BOUNDS)
+    return httpx.Response(response.status_code, content=content)
+
+
+def _checked(base_url: str) -> str:
+    try:
+        parts = urlsplit(base_url)
+        fits = parts.port is None or parts.port > 0
+    except (ValueError, AttributeError):
+        raise LearnError("the address is none; it must look like https://api.barrack.ai") from None
+    plain = not (parts.query or parts.fragment or "@" in parts.netloc)
+    if not (parts.scheme in ("http", "https") and parts.hostname and fits and plain):
+        raise LearnError("the address must look like https://api.barrack.ai, with nothing behind")
+    return base_url.rstrip("/")
+
+
+@dataclass
+class _Prober:
+    url: str
+    key: str = field(repr=False)
+    limit: int = 60
+    prefix: str = ""
+    auth: tuple[str, str] | None = None
+    asked: int = 0
+    failures: int = 0
+    samples: list[Sample] = field(default_factory=list, repr=False)
+    notes: list[str] = field(default_factory=list)
+    paging: dict[str, Any] = field(default_factory=dict)
+    _styles: tuple[str, ...] = ("kebab", "camel", "snake")
+    _nouns: tuple[str, ...] = asking.NOUNS
+    _tried: set[str] = field(default_factory=set)
+    _answers: dict[str, tuple[str, Any]] = field(default_factory=dict, repr=False)
+
+    def run(self, send: Send, name: str, yes: bool) -> Learned:
+        try:
+            self._find_door(send)
+            for operation in asking.list_operations():
+                self._find(send, operation)
+                if operation == "list_instances":
+                    self._detail(send, "get_instance", "list_instances")
+                    self._find_paging(send)
+            for operation, source in asking.DETAILS:
+                self._detail(send, operation, source)
+        except _Stop as stop:
+            self.notes.append(str(stop))
+        if not any(s.status == 200 for s in self.samples):
+            why = self.notes[-1] if self.notes else "no path that is known gave a JSON answer"
+            raise LearnError(f"nothing could be learned from {self.url}: {why}")
+        learned = learn_samples(self.samples, name=name, secrets=[self.key], yes=False)
+        self._add_known(learned)
+        if yes:
+            learned.take_clear()
+        learned.notes += [f"{self.asked} requests were sent, all of them GET", *self.notes]
+        return learned
+
+    def _add_known(self, learned: Learned) -> None:
+        if self.auth is not None:
+            header, scheme = self.auth
+            wire = {"header": header, "scheme": scheme}
+            learned.add("auth", wire, "the key was accepted so", 1.0)
+        if self.paging:
+            learned.add("paging", self.paging, "tried, and the answers were as asked", 0.96)
+        else:
+            learned.matches.pop("paging", None)
+            learned.unseen["paging"] = "no list was long enough to try"
+
+    # One request
+
+    def _get(self, send: Send, path: str, query: str = "") -> tuple[int, Any]:
+        """Status and JSON body of one GET; None where there is none."""
+        if not asking.is_safe(path):
+            return 0, None
+        if self.asked >= self.limit:
+            raise _Stop(f"the limit of {self.limit} requests is reached")
+        self.asked += 1
+        header, scheme = self.auth or asking.AUTHS[0]
+        headers = {
+            header: f"{scheme} {self.key}".strip(),
+            "accept": "application/json",
+            "accept-encoding": ACCEPTED,
+        }
+        address = self.url + path + (f"?{query}" if query else "")
+        status, body, problem = _exchange(send, address, headers)
+        del headers
+        if problem:
+            self.failures += 1
+            if self.failures >= _MOST_FAILURES:
+                raise _Stop(f"the API does not answer: {problem}")
+            return 0, None
+        if status == 429:
+            raise _Stop("the API says that these are too many requests (429)")
+        if status >= 500 and status != 501:
+            self.failures += 1
+            if self.failures >= _MOST_FAILURES:
+                raise _Stop(f"the API fails (HTTP {status})")
+        else:
+            self.failures = 0
+        if 300 <= status < 400:
+            self.notes.append(f"{path} leads elsewhere (HTTP {status}): not followed")
+        if isinstance(body, dict | list):
+            names = (header,) if status == 200 else ()
+            self.samples.append(Sample("GET", address, status, names, body, scheme=scheme))
+        return status, body
+
+    # The first answer: which way of showing the key, and which prefix
+
+    def _find_door(self, send: Send) -> None:
+        for prefix in asking.PREFIXES:
+            for first in ("/regions", "/instances"):
+                self._tried.add(prefix + first)
+                status, body = self._with_auth(send, prefix + first)
+                if status == 200 and isinstance(body, dict | list):
+                    self.prefix = prefix
+                    name = "list_regions" if first == "/regions" else "list_instances"
+                    self._answers[name] = (prefix + first, body)
+                    return
+        raise _Stop("neither /regions nor /instances is there under a prefix that is usual")
+
+    def _with_auth(self, send: Send, path: str) -> tuple[int, Any]:
+        if self.auth is not None:
+            status, body = self._get(send, path)
+            if status in (401, 403):
+                return 0, None
+            return status, body
+        for number, auth in enumerate(asking.AUTHS):
+            self.auth = auth
+            status, body = self._get(send, path)
+            if status not in (401, 403):
+                if number == 0 and status != 200:
+                    self.auth = None  # there was nothing here that asks for a key
+                return status, body
+        self.auth = None
+        raise _Stop("the key is refused (401) in every usual way of showing it")
+
+    # Further paths
+
+    def _find(self, send: Send, operation: str) -> None:
+        if operation in self._answers:
+            return
+        nouns = self._nouns if operation == "list_instances" else self._nouns[:1]
+        for guess in asking.guesses(operation, self._styles, nouns):
+            path = self.prefix + guess
+            if path in self._tried:
+                continue
+            self._tried.add(path)
+            status, body = self._get(send, path)
+            if status == 200 and isinstance(body, dict | list):
+                self._answers[operation] = (path, body)
+                self._note_habits(operation, guess)
+                return
+            if self.asked > self.limit - 12 and operation not in asking.LISTS[:8]:
+                return
+
+    def _note_habits(self, operation: str, guess: str) -> None:
+        last = guess.rsplit("/", 1)[-1]
+        if operation == "list_instances":
+            self._nouns = (last,)
+        elif re.search(r"[a-z][A-Z]", last):
+            self._styles = ("camel",)
+        elif "-" in last or "_" in last:
+            self._styles = ("kebab",) if "-" in last else ("snake",)
+
+    def _detail(self, send: Send, operation: str, source: str) -> None:
+        if source not in self._answers or operation in self._answers:
+            return
+        path, body = self._answers[source]
+        ids = [i for item in _items(body) if (i := asking.plain_id(_id_of(item)))]
+        if not ids:
+            return
+        tail = OPERATIONS[operation].path.partition("}")[2]
+        target = f"{path}/{ids[0]}{asking.styled(tail, self._styles[0]) if tail else ''}"
+        status, answer = self._get(send, target)
+        if status == 200:
+            self._answers[operation] = (target, answer)
+
+    # Paging
+
+    def _find_paging(self, send: Send) -> None:
+        found = self._answers.get("list_instances")
+        if found is None:
+            return
+        path, body = found
+        ids = [_id_of(item) for item in _items(body)]
+        if len(ids) < 2:
+            return
+        text = repr(body)  # the names that the answer itself uses come first
+        for size in sorted(asking.SIZES, key=lambda name: f"'{name}'" not in text):
+            if [_id_of(x) for x in _items(self._get(send, path, f"{size}=1")[1])] == ids[:1]:
+                break
+        else:
+            return
+        for style, name, value in (
+            ("page", "page", 2),
+            ("offset", "offset", 1),
+            ("offset", "skip", 1),
+        ):
+            answer = self._get(send, path, f"{name}={value}&{size}=1")[1]
+            if [_id_of(x) for x in _items(answer)] == ids[1:2]:
+                self.paging = {"style": style, style: name, "page_size": size}
+                return
+
+
+def _exchange(send: Send, address: str, headers: dict[str, str]) -> tuple[int, Any, str]:
+    """Status, JSON body, and what went wrong; no exception that holds the key gets out."""
+    try:
+        timeout = {"timeout": httpx.Timeout(_SECONDS).as_dict()}
+        response = send(httpx.Request("GET", address, headers=headers, extensions=timeout))
+    except (TooMuch, Damaged) as error:
+        return 0, None, str(error)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        return 0, None, type(error).__name__
+    try:
+        body = response.json() if len(response.content) <= _BOUNDS.answer_bytes else None
+        check_depth(body, address, MOST_VALUES)
+    except (ValueError, RecursionError, UnreadableError):
+        body = None
+    return response.status_code, body, ""
+
+
+def _items(body: Any) -> list[Any]:
+    """The first list of objects in an answer."""
+    waiting = [body]
+    for _ in range(100):
+        if not waiting:
+            break
+        value = waiting.pop(0)
+        if isinstance(value, list) and value and all(isinstance(x, dict) for x in value):
+            return value
+        if isinstance(value, dict):
+            waiting += value.values()
+    return []
+
+
+def _id_of(item: Any) -> Any:
+    if not isinstance(item, dict):
+        return None
+    return next((item[k] for k in ("id", "uuid", "uid") if k in item), None)

@@ -1,0 +1,296 @@
+"""What was learned: matches with reasons, open questions, and the dialect they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from barrack_tasks.api.dialect.builtin import builtin
+from barrack_tasks.api.dialect.loading import merged
+from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.dialects.learn.document import LearnError
+from barrack_tasks.dialects.learn.likeness import Certainty, certainty_of
+from barrack_tasks.dialects.learn.report import Figures, FlowReport, Report
+from barrack_tasks.dialects.needs import NEEDS, Needs
+
+CLEAR = 0.1
+"""How much better than the second best the candidate must be that `yes` takes."""
+
+LEAST = 0.5
+"""The score that a candidate must have at least for `yes` to take it."""
+
+
+@dataclass(frozen=True)
+class Match:
+    """One thing that was learned.
+
+    Attributes:
+        what: its place in a dialect file, such as `schemas.UserVM.status`.
+        wire: what stands there; None says that the wire has no such thing.
+        reason: why, for people.
+        certainty: `certain`, `likely`, or `guess` for what was taken without a clear reason.
+    """
+
+    what: str
+    wire: Any
+    reason: str
+    certainty: Certainty
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One answer to a question."""
+
+    wire: Any
+    reason: str
+    score: float
+
+    @property
+    def shown(self) -> str:
+        """The answer, for people."""
+        if isinstance(self.wire, Mapping) and "path" in self.wire:
+            return f"{self.wire.get('method', '')} {self.wire['path']}".strip()
+        if isinstance(self.wire, Mapping):
+            return ", ".join(f"{k}: {v}" for k, v in self.wire.items())
+        return str(self.wire)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A match that is open.
+
+    `candidates` are the answers that the evidence suggests, the likeliest first; there may be
+    none.
+    """
+
+    what: str
+    text: str
+    candidates: tuple[Candidate, ...] = ()
+    risky: bool = False
+    """Whether a wrong answer could change the wrong thing: `yes` does not take it."""
+
+    @property
+    def clear(self) -> Candidate | None:
+        """The candidate that is clearly the best, if there is one."""
+        scores = [c.score for c in self.candidates]
+        if (
+            not scores
+            or self.risky
+            or scores[0] < LEAST
+            or (len(scores) > 1 and scores[0] - scores[1] < CLEAR)
+        ):
+            return None
+        return self.candidates[0]
+
+
+@dataclass
+class Learned:
+    """A dialect in the making.
+
+    Example:
+        >>> learned = learn_openapi(Path("openapi.json").read_bytes())
+        >>> for question in learned.questions():
+        ...     learned.answer(question, 0)
+        >>> dialect = merged(learned.dialect(), "learned.yaml")
+    """
+
+    name: str
+    matches: dict[str, Match] = field(default_factory=dict)
+    open: dict[str, Question] = field(default_factory=dict)
+    unseen: dict[str, str] = field(default_factory=dict)
+    """What the evidence says nothing about, with the reason; stays as the built-in dialect is."""
+    notes: list[str] = field(default_factory=list)
+    recognised: bool = True
+    """Whether the evidence looks like Barrack's API at all."""
+
+    def add(self, what: str, wire: Any, reason: str, score: float) -> None:
+        """Keep a match."""
+        self.matches[what] = Match(what, wire, reason, certainty_of(score))
+
+    def ask(
+        self, what: str, text: str, candidates: tuple[Candidate, ...] = (), risky: bool = False
+    ) -> None:
+        """Keep a question."""
+        self.open[what] = Question(what, text, candidates, risky)
+
+    def questions(self) -> Iterator[Question]:
+        """What is open, operations first."""
+        order = ("base_url", "auth", "operations", "paging", "words", "schemas")
+
+        def place(question: Question) -> int:
+            first = question.what.split(".")[0]
+            return order.index(first) if first in order else len(order)
+
+        yield from sorted(self.open.values(), key=place)
+
+    def answer(
+        self, question: Question | str, choice: int | str | Mapping[str, Any] | None
+    ) -> None:
+        """Answer a question.
+
+        Args:
+            question: the question, or its `what`.
+            choice: the number of a candidate from 0 on, or what stands on the wire: for an
+                operation `"POST /machines/{instance_id}/stop"`. None: the wire has no such thing.
+
+        Raises:
+            LearnError: there is no such question or candidate, or the answer cannot be.
+        """
+        what = question if isinstance(question, str) else question.what
+        asked = self.open.get(what)
+        if asked is None:
+            raise LearnError(f"{what} is not open")
+        wire: Any = choice
+        if isinstance(choice, int) and not isinstance(choice, bool):
+            if not 0 <= choice < len(asked.candidates):
+                raise LearnError(f"{what} has {len(asked.candidates)} candidates, not {choice + 1}")
+            wire = asked.candidates[choice].wire
+        elif isinstance(choice, str) and what.startswith("operations.") and what.count(".") == 1:
+            method, _, path = choice.strip().partition(" ")
+            wire = {"method": method.upper(), "path": path.strip()}
+        match = Match(what, wire, "answered", "certain")
+        merged(_content(self.name, [match]), "the answer")
+        self.matches[what] = match
+        del self.open[what]
+
+    def take_clear(self) -> None:
+        """Answer every question that has one candidate clearly the best, and no risk."""
+        if not self.recognised:
+            return
+        for question in list(self.questions()):
+            best = question.clear
+            if best is not None:
+                match = Match(question.what, best.wire, f"the best guess: {best.reason}", "guess")
+                self.matches[question.what] = match
+                del self.open[question.what]
+
+    def doubt(self) -> None:
+        """Turn all that was matched into questions: the evidence is of something else."""
+        for match in list(self.matches.values()):
+            if match.wire is not None and match.reason != "answered":
+                reason = f"{match.reason}; but the rest does not look like Barrack's API"
+                candidate = Candidate(match.wire, reason, 0.5)
+                self.ask(match.what, f"What is {match.what}?", (candidate,), risky=True)
+            del self.matches[match.what]
+
+    def dialect(self) -> dict[str, Any]:
+        """What a dialect file says: only what differs from the built-in dialect."""
+        return _content(self.name, list(self.matches.values()))
+
+    def reasons(self) -> dict[str, Match]:
+        """For each entry of the dialect, by its place there, why it is there."""
+        return dict(self.matches)
+
+    def report(self, needs: Mapping[str, Needs] = NEEDS) -> Report:
+        """Figures, what is open, and which flows can run."""
+        return _report(self, needs)
+
+
+def _content(name: str, matches: list[Match]) -> dict[str, Any]:
+    base = builtin().model_dump()
+    content: dict[str, Any] = {"name": name}
+    for match in matches:
+        steps = match.what.split(".", 2)
+        if steps[0] == "operations":
+            if len(steps) == 2:
+                _operation(content, base, steps[1], match.wire)
+        elif steps[0] == "schemas":
+            _, schema, inner = steps
+            if base["schemas"].get(schema, {}).get(inner, inner) != match.wire:
+                content.setdefault("schemas", {}).setdefault(schema, {})[inner] = match.wire
+        elif steps[0] == "words":
+            _, enum, word = steps
+            if word != match.wire:
+                content.setdefault("words", {}).setdefault(enum, {})[word] = match.wire
+        elif isinstance(match.wire, Mapping):
+            ours = base.get(steps[0], {})
+            differs = {k: v for k, v in match.wire.items() if ours.get(k) != v}
+            if differs:
+                content[steps[0]] = differs
+        elif match.wire is not None and base.get(steps[0]) != match.wire:
+            content[steps[0]] = match.wire
+    for match in matches:
+        steps = match.what.split(".")
+        if steps[0] == "operations" and len(steps) == 4:
+            _query(content, base, steps, match.wire)
+    return {key: content[key] for key in _ORDER if key in content}
+
+
+_ORDER = (
+    "name", "base_url", "auth", "envelope", "error_envelope", "request_id_header", "paging",
+    "operations", "schemas", "words",
+)  # fmt: skip
+
+
+def _operation(content: dict[str, Any], base: dict[str, Any], name: str, wire: Any) -> None:
+    section = content.setdefault("operations", {})
+    if wire is None:
+        section[name] = None
+        return
+    ours = base["operations"].get(name, {})
+    entry = {
+        key: value
+        for key, value in wire.items()
+        if ours.get(key) != value and not (key == "path_parameters" and not value)
+    }
+    if entry:
+        section[name] = entry
+    elif not section:
+        del content["operations"]
+
+
+def _query(content: dict[str, Any], base: dict[str, Any], steps: list[str], wire: Any) -> None:
+    _, name, _, parameter = steps
+    if name not in OPERATIONS or base["operations"][name]["query"].get(parameter) == wire:
+        return
+    section = content.setdefault("operations", {})
+    if section.get(name, {}) is not None:
+        section.setdefault(name, {}).setdefault("query", {})[parameter] = wire
+
+
+def _report(learned: Learned, needs: Mapping[str, Needs]) -> Report:
+    """Count, and hold against what the flows need."""
+    figures = {"operations": Figures(), "schemas": Figures(), "words": Figures()}
+    for what, match in learned.matches.items():
+        section = figures.get(what.split(".")[0])
+        if section is None or ".query." in what:
+            continue
+        if match.wire is None:
+            section.absent += 1
+        elif match.certainty == "certain":
+            section.certain += 1
+        elif match.certainty == "likely":
+            section.likely += 1
+        else:
+            section.guessed += 1
+    for group, attribute in ((learned.open, "open"), (learned.unseen, "unseen")):
+        for what in group:
+            section = figures.get(what.split(".")[0])
+            if section is not None and ".query." not in what:
+                setattr(section, attribute, getattr(section, attribute) + 1)
+    return Report(
+        operations=figures["operations"],
+        fields=figures["schemas"],
+        words=figures["words"],
+        flows={name: _flow_report(learned, need) for name, need in needs.items()},
+        absent=[w for w, m in learned.matches.items() if m.wire is None and w.count(".") == 1],
+        open=[q.what for q in learned.questions()],
+        notes=list(learned.notes),
+        recognised=learned.recognised,
+    )
+
+
+def _flow_report(learned: Learned, need: Needs) -> FlowReport:
+    flow = FlowReport()
+    places = [f"operations.{o}" for o in need.operations]
+    places += [f"schemas.{f}" for f in need.fields]
+    for place in places:
+        match = learned.matches.get(place)
+        if match is None:
+            flow.open.append(place)
+        elif match.wire is None:
+            flow.lacking.append(place)
+        elif match.certainty == "guess":
+            flow.guessed.append(place)
+    return flow

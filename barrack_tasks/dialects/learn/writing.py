@@ -1,0 +1,122 @@
+"""Writing what was learned as a dialect file, whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from barrack_tasks.api.dialect.loading import merged
+from barrack_tasks.dialects.learn.document import LearnError
+from barrack_tasks.dialects.learn.result import Learned
+
+_WIDEST = 160
+
+
+def write_dialect(learned: Learned, path: str | Path, *, overwrite: bool = False) -> Path:
+    """Write the dialect file; each entry has its reason and certainty beside it.
+
+    The file is there whole, or as it was before: never half-written.
+
+    Args:
+        learned: what to write.
+        path: a `.yaml` or `.yml` file in a folder that exists.
+        overwrite: replace the file if there is one.
+
+    Returns:
+        The path of the file.
+
+    Raises:
+        LearnError: the file is there already, or cannot be written.
+
+    Example:
+        >>> write_dialect(learned, "my-dialect.yaml")
+    """
+    target = Path(path).expanduser()
+    if target.suffix not in (".yaml", ".yml"):
+        raise LearnError(f"the dialect file {target.name!r} must end in .yaml or .yml")
+    if not overwrite and target.exists():
+        raise LearnError(f"the file {target} is there already; say so if it is to be replaced")
+    text = dialect_text(learned)
+    draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
+    try:
+        with draft.open("x", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        _put(draft, target, overwrite)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise LearnError(f"the dialect file {target} cannot be written: {reason}") from None
+    finally:
+        with contextlib.suppress(OSError):
+            draft.unlink()
+    return target
+
+
+def _put(draft: Path, target: Path, overwrite: bool) -> None:
+    if overwrite:
+        draft.replace(target)
+        return
+    try:
+        os.link(draft, target)  # fails if the file has appeared meanwhile
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without links
+        if target.exists():
+            raise FileExistsError(17, "File exists") from None
+        draft.replace(target)
+
+
+def dialect_text(learned: Learned) -> str:
+    """The text of the dialect file.
+
+    Raises:
+        LearnError: what was learned cannot be said in a dialect file.
+    """
+    content = learned.dialect()
+    lines = ["# A dialect learned from evidence. What is not said here is as the built-in has it."]
+    if not learned.recognised:
+        lines.append("# The evidence does not look like Barrack's API: nothing of it was taken.")
+    lines += _lines(learned, content, (), "")
+    questions = list(learned.questions())
+    if questions:
+        lines += ["", "# Open: what could not be told. Nothing of it is in force."]
+        for question in questions:
+            shown = " | ".join(c.shown for c in question.candidates) or "no candidate"
+            lines.append(_comment(f"{question.what}: {shown}", ""))
+    lines += [_comment(f"Note: {note}", "") for note in learned.notes[:50]]
+    text = "\n".join(lines) + "\n"
+    if yaml.safe_load(text) != content:
+        raise LearnError("what was learned cannot be written as a dialect file")
+    merged(content, "the learned dialect")
+    return text
+
+
+def _lines(
+    learned: Learned, content: Mapping[str, Any], place: tuple[str, ...], indent: str
+) -> Iterator[str]:
+    for key, value in content.items():
+        here = (*place, str(key))
+        match = learned.matches.get(".".join(here))
+        why = f"  {_comment(f'{match.certainty}: {match.reason}', '')}" if match else ""
+        if isinstance(value, Mapping) and value:
+            yield f"{indent}{_scalar(str(key))}:{why}"
+            yield from _lines(learned, value, here, f"{indent}  ")
+        else:
+            yield f"{indent}{_scalar(str(key))}: {_scalar(value)}{why}"
+
+
+def _scalar(value: Any) -> str:
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**9, allow_unicode=False)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _comment(text: str, indent: str) -> str:
+    plain = "".join(c if c.isprintable() else " " for c in " ".join(text.split()))
+    return f"{indent}# {plain if len(plain) <= _WIDEST else plain[: _WIDEST - 3] + '...'}"

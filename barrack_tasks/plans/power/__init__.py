@@ -1,0 +1,1 @@
+"""Decisions that put instances to rest and bring them back."""

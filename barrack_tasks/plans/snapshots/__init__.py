@@ -1,0 +1,1 @@
+"""Decisions about snapshots: which to keep, to restore, to prove, and images of them."""

@@ -1,0 +1,161 @@
+"""Which snapshots are kept: the last ones, and the newest of so many days, weeks and months."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+from zoneinfo import ZoneInfo
+
+from pydantic import Field, field_validator, model_validator
+
+from barrack_tasks.api.models import Snapshot, SnapshotStatus
+from barrack_tasks.plans.inputs import Given
+from barrack_tasks.plans.timetable.zones import zone_of
+
+_FAILED = (SnapshotStatus.FAILED, SnapshotStatus.ERROR)
+
+
+@dataclass(frozen=True)
+class Fate:
+    """What becomes of a snapshot, and why. `kept` is empty if it is dropped."""
+
+    snapshot: Snapshot
+    kept: tuple[str, ...] = ()
+
+
+class Retention(Given):
+    """How many snapshots of each instance are kept, in the words of backup tools.
+
+    Attributes:
+        last: the newest so many.
+        daily: the newest of each of the last so many days that have one.
+        weekly: the same of weeks (ISO, from Monday).
+        monthly: the same of months.
+        zone: whose calendar counts.
+
+    Example:
+        >>> keep, drop = Retention(last=3, daily=7).split(snapshots, now)
+    """
+
+    last: int = Field(default=3, ge=0)
+    daily: int = Field(default=7, ge=0)
+    weekly: int = Field(default=4, ge=0)
+    monthly: int = Field(default=6, ge=0)
+    zone: str = "UTC"
+
+    @field_validator("zone")
+    @classmethod
+    def _exists(cls, zone: str) -> str:
+        zone_of(zone)
+        return zone
+
+    @model_validator(mode="after")
+    def _keeps_something(self) -> Self:
+        if not (self.last or self.daily or self.weekly or self.monthly):
+            raise ValueError("retention keeps nothing; give at least one of last, daily, ...")
+        return self
+
+    def split(
+        self, snapshots: Iterable[Snapshot], now: datetime, keep: Collection[str] = ()
+    ) -> tuple[list[Snapshot], list[Snapshot]]:
+        """Divide snapshots into those that are kept and those that are dropped.
+
+        Each instance has a history of its own. Never dropped are the newest ready snapshot of an
+        instance, and what is not ready, is an image, has no time, or lies in the future.
+
+        Args:
+            snapshots: of any instances, in any order.
+            now: zone-aware.
+            keep: ids that are kept whatever the numbers say: what images depend on, what was
+                proven, what others made.
+
+        Returns:
+            Two lists, keep and drop, each in the order given.
+        """
+        fates = self.fates(snapshots, now, dict.fromkeys(keep, "asked to keep"))
+        return [f.snapshot for f in fates if f.kept], [f.snapshot for f in fates if not f.kept]
+
+    def fates(
+        self, snapshots: Iterable[Snapshot], now: datetime, keep: dict[str, str]
+    ) -> list[Fate]:
+        """What becomes of each snapshot, and why, in the order given.
+
+        Args:
+            snapshots: of any instances, in any order.
+            now: zone-aware.
+            keep: ids that are kept whatever the numbers say, and why.
+        """
+        given = list(snapshots)
+        reasons: dict[int, list[str]] = {n: [] for n in range(len(given))}
+        histories: dict[str | None, list[int]] = {}
+        for number, snapshot in enumerate(given):
+            uncounted = _uncounted(snapshot, now)
+            asked = keep.get(snapshot.id, "")
+            image = "it is an image" if snapshot.is_image else ""
+            reasons[number] += filter(None, (asked, image, uncounted))
+            if not uncounted:
+                histories.setdefault(snapshot.instance_id, []).append(number)
+        for numbers in histories.values():
+            newest_first = sorted(numbers, key=lambda n: _age(given[n]), reverse=True)
+            self._count(newest_first, given, reasons)
+        return [Fate(s, tuple(reasons[n])) for n, s in enumerate(given)]
+
+    def _count(
+        self, newest_first: Sequence[int], given: Sequence[Snapshot], reasons: dict[int, list[str]]
+    ) -> None:
+        zone = ZoneInfo(self.zone)
+        reasons[newest_first[0]].append("newest ready")
+        for place, number in enumerate(newest_first[: self.last], 1):
+            reasons[number].append(f"last {place}")
+        for count, word, bucket in (
+            (self.daily, "daily", _day),
+            (self.weekly, "weekly", _week),
+            (self.monthly, "monthly", _month),
+        ):
+            seen: list[str] = []
+            for number in newest_first:
+                created = given[number].created_at
+                if created is None or len(seen) == count:
+                    break
+                name = bucket(created.astimezone(zone))
+                if name not in seen:
+                    seen.append(name)
+                    reasons[number].append(f"{word} {name}")
+
+
+def _uncounted(snapshot: Snapshot, now: datetime) -> str:
+    """Why a snapshot takes no part in the counting; empty if it does."""
+    if snapshot.instance_id is None:
+        return "it names no instance"
+    if not snapshot.status.is_ready:
+        return f"not ready: {snapshot.status}"
+    if snapshot.created_at is None:
+        return "its age is not known"
+    if snapshot.created_at > now:
+        return "it lies in the future"
+    return ""
+
+
+def _age(snapshot: Snapshot) -> tuple[datetime, str]:
+    assert snapshot.created_at is not None  # noqa: S101 - those without take no part
+    return snapshot.created_at, snapshot.id
+
+
+def is_failed(snapshot: Snapshot) -> bool:
+    """Whether a snapshot has failed for good."""
+    return snapshot.status in _FAILED
+
+
+def _day(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d}"
+
+
+def _week(moment: datetime) -> str:
+    year, week, _ = moment.isocalendar()
+    return f"{year}-W{week:02}"
+
+
+def _month(moment: datetime) -> str:
+    return f"{moment:%Y-%m}"

@@ -1,0 +1,201 @@
+"""Alarms: told once, remembered where every worker sees it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prefect import runtime
+from prefect.blocks.abstract import NotificationBlock
+
+from barrack_tasks.api.models.text import one_line
+from barrack_tasks.events import emit
+from barrack_tasks.plans.alerts import (
+    Alarm,
+    Message,
+    Reading,
+    forget_others,
+    messages_of,
+    note,
+)
+from barrack_tasks.runtime.leases import holding, intent_of
+from barrack_tasks.runtime.notify import tell
+from barrack_tasks.server.tables import merge_all, read_all
+
+Log = logging.Logger | logging.LoggerAdapter[Any]
+_SAID = {
+    "crossed": "",
+    "owed": "",
+    "reminder": "still: ",
+    "recovered": "over: ",
+    "owed recovery": "over: ",
+}
+
+
+class Alarms:
+    """The alarms of one guardrail of one account.
+
+    Args:
+        guard: `balance`, `budget` or `proof`: names the events, `barrack.<guard>.crossed` and
+            `barrack.<guard>.recovered`.
+        account: see `BarrackCredentials.account`.
+        notifiers: who is told.
+        remind: tell again after so long, while a line stays crossed.
+        log: of the run.
+        scope: see `scope_of`; what one deployment remembers is no business of another's.
+    """
+
+    def __init__(
+        self,
+        guard: str,
+        account: str,
+        notifiers: dict[str, NotificationBlock],
+        remind: timedelta | None,
+        log: Log,
+        scope: str = "",
+    ) -> None:
+        self._guard = guard
+        self._account = account
+        self._notifiers = notifiers
+        self._remind = remind
+        self._log = log
+        self._prefix = f"barrack_{guard}alarms_{account}_{scope and f'{scope}_'}"
+        self._kept: dict[str, Any] = {}
+        self.undelivered: dict[str, str] = {}
+        """Notifiers that could not be told in this run, and why."""
+
+    def raise_for(
+        self,
+        readings: Sequence[Reading],
+        now: datetime,
+        details: Sequence[str] = (),
+        complete: bool = True,
+    ) -> tuple[Message, ...]:
+        """Tell what is new and remember it.
+
+        Each message is noted as soon as it was told: a run that is killed in between tells that
+        one again, for an alarm twice is better than none, and no other.
+
+        Args:
+            readings: how things stand.
+            now: zone-aware.
+            details: sentences that each message ends with.
+            complete: whether these are all lines; else the others stay as they are.
+        """
+        alarms = self._read()
+        messages = messages_of(readings, alarms, list(self._notifiers), now, self._remind)
+        for message in messages:
+            self._tell(message, details, alarms, now)
+            self._write(alarms)
+        if complete and forget_others(alarms, [r.key for r in readings]):
+            self._write(alarms)
+        return messages
+
+    def _tell(
+        self, message: Message, details: Sequence[str], alarms: dict[str, Alarm], now: datetime
+    ) -> None:
+        said = f"{_SAID[message.kind]}{message.text}"
+        self._log.log(
+            logging.INFO if message.kind in ("recovered", "owed recovery") else logging.WARNING,
+            "%s: %s",
+            self._guard,
+            said,
+        )
+        failed = tell(
+            self._notifiers,
+            message.to,
+            f"Barrack {self._guard}: {said}",
+            "\n".join(map(one_line, [said[0].upper() + said[1:] + ".", *details])),
+        )
+        self.undelivered.update(failed)
+        if message.kind in ("crossed", "recovered"):
+            emit(
+                f"barrack.{self._guard}.{message.kind}",
+                self._account,
+                self._guard,
+                payload={"line": message.key, "text": message.text},
+            )
+        note(alarms, message, failed, now)
+
+    def _read(self) -> dict[str, Alarm]:
+        found: dict[str, Alarm] = {}
+        self._kept = read_all(self._prefix)
+        for key, written in self._kept.items():
+            with suppress(TypeError, ValueError):
+                since, told, owed, is_over = written
+                found[key] = Alarm(
+                    datetime.fromtimestamp(int(since), UTC),
+                    datetime.fromtimestamp(int(told), UTC),
+                    tuple(str(name) for name in owed),
+                    bool(is_over),
+                )
+        return found
+
+    def _write(self, alarms: Mapping[str, Alarm]) -> None:
+        content: dict[str, Any] = {
+            key: [int(a.since.timestamp()), int(a.told.timestamp()), list(a.owed), a.is_over]
+            for key, a in alarms.items()
+        }
+        merge_all(self._prefix, self._kept, content)
+        self._kept = content
+
+
+class NobodyTold(Exception):
+    """Something was to be told, and no notifier took it. The work itself was done."""
+
+    @classmethod
+    def check(
+        cls,
+        told: Sequence[Message],
+        notifiers: Mapping[str, NotificationBlock],
+        undelivered: Mapping[str, str],
+    ) -> None:
+        """Raise it if so: an alarm that nobody hears must at least show as a failed run."""
+        meant = [message for message in told if message.to]
+        if meant and notifiers and set(undelivered) >= set(notifiers):
+            reasons = "; ".join(f"{name}: {why}" for name, why in undelivered.items())
+            raise cls(f"{meant[0].text}; and nobody could be told: {reasons}")
+
+
+def untold(
+    told: Sequence[object],
+    notifiers: Mapping[str, NotificationBlock],
+    undelivered: Mapping[str, str],
+) -> tuple[str, ...]:
+    """Notes for the report about who was to be told and was not."""
+    missed = tuple(f"{name} could not be told: {why}" for name, why in undelivered.items())
+    if not told or notifiers:
+        return missed
+    return (*missed, "nobody is told of this: notify names no notification block")
+
+
+def scope_of(keys: Iterable[str], notifiers: Iterable[str]) -> str:
+    """A short text for what is watched and who is told.
+
+    Deployments of one guardrail that differ in it watch side by side; those that do not are one
+    watch, of which every crossing is told once.
+    """
+    return intent_of(sorted(keys), sorted(notifiers))
+
+
+@contextmanager
+def alone(account: str, guard: str, scope: str = "") -> Iterator[bool]:
+    """Whether this run is the only one that watches now; two would tell everything twice.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        guard: which guardrail.
+        scope: see `scope_of`; those of different scopes do not keep each other away.
+    """
+    run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
+    with holding(account, run, name) as hold:
+        yield not hold.claim({f"watch:{guard}:{scope}": guard})
+
+
+def this_deployment() -> dict[str, str]:
+    """What a run claims to be the only one of its deployment; nothing, if it is of none."""
+    id_ = runtime.deployment.id
+    return {f"deployment:{id_}": "deployment"} if id_ else {}

@@ -1,0 +1,126 @@
+"""What the loops of the flows have in common: looking again, noting outcomes, showing progress."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from barrack_tasks.api import (
+    BarrackAuthenticationError,
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackInsufficientCreditsError,
+    BarrackOutOfStockError,
+    BarrackValidationError,
+)
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.events import emit
+from barrack_tasks.plans.account_changes import instance_payload
+from barrack_tasks.plans.memory import Memory, resource_of
+from barrack_tasks.plans.snapshots.restore import refusal
+from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
+from barrack_tasks.runtime.executor import Outcome, is_unsent
+
+_HOPELESS = (
+    BarrackAuthenticationError,
+    BarrackConfigurationError,
+    BarrackInsufficientCreditsError,
+    BarrackValidationError,
+)
+
+
+def announce(outcome: Outcome, memory: Memory) -> None:
+    """Note what became of a step, and emit the event that tells it."""
+    step = outcome.step
+    if outcome.error is not None:
+        why = _why(step, outcome.error)
+        if is_unsent(outcome.error):
+            memory.was_not_sent(step)
+            return
+        if outcome.error.took_effect is None:
+            memory.was_lost(step)
+        if isinstance(outcome.error, BarrackOutOfStockError):
+            memory.ran_out(step, why)
+            return
+        memory.was_refused(step, why, not isinstance(outcome.error, _HOPELESS))
+        return
+    snapshot_id = getattr(outcome.result, "id", None)
+    memory.succeeded(step, snapshot_id)
+    match step.operation:
+        case "create_snapshot":
+            emit(
+                "barrack.snapshot.created",
+                str(snapshot_id),
+                step.arguments["name"],
+                instance=step.instance_id,
+            )
+        case "delete_snapshot":
+            emit(
+                "barrack.snapshot.deleted",
+                step.arguments["snapshot_id"],
+                step.subject,
+                instance=step.instance_id,
+            )
+
+
+def _why(step: Step, error: BarrackError) -> str:
+    if step.operation == "restore_snapshot":
+        return refusal(step.subject, error.reason, str(error))
+    return str(error)
+
+
+class Progress:
+    """Tells what each instance is doing when that changes, and emits how it ended."""
+
+    def __init__(
+        self,
+        log: logging.Logger | logging.LoggerAdapter[Any],
+        names: Mapping[str, str],
+        on_done: Mapping[str, str],
+    ) -> None:
+        self._log = log
+        self._names = names
+        self._on_done = on_done
+        self._last: dict[str, str] = {}
+
+    def show(self, plan: Mapping[str, Next], instances: Mapping[str, UserVM]) -> bool:
+        """Log what is new; whether anything is.
+
+        Args:
+            plan: what each instance needs next.
+            instances: as they are now; what they are goes into the events.
+        """
+        moved = False
+        for id_, next_ in plan.items():
+            if isinstance(next_, Wait) and next_.reason is Reason.UNDER_WAY:
+                continue  # goes without saying: the step was told
+            text = _sentence(next_)
+            if self._last.get(id_) == text:
+                continue
+            moved = True
+            self._last[id_] = text
+            failed = isinstance(next_, Finished) and next_.outcome == "failed"
+            self._log.log(
+                logging.ERROR if failed else logging.INFO, "%s: %s", self._names[id_], text
+            )
+            if isinstance(next_, Finished):
+                self._ended(id_, next_, instances.get(id_))
+        return moved
+
+    def _ended(self, id_: str, finished: Finished, instance: UserVM | None) -> None:
+        name = self._names[id_]
+        if finished.outcome == "done" and id_ in self._on_done:
+            emit(self._on_done[id_], id_, name, payload=instance_payload(instance))
+        elif finished.outcome == "failed":
+            emit("barrack.instance.failed", resource_of(id_), name, payload={"why": finished.why})
+
+
+def _sentence(next_: Next) -> str:
+    match next_:
+        case Step():
+            return next_.operation.replace("_", " ")
+        case Wait():
+            return f"waiting, {next_.why}"
+        case Finished():
+            return f"{next_.outcome}{f', {next_.why}' if next_.why else ''}"

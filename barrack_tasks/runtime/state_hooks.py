@@ -1,0 +1,44 @@
+"""State hooks of Prefect that tell people how a flow run ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from prefect.client.schemas.objects import FlowRun, State
+from prefect.flows import Flow
+from prefect.settings import PREFECT_UI_URL
+
+from barrack_tasks.runtime.notify import find_notifiers, tell
+
+StateHook = Callable[[Flow[..., Any], FlowRun, State], None]
+
+
+def tell_state(*notify: str) -> StateHook:
+    """A state hook that tells notifiers how a run ended, for any flow.
+
+    Args:
+        notify: names of notification blocks.
+
+    Returns:
+        A function for `on_failure`, `on_crashed`, `on_cancellation` or `on_completion`.
+
+    Raises:
+        ValueError: no name is given.
+
+    Example:
+        >>> guarded = follow_schedule.with_options(on_failure=[tell_state("team-slack")])
+        >>> guarded(rules=[...])
+    """
+    if not notify:
+        raise ValueError("tell_state needs the name of at least one notification block")
+
+    def hook(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
+        notifiers = find_notifiers(notify)
+        subject = f"Barrack {flow.name}: run {flow_run.name} is {state.name}"
+        address = PREFECT_UI_URL.value()
+        link = f"\n{address}/runs/flow-run/{flow_run.id}" if address else ""
+        tell(notifiers, list(notifiers), subject, f"{state.message or ''}{link}".strip() or subject)
+
+    hook.__name__ = f"tell_state_{'_'.join(notify)}"
+    return hook

@@ -1,0 +1,1 @@
+"""The cloud behind the sandbox: its machines, disks, money and clock."""

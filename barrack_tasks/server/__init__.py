@@ -1,0 +1,1 @@
+"""What all workers share on the Prefect server: variables, tables and names of accounts."""

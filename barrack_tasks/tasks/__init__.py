@@ -1,0 +1,1 @@
+"""A Prefect task for every operation of the Barrack API."""

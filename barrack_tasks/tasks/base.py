@@ -1,0 +1,234 @@
+"""How this library makes Prefect tasks and flows."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import re
+from collections.abc import Callable, Mapping
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar, cast
+from uuid import UUID
+
+from prefect import Flow, Task, get_client, runtime
+from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import ParameterBindError
+
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.credentials import BarrackCredentials, check_account, check_parameters
+
+P = ParamSpec("P")
+R = TypeVar("R")
+NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
+"""How a notification block is named: its name, or its type and its name."""
+_prefect_log = logging.getLogger("prefect.flows")
+
+
+class _BarrackTask(Task[P, R]):
+    """A task that keeps what it is given out of messages, and keys out of Prefect's storage."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        problem = _misfit(self.fn, arguments, named)
+        if problem is not None:
+            del arguments, named
+            raise problem
+        return super().__call__(*arguments, **named)
+
+    def submit(self, *arguments: Any, **named: Any) -> Any:
+        problem = _misfit(self.fn, arguments, named)
+        if problem is not None:
+            del arguments, named
+            raise problem
+        return super().submit(*arguments, **named)
+
+    def map(self, *arguments: Any, **named: Any) -> Any:
+        problem = _misfit(self.fn, arguments, named, is_mapped=True)
+        if problem is not None:
+            del arguments, named
+            raise problem
+        return super().map(*arguments, **named)
+
+    def apply_async(  # type: ignore[override]
+        self, args: Any = None, kwargs: Any = None, **how: Any
+    ) -> Any:
+        problem = _misfit(self.fn, args or (), kwargs or {}, is_pickled=True)
+        if problem is not None:
+            del args, kwargs
+            raise problem
+        return self._deferred(args, kwargs, **how)
+
+    def delay(self, *args: Any, **kwargs: Any) -> Any:
+        problem = _misfit(self.fn, args, kwargs, is_pickled=True)
+        if problem is not None:
+            del args, kwargs
+            raise problem
+        return self._deferred(args, kwargs)
+
+    def _deferred(self, args: Any, kwargs: Any, **how: Any) -> Any:
+        before = self.persist_result
+        try:
+            return super().apply_async(args, kwargs, **how)
+        finally:
+            # Prefect keeps the result of what was deferred; other calls of the task stay as before.
+            self.persist_result = before
+
+    def with_options(self, **options: Any) -> Any:
+        return _turned(super().with_options(**options), _BarrackTask)
+
+
+class _BarrackFlow(Flow[P, R]):
+    """A flow whose parameters are looked at before Prefect stores or logs them."""
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        problem = _misfit(self.fn, arguments, named, is_stored=True)
+        if problem is not None:
+            del arguments, named
+            raise problem
+        return super().__call__(*arguments, **named)
+
+    def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        check_parameters(parameters)
+        return super().serialize_parameters(parameters)
+
+    def validate_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        try:
+            check_parameters(parameters)
+            check_names(parameters.get("notify", []))
+            if parameters.keys() - self.parameters.properties.keys():
+                raise BarrackConfigurationError(
+                    f"the flow {self.name} takes {', '.join(self.parameters.properties)}, and was "
+                    "started with parameters of other names: start it anew without them"
+                )
+        except BarrackConfigurationError:
+            _take_back()
+            raise
+        return super().validate_parameters(parameters)
+
+    def with_options(self, **options: Any) -> Any:
+        return _turned(super().with_options(**options), _BarrackFlow)
+
+
+def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
+    """A flow that refuses a key in its parameters before Prefect stores them.
+
+    A run that was started over Prefect's API has its parameters stored already: those are taken
+    out of the run again, and the run fails.
+
+    Example:
+        >>> @barrack_flow(name="look")
+        ... def look(credentials: Credentials = None) -> None: ...
+    """
+
+    def decorate(function: Callable[P, R]) -> Flow[P, R]:
+        start = f"Parameter validation failed for flow {name!r}"
+        # Prefect logs all that a run was given, beside a sentence about what is wrong with it.
+        _prefect_log.addFilter(lambda record: not record.getMessage().startswith(start))
+        return _BarrackFlow(function, name=name)
+
+    return decorate
+
+
+def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
+    """A task around one operation.
+
+    Tasks are synchronous: those work from sync and async flows, notebook cells and outside of
+    flows alike, and `submit` runs them in threads. Prefect neither caches nor repeats them: the
+    cloud is the only truth, and the client knows better than a scheduler what may be repeated.
+
+    The account, which comes first, may be a `BarrackCredentials`, the name of a saved one, or None
+    for the environment, as in flows.
+    """
+
+    def decorate(function: Callable[P, R]) -> Task[P, R]:
+        @wraps(function)
+        def of_account(*arguments: Any, **named: Any) -> R:
+            if arguments:
+                account, *rest = arguments
+                return function(_resolved(account), *rest, **named)
+            if "credentials" in named:
+                named["credentials"] = _resolved(named["credentials"])
+            return function(**named)  # type: ignore[call-arg]
+
+        return _BarrackTask(
+            cast("Callable[P, R]", of_account),
+            name=function.__name__,
+            task_run_name=run_name,
+            cache_policy=NO_CACHE,
+            retries=0,
+            persist_result=False,
+        )
+
+    return decorate
+
+
+def _resolved(account: Any) -> Any:
+    # Whatever hands out a client will do.
+    return account if hasattr(account, "get_client") else BarrackCredentials.find(account)
+
+
+def _misfit(
+    function: Callable[..., Any],
+    arguments: tuple[Any, ...],
+    named: Mapping[str, Any],
+    is_stored: bool = False,
+    is_pickled: bool = False,
+    is_mapped: bool = False,
+) -> Exception | None:
+    """What is wrong with some arguments, in words that do not repeat them; None if nothing is.
+
+    It is given back, not raised, so that no frame of its traceback holds them.
+
+    Args:
+        function: what they are for.
+        arguments: by their place.
+        named: by their name; `return_state` and `wait_for` are Prefect's own.
+        is_stored: Prefect is going to store them, as JSON.
+        is_pickled: Prefect is going to store them, as a pickle.
+        is_mapped: they are for many calls.
+    """
+    own = {k: v for k, v in named.items() if k not in ("return_state", "wait_for", "deferred")}
+    try:
+        bound = dict(inspect.signature(function).bind(*arguments, **own).arguments)
+        if is_stored or is_pickled:
+            check_parameters(bound)
+            check_names(bound.get("notify", []))
+        elif not is_mapped:
+            check_account(bound.get("credentials"))
+        for value in bound.values():
+            if is_pickled and isinstance(value, BarrackCredentials):
+                value.__reduce__()
+    except TypeError as error:
+        return ParameterBindError(f"{function.__name__}: {error}")
+    except BarrackConfigurationError as error:
+        return error.with_traceback(None)
+    return None
+
+
+def _turned(made: Any, kind: type) -> Any:
+    """What Prefect made a plain copy of, as what it was."""
+    made.__class__ = kind
+    return made
+
+
+def _take_back() -> None:
+    """Take the parameters out of the run that this process was started for."""
+    run = runtime.flow_run.id
+    if run:
+        with get_client(sync_client=True) as client:
+            path: Any = f"/flow_runs/{UUID(run)}"
+            client.request("PATCH", path, json={"parameters": {}})
+
+
+def check_names(notify: object) -> None:
+    """Refuse what can be no name of a block, without saying what it is: it may be a URL.
+
+    Raises:
+        BarrackConfigurationError: says which one.
+    """
+    given = notify if isinstance(notify, list | tuple) else [notify]
+    for place, name in enumerate(given, 1):
+        if not (isinstance(name, str) and re.fullmatch(NOTIFIER, name)):
+            raise BarrackConfigurationError(
+                f"notify: number {place} is no name of a block (it is not repeated here, since it "
+                "may hold a secret): save its URL as a notification block and pass the block's name"
+            )
