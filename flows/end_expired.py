@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Annotated
-
-from prefect import runtime
-from pydantic import Field
 
 from barrack_tasks.controllers.expiry import end_due
-from barrack_tasks.controllers.reports import conclude
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.power.expiry import EndingsReport, known_of, readings_of, rows_of_endings
-from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone, scope_of, untold
-from barrack_tasks.runtime.leases import holding
+from barrack_tasks.runtime.alerts import scope_of, untold
 from barrack_tasks.runtime.loop import now
-from barrack_tasks.runtime.notify import Notify, find_notifiers
-from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.runtime.parameters import Credentials, Notify
 from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="end_expired")
 def end_expired(
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
-    remind: Annotated[
-        PositiveSpan | None,
-        Field(description="Tell again after so long while something cannot be ended."),
-    ] = timedelta(days=1),
+    remind: PositiveSpan | None = timedelta(days=1),
     dry_run: bool = False,
     credentials: Credentials = None,
 ) -> EndingsReport:
@@ -61,24 +50,19 @@ def end_expired(
         >>> restore_from_snapshot("latest:train-1", expires="8h")
         >>> end_expired(dry_run=True)
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "end_expired")
-    notifiers = find_notifiers(notify)
-    run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account.account, run, name) as hold:
-        endings, instances = end_due(account, hold, now(), log, dry_run)
+    run = Run.begin("end_expired", credentials, notify, dry_run=dry_run)
+    with run.holding() as hold:
+        endings, instances = end_due(run.account, hold, now(), run.log, dry_run)
     if dry_run:
         rows = rows_of_endings(endings, instances, dry_run=True)
-        return conclude(EndingsReport(flow="end_expired", dry_run=True, rows=rows))
+        return run.conclude(EndingsReport(flow=run.flow, dry_run=True, rows=rows))
     scope = scope_of(["ends"], notify)
-    alarms = Alarms("expiry", account.account, notifiers, remind, log, scope)
+    alarms = run.alarms("expiry", scope, remind)
     told: tuple[Message, ...] = ()
-    with alone(account.account, "expiry", scope) as is_alone:
+    with run.alone("expiry", scope) as is_alone:
         if is_alone:
             told = alarms.raise_for(readings_of(endings), now())
     rows = rows_of_endings(endings, instances, known=known_of(endings, told))
-    notes = untold(told, notifiers, alarms.undelivered)
-    report = conclude(EndingsReport(flow="end_expired", rows=rows, notes=notes))
-    NobodyTold.check(told, notifiers, alarms.undelivered)
-    return report
+    notes = untold(told, run.notifiers, alarms.undelivered)
+    report = EndingsReport(flow=run.flow, rows=rows, notes=notes)
+    return run.conclude_told(report, told, alarms)

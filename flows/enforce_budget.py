@@ -12,10 +12,10 @@ from barrack_tasks.controllers.money.bills import instances_seen
 from barrack_tasks.controllers.money.budgets import known_budgets, read_standings, remember_budgets
 from barrack_tasks.controllers.money.funds import read_funds
 from barrack_tasks.controllers.reports import conclude, stand_aside
-from barrack_tasks.controllers.rest import plan_rest, rest
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
-from barrack_tasks.plans import Row, Selector
+from barrack_tasks.controllers.rest import Resting, rest
+from barrack_tasks.controllers.run import Run
+from barrack_tasks.credentials import Credentials
+from barrack_tasks.plans import Selector
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.durations import PositiveSpan, Span
 from barrack_tasks.plans.money.balance import unpriced, unreadable
@@ -36,13 +36,11 @@ from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import Called, named_in_vain
 from barrack_tasks.plans.timetable.zones import zone_of
 from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone, scope_of, untold
-from barrack_tasks.runtime.leases import intent_of
 from barrack_tasks.runtime.lists import check_lists, lists_in_vain
 from barrack_tasks.runtime.loop import now
-from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.notify import Notify
 from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate
 from barrack_tasks.runtime.parameters import Protect, Timeout, span_of
-from barrack_tasks.server.logs import get_run_logger
 from barrack_tasks.tasks.base import barrack_flow
 
 Budgets = Annotated[list[Budget], BeforeValidator(read_budgets)]
@@ -108,11 +106,9 @@ def enforce_budget(
     Example:
         >>> enforce_budget([{"per": "month", "soft": 800, "hard": 1000}], zone="Europe/Berlin")
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "enforce_budget")
+    run = Run.begin("enforce_budget", credentials, notify, protect, dry_run)
+    log, account, notifiers = run.log, run.account, run.notifiers
     zone_of(zone)
-    notifiers = find_notifiers(notify)
     span = span_of(timeout)
     scope = scope_of((b.key for b in budgets), notify)
     alarms = Alarms("budget", account.account, notifiers, remind, log, scope)
@@ -137,8 +133,7 @@ def enforce_budget(
             for budget in budgets:
                 in_vain += named_in_vain("budgets: names", budget.names, known)
         unmet = check_lists("enforce_budget", account.account, in_vain, notifiers, log, dry_run)
-        never = [*protect, *account.protect]
-        protected = {i.id for i in funds.instances if is_protected(never, i.id, i.name)}
+        protected = {i.id for i in funds.instances if is_protected(run.never, i.id, i.name)}
         unable = flavors_that_cannot_hibernate(account)
         ordered = candidates(funds.instances, protected, unable, Shedding(tuple(priority), order))
         chosen = whom_budgets_rest(standings, ordered, funds.balance)
@@ -161,15 +156,8 @@ def enforce_budget(
             told = alarms.raise_for(readings, now(), details)
             remember_budgets(account.account, budgets)
     selector = Selector(ids=tuple(i.id for i in chosen))
-    manner = Manner(shutoff="hibernate")
-    rows: tuple[Row, ...] = ()
-    if chosen and dry_run:
-        rows = plan_rest(account, selector, never, manner, unable, snapshot, span)
-    elif chosen:
-        purpose = intent_of("enforce_budget", sorted(selector.ids), snapshot)
-        rows = rest(
-            account, selector, purpose, never, manner, unable, snapshot, span, log, patience
-        )
+    resting = Resting(selector, Manner(shutoff="hibernate"), snapshot, span, patience)
+    rows = rest(run, resting, sorted(selector.ids), snapshot) if chosen else ()
     report = conclude(
         BudgetReport(
             flow="enforce_budget",

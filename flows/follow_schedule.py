@@ -5,14 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from prefect import runtime
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks.controllers.admission import Admission
-from barrack_tasks.controllers.reports import conclude
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.controllers.schedule import Following
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.power.rise import Shortage
 from barrack_tasks.plans.power.schedule import (
@@ -22,13 +19,9 @@ from barrack_tasks.plans.power.schedule import (
     rule_warnings,
     rules_in_vain,
 )
-from barrack_tasks.runtime.leases import holding, intent_of
-from barrack_tasks.runtime.lists import check_lists, lists_in_vain
-from barrack_tasks.runtime.loop import now, work
+from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.news import news_of
-from barrack_tasks.runtime.notify import Notify, find_notifiers
-from barrack_tasks.runtime.parameters import Protect, Timeout, span_of
-from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.runtime.parameters import Credentials, Notify, Protect, Timeout, span_of
 from barrack_tasks.tasks.base import barrack_flow
 
 Rules = Annotated[list[Rule], BeforeValidator(read_rules)]
@@ -38,23 +31,18 @@ Rules = Annotated[list[Rule], BeforeValidator(read_rules)]
 @barrack_flow(name="follow_schedule")
 def follow_schedule(
     rules: Rules,
-    exclude: Annotated[
-        list[str], Field(description="Names, globs and ids that no rule means.")
-    ] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    exclude: list[str] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     strict: bool = False,
     catch_up: Timeout = timedelta(hours=2),
     out_of_stock: Literal["wait", "alert", "substitute"] = "wait",
     substitutes: list[str] = [],  # noqa: B006
-    at_once: Annotated[int, Field(ge=1, description="Restored at the same time at most.")] = 10,
+    at_once: Annotated[int, Field(ge=1)] = 10,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=15),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
     credentials: Credentials = None,
-    adopt: Annotated[
-        Literal["boundary", "now"],
-        Field(description="When what hibernates at first sight comes up."),
-    ] = "boundary",
+    adopt: Literal["boundary", "now"] = "boundary",
 ) -> Report:
     """Keep each instance in the state that its timetable asks for. Run it every few minutes.
 
@@ -94,59 +82,29 @@ def follow_schedule(
         >>> office = "Mon-Fri 08:00-20:00 Europe/Berlin"
         >>> follow_schedule(rules=[{"select": ["train-*"], "timetable": office}])
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "follow_schedule")
-    notifiers = find_notifiers(notify)
+    run = Run.begin("follow_schedule", credentials, notify, protect, dry_run)
     policy = Policy(tuple(rules), tuple(exclude), strict, span_of(catch_up), adopt=adopt)
     how = Shortage(out_of_stock, timedelta(0), tuple(substitutes))
-    span = span_of(timeout)
-    following = Following(account, policy, [*protect, *account.protect], how, at_once, span)
-
+    following = Following(run, policy, how, at_once, span_of(timeout))
     seen = list(following.first.instances.values())
-    in_vain = lists_in_vain(seen, account, protect, exclude=exclude)
-    in_vain += rules_in_vain(policy.rules, seen)
-    notes = check_lists("follow_schedule", account.account, in_vain, notifiers, log, dry_run)
+    in_vain = rules_in_vain(policy.rules, seen)
+    notes = run.check_lists(seen, exclude=exclude, more=in_vain)
     warnings = rule_warnings(policy.rules, seen, now())
     for warning in warnings:
-        log.warning(warning)
-    notes = (*notes, *warnings)
-
-    admission = Admission(account, dry_run=dry_run)
+        run.log.warning(warning)
+    admission = Admission(run.account, dry_run=dry_run)
     problem = admission.problem() if following.wants_restores else None
     if problem:
-        log.error("nothing is restored: %s", problem)
+        run.log.error("nothing is restored: %s", problem)
     following.begin(problem)
     decide = admission.within(following.decide, following.memory)
-    notes = (*notes, *admission.notes)
-    world, plan = following.first, {}
+    notes = (*notes, *warnings, *admission.notes)
+    intent = run.intent([r.model_dump(mode="json") for r in policy.rules])
     if dry_run:
-        world = following.supplied(world)
-        rows = following.rows(decide(world, now()), world)
-        return conclude(Report(flow="follow_schedule", dry_run=True, rows=rows, notes=notes))
-    purpose = intent_of("follow_schedule", [r.model_dump(mode="json") for r in policy.rules])
-    if not following.round.targets:
-        following.write_down(world, following.round.verdicts, {})
-    else:
-        run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-        with holding(account.account, run, name, purpose) as hold:
-            following.take_up(hold)
-            world, done = work(
-                account,
-                hold,
-                following.round.targets,
-                following.memory,
-                look=lambda: following.look(hold),
-                decide=following.writing(decide),
-                on_done=following.round.on_done,
-                protected=frozenset(),
-                timeout=span,
-                log=log,
-            )
-            plan = dict(done)
-        following.learn()
-    report = Report(flow="follow_schedule", rows=following.rows(plan, world), notes=notes)
+        return run.report(following.planned(decide), notes)
+    rows = following.work(decide, intent)
+    report = Report(flow=run.flow, rows=rows, notes=notes)
     # A failure that lasts over the runs of a night is told once.
     failures = [f"{row.instance_id} {row.reason}" for row in report.failed]
-    is_news = bool(notifiers and news_of(account.account, purpose, failures))
-    return conclude(report, notifiers if is_news else None)
+    is_news = run.notifiers and news_of(run.account.account, intent, failures)
+    return run.conclude(report, silent=not is_news)

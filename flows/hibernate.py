@@ -5,19 +5,20 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from barrack_tasks.controllers.reports import conclude
-from barrack_tasks.controllers.rest import plan_rest, rest
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.controllers.rest import Resting, rest
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.selection import selector_of
-from barrack_tasks.runtime.leases import intent_of
-from barrack_tasks.runtime.lists import check_lists, is_by_hand, lists_in_vain
-from barrack_tasks.runtime.notify import Notify, find_notifiers
-from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate, observe
-from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
-from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.runtime.observe import observe
+from barrack_tasks.runtime.parameters import (
+    Credentials,
+    Notify,
+    Protect,
+    Select,
+    Timeout,
+    span_of,
+)
 from barrack_tasks.tasks.base import barrack_flow
 
 
@@ -61,35 +62,17 @@ def hibernate(
     Example:
         >>> hibernate(select=["train-*"], snapshot=True)
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    dialect = account.get_client().dialect
-    check_needs(dialect, "snapshot_before_stop" if snapshot else "hibernate")
-    notifiers = find_notifiers(notify)
+    needs = "snapshot_before_stop" if snapshot else "hibernate"
+    run = Run.begin("hibernate", credentials, notify, protect, dry_run, needs)
     selector = selector_of(select)
-    span = span_of(timeout)
-    never = [*protect, *account.protect]
-    manner = Manner(cannot_hibernate, shutoff)
-    unable = flavors_that_cannot_hibernate(account)
-    instances = list(observe(account, snapshots="not needed").instances.values())
-    in_vain = lists_in_vain(instances, account, protect, select=None if is_by_hand() else selector)
-    notes = check_lists("hibernate", account.account, in_vain, notifiers, log, dry_run)
-    if dry_run:
-        rows = plan_rest(
-            account, selector, never, manner, unable, snapshot, span, strict=is_by_hand()
-        )
-        return conclude(Report(flow="hibernate", dry_run=True, rows=rows, notes=notes))
-    purpose = intent_of("hibernate", selector.model_dump(), snapshot)
-    rows = rest(
-        account,
+    resting = Resting(
         selector,
-        purpose,
-        never,
-        manner,
-        unable,
+        Manner(cannot_hibernate, shutoff),
         snapshot,
-        span,
-        log,
-        strict=is_by_hand(),
+        span_of(timeout),
+        strict=run.is_by_hand,
     )
-    return conclude(Report(flow="hibernate", rows=rows, notes=notes), notifiers)
+    world = observe(run.account, snapshots=resting.reads)
+    instances = list(world.instances.values())
+    notes = run.check_lists(instances, select=None if run.is_by_hand else selector)
+    return run.report(rest(run, resting, selector.model_dump(), snapshot, world=world), notes)

@@ -2,31 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from prefect import runtime
 from pydantic import Field
 
 from barrack_tasks.api import BarrackInsufficientCreditsError
 from barrack_tasks.controllers.admission import Admission
-from barrack_tasks.controllers.reports import conclude
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.controllers.rest import observe_supply
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans import Report
-from barrack_tasks.plans.memory import Memory, Target, protected_targets
+from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.power.drive_report import rows_of
-from barrack_tasks.plans.power.rise import Shortage, decide_rise, why_not_affordable
+from barrack_tasks.plans.power.rise import decide_rise, shortage_of, why_not_affordable
 from barrack_tasks.plans.power.snapshot_then import targets_of
 from barrack_tasks.plans.selection import models_in_vain, selected_that_exist, selector_of
-from barrack_tasks.plans.world import World
-from barrack_tasks.runtime.leases import holding, intent_of
-from barrack_tasks.runtime.lists import check_lists, lists_in_vain
-from barrack_tasks.runtime.loop import now, work
-from barrack_tasks.runtime.notify import Notify, find_notifiers
-from barrack_tasks.runtime.observe import instances_of, observe, with_images, with_stock
-from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
-from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.plans.steps import Next
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.parameters import (
+    Credentials,
+    Notify,
+    Protect,
+    Select,
+    Timeout,
+    span_of,
+)
 from barrack_tasks.tasks.base import barrack_flow
 
 
@@ -35,10 +36,8 @@ def restore(
     select: Select,
     out_of_stock: Literal["wait", "alert", "substitute"] = "wait",
     patience: Timeout = timedelta(minutes=15),
-    substitutes: Annotated[
-        list[str], Field(description="GPU models that may stand in, the best first.")
-    ] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
-    at_once: Annotated[int, Field(ge=1, description="Restored at the same time at most.")] = 10,
+    substitutes: list[str] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    at_once: Annotated[int, Field(ge=1)] = 10,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(hours=1),
     dry_run: bool = False,
@@ -76,63 +75,40 @@ def restore(
     Example:
         >>> restore(select=["train-*"], out_of_stock="substitute", substitutes=["A100-*"])
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "restore")
-    notifiers = find_notifiers(notify)
-    selector = selector_of(select)
-    if out_of_stock == "substitute" and not substitutes:
-        raise ValueError("out_of_stock='substitute' needs substitutes=[...]: which GPU models?")
-    admission = Admission(account, dry_run=dry_run)
+    run = Run.begin("restore", credentials, notify, protect, dry_run)
+    selector, span = selector_of(select), span_of(timeout)
+    how = shortage_of(out_of_stock, span_of(patience), substitutes)
+    admission = Admission(run.account, dry_run=dry_run)
     balance = admission.read_balance()
     if balance and (problem := why_not_affordable(balance)):
         raise BarrackInsufficientCreditsError(problem)
-    how = Shortage(out_of_stock, span_of(patience), tuple(substitutes))
-    span = span_of(timeout)
-    memory = Memory()
-
-    def look(targets: tuple[Target, ...] = ()) -> World:
-        ids = [t.id for t in targets]
-        if out_of_stock == "substitute":
-            return with_images(account, with_stock(account, observe(account, ids)))
-        return with_stock(account, instances_of(account, ids))
-
-    world = look()
+    world = observe_supply(run.account, how)
     instances = list(world.instances.values())
-    in_vain = lists_in_vain(instances, account, protect, select=selector)
-    if how.then == "substitute":
-        in_vain += models_in_vain("substitutes", substitutes, world.stock)
-    notes = check_lists("restore", account.account, in_vain, notifiers, log, dry_run)
-    chosen = selected_that_exist(selector, instances)
-    targets = targets_of(chosen, {}, dict(world.instances), now())
-    never = [*protect, *account.protect]
+    is_other = how.then == "substitute"
+    in_vain = models_in_vain("substitutes", substitutes, world.stock) if is_other else []
+    notes = run.check_lists(instances, select=selector, more=in_vain)
+    targets = targets_of(selected_that_exist(selector, instances), {}, world.instances, now())
     order = [t.id for t in targets]
+    memory = Memory()
     decide = admission.within(
         lambda world, moment: decide_rise(
-            targets, world, memory, never, span, how, at_once, order, moment
+            targets, world, memory, run.never, span, how, at_once, order, moment
         ),
         memory,
     )
+    plan: Mapping[str, Next] = {}
     if dry_run:
-        rows = rows_of(targets, decide(world, now()), world, memory)
-        return conclude(
-            Report(flow="restore", dry_run=True, rows=rows, notes=(*notes, *admission.notes))
-        )
-    purpose = intent_of("restore", selector.model_dump())
-    run = str(runtime.flow_run.id)
-    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose) as hold:
-        world, plan = work(
-            account,
-            hold,
-            targets,
-            memory,
-            look=lambda: look(targets),
-            decide=decide,
-            on_done=dict.fromkeys(order, "barrack.instance.restored"),
-            protected=protected_targets(targets, world, never),
-            timeout=span,
-            log=log,
-        )
-    rows = rows_of(targets, plan, world, memory)
-    notes = (*notes, *admission.notes)
-    return conclude(Report(flow="restore", rows=rows, notes=notes), notifiers)
+        plan = decide(world, now())
+    else:
+        with run.holding(run.intent(selector.model_dump())) as hold:
+            world, plan = run.work(
+                hold,
+                targets,
+                memory,
+                look=lambda: observe_supply(run.account, how, order),
+                decide=decide,
+                timeout=span,
+                on_done=dict.fromkeys(order, "barrack.instance.restored"),
+                protected=protected_targets(targets, world, run.never),
+            )
+    return run.report(rows_of(targets, plan, world, memory), (*notes, *admission.notes))

@@ -5,13 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Literal
 
-from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks.controllers.reports import conclude
 from barrack_tasks.controllers.rest import look_again, with_dependents
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.power.snapshot_then import (
@@ -23,14 +20,17 @@ from barrack_tasks.plans.power.snapshot_then import (
 )
 from barrack_tasks.plans.power.snapshot_then_report import rows_done, rows_planned
 from barrack_tasks.plans.selection import selector_of
-from barrack_tasks.plans.world import World
-from barrack_tasks.runtime.leases import holding, intent_of, names_of
-from barrack_tasks.runtime.lists import check_lists, is_by_hand, lists_in_vain
-from barrack_tasks.runtime.loop import now, work
-from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.leases import names_of
+from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.observe import observe
-from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
-from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.runtime.parameters import (
+    Credentials,
+    Notify,
+    Protect,
+    Select,
+    Timeout,
+    span_of,
+)
 from barrack_tasks.tasks.base import barrack_flow
 
 
@@ -38,9 +38,7 @@ from barrack_tasks.tasks.base import barrack_flow
 def snapshot_before_stop(
     select: Select,
     then: Literal["hibernate", "stop", "delete"] = "hibernate",
-    keep: Annotated[
-        int, Field(ge=1, description="Snapshots of this library kept per instance.")
-    ] = 3,
+    keep: Annotated[int, Field(ge=1)] = 3,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
     dry_run: bool = False,
@@ -78,54 +76,34 @@ def snapshot_before_stop(
         >>> report = snapshot_before_stop(select=["train-*"], protect=["train-main"])
         >>> print(report.markdown())
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    selector = selector_of(select)
-    span = span_of(timeout)
-    never = [*protect, *account.protect]
-    check_needs(account.get_client().dialect, "snapshot_before_stop")
-    notifiers = find_notifiers(notify)
+    run = Run.begin("snapshot_before_stop", credentials, notify, protect, dry_run)
+    selector, span = selector_of(select), span_of(timeout)
+    world = observe(run.account)
+    instances = list(world.instances.values())
+    notes = run.check_lists(instances, select=None if run.is_by_hand else selector)
 
-    told: list[str] = []
-
-    def intend(moment: datetime, inherited: dict[str, str]) -> tuple[Intent, World]:
-        world = observe(account)
-        strict = is_by_hand()
-        instances = list(world.instances.values())
-        in_vain = lists_in_vain(instances, account, protect, select=None if strict else selector)
-        told.extend(
-            check_lists("snapshot_before_stop", account.account, in_vain, notifiers, log, dry_run)
+    def intend(moment: datetime, inherited: dict[str, str]) -> Intent:
+        strict = run.is_by_hand
+        return intent_for(
+            selector, world, Then(then), moment, now(), span, keep, run.never, inherited, strict
         )
-        intent = intent_for(
-            selector, world, Then(then), moment, now(), span, keep, never, inherited, strict
-        )
-        return intent, world
 
     if dry_run:
-        intent, world = intend(now(), {})
-        planned = rows_planned(intent, with_dependents(account, world, intent))
-        return conclude(
-            Report(flow="snapshot_before_stop", dry_run=True, rows=planned, notes=tuple(told))
-        )
-
-    purpose = intent_of("snapshot_before_stop", selector.model_dump(), then)
-    run = str(runtime.flow_run.id)
-    with holding(account.account, run, f"run {runtime.flow_run.name}", purpose) as hold:
-        intent, world = intend(hold.moment, names_of(hold.inherited))
+        intent = intend(now(), {})
+        return run.report(rows_planned(intent, with_dependents(run.account, world, intent)), notes)
+    with run.holding(run.intent(selector.model_dump(), then)) as hold:
+        intent = intend(hold.moment, names_of(hold.inherited))
         for warning in stopped_costs(intent):
-            log.warning(warning)
+            run.log.warning(warning)
         memory = Memory()
-        world, plan = work(
-            account,
+        last, plan = run.work(
             hold,
             intent.targets,
             memory,
-            look=lambda: look_again(account, hold, intent, memory),
+            look=lambda: look_again(run.account, hold, intent, memory),
             decide=lambda world, moment: decide(world, intent, memory, moment),
-            on_done=dict.fromkeys((t.id for t in intent.targets), intent.then.event),
-            protected=protected_targets(intent.targets, world, never),
             timeout=span,
-            log=log,
+            on_done=dict.fromkeys((t.id for t in intent.targets), intent.then.event),
+            protected=protected_targets(intent.targets, world, run.never),
         )
-    rows = rows_done(intent, world, memory, plan)
-    return conclude(Report(flow="snapshot_before_stop", rows=rows, notes=tuple(told)), notifiers)
+    return run.report(rows_done(intent, last, memory, plan), notes)

@@ -2,85 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated
 
-from prefect import runtime
 from pydantic import Field
 
-from barrack_tasks.controllers.admission import work_within_caps
-from barrack_tasks.controllers.drills import (
-    DRILLING,
-    check_probe,
-    close,
-    look,
-    notes_of_drills,
-    open_record,
-    tidy,
-)
-from barrack_tasks.controllers.proofs import note_tries, read_proofs
-from barrack_tasks.controllers.reports import conclude, stand_aside
-from barrack_tasks.controllers.restores import (
-    NotedFirst,
-    share_snapshots,
-    unattended,
-    with_problems,
-)
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
-from barrack_tasks.plans.alerts import Message, Reading
+from barrack_tasks.controllers.drills import DRILLING, Drilling, Fleet, check_probe, tidy
+from barrack_tasks.controllers.reports import stand_aside
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.inputs import PositiveAmount
-from barrack_tasks.plans.memory import Target
 from barrack_tasks.plans.money.caps import Caps
-from barrack_tasks.plans.selection import Called, selector_of
-from barrack_tasks.plans.snapshots.drill import (
-    TO_DELETE,
-    Drills,
-    Probe,
-    choose,
-    decide_drills,
-    drill_name,
-    of_each_instance,
-    with_cost_cap,
-)
-from barrack_tasks.plans.snapshots.drill_report import (
-    DrillReport,
-    ages_of,
-    drilled_of,
-    readings_of_proofs,
-    why_none,
-)
-from barrack_tasks.plans.snapshots.prune import sources_of
-from barrack_tasks.plans.snapshots.restore import Restoring
+from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.plans.snapshots.drill import Probe
+from barrack_tasks.plans.snapshots.drill_report import DrillReport, drilled_of, why_none
 from barrack_tasks.plans.snapshots.restore_report import rows_of_restores
-from barrack_tasks.plans.steps import Next
-from barrack_tasks.plans.world import World
-from barrack_tasks.runtime.alerts import Alarms, NobodyTold, scope_of, untold
-from barrack_tasks.runtime.leases import holding
-from barrack_tasks.runtime.lists import check_lists, lists_in_vain
+from barrack_tasks.runtime.alerts import NobodyTold, untold
 from barrack_tasks.runtime.loop import now
-from barrack_tasks.runtime.notify import Notify, find_notifiers
-from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
-from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.runtime.parameters import (
+    Credentials,
+    Notify,
+    Protect,
+    Select,
+    Timeout,
+    span_of,
+)
 from barrack_tasks.tasks.base import barrack_flow
-from barrack_tasks.tasks.instances import list_instances
-from barrack_tasks.tasks.snapshots import list_snapshots
 
 
 @barrack_flow(name="verify_snapshots")
 def verify_snapshots(
     select: Select,
-    at_most: Annotated[int, Field(ge=1, le=50, description="Drills in one run.")] = 1,
-    within: Annotated[
-        PositiveSpan, Field(description="Tell when an instance has no snapshot proven within this.")
-    ] = timedelta(days=30),
+    at_most: Annotated[int, Field(ge=1, le=50)] = 1,
+    within: PositiveSpan = timedelta(days=30),
     probe: Probe | None = None,
-    max_cost: Annotated[
-        PositiveAmount | None,
-        Field(description="What the drills of one run may cost, in the account's currency."),
-    ] = None,
+    max_cost: PositiveAmount | None = None,
     caps: Caps | None = None,
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     timeout: Timeout = timedelta(minutes=30),
@@ -120,94 +76,37 @@ def verify_snapshots(
     Example:
         >>> verify_snapshots(select=["*"], at_most=2, probe={"port": 22}, max_cost=5)
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "verify_snapshots")
-    check_probe(account, probe)
-    notifiers = find_notifiers(notify)
-    selector = selector_of(select)
-    span = span_of(timeout)
-    never = [*protect, *account.protect]
-    run, called = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account.account, run, called) as hold:
+    run = Run.begin("verify_snapshots", credentials, notify, protect, dry_run)
+    check_probe(run.account, probe)
+    selector, span = selector_of(select), span_of(timeout)
+    with run.holding() as hold:
         left: dict[str, str] = {}
         if not dry_run:
             if hold.claim({DRILLING: "drill"}):
                 note = "another run holds a drill at this moment"
-                return stand_aside(DrillReport(flow="verify_snapshots", rows=(), notes=(note,)))
-            left = tidy(account, hold, now, log, protect)
-        listed = list_snapshots(account)
-        sources = {i.id: i for i in list_instances(account)}
-        names = {i.id: i.name for i in sources.values()}
-        known: list[Called] = [*sources.values(), *sources_of(listed)]
-        in_vain = lists_in_vain(known, account, protect)
-        vain = check_lists("verify_snapshots", account.account, in_vain, notifiers, log, dry_run)
-        notes = (*vain, *left.values())
-        snapshots = of_each_instance(selector, listed, list(sources.values()), never)
-        picked = choose(snapshots, read_proofs(account.account), at_most, within, now())
+                return stand_aside(DrillReport(flow=run.flow, rows=(), notes=(note,)))
+            left = tidy(run.account, hold, now, run.log, protect)
+        fleet = Fleet.observed(run, selector, within)
+        notes = (*run.check_lists(fleet.known), *left.values())
+        picked = fleet.picked(at_most)
         if not picked:
-            notes += (why_none(snapshots, within),)
-        begun = [Restoring(s, drill_name(s), sources.get(s.instance_id or "")) for s in picked]
-        chosen = unattended(with_problems(account, begun, caps))
-        chosen = with_cost_cap(chosen, span, max_cost)
-        began = now()
-        targets = tuple(Target(one.key, one.name, began) for one in chosen)
-        drills = Drills()
-        names_of = {one.key: one.name for one in chosen}
-        notes_first = notes_of_drills(account.account, hold)
-        memory = NotedFirst(
-            client=account.get_client(),
-            note=lambda key, asked: open_record(account.account, notes_first, names_of[key], asked),
+            notes += (why_none(fleet.snapshots, within),)
+        drilling = Drilling(
+            run, hold, fleet.drills_of(run, picked, caps, span, max_cost), probe, span
         )
-
-        def decide(world: World, moment: datetime) -> dict[str, Next]:
-            return decide_drills(chosen, world, memory, drills, began, span, moment)
-
-        def see() -> World:
-            if not dry_run:
-                share_snapshots(hold, chosen, memory)
-                # A drill that lost its turn asks for nothing more until it has it again.
-                for by in hold.claim({DRILLING: "drill"}).values():
-                    memory.held_by.update(dict.fromkeys(names_of, by))
-            return look(account, hold, chosen, memory, drills, probe, began, span, now)
-
-        if dry_run or not chosen:
-            world = see()
-            plan: Mapping[str, Next] = decide(world, now())
-        else:
-            note_tries(account.account, [one.snapshot for one in chosen], began)
-            world, plan = work_within_caps(
-                account,
-                hold,
-                chosen,
-                caps,
-                targets,
-                memory,
-                look=see,
-                decide=decide,
-                timeout=span + TO_DELETE,
-                log=log,
-            )
-            close(account.account, notes_first, chosen, memory, world)
-        proofs = read_proofs(account.account)
-        told: tuple[Message, ...] = ()
-        undelivered: dict[str, str] = {}
-        if not dry_run:
-            scope = scope_of([selector.model_dump_json(), str(within)], notify)
-            alarms = Alarms("proof", account.account, notifiers, None, log, scope)
-            readings = readings_of_proofs(snapshots, proofs, within, now(), names)
-            readings += [Reading(f"left {name}", True, False, why) for name, why in left.items()]
-            told, undelivered = alarms.raise_for(readings, now()), alarms.undelivered
-            notes += untold(told, notifiers, undelivered)
+        plan = drilling.planned() if dry_run else drilling.work(caps)
+        alarms = fleet.alarms(run, notify)
+        told = () if dry_run else alarms.raise_for(fleet.readings(left), now())
+        notes += untold(told, run.notifiers, alarms.undelivered)
     report = DrillReport(
-        flow="verify_snapshots",
+        flow=run.flow,
         dry_run=dry_run,
-        rows=rows_of_restores(chosen, plan, world, memory),
-        ages=ages_of(snapshots, proofs, now(), names),
+        rows=rows_of_restores(drilling.chosen, plan, drilling.world, drilling.memory),
+        ages=fleet.ages(),
         notes=notes,
         told=tuple(m.text for m in told),
-        drilled=drilled_of(chosen, memory, began, now()),
+        drilled=drilled_of(drilling.chosen, drilling.memory, drilling.began, now()),
     )
-    conclude(report, notifiers)
-    NobodyTold.check(told, notifiers, undelivered)
+    run.conclude(report)
+    NobodyTold.check(told, run.notifiers, alarms.undelivered)
     return report

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from barrack_tasks.controllers.account import event_id, gone_of, read_view, write_view
+from barrack_tasks.controllers.account import gone_of, read_view, tell_of_changes, write_view
 from barrack_tasks.controllers.money.funds import read_account
-from barrack_tasks.controllers.reports import conclude, stand_aside
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
-from barrack_tasks.events import emit
-from barrack_tasks.plans.account_changes import (
-    changes,
-    next_turns,
-    next_view,
-    view_of,
-)
+from barrack_tasks.controllers.reports import stand_aside
+from barrack_tasks.controllers.run import Run
+from barrack_tasks.plans.account_changes import changes, next_turns, next_view, view_of
 from barrack_tasks.plans.account_report import AccountReport
-from barrack_tasks.runtime.alerts import alone
 from barrack_tasks.runtime.loop import now
-from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.runtime.parameters import Credentials
 from barrack_tasks.tasks.base import barrack_flow
 
 
@@ -45,42 +37,25 @@ def watch_account(dry_run: bool = False, credentials: Credentials = None) -> Acc
     Example:
         >>> [change.event for change in watch_account().changes]
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "watch_account")
-    with alone(account.account, "account") as is_alone:
+    run = Run.begin("watch_account", credentials, dry_run=dry_run)
+    account = run.account
+    with run.alone("account") as is_alone:
         if not is_alone:
             note = "another run watches this account at this moment"
-            return stand_aside(AccountReport(flow="watch_account", rows=(), notes=(note,)))
+            return stand_aside(AccountReport(flow=run.flow, rows=(), notes=(note,)))
         before, turns = read_view(account.account)
         seen = read_account(account)
         view = view_of(seen.instances, seen.volumes, seen.snapshots)
         read = {k: v for k, v in (before or {}).items() if seen.is_read(k.split(":")[0])}
-        gone = gone_of(account, read, view, dry_run)
-        after = next_view(before or {}, view, gone)
+        after = next_view(before or {}, view, gone_of(account, read, view, dry_run))
         instances = {i.id: i for i in seen.instances}
         found = changes(before, after, turns, instances) if before is not None else []
-        for change in found:
-            log.info("%s: %s", change.name, change.event)
-            if not dry_run:
-                emit(
-                    change.event,
-                    change.id,
-                    change.name,
-                    instance=change.instance,
-                    payload=change.payload,
-                    event_id=event_id(account.account, change),
-                )
+        tell_of_changes(run, found)
         if not dry_run:
             # After telling: a run that is killed in between tells again, under the same ids.
             write_view(account.account, after, next_turns(turns, found, after, now()))
     first = ("the first look: from now on changes are told",) if before is None else ()
-    return conclude(
-        AccountReport(
-            flow="watch_account",
-            dry_run=dry_run,
-            rows=(),
-            changes=tuple(found),
-            notes=(*first, *seen.missing),
-        )
+    notes = (*first, *seen.missing)
+    return run.conclude(
+        AccountReport(flow=run.flow, dry_run=dry_run, rows=(), changes=tuple(found), notes=notes)
     )

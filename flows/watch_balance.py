@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, Field
 from barrack_tasks.api import BarrackError
 from barrack_tasks.controllers.money.funds import read_funds, read_samples, write_samples
 from barrack_tasks.controllers.reports import conclude, stand_aside
-from barrack_tasks.controllers.rest import plan_rest, rest
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.controllers.rest import Resting, rest
+from barrack_tasks.controllers.run import Run
+from barrack_tasks.credentials import Credentials
 from barrack_tasks.plans import Selector
 from barrack_tasks.plans.durations import PositiveSpan, Span
 from barrack_tasks.plans.money.balance import (
@@ -33,13 +33,11 @@ from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import selected_that_exist, selector_of
 from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone, scope_of, untold
-from barrack_tasks.runtime.leases import intent_of
 from barrack_tasks.runtime.lists import check_lists, lists_in_vain
 from barrack_tasks.runtime.loop import now
-from barrack_tasks.runtime.notify import Notify, find_notifiers
+from barrack_tasks.runtime.notify import Notify
 from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate
 from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
-from barrack_tasks.server.logs import get_run_logger
 from barrack_tasks.tasks.base import barrack_flow
 
 Thresholds = Annotated[list[Threshold], BeforeValidator(read_thresholds)]
@@ -112,11 +110,9 @@ def watch_balance(
         ...     select=["*"], priority=["scratch-*"], notify=["team-slack"],
         ... )
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "watch_balance")
+    run = Run.begin("watch_balance", credentials, notify, protect, dry_run)
+    log, account, notifiers = run.log, run.account, run.notifiers
     check_may_act(thresholds, select)
-    notifiers = find_notifiers(notify)
     span = span_of(timeout)
     scope = scope_of((t.key for t in thresholds), notify)
     alarms = Alarms("balance", account.account, notifiers, remind, log, scope)
@@ -145,7 +141,7 @@ def watch_balance(
         if not funds.unread:  # a burn that is not known explains nothing
             sample = Sample(funds.at, funds.balance.amount, funds.burn().hourly)
             seen = with_sample(seen, sample)
-        never = [*protect, *account.protect]
+        never = run.never
         selected = selected_that_exist(select, funds.instances)
         unable = flavors_that_cannot_hibernate(account) if selected else frozenset()
         view = outlook(
@@ -163,21 +159,11 @@ def watch_balance(
             told = alarms.raise_for(view.readings, now(), view.details)
             write_samples(account.account, before, seen)
     chosen = Selector(ids=tuple(i.id for i in view.chosen))
-    manner = Manner(shutoff="hibernate")
+    resting = Resting(chosen, Manner(shutoff="hibernate"), view.snapshot, span, patience)
+    rows = rest(run, resting, sorted(chosen.ids), view.snapshot) if view.chosen else ()
     if dry_run:
-        rows = (
-            plan_rest(account, chosen, never, manner, unable, view.snapshot, span)
-            if view.chosen
-            else ()
-        )
         would = tuple(reading.text for reading in view.readings if reading.is_over)
         return conclude(report_of(view, rows=rows, dry_run=True, told=would))
-    rows = ()
-    if view.chosen:
-        purpose = intent_of("watch_balance", sorted(chosen.ids), view.snapshot)
-        rows = rest(
-            account, chosen, purpose, never, manner, unable, view.snapshot, span, log, patience
-        )
     report = conclude(
         report_of(
             view,

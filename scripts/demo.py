@@ -145,7 +145,7 @@ def end(server: subprocess.Popen[bytes]) -> None:
 
 def prefect_environment(port: int, password: str) -> dict[str, str]:
     """Settings that keep Prefect inside the clone, and others out of its server."""
-    from barrack_tasks.cli.services import server_settings
+    from barrack_tasks.server.services import server_settings
 
     return {
         **server_settings(port, password),

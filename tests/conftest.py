@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-from barrack_tasks.cli.services import server_settings
+from barrack_tasks.server.services import server_settings
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache"
 _CACHE.mkdir(exist_ok=True)

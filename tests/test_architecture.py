@@ -64,7 +64,7 @@ ARROWS = {
     "plans": ("api.models",),
     "dialects": ("api",),
     "sandbox": ("api.models", "api.operations", "api.dialect"),
-    "server": ("api.models.text",),
+    "server": ("api",),
     "events": ("api.models.text", "server.logs"),
     "credentials": ("api", "events", "plans.money.caps", "server"),
     "tasks": ("api", "credentials", "plans.names", "plans.snapshots.images"),
@@ -194,8 +194,27 @@ def test_no_decision_is_taken_by_reading_a_sentence() -> None:
     assert read == []
 
 
-@pytest.mark.parametrize("name", [f"barrack_tasks.{name}" for name in PURE])
+LIGHT = [f"barrack_tasks.{name}" for name in (*PURE, "cli", "server.services")]
+
+
+@pytest.mark.parametrize("name", LIGHT)
 def test_prefect_is_not_loaded_for_what_does_not_need_it(name: str) -> None:
     code = f"import sys, {name}; sys.exit('prefect' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr or f"{name} loads prefect"
+
+
+FLOWS = [path for path in files("flows") if path.stem != "__init__"]
+LONGEST_FLOW = 60
+"""Lines of a flow below its docstring: what can be read top to bottom as one sentence."""
+
+
+@pytest.mark.parametrize("path", FLOWS, ids=lambda p: p.stem)
+def test_a_flow_can_be_read_as_one_sentence(path: Path) -> None:
+    [flow] = [
+        node
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef) and node.name == path.stem
+    ]
+    assert isinstance(flow.end_lineno, int)
+    assert flow.end_lineno - flow.body[1].lineno < LONGEST_FLOW

@@ -319,7 +319,7 @@ def _may_be_kept(name: str) -> bool:
     """Whether there may be such a block in the database of a server that does not run yet."""
     from prefect.settings import PREFECT_API_URL
 
-    from barrack_tasks.cli.services import database_file
+    from barrack_tasks.server.services import database_file
 
     file = database_file()
     if PREFECT_API_URL.value() or file is None:

@@ -21,6 +21,7 @@ from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Days
 from barrack_tasks.cli.screen import Screen
+from barrack_tasks.plans.durations import Timeout, span_of
 from barrack_tasks.plans.inputs import Given, Texts, read_each, said_of
 from barrack_tasks.plans.power.evidence import Known, clock_ahead
 from barrack_tasks.plans.power.preview import Forecast, forecast
@@ -29,7 +30,6 @@ from barrack_tasks.plans.report import money
 from barrack_tasks.plans.timetable import Timetable
 from barrack_tasks.plans.timetable.zones import data_in_use, zone_warnings
 from barrack_tasks.plans.world import by_instance
-from barrack_tasks.runtime.parameters import Timeout, span_of
 
 schedule_app = App(name="schedule", help="Timetables of instances.")
 _MOST_SHOWN = 6

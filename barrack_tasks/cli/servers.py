@@ -48,7 +48,7 @@ def known_server() -> Iterator[Server]:
     """The server that the environment names, else the one that `barrack up` has started."""
     from prefect.settings import PREFECT_API_URL
 
-    from barrack_tasks.cli.services import Services, answers
+    from barrack_tasks.server.services import Services, answers
 
     services = Services()
     named, own = PREFECT_API_URL.value(), services.url

@@ -58,7 +58,7 @@ def up(
     from barrack_tasks.cli.deployments import POOL, apply, check_place, deployments_file
     from barrack_tasks.cli.keeping import choose, key_at_hand
     from barrack_tasks.cli.servers import is_same_server, spoken_with
-    from barrack_tasks.cli.services import Services, answers
+    from barrack_tasks.server.services import Services, answers
 
     if beside and move:
         raise BarrackConfigurationError("--beside and --move exclude each other; say one of them")
@@ -132,7 +132,7 @@ def _check_who_says(named: str | None) -> None:
 
 def down() -> int:
     """End the worker and the server that `barrack up` has started, and nothing else."""
-    from barrack_tasks.cli.services import Services
+    from barrack_tasks.server.services import Services
 
     console = Screen()
     services = Services()

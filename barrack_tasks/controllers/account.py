@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from barrack_tasks.api.models import VMStatus
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.events import emit
 from barrack_tasks.plans.account_changes import Change, Sight, View
 from barrack_tasks.plans.power.evidence import Watched
 from barrack_tasks.runtime.observe import confirmed_gone
@@ -77,3 +79,18 @@ def event_id(account: str, change: Change) -> UUID:
 
 def _prefix(account: str) -> str:
     return f"barrack_view_{account}_"
+
+
+def tell_of_changes(run: Run, found: Iterable[Change]) -> None:
+    """Log each change, and emit its event unless the run is dry."""
+    for change in found:
+        run.log.info("%s: %s", change.name, change.event)
+        if not run.dry_run:
+            emit(
+                change.event,
+                change.id,
+                change.name,
+                instance=change.instance,
+                payload=change.payload,
+                event_id=event_id(run.account.account, change),
+            )

@@ -7,40 +7,60 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from barrack_tasks.api import BarrackError
-from barrack_tasks.api.models import UserVM
-from barrack_tasks.controllers import restores as restoring
+from barrack_tasks.api.models import Snapshot, UserVM
+from barrack_tasks.controllers import restores
+from barrack_tasks.controllers.admission import work_within_caps
+from barrack_tasks.controllers.expiry import end_due, said_of
 from barrack_tasks.controllers.proofs import (
     Open,
     drop_open,
+    note_tries,
     open_prefix,
     read_open,
+    read_proofs,
     write_open,
     write_proofs,
 )
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.protection import is_protected
+from barrack_tasks.plans.selection import Called, Selector
 from barrack_tasks.plans.snapshots.drill import (
+    TO_DELETE,
     Drills,
     Probe,
     Proof,
     can_be_probed,
+    choose,
+    decide_drills,
+    drill_name,
+    of_each_instance,
     verdict_of,
     whose,
+    with_cost_cap,
 )
+from barrack_tasks.plans.snapshots.drill_report import ages_of, readings_of_proofs
+from barrack_tasks.plans.snapshots.prune import sources_of
 from barrack_tasks.plans.snapshots.restore import LISTS_LAG, Restoring
+from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
+from barrack_tasks.runtime.alerts import Alarms, scope_of
 from barrack_tasks.runtime.leases import Hold, holding
-from barrack_tasks.runtime.loop import Log
+from barrack_tasks.runtime.loop import Log, now
 from barrack_tasks.runtime.observe import confirmed_gone, is_gone
 from barrack_tasks.runtime.withdrawing import Notes
 from barrack_tasks.tasks.instances import delete_instance, list_instances
+from barrack_tasks.tasks.snapshots import list_snapshots
 
 DRILLING = "watch:drill"
 """What a run holds while it drills."""
@@ -68,6 +88,13 @@ def tidy_in_passing(
         if hold.claim({DRILLING: "drill"}):
             return {}
         return tidy(account, hold, now, log, patience=timedelta(0))
+
+
+def clear_up(run: Run, hold: Hold) -> tuple[str, ...]:
+    """End what is due to end, and what drills have left behind; notes on it."""
+    endings, _ = end_due(run.account, hold, now(), run.log)
+    left = tidy_in_passing(run.account, run.id, run.name, now, run.log)
+    return (*said_of(endings), *left.values())
 
 
 def tidy(
@@ -213,13 +240,167 @@ class _Tidying:
         return True
 
 
+@dataclass(frozen=True)
+class Fleet:
+    """The snapshots that a run may prove, and what is known of them.
+
+    Attributes:
+        snapshots: the newest ready ones, by the id of their instance.
+        known: instances, and sources of snapshots, by which lists name them.
+        sources: the instances, by id.
+        within: how old a proof may be.
+    """
+
+    account: str
+    selector: Selector
+    snapshots: Mapping[str, list[Snapshot]]
+    known: list[Called]
+    sources: Mapping[str, UserVM]
+    within: timedelta
+
+    @classmethod
+    def observed(cls, run: Run, selector: Selector, within: timedelta) -> Fleet:
+        """The account now.
+
+        Raises:
+            SelectionError: nothing is selected, or a name matches nothing.
+            BarrackError: the account cannot be read.
+        """
+        listed = list_snapshots(run.account)
+        sources = {i.id: i for i in list_instances(run.account)}
+        snapshots = of_each_instance(selector, listed, list(sources.values()), run.never)
+        known: list[Called] = [*sources.values(), *sources_of(listed)]
+        return cls(run.account.account, selector, snapshots, known, sources, within)
+
+    def picked(self, at_most: int) -> list[Snapshot]:
+        """What is proven in this run."""
+        return choose(self.snapshots, read_proofs(self.account), at_most, self.within, now())
+
+    def drills_of(
+        self,
+        run: Run,
+        picked: Iterable[Snapshot],
+        caps: Caps | None,
+        timeout: timedelta,
+        max_cost: Decimal | None,
+    ) -> list[Restoring]:
+        """The drills of the snapshots that were picked, judged by the caps and by their cost."""
+        drills = [
+            Restoring(s, drill_name(s), self.sources.get(s.instance_id or "")) for s in picked
+        ]
+        judged = restores.unattended(restores.with_problems(run.account, drills, caps))
+        return with_cost_cap(judged, timeout, max_cost)
+
+    def _names(self) -> dict[str, str]:
+        return {i.id: i.name for i in self.sources.values()}
+
+    def ages(self) -> tuple[tuple[str, str, str], ...]:
+        """How old snapshots and proofs are."""
+        return ages_of(self.snapshots, read_proofs(self.account), now(), self._names())
+
+    def readings(self, left: Mapping[str, str]) -> list[Reading]:
+        """What people are told of: instances without a proof, and what drills have left."""
+        proofs = read_proofs(self.account)
+        found = readings_of_proofs(self.snapshots, proofs, self.within, now(), self._names())
+        return [*found, *(Reading(f"left {name}", True, False, why) for name, why in left.items())]
+
+    def alarms(self, run: Run, notify: Iterable[str]) -> Alarms:
+        """Who was told of which instance, by runs with the same selection."""
+        scope = scope_of([self.selector.model_dump_json(), str(self.within)], notify)
+        return run.alarms("proof", scope)
+
+
+class Drilling:
+    """The drills of one run, from the request to the end of the temporary instances.
+
+    Args:
+        run: the run.
+        hold: what it holds.
+        chosen: the drills.
+        probe: what must answer.
+        timeout: for one instance to come up and answer.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        hold: Hold,
+        chosen: Sequence[Restoring],
+        probe: Probe | None,
+        timeout: timedelta,
+    ) -> None:
+        self.chosen = chosen
+        self.began = now()
+        self.world = World()
+        self._run = run
+        self._hold = hold
+        self._probe = probe
+        self._timeout = timeout
+        self._drills = Drills()
+        self._notes = notes_of_drills(run.account.account, hold)
+        self._names = {one.key: one.name for one in chosen}
+        self.memory = restores.NotedFirst(client=run.account.get_client(), note=self._note)
+
+    def _note(self, key: str, asked: datetime) -> None:
+        open_record(self._run.account.account, self._notes, self._names[key], asked)
+
+    def planned(self) -> Mapping[str, Next]:
+        """What would be done; nothing is changed."""
+        self.world = self._look()
+        return self._decide(self.world, now())
+
+    def work(self, caps: Caps | None) -> Mapping[str, Next]:
+        """Carry the drills out, within the caps; what became of each."""
+        if not self.chosen:
+            return self.planned()
+        account = self._run.account
+        note_tries(account.account, [one.snapshot for one in self.chosen], self.began)
+        self.world, plan = work_within_caps(
+            account,
+            self._hold,
+            self.chosen,
+            caps,
+            tuple(Target(one.key, one.name, self.began) for one in self.chosen),
+            self.memory,
+            look=self._look,
+            decide=self._decide,
+            timeout=self._timeout + TO_DELETE,
+            log=self._run.log,
+        )
+        close(account.account, self._notes, self.chosen, self.memory, self.world)
+        return plan
+
+    def _decide(self, world: World, moment: datetime) -> dict[str, Next]:
+        return decide_drills(
+            self.chosen, world, self.memory, self._drills, self.began, self._timeout, moment
+        )
+
+    def _look(self) -> World:
+        if not self._run.dry_run:
+            restores.share_snapshots(self._hold, self.chosen, self.memory)
+            # A drill that lost its turn asks for nothing more until it has it again.
+            for by in self._hold.claim({DRILLING: "drill"}).values():
+                self.memory.held_by.update(dict.fromkeys(self._names, by))
+        return look(
+            self._run.account,
+            self._hold,
+            self.chosen,
+            self.memory,
+            self._drills,
+            self._probe,
+            self.began,
+            self._timeout,
+            now,
+        )
+
+
 def check_probe(account: BarrackCredentials, probe: Probe | None) -> None:
     """Refuse what cannot be asked, before a machine is paid for.
 
     Raises:
         ValueError: there is no such command here, or the dialect tells no address.
     """
-    if probe is not None and not restoring.tells_addresses(account):
+    if probe is not None and not restores.tells_addresses(account):
         raise ValueError(
             f"probe: the dialect {account.get_client().dialect.name!r} tells no addresses "
             "(UserVM.public_ip), so nothing can be probed; leave the probe out"
@@ -293,9 +474,9 @@ def look(
     No probe is waited for after the time of the drills is over: all the machines of the run are
     paid for meanwhile, and the cap on the cost counts on that time.
     """
-    world = restoring.look(account, chosen, memory)
+    world = restores.look(account, chosen, memory)
     _note_ids(account.account, hold, chosen, memory, drills)
-    addressed = restoring.tells_addresses(account)
+    addressed = restores.tells_addresses(account)
     until = began + timeout
     proofs: dict[str, Proof] = {}
     for one in chosen:

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Image, Snapshot, UserVM
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
+from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.names import LATEST, nearest
-from barrack_tasks.plans.snapshots.images import Publishing, image_name
+from barrack_tasks.plans.snapshots.images import Publishing, decide_publishing, image_name
 from barrack_tasks.plans.snapshots.restore import find_snapshot
-from barrack_tasks.plans.steps import Finished, Next
+from barrack_tasks.plans.steps import Finished, Next, Reason
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import Hold, image_key
-from barrack_tasks.runtime.loop import Log
+from barrack_tasks.runtime.loop import Log, now
+from barrack_tasks.runtime.observe import observe, with_images
 from barrack_tasks.tasks.images import delete_image, get_snapshot_image
 
 
@@ -44,6 +47,65 @@ def begin(
         raise ValueError(
             f"source: no instance and no snapshot is called {source!r}; {nearest(source, names)}"
         ) from None
+
+
+class Publication:
+    """One image on its way, from its source to the snapshot that it depends on.
+
+    Args:
+        run: the run.
+        hold: what it holds.
+        one: what is made, and of what.
+        timeout: for all of it.
+    """
+
+    def __init__(self, run: Run, hold: Hold, one: Publishing, timeout: timedelta) -> None:
+        self._run = run
+        self._hold = hold
+        self._one = one
+        self._timeout = timeout
+        self._memory = Memory()
+        self._target = Target(one.key, one.name, now())
+        self.world = World()
+
+    def planned(self) -> Next:
+        """What would be done first; nothing is changed."""
+        self.world = self._observed()
+        return decide_publishing(self._one, self.world, self._memory)
+
+    def work(self) -> Finished:
+        """Make the image and see that it depends on its snapshot; how that ended."""
+        if holder := held_by_another(self._hold, self._one):
+            return Finished("skipped", f"held by {holder}", Reason.HELD)
+        self.world, plan = self._run.work(
+            self._hold,
+            (self._target,),
+            self._memory,
+            look=self._look,
+            decide=self._decide,
+            timeout=self._timeout,
+        )
+        return verified(self._run.account, self._one, self.world, plan[self._one.key])
+
+    def _look(self) -> World:
+        # What the image is made of is held anew if the lease was lost meanwhile.
+        if holder := held_by_another(self._hold, self._one):
+            self._memory.held_by[self._one.key] = holder
+        return self._observed()
+
+    def _observed(self) -> World:
+        return with_images(self._run.account, observe(self._run.account))
+
+    def _decide(self, world: World, moment: datetime) -> dict[str, Next]:
+        return decide_each(
+            (self._target,),
+            lambda _: decide_publishing(self._one, world, self._memory),
+            self._memory,
+            world,
+            (),
+            self._timeout,
+            moment,
+        )
 
 
 def held_by_another(hold: Hold, one: Publishing) -> str | None:

@@ -68,10 +68,23 @@ def _merged(before: Note | None, mine: Note, theirs: Note | None) -> Note:
 def _read(written: Any) -> Note:
     try:
         settled, pursued, restores, *more = written
-        under, status, changed, asked, operation, first, seen, wish, decided, passing, tries = (
+        (
+            under,
+            status,
+            changed,
+            asked,
+            operation,
+            first,
+            seen,
+            wish,
+            decided,
+            passing,
+            tries,
+            address,
+        ) = (
             *more,
-            *[None] * 11,
-        )[:11]
+            *[None] * 12,
+        )[:12]
         return Note(
             settled=_moment(settled),
             pursued=_moment(pursued),
@@ -88,6 +101,7 @@ def _read(written: Any) -> Note:
             decided=Boundary(_at(decided[0]), Wish(decided[1])) if decided else None,
             passing=_moment(passing),
             tries=int(tries or 0),
+            address=address,
         )
     except (LookupError, TypeError, ValueError):
         return Note()
@@ -109,6 +123,7 @@ def _write(note: Note, now: datetime) -> list[Any]:
         note.decided and [_seconds(note.decided.moment), str(note.decided.wish)],
         _seconds(note.passing),
         note.tries,
+        note.address,
     ]
 
 

@@ -3,117 +3,123 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-
-from prefect import runtime
+from typing import Any
 
 from barrack_tasks.controllers.proofs import proven_snapshots
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans import Row, Selector
 from barrack_tasks.plans.memory import Memory, Target, protected_targets
 from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.power.drive_report import rows_of
 from barrack_tasks.plans.power.rest import decide_rest, without_waiting
+from barrack_tasks.plans.power.rise import Shortage
 from barrack_tasks.plans.power.snapshot_then import Intent, Then, drop_candidates, intent_for
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
-from barrack_tasks.runtime.leases import Hold, holding, names_of
-from barrack_tasks.runtime.loop import Log, now, work
-from barrack_tasks.runtime.observe import Reads, depended_on, observe
+from barrack_tasks.runtime.leases import Hold, names_of
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.observe import (
+    Reads,
+    depended_on,
+    flavors_that_cannot_hibernate,
+    instances_of,
+    observe,
+    with_images,
+    with_stock,
+)
+
+KEPT = 3
+"""So many snapshots of this library are kept of an instance where nobody says how many."""
 
 
-def rest(
-    account: BarrackCredentials,
-    selector: Selector,
-    purpose: str,
-    never: list[str],
-    manner: Manner,
-    unable: frozenset[tuple[str, int]],
-    snapshot: bool,
-    timeout: timedelta,
-    log: Log,
-    patience: timedelta | None = None,
-    strict: bool = False,
-) -> tuple[Row, ...]:
-    """Hibernate the instances that are selected; one row each.
+@dataclass(frozen=True)
+class Resting:
+    """How instances are put to rest.
 
-    Args:
-        account: whose instances they are.
-        selector: which.
-        purpose: what the run is for; one that was cut off is taken up by the next with the same.
-        never: names, globs and ids that are never touched.
+    Attributes:
+        selector: which instances.
         manner: how to go about what cannot simply be hibernated.
-        unable: flavors that are known not to hibernate.
-        snapshot: take a snapshot first.
+        snapshot: take a snapshot first, and hibernate only once it is ready.
         timeout: for one instance.
-        log: of the run.
         patience: send what can be sent, wait for so long, and leave the rest to the next run; for
             guardrails, which must look again soon. None waits up to the timeout.
         strict: refuse names that match nothing, instead of going on with the others.
+    """
+
+    selector: Selector
+    manner: Manner
+    snapshot: bool
+    timeout: timedelta
+    patience: timedelta | None = None
+    strict: bool = False
+
+    @property
+    def reads(self) -> Reads:
+        """Whether snapshots are needed."""
+        return "needed" if self.snapshot else "not needed"
+
+
+def rest(run: Run, resting: Resting, *purpose: Any, world: World | None = None) -> tuple[Row, ...]:
+    """Hibernate the instances that are selected, or show it in a dry run; one row each.
+
+    Args:
+        run: the run.
+        resting: which instances, and how.
+        purpose: what the run is for; one that was cut off is taken up by the next with the same.
+        world: the account as it was just seen; None to look.
 
     Raises:
         SelectionError: nothing is selected.
     """
+    unable = flavors_that_cannot_hibernate(run.account)
     memory = Memory()
     began = now()
-    longest = timeout if patience is None else min(patience, timeout)
-    reads: Reads = "needed" if snapshot else "not needed"
-    run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account.account, run, name, purpose) as hold:
-        world = observe(account, snapshots=reads)
-        intent = intent_for(
-            selector,
-            world,
+    seen = world or observe(run.account, snapshots=resting.reads)
+
+    def intend(moment: datetime, inherited: Mapping[str, str]) -> Intent:
+        return intent_for(
+            resting.selector,
+            seen,
             Then.HIBERNATE,
-            hold.moment,
+            moment,
             now(),
-            timeout,
-            3,
-            never,
-            names_of(hold.inherited),
-            strict,
+            resting.timeout,
+            KEPT,
+            run.never,
+            inherited,
+            resting.strict,
         )
 
+    def plan_of(world: World, intent: Intent, moment: datetime) -> Mapping[str, Next]:
+        return decide_rest(world, intent, memory, resting.manner, unable, resting.snapshot, moment)
+
+    if run.dry_run:
+        intent = intend(now(), {})
+        return rows_of(intent.targets, plan_of(seen, intent, now()), seen, memory)
+    longest = min(resting.patience or resting.timeout, resting.timeout)
+    with run.holding(run.intent(*purpose)) as hold:
+        intent = intend(hold.moment, names_of(hold.inherited))
+
         def decide(world: World, moment: datetime) -> Mapping[str, Next]:
-            plan = decide_rest(world, intent, memory, manner, unable, snapshot, moment)
-            if patience is None or moment < began + patience:
+            plan = plan_of(world, intent, moment)
+            if resting.patience is None or moment < began + resting.patience:
                 return plan
             return without_waiting(plan, intent.targets, memory)
 
-        world, plan = work(
-            account,
+        last, plan = run.work(
             hold,
             intent.targets,
             memory,
-            look=lambda: look_again(account, hold, intent, memory, reads),
+            look=lambda: look_again(run.account, hold, intent, memory, resting.reads),
             decide=decide,
-            on_done=dict.fromkeys((t.id for t in intent.targets), Then.HIBERNATE.event),
-            protected=protected_targets(intent.targets, world, never),
             timeout=longest,
-            log=log,
+            on_done=dict.fromkeys((t.id for t in intent.targets), Then.HIBERNATE.event),
+            protected=protected_targets(intent.targets, seen, run.never),
         )
-    return rows_of(intent.targets, plan, world, memory)
-
-
-def plan_rest(
-    account: BarrackCredentials,
-    selector: Selector,
-    never: list[str],
-    manner: Manner,
-    unable: frozenset[tuple[str, int]],
-    snapshot: bool,
-    timeout: timedelta,
-    strict: bool = False,
-) -> tuple[Row, ...]:
-    """What `rest` would do, as the same rows; nothing is changed."""
-    memory = Memory()
-    world = observe(account, snapshots="needed" if snapshot else "not needed")
-    intent = intent_for(
-        selector, world, Then.HIBERNATE, now(), now(), timeout, 3, never, {}, strict
-    )
-    plan = decide_rest(world, intent, memory, manner, unable, snapshot, now())
-    return rows_of(intent.targets, plan, world, memory)
+    return rows_of(intent.targets, plan, last, memory)
 
 
 def look_again(
@@ -184,3 +190,18 @@ def _knowing_dependents(
 def _is_at_rest(id_: str, intent: Intent, world: World) -> bool:
     instance = world.instances.get(id_)
     return id_ in world.gone if instance is None else instance.status is intent.then.goal
+
+
+def observe_supply(
+    account: BarrackCredentials, shortage: Shortage, ids: Collection[str] = ()
+) -> World:
+    """The instances and the stock that brings them back, and images where others may stand in.
+
+    Args:
+        account: whose.
+        shortage: what to do while a GPU is out of stock.
+        ids: instances that are asked for by id where the list lacks them.
+    """
+    if shortage.then == "substitute":
+        return with_images(account, with_stock(account, observe(account, ids)))
+    return with_stock(account, instances_of(account, ids))

@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 from barrack_tasks.api import Barrack, BarrackError
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import check_instance_name
-from barrack_tasks.controllers.admission import asked_of, caps_of, read_means, unjudged
+from barrack_tasks.controllers.admission import (
+    asked_of,
+    caps_of,
+    read_means,
+    unjudged,
+    work_within_caps,
+)
 from barrack_tasks.controllers.expiry import Ends
 from barrack_tasks.controllers.guard import ask_approval
 from barrack_tasks.controllers.money.bills import hardware_seen
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
 from barrack_tasks.plans.durations import said
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.money.caps import Caps, Means, Ruling, rulings
 from barrack_tasks.plans.power.expiry import why_no_end
 from barrack_tasks.plans.snapshots.restore import (
+    OutOfStock,
     Restoring,
     WaitUntil,
+    decide_restore,
     hardware_needed,
     is_own,
     key_of,
     restored_names,
 )
-from barrack_tasks.plans.snapshots.restore_report import Restored
+from barrack_tasks.plans.snapshots.restore_report import (
+    Restored,
+    RestoreReport,
+    restored_of,
+    rows_of_restores,
+)
 from barrack_tasks.plans.steps import Finished, Next, Step
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import Hold
@@ -41,6 +54,7 @@ from barrack_tasks.runtime.observe import (
     observe,
     with_stock,
 )
+from barrack_tasks.tasks.instances import list_instances
 
 TAKEN_UP = timedelta(days=1)
 """So long a name that was only reserved by a run that was cut off is kept for the next.
@@ -51,6 +65,156 @@ _PROFILE_UNKNOWN = (
     "Whether the profile is complete (full name, billing address, postal code, country) is not "
     "known before: no operation tells."
 )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a run wants of all that it restores.
+
+    Attributes:
+        name: of the new instance; None for a name made of the snapshot's.
+        wait_until: until the instance has its address, is ACTIVE, or not at all.
+        out_of_stock: wait for the GPU within `timeout`, or stop.
+        timeout: for one snapshot.
+        caps: what may be spent, besides the account's own.
+        expires: how long the new instance lives; None without an end.
+        on_expiry: how it ends.
+    """
+
+    name: str | None
+    wait_until: WaitUntil
+    out_of_stock: OutOfStock
+    timeout: timedelta
+    caps: Caps | None
+    expires: timedelta | None
+    on_expiry: Literal["hibernate", "delete"]
+
+
+class Restores:
+    """The restores of one run, from their names to their report.
+
+    Made for a block: names for which nothing was asked in the end are given back with it.
+
+    Args:
+        run: the run.
+        hold: what it holds.
+        snapshots: what is restored.
+        wanted: what is wanted of all of them.
+    """
+
+    def __init__(self, run: Run, hold: Hold, snapshots: Sequence[Snapshot], wanted: Wanted) -> None:
+        self._run = run
+        self._hold = hold
+        self._wanted = wanted
+        self._until = until_when(run.account, wanted.wait_until)
+        self._ends = Ends(run.account.account, wanted.expires, wanted.on_expiry, now, hold)
+        self._memory = NotedFirst(client=run.account.get_client(), note=self._note)
+        self._snapshots = snapshots
+        self._all: list[Restoring] = []
+        self._began = now()
+
+    def __enter__(self) -> Restores:
+        account, wanted, dry_run = self._run.account, self._wanted, self._run.dry_run
+        try:
+            instances = list_instances(account)
+            for snapshot in self._snapshots:
+                self._all.append(begin(self._hold, snapshot, wanted.name, instances, dry_run))
+            judged = with_problems(account, self._all, wanted.caps)
+            self._all = with_ends(account, judged, wanted.expires, wanted.on_expiry)
+        except BaseException:
+            self._let_go()
+            raise
+        self._began = now()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Give back the names for which nothing was asked.
+
+        A run that failed before it asked has made nothing. Whatever has such a name later is
+        somebody else's, and the next attempt must not take it for what this one made.
+        """
+        note_inherited(self._hold, self._all, self._memory)
+        self._hold.let_go(
+            one.key
+            for one in self._all
+            if not one.resumed and not self._memory.may_have_made(one.key)
+        )
+
+    def _note(self, key: str, at: datetime) -> None:
+        self._ends.note([one.making(at) for one in self._all if one.key == key])
+
+    def _targets(self) -> tuple[Target, ...]:
+        return tuple(
+            Target(one.key, one.name, self._began, resumed=one.resumed) for one in self._all
+        )
+
+    def _decide(self, world: World, moment: datetime) -> dict[str, Next]:
+        by_key = {one.key: one for one in self._all}
+
+        def step(target: Target) -> Next:
+            return decide_restore(
+                by_key[target.id],
+                world,
+                self._memory,
+                self._until,
+                self._wanted.out_of_stock,
+                self._began,
+                moment,
+            )
+
+        targets, timeout = self._targets(), self._wanted.timeout
+        return decide_each(targets, step, self._memory, world, (), timeout, moment)
+
+    def _look(self) -> World:
+        share_snapshots(self._hold, self._all, self._memory)
+        note_inherited(self._hold, self._all, self._memory)
+        world = look(self._run.account, self._all, self._memory)
+        note_up(self._all, world, self._memory, now())
+        settle_ends(self._ends, self._all, self._memory)
+        return world
+
+    def planned(self) -> RestoreReport:
+        """What would be done, and what stands against it; nothing is changed."""
+        world = look(self._run.account, self._all, self._memory)
+        plan = self._decide(world, self._began)
+        rows = rows_of_restores(self._all, plan, world, self._memory)
+        return RestoreReport(flow=self._run.flow, dry_run=True, rows=rows, notes=self._notes())
+
+    def ask_approval(self) -> None:
+        """Ask a person about what the caps want a person asked about; waits for the answer."""
+        if any(one.to_approve for one in self._all):
+            self._all = approved(self._all, self._decide(self._look(), self._began))
+            self._began = now()
+
+    def work(self, passed: Iterable[str] = ()) -> RestoreReport:
+        """Restore all, each once and within the caps, and tell of each.
+
+        Args:
+            passed: notes on what the run did before.
+        """
+        world, plan = work_within_caps(
+            self._run.account,
+            self._hold,
+            self._all,
+            self._wanted.caps,
+            self._targets(),
+            self._memory,
+            look=self._look,
+            decide=self._decide,
+            timeout=self._wanted.timeout,
+            log=self._run.log,
+        )
+        restored = restored_of(self._all, plan, world, self._memory)
+        tell_of(restored)
+        rows = rows_of_restores(self._all, plan, world, self._memory)
+        notes = (*self._notes(), *passed, *self._ends.told)
+        return RestoreReport(flow=self._run.flow, rows=rows, notes=notes, restored=restored)
+
+    def _notes(self) -> tuple[str, ...]:
+        return notes_of(self._all, self._wanted.expires, self._wanted.on_expiry)
 
 
 def until_when(account: BarrackCredentials, wait_until: WaitUntil) -> WaitUntil:
@@ -134,21 +298,6 @@ class NotedFirst(Memory):
             self.sent[step.instance_id] = self.client.now()
             self.note(step.instance_id, self.sent[step.instance_id])
         super().begin(step, at)
-
-
-@contextmanager
-def letting_go(hold: Hold, all_of_them: Iterable[Restoring], memory: Memory) -> Iterator[None]:
-    """Give back, in the end, the names for which nothing was asked.
-
-    A run that failed before it asked has made nothing. Whatever has such a name later is somebody
-    else's, and the next attempt must not take it for what this one made.
-    """
-    try:
-        yield
-    finally:
-        known = list(all_of_them)
-        note_inherited(hold, known, memory)
-        hold.let_go(o.key for o in known if not o.resumed and not memory.may_have_made(o.key))
 
 
 def note_inherited(hold: Hold, all_of_them: Iterable[Restoring], memory: Memory) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -14,7 +14,7 @@ from barrack_tasks.controllers.account import watched_of
 from barrack_tasks.controllers.admission import Decide
 from barrack_tasks.controllers.notes import read_notes, write_notes
 from barrack_tasks.controllers.rest import with_droppable
-from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.power.evidence import Known, clock_ahead
 from barrack_tasks.plans.power.rise import Shortage
@@ -63,14 +63,14 @@ class Following:
 
     def __init__(
         self,
-        account: BarrackCredentials,
+        run: Run,
         policy: Policy,
-        protect: Collection[str],
         shortage: Shortage,
         at_once: int,
         timeout: timedelta,
     ) -> None:
-        self._account = account
+        self._run = run
+        self._account = account = run.account
         self._policy = policy
         self._watched = watched_of(account.account)
         self.memory = Memory()
@@ -81,7 +81,7 @@ class Following:
         self._known = self._known_with(self.first)
         verdicts = judge_all(self.first.instances.values(), self._known, policy, now())
         self._fresh: Mapping[str, Verdict] = {}
-        self.round = Round(verdicts, (), protect, now(), timeout, at_once, shortage)
+        self.round = Round(verdicts, (), run.never, now(), timeout, at_once, shortage)
 
     @property
     def wants_restores(self) -> bool:
@@ -164,6 +164,35 @@ class Following:
             world.instances, verdicts, plan, self._known, self.memory, was, now(), at
         )
         write_notes(self._account.account, self._known.notes, changed, at)
+
+    def planned(self, decide: Decide) -> tuple[Row, ...]:
+        """What would be done; nothing is changed."""
+        world = self.supplied(self.first)
+        return self.rows(decide(world, now()), world)
+
+    def work(self, decide: Decide, intent: str) -> tuple[Row, ...]:
+        """Bring each instance to the state that is wanted, and remember what was seen.
+
+        Args:
+            decide: what each needs next, within the caps.
+            intent: what the run is for; see `Run.intent`.
+        """
+        if not self.round.targets:
+            self.write_down(self.first, self.round.verdicts, {})
+            return self.rows({}, self.first)
+        with self._run.holding(intent) as hold:
+            self.take_up(hold)
+            world, plan = self._run.work(
+                hold,
+                self.round.targets,
+                self.memory,
+                look=lambda: self.look(hold),
+                decide=self.writing(decide),
+                timeout=self.round.timeout,
+                on_done=self.round.on_done,
+            )
+        self.learn()
+        return self.rows(plan, world)
 
     def learn(self) -> None:
         """Note how long restores took, so that the next ones begin early enough."""

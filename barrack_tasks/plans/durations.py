@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, TypeAdapter, WithJsonSchema
+from pydantic import BeforeValidator, Field, TypeAdapter, WithJsonSchema
 
 _UNITS = {
     "s": 1,
@@ -140,3 +140,17 @@ def exactly(span: timedelta) -> str:
         if seconds % unit == 0:
             return f"{seconds // unit} {name}"
     return f"{seconds} s"
+
+
+Timeout = Annotated[
+    float | timedelta | str,
+    BeforeValidator(read_positive),
+    SPAN_SCHEMA,
+    Field(description="For one instance: seconds, or a duration such as 10m."),
+]
+"""For one instance: seconds, a timedelta, or text such as `"10m"`."""
+
+
+def span_of(timeout: float | timedelta | str) -> timedelta:
+    """A timeout as a timedelta."""
+    return read_positive(timeout)

@@ -52,7 +52,7 @@ class Alarms:
         self,
         guard: str,
         account: str,
-        notifiers: dict[str, NotificationBlock],
+        notifiers: Mapping[str, NotificationBlock],
         remind: timedelta | None,
         log: Log,
         scope: str = "",

@@ -47,8 +47,8 @@ from barrack_tasks.api import BarrackNotPermittedError
 from barrack_tasks.api.transport.pacing import elapsed
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.making import CLOCKS_DIFFER
-from barrack_tasks.runtime.processes import born, has_ended, machine
 from barrack_tasks.server.logs import get_logger
+from barrack_tasks.server.processes import born, has_ended, machine
 from barrack_tasks.server.variables import MOST_CHARACTERS, Records, Stamped
 
 LEASE = timedelta(seconds=120)
@@ -61,7 +61,7 @@ UNWATCHED = timedelta(minutes=10)
 """So long a snapshot that was taken of an instance may have been in nobody's hand."""
 _LEAST_LEFT = 1 / 6
 """The part of a lease that must be left for a request to be sent."""
-_FORGET_AFTER = timedelta(days=2)
+FORGET_AFTER = timedelta(days=2)
 _SWEEP_AFTER = timedelta(minutes=3)
 _SWEPT_AT_ONCE = 20
 _TRIES = 4
@@ -211,7 +211,7 @@ class Hold:
         moment: datetime,
         *,
         lease: timedelta = LEASE,
-        fresh: timedelta = _FORGET_AFTER,
+        fresh: timedelta = FORGET_AFTER,
         clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
         pause: Callable[[float, float], float] = random.uniform,
@@ -686,7 +686,7 @@ class Hold:
         useless = [
             seen.name
             for seen in others
-            if now - seen.written > (_FORGET_AFTER if seen.is_needed else _SWEEP_AFTER)
+            if now - seen.written > (FORGET_AFTER if seen.is_needed else _SWEEP_AFTER)
             and not (seen.is_open and seen.value.may_have_made)
         ]
         known = {seen.value.who for seen in others}
@@ -922,7 +922,7 @@ def holding(
     run: str,
     by: str,
     intent: str | None = None,
-    fresh: timedelta = _FORGET_AFTER,
+    fresh: timedelta = FORGET_AFTER,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     sleep: Callable[[float], None] = time.sleep,
 ) -> Iterator[Hold]:

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from barrack_tasks.plans.durations import SPAN_SCHEMA, read_positive
+from barrack_tasks.credentials import Credentials
+from barrack_tasks.plans.durations import Timeout, span_of
 from barrack_tasks.plans.selection import Select, SelectionError
-
-Timeout = Annotated[
-    float | timedelta | str,
-    BeforeValidator(read_positive),
-    SPAN_SCHEMA,
-    Field(description="For one instance: seconds, or a duration such as 10m."),
-]
-"""For one instance: seconds, a timedelta, or text such as `"10m"`."""
+from barrack_tasks.runtime.notify import Notify
 
 Protect = Annotated[
     list[str], Field(description="Names, globs and ids that are never touched.", default=[])
@@ -24,9 +17,4 @@ Protect = Annotated[
 """Never touched, whatever selects them; added to the account's own list."""
 
 
-def span_of(timeout: float | timedelta | str) -> timedelta:
-    """A timeout as a timedelta."""
-    return read_positive(timeout)
-
-
-__all__ = ["Protect", "Select", "SelectionError", "Timeout", "span_of"]
+__all__ = ["Credentials", "Notify", "Protect", "Select", "SelectionError", "Timeout", "span_of"]

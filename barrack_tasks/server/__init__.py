@@ -1,1 +1,1 @@
-"""What all workers share on the Prefect server: variables, tables and names of accounts."""
+"""The Prefect server: what starts it, and what all workers share on it."""

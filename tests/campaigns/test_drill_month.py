@@ -52,6 +52,8 @@ def test_thirty_days(cloud: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPa
     ids = {name: sandbox.seed_instance(name, gpu_model="L40") for name in names}
     for place in (
         "barrack_tasks.runtime.loop.now",
+        "barrack_tasks.controllers.drills.now",
+        "barrack_tasks.controllers.restores.now",
         "flows.verify_snapshots.now",
         "flows.prune_snapshots.now",
     ):

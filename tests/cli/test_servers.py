@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks.cli.servers import is_same_server
-from barrack_tasks.cli.services import Services
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.services import Services
 from tests.cli.test_up import barrack
 from tests.conftest import free_port
 

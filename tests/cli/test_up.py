@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from barrack_tasks.api.models import VMStatus
-from barrack_tasks.cli.services import Services
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.services import Services
 from tests.conftest import free_port
 
 COMMAND = [sys.executable, "-c", "from barrack_tasks.cli import main; main()"]

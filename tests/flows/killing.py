@@ -95,7 +95,7 @@ def _child(
     os.environ.update(environment)
     demand_permits()
     if HIDDEN in environment:
-        from barrack_tasks.runtime import processes
+        from barrack_tasks.server import processes
 
         processes._BOOT = Path("/nowhere")
         told = logging.FileHandler(environment[HIDDEN])

@@ -344,7 +344,7 @@ def test_a_run_that_is_repeated_after_its_work_was_done_makes_no_second_machine(
     sandbox, account = with_snapshot(cloud)
     for number in (1, 2):
         run = SimpleNamespace(id=str(UUID(int=number)), name=f"run-{number}")
-        monkeypatch.setattr("flows.restore_from_snapshot.runtime", SimpleNamespace(flow_run=run))
+        monkeypatch.setattr("barrack_tasks.controllers.run.runtime", SimpleNamespace(flow_run=run))
         reports = [restore_from_snapshot("base", credentials=account) for _ in range(2)]
         ids = {report.restored[0].id for report in reports}
         assert len(ids) == 1

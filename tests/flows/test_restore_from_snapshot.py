@@ -93,7 +93,7 @@ def test_what_was_restored_for_a_time_ends_and_nothing_else(
     sandbox, account = with_snapshot(cloud)
     restore_from_snapshot("base", expires="8h", on_expiry="delete", credentials=account)
     later = datetime.now(UTC) + timedelta(hours=9)
-    monkeypatch.setattr("flows.restore_from_snapshot.now", lambda: later)
+    monkeypatch.setattr("barrack_tasks.controllers.drills.now", lambda: later)
     restore_from_snapshot("base", name="other", credentials=account)
     sandbox.advance(60)
     assert sorted(states(sandbox)) == ["alpha", "other"]

@@ -20,10 +20,10 @@ from barrack_tasks.api import Barrack, BarrackNotPermittedError, BarrackTimeoutE
 from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.plans.making import CLOCKS_DIFFER
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.runtime import processes
 from barrack_tasks.runtime.leases import LEASE, Hold, Inherited, Process, Record, _in_parts
 from barrack_tasks.runtime.loop import note_in_hand
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server import processes
 from barrack_tasks.server.variables import MOST_CHARACTERS, Stamped
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)

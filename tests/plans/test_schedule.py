@@ -59,6 +59,7 @@ class Machine:
         rule = {k: how.pop(k) for k in list(how) if k in ("shutoff", "snapshot", "priority")}
         self.rule = Rule(select=["*"], timetable=timetable, **rule)  # type: ignore[arg-type]
         self.created = how.pop("created", LONG_AGO)
+        how_addressed = how.pop("address", None)
         self.policy = Policy((self.rule,), **how)
         self.notes: dict[str, Note] = {} if is_new else {"BRK-1": Note(seen=LONG_AGO)}
         self.snapshots: list[Snapshot] = []
@@ -67,6 +68,7 @@ class Machine:
         self.is_timed = is_timed
         self.cloud_ahead = timedelta(0)
         self.changed = self.created
+        self.address: str | None = how_addressed
 
     @property
     def seen(self) -> UserVM:
@@ -78,10 +80,13 @@ class Machine:
             updated_at=self.changed if self.is_timed else None,
             hourly_price="2.69",
             currency="USD",
+            public_ip=self.address if self.status in ("ACTIVE", "SHUTOFF") else None,
         )
 
     def becomes(self, status: str, at: datetime) -> None:
-        """Somebody brings it into another state."""
+        """Somebody brings it into another state; at rest a machine loses its address."""
+        if self.status == "HIBERNATED" and self.address:
+            self.address = f"38.80.0.{1 + int(self.address.rpartition('.')[2]) % 250}"
         self.status, self.changed = status, at
 
     @property
@@ -480,11 +485,14 @@ def test_what_our_request_left_stuck_is_a_failure(status: str) -> None:
     ),
     is_timed=st.booleans(),
     shutoff=st.booleans(),
+    address=st.sampled_from([None, "38.80.0.1"]),
 )
 def test_what_nobody_moved_rests_in_the_end_or_is_told_and_what_a_person_moved_is_left_alone(
-    steps: list[tuple[int, str, str, bool]], is_timed: bool, shutoff: bool
+    steps: list[tuple[int, str, str, bool]], is_timed: bool, shutoff: bool, address: str | None
 ) -> None:
-    machine = Machine("Mon 08:00-20:00 UTC", is_timed=is_timed, shutoff="hibernate")
+    machine = Machine(
+        "Mon 08:00-20:00 UTC", is_timed=is_timed, shutoff="hibernate", address=address
+    )
     if shutoff:
         machine.status = "SHUTOFF"
     now, boundary = at(0, 20, 6), at(0, 20)
@@ -498,7 +506,8 @@ def test_what_nobody_moved_rests_in_the_end_or_is_told_and_what_a_person_moved_i
             machine.becomes(outcome[1], outcome[0])
             outcome = None
         if event == "person" and machine.status in ("HIBERNATED", "SHUTOFF"):
-            if seen_at_rest or (is_timed and not asked):
+            is_told = bool(address) and machine.status == "HIBERNATED" and asked
+            if seen_at_rest or is_told or (is_timed and not asked):
                 is_a_persons = True
             elif machine.status == "HIBERNATED" or not is_timed:
                 continue  # of which nothing can be known
@@ -528,6 +537,19 @@ def test_what_nobody_moved_rests_in_the_end_or_is_told_and_what_a_person_moved_i
                 machine.look(now + 3 * MINUTE)
                 now, outcome = now + 3 * MINUTE, None
                 seen_at_rest |= machine.status == "HIBERNATED"
+
+
+def test_back_with_another_address_after_our_request_it_is_a_persons() -> None:
+    machine = Machine(OFFICE, address="38.80.0.1")
+    machine.look(at(0, 20, 5), asks="hibernate_instance")  # and the run is killed
+    machine.becomes("HIBERNATED", at(0, 20, 10))
+    machine.becomes("ACTIVE", at(0, 20, 20))
+    for hour in (21, 22, 23):
+        assert machine.look(at(0, hour)).reason is Reason.MOVED
+    failed = Machine(OFFICE, address="38.80.0.1")
+    failed.look(at(0, 20, 5), asks="hibernate_instance")
+    failed.becomes("ACTIVE", at(0, 20, 20))  # the cloud gave up
+    assert failed.look(at(0, 20, 30)).goal == "down"
 
 
 def test_killed_before_the_request_took_effect_it_is_asked_again() -> None:

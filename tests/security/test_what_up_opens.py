@@ -23,9 +23,9 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
-from barrack_tasks.cli.services import answers
-from barrack_tasks.runtime.processes import born
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.processes import born
+from barrack_tasks.server.services import answers
 from tests.chromium import Chromium
 from tests.cli.test_up import COMMAND, barrack
 from tests.conftest import free_port

@@ -81,6 +81,8 @@ class Note:
     """When the state that passes began in which it was last seen; None if that was a stable one."""
     tries: int = 0
     """How often something that moves it was asked for the sake of `pursued`, in vain so far."""
+    address: str | None = None
+    """Its public address when it was last seen up with one."""
 
 
 @dataclass(frozen=True)
@@ -144,6 +146,8 @@ def why_moved(instance: UserVM, boundary: Boundary, known: Known) -> str | None:
         return "it had been where it was wanted"
     if note.decided is not None and _covers(note, note.decided, boundary):
         return "that was evident to an earlier run"
+    if note.pursued == boundary.moment and _was_down(note, instance):
+        return "it was put to rest as was asked, and came back with another address"
     watched = known.watched.get(instance.id)
     if (
         watched is not None
@@ -159,6 +163,13 @@ def why_moved(instance: UserVM, boundary: Boundary, known: Known) -> str | None:
     snapshots = known.snapshots.get(instance.id, ())
     passed = boundary.moment + known.cloud_ahead
     return _by_its_own_times(instance, boundary, passed, note, snapshots)
+
+
+def _was_down(note: Note, instance: UserVM) -> bool:
+    """Whether an instance that is up hibernated in between: a restore gives it a new address."""
+    is_back = is_up(instance.status) and instance.has_address and note.address is not None
+    is_asked = _LEADS_TO.get(note.operation or "") is VMStatus.HIBERNATED
+    return is_back and is_asked and note.address != instance.public_ip
 
 
 def _is_settled(note: Note, boundary: Boundary) -> bool:
@@ -309,6 +320,7 @@ def observed(
             status=str(instance.status),
             changed=changed_at(instance),
             passing=None,
+            address=instance.public_ip if instance.has_address else after.address,
         )
         is_fulfilled = fulfils(instance.status, boundary)
     if is_fulfilled:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -29,6 +29,17 @@ class Shortage:
     then: OutOfStock = "wait"
     patience: timedelta = timedelta(minutes=15)
     models: tuple[str, ...] = ()
+
+
+def shortage_of(then: OutOfStock, patience: timedelta, substitutes: Sequence[str]) -> Shortage:
+    """What a person wants done when a GPU stays out of stock.
+
+    Raises:
+        ValueError: another instance is to stand in, and no model is named.
+    """
+    if then == "substitute" and not substitutes:
+        raise ValueError("out_of_stock='substitute' needs substitutes=[...]: which GPU models?")
+    return Shortage(then, patience, tuple(substitutes))
 
 
 def rise_step(target: Target, world: World, memory: Memory, how: Shortage, now: datetime) -> Next:

@@ -5,7 +5,7 @@ Pure: the world, the intent and the clock come in, the next step for each instan
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -96,8 +96,8 @@ def decide(world: World, intent: Intent, memory: Memory, now: datetime) -> dict[
 
 def targets_of(
     selected: Iterable[UserVM],
-    inherited: dict[str, str],
-    known: dict[str, UserVM],
+    inherited: Mapping[str, str],
+    known: Mapping[str, UserVM],
     now: datetime,
 ) -> tuple[Target, ...]:
     """The instances selected, and those that a run which was cut off had begun with."""
@@ -116,7 +116,7 @@ def intent_for(
     timeout: timedelta,
     keep: int,
     protect: list[str],
-    inherited: dict[str, str],
+    inherited: Mapping[str, str],
     strict: bool = True,
 ) -> Intent:
     """What a run is asked for, in terms of the account as it is.

@@ -116,6 +116,24 @@ def find_snapshot(asked: str, snapshots: Sequence[Snapshot]) -> Snapshot:
     )
 
 
+def names_asked(snapshot: str | Sequence[str], name: str | None) -> list[str]:
+    """The snapshots that are asked for, each once.
+
+    Args:
+        snapshot: an id, a name, or `latest:<instance name>`; or several of these.
+        name: of the new instance, if it is given one.
+
+    Raises:
+        ValueError: no snapshot is named, or several instances would have one name.
+    """
+    asked = [snapshot] if isinstance(snapshot, str) else list(dict.fromkeys(snapshot))
+    if not asked:
+        raise ValueError("snapshot: the list is empty; name a snapshot")
+    if name is not None and len(asked) != 1:
+        raise ValueError("name: one name cannot be given to several instances; leave it out")
+    return asked
+
+
 def find_snapshots(asked: Iterable[str], snapshots: Sequence[Snapshot]) -> list[Snapshot]:
     """The snapshots that are meant, each once.
 

@@ -20,7 +20,7 @@ import httpx
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.transport.addresses import is_loopback
-from barrack_tasks.runtime.processes import born, has_ended
+from barrack_tasks.server.processes import born, has_ended
 
 _PATIENCE = 120.0
 _KEPT_IN_A_BLOCK = ("BARRACK_API_KEY", "BARRACK_BASE_URL")
