@@ -112,8 +112,10 @@ class Operation(Generic[R]):
         return tuple(part[1:-1] for part in self.path.split("/") if part.startswith("{"))
 
 
-def _to(*states: VMStatus) -> ByState:
-    return ByState(frozenset(states))
+def _to(goal: VMStatus, *by_way_of: VMStatus) -> ByState:
+    """By the state that it leads to, or one on the way there: those given, or all there are."""
+    passing = by_way_of or tuple(s for s in VMStatus if s.leads_to is goal)
+    return ByState(frozenset({goal, *passing}))
 
 
 def _same_rule(sent: Mapping[str, Any], rules: Iterable[Any]) -> Any | None:
@@ -202,19 +204,19 @@ _INSTANCES = (
               "GET", "/instances/hibernated", m.GetHibernatedVMsResponse, "", Repeat()),
     Operation("start_instance", "Start instance", "Instance management",
               "POST", "/instances/{instance_id}/start", m.StartVMResponse, "instance",
-              _to(S.STARTING, S.ACTIVE)),
+              _to(S.ACTIVE, S.STARTING)),
     Operation("stop_instance", "Stop instance", "Instance management",
               "POST", "/instances/{instance_id}/stop", m.StopVMResponse, "instance",
-              _to(S.STOPPING, S.SHUTOFF)),
+              _to(S.SHUTOFF)),
     Operation("reboot_instance", "Reboot instance", "Instance management",
               "POST", "/instances/{instance_id}/reboot", m.RebootVMResponse, "instance",
               NeverRepeat()),
     Operation("hibernate_instance", "Hibernate instance", "Instance management",
               "POST", "/instances/{instance_id}/hibernate", m.HibernateVMResponse, "instance",
-              _to(S.HIBERNATING, S.HIBERNATED)),
+              _to(S.HIBERNATED)),
     Operation("restore_instance", "Restore hibernated instance", "Instance management",
               "POST", "/instances/{instance_id}/restore", m.RestoreVMResponse, "instance",
-              _to(S.RESTORING, S.ACTIVE)),
+              _to(S.ACTIVE, S.RESTORING)),
     Operation("toggle_public_ip", "Toggle public IP for instance", "Instance management",
               "POST", "/instances/{instance_id}/public-ip", m.ToggleVMPublicIPResponse,
               "instance", ByChange("public_ip")),

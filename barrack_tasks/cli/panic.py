@@ -15,7 +15,7 @@ from barrack_tasks.api.models import UserVM
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Minutes
-from barrack_tasks.cli.panicking import AT_REST, hibernate_everything, targets_of
+from barrack_tasks.cli.panicking import hibernate_everything, is_at_rest, targets_of
 from barrack_tasks.cli.screen import Display, Screen, table
 from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.report import money
@@ -69,7 +69,7 @@ def _panic(
         Screen(stderr=True).print(f"barrack: {error}", style="red")
         return 2
     targets, protected = targets_of(instances, never, datetime.now(UTC))
-    todo = [i for i in instances if i.id not in protected and i.status not in AT_REST]
+    todo = [i for i in instances if i.id not in protected and not is_at_rest(i.status)]
     for one in named_in_vain("protect", standing, instances, standing=True):
         show(_in_yellow(f"BARRACK_PROTECT: {one.text}"))
     show(lambda: _table(instances, protected))
@@ -99,7 +99,7 @@ def _table(instances: Iterable[UserVM], protected: frozenset[str]) -> Table:
         what = "hibernate"
         if instance.id in protected:
             what = "left alone: protected"
-        elif instance.status in AT_REST:
+        elif is_at_rest(instance.status):
             what = "nothing: it is at rest"
         cost = money(hourly_cost(instance), currency)
         found.add_row(instance.name, str(instance.status), cost, what)

@@ -20,8 +20,13 @@ from barrack_tasks.plans.world import World
 
 _THREADS = 32
 _MANNER = Manner(shutoff="hibernate")
-AT_REST = (VMStatus.HIBERNATED, VMStatus.HIBERNATING, VMStatus.DELETING, VMStatus.DELETED)
-"""States in which nothing has to be asked of an instance."""
+
+
+def is_at_rest(status: VMStatus) -> bool:
+    """Whether an instance needs no stop: it is hibernated or gone, or on its way there."""
+    return not {status, status.leads_to}.isdisjoint((VMStatus.HIBERNATED, VMStatus.DELETED))
+
+
 Say = Callable[[str], None]
 UnderWay = dict[str, tuple[Step, Future[None]]]
 
@@ -121,7 +126,7 @@ def _before_a_look(target: Target, protect: Collection[str]) -> Next:
     """What is known of a target that was not looked at since the question was answered."""
     if is_protected(protect, target.id, target.name):
         return Finished("skipped", "protected")
-    if target.was is not None and target.was.status in AT_REST:
+    if target.was is not None and is_at_rest(target.was.status):
         return Finished("already")
     return Wait("it was not seen again")
 

@@ -43,12 +43,27 @@ class VMStatus(OpenEnum):
         return self in _STABLE
 
     @property
+    def leads_to(self) -> VMStatus | None:
+        """The stable state that a passing one becomes; None for any other, and for a new word."""
+        return _LEADS_TO.get(self)
+
+    @property
     def is_transitional(self) -> bool:
         """Whether the state is passing. A word that is not known is taken for passing."""
         return self not in _STABLE and self is not VMStatus.ERROR
 
 
 _STABLE = frozenset({VMStatus.ACTIVE, VMStatus.SHUTOFF, VMStatus.HIBERNATED, VMStatus.DELETED})
+_LEADS_TO = {
+    VMStatus.CREATING: VMStatus.ACTIVE,
+    VMStatus.BUILD: VMStatus.ACTIVE,
+    VMStatus.STARTING: VMStatus.ACTIVE,
+    VMStatus.REBOOTING: VMStatus.ACTIVE,
+    VMStatus.RESTORING: VMStatus.ACTIVE,
+    VMStatus.STOPPING: VMStatus.SHUTOFF,
+    VMStatus.HIBERNATING: VMStatus.HIBERNATED,
+    VMStatus.DELETING: VMStatus.DELETED,
+}
 
 
 PENDING_ADDRESS = "pending"

@@ -28,8 +28,7 @@ class Manner:
     shutoff: Shutoff = "leave"
 
 
-_COMING_UP = {VMStatus.RESTORING, VMStatus.STARTING, VMStatus.CREATING, VMStatus.BUILD}
-_GOING_DOWN = {VMStatus.HIBERNATING, VMStatus.STOPPING}
+_DOWN = (VMStatus.HIBERNATED, VMStatus.SHUTOFF)
 
 
 def drive_down(
@@ -127,7 +126,7 @@ def in_turn(
     plan: Mapping[str, Next], order: Iterable[str], world: World, at_once: int
 ) -> dict[str, Next]:
     """The plan with no more restores under way than `at_once`; those first in `order` go first."""
-    coming = sum(i.status in _COMING_UP for i in world.instances.values())
+    coming = sum(_is_coming(i.status) for i in world.instances.values())
     room = max(0, at_once - coming)
     paced = dict(plan)
     for id_ in order:
@@ -176,12 +175,17 @@ def short_of(region: str | None, hardware: tuple[str, int]) -> str:
 
 def is_up(status: VMStatus) -> bool:
     """Whether an instance is up or on its way there."""
-    return status is VMStatus.ACTIVE or status in _COMING_UP
+    return VMStatus.ACTIVE in (status, status.leads_to)
+
+
+def _is_coming(status: VMStatus) -> bool:
+    """Whether an instance is being made or brought up at this moment."""
+    return status.leads_to is VMStatus.ACTIVE and status is not VMStatus.REBOOTING
 
 
 def is_down(status: VMStatus) -> bool:
     """Whether an instance is hibernated or on its way to rest."""
-    return status is VMStatus.HIBERNATED or status in _GOING_DOWN
+    return status is VMStatus.HIBERNATED or status.leads_to in _DOWN
 
 
 def _absent(target: Target, world: World) -> Next:

@@ -20,7 +20,7 @@ AGAIN = timedelta(minutes=10)
 _STUCK = timedelta(hours=1)
 """So long an instance may be on its way before somebody is told."""
 _IN_FULL = Manner(shutoff="hibernate")
-_UNDER_WAY = {"hibernate": VMStatus.HIBERNATING, "delete": VMStatus.DELETING}
+_GOAL = {"hibernate": VMStatus.HIBERNATED, "delete": VMStatus.DELETED}
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def decide_ending(
         return Finished("failed", _OLDER)
     if holder is not None:
         return Wait(f"held by {holder}")
-    if instance.status is _UNDER_WAY[expiry.how]:
+    if instance.status.leads_to is _GOAL[expiry.how]:
         return _on_its_way(expiry, instance, now)
     return _unless_just_asked(expiry, instance, _step(expiry, instance, world, now), now)
 

@@ -27,7 +27,8 @@ def rest_step(
     if not snapshot or instance is None:
         return drive_down(target, world, memory, manner, unable)
     flavor = (str(instance.gpu_model), int(instance.gpu_count or 1))
-    by_snapshot = instance.status in (VMStatus.ACTIVE, VMStatus.HIBERNATED, VMStatus.HIBERNATING)
+    is_down = VMStatus.HIBERNATED in (instance.status, instance.status.leads_to)
+    by_snapshot = is_down or instance.status is VMStatus.ACTIVE
     if by_snapshot and flavor not in unable:
         return snapshot_step(target, world, intent, memory)
     return drive_down(target, world, memory, manner, unable)

@@ -53,15 +53,6 @@ class Then(StrEnum):
         past = {Then.HIBERNATE: "hibernated", Then.STOP: "stopped", Then.DELETE: "deleted"}
         return f"barrack.instance.{past[self]}"
 
-    @property
-    def on_the_way(self) -> VMStatus:
-        """The state that leads there."""
-        return {
-            Then.HIBERNATE: VMStatus.HIBERNATING,
-            Then.STOP: VMStatus.STOPPING,
-            Then.DELETE: VMStatus.DELETING,
-        }[self]
-
 
 @dataclass(frozen=True)
 class Intent:
@@ -176,7 +167,7 @@ def snapshot_step(target: Target, world: World, intent: Intent, memory: Memory) 
         return Finished("failed", "it was deleted by somebody else")
     if instance.status is then.goal:
         return _arrived(target, world, intent, memory)
-    if instance.status is then.on_the_way:
+    if instance.status.leads_to is then.goal:
         return Wait(f"it is {instance.status}")
     if instance.status is VMStatus.ACTIVE:
         return _from_active(target, instance, world, intent, memory)

@@ -14,8 +14,10 @@ from barrack_tasks.plans.report import Row
 from barrack_tasks.plans.steps import Finished, Next, Outcome, Step, Wait
 from barrack_tasks.plans.world import World
 
-_ON_THE_WAY = frozenset({VMStatus.HIBERNATING, VMStatus.STOPPING, VMStatus.DELETING})
-"""States from which nothing is planned: it has been put to rest, or cannot be put to it."""
+
+def _is_on_its_way(status: VMStatus) -> bool:
+    """Whether nothing is planned from here: it has been put to rest, or cannot be put to it."""
+    return status.leads_to not in (None, VMStatus.ACTIVE)
 
 
 def rows_done(
@@ -96,7 +98,7 @@ def _would_do(
     target: Target, intent: Intent, world: World, memory: Memory, next_: Next
 ) -> tuple[str, ...]:
     instance = world.instances.get(target.id)
-    if isinstance(next_, Finished) or (instance and instance.status in _ON_THE_WAY):
+    if isinstance(next_, Finished) or (instance and _is_on_its_way(instance.status)):
         return ()
     own = own_snapshot(target, world, intent, memory)
     name = snapshot_name(target.name, target.id, intent.moment)
