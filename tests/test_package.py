@@ -7,8 +7,9 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
-from importlib.metadata import distributions
+from importlib.metadata import distributions, packages_distributions
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import PREFECT_AUTH
+from tests.test_architecture import imports
 
 ROOT = Path(__file__).resolve().parent.parent
 WHEELS = ROOT / ".cache" / "wheels"
@@ -176,3 +178,21 @@ def test_the_bill_of_materials_names_each_package_with_licence_and_hashes(tmp_pa
     assert "pytest" not in needed, "what only tests need is not shipped"
     assert all(one["hashes"] and one["licenses"] for one in needed.values())
     assert "LGPL" in str(needed["pygal"]["licenses"])
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_imported() -> None:
+    of_a_module = packages_distributions()
+    imported = {
+        name.split(".")[0]
+        for folder in ("barrack_tasks", "flows")
+        for path in (ROOT / folder).rglob("*.py")
+        for name in imports(path)
+    }
+    needed = {
+        of_a_module[name][0].lower()
+        for name in imported - sys.stdlib_module_names - {"barrack_tasks", "flows"}
+        if name in of_a_module
+    }
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    declared = {re.split(r"[<>=]", text)[0].lower() for text in settings["project"]["dependencies"]}
+    assert needed - {"pydantic_core"} == declared  # the core is a part of pydantic
