@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
 from prefect import runtime
@@ -93,10 +94,10 @@ class Run:
         """What is never touched: what the caller protects, and the account."""
         return [*self.protect, *self.account.protect]
 
-    @property
+    @cached_property
     def is_by_hand(self) -> bool:
         """Whether a person called it, and not a deployment."""
-        return lists.is_by_hand()
+        return lists.is_by_hand()  # asks the Prefect server
 
     def intent(self, *what: Any) -> str:
         """What the run is for. The next run with the same intent takes up one that was cut off."""
@@ -141,6 +142,7 @@ class Run:
             self.notifiers,
             self.log,
             self.dry_run,
+            self.is_by_hand,
         )
 
     def work(

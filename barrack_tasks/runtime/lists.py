@@ -66,6 +66,7 @@ def check_lists(
     notifiers: Mapping[str, NotificationBlock],
     log: Log,
     dry_run: bool = False,
+    by_hand: bool | None = None,
 ) -> tuple[str, ...]:
     """Refuse or tell what the lists of a run name in vain; notes for its report.
 
@@ -78,6 +79,7 @@ def check_lists(
         notifiers: who is told.
         log: of the run.
         dry_run: tell nobody.
+        by_hand: whether a person called it; None to ask the Prefect server.
 
     Raises:
         SelectionError: a person called it, and a list holds an error; nothing was changed.
@@ -87,11 +89,13 @@ def check_lists(
         >>> notes = check_lists("follow_schedule", account.account, in_vain, notifiers, log)
     """
     found = list(dict.fromkeys(in_vain))
-    if is_by_hand():
+    if by_hand is None:
+        by_hand = is_by_hand()
+    if by_hand:
         refuse(found)
     for one in found:
         log.warning(one.text)
-    if not (is_by_hand() or dry_run):
+    if not (by_hand or dry_run):
         errors = {one.key: one.text for one in found if one.is_error}
         _tell(flow, account, errors, notifiers)
     return tuple(one.text for one in found)

@@ -279,7 +279,7 @@ def test_a_drill_that_lost_its_turn_asks_for_nothing_until_it_has_it_again(
 
     original = note_tries
     monkeypatch.setattr("barrack_tasks.controllers.drills.note_tries", overtaken)
-    for module in ("flows.verify_snapshots", "barrack_tasks.plans.snapshots.drill"):
+    for module in ("barrack_tasks.controllers.drills", "barrack_tasks.plans.snapshots.drill"):
         monkeypatch.setattr(f"{module}.TO_DELETE", timedelta(0))
     with (
         holding(account.account, "other", "run other") as other,
