@@ -1,4 +1,4 @@
-"""Write docs/reference.md from the tasks' docstrings and the operation table."""
+"""Write docs/reference.md from the docstrings of the tasks and the operation table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEAD = """\
 # Reference
 
 Every operation of the API as a Prefect task. This page is written by `scripts/make_reference.py`
-from the tasks' docstrings and the operation table; change those.
+from the docstrings of the client's methods and the operation table; change those.
 
 Tasks are synchronous. They are called alike in flows, in async flows, in notebook cells and
 outside of flows; inside a flow `.submit` and `.map` run them in threads. The first parameter is the

@@ -10,6 +10,12 @@ from barrack_tasks.api.models.base import Answer, Id, Model, Money, OpenEnum, Re
 from barrack_tasks.api.models.common import CurrencyEnum, Pagination
 from barrack_tasks.api.models.rules import Text, check_known
 
+__all__ = [
+    "AIModel", "AIModelUsage", "AITransaction", "ChatChoice", "ChatCompletionsRequest",
+    "ChatCompletionsResponse", "ChatMessage", "ChatReply", "ChatRole", "ChatUsage",
+    "ModelsResponse", "UsageHistoryResponse", "UsageSummaryResponse",
+]  # fmt: skip
+
 
 class AIModel(Model):
     """A language model. Prices are for a million tokens."""

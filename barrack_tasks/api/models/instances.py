@@ -19,6 +19,17 @@ from barrack_tasks.api.models.rules import (
     check_ports,
 )
 
+__all__ = [
+    "AddVMSecurityRuleResponse", "AggregatedBillingResponse", "Billing", "BillingRecord",
+    "BillingSummary", "DeleteVMResponse", "DeploymentRequest", "DeploymentResponse",
+    "DirectionEnum", "EthertypeEnum", "GetHibernatedVMsResponse", "HibernateVMResponse",
+    "HibernationBillingMetrics", "ListUserVMsResponse", "ListVMsResponse", "ProtocolEnum",
+    "RebootVMResponse", "RecentHibernation", "RemoveVMSecurityRuleResponse", "RestoreVMResponse",
+    "StartVMResponse", "StopVMResponse", "ToggleVMPublicIPResponse", "UserVM", "VMDetailsResponse",
+    "VMFlavor", "VMImage", "VMInstance", "VMResponse", "VMSecurityRule", "VMSecurityRuleRequest",
+    "VMStatus", "VMVolumeAttachment",
+]  # fmt: skip
+
 
 class VMStatus(OpenEnum):
     """State of an instance. The first four are stable [D], the rest upstream's words [U]."""

@@ -10,6 +10,11 @@ from barrack_tasks.api.models.base import Answer, Id, Model, Request, Timestamp
 from barrack_tasks.api.models.common import Pagination
 from barrack_tasks.api.models.rules import Ids, Name, Text
 
+__all__ = [
+    "CreateScriptRequest", "DeleteScriptsRequest", "Script", "ScriptListResponse",
+    "UpdateScriptRequest",
+]  # fmt: skip
+
 
 class Script(Model):
     """A startup script.
