@@ -84,7 +84,7 @@ class Docs:
         )
 
 
-class _Trail:
+class Trail:
     """Stands in for an account, and keeps which of its client's methods a task calls."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class _Trail:
 
 def client_call(task: Any, **arguments: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     """The method of the client that a task calls, such as `volumes.list`, and what with."""
-    trail = _Trail()
+    trail = Trail()
     needed = inspect.signature(task.fn).parameters.values()
     task.fn(trail, **{p.name: arguments.get(p.name, p.name) for p in list(needed)[1:]})
     return ".".join(trail.path), *trail.given
