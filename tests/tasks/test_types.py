@@ -7,6 +7,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import barrack_tasks
+from barrack_tasks.api import models
+
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = """
 from prefect.futures import PrefectFuture
@@ -32,9 +35,9 @@ def calls(account: BarrackCredentials) -> None:
 """
 
 
-def test_a_wrong_argument_is_a_type_error(tmp_path: Path) -> None:
-    file = tmp_path / "calls.py"
-    file.write_text(CALLS)
+def errors(file: Path, text: str) -> dict[int, str]:
+    """What mypy has against a text, by line."""
+    file.write_text(text)
     done = subprocess.run(
         [sys.executable, "-m", "mypy", "--no-error-summary", file],
         cwd=ROOT,
@@ -42,6 +45,22 @@ def test_a_wrong_argument_is_a_type_error(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
+    assert done.returncode in (0, 1), done.stdout + done.stderr
+    found = re.findall(rf"{file.name}:(\d+): error: (.*)", done.stdout)
+    return {int(line): said for line, said in found}
+
+
+def test_a_wrong_argument_is_a_type_error(tmp_path: Path) -> None:
     wrong = {n for n, line in enumerate(CALLS.splitlines(), 1) if "# wrong" in line}
-    assert done.returncode == 1, done.stdout + done.stderr
-    assert {int(n) for n in re.findall(r"calls\.py:(\d+): error", done.stdout)} == wrong
+    assert set(errors(tmp_path / "calls.py", CALLS)) == wrong
+
+
+def test_mypy_finds_every_name_where_it_is_said_to_be(tmp_path: Path) -> None:
+    lines = [
+        *(f"from barrack_tasks import {name}" for name in barrack_tasks.__all__),
+        *(f"from barrack_tasks.api.models import {name}" for name in models.__all__),
+        "from barrack_tasks import Task, launch_instance",
+        "from barrack_tasks.api.models import Annotated, base",
+    ]
+    last = len(lines)
+    assert set(errors(tmp_path / "names.py", "\n".join(lines))) == {last - 1, last}
