@@ -1,4 +1,4 @@
-"""Write docs/reference.md from the tasks' docstrings and the operation table."""
+"""Write docs/reference.md from the docstrings of the tasks and the operation table."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEAD = """\
 # Reference
 
 Every operation of the API as a Prefect task. This page is written by `scripts/make_reference.py`
-from the tasks' docstrings and the operation table; change those.
+from the docstrings of the client's methods and the operation table; change those.
 
 Tasks are synchronous. They are called alike in flows, in async flows, in notebook cells and
 outside of flows; inside a flow `.submit` and `.map` run them in threads. The first parameter is the
@@ -84,7 +84,7 @@ class Docs:
         )
 
 
-class _Trail:
+class Trail:
     """Stands in for an account, and keeps which of its client's methods a task calls."""
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class _Trail:
 
 def client_call(task: Any, **arguments: Any) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
     """The method of the client that a task calls, such as `volumes.list`, and what with."""
-    trail = _Trail()
+    trail = Trail()
     needed = inspect.signature(task.fn).parameters.values()
     task.fn(trail, **{p.name: arguments.get(p.name, p.name) for p in list(needed)[1:]})
     return ".".join(trail.path), *trail.given

@@ -84,7 +84,8 @@ class Operation(Generic[R]):
 
     `result` is the field of the answer that holds what the operation is about ("" for all of
     it), `items` the field that holds the list of a paged one. `query` are the parameters of the
-    query string under their canonical names.
+    query string under their canonical names. `method_is` and `path_is` say where those two are
+    known from, `only_earlier` that the reference names the operation in an earlier edition only.
     """
 
     name: str
@@ -100,11 +101,18 @@ class Operation(Generic[R]):
     paged: bool = False
     method_is: Provenance = "documented"
     path_is: Provenance = "inferred"
+    only_earlier: bool = False
 
     @property
     def changes(self) -> bool:
         """Whether the operation changes something in the account."""
         return self.lost != Repeat()
+
+    @property
+    def provenance(self) -> str:
+        """What of it is documented and what is this library's reading, as a sentence."""
+        edition = " in an earlier edition" if self.only_earlier else ""
+        return f"Operation: {self.method_is}{edition}; its path and fields: {self.path_is}."
 
     @property
     def path_parameters(self) -> tuple[str, ...]:
@@ -201,7 +209,8 @@ _INSTANCES = (
               "GET", "/instances/{instance_id}/billing", m.AggregatedBillingResponse, "",
               Repeat(), query=("start", "end")),
     Operation("get_hibernated_instances", "Get hibernated instances count", "Instance management",
-              "GET", "/instances/hibernated", m.GetHibernatedVMsResponse, "", Repeat()),
+              "GET", "/instances/hibernated", m.GetHibernatedVMsResponse, "", Repeat(),
+              only_earlier=True),
     Operation("start_instance", "Start instance", "Instance management",
               "POST", "/instances/{instance_id}/start", m.StartVMResponse, "instance",
               _to(S.ACTIVE, S.STARTING)),

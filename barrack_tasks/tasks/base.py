@@ -5,20 +5,24 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
-from typing import Any, ParamSpec, TypeVar, cast
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
 from prefect import Flow, Task, get_client, runtime
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import ParameterBindError
 
-from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api import Barrack, BarrackConfigurationError
+from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.credentials import BarrackCredentials, check_account, check_parameters
 
 P = ParamSpec("P")
 R = TypeVar("R")
+Account = BarrackCredentials | str | None
+"""An account: itself, the name of a saved one, or None for the environment."""
+Resolve = Mapping[str, Callable[[Barrack, Any], Any]]
 NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
 """How a notification block is named: its name, or its type and its name."""
 _prefect_log = logging.getLogger("prefect.flows")
@@ -159,6 +163,81 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
         )
 
     return decorate
+
+
+@overload
+def task_of(
+    method: Callable[Concatenate[Any, P], Iterator[R]],
+    run_name: str | None = None,
+    resolve: Resolve | None = None,
+) -> Task[Concatenate[Account, P], list[R]]: ...
+@overload
+def task_of(
+    method: Callable[Concatenate[Any, P], R],
+    run_name: str | None = None,
+    resolve: Resolve | None = None,
+) -> Task[Concatenate[Account, P], R]: ...
+def task_of(method: Any, run_name: str | None = None, resolve: Resolve | None = None) -> Any:
+    """The task of an operation, made from the client's method: one more parameter, the account.
+
+    The task has the operation's name, and the method's parameters and docstring. What the method
+    gives page after page it gives as a list.
+
+    Args:
+        method: such as `Instances.stop`.
+        run_name: what its runs are called, such as `stop {instance_id}`.
+        resolve: functions that put an id in the place of what else can be given, by the name of the
+            parameter, which is one that is passed by name. The task's docstring repeats the first
+            line of theirs.
+
+    Example:
+        >>> stop_instance = task_of(Instances.stop, "stop {instance_id}")
+    """
+    operation = OPERATIONS[method.operation]
+    owner, _, name = method.__qualname__.rpartition(".")
+    group = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", owner).lower()
+    resolves = resolve or {}
+
+    @wraps(method)
+    def call(credentials: BarrackCredentials, *arguments: Any, **named: Any) -> Any:
+        client = credentials.get_client()
+        for parameter in resolves.keys() & named.keys():
+            named[parameter] = resolves[parameter](client, named[parameter])
+        result = getattr(getattr(client, group), name)(*arguments, **named)
+        return list(result) if operation.paged else result
+
+    signature = inspect.signature(method)
+    _, *own = signature.parameters.values()
+    own = [p.replace(annotation=_as_in_a_task(p.annotation)) for p in own]
+    account = inspect.Parameter(
+        "credentials", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="BarrackCredentials"
+    )
+    back = _as_in_a_task(signature.return_annotation)
+    made: Any = call
+    made.__name__ = made.__qualname__ = operation.name
+    made.__module__ = "barrack_tasks"
+    made.__doc__ = _docs(method.__doc__, f"client.{group}.{name}", operation.name, resolves)
+    made.__signature__ = inspect.Signature([account, *own], return_annotation=back)
+    hints = {p.name: p.annotation for p in own}
+    made.__annotations__ = {"credentials": BarrackCredentials, **hints, "return": back}
+    return barrack_task(run_name)(made)
+
+
+def _as_in_a_task(annotation: str) -> str:
+    return annotation.replace("builtins.list[", "list[").replace("Iterator[", "list[")
+
+
+def _docs(text: str, path: str, name: str, resolves: Resolve) -> str:
+    """The docstring of a client's method as its task's: the account comes first."""
+    text = text.replace(f"{path}()", f"{name}(account)").replace(f"{path}(", f"{name}(account, ")
+    if "\nArgs:\n" not in text:
+        text = text.replace("\nReturns:\n", "\nArgs:\n\nReturns:\n", 1)
+    adds = [
+        f"For `{parameter}`, {(function.__doc__ or '').splitlines()[0]}\n\n"
+        for parameter, function in resolves.items()
+    ]
+    first = f"\n{''.join(adds)}Args:\n    credentials: the account.\n"
+    return text.replace("\nArgs:\n", first, 1)
 
 
 def _resolved(account: Any) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from barrack_tasks.api import models as m
 from barrack_tasks.api.models import rules
@@ -421,3 +421,38 @@ def test_a_conversation_says_something() -> None:
         "model",
         "must not be empty",
     )
+
+
+# What the schemas beside the rules describe
+
+
+@pytest.mark.parametrize(
+    "kind", [rules.InstanceName, rules.SnapshotName, rules.Name, rules.Text, rules.PublicKey]
+)
+@given(data=st.data())
+def test_a_text_that_its_schema_describes_is_taken(kind: Any, data: st.DataObject) -> None:
+    adapter = TypeAdapter(kind)
+    schema = adapter.json_schema()
+    assert set(schema) > {"type"}
+    if "pattern" in schema:
+        whole = schema["pattern"].startswith("^")
+        text = data.draw(st.from_regex(schema["pattern"], fullmatch=whole))
+    else:
+        text = data.draw(st.text(min_size=schema["minLength"], max_size=schema["maxLength"]))
+    assert adapter.validate_python(text) == (text.strip() if kind is rules.PublicKey else text)
+
+
+@given(data=st.data())
+def test_a_network_that_its_schema_describes_is_taken(data: st.DataObject) -> None:
+    version = data.draw(st.sampled_from([rules.IPV4, rules.IPV6]))
+    prefix = data.draw(st.from_regex(version["pattern"], fullmatch=True))
+    assert rules.check_cidr(prefix)
+
+
+def test_a_schema_of_a_request_tells_its_rules() -> None:
+    ids = m.AttachVolumesRequest.model_json_schema()["properties"]["volume_ids"]
+    assert (ids["minItems"], ids["uniqueItems"]) == (1, True)
+    assert len(m.DeploymentRequest.model_json_schema()["oneOf"]) == 3
+    assert len(m.UpdateScriptRequest.model_json_schema()["anyOf"]) == 3
+    for kind in RULE_REQUESTS:
+        assert len(kind.model_json_schema()["allOf"]) == 2

@@ -15,11 +15,11 @@ import pytest
 
 from barrack_tasks.api import models as m
 from barrack_tasks.api.dialect import builtin
+from barrack_tasks.api.models.rules import IPV4
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.sandbox.handlers import HANDLERS
 from barrack_tasks.sandbox.http.openapi import document
-from barrack_tasks.sandbox.http.schema_rules import IPV4
 from tests.sandbox.conftest import KEY, Api
 from tests.sandbox.test_dialects import FOREIGN
 

@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 import barrack_tasks
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.operations import OPERATIONS
-from scripts.make_reference import client_call
+from scripts.make_reference import Trail, client_call
 
 ROOT = Path(__file__).parent.parent.parent
 ROWS = list(csv.DictReader((ROOT / "tests" / "data" / "barrack-operations.csv").open()))
@@ -150,6 +150,32 @@ def test_a_method_of_the_client_takes_the_same(name: str) -> None:
     }
     bound = inspect.signature(method).bind(*args, **kwargs).arguments
     assert bound == {p: p for p in ours}
+
+
+@every_task
+def test_the_method_of_the_client_says_the_same(name: str) -> None:
+    path, _, _ = client_call(task_of(name))
+    with Barrack("any-key") as client:
+        said = inspect.getdoc(method_of(client, path)) or ""
+    assert f"client.{path}(" in said
+    assert "credentials" not in said
+    assert said.endswith(OPERATIONS[name].provenance)
+    assert said.splitlines()[0] == (inspect.getdoc(task_of(name)) or "").splitlines()[0]
+
+
+@every_task
+def test_the_account_can_be_given_by_name(name: str) -> None:
+    trail = Trail()
+    task_of(name).fn(credentials=trail, **{p: p for p in parameters_of(name)})
+    assert (".".join(trail.path), *trail.given) == client_call(task_of(name))
+
+
+def test_a_method_refuses_what_does_not_fit_as_any_method_does() -> None:
+    with Barrack("any-key") as client:
+        with pytest.raises(TypeError, match=r"Instances\.stop\(\) missing 1 .*: 'instance_id'"):
+            client.instances.stop()  # type: ignore[call-arg]
+        with pytest.raises(TypeError, match="unexpected keyword argument 'force'"):
+            client.instances.stop("BRK-A1B2C3D", force=True)  # type: ignore[call-arg]
 
 
 def test_every_method_of_the_client_is_an_operation() -> None:

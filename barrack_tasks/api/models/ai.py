@@ -8,7 +8,13 @@ from pydantic import AfterValidator, Field
 
 from barrack_tasks.api.models.base import Answer, Id, Model, Money, OpenEnum, Request, Timestamp
 from barrack_tasks.api.models.common import CurrencyEnum, Pagination
-from barrack_tasks.api.models.rules import Text, check_known
+from barrack_tasks.api.models.rules import Text, check_known, says
+
+__all__ = [
+    "AIModel", "AIModelUsage", "AITransaction", "ChatChoice", "ChatCompletionsRequest",
+    "ChatCompletionsResponse", "ChatMessage", "ChatReply", "ChatRole", "ChatUsage",
+    "ModelsResponse", "UsageHistoryResponse", "UsageSummaryResponse",
+]  # fmt: skip
 
 
 class AIModel(Model):
@@ -54,7 +60,7 @@ class ChatCompletionsRequest(Request):
     """A conversation to be continued. The answer comes in one piece."""
 
     model: Text
-    messages: Annotated[list[ChatMessage], AfterValidator(_say_something)]
+    messages: Annotated[list[ChatMessage], AfterValidator(_say_something), says(minItems=1)]
     max_tokens: int | None = Field(default=None, ge=1)
     temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = Field(default=None, ge=0, le=1)

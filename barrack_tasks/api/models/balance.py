@@ -5,6 +5,8 @@ from __future__ import annotations
 from barrack_tasks.api.models.base import Answer, Model, Money
 from barrack_tasks.api.models.common import CurrencyEnum
 
+__all__ = ["Balance", "CreditBalanceResponse", "Data"]
+
 
 class Balance(Model):
     """Prepaid credits that are left."""

@@ -14,6 +14,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
+__all__ = ["Answer", "Id", "Model", "Money", "OpenEnum", "OpenIntEnum", "Request", "Timestamp"]
+
 
 class OpenEnum(StrEnum):
     """A string enum that keeps words it does not know instead of failing on them.

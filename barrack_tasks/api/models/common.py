@@ -6,6 +6,8 @@ from typing import Any
 
 from barrack_tasks.api.models.base import Answer, Model, OpenEnum
 
+__all__ = ["CurrencyEnum", "ErrorResponse", "MessageResponse", "Pagination"]
+
 
 class CurrencyEnum(OpenEnum):
     """Currency of an account [D]."""

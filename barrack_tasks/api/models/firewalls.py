@@ -18,6 +18,15 @@ from barrack_tasks.api.models.instances import (
 )
 from barrack_tasks.api.models.rules import Ids, Name
 
+__all__ = [
+    "AddFirewallRuleRequest", "AddFirewallRuleResponse", "AttachFirewallRequest",
+    "AttachFirewallResponse", "AttachedFirewall", "CreateFirewallRequest", "CreateFirewallResponse",
+    "DeleteFirewallResponse", "FirewallAttachment", "FirewallEnvironment", "FirewallResponse",
+    "FirewallRule", "FirewallVM", "GetFirewallDetailsResponse", "GetSupportedProtocolsResponse",
+    "GetVMAttachedFirewallsResponse", "ListFirewallsResponse", "Protocol",
+    "RemoveFirewallRuleResponse",
+]  # fmt: skip
+
 
 class Protocol(Model):
     """A protocol that a rule can be about. A bare word is read as its name [U]."""

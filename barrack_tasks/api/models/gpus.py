@@ -8,6 +8,12 @@ from pydantic import BeforeValidator
 
 from barrack_tasks.api.models.base import Answer, Model, OpenEnum, OpenIntEnum, Timestamp
 
+__all__ = [
+    "GPUSpec", "GPUSpecsResponse", "GPUStockConfiguration", "GPUStockItem", "GPUStocksResponse",
+    "GpuCountEnum", "GpuModelEnum", "Region", "RegionEnum", "RegionsResponse", "Specs",
+    "SpecsMetadata", "StockCount", "TierEnum",
+]  # fmt: skip
+
 
 class GpuModelEnum(OpenEnum):
     """GPU models seen in the documentation's price table [D]. Others may come."""

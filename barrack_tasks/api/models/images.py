@@ -7,6 +7,13 @@ from barrack_tasks.api.models.common import Pagination
 from barrack_tasks.api.models.gpus import RegionEnum
 from barrack_tasks.api.models.rules import Ids, Name
 
+__all__ = [
+    "BatchSnapshotImageRelationshipResponse", "CreateImageFromSnapshotRequest",
+    "GetBatchSnapshotImageRelationshipsRequest", "Image", "ImageCreateResponse",
+    "ImageDeleteResponse", "ImageDetailResponse", "ImageListResponse", "ImageStatus", "OSImage",
+    "OSImagesResponse", "SnapshotImageRelationshipResponse",
+]  # fmt: skip
+
 
 class OSImage(Model):
     """An image that Barrack offers to boot from."""

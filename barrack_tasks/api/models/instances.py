@@ -6,18 +6,32 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, ConfigDict, Field, model_validator
+from pydantic.config import JsonDict
 
 from barrack_tasks.api.models.base import Answer, Id, Model, Money, OpenEnum, Request, Timestamp
 from barrack_tasks.api.models.common import CurrencyEnum, Pagination
 from barrack_tasks.api.models.gpus import GpuCountEnum, GpuModelEnum, RegionEnum, TierEnum
 from barrack_tasks.api.models.rules import (
+    IPV4,
+    IPV6,
     Cidr,
     InstanceName,
     OfferedGpuCount,
     check_known,
     check_ports,
 )
+
+__all__ = [
+    "AddVMSecurityRuleResponse", "AggregatedBillingResponse", "Billing", "BillingRecord",
+    "BillingSummary", "DeleteVMResponse", "DeploymentRequest", "DeploymentResponse",
+    "DirectionEnum", "EthertypeEnum", "GetHibernatedVMsResponse", "HibernateVMResponse",
+    "HibernationBillingMetrics", "ListUserVMsResponse", "ListVMsResponse", "ProtocolEnum",
+    "RebootVMResponse", "RecentHibernation", "RemoveVMSecurityRuleResponse", "RestoreVMResponse",
+    "StartVMResponse", "StopVMResponse", "ToggleVMPublicIPResponse", "UserVM", "VMDetailsResponse",
+    "VMFlavor", "VMImage", "VMInstance", "VMResponse", "VMSecurityRule", "VMSecurityRuleRequest",
+    "VMStatus", "VMVolumeAttachment",
+]  # fmt: skip
 
 
 class VMStatus(OpenEnum):
@@ -294,9 +308,27 @@ class DeploymentResponse(_InstanceAnswer):
     """Answer of `create_instance`."""
 
 
+_BOOTS = ("image_id", "snapshot_id", "volume_id")
+"""What an instance can boot from."""
+
+
 class DeploymentRequest(Request):
     """A new instance. Exactly one of image, snapshot and volume says what it boots from."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "oneOf": [
+                {
+                    "required": [one],
+                    "properties": {
+                        one: {"anyOf": [{"type": "integer"}, {"type": "string", "minLength": 1}]},
+                        **{other: {"type": "null"} for other in _BOOTS if other != one},
+                    },
+                }
+                for one in _BOOTS
+            ]
+        }
+    )
     name: InstanceName
     region: RegionEnum
     gpu_model: GpuModelEnum
@@ -313,7 +345,7 @@ class DeploymentRequest(Request):
 
     @model_validator(mode="after")
     def _one_boot_source(self) -> Self:
-        given = [k for k in ("image_id", "snapshot_id", "volume_id") if getattr(self, k)]
+        given = [k for k in _BOOTS if getattr(self, k)]
         if len(given) != 1:
             raise ValueError(
                 "exactly one of image_id, snapshot_id and volume_id says what to boot from; "
@@ -322,12 +354,43 @@ class DeploymentRequest(Request):
         return self
 
 
+_PORTS = ("port_range_min", "port_range_max")
+_SAID_OF_TRAFFIC: JsonDict = {
+    "allOf": [
+        {
+            "anyOf": [
+                {
+                    "required": [*_PORTS],
+                    "properties": {
+                        **{port: {"type": "integer"} for port in _PORTS},
+                        "protocol": {"enum": ["tcp", "udp"]},
+                    },
+                },
+                {"properties": {port: {"type": "null"} for port in _PORTS}},
+            ]
+        },
+        {
+            "anyOf": [
+                {"properties": {"ethertype": {"const": "IPv4"}, "remote_ip_prefix": {**IPV4}}},
+                {
+                    "required": ["ethertype"],
+                    "properties": {"ethertype": {"const": "IPv6"}, "remote_ip_prefix": {**IPV6}},
+                },
+            ]
+        },
+    ]
+}
+"""Both ports or neither, and a prefix of the IP version; that ports are in order cannot be said."""
+
+
 class TrafficRuleRequest(Request):
     """What rules of instances and of firewalls share. Checked before it is sent.
 
     Without ports a rule is about all of them. Without a prefix it is about every address of its
     IP version.
     """
+
+    model_config = ConfigDict(json_schema_extra=_SAID_OF_TRAFFIC)
 
     direction: Annotated[DirectionEnum, AfterValidator(check_known)] = DirectionEnum.INGRESS
     ethertype: Annotated[EthertypeEnum, AfterValidator(check_known)] = EthertypeEnum.IPV4

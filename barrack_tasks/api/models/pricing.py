@@ -7,6 +7,8 @@ from barrack_tasks.api.models.common import CurrencyEnum
 from barrack_tasks.api.models.gpus import GpuCountEnum, GpuModelEnum, RegionEnum, TierEnum
 from barrack_tasks.api.models.rules import OfferedGpuCount
 
+__all__ = ["Price", "PricingRequest", "PricingResponse", "ResourceTypeEnum"]
+
 
 class ResourceTypeEnum(OpenEnum):
     """What a price is for [I]. Volumes and snapshots are priced per GB and hour."""

@@ -1,4 +1,8 @@
-"""Rules of names and numbers that are checked before anything goes on the wire."""
+"""Rules of names and numbers that are checked before anything goes on the wire.
+
+Each rule stands beside the JSON schema that says it. Where a schema cannot say all, it describes
+less than is taken, never more: a document that describes more promises what is then refused.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +11,9 @@ import binascii
 import ipaddress
 import re
 from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 from barrack_tasks.api.models.base import Id, OpenEnum, OpenIntEnum
 from barrack_tasks.api.models.gpus import GpuCountEnum
@@ -107,6 +111,24 @@ def check_cidr(prefix: str) -> str:
     return str(meant)
 
 
+def _ipv4_networks() -> str:
+    """A pattern of the networks of IPv4: no bit is set behind the prefix."""
+    octet = "(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+    kinds = []
+    for length in range(33):
+        whole, part = divmod(length, 8)
+        octets = [octet] * whole
+        if part:
+            octets.append(f"({'|'.join(str(n) for n in range(0, 256, 1 << (8 - part)))})")
+        octets += ["0"] * (4 - len(octets))
+        kinds.append(r"\.".join(octets) + f"/{length}")
+    return f"^({'|'.join(kinds)})$"
+
+
+IPV4 = {"type": "string", "pattern": _ipv4_networks()}
+IPV6 = {"type": "string", "pattern": r"^(::/0|[1-9a-f][0-9a-f]{3}(:[0-9a-f]{1,4}){1,2}::/48)$"}
+
+
 def check_ports(least: int | None, most: int | None) -> None:
     """Raise ValueError unless both ends of a range of ports are given, in order, or neither."""
     if (least is None) != (most is None):
@@ -186,14 +208,29 @@ def _ssh_fields(blob: bytes) -> list[bytes]:
     return fields
 
 
-InstanceName = Annotated[str, AfterValidator(check_instance_name)]
-SnapshotName = Annotated[str, AfterValidator(check_snapshot_name)]
-Name = Annotated[str, AfterValidator(check_name)]
+def says(**schema: Any) -> Any:
+    """The JSON schema of what a check asks for."""
+    return Field(json_schema_extra=schema)
+
+
+_VISIBLE = "[!-~]"
+# White space is not the same set of characters everywhere: one visible one is promised.
+_ID = {"type": ["string", "integer"], "pattern": _VISIBLE}
+
+InstanceName = Annotated[
+    str, AfterValidator(check_instance_name), says(pattern=r"^[A-Za-z0-9 _.\-]{2,30}$")
+]
+SnapshotName = Annotated[str, AfterValidator(check_snapshot_name), says(minLength=1, maxLength=50)]
+Name = Annotated[str, AfterValidator(check_name), says(pattern=r"^[ -~]{1,50}$")]
 """Name of a volume, firewall, key, script or image."""
 Cidr = Annotated[str, AfterValidator(check_cidr)]
-Ids = Annotated[list[Id], AfterValidator(check_ids)]
+Ids = Annotated[list[Id], AfterValidator(check_ids), says(items=_ID, minItems=1, uniqueItems=True)]
 """Ids of what a request is about: at least one, none twice."""
-Text = Annotated[str, AfterValidator(check_text)]
-PublicKey = Annotated[str, AfterValidator(check_public_key)]
+Text = Annotated[str, AfterValidator(check_text), says(pattern=_VISIBLE)]
+PublicKey = Annotated[
+    str,
+    AfterValidator(check_public_key),
+    says(pattern=r"^ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI[A-P][A-Za-z0-9+/]{42}( [!-~]+)?$"),
+]
 OfferedGpuCount = Annotated[GpuCountEnum, AfterValidator(check_known)]
 """A number of GPUs that can be asked for [U]."""

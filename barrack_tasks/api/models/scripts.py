@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Self
 
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
 
 from barrack_tasks.api.models.base import Answer, Id, Model, Request, Timestamp
 from barrack_tasks.api.models.common import Pagination
 from barrack_tasks.api.models.rules import Ids, Name, Text
+
+__all__ = [
+    "CreateScriptRequest", "DeleteScriptsRequest", "Script", "ScriptListResponse",
+    "UpdateScriptRequest",
+]  # fmt: skip
 
 
 class Script(Model):
@@ -44,6 +49,14 @@ class CreateScriptRequest(Request):
 class UpdateScriptRequest(Request):
     """What is to be changed of a startup script. What is not given stays as it is [I]."""
 
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [
+                {"required": [name], "properties": {name: {"type": "string"}}}
+                for name in ("name", "content", "description")
+            ]
+        }
+    )
     name: Name | None = None
     content: Text | None = None
     description: str | None = None

@@ -8,6 +8,12 @@ from barrack_tasks.api.models.gpus import RegionEnum
 from barrack_tasks.api.models.instances import VMResponse
 from barrack_tasks.api.models.rules import InstanceName, SnapshotName
 
+__all__ = [
+    "CreateSnapshotRequest", "CreateSnapshotResponse", "DeleteSnapshotResponse",
+    "GetSnapshotResponse", "ListSnapshotsResponse", "RestoreSnapshotRequest",
+    "RestoreSnapshotResponse", "Snapshot", "SnapshotStatus",
+]  # fmt: skip
+
 
 class SnapshotStatus(OpenEnum):
     """State of a snapshot. Ready are SUCCESS and available [D]; the rest is inferred [I]."""

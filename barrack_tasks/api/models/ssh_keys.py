@@ -8,6 +8,11 @@ from barrack_tasks.api.models.base import Answer, Id, Model, Request, Timestamp
 from barrack_tasks.api.models.common import Pagination
 from barrack_tasks.api.models.rules import Name, PublicKey
 
+__all__ = [
+    "CreateSSHKeyRequest", "CreateSSHKeyResponse", "DeleteSSHKeyResponse", "GetSSHKeysResponse",
+    "SSHKeyResponse",
+]  # fmt: skip
+
 
 class SSHKeyResponse(Model):
     """A public key. Also the whole answer of `get_ssh_key` [D name], message beside it."""

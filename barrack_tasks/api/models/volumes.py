@@ -10,6 +10,15 @@ from barrack_tasks.api.models.gpus import RegionEnum
 from barrack_tasks.api.models.instances import VMVolumeAttachment
 from barrack_tasks.api.models.rules import Ids, Name
 
+__all__ = [
+    "AttachVolumesRequest", "AttachVolumesResponse", "CloneVolumeRequest", "CloneVolumeResponse",
+    "CreateVolumeRequest", "CreateVolumeResponse", "DeleteVolumeResponse", "DetachVolumesRequest",
+    "DetachVolumesResponse", "GetVolumeDetailsResponse", "GetVolumeTypesResponse",
+    "GetVolumesWithNextNameResponse", "ResizeVolumeRequest", "ResizeVolumeResponse",
+    "VolumeAttachment", "VolumeBillingRecord", "VolumeBillingSummary",
+    "VolumeHourlyBillingResponse", "VolumeResponse", "VolumeStatus", "VolumeTypeEnum",
+]  # fmt: skip
+
 
 class VolumeTypeEnum(OpenEnum):
     """Kind of disk [U]. `list_volume_types` says which there are."""

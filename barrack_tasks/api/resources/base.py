@@ -1,19 +1,21 @@
-"""What the resources share: a call by the name of its operation, typed by what comes back."""
+"""What the resources share: a method for each operation, made from its signature."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterator
 from datetime import date
-from typing import Any, TypeVar
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
 
 from pydantic import ValidationError
 
 from barrack_tasks.api.errors import BarrackValidationError
-from barrack_tasks.api.models import Model
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.exchange import Call
 
-T = TypeVar("T", bound=Model)
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def make_call(name: str, arguments: dict[str, Any]) -> Call:
@@ -102,22 +104,57 @@ class Resource:
         self._carry_out = call
         self._read_pages = pages
 
-    def _result(self, name: str, arguments: dict[str, Any]) -> Any:
+    def _carry_out_operation(self, name: str, arguments: dict[str, Any]) -> Any:
         call = make_call(name, arguments)
         answer = self._carry_out(call)
         return getattr(answer, call.operation.result) if call.operation.result else answer
 
-    def _one(self, kind: type[T], operation: str, /, **arguments: Any) -> T:
-        result = self._result(operation, arguments)
-        assert isinstance(result, kind)  # noqa: S101 - the table and the method disagree otherwise
-        return result
+    def _each(self, name: str, arguments: dict[str, Any]) -> Iterator[Any]:
+        yield from self._read_pages(make_call(name, arguments))
 
-    def _list(self, kind: type[T], operation: str, /, **arguments: Any) -> list[T]:
-        items: list[T] = self._result(operation, arguments)
-        return items
 
-    def _pages(self, kind: type[T], operation: str, /, **arguments: Any) -> Iterator[T]:
-        yield from self._read_pages(make_call(operation, arguments))
+def operation(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Make a method that carries out an operation of the table with what it is given.
 
-    def _done(self, operation: str, /, **arguments: Any) -> None:
-        self._result(operation, arguments)
+    The method has a signature and a docstring, and nothing in its body. Its parameters are those of
+    the operation's path, query and request. Where the operation is paged it gives the items
+    lazily, and asks for a page when it comes to it.
+
+    Example:
+        >>> @operation("get_image")
+        ... def get(self, image_id: str) -> m.Image:
+        ...     \"\"\"One image of the account's own.\"\"\"
+    """
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        signature = inspect.signature(method)
+        # Where a list may be left out, an empty one is left out too.
+        lists = {p.name for p in signature.parameters.values() if p.default == ()}
+        paged, gives_nothing = OPERATIONS[name].paged, signature.return_annotation == "None"
+
+        @wraps(method)
+        def carry_out(*arguments: P.args, **named: P.kwargs) -> Any:
+            method(*arguments, **named)  # says what does not fit, as any method does
+            given = signature.bind(*arguments, **named).arguments
+            resource: Any = given.pop("self")
+            given = {k: v for k, v in given.items() if v or k not in lists}
+            if paged:
+                return resource._each(name, given)
+            result = resource._carry_out_operation(name, given)
+            return None if gives_nothing else result
+
+        return by_hand(name)(carry_out)
+
+    return decorate
+
+
+def by_hand(name: str) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Say which operation a method is about that is written out."""
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        marked: Any = method
+        marked.operation = name
+        marked.__doc__ = f"{inspect.getdoc(method) or ''}\n\n{OPERATIONS[name].provenance}"
+        return method
+
+    return decorate

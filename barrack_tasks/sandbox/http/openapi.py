@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+import typing
+from contextlib import suppress
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
@@ -11,14 +12,14 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
 
 from barrack_tasks.api.dialect import Dialect
 from barrack_tasks.api.models import ErrorResponse, VMStatus
 from barrack_tasks.api.models.base import Answer, Request
 from barrack_tasks.api.operations import OPERATIONS, Operation
-from barrack_tasks.sandbox.cloud.catalogue import OFFERS, RATES, REGIONS
+from barrack_tasks.sandbox.cloud.catalogue import MOST_VOLUME_GB, OFFERS, RATES, REGIONS
 from barrack_tasks.sandbox.handlers.registry import MAX_PAGE_SIZE, MOST
-from barrack_tasks.sandbox.http import schema_rules
 from barrack_tasks.sandbox.http.routes import Route, Routes
 from barrack_tasks.sandbox.http.wire import bare, path_of, wire_names
 
@@ -31,6 +32,8 @@ OFFERED: dict[str, list[Any]] = {
     "CurrencyEnum": list(RATES),
 }
 """What the sandbox takes in a request, where it takes less than the enum would."""
+LIMITS: dict[str, Json] = {"size_gb": {"maximum": MOST_VOLUME_GB}}
+"""What the sandbox asks of a field beside its model, by the field's name."""
 
 
 class _Schemas:
@@ -71,18 +74,13 @@ class _Schemas:
             if info.is_required() or field in _always(model):
                 _require(target, steps[-1])
         if asked:
-            for rule in schema_rules.of_model(model, self._plain_name(model)):
-                root.setdefault("allOf", []).append(rule)
+            places = wire_names(self.dialect, model).items()
+            names = {field: place for field, place in places if len(path_of(place)) == 1}
+            for rule in _asked_of_all(model):
+                # Left out where it speaks of a field that does not lie in the object itself.
+                with suppress(KeyError):
+                    root.setdefault("allOf", []).append(_on_wire(rule, names))
         return root
-
-    def _plain_name(self, model: type[BaseModel]) -> Callable[[str], str | None]:
-        names = wire_names(self.dialect, model)
-
-        def plain(field: str) -> str | None:
-            steps = path_of(names.get(field, ""))
-            return steps[0] if len(steps) == 1 else None
-
-        return plain
 
     def _field(self, model: type[BaseModel], field: str, asked: bool) -> Json:
         info = model.model_fields[field]
@@ -95,7 +93,8 @@ class _Schemas:
                 if getattr(rule, ours, None) is not None:
                     schema = {**schema, theirs: getattr(rule, ours)}
         if asked:
-            schema = schema_rules.of_field(field, schema_rules.checks_of(info), schema)
+            for asks in (*_asks(info), LIMITS.get(field, {})):
+                schema = {**schema, **asks}
         return {"anyOf": [schema, {"type": "null"}]} if optional else schema
 
     def _kind(self, kind: Any, field: str, asked: bool) -> Json:
@@ -123,6 +122,32 @@ class _Schemas:
         schema: Json = {"type": "integer" if issubclass(kind, int) else "string"}
         # An answer may hold words that nobody knows yet; a request may not.
         return {**schema, "enum": known} if asked else {**schema, "examples": known}
+
+
+def _asks(info: FieldInfo) -> list[Json]:
+    """What a field's own checks ask for, also where it may be null."""
+    checks = [check for arm in typing.get_args(info.annotation) for check in typing.get_args(arm)]
+    fields = [one for one in (info, *checks) if isinstance(one, FieldInfo)]
+    return [one.json_schema_extra for one in fields if isinstance(one.json_schema_extra, dict)]
+
+
+def _asked_of_all(model: type[BaseModel]) -> list[Any]:
+    """What an object must meet beside its fields' own rules, under canonical names."""
+    rules: Any = model.model_config.get("json_schema_extra") or {"allOf": []}
+    found: list[Any] = rules.get("allOf", [rules])
+    return found
+
+
+def _on_wire(rule: Any, names: dict[str, str]) -> Any:
+    """A rule under the wire's names of fields; a KeyError where a field has none."""
+    said = dict(rule)
+    for key in rule.keys() & {"anyOf", "oneOf"}:
+        said[key] = [_on_wire(one, names) for one in rule[key]]
+    if "required" in rule:
+        said["required"] = [names[field] for field in rule["required"]]
+    if "properties" in rule:
+        said["properties"] = {names[field]: x for field, x in rule["properties"].items()}
+    return said
 
 
 _INSIDE = {
