@@ -22,20 +22,28 @@ from barrack_tasks.plans.money.balance import unpriced, unreadable
 from barrack_tasks.plans.money.budgets import (
     Budget,
     BudgetReport,
+    about_refused,
     burn_watched,
     cells_of,
-    check_room,
-    notes_on_stuck,
+    notes_on_budgets,
     read_budgets,
     readings_of,
+    refused_of,
     whom_budgets_rest,
 )
-from barrack_tasks.plans.money.shedding import Shedding, candidates, stuck
+from barrack_tasks.plans.money.shedding import Shedding, named
 from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import Called, named_in_vain
 from barrack_tasks.plans.timetable.zones import zone_of
-from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone, scope_of, untold
+from barrack_tasks.runtime.alerts import (
+    Alarms,
+    NobodyTold,
+    alone,
+    scope_of,
+    this_deployment,
+    untold,
+)
 from barrack_tasks.runtime.lists import check_lists, lists_in_vain
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.notify import Notify
@@ -95,7 +103,8 @@ def enforce_budget(
 
     Raises:
         ParameterTypeError: a budget cannot be read.
-        ValueError: no such zone, or a new hard limit is below what already runs.
+        ValueError: no such zone; or a new hard limit is below what already runs: that was told,
+            and all other limits were kept.
         SelectionError: a list names what does not exist, and a person called; on a schedule that
             is told, and the rest is done.
         BarrackConfigurationError: a notifier does not exist.
@@ -110,7 +119,8 @@ def enforce_budget(
     log, account, notifiers = run.log, run.account, run.notifiers
     zone_of(zone)
     span = span_of(timeout)
-    scope = scope_of((b.key for b in budgets), notify)
+    limits = (b.model_dump_json() for b in budgets)
+    scope = scope_of([*limits, zone, *this_deployment()], notify)
     alarms = Alarms("budget", account.account, notifiers, remind, log, scope)
     with alone(account.account, "budget", scope) as is_alone:
         if not is_alone:
@@ -124,37 +134,40 @@ def enforce_budget(
                 alarms.raise_for([unreadable(str(error))], now(), complete=False)
             raise
         currency = str(funds.balance.currency)
-        if not enforce_at_once:
-            check_room(standings, known_budgets(account.account), currency)
+        known = known_budgets(account.account)
+        refused = [] if enforce_at_once else refused_of(standings, known)
+        kept = [stand for stand in standings if stand not in refused]
         in_vain = []
         if funds.is_read("instance"):
             in_vain = lists_in_vain(funds.instances, account, protect, priority=priority)
-            known: list[Called] = [*funds.instances, *instances_seen(account.account)]
+            things: list[Called] = [*funds.instances, *instances_seen(account.account)]
             for budget in budgets:
-                in_vain += named_in_vain("budgets: names", budget.names, known)
+                in_vain += named_in_vain("budgets: names", budget.names, things)
         unmet = check_lists("enforce_budget", account.account, in_vain, notifiers, log, dry_run)
         protected = {i.id for i in funds.instances if is_protected(run.never, i.id, i.name)}
         unable = flavors_that_cannot_hibernate(account)
-        ordered = candidates(funds.instances, protected, unable, Shedding(tuple(priority), order))
-        chosen = whom_budgets_rest(standings, ordered, funds.balance)
-        left = notes_on_stuck(standings, stuck(funds.instances, protected, unable))
+        aimed = (kept, funds.instances, protected, unable)
+        how = Shedding(tuple(priority), order)
+        chosen = whom_budgets_rest(*aimed, how, funds.balance.currency)
+        refusals = [about_refused(stand, currency) for stand in refused]
+        notes = notes_on_budgets(*aimed)
         readings = [
-            unreadable("; ".join(missing) or None),
+            unreadable(*missing),
             unpriced(burn_watched(standings), currency),
             *(
                 reading
                 for stand in standings
-                for reading in readings_of(stand, currency, not missing)
+                for reading in readings_of(stand, currency, not missing, stand in refused)
             ),
         ]
         would = tuple(reading.text for reading in readings if reading.is_over)
         told: tuple[Message, ...] = ()
         if not dry_run:
-            going = ", ".join(i.name for i in chosen)
-            details = [f"Going to hibernate {going}."] if chosen else []
-            details += [f"{note[0].upper()}{note[1:]}." for note in left]
+            going = f"Going to hibernate {named(chosen, burn_watched(kept))}."
+            details = [going] if chosen else []
+            details += [f"{note[0].upper()}{note[1:]}." for note in notes]
             told = alarms.raise_for(readings, now(), details)
-            remember_budgets(account.account, budgets)
+            remember_budgets(account.account, (stand.budget for stand in kept), funds.at)
     selector = Selector(ids=tuple(i.id for i in chosen))
     resting = Resting(selector, Manner(shutoff="hibernate"), snapshot, span, patience)
     rows = rest(run, resting, sorted(selector.ids), snapshot) if chosen else ()
@@ -165,8 +178,16 @@ def enforce_budget(
             rows=rows,
             budgets=tuple(cells_of(stand, currency) for stand in standings),
             told=would if dry_run else tuple(m.text for m in told),
-            notes=(*unmet, *missing, *left, *untold(told, notifiers, alarms.undelivered)),
+            notes=(
+                *unmet,
+                *missing,
+                *refusals,
+                *notes,
+                *untold(told, notifiers, alarms.undelivered),
+            ),
         )
     )
     NobodyTold.check(told, notifiers, alarms.undelivered)
+    if refused:
+        raise ValueError("; ".join(refusals))
     return report

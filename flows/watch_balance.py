@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks.api import BarrackError
+from barrack_tasks.controllers.money.bills import everything
 from barrack_tasks.controllers.money.funds import read_funds, read_samples, write_samples
 from barrack_tasks.controllers.reports import conclude, stand_aside
 from barrack_tasks.controllers.rest import Resting, rest
@@ -21,7 +22,7 @@ from barrack_tasks.plans.money.balance import (
     report_of,
     unreadable,
 )
-from barrack_tasks.plans.money.burn import Sample, other_hourly, with_sample
+from barrack_tasks.plans.money.burn import Sample, about_debits, other_hourly, with_sample
 from barrack_tasks.plans.money.shedding import Shedding
 from barrack_tasks.plans.money.thresholds import (
     Threshold,
@@ -32,7 +33,14 @@ from barrack_tasks.plans.money.thresholds import (
 from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import selected_that_exist, selector_of
-from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone, scope_of, untold
+from barrack_tasks.runtime.alerts import (
+    Alarms,
+    NobodyTold,
+    alone,
+    scope_of,
+    this_deployment,
+    untold,
+)
 from barrack_tasks.runtime.lists import check_lists, lists_in_vain
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.notify import Notify
@@ -114,7 +122,9 @@ def watch_balance(
     log, account, notifiers = run.log, run.account, run.notifiers
     check_may_act(thresholds, select)
     span = span_of(timeout)
-    scope = scope_of((t.key for t in thresholds), notify)
+    aim = "" if select is None else selector_of(select).model_dump_json()
+    lines = (t.model_dump_json() for t in thresholds)
+    scope = scope_of([*lines, aim, *this_deployment()], notify)
     alarms = Alarms("balance", account.account, notifiers, remind, log, scope)
     with alone(account.account, "balance", scope) as is_alone:
         if not is_alone:
@@ -152,10 +162,12 @@ def watch_balance(
             {i.id for i in selected if is_protected(never, i.id, i.name)},
             unable,
             Shedding(tuple(priority), order),
-            unmet,
+            (*unmet, *about_debits(seen, str(funds.balance.currency))),
             funds.unread,
         )
         if not dry_run:
+            # What is there is noted, so that it stays on later bills when it is gone.
+            everything(account, funds, funds.at)
             told = alarms.raise_for(view.readings, now(), view.details)
             write_samples(account.account, before, seen)
     chosen = Selector(ids=tuple(i.id for i in view.chosen))

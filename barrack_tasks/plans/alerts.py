@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
+from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -26,14 +26,15 @@ class Reading:
 
 @dataclass(frozen=True)
 class Alarm:
-    """A line that is crossed: since when, when people were last told, who could not be told.
+    """A line that is crossed: since when, when people were last told, and who has heard of it.
 
-    `is_over` is False for one that is crossed no more, of which somebody has yet to hear.
+    `is_over` is False for one that is crossed no more, of which somebody has yet to hear. What
+    was told to nobody was not told: whoever is not in `heard` is owed it.
     """
 
     since: datetime
     told: datetime
-    owed: tuple[str, ...] = ()
+    heard: tuple[str, ...] = ()
     is_over: bool = True
 
 
@@ -41,8 +42,8 @@ class Alarm:
 class Message:
     """What is to be told to whom.
 
-    `owed` is told to those who could not be told of a crossing, `owed recovery` to those who
-    could not be told that it is over.
+    `owed` is told to those who have not heard of a crossing yet, `owed recovery` to those who
+    have not heard that it is over.
     """
 
     key: str
@@ -71,44 +72,43 @@ def messages_of(
     for reading in readings:
         everyone = () if reading.quiet else tuple(notifiers)
         alarm = alarms.get(reading.key)
+        owed = tuple(n for n in everyone if alarm is not None and n not in alarm.heard)
         if alarm is None or (reading.is_over and not alarm.is_over):
             if reading.is_over:
                 found.append(Message(reading.key, "crossed", reading.text, everyone))
         elif not alarm.is_over:
-            if owed := _still(alarm.owed, everyone):
+            if owed:
                 found.append(Message(reading.key, "owed recovery", reading.text, owed))
         elif reading.is_clear:
             found.append(Message(reading.key, "recovered", reading.text, everyone))
         elif remind is not None and now - alarm.told >= remind:
             found.append(Message(reading.key, "reminder", reading.text, everyone))
-        elif owed := _still(alarm.owed, everyone):
+        elif owed:
             found.append(Message(reading.key, "owed", reading.text, owed))
     return tuple(found)
-
-
-def _still(owed: Iterable[str], everyone: Collection[str]) -> tuple[str, ...]:
-    return tuple(name for name in owed if name in everyone)
 
 
 def note(
     alarms: MutableMapping[str, Alarm], message: Message, failed: Iterable[str], now: datetime
 ) -> None:
     """Note that a message went out, but for those notifiers that failed."""
-    owed = tuple(failed)
-    before = alarms.get(message.key)
-    since, told = (before.since, before.told) if before else (now, now)
+    missed = set(failed)
+    heard = tuple(name for name in message.to if name not in missed)
+    before = alarms.get(message.key, Alarm(now, now))
     match message.kind:
         case "crossed":
-            alarms[message.key] = Alarm(now, now, owed)
+            alarms[message.key] = Alarm(now, now, heard)
         case "reminder":
-            alarms[message.key] = Alarm(since, now, owed)
+            alarms[message.key] = Alarm(before.since, now, heard)
         case "owed":
             # The others were not told anything now: their reminder comes when it would have.
-            alarms[message.key] = Alarm(since, told, owed)
+            told = before.told if before.heard else now
+            alarms[message.key] = Alarm(before.since, told, (*before.heard, *heard))
         case "recovered" | "owed recovery":
             alarms.pop(message.key, None)
-            if owed:
-                alarms[message.key] = Alarm(since, told, owed, is_over=False)
+            if missed.intersection(message.to):
+                known = before.heard if message.kind == "owed recovery" else ()
+                alarms[message.key] = Alarm(before.since, before.told, (*known, *heard), False)
 
 
 def forget_others(alarms: MutableMapping[str, Alarm], keys: Iterable[str]) -> bool:

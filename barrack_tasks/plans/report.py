@@ -153,6 +153,8 @@ def escape(text: str) -> str:
 def money(amount: Decimal | None, currency: str | None) -> str:
     """An amount with its currency; a question mark stands for what is not known.
 
+    This is the one place where it is rounded, and nothing is less than nothing: never `-0.00`.
+
     A currency comes from the API: what is not 1 to 8 letters and digits is none, and is not shown.
 
     Example:
@@ -162,8 +164,8 @@ def money(amount: Decimal | None, currency: str | None) -> str:
     if amount is None:
         return "?"
     if not currency:
-        return f"{amount:.2f}"
-    return f"{amount:.2f} {currency if _CURRENCY.fullmatch(currency) else '?'}"
+        return f"{amount:z.2f}"
+    return f"{amount:z.2f} {currency if _CURRENCY.fullmatch(currency) else '?'}"
 
 
 def failures(rows: Sequence[Row]) -> str:

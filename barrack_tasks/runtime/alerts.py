@@ -125,18 +125,18 @@ class Alarms:
         self._kept = read_all(self._prefix)
         for key, written in self._kept.items():
             with suppress(TypeError, ValueError):
-                since, told, owed, is_over = written
+                since, told, is_over, heard = written
                 found[key] = Alarm(
                     datetime.fromtimestamp(int(since), UTC),
                     datetime.fromtimestamp(int(told), UTC),
-                    tuple(str(name) for name in owed),
+                    tuple(str(name) for name in heard),
                     bool(is_over),
                 )
         return found
 
     def _write(self, alarms: Mapping[str, Alarm]) -> None:
         content: dict[str, Any] = {
-            key: [int(a.since.timestamp()), int(a.told.timestamp()), list(a.owed), a.is_over]
+            key: [int(a.since.timestamp()), int(a.told.timestamp()), a.is_over, list(a.heard)]
             for key, a in alarms.items()
         }
         merge_all(self._prefix, self._kept, content)
@@ -172,13 +172,18 @@ def untold(
     return (*missed, "nobody is told of this: notify names no notification block")
 
 
-def scope_of(keys: Iterable[str], notifiers: Iterable[str]) -> str:
+def scope_of(watched: Iterable[str], notifiers: Iterable[str]) -> str:
     """A short text for what is watched and who is told.
 
     Deployments of one guardrail that differ in it watch side by side; those that do not are one
     watch, of which every crossing is told once.
+
+    Args:
+        watched: all that sets one watch apart from another: its lines with all that they say,
+            what they may act on, and `this_deployment`.
+        notifiers: who is told.
     """
-    return intent_of(sorted(keys), sorted(notifiers))
+    return intent_of(sorted(set(watched)), sorted(set(notifiers)))
 
 
 @contextmanager
@@ -196,6 +201,9 @@ def alone(account: str, guard: str, scope: str = "") -> Iterator[bool]:
 
 
 def this_deployment() -> dict[str, str]:
-    """What a run claims to be the only one of its deployment; nothing, if it is of none."""
+    """What a run claims to be the only one of its deployment; nothing, if it is of none.
+
+    Its keys tell the watch of one deployment from that of another, see `scope_of`.
+    """
     id_ = runtime.deployment.id
     return {f"deployment:{id_}": "deployment"} if id_ else {}

@@ -22,7 +22,7 @@ from barrack_tasks.plans.selection import (
     refuse,
     selected_in_vain,
 )
-from barrack_tasks.runtime.alerts import scope_of
+from barrack_tasks.runtime.alerts import scope_of, this_deployment
 from barrack_tasks.runtime.loop import Log
 from barrack_tasks.runtime.notify import tell
 from barrack_tasks.server.tables import merge_all, read_all
@@ -106,7 +106,7 @@ def _tell(
 ) -> None:
     if not notifiers:
         return
-    prefix = f"barrack_lists_{account}_{scope_of([flow], notifiers)}_"
+    prefix = f"barrack_lists_{account}_{scope_of([flow, *this_deployment()], notifiers)}_"
     told = read_all(prefix)
     news = [text for key, text in errors.items() if key not in told]
     if news:

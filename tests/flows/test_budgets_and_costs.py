@@ -23,6 +23,7 @@ from barrack_tasks.plans.money.caps import Caps, today_of
 from barrack_tasks.sandbox import Sandbox
 from flows.enforce_budget import enforce_budget
 from flows.report_costs import report_costs
+from flows.watch_balance import watch_balance
 from tests.flows.conftest import account_of, fleet, states
 from tests.flows.receivers import subjects
 
@@ -230,6 +231,88 @@ def test_two_deployments_with_budgets_of_their_own_do_not_disturb_each_other(
     assert [r.outcome for r in enforce_budget(capped, **how).rows] == ["done"]
     enforce_budget(watched, **how)
     assert sum("b* per hour" in s for s in subjects(kept)) == 1
+
+
+def test_two_deployments_with_other_limits_for_the_same_are_told_once_each(
+    cloud: Cloud, hook: Any
+) -> None:
+    kept, name = hook
+    sandbox = at(fleet(cloud, "5000", "alpha", start=MARCH))
+    how: dict[str, Any] = {"notify": [name], "credentials": account_of(sandbox)}
+
+    def tick() -> list[str]:
+        before = len(kept.received)
+        for soft in (10, 20):
+            enforce_budget([{"per": "day", "soft": soft}], **how)
+        return [one["subject"].partition("limit is ")[2] for one in kept.received[before:]]
+
+    told = []
+    for hours in (0, 9, 1, 6, 1):  # at 1.19 an hour: 0, 10.71, 11.90, 19.04 and 20.23
+        sandbox.advance(hours * 3600)
+        told += [tick(), tick()]
+    ten, twenty = (
+        [f"{limit}.00 USD; 28.56 USD at the end of the day as it burns"] for limit in (10, 20)
+    )
+    assert told == [[], [], ten, [], [], [], [], [], twenty, []]
+
+
+def test_the_tighter_of_two_deployments_enforces_although_the_other_keeps_its_own(
+    cloud: Cloud,
+) -> None:
+    sandbox = at(fleet(cloud, "5000", "a1", "a2", speed=60))
+    how: dict[str, Any] = {"credentials": account_of(sandbox)}
+    tight, wide = [{"per": "hour", "hard": 3}], [{"per": "hour", "hard": 4}]
+    for _ in range(2):
+        assert enforce_budget(tight, **how).rows == enforce_budget(wide, **how).rows == ()
+    sandbox.seed_instance("a3", gpu_model="L40")
+    assert enforce_budget(wide, **how).rows == ()
+    assert [r.outcome for r in enforce_budget(tight, **how).rows] == ["done"]
+
+
+def test_a_limit_that_is_refused_is_told_once_and_turns_no_other_off(
+    cloud: Cloud, hook: Any
+) -> None:
+    kept, name = hook
+    sandbox = at(fleet(cloud, "5000", "a1", "b1", speed=60))
+    how: dict[str, Any] = {"notify": [name], "credentials": account_of(sandbox)}
+    known = {"per": "hour", "hard": "1.5", "names": ["a*"]}
+    enforce_budget([known], **how)
+    sandbox.seed_instance("a2", gpu_model="L40")
+    new = {"per": "hour", "hard": 1, "names": ["b*"]}
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"b\* per hour is 1.00 USD, and it burns 1.19 USD"):
+            enforce_budget([known, new], **how)
+    assert sorted(states(sandbox).values()) == ["ACTIVE", "ACTIVE", "HIBERNATED"]
+    assert states(sandbox)["b1"] == "ACTIVE"
+    told = [s for s in subjects(kept) if "over: " not in s]
+    assert len(told) == 2, "the known limit that is exceeded, and the new one"
+    assert "the hard limit of b* per hour is 1.00 USD, and it burns 1.19 USD" in told[1]
+    enforce_budget([known, new], enforce_at_once=True, **how)
+    assert states(sandbox)["b1"] == "HIBERNATED"
+
+
+def watch_hours(account: Any) -> Any:
+    return enforce_budget([{"per": "hour", "soft": 90}], credentials=account)
+
+
+def watch_credits(account: Any) -> Any:
+    return watch_balance(credentials=account)
+
+
+@pytest.mark.parametrize("look", [watch_hours, watch_credits])
+def test_whoever_looks_notes_what_is_there_for_later_bills(
+    cloud: Cloud, look: Callable[[Any], Any]
+) -> None:
+    sandbox = at(fleet(cloud, "5000", "alpha", "gone", start=MARCH))
+    account = account_of(sandbox)
+    look(account)
+    sandbox.advance(10 * 3600)
+    client = account.get_client()
+    client.instances.delete(next(i.id for i in client.instances.list() if i.name == "gone"))
+    sandbox.advance(60)
+    assert set(states(sandbox)) == {"alpha"}
+    report = report_costs(days=1, credentials=account)
+    assert report.bill.total == Decimal(5000) - Decimal(sandbox.state()["balance"]) > 23
 
 
 def test_a_price_that_cannot_be_read_is_told(

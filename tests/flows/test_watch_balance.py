@@ -278,6 +278,69 @@ def test_two_deployments_with_lines_of_their_own_do_not_disturb_each_other(
     assert [s.rpartition("line of ")[2] for s in subjects(kept)] == ["50.00 USD", "40.00 USD"]
 
 
+def test_a_line_without_an_alert_silences_nobody_elses_nor_its_own_once_it_has_one(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, name = hook
+    how: dict[str, Any] = {
+        "select": ["*"],
+        "protect": ["alpha"],
+        "notify": [name],
+        "credentials": account_of(fleet(cloud, "20", "alpha")),
+    }
+    quiet = {"amount": 30, "actions": ["hibernate_all"]}
+    loud = {"amount": 30, "actions": ["alert", "hibernate_all"]}
+    watch_balance(thresholds=[quiet], **how)
+    assert kept.received == []
+    for _ in range(2):
+        watch_balance(thresholds=[loud], **how)
+        watch_balance(thresholds=[quiet], **how)
+        watch_balance(thresholds=[{"amount": 30}], **how)
+    assert len(kept.received) == 2, "one of each that alerts"
+
+
+def test_deployments_with_the_same_lines_for_other_instances_keep_them_side_by_side(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, name = hook
+    sandbox = fleet(cloud, "20", "alpha", "beta", speed=60)
+    line = {"amount": 30, "actions": ["alert", "hibernate_all"]}
+    for selected in ("alpha", "beta"):
+        watch_balance(
+            thresholds=[line], select=[selected], notify=[name], credentials=account_of(sandbox)
+        )
+    bodies = [one["body"] for one in kept.received]
+    assert ["Going to hibernate alpha." in b for b in bodies] == [True, False]
+    assert ["Going to hibernate beta." in b for b in bodies] == [False, True]
+
+
+def test_a_debit_is_told_apart_and_puts_nothing_to_rest(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    kept, name = hook
+    sandbox = fleet(cloud, "2000", "alpha")
+    how: dict[str, Any] = {
+        "thresholds": [
+            {"amount": 1700},
+            {"runway": "24h", "actions": ["alert", "hibernate"]},
+        ],
+        "select": ["*"],
+        "notify": [name],
+        "credentials": account_of(sandbox),
+    }
+    watch_balance(**how)
+    sandbox.advance(36 * 60)
+    sandbox.add_credit("-400")
+    for _ in range(3):
+        report = watch_balance(**how)
+        assert (report.rows, report.burn_hourly) == ((), Decimal("1.19"))
+        assert any("a debit of 399.98 USD was seen" in note for note in report.notes)
+        sandbox.advance(3600)
+    assert states(sandbox) == {"alpha": "ACTIVE"}
+    assert len(kept.received) == 1, "the amount, and no time left"
+    assert "A debit of 399.98 USD" in kept.received[0]["body"]
+
+
 def test_one_instance_that_is_stuck_does_not_keep_the_watch_from_looking_again(
     cloud: Cloud,
 ) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 
-from barrack_tasks.controllers.money.bills import read_bill
+from barrack_tasks.controllers.money.bills import everything, read_bill
 from barrack_tasks.controllers.money.funds import Funds
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.budgets import (
@@ -25,6 +26,8 @@ def read_standings(
 ) -> tuple[list[Standing], tuple[str, ...]]:
     """How each budget stands by the cloud's clock, and whose bill could not be read.
 
+    What is there is noted, so that it stays on later bills when it is gone.
+
     Args:
         credentials: the account.
         funds: the account as it is.
@@ -38,6 +41,8 @@ def read_standings(
         start = min(period_of(b.per, now, zone).start for b in long)
         names = [n for b in long for n in b.names] if all(b.names for b in long) else []
         bill = read_bill(credentials, funds, start, now, zone, names)
+    else:
+        everything(credentials, funds, now)
     standings = []
     for budget in budgets:
         spent = burn.hourly
@@ -47,17 +52,21 @@ def read_standings(
     return standings, bill.missing if bill is not None else funds.missing
 
 
-def known_budgets(account: str) -> list[str]:
-    """Budgets that were kept before, as `key: hard limit`."""
-    return list(read_all(_prefix(account)))
+def known_budgets(account: str) -> set[str]:
+    """Identities of the budgets whose hard limits were kept before, by any deployment."""
+    return set(read_all(_prefix(account)))
 
 
-def remember_budgets(account: str, budgets: Sequence[Budget]) -> None:
+def remember_budgets(account: str, budgets: Iterable[Budget], now: datetime) -> None:
     """Note which budgets are kept, so that their limits may act from now on.
 
-    Those of other deployments are kept as well.
+    Args:
+        account: see `BarrackCredentials.account`.
+        budgets: those that are kept, and not those that were refused.
+        now: zone-aware.
     """
-    change_all(_prefix(account), lambda known: dict.fromkeys(with_budgets(known, budgets), 1))
+    kept, today = list(budgets), now.toordinal()
+    change_all(_prefix(account), lambda known: with_budgets(known, kept, today))
 
 
 def _prefix(account: str) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Balance, Snapshot, UserVM, VolumeResponse
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.plans.money.burn import Burn, Sample, Tariff, burn_of, tariff_of
+from barrack_tasks.plans.money.burn import Burn, Sample, Tariff, burn_of, priced, tariff_of
 from barrack_tasks.server.tables import merge_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
@@ -83,7 +83,8 @@ def read_funds(credentials: BarrackCredentials) -> Funds:
     # The balance last: what it lacks is then never a cost that the lists have not shown.
     balance = client.balance.get()
     tariff = tariff_of(found.get("get_pricing", ()), str(balance.currency))
-    instances, volumes, snapshots = (tuple(found.get(o, ())) for o in _LISTS)
+    listed, volumes, snapshots = (tuple(found.get(o, ())) for o in _LISTS)
+    instances = tuple(priced(i, tariff, balance.currency) for i in listed)
     # A `Date` has no fractions, and what was not told is not counted.
     at = client.now().replace(microsecond=0)
     return Funds(instances, volumes, snapshots, balance, tariff, at, unread=unread)

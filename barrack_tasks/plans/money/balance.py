@@ -12,10 +12,13 @@ from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.money.burn import Burn, runway
 from barrack_tasks.plans.money.shedding import (
+    MOST_NAMED,
     Shedding,
     about_stuck,
+    about_unpriced,
     acting_of,
     candidates,
+    named,
     stuck,
     whom_to_rest,
 )
@@ -23,7 +26,6 @@ from barrack_tasks.plans.money.thresholds import Threshold, minimum_note, read_l
 from barrack_tasks.plans.report import Report, escape, money
 
 UNREADABLE = "unreadable"
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -51,20 +53,19 @@ class Outlook:
         )
         told = [f"Burning {money(self.burn.hourly, currency)} an hour: {states or 'nothing'}."]
         if self.chosen:
-            names = [i.name for i in self.chosen[:_MOST_NAMED]]
-            more = len(self.chosen) - len(names)
-            also = f" and {more} more" if more else ""
             how = ", a snapshot of each first" if self.snapshot else ""
-            told.append(f"Going to hibernate {', '.join(names)}{also}{how}.")
+            told.append(f"Going to hibernate {named(self.chosen, self.burn)}{how}.")
         notes = [*filter(None, [minimum_note(self.balance)]), *self.notes]
         return told + [f"{note[0].upper()}{note[1:]}." for note in notes]
 
 
-def unreadable(why: str | None) -> Reading:
-    """The reading of a balance that cannot be read, or can again."""
-    if why is None:
+def unreadable(*why: str) -> Reading:
+    """The reading of a balance that cannot be read, and why, or of one that can again."""
+    if not why:
         return Reading(UNREADABLE, False, True, "balance and prices can be read again")
-    text = f"the balance cannot be watched, for it cannot be read: {why}"
+    reasons = "; ".join(why[:MOST_NAMED])
+    more = f"; and {len(why) - MOST_NAMED} more" if len(why) > MOST_NAMED else ""
+    text = f"the balance cannot be watched, for it cannot be read: {reasons}{more}"
     return Reading(UNREADABLE, True, False, text)
 
 
@@ -82,7 +83,7 @@ def outlook(
     protected: Collection[str],
     unable: Collection[tuple[str, int]],
     how: Shedding,
-    unmet: Sequence[str] = (),
+    notes: Sequence[str] = (),
     unread: Mapping[str, object] | None = None,
 ) -> Outlook:
     """How the balance stands, and whom the lines that are crossed put to rest.
@@ -99,14 +100,14 @@ def outlook(
         protected: ids of those that must not.
         unable: flavors that cannot hibernate.
         how: who goes first.
-        unmet: sentences about what the selection names in vain.
+        notes: sentences for the message and the report, such as what is named in vain.
         unread: operations that could not be read, besides the balance, and why.
     """
     missing = unread or {}
     lasts = runway(balance.amount, burn.hourly)
     lines = [read_line(threshold, balance, lasts, not missing) for threshold in thresholds]
     crossed = [t for t, line in zip(thresholds, lines, strict=True) if line.is_over]
-    ordered = candidates(selected, protected, unable, how)
+    ordered = candidates(selected, protected, unable, how, burn)
     chosen, snapshot = whom_to_rest(crossed, ordered, burn, balance)
     unjudged = [
         t.key
@@ -115,13 +116,17 @@ def outlook(
         or (line.is_over and acting_of([t]) and "list_instances" in missing)
     ]
     why = "; ".join(f"{operation}: {error}" for operation, error in missing.items())
-    sight = in_part(why) if why and not unjudged else unreadable(why or None)
+    sight = in_part(why) if why and not unjudged else unreadable(*filter(None, [why]))
     readings = (sight, unpriced(burn, str(balance.currency)), *lines)
-    left = stuck(selected, protected, unable) if acting_of(crossed) else []
-    notes = (*unmet, *about_stuck(left))
+    told = [*notes]
+    if acting_of(crossed):
+        told += about_stuck(stuck(selected, protected, unable), burn)
+        told += about_unpriced(ordered, burn)
     if missing:
-        notes = (*notes, sight.text)
-    return Outlook(balance, burn, lasts, readings, tuple(chosen), snapshot, notes, tuple(unjudged))
+        told.append(sight.text)
+    return Outlook(
+        balance, burn, lasts, readings, tuple(chosen), snapshot, tuple(told), tuple(unjudged)
+    )
 
 
 def unpriced(burn: Burn, currency: str) -> Reading:
@@ -129,8 +134,8 @@ def unpriced(burn: Burn, currency: str) -> Reading:
     unknown = burn.unknown
     if not unknown:
         return Reading("prices", False, True, "all prices can be read again")
-    names = ", ".join(unknown[:_MOST_NAMED])
-    more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+    names = ", ".join(unknown[:MOST_NAMED])
+    more = f" and {len(unknown) - MOST_NAMED} more" if len(unknown) > MOST_NAMED else ""
     text = (
         f"the price of {names}{more} cannot be read, so more than "
         f"{money(burn.hourly, currency)} an hour is spent"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -10,16 +11,26 @@ from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
 
-from barrack_tasks.api.models import Balance, UserVM
+from barrack_tasks.api.models import CurrencyEnum, UserVM
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.inputs import Amount, Given, Texts, read_each
 from barrack_tasks.plans.money.burn import Burn
-from barrack_tasks.plans.money.shedding import about_stuck, enough_to_burn_less
+from barrack_tasks.plans.money.shedding import (
+    Limit,
+    Shedding,
+    about_stuck,
+    about_unpriced,
+    candidates,
+    stuck,
+    whom_limits_rest,
+)
 from barrack_tasks.plans.report import Report, escape, money
 from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.timetable.zones import zone_of
 
 Per = Literal["hour", "day", "month"]
+_REMEMBERED = 40
+"""Days after which a limit that was not kept any more is new again."""
 CLEAR = Decimal("0.95")
 """A cap on the burn counts as exceeded anew only after the burn was below this share of it."""
 
@@ -66,7 +77,7 @@ class Budget(Given):
 
     @property
     def identity(self) -> str:
-        """The budget with its hard limit: one that was lowered is another."""
+        """The budget with its hard limit: with another limit it is another."""
         return f"{self.key}: {self.hard}"
 
 
@@ -177,18 +188,25 @@ def burn_watched(standings: Iterable[Standing]) -> Burn:
     return Burn(tuple(dict.fromkeys(cost for stand in standings for cost in stand.burn.costs)))
 
 
-def readings_of(stand: Standing, currency: str, is_whole: bool = True) -> list[Reading]:
+def readings_of(
+    stand: Standing, currency: str, is_whole: bool = True, is_refused: bool = False
+) -> list[Reading]:
     """How a budget stands to its limits, and whether its period will end above the hard one.
 
     Args:
         stand: how it stands.
         currency: of the account.
         is_whole: whether all that is spent could be read; else no alarm is over.
+        is_refused: whether its hard limit is refused, see `refused_of`: that is told instead.
     """
     budget, per = stand.budget, stand.budget.per
     found = []
     for name, limit in (("soft", budget.soft), ("hard", budget.hard)):
         if limit is None:
+            continue
+        if is_refused and name == "hard":
+            text = about_refused(stand, currency)
+            found.append(Reading(f"{budget.key}: refused", True, False, text))
             continue
         key = f"{budget.key}: {name}" + ("" if per == "hour" else f" {stand.period.name}")
         verb = "burns" if per == "hour" else "spent"
@@ -199,7 +217,7 @@ def readings_of(stand: Standing, currency: str, is_whole: bool = True) -> list[R
         found.append(
             Reading(key, stand.spent > limit, is_whole and stand.spent <= limit * CLEAR, text)
         )
-    if per != "hour" and budget.hard is not None:
+    if per != "hour" and budget.hard is not None and not is_refused:
         key = f"{budget.key}: forecast {stand.period.name}"
         will = stand.forecast > budget.hard >= stand.spent
         text = (
@@ -217,63 +235,100 @@ def _coming(stand: Standing, currency: str) -> str:
     return f"; {money(stand.forecast, currency)} at the end of the {stand.budget.per} as it burns"
 
 
-def over_budget(stand: Standing, ordered: Sequence[UserVM], balance: Balance) -> list[UserVM]:
-    """Whom a budget puts to rest.
+def _is_exceeded(stand: Standing) -> bool:
+    return stand.budget.hard is not None and stand.spent > stand.budget.hard
 
-    `ordered` are those that could be, in the order in which they would be.
+
+def whom_budgets_rest(
+    standings: Sequence[Standing],
+    instances: Sequence[UserVM],
+    protected: Collection[str],
+    unable: Collection[tuple[str, int]],
+    how: Shedding,
+    currency: CurrencyEnum,
+) -> list[UserVM]:
+    """Whom all budgets together put to rest, in the order in which they would be.
+
+    A day or a month above its hard limit takes all that it is about; with these gone, the limits
+    on an hour take what they still need, see `whom_limits_rest`.
+
+    Args:
+        standings: how the budgets stand.
+        instances: all of the account.
+        protected: ids of those that must not be put to rest.
+        unable: flavors that cannot hibernate.
+        how: who goes first.
+        currency: of the account.
     """
-    hard = stand.budget.hard
-    own = _exceeding(stand, ordered)
-    if hard is not None and stand.budget.per == "hour":
-        return enough_to_burn_less(own, stand.burn, balance, hard)
-    return own
-
-
-def _exceeding(stand: Standing, instances: Iterable[UserVM]) -> list[UserVM]:
-    """Those of the instances that a budget above its hard limit is about."""
-    hard = stand.budget.hard
-    if hard is None or stand.spent <= hard:
+    over = [stand for stand in standings if _is_exceeded(stand)]
+    if not over:
         return []
-    ids = {i.id for i in stand.scope}
-    return [i for i in instances if i.id in ids]
+    burn = burn_watched(over)
+    scopes = [(stand, {i.id for i in stand.scope}) for stand in over]
+    limits = [
+        Limit(stand.burn.hourly, stand.budget.hard.__ge__, ids)
+        for stand, ids in scopes
+        if stand.budget.per == "hour" and stand.budget.hard is not None
+    ]
+    anyway = {id_ for stand, ids in scopes if stand.budget.per != "hour" for id_ in ids}
+    serving = Counter(id_ for limit in limits for id_ in limit.ids or ())
+    ordered = candidates(instances, protected, unable, how, burn, serving)
+    return whom_limits_rest(limits, ordered, burn, currency, anyway)
 
 
-def notes_on_stuck(standings: Iterable[Standing], stuck: Sequence[UserVM]) -> tuple[str, ...]:
-    """A sentence about those that exceeded budgets are about and that cannot be put to rest."""
-    ids = {i.id for stand in standings for i in _exceeding(stand, stuck)}
-    return about_stuck([i for i in stuck if i.id in ids])
+def notes_on_budgets(
+    standings: Iterable[Standing],
+    instances: Sequence[UserVM],
+    protected: Collection[str],
+    unable: Collection[tuple[str, int]],
+) -> tuple[str, ...]:
+    """Sentences about what exceeded budgets are about and cannot put to rest, or cannot price."""
+    over = [stand for stand in standings if _is_exceeded(stand)]
+    ids = {i.id for stand in over for i in stand.scope}
+    burn = burn_watched(over)
+    about = [i for i in instances if i.id in ids]
+    return (
+        *about_stuck(stuck(about, protected, unable), burn),
+        *about_unpriced([i for i in about if i.id not in protected], burn),
+    )
 
 
-def check_room(standings: Sequence[Standing], known: Sequence[str], currency: str) -> None:
-    """Refuse a cap that is below what already runs, the first time that it is seen.
+def refused_of(standings: Iterable[Standing], known: Collection[str]) -> list[Standing]:
+    """The budgets whose hard limit is below what already runs, the first time that it is seen.
 
     It would hibernate at once what nobody asked it to; a person shall have seen that first.
 
     Args:
         standings: how the budgets stand.
         known: identities of budgets that were kept before.
-        currency: of the account.
-
-    Raises:
-        ValueError: says the figures and what to do.
     """
-    for stand in standings:
-        hard = stand.budget.hard
-        if hard is None or stand.budget.identity in known or stand.spent <= hard:
-            continue
-        verb = "burns" if stand.budget.per == "hour" else "has already spent"
-        raise ValueError(
-            f"the hard limit of {stand.budget.key} is {money(hard, currency)}, and it {verb} "
-            f"{money(stand.spent, currency)}: raise it, hibernate something first, or say "
-            "enforce_at_once=True"
-        )
+    return [s for s in standings if _is_exceeded(s) and s.budget.identity not in known]
 
 
-def with_budgets(known: Iterable[str], budgets: Iterable[Budget]) -> list[str]:
-    """The identities of budgets that are kept, with these in place of others about the same."""
-    hard = {b.key: b.identity for b in budgets if b.hard is not None}
-    others = [identity for identity in known if identity.rpartition(": ")[0] not in hard]
-    return sorted({*others, *hard.values()})
+def about_refused(stand: Standing, currency: str) -> str:
+    """The sentence about a hard limit that is refused: the figures, and what to do."""
+    verb = "burns" if stand.budget.per == "hour" else "has already spent"
+    return (
+        f"the hard limit of {stand.budget.key} is {money(stand.budget.hard, currency)}, and it "
+        f"{verb} {money(stand.spent, currency)}: raise it, hibernate something first, or say "
+        "enforce_at_once=True; until then it is not enforced"
+    )
+
+
+def with_budgets(known: Mapping[str, int], budgets: Iterable[Budget], today: int) -> dict[str, int]:
+    """The day on which each hard limit was last kept, by the identity of its budget.
+
+    Limits of other deployments stay, whatever these are. What nobody kept for 40 days is left out.
+
+    Args:
+        known: as it stands.
+        budgets: those that are kept now.
+        today: number of the day.
+    """
+    # An earlier release noted 1 for all.
+    dated = {identity: day if day > 1 else today for identity, day in known.items()}
+    dated |= {b.identity: today for b in budgets if b.hard is not None}
+    return {identity: day for identity, day in dated.items() if today - day <= _REMEMBERED}
 
 
 class BudgetReport(Report):
@@ -306,11 +361,3 @@ def cells_of(stand: Standing, currency: str) -> dict[str, str]:
         "soft limit": money(budget.soft, currency) if budget.soft is not None else "none",
         "hard limit": money(budget.hard, currency) if budget.hard is not None else "none",
     }
-
-
-def whom_budgets_rest(
-    standings: Sequence[Standing], ordered: Sequence[UserVM], balance: Balance
-) -> list[UserVM]:
-    """Whom all budgets together put to rest, in the order in which they would be."""
-    ids = {i.id for stand in standings for i in over_budget(stand, ordered, balance)}
-    return [i for i in ordered if i.id in ids]

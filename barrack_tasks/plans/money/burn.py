@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
 from typing import Literal
@@ -20,7 +20,9 @@ from barrack_tasks.api.models import (
     VolumeResponse,
 )
 from barrack_tasks.plans.prices import HIBERNATED_HOURLY, hourly_cost
+from barrack_tasks.plans.report import money
 
+_CENT = Decimal("0.01")
 LONGEST = timedelta(days=36_500)
 """A balance that lasts longer than this is as good as endless."""
 _SETTLES_AS = {
@@ -102,6 +104,11 @@ class Burn:
         return sum((c.hourly for c in self.costs if c.hourly), self.other_hourly)
 
     @property
+    def of_instances(self) -> dict[str, Decimal | None]:
+        """What each instance costs, by id; None if that is not known."""
+        return {c.id: c.hourly for c in self.costs if c.kind == "instance"}
+
+    @property
     def unknown(self) -> tuple[str, ...]:
         """What has a price that is not known."""
         return tuple(f"{c.kind} {c.name}" for c in self.costs if c.hourly is None)
@@ -130,8 +137,16 @@ class Burn:
         )
 
 
-def priced(instance: UserVM, tariff: Tariff) -> UserVM:
-    """The instance with a price, if the tariff knows one and the instance names none."""
+def priced(instance: UserVM, tariff: Tariff, currency: CurrencyEnum | None = None) -> UserVM:
+    """The instance with a price, if the tariff knows one and the instance names none.
+
+    Args:
+        instance: as it is listed.
+        tariff: in the currency of the account.
+        currency: of the account, for an instance that names none.
+    """
+    if instance.currency is None and currency is not None:
+        instance = instance.model_copy(update={"currency": currency})
     if instance.hourly_price is not None or instance.gpu_model is None:
         return instance
     region = str(instance.region) if instance.region is not None else None
@@ -201,33 +216,114 @@ class Sample:
 
 
 _WINDOW = timedelta(hours=24)
-_LEAST_SEEN = timedelta(minutes=30)
+_STRETCH = timedelta(minutes=30)
+"""Billing is by the minute, so a shorter stretch says little about what is lost an hour."""
+_MOST_STRETCHES = 12
 _MOST_SAMPLES = 48
 
 
-def other_hourly(samples: Sequence[Sample]) -> Decimal:
-    """What the balance lost an hour beyond what its things explain.
+@dataclass(frozen=True)
+class Loss:
+    """What the balance lost from one moment to another, and what its things explain of it.
 
-    Between two looks everything is taken at the dearer of the two burns, so that an instance
-    that moved meanwhile explains what it cost; where the balance grew, credits were added, and
-    that stretch says nothing. Billing is by the minute, so a minute of burn is left as doubt.
+    Everything is taken at the dearer of the burns at both ends, so that an instance that moved
+    meanwhile explains what it cost. Billing is by the minute, so a minute of burn is in `doubt`.
     """
-    lost = explained = doubt = Decimal(0)
-    seen = timedelta(0)
+
+    start: datetime
+    end: datetime
+    seen: timedelta
+    """Less than from start to end if credits were added in between."""
+    lost: Decimal
+    explained: Decimal
+    doubt: Decimal
+
+    @property
+    def excess(self) -> Decimal:
+        """What nothing explains; less than nothing if more was explained than lost."""
+        return self.lost - self.explained - self.doubt
+
+    def joined(self, later: Loss) -> Loss:
+        """This stretch and a later one as one."""
+        return Loss(
+            self.start,
+            later.end,
+            self.seen + later.seen,
+            self.lost + later.lost,
+            self.explained + later.explained,
+            max(self.doubt, later.doubt),
+        )
+
+
+def losses(samples: Sequence[Sample]) -> list[Loss]:
+    """What the balance lost between each two looks.
+
+    Where it grew, credits were added, and that stretch says nothing.
+    """
+    found = []
     for before, after in pairwise(samples):
-        fell = before.balance - after.balance
-        if fell < 0:
-            continue
-        span = after.at - before.at
+        fell, span = before.balance - after.balance, after.at - before.at
         hourly = max(before.hourly, after.hourly)
-        lost += fell
-        explained += hourly * _hours(span)
-        doubt = max(doubt, hourly / 60)
-        seen += span
-    if seen < _LEAST_SEEN:
+        if fell >= 0:
+            explained = hourly * _hours(span)
+            found.append(Loss(before.at, after.at, span, fell, explained, hourly / 60))
+    return found
+
+
+def other_hourly(samples: Sequence[Sample]) -> Decimal:
+    """What the balance loses an hour beyond what its things explain, as a lasting rate.
+
+    The median over the last stretches of half an hour or more, and the lower one of two: what was
+    lost in one stretch only is no rate, but a debit, see `about_debits`.
+
+    Example:
+        >>> start, hour = datetime(2026, 3, 1, tzinfo=UTC), timedelta(hours=1)
+        >>> balances = [Decimal(n) for n in (100, 97, 54, 51)]  # 43 were lost at once
+        >>> other_hourly([Sample(start + n * hour, b, Decimal(0)) for n, b in enumerate(balances)])
+        Decimal('3.000000')
+    """
+    stretches: list[Loss] = []
+    for loss in losses(samples):
+        if stretches and stretches[-1].seen < _STRETCH:
+            stretches[-1] = stretches[-1].joined(loss)
+        else:
+            stretches.append(loss)
+    whole = [s for s in stretches if s.seen >= _STRETCH][-_MOST_STRETCHES:]
+    if len(whole) < 2:
         return Decimal(0)
-    excess = lost - explained - doubt
-    return max(Decimal(0), (excess / _hours(seen)).quantize(Decimal("0.000001")))
+    rates = sorted(s.excess / _hours(s.seen) for s in whole)
+    return max(Decimal(0), rates[(len(rates) - 1) // 2]).quantize(Decimal("0.000001"))
+
+
+def about_debits(samples: Sequence[Sample], currency: str) -> tuple[str, ...]:
+    """One sentence about what the balance lost at once, and what does not count as burn.
+
+    A debit is what was lost between two looks beyond all that burns, if that is a cent or more and
+    as much as burns in six minutes. What began to be lost steadily is one as well, until it is
+    a rate.
+
+    Args:
+        samples: the balances that were seen.
+        currency: of the account.
+    """
+    other = other_hourly(samples)
+    debits = []
+    for loss in losses(samples):
+        amount = loss.excess - other * _hours(loss.seen)
+        if amount >= max(_CENT, (loss.explained / _hours(loss.seen) + other) / 10):
+            debits.append((amount, loss))
+    if not debits:
+        return ()
+    amount, loss = max(debits, key=lambda debit: debit[0])
+    also = ""
+    if len(debits) > 1:
+        rest = sum((a for a, _ in debits), -amount)
+        also = f", and {len(debits) - 1} smaller of {money(rest, currency)} in all"
+    return (
+        f"a debit of {money(amount, currency)} was seen in the balance between "
+        f"{loss.start.astimezone(UTC):%Y-%m-%d %H:%M} and {loss.end.astimezone(UTC):%H:%M} UTC"
+        f"{also}: what is lost once is not counted as burn",
+    )
 
 
 def with_sample(samples: Sequence[Sample], sample: Sample) -> list[Sample]:

@@ -11,29 +11,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from barrack_tasks.api.models import Balance, UserVM
+from barrack_tasks.api.models import CurrencyEnum, UserVM
 from barrack_tasks.plans.money.balance import unpriced
 from barrack_tasks.plans.money.budgets import (
     Budget,
     Standing,
+    about_refused,
     burn_watched,
-    check_room,
-    notes_on_stuck,
-    over_budget,
+    notes_on_budgets,
     period_of,
     read_budgets,
     readings_of,
+    refused_of,
     standing,
     whom_budgets_rest,
     with_budgets,
 )
 from barrack_tasks.plans.money.burn import Tariff, burn_of
+from barrack_tasks.plans.money.shedding import Shedding
 from tests.plans.money.test_watch import machine
 
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 FLEET = [machine("team-a-1", "1"), machine("team-a-2", "2"), machine("team-b", "4")]
 BURN = burn_of(FLEET, [], [], Tariff())
-MONEY = Balance(amount="100", currency="USD")
+USD = CurrencyEnum.USD
 
 
 def stand(spent: Any = 0, zone: str = "UTC", **budget: Any) -> Standing:
@@ -106,27 +107,62 @@ def test_limits_are_read_with_the_period_they_belong_to() -> None:
     )
 
 
-def test_an_hourly_cap_rests_as_few_as_needed_and_a_daily_one_all_it_is_about() -> None:
-    def rested(found: Standing) -> list[str]:
-        return [i.name for i in over_budget(found, FLEET, MONEY)]
+def rested(*found: Standing, fleet: list[UserVM] = FLEET, **how: Any) -> list[str]:
+    chosen = whom_budgets_rest(found, fleet, set(), set(), Shedding(**how), USD)
+    return [i.name for i in chosen]
 
-    assert rested(stand(per="hour", hard=6)) == ["team-a-1", "team-a-2"]
-    assert rested(stand(per="hour", hard=2, names=("team-a-*",))) == ["team-a-1", "team-a-2"]
+
+def test_an_hourly_cap_rests_nothing_needless_and_a_daily_one_all_it_is_about() -> None:
+    # 7 an hour; the cheapest alone leaves 6.01, and is not needed once the next is at rest.
+    assert rested(stand(per="hour", hard=6)) == ["team-a-2"]
+    assert rested(stand(per="hour", hard="3.5")) == ["team-b"]
+    assert rested(stand(per="hour", hard="2.5")) == ["team-a-1", "team-b"]
+    assert rested(stand(per="hour", hard=2, names=("team-a-*",))) == ["team-a-2"]
     assert rested(stand(per="hour", hard=7)) == []
     assert rested(stand(9, per="day", hard=5, names=("team-a-*",))) == ["team-a-1", "team-a-2"]
-    both = [stand(9, per="day", hard=5, names=("team-b",)), stand(per="hour", hard=6)]
-    assert len(whom_budgets_rest(both, FLEET, MONEY)) == 3
+
+
+def test_one_large_instance_suffices_where_ten_small_ones_do_not() -> None:
+    fleet = [*(machine(f"small-{n}", "1") for n in range(10)), machine("big", "30")]
+    burn = burn_of(fleet, [], [], Tariff())
+    cap = standing(Budget(per="hour", hard=20), fleet, burn, Decimal(0), NOW, "UTC")
+    assert rested(cap, fleet=fleet) == ["big"]
+    assert rested(cap, fleet=fleet, priority=("small-*",)) == ["big"]
+    roomy = standing(Budget(per="hour", hard=38), fleet, burn, Decimal(0), NOW, "UTC")
+    assert rested(roomy, fleet=fleet, priority=("small-7",)) == ["small-7", "small-0", "small-1"]
+
+
+def test_all_budgets_of_a_tick_are_met_together() -> None:
+    both = stand(per="hour", hard=4), stand(per="hour", hard=1, names=("team-b",))
+    assert rested(*both) == ["team-b"], "it was both budgets' own"
+    day = stand(9, per="day", hard=5, names=("team-b",))
+    assert rested(day, stand(per="hour", hard=4)) == ["team-b"], "what it saves counts"
+    fleet = [machine(name) for name in ("a-1", "b-1", "x-ab")]
+    burn = burn_of(fleet, [], [], Tariff())
+    budgets = [Budget(per="hour", hard=1.5, names=names) for names in (("a*", "x*"), ("b*", "x*"))]
+    overlapping = [standing(b, fleet, burn, Decimal(0), NOW, "UTC") for b in budgets]
+    assert rested(*overlapping, fleet=fleet) == ["x-ab"], "of equals the one that serves both"
+    assert rested(*overlapping, fleet=fleet, priority=("a-1", "b-1")) == ["a-1", "b-1"]
 
 
 def test_a_new_cap_below_what_runs_is_refused_with_the_figures() -> None:
     found = stand(per="hour", hard=5)
-    with pytest.raises(ValueError, match=r"is 5.00 USD, and it burns 7.00 USD: raise it"):
-        check_room([found], [], "USD")
-    check_room([found], [found.budget.identity], "USD")
-    check_room([stand(per="hour", hard=8)], [], "USD")
+    assert refused_of([found], []) == [found]
+    assert "is 5.00 USD, and it burns 7.00 USD: raise it" in about_refused(found, "USD")
+    assert "enforce_at_once=True" in about_refused(found, "USD")
+    assert refused_of([found], [found.budget.identity]) == []
+    assert refused_of([stand(per="hour", hard=8)], []) == []
     lower = stand(per="hour", hard=4)
-    with pytest.raises(ValueError, match="enforce_at_once=True"):
-        check_room([lower], [found.budget.identity], "USD")
+    assert refused_of([found, lower], [found.budget.identity]) == [lower]
+
+
+def test_a_refused_limit_is_told_in_place_of_the_limit() -> None:
+    found = readings_of(stand(9, per="day", soft=2, hard=5), "USD", is_refused=True)
+    assert [(r.key, r.is_over) for r in found] == [
+        ("everything per day: soft 2026-03-20", True),
+        ("everything per day: refused", True),
+    ]
+    assert found[1].text.startswith("the hard limit of everything per day is 5.00 USD, and it has")
 
 
 def test_a_period_that_ends_ends_its_alarm() -> None:
@@ -137,15 +173,16 @@ def test_a_period_that_ends_ends_its_alarm() -> None:
     assert today != readings_of(later, "USD")[0].key
 
 
-def test_the_budgets_of_other_deployments_are_kept_and_a_lowered_one_is_new() -> None:
-    def budget(name: str, hard: Any) -> Budget:
-        return Budget(per="day", soft=1, hard=hard, names=(name,))
-
-    known = with_budgets(with_budgets([], [budget("a*", 5)]), [budget("b*", 9)])
-    assert known == [budget("a*", 5).identity, budget("b*", 9).identity]
-    lowered = with_budgets(known, [budget("a*", 4)])
-    assert lowered == [budget("a*", 4).identity, budget("b*", 9).identity]
-    assert with_budgets(known, [budget("a*", None)]) == known, "it says nothing about the cap"
+def test_limits_of_two_deployments_do_not_touch_each_other() -> None:
+    tight, wide = Budget(per="hour", hard=4), Budget(per="hour", hard=6)
+    known: dict[str, int] = {}
+    for day in (700, 700, 730, 765):
+        known = with_budgets(known, [tight, Budget(per="day", soft=1)], day)
+        known = with_budgets(known, [wide], day) if day < 765 else known
+        assert known.keys() >= {tight.identity, wide.identity}
+    later = with_budgets(known, [tight], 771)
+    assert later == {tight.identity: 771}, "what nobody keeps is forgotten, and new again"
+    assert with_budgets({"b: 9": 1}, [], 800) == {"b: 9": 800}, "as an earlier release wrote it"
 
 
 def test_prices_that_cannot_be_read_are_those_of_what_the_budgets_are_about() -> None:
@@ -165,7 +202,15 @@ def test_prices_that_cannot_be_read_are_those_of_what_the_budgets_are_about() ->
 
 def test_what_a_budget_cannot_put_to_rest_is_named() -> None:
     over, within = stand(9, per="day", hard=5, names=("team-a-*",)), stand(per="hour", hard=99)
-    assert notes_on_stuck([over, within], FLEET[1:]) == (
+    unable = {("L40", 1)}
+    assert notes_on_budgets([over, within], FLEET[1:], set(), unable) == (
         "cannot be hibernated, for their flavor cannot, and go on costing: team-a-2",
     )
-    assert notes_on_stuck([within], FLEET) == ()
+    assert notes_on_budgets([within], FLEET, set(), unable) == ()
+    unpriced = [FLEET[0], *(UserVM(id=n, name=f"team-a-{n}", status="ACTIVE") for n in "xy")]
+    burn = burn_of(unpriced, [], [], Tariff())
+    about = Budget(per="day", hard=5, names=("team-a-*",))
+    found = standing(about, unpriced, burn, Decimal(9), NOW, "UTC")
+    assert notes_on_budgets([found], unpriced, {"y"}, set()) == (
+        "these have no known price, so they are put to rest last: team-a-x",
+    )

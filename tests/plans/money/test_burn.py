@@ -18,8 +18,10 @@ from barrack_tasks.plans.money.burn import (
     Cost,
     Sample,
     Tariff,
+    about_debits,
     burn_of,
     other_hourly,
+    priced,
     runway,
     tariff_of,
     with_sample,
@@ -97,6 +99,10 @@ def test_a_price_that_is_missing_comes_from_the_tariff_or_is_named() -> None:
     known = Tariff({("L40", 2, None): Decimal("2.38")})
     assert burn_of([machine], [], [], known).hourly == Decimal("2.38")
     assert burn_of([machine], [], [], Tariff()).unknown == ("instance m",)
+    asleep = UserVM(id="2", name="n", status="HIBERNATED")
+    assert burn_of([asleep], [], [], Tariff()).unknown == ("instance n",)
+    known_account = priced(asleep, Tariff(), CurrencyEnum.INR)
+    assert burn_of([known_account], [], [], Tariff()).hourly == 1
 
 
 @given(
@@ -144,6 +150,53 @@ def test_what_the_balance_loses_beyond_its_things_is_seen() -> None:
     assert Decimal("0.9") < other_hourly(seen("100", "97", "147", "144", "141")) <= 1
     # A few minutes say nothing either, for billing is by the minute.
     assert other_hourly(seen("100", "99", every=timedelta(minutes=5))) == 0
+
+
+def test_a_debit_is_no_burn() -> None:
+    """2,000 USD, of which 400 go at once; and a machine that comes and goes between two looks."""
+    burning = seen("2000", "1998", "1596", "1594", "1592")
+    for count in range(1, 6):
+        assert other_hourly(burning[:count]) == 0
+    assert about_debits(burning, "USD") == (
+        "a debit of 399.97 USD was seen in the balance between 2026-03-01 01:00 and 02:00 UTC: "
+        "what is lost once is not counted as burn",
+    )
+    assert about_debits(burning[:2], "USD") == ()
+    blind = [
+        Sample(START + hours * HOUR, Decimal(balance), Decimal("1.19"))
+        for hours, balance in ((0, "2000"), (7, "1842.15"), (8, "1840.96"), (9, "1839.77"))
+    ]
+    assert [other_hourly(blind[:count]) for count in (1, 2, 3, 4)] == [0] * 4
+
+
+@pytest.mark.parametrize("every", [timedelta(minutes=5), timedelta(minutes=10), HOUR])
+def test_what_is_lost_steadily_is_a_rate_and_a_debit_among_it_is_none(every: timedelta) -> None:
+    samples: list[Sample] = []
+    for tick in range(40):
+        hours = Decimal(tick * every.total_seconds()) / 3600
+        balance = 5000 - 6 * hours - (400 if tick > 20 else 0)
+        samples = with_sample(samples, Sample(START + tick * every, balance, Decimal(2)))
+        if hours <= Decimal("0.5"):
+            assert other_hourly(samples) == 0, "seen in one stretch only"
+        elif hours >= 2:
+            assert Decimal("3.9") < other_hourly(samples) <= 4
+        told = about_debits(samples, "USD")
+        assert any("a debit of 399.9" in text or "400" in text for text in told) == (tick > 20)
+
+
+@given(
+    rates=st.lists(st.integers(0, 50), min_size=1, max_size=30),
+    debit=st.integers(1, 5000),
+    at=st.integers(0, 29),
+)
+def test_no_single_stretch_makes_a_rate(rates: list[int], debit: int, at: int) -> None:
+    """However much is lost in one stretch: the rate is one that the others have as well."""
+    balance, samples = Decimal(100_000), [Sample(START, Decimal(100_000), Decimal(0))]
+    for number, rate in enumerate(rates):
+        balance -= rate + (debit if number == at % len(rates) else 0)
+        samples.append(Sample(START + (number + 1) * HOUR, balance, Decimal(0)))
+    others = [r for n, r in enumerate(rates) if n != at % len(rates)]
+    assert other_hourly(samples) <= max(others, default=0)
 
 
 @given(st.lists(st.integers(1, 7200), min_size=1, max_size=300))

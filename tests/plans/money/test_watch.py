@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -15,14 +14,9 @@ from hypothesis import strategies as st
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.plans import SelectionError
 from barrack_tasks.plans.alerts import Alarm, Reading, forget_others, messages_of, note
-from barrack_tasks.plans.money.balance import outlook, report_of
-from barrack_tasks.plans.money.burn import Tariff, burn_of, runway
-from barrack_tasks.plans.money.shedding import (
-    Shedding,
-    candidates,
-    enough_for,
-    enough_to_burn_less,
-)
+from barrack_tasks.plans.money.balance import outlook, report_of, unreadable
+from barrack_tasks.plans.money.burn import Tariff, burn_of
+from barrack_tasks.plans.money.shedding import Shedding, candidates
 from barrack_tasks.plans.money.thresholds import (
     WOBBLE,
     Threshold,
@@ -31,6 +25,7 @@ from barrack_tasks.plans.money.thresholds import (
     read_line,
     read_thresholds,
 )
+from barrack_tasks.plans.report import money
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -191,92 +186,6 @@ def test_who_could_not_be_told_that_it_is_over_is_told_later() -> None:
     assert alarms == {}
 
 
-MACHINES = st.lists(
-    st.tuples(
-        st.sampled_from(["0.5", "1", "2", "9.75"]),
-        st.sampled_from(["ACTIVE", "SHUTOFF", "HIBERNATED", "RESTORING", "ERROR", "DELETING"]),
-    ),
-    max_size=8,
-).map(lambda kinds: [machine(f"m{n}", p, s) for n, (p, s) in enumerate(kinds)])
-
-
-@given(machines=MACHINES, balance=st.integers(0, 500), hours=st.integers(1, 100))
-def test_no_more_is_put_to_rest_than_the_goal_needs(
-    machines: list[UserVM], balance: int, hours: int
-) -> None:
-    goal = hours * HOUR
-    burn = burn_of(machines, [], [], Tariff())
-    ordered = candidates(machines, {"id-m0"}, set(), Shedding())
-    assert "id-m0" not in {i.id for i in ordered}
-    chosen = enough_for(ordered, burn, usd(balance), goal)
-    assert chosen == ordered[: len(chosen)]
-
-    def lasts(some: list[UserVM]) -> timedelta | None:
-        rested = burn.resting({i.id for i in some}, usd(balance).currency)
-        return runway(usd(balance).amount, rested.hourly)
-
-    after = lasts(chosen)
-    assert after is None or after >= goal or chosen == ordered
-    if chosen:
-        with_one_less = lasts(chosen[:-1])
-        assert with_one_less is not None
-        assert with_one_less < goal
-
-
-@given(machines=MACHINES, most=st.integers(0, 20))
-def test_a_cap_on_the_burn_is_met_with_as_few_as_possible(
-    machines: list[UserVM], most: int
-) -> None:
-    burn = burn_of(machines, [], [], Tariff())
-    ordered = candidates(machines, set(), set(), Shedding())
-    chosen = enough_to_burn_less(ordered, burn, usd(1), Decimal(most))
-    after = burn.resting({i.id for i in chosen}, usd(1).currency).hourly
-    assert after <= most or chosen == ordered
-    if chosen:
-        before = burn.resting({i.id for i in chosen[:-1]}, usd(1).currency).hourly
-        assert before > most
-
-
-@given(
-    machines=MACHINES,
-    balance=st.integers(0, 500),
-    hours=st.integers(1, 100),
-    most=st.integers(0, 9),
-)
-def test_a_running_sum_chooses_whom_a_sum_over_all_chooses(
-    machines: list[UserVM], balance: int, hours: int, most: int
-) -> None:
-    money = usd(balance)
-    some = [
-        m.model_copy(update={"hourly_price": None}) if n == 1 else m for n, m in enumerate(machines)
-    ]
-    burn = burn_of(some, [], [], Tariff(), Decimal("0.3"))
-    ordered = candidates(some, set(), set(), Shedding())
-
-    def summed(is_enough: Callable[[Decimal], bool]) -> list[UserVM]:
-        for count in range(len(ordered)):
-            ids = {i.id for i in ordered[:count]}
-            if is_enough(burn.resting(ids, money.currency).hourly):
-                return ordered[:count]
-        return ordered
-
-    def lasts(hourly: Decimal) -> bool:
-        span = runway(money.amount, hourly)
-        return span is None or span >= hours * HOUR
-
-    assert enough_for(ordered, burn, money, hours * HOUR) == summed(lasts)
-    assert enough_to_burn_less(ordered, burn, money, Decimal(most)) == summed(lambda h: h <= most)
-
-
-def test_ten_thousand_are_chosen_from_without_delay() -> None:
-    fleet = [machine(f"m{n}") for n in range(10_000)]
-    burn = burn_of(fleet, [], [], Tariff())
-    began = time.process_time()
-    assert len(enough_for(fleet, burn, usd(1), 1000 * HOUR)) == 10_000
-    assert len(enough_to_burn_less(fleet, burn, usd(1), Decimal(0))) == 10_000
-    assert time.process_time() - began < 2
-
-
 def test_the_users_order_comes_first_then_what_does_nothing_then_the_price() -> None:
     fleet = [
         machine("prod-a", "0.5"),
@@ -289,7 +198,9 @@ def test_the_users_order_comes_first_then_what_does_nothing_then_the_price() -> 
     ]
 
     def order(**how: Any) -> list[str]:
-        found = candidates(fleet, set(), {("H100", 1)}, Shedding(("scratch-*", "dev"), **how))
+        burn = burn_of(fleet, [], [], Tariff())
+        how_ = Shedding(("scratch-*", "dev"), **how)
+        found = candidates(fleet, set(), {("H100", 1)}, how_, burn)
         return [i.name for i in found]
 
     assert order() == ["scratch-a", "scratch-b", "dev", "parked", "prod-a"]
@@ -306,8 +217,8 @@ def test_lines_act_only_when_they_are_crossed_and_the_gravest_counts() -> None:
     shed = {"runway": "2h", "actions": ["alert", "hibernate"], "until": "4h"}
     assert view({"runway": "1h", "actions": ["hibernate"]}).chosen == ()
     assert view({"runway": "24h"}).chosen == ()
-    # 10 USD at 7 an hour last 1.4 h; 10 / 4.02 last 2.4 h, 10 / 0.03 for long.
-    assert [i.name for i in view(shed).chosen] == ["a", "b", "c"]
+    # 10 USD at 7 an hour last 1.4 h; 10 / 4.02 last 2.4 h, 10 / 2.02 for 4.9 h, without b.
+    assert [i.name for i in view(shed).chosen] == ["a", "c"]
     assert [i.name for i in view({**shed, "until": "2h"}).chosen] == ["a", "b"]
     everything = {"amount": 20, "actions": ["hibernate_all"]}
     assert len(view(everything, {**shed, "until": "2h"}).chosen) == 3
@@ -387,6 +298,69 @@ def test_a_line_that_asks_for_no_alert_is_told_to_nobody_and_reported() -> None:
     [loud] = lines({"amount": 5, "actions": ["alert", "hibernate"]})
     [message] = messages_of([read_line(loud, usd(1), None)], {}, ["a"], NOW)
     assert message.to == ("a",)
+
+
+def test_what_was_told_to_nobody_was_not_told() -> None:
+    quiet = Reading("line", True, False, "low", quiet=True)
+    loud, clear = Reading("line", True, False, "low"), Reading("line", False, True, "fine")
+    alarms: dict[str, Alarm] = {}
+
+    def tick(reading: Reading, notifiers: list[str], hours: int = 0) -> list[tuple[str, ...]]:
+        now = NOW + hours * HOUR
+        messages = messages_of([reading], alarms, notifiers, now, remind=12 * HOUR)
+        for message in messages:
+            note(alarms, message, [], now)
+        return [message.to for message in messages]
+
+    assert tick(quiet, ["a"]) == [()]
+    assert tick(loud, []) == [], "still nobody"
+    assert tick(loud, ["a"], hours=5) == [("a",)]
+    assert tick(loud, ["a"], hours=13) == [], "the reminder comes 12 hours after it was heard"
+    assert tick(loud, ["a", "b"], hours=14) == [("b",)], "one who was added has not heard yet"
+    assert tick(loud, ["a", "b"], hours=15) == []
+    assert tick(clear, ["a", "b"], hours=16) == [("a", "b")]
+    assert alarms == {}
+
+
+def test_what_has_no_price_of_its_own_goes_by_the_tariff_and_what_has_none_goes_last() -> None:
+    def listed(name: str, model: str) -> UserVM:
+        return machine(name, model=model).model_copy(update={"hourly_price": None})
+
+    fleet = [listed("a", "H100"), listed("b", "L40"), listed("c", "X1"), listed("d", "A40")]
+    tariff = Tariff({("H100", 1, None): Decimal(9), ("L40", 1, None): Decimal(1)})
+    shed = lines({"runway": "2h", "actions": ["hibernate"], "until": "2h"})
+
+    def chosen(balance: int, **how: Any) -> list[str]:
+        burn = burn_of(fleet, [], [], tariff)
+        seen = outlook(shed, usd(balance), burn, fleet, [], set(), Shedding(**how))
+        said = "these have no known price, so they are put to rest last: c, d"
+        assert seen.notes == ((said,) if seen.chosen else ())
+        return [i.name for i in seen.chosen]
+
+    # 10 an hour, and what has no price counts as nothing.
+    assert chosen(19) == ["b"]
+    assert chosen(19, order="dearest") == ["a"]
+    assert chosen(0) == ["b", "a", "c", "d"]
+    assert chosen(20) == []
+
+
+def test_a_message_names_the_five_dearest_and_how_many_more() -> None:
+    fleet = [machine(f"m{n:03}", str(1 + n % 100)) for n in range(300)]
+    burn = burn_of(fleet, [], [], Tariff())
+    everything = lines({"amount": 20, "actions": ["hibernate_all"]})
+    unable = {("L40", 1)}
+    seen = outlook(everything, usd(1), burn, fleet, [], set(), Shedding())
+    dearest = "m098, m198, m099, m199, m299 and 295 more"
+    assert seen.details[1] == f"Going to hibernate {dearest}."
+    stuck = outlook(everything, usd(1), burn, fleet, [], unable, Shedding())
+    assert sum(map(len, stuck.details)) < 400
+    said = unreadable(*(f"instance m{n}: it is not found" for n in range(300))).text
+    assert said.endswith("instance m4: it is not found; and 295 more")
+
+
+def test_a_figure_is_never_less_than_nothing() -> None:
+    assert money(Decimal("-0.004"), "USD") == "0.00 USD"
+    assert money(Decimal("-0.006"), None) == "-0.01"
 
 
 def test_what_cannot_be_hibernated_is_named_when_a_line_acts() -> None:
