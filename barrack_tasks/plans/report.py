@@ -161,9 +161,12 @@ def money(amount: Decimal | None, currency: str | None) -> str:
     """
     if amount is None:
         return "?"
+    text = f"{amount:.2f}"
+    if not text.strip("-0."):
+        text = text.removeprefix("-")  # what rounds to nothing has no sign
     if not currency:
-        return f"{amount:.2f}"
-    return f"{amount:.2f} {currency if _CURRENCY.fullmatch(currency) else '?'}"
+        return text
+    return f"{text} {currency if _CURRENCY.fullmatch(currency) else '?'}"
 
 
 def failures(rows: Sequence[Row]) -> str:

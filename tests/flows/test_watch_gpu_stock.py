@@ -361,7 +361,7 @@ def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
     [line] = (how["history"] / f"gpu-stock-{account.account}.jsonl").read_text().splitlines()
     assert json.loads(line)["most"] == 4
     [known] = report.summaries
-    assert (known.spells, known.typical) == (1, timedelta(minutes=4))
+    assert (known.spells, known.typical) == (1, timedelta(minutes=3))
     assert "data:image/svg+xml;base64," in report.artifact()
     assert "data:image" not in report.markdown(), "what people print stays readable"
     tick(4)

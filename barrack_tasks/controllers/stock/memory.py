@@ -24,9 +24,15 @@ def read_seen(account: str) -> dict[Place, Seen]:
     found: dict[Place, Seen] = {}
     for key, written in read_all(f"barrack_stock_{account}_").items():
         with suppress(TypeError, ValueError):
-            since, count, most, told, told_at, zero_since = written
+            since, count, most, told, told_at, zero_since, *last = written
             found[_place(key)] = Seen(
-                _moment(since), count, most, told, _moment(told_at), _moment(zero_since)
+                _moment(since),
+                count,
+                most,
+                told,
+                _moment(told_at),
+                _moment(zero_since),
+                _moment(last[0] if last else told_at),
             )
     return found
 
@@ -46,6 +52,7 @@ def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
             s.told,
             _seconds(s.told_at),
             _seconds(s.zero_since),
+            _seconds(s.last),
         ]
         for p, s in seen.items()
     }
@@ -66,7 +73,7 @@ def history_file(account: str, folder: Path | None = None) -> Path:
 
 def note_history(file: Path, edges: Iterable[Edge]) -> None:
     """Append the spells that ended. One line each, so that several watchers may write."""
-    ended = [e for e in edges if e.kind == "depleted" and e.until is not None]
+    ended = [e for e in edges if e.until is not None]
     if not ended:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -106,9 +113,13 @@ def read_history(file: Path) -> list[Spell]:
     return found
 
 
-def spells_now(seen: Mapping[Place, Seen], now: datetime) -> list[Spell]:
-    """The spells that have not ended yet."""
-    return [Spell(p, s.since, now, s.most) for p, s in seen.items() if s.since is not None]
+def spells_now(seen: Mapping[Place, Seen]) -> list[Spell]:
+    """The spells that have not ended yet, as far as they were seen."""
+    return [
+        Spell(p, s.since, s.until, s.most)
+        for p, s in seen.items()
+        if s.since is not None and s.until is not None
+    ]
 
 
 def _place(key: str) -> Place:

@@ -48,6 +48,8 @@ class Teller:
                 f"{claimed.name} was claimed at {claimed.at:%Y-%m-%d %H:%M} UTC and is not up"
             )
         for edge in look.edges:
+            if edge.kind == "unwatched":
+                continue  # whether anything moved is not known
             self._moved(edge, watcher.price_of(edge.place))
         if look.edges:
             note_history(self.file, look.edges)

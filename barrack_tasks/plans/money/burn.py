@@ -14,7 +14,6 @@ from barrack_tasks.api.models import (
     Price,
     ResourceTypeEnum,
     Snapshot,
-    SnapshotStatus,
     UserVM,
     VMStatus,
     VolumeResponse,
@@ -159,7 +158,7 @@ def burn_of(
     costs += [
         Cost("snapshot", s.id, s.name, str(s.status), _per_gb(s.size_gb, tariff.snapshot_gb))
         for s in snapshots
-        if s.status is not SnapshotStatus.FAILED
+        if not s.status.is_failed
     ]
     return Burn(tuple(costs), other_hourly)
 
