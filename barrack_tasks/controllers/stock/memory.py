@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from barrack_tasks.plans.stock.claims import Refusal
 from barrack_tasks.plans.stock.edges import Edge, Seen
 from barrack_tasks.plans.stock.history import Spell
 from barrack_tasks.plans.stock.wants import Place
+from barrack_tasks.runtime.alerts import scope_of
 from barrack_tasks.server.tables import change_all, merge_all, read_all
 
-_FIGURES = re.compile(r"\d+(?:\.\d+)?")
 
-
-def read_seen(account: str) -> dict[Place, Seen]:
-    """What was last seen of each place."""
+def read_seen(account: str, scope: str) -> dict[Place, Seen]:
+    """What was last seen of each place by those who tell the same people; see `scope_of_stock`."""
     found: dict[Place, Seen] = {}
-    for key, written in read_all(f"barrack_stock_{account}_").items():
+    for key, written in read_all(_prefix("stock", account, scope)).items():
         with suppress(TypeError, ValueError):
             since, count, most, told, told_at, zero_since, *last = written
             found[_place(key)] = Seen(
@@ -37,7 +36,7 @@ def read_seen(account: str) -> dict[Place, Seen]:
     return found
 
 
-def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
+def write_seen(account: str, scope: str, seen: Mapping[Place, Seen]) -> None:
     """Keep what was seen beside what other watchers saw elsewhere.
 
     Places that never had stock need no memory.
@@ -60,7 +59,7 @@ def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
     def together(stands: dict[str, Any]) -> dict[str, Any]:
         return {key: told for key, told in {**stands, **content}.items() if told is not None}
 
-    change_all(f"barrack_stock_{account}_", together)
+    change_all(_prefix("stock", account, scope), together)
 
 
 def history_file(account: str, folder: Path | None = None) -> Path:
@@ -136,21 +135,35 @@ def _seconds(moment: datetime | None) -> int | None:
 
 
 def changed_refusals(
-    account: str, refused: Mapping[str, str], names: Iterable[str]
-) -> dict[str, str]:
-    """Refusals that nobody was told of yet, by name; those told are remembered.
+    account: str, scope: str, refused: Mapping[str, Refusal], names: Iterable[str]
+) -> list[str]:
+    """Names that are refused for a reason which nobody was told of yet; those told are remembered.
 
     Figures move with the balance from look to look: only another reason is news.
 
     Args:
         account: see `BarrackCredentials.account`.
+        scope: see `scope_of`.
         refused: why, by name.
         names: all that this run wants; what is not refused any more is forgotten.
     """
-    prefix = f"barrack_refused_{account}_"
+    prefix = _prefix("refused", account, scope)
     before = read_all(prefix)
     wanted = set(names)
-    reasons = {name: _FIGURES.sub("#", why) for name, why in refused.items()}
-    after = {k: v for k, v in before.items() if k not in wanted} | reasons
+    codes = {name: refusal.code for name, refusal in refused.items()}
+    after = {k: v for k, v in before.items() if k not in wanted} | codes
     merge_all(prefix, before, after)
-    return {name: why for name, why in refused.items() if before.get(name) != reasons[name]}
+    return [name for name, code in codes.items() if before.get(name) != code]
+
+
+def scope_of_stock(notify: Iterable[str]) -> str:
+    """Whose memory of the stock counts: that of all runs which tell the same people.
+
+    What others were told was not told to these; a run that tells nobody has the memory of those.
+    """
+    told = sorted(notify)
+    return scope_of((), told) if told else ""
+
+
+def _prefix(kind: str, account: str, scope: str) -> str:
+    return f"barrack_{kind}_{account}_{scope and f'{scope}_'}"

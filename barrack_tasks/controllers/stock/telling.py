@@ -27,12 +27,14 @@ class Teller:
 
     Args:
         account: see `BarrackCredentials.account`.
+        scope: see `scope_of_stock`.
         notifiers: who is told of stock that came and of claims.
         file: of the history.
         log: of the run.
     """
 
     account: str
+    scope: str
     notifiers: Mapping[str, NotificationBlock]
     file: Path
     log: Log
@@ -53,7 +55,7 @@ class Teller:
             self._moved(edge, watcher.price_of(edge.place))
         if look.edges:
             note_history(self.file, look.edges)
-            write_seen(self.account, watcher.seen)
+            write_seen(self.account, self.scope, watcher.seen)
 
     def _claimed(self, claimed: Claimed, instance: UserVM) -> None:
         price = money(instance.hourly_price, str(instance.currency or ""))

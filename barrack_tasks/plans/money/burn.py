@@ -41,11 +41,30 @@ class Tariff:
     instances: Mapping[tuple[str, int, str | None], Decimal] = field(default_factory=dict)
     volume_gb: Decimal | None = None
     snapshot_gb: Decimal | None = None
+    tiers: Mapping[tuple[str, int, str | None], Mapping[str | None, Decimal]] = field(
+        default_factory=dict
+    )
+    """Prices of configurations by tier; those that are for any tier under None."""
 
-    def of(self, gpu_model: str, gpu_count: int, region: str | None) -> Decimal | None:
-        """What a configuration costs an hour; None if no price is known."""
+    def of(
+        self, gpu_model: str, gpu_count: int, region: str | None, tier: str | None = None
+    ) -> Decimal | None:
+        """What a configuration costs an hour; None if no price is known.
+
+        Of no tier in particular it costs what the dearest does.
+        """
+        if tier is not None:
+            prices = self.by_tier(gpu_model, gpu_count, region)
+            return prices.get(tier, prices.get(None))
         exact = self.instances.get((gpu_model, gpu_count, region))
         return self.instances.get((gpu_model, gpu_count, None)) if exact is None else exact
+
+    def by_tier(
+        self, gpu_model: str, gpu_count: int, region: str | None
+    ) -> Mapping[str | None, Decimal]:
+        """What a configuration costs an hour by tier; see `tiers`."""
+        anywhere = self.tiers.get((gpu_model, gpu_count, None), {})
+        return {**anywhere, **self.tiers.get((gpu_model, gpu_count, region), {})}
 
 
 def tariff_of(prices: Iterable[Price], currency: str | None = None) -> Tariff:
@@ -58,6 +77,7 @@ def tariff_of(prices: Iterable[Price], currency: str | None = None) -> Tariff:
     """
     instances: dict[tuple[str, int, str | None], Decimal] = {}
     gigabytes: dict[ResourceTypeEnum, Decimal] = {}
+    tiers: dict[tuple[str, int, str | None], dict[str | None, Decimal]] = {}
     for price in prices:
         if currency is not None and str(price.currency) != currency:
             continue
@@ -65,12 +85,15 @@ def tariff_of(prices: Iterable[Price], currency: str | None = None) -> Tariff:
             region = str(price.region) if price.region is not None else None
             key = (str(price.gpu_model), int(price.gpu_count or 1), region)
             instances[key] = max(price.hourly, instances.get(key, price.hourly))
+            own, tier = tiers.setdefault(key, {}), str(price.tier) if price.tier else None
+            own[tier] = max(price.hourly, own.get(tier, price.hourly))
         else:
             gigabytes[price.resource_type] = price.hourly
     return Tariff(
         instances,
         gigabytes.get(ResourceTypeEnum.VOLUME),
         gigabytes.get(ResourceTypeEnum.SNAPSHOT),
+        tiers,
     )
 
 
