@@ -17,6 +17,7 @@ from barrack_tasks.controllers.stock.memory import (
     changed_refusals,
     history_file,
     read_seen,
+    scope_of_stock,
     write_seen,
 )
 from barrack_tasks.controllers.stock.run import summary_of, watch
@@ -122,20 +123,21 @@ def watch_gpu_stock(
         Timetable.parse(quiet) if quiet else None,
     )
     file = history_file(account.account, history)
-    seen = read_seen(account.account)
+    scope = scope_of_stock(notify)
+    seen = read_seen(account.account, scope)
     sleeps = expires is not None and on_expiry == "hibernate"
     if dry_run:
         watcher = StockWatcher(account, wants, caps, now, log, seen, must_hibernate=sleeps)
         watcher.open()
         places = watcher.stock()
         would = watcher.would_claim(places)
-        rows = rows_of_claims(wants, watcher.claims, watcher.instances, places, would)
+        rows = rows_of_claims(watcher.wants, watcher.claims, watcher.instances, places, would)
         stock = {str(place): count for place, count in places.items()}
         notes = missing_of_claims(account.get_client(), wants)
         return conclude(
             StockReport(flow="watch_gpu_stock", dry_run=True, rows=rows, stock=stock, notes=notes)
         )
-    teller = Teller(account.account, notifiers, file, log)
+    teller = Teller(account.account, scope, notifiers, file, log)
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account.account, run, name) as hold:
         if hold.claim(this_deployment()):
@@ -164,10 +166,10 @@ def watch_gpu_stock(
         watcher.open()
         until = now() + (watch_for or timedelta(0))
         last, looks = watch(watcher, pace, until, on_look, log, now)
-        write_seen(account.account, watcher.seen)
+        write_seen(account.account, scope, watcher.seen)
     places = dict(last.places) if last else {}
     found, picture = summary_of(watcher, file, now(), zone)
-    rows = rows_of_claims(wants, watcher.claims, watcher.instances, places, {})
+    rows = rows_of_claims(watcher.wants, watcher.claims, watcher.instances, places, {})
     there = {row.instance_id for row in rows if row.outcome == "already"}
     untold = (f"{n} could not be told: {why}" for n, why in teller.undelivered.items())
     report = StockReport(
@@ -180,6 +182,7 @@ def watch_gpu_stock(
         picture=picture,
         notes=(*untold, *ends.told, *ends_before(account.account, there)),
     )
-    refused = {row.instance: row.why for row in report.failed}
-    news = changed_refusals(account.account, refused, [row.instance for row in report.rows])
+    refused = {row.instance: watcher.claims.refused[row.instance] for row in report.failed}
+    names = [row.instance for row in report.rows]
+    news = changed_refusals(account.account, scope, refused, names)
     return conclude(report, notifiers if news else None)

@@ -6,6 +6,7 @@ import os
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -116,6 +117,13 @@ def named() -> str:
 @pytest.fixture
 def hook(prefect_server: str) -> Iterator[tuple[Webhook, str]]:
     """A webhook and the name of the saved block that sends to it."""
+    with saved_hook() as found:
+        yield found
+
+
+@contextmanager
+def saved_hook() -> Iterator[tuple[Webhook, str]]:
+    """A webhook and the name of the saved block that sends to it, besides the fixture's."""
     name = named()
     with webhook() as kept:
         CustomWebhookNotificationBlock(

@@ -21,11 +21,12 @@ from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.controllers.stock.watcher import StockWatcher
 from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.money.caps import Means
+from barrack_tasks.plans.steps import Reason
 from barrack_tasks.plans.stock.wants import Place, read_wants
 from barrack_tasks.runtime.leases import holding
 from barrack_tasks.sandbox import Sandbox
 from flows.watch_gpu_stock import watch_gpu_stock
-from tests.flows.conftest import account_of, effects, events_about, states
+from tests.flows.conftest import account_of, effects, events_about, saved_hook, states
 from tests.flows.killing import ended, start_in_process
 from tests.flows.receivers import Webhook
 
@@ -242,6 +243,57 @@ def test_a_refusal_is_told_once_and_again_only_for_another_reason(
         assert sum("failed" in m["subject"] for m in kept.received) == told
 
 
+def test_who_is_told_by_another_deployment_hears_of_stock_too(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud, speed=0)
+    sandbox.set_stock(*HERE, 4)
+    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+    one_look = {**how, "watch_for": None, "credentials": account_of(sandbox)}
+    watch_gpu_stock([L40], **one_look)
+    for _ in range(2):
+        sandbox.advance(30)
+        watch_gpu_stock([L40], notify=[name], **one_look)
+    assert len(kept.received) == 1, "what was told to nobody was not told"
+    with saved_hook() as (also, second):
+        for notify in ([second], [name], [second]):
+            sandbox.advance(30)
+            watch_gpu_stock([L40], notify=notify, **one_look)
+    assert (len(kept.received), len(also.received)) == (1, 1)
+
+
+def test_a_name_that_another_watcher_has_claimed_is_told_as_that(
+    cloud: Cloud, how: dict[str, Any]
+) -> None:
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    sandbox.fault(
+        "status",
+        operation="create_instance",
+        status=409,
+        message="the name is taken",
+        count=1,
+    )
+    one_look = {**how, "watch_for": None, "credentials": account_of(sandbox)}
+    [row] = watch_gpu_stock([{**L40, "claim": CLAIM}], **one_look).rows
+    assert (row.outcome, row.reason) == ("skipped", Reason.HELD)
+    assert row.why == "somebody else has it or is asking for it"
+
+
+def test_a_quantity_that_is_raised_buys_one_more(cloud: Cloud, how: dict[str, Any]) -> None:
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    one_look = {**how, "credentials": account_of(sandbox)}
+    watch_gpu_stock([{**L40, "claim": CLAIM}], **one_look)
+    report = watch_gpu_stock([{**L40, "quantity": 2, "claim": CLAIM}], **one_look)
+    assert [(r.instance, r.outcome) for r in report.rows] == [
+        ("train", "already"),
+        ("train-2", "done"),
+    ]
+    assert sorted(states(sandbox)) == ["train", "train-2"]
+
+
 def test_the_caps_hold_for_all_that_is_claimed_in_one_look(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:
@@ -361,7 +413,7 @@ def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
     [line] = (how["history"] / f"gpu-stock-{account.account}.jsonl").read_text().splitlines()
     assert json.loads(line)["most"] == 4
     [known] = report.summaries
-    assert (known.spells, known.typical) == (1, timedelta(minutes=4))
+    assert (known.spells, known.typical) == (1, timedelta(minutes=3))
     assert "data:image/svg+xml;base64," in report.artifact()
     assert "data:image" not in report.markdown(), "what people print stays readable"
     tick(4)

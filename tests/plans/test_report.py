@@ -88,6 +88,9 @@ def test_what_hibernation_costs_in_each_currency() -> None:
         (Decimal("1234567.891"), "INR", "1234567.89 INR"),
         (Decimal("0.1") * 3, "USD", "0.30 USD"),
         (Decimal("1e3"), None, "1000.00"),
+        (Decimal("-0.004"), "USD", "0.00 USD"),
+        (Decimal("-0.00"), None, "0.00"),
+        (Decimal("-0.01"), "USD", "-0.01 USD"),
         (None, "USD", "?"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,15 +15,18 @@ from pydantic import ValidationError
 
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.plans import Retention, SelectionError
+from barrack_tasks.plans.money.burn import Tariff, burn_of
 from barrack_tasks.plans.selection import selector_of
 from barrack_tasks.plans.snapshots.prune import (
     Pruning,
     candidates_of,
     decide_pruning,
     keepers,
+    prune_rows,
     selected_snapshots,
 )
-from tests.plans.worlds import NOW, snap, vm
+from barrack_tasks.plans.snapshots.retention import Fate
+from tests.plans.worlds import NOW, days, snap, vm
 
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "Pacific/Apia"]
 STATES = ["SUCCESS", "available", "CREATING", "FAILED", "somewhere"]
@@ -194,6 +198,38 @@ def test_what_must_stay_stays_and_says_why() -> None:
     assert held[own[3].id] == "its instance is held by run x"
     safe = keepers(given, Pruning(how.retention, protect=(machine.id,)), set(), {})
     assert safe[own[3].id] == "its instance is protected"
+
+
+def test_snapshots_made_by_hand_take_no_place_of_own_ones_in_retention() -> None:
+    machine = vm("alpha")
+    own = [snap(machine, NOW - timedelta(days=n, hours=1)) for n in range(6)]
+    by_hand = [
+        at(NOW - timedelta(days=n), f"by-hand-{n}", machine.id, description="mine")
+        for n in range(4)
+    ]
+    how = Pruning(Retention(last=2, daily=3, weekly=0, monthly=0))
+    given = [s for pair in zip(own, by_hand, strict=False) for s in pair] + own[4:]
+    keep = keepers(given, how, frozenset(), {})
+    fates = decide_pruning(given, how, keep, NOW)
+    assert [f.snapshot for f in fates] == given
+    kept = [f.snapshot for f in fates if f.kept]
+    assert [s for s in kept if s in own] == own[:3]
+    assert [s for s in kept if s in by_hand] == by_hand
+    assert {f.kept for f in fates if f.snapshot in by_hand} == {("not made by this library",)}
+    alone = decide_pruning(by_hand, how, {}, NOW)
+    assert all(f.kept for f in alone), "whatever the caller knows of them"
+    assert how.retention.split(given, NOW)[0] != kept, "`split` counts all that it is given"
+
+
+def test_a_snapshot_that_failed_is_not_told_as_costing() -> None:
+    machine = vm("alpha")
+    ready = snap(machine, NOW, size_gb=100)
+    broken = [snap(machine, days(n), s, size_gb=100) for n, s in ((8, "FAILED"), (9, "ERROR"))]
+    fates = [Fate(ready, ("last 1",)), *(Fate(s) for s in broken)]
+    rows = prune_rows(fates, Decimal("0.0001"), "USD", {}, dry_run=True)
+    assert [r.hourly_before for r in rows] == [Decimal("0.01"), 0, 0]
+    tariff = Tariff(snapshot_gb=Decimal("0.0001"))
+    assert burn_of([], [], [ready, *broken], tariff).hourly == Decimal("0.01")
 
 
 def test_failed_ones_are_dropped_only_when_asked_and_only_our_own() -> None:

@@ -4,34 +4,39 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from barrack_tasks.plans.stock.claims import Refusal
 from barrack_tasks.plans.stock.edges import Edge, Seen
 from barrack_tasks.plans.stock.history import Spell
 from barrack_tasks.plans.stock.wants import Place
+from barrack_tasks.runtime.alerts import scope_of
 from barrack_tasks.server.tables import change_all, merge_all, read_all
 
-_FIGURES = re.compile(r"\d+(?:\.\d+)?")
 
-
-def read_seen(account: str) -> dict[Place, Seen]:
-    """What was last seen of each place."""
+def read_seen(account: str, scope: str) -> dict[Place, Seen]:
+    """What was last seen of each place by those who tell the same people; see `scope_of_stock`."""
     found: dict[Place, Seen] = {}
-    for key, written in read_all(f"barrack_stock_{account}_").items():
+    for key, written in read_all(_prefix("stock", account, scope)).items():
         with suppress(TypeError, ValueError):
-            since, count, most, told, told_at, zero_since = written
+            since, count, most, told, told_at, zero_since, *last = written
             found[_place(key)] = Seen(
-                _moment(since), count, most, told, _moment(told_at), _moment(zero_since)
+                _moment(since),
+                count,
+                most,
+                told,
+                _moment(told_at),
+                _moment(zero_since),
+                _moment(last[0] if last else told_at),
             )
     return found
 
 
-def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
+def write_seen(account: str, scope: str, seen: Mapping[Place, Seen]) -> None:
     """Keep what was seen beside what other watchers saw elsewhere.
 
     Places that never had stock need no memory.
@@ -46,6 +51,7 @@ def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
             s.told,
             _seconds(s.told_at),
             _seconds(s.zero_since),
+            _seconds(s.last),
         ]
         for p, s in seen.items()
     }
@@ -53,7 +59,7 @@ def write_seen(account: str, seen: Mapping[Place, Seen]) -> None:
     def together(stands: dict[str, Any]) -> dict[str, Any]:
         return {key: told for key, told in {**stands, **content}.items() if told is not None}
 
-    change_all(f"barrack_stock_{account}_", together)
+    change_all(_prefix("stock", account, scope), together)
 
 
 def history_file(account: str, folder: Path | None = None) -> Path:
@@ -66,7 +72,7 @@ def history_file(account: str, folder: Path | None = None) -> Path:
 
 def note_history(file: Path, edges: Iterable[Edge]) -> None:
     """Append the spells that ended. One line each, so that several watchers may write."""
-    ended = [e for e in edges if e.kind == "depleted" and e.until is not None]
+    ended = [e for e in edges if e.until is not None]
     if not ended:
         return
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -106,9 +112,13 @@ def read_history(file: Path) -> list[Spell]:
     return found
 
 
-def spells_now(seen: Mapping[Place, Seen], now: datetime) -> list[Spell]:
-    """The spells that have not ended yet."""
-    return [Spell(p, s.since, now, s.most) for p, s in seen.items() if s.since is not None]
+def spells_now(seen: Mapping[Place, Seen]) -> list[Spell]:
+    """The spells that have not ended yet, as far as they were seen."""
+    return [
+        Spell(p, s.since, s.until, s.most)
+        for p, s in seen.items()
+        if s.since is not None and s.until is not None
+    ]
 
 
 def _place(key: str) -> Place:
@@ -125,21 +135,35 @@ def _seconds(moment: datetime | None) -> int | None:
 
 
 def changed_refusals(
-    account: str, refused: Mapping[str, str], names: Iterable[str]
-) -> dict[str, str]:
-    """Refusals that nobody was told of yet, by name; those told are remembered.
+    account: str, scope: str, refused: Mapping[str, Refusal], names: Iterable[str]
+) -> list[str]:
+    """Names that are refused for a reason which nobody was told of yet; those told are remembered.
 
     Figures move with the balance from look to look: only another reason is news.
 
     Args:
         account: see `BarrackCredentials.account`.
+        scope: see `scope_of`.
         refused: why, by name.
         names: all that this run wants; what is not refused any more is forgotten.
     """
-    prefix = f"barrack_refused_{account}_"
+    prefix = _prefix("refused", account, scope)
     before = read_all(prefix)
     wanted = set(names)
-    reasons = {name: _FIGURES.sub("#", why) for name, why in refused.items()}
-    after = {k: v for k, v in before.items() if k not in wanted} | reasons
+    codes = {name: refusal.code for name, refusal in refused.items()}
+    after = {k: v for k, v in before.items() if k not in wanted} | codes
     merge_all(prefix, before, after)
-    return {name: why for name, why in refused.items() if before.get(name) != reasons[name]}
+    return [name for name, code in codes.items() if before.get(name) != code]
+
+
+def scope_of_stock(notify: Iterable[str]) -> str:
+    """Whose memory of the stock counts: that of all runs which tell the same people.
+
+    What others were told was not told to these; a run that tells nobody has the memory of those.
+    """
+    told = sorted(notify)
+    return scope_of((), told) if told else ""
+
+
+def _prefix(kind: str, account: str, scope: str) -> str:
+    return f"barrack_{kind}_{account}_{scope and f'{scope}_'}"

@@ -61,7 +61,7 @@ def summary_of(
 ) -> tuple[tuple[Summary, ...], str]:
     """What is known of the stock of everything wanted, and a picture of its hours."""
     spells = [s for s in read_history(file) if s.place in watcher.seen]
-    spells += spells_now(watcher.seen, now)
+    spells += spells_now(watcher.seen)
     since = min((s.start for s in spells), default=now)
     if since >= now:
         return (), ""

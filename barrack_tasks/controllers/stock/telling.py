@@ -27,12 +27,14 @@ class Teller:
 
     Args:
         account: see `BarrackCredentials.account`.
+        scope: see `scope_of_stock`.
         notifiers: who is told of stock that came and of claims.
         file: of the history.
         log: of the run.
     """
 
     account: str
+    scope: str
     notifiers: Mapping[str, NotificationBlock]
     file: Path
     log: Log
@@ -48,10 +50,12 @@ class Teller:
                 f"{claimed.name} was claimed at {claimed.at:%Y-%m-%d %H:%M} UTC and is not up"
             )
         for edge in look.edges:
+            if edge.kind == "unwatched":
+                continue  # whether anything moved is not known
             self._moved(edge, watcher.price_of(edge.place))
         if look.edges:
             note_history(self.file, look.edges)
-            write_seen(self.account, watcher.seen)
+            write_seen(self.account, self.scope, watcher.seen)
 
     def _claimed(self, claimed: Claimed, instance: UserVM) -> None:
         price = money(instance.hourly_price, str(instance.currency or ""))

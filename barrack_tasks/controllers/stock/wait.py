@@ -19,9 +19,9 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.durations import read_positive, said
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.report import money
-from barrack_tasks.plans.stock.claims import LOST, taken_by
+from barrack_tasks.plans.stock.claims import taken_by
 from barrack_tasks.plans.stock.pace import Pace
-from barrack_tasks.plans.stock.wants import Want
+from barrack_tasks.plans.stock.wants import LOST, Want
 from barrack_tasks.server.logs import get_run_logger
 
 
@@ -74,6 +74,7 @@ def create_when_available(
     log = _Saying(say) if say else _log_or_print()
     watcher = StockWatcher(credentials, [wanted], caps, now, log)
     watcher.open()
+    [wanted] = watcher.wants
     for instance in watcher.instances:
         taken = taken_by(wanted, instance) if instance.name in wanted.names else None
         if taken and instance.status not in LOST:
@@ -93,8 +94,8 @@ def _missed(want: Want, watcher: StockWatcher, span: timedelta) -> str:
     text = f"{len(made)} of {want.quantity} of {options} could be had within {said(span)}"
     if made:
         text += f"; {', '.join(made)} was deployed, stays, and is paid for"
-    for name, why in watcher.claims.refused.items():
-        text += f"; {name}: {why}"
+    for name, refusal in watcher.claims.refused.items():
+        text += f"; {name}: {refusal.why}"
     return text
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -22,20 +22,30 @@ from barrack_tasks.controllers.stock.ledger import Ledger, OwnLedger, claim_key
 from barrack_tasks.controllers.stock.sources import with_image, with_snapshots
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
-from barrack_tasks.plans.money.caps import Caps, Means, rulings
+from barrack_tasks.plans.money.caps import Caps, Means, objections, rulings
 from barrack_tasks.plans.protection import is_protected
-from barrack_tasks.plans.steps import Step
+from barrack_tasks.plans.steps import Reason, Step
 from barrack_tasks.plans.stock.announcing import Claimed, standing
-from barrack_tasks.plans.stock.claims import Against, Attempt, Choice, Claims, choose, is_met
+from barrack_tasks.plans.stock.claims import (
+    Against,
+    Attempt,
+    Choice,
+    Claims,
+    Refusal,
+    choose,
+    is_met,
+)
 from barrack_tasks.plans.stock.edges import Edge, Seen, advance
-from barrack_tasks.plans.stock.sources import check_place, place_of, source_of
+from barrack_tasks.plans.stock.sources import check_place, source_of
 from barrack_tasks.plans.stock.wants import (
     Place,
     Want,
     by_priority,
     check_wants,
+    place_of,
     places_of,
     why_not_ended,
+    with_first_names,
 )
 from barrack_tasks.plans.world import stock_of
 from barrack_tasks.runtime.leases import snapshot_key
@@ -103,7 +113,7 @@ class StockWatcher:
     ) -> None:
         self._credentials = credentials
         self._client = credentials.get_client()
-        self._wants = tuple(wants)
+        self.wants = tuple(wants)
         self._given = caps
         self._admission = Admission(credentials, caps, now=now)
         self._caps = self._admission.caps
@@ -135,7 +145,7 @@ class StockWatcher:
             BarrackError: the account cannot be read.
         """
         client = self._client
-        self._wants = tuple(with_image(client, want) for want in self._wants)
+        self.wants = tuple(with_image(client, want) for want in self.wants)
         with ThreadPoolExecutor(3) as pool:
             specs = pool.submit(client.gpu_specs.list)
             regions = pool.submit(client.regions.list)
@@ -151,10 +161,11 @@ class StockWatcher:
         if self._read_at is None:
             # What the wants name must be known, and nothing else will do.
             self.instances = tuple(client.instances.list())
+        self.wants = with_first_names(self.wants, self.instances)
         # An instance that costs more than the whole account may burn can never begin either.
         limits = [c for caps in self._caps for c in (caps.hourly_price, caps.burn) if c is not None]
         check_wants(
-            self._wants,
+            self.wants,
             offered,
             [str(region.name) for region in regions.result()],
             self._tariff,
@@ -168,10 +179,8 @@ class StockWatcher:
 
     def _open_sources(self) -> None:
         """Find what the claims bring back, and refuse what can never be brought back."""
-        self._wants, self._snapshots = with_snapshots(
-            self._credentials, self._wants, self.instances
-        )
-        for want in self._wants:
+        self.wants, self._snapshots = with_snapshots(self._credentials, self.wants, self.instances)
+        for want in self.wants:
             claim = want.claim
             if claim is None or claim.how == "deploy":
                 continue
@@ -186,7 +195,8 @@ class StockWatcher:
                 raise ValueError(f"{source.name} is protected, and so is not restored")
             what = source.name if source else f"the snapshot {claim.snapshot_id}"
             place = place_of(source) if source else self._snapshots[claim.snapshot_id or ""]
-            price = self.price_of(place)
+            price = source.hourly_price if source else None
+            price = self.price_of(place) if price is None else price
             unable = frozenset() if source else self._unable
             check_place(want, what, place, price, self._currency, self._caps, unable)
 
@@ -207,11 +217,11 @@ class StockWatcher:
 
     def stock(self) -> dict[Place, int]:
         """How many instances of what is wanted can be deployed, the best first. One request."""
-        return by_priority(places_of(stock_of(self._client.gpu_stocks.list())), self._wants)
+        return by_priority(places_of(stock_of(self._client.gpu_stocks.list())), self.wants)
 
     def is_done(self) -> bool:
         """Whether every want with a claim is met, and what this watcher claimed is up."""
-        claiming = [w for w in self._wants if w.claim is not None]
+        claiming = [w for w in self.wants if w.claim is not None]
         waiting = set(self.claims.made) - self.claims.told
         return bool(claiming) and not waiting and all(map(self._is_met, claiming))
 
@@ -222,21 +232,23 @@ class StockWatcher:
         return is_met(want, [*self.instances, *mine])
 
     def _is_wanted(self, place: Place) -> bool:
-        return any(option.fits(place) for want in self._wants for option in want.options)
+        return any(option.fits(place) for want in self.wants for option in want.options)
 
-    def price_of(self, place: Place) -> Decimal | None:
-        """What a configuration costs an hour."""
-        return self._tariff.of(place.gpu_model, place.gpu_count, place.region)
+    def price_of(self, place: Place, tier: str | None = None) -> Decimal | None:
+        """What a configuration costs an hour in a tier; in the dearest, if none is named."""
+        return self._tariff.of(place.gpu_model, place.gpu_count, place.region, tier)
 
     def _claim(self, places: Mapping[Place, int]) -> None:
-        if not any(want.claim for want in self._wants) or not any(places.values()):
+        self.claims.missed = {}
+        if not any(want.claim for want in self.wants) or not any(places.values()):
             return
         now = self._now()
         self._others = {n: at for n, at in self._others.items() if now - at < _FORGET_OTHERS}
-        names = {name for want in self._wants for name in self._names_of(want)}
+        names = {name for want in self.wants for name in self._names_of(want)}
         self.claims.elsewhere = set(self._others) | (names - self._granted)
         self.claims.asked = set()
-        if not self._choose(places, lambda _, __: None).attempts:
+        wanted = self._choose(places, lambda _, __: None).attempts
+        if not wanted:
             return
         if not self._caps and (self._read_at is None or now - self._read_at > _FRESH):
             self._refresh()
@@ -247,6 +259,7 @@ class StockWatcher:
                 self._note_first(attempts)
             except Exception as error:  # noqa: BLE001 - what is not noted might never end
                 self._log.error("claims cannot be noted, and so are not asked for: %s", error)
+                self._miss(attempts, "unnoted", "the claim cannot be noted on the Prefect server")
                 return
             with ThreadPoolExecutor(len(attempts)) as pool:
                 gone = [a for a in pool.map(self._ask, attempts) if a is not None]
@@ -259,8 +272,8 @@ class StockWatcher:
             left.update(dict.fromkeys((a.place for a in gone), 0))
 
     def _choose(self, places: Mapping[Place, int], against: Against) -> Choice:
-        return choose(
-            self._wants,
+        choice = choose(
+            self.wants,
             places,
             self.instances,
             self.price_of,
@@ -268,6 +281,12 @@ class StockWatcher:
             self._snapshots,
             against,
         )
+        self.claims.missed |= choice.missed
+        return choice
+
+    def _miss(self, attempts: Iterable[Attempt], code: str, why: str) -> None:
+        said = Refusal(code, f"in stock, but not asked for: {why}")
+        self.claims.missed |= {a.step.subject: said for a in attempts}
 
     def _allowed(self, places: Mapping[Place, int]) -> list[Attempt]:
         """What the guard lets begin of what is there; what it refuses is noted."""
@@ -277,6 +296,8 @@ class StockWatcher:
             with self._admission.judging(_PATIENCE, also=_LISTED) as means:
                 if means is None:
                     self._log.info("nothing is claimed now: another run is asking the guard")
+                    wanted = self._choose(places, lambda _, __: None).attempts
+                    self._miss(wanted, "guard-busy", "another run is asking the guard")
                     return []
                 self._learn(means)
                 attempts = self._chosen(places, means)
@@ -287,10 +308,12 @@ class StockWatcher:
 
     def _chosen(self, places: Mapping[Place, int], means: Means | str | None) -> list[Attempt]:
         choice = self._choose(places, self._against(means))
-        for name, (attempt, why) in choice.refused.items():
-            if self.claims.refused.get(name) != why:
-                self._log.warning("%s: %s is there and not claimed: %s", name, attempt.place, why)
-            self.claims.refused[name] = why
+        for name, (attempt, refusal) in choice.refused.items():
+            if self.claims.refused.get(name) != refusal:
+                self._log.warning(
+                    "%s: %s is there and not claimed: %s", name, attempt.place, refusal.why
+                )
+            self.claims.refused[name] = refusal
         for attempt in choice.attempts:
             self.claims.refused.pop(attempt.step.subject, None)
         return choice.attempts
@@ -303,20 +326,23 @@ class StockWatcher:
                 where there are no caps.
         """
 
-        def against(attempt: Attempt, before: Sequence[Attempt]) -> str | None:
-            if self._wants[attempt.want].is_made and (
+        def against(attempt: Attempt, before: Sequence[Attempt]) -> Refusal | None:
+            if self.wants[attempt.want].is_made and (
                 why := why_not_ended(attempt.place, self._unable)
             ):
-                return why
+                return Refusal("cannot-hibernate", why, Reason.NOT_ALLOWED)
             if means is None:
                 return None
             if isinstance(means, str):
-                return f"it cannot be judged: {means}"
+                return Refusal("unread", f"it cannot be judged: {means}", Reason.NOT_ALLOWED)
             counted = means
             for one in before:
                 counted = counted.with_begun(one.asked)
-            ruling = rulings(self._caps, attempt.asked, counted)
-            return "; ".join(ruling.unattended("deploy")) or None
+            why = "; ".join(rulings(self._caps, attempt.asked, counted).unattended("deploy"))
+            if not why:
+                return None
+            code = ", ".join(objections(self._caps, attempt.asked, counted))
+            return Refusal(code, why, Reason.NOT_ALLOWED)
 
         return against
 
@@ -350,13 +376,17 @@ class StockWatcher:
             # The lease was lost: the name is reserved anew before it is asked for again.
             self._granted.discard(name)
         if isinstance(error, BarrackOutOfStockError) and is_sure:
-            self._log.info("%s: %s was gone before it could be claimed", name, attempt.place)
+            gone = f"{attempt.place} was gone before it could be claimed"
+            self._log.info("%s: %s", name, gone)
+            self.claims.missed[name] = Refusal("gone", gone, Reason.OUT_OF_STOCK)
             return attempt
         if isinstance(error, BarrackConflictError) and is_sure:
             self._log.info("%s: somebody else has it: %s", name, error)
             self._others[name] = self._now()
+            self.claims.elsewhere.add(name)
             return None
-        self.claims.refused[name] = str(error)
+        code = " ".join(filter(None, (type(error).__name__, error.reason, *sorted(error.fields))))
+        self.claims.refused[name] = Refusal(code, str(error))
         self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
         return None
 
@@ -406,7 +436,7 @@ class StockWatcher:
 
     def prepare(self) -> None:
         """Do beforehand what would take time when stock is there."""
-        waits = any(w.claim and not self._is_met(w) for w in self._wants)
+        waits = any(w.claim and not self._is_met(w) for w in self.wants)
         old = self._read_at is None or self._now() - self._read_at > _FRESH / 2
         if waits and old:
             self._refresh()
@@ -420,7 +450,7 @@ class StockWatcher:
             choice = self._choose(places, self._against(means))
         return {
             **{a.step.subject: str(a.place) for a in choice.attempts},
-            **{n: f"{a.place}; refused: {why}" for n, (a, why) in choice.refused.items()},
+            **{n: f"{a.place}; refused: {no.why}" for n, (a, no) in choice.refused.items()},
         }
 
     def _reserve_names(self) -> None:
@@ -429,7 +459,7 @@ class StockWatcher:
         What is held already costs nothing, and what was lost meanwhile is held again.
         """
         keys: dict[str, list[str]] = {}
-        for want in self._wants:
+        for want in self.wants:
             source = source_of(want, self.instances)
             claim = want.claim
             for name in self._names_of(want):

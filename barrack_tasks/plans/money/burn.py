@@ -14,7 +14,6 @@ from barrack_tasks.api.models import (
     Price,
     ResourceTypeEnum,
     Snapshot,
-    SnapshotStatus,
     UserVM,
     VMStatus,
     VolumeResponse,
@@ -25,15 +24,6 @@ from barrack_tasks.plans.report import money
 _CENT = Decimal("0.01")
 LONGEST = timedelta(days=36_500)
 """A balance that lasts longer than this is as good as endless."""
-_SETTLES_AS = {
-    VMStatus.CREATING: VMStatus.ACTIVE,
-    VMStatus.BUILD: VMStatus.ACTIVE,
-    VMStatus.STARTING: VMStatus.ACTIVE,
-    VMStatus.REBOOTING: VMStatus.ACTIVE,
-    VMStatus.RESTORING: VMStatus.ACTIVE,
-    VMStatus.STOPPING: VMStatus.SHUTOFF,
-    VMStatus.HIBERNATING: VMStatus.HIBERNATED,
-}
 Kind = Literal["instance", "volume", "snapshot"]
 
 
@@ -44,11 +34,30 @@ class Tariff:
     instances: Mapping[tuple[str, int, str | None], Decimal] = field(default_factory=dict)
     volume_gb: Decimal | None = None
     snapshot_gb: Decimal | None = None
+    tiers: Mapping[tuple[str, int, str | None], Mapping[str | None, Decimal]] = field(
+        default_factory=dict
+    )
+    """Prices of configurations by tier; those that are for any tier under None."""
 
-    def of(self, gpu_model: str, gpu_count: int, region: str | None) -> Decimal | None:
-        """What a configuration costs an hour; None if no price is known."""
+    def of(
+        self, gpu_model: str, gpu_count: int, region: str | None, tier: str | None = None
+    ) -> Decimal | None:
+        """What a configuration costs an hour; None if no price is known.
+
+        Of no tier in particular it costs what the dearest does.
+        """
+        if tier is not None:
+            prices = self.by_tier(gpu_model, gpu_count, region)
+            return prices.get(tier, prices.get(None))
         exact = self.instances.get((gpu_model, gpu_count, region))
         return self.instances.get((gpu_model, gpu_count, None)) if exact is None else exact
+
+    def by_tier(
+        self, gpu_model: str, gpu_count: int, region: str | None
+    ) -> Mapping[str | None, Decimal]:
+        """What a configuration costs an hour by tier; see `tiers`."""
+        anywhere = self.tiers.get((gpu_model, gpu_count, None), {})
+        return {**anywhere, **self.tiers.get((gpu_model, gpu_count, region), {})}
 
 
 def tariff_of(prices: Iterable[Price], currency: str | None = None) -> Tariff:
@@ -61,6 +70,7 @@ def tariff_of(prices: Iterable[Price], currency: str | None = None) -> Tariff:
     """
     instances: dict[tuple[str, int, str | None], Decimal] = {}
     gigabytes: dict[ResourceTypeEnum, Decimal] = {}
+    tiers: dict[tuple[str, int, str | None], dict[str | None, Decimal]] = {}
     for price in prices:
         if currency is not None and str(price.currency) != currency:
             continue
@@ -68,12 +78,15 @@ def tariff_of(prices: Iterable[Price], currency: str | None = None) -> Tariff:
             region = str(price.region) if price.region is not None else None
             key = (str(price.gpu_model), int(price.gpu_count or 1), region)
             instances[key] = max(price.hourly, instances.get(key, price.hourly))
+            own, tier = tiers.setdefault(key, {}), str(price.tier) if price.tier else None
+            own[tier] = max(price.hourly, own.get(tier, price.hourly))
         else:
             gigabytes[price.resource_type] = price.hourly
     return Tariff(
         instances,
         gigabytes.get(ResourceTypeEnum.VOLUME),
         gigabytes.get(ResourceTypeEnum.SNAPSHOT),
+        tiers,
     )
 
 
@@ -174,13 +187,13 @@ def burn_of(
     costs += [
         Cost("snapshot", s.id, s.name, str(s.status), _per_gb(s.size_gb, tariff.snapshot_gb))
         for s in snapshots
-        if s.status is not SnapshotStatus.FAILED
+        if not s.status.is_failed
     ]
     return Burn(tuple(costs), other_hourly)
 
 
 def _of_instance(instance: UserVM) -> Cost:
-    status = _SETTLES_AS.get(instance.status, instance.status)
+    status = instance.status.leads_to or instance.status
     if not status.known:
         status = VMStatus.ACTIVE
     cost = hourly_cost(instance, status)

@@ -287,6 +287,23 @@ def rule(asked: Asked, caps: Caps, means: Means) -> Ruling:
     return Ruling(tuple(refused), to_approve)
 
 
+def objections(caps: Iterable[Caps], asked: Asked, means: Means) -> tuple[str, ...]:
+    """The names of the caps that stand against an instance; `balance` if that does.
+
+    One that cannot be judged has a question mark. Programs compare these, and no sentences.
+    """
+    found = ["balance"] if list(against_balance(means)) else []
+    judged = means if not found else replace(means, balance=None)
+    for one in caps:
+        for cap in _given(one):
+            alone = Caps.model_construct(**{cap: getattr(one, cap)})
+            ruling = rule(asked, alone, judged)
+            if ruling.refused or ruling.to_approve:
+                is_blind = any(o in means.unread for o in _NEEDS[cap])
+                found.append(f"{cap}?" if is_blind else cap)
+    return tuple(sorted(set(found)))
+
+
 def against_balance(means: Means) -> Iterable[str]:
     """Why nothing may begin on this balance. One that is not known is left to the API to judge."""
     if means.balance is None:

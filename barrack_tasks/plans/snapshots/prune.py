@@ -20,12 +20,13 @@ from barrack_tasks.plans.selection import (
     ambiguous,
     each_pattern,
 )
-from barrack_tasks.plans.snapshots.retention import Fate, Retention, is_failed
+from barrack_tasks.plans.snapshots.retention import Fate, Retention
 from barrack_tasks.plans.steps import Outcome, Step
 
 Failed = Literal["keep", "drop"]
 NO_INSTANCES: Mapping[str, UserVM] = MappingProxyType({})
 """No instance is known, so a snapshot is known by what it carries alone."""
+_NOT_OURS = "not made by this library"
 
 
 @dataclass(frozen=True)
@@ -115,7 +116,7 @@ def keepers(
     found: dict[str, str] = {}
     for snapshot in snapshots:
         if not is_ours(snapshot, snapshot.instance_id or ""):
-            found[snapshot.id] = "not made by this library"
+            found[snapshot.id] = _NOT_OURS
         elif why := why_protected(snapshot, how.protect, instances):
             found[snapshot.id] = why
         elif snapshot.id in proven:
@@ -136,17 +137,27 @@ def decide_pruning(
 ) -> list[Fate]:
     """What becomes of each snapshot.
 
+    Retention counts this library's own snapshots alone: one that somebody else made is kept, and
+    takes no place that an own one would have.
+
     Args:
         snapshots: all of the instances concerned.
         how: what is asked for.
         keep: ids that are kept whatever the numbers say, and why.
         now: zone-aware.
     """
-    fates = how.retention.fates(snapshots, now, dict(keep))
+    own = [s for s in snapshots if is_ours(s, s.instance_id or "")]
+    counted = iter(how.retention.fates(own, now, dict(keep)))
+    ours = {id(s) for s in own}
+    fates = [
+        next(counted) if id(s) in ours else Fate(s, (keep.get(s.id, _NOT_OURS),)) for s in snapshots
+    ]
     if how.failed == "keep":
         return fates
     return [
-        Fate(f.snapshot) if is_failed(f.snapshot) and f.snapshot.id not in keep else f
+        Fate(f.snapshot)
+        if f.snapshot.status.is_failed and f.snapshot.id not in keep and id(f.snapshot) in ours
+        else f
         for f in fates
     ]
 
@@ -215,8 +226,7 @@ def prune_rows(
         if dry_run and not kept:
             outcome = "planned"
         gone = outcome == "done"
-        size = snapshot.size_gb
-        cost = None if gb_hourly is None or size is None else gb_hourly * size
+        cost = _hourly(snapshot, gb_hourly)
         rows.append(
             Row(
                 instance_id=snapshot.instance_id or "",
@@ -233,6 +243,14 @@ def prune_rows(
             )
         )
     return tuple(rows)
+
+
+def _hourly(snapshot: Snapshot, gb_hourly: Decimal | None) -> Decimal | None:
+    """What a snapshot costs an hour: nothing if it failed; None if that is not known."""
+    if snapshot.status.is_failed:
+        return Decimal(0)
+    size = snapshot.size_gb
+    return None if gb_hourly is None or size is None else gb_hourly * size
 
 
 def _is_of(snapshot: Snapshot, selector: Selector) -> bool:

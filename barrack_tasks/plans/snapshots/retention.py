@@ -10,11 +10,9 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
-from barrack_tasks.api.models import Snapshot, SnapshotStatus
+from barrack_tasks.api.models import Snapshot
 from barrack_tasks.plans.inputs import Given
 from barrack_tasks.plans.timetable.zones import zone_of
-
-_FAILED = (SnapshotStatus.FAILED, SnapshotStatus.ERROR)
 
 
 @dataclass(frozen=True)
@@ -27,6 +25,9 @@ class Fate:
 
 class Retention(Given):
     """How many snapshots of each instance are kept, in the words of backup tools.
+
+    Every snapshot that is given counts. `prune_snapshots` gives those that this library made, so
+    that none made by hand takes the place of an own one.
 
     Attributes:
         last: the newest so many.
@@ -141,11 +142,6 @@ def _uncounted(snapshot: Snapshot, now: datetime) -> str:
 def _age(snapshot: Snapshot) -> tuple[datetime, str]:
     assert snapshot.created_at is not None  # noqa: S101 - those without take no part
     return snapshot.created_at, snapshot.id
-
-
-def is_failed(snapshot: Snapshot) -> bool:
-    """Whether a snapshot has failed for good."""
-    return snapshot.status in _FAILED
 
 
 def _day(moment: datetime) -> str:

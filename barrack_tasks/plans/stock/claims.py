@@ -6,19 +6,28 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import NamedTuple
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.money.caps import Asked
-from barrack_tasks.plans.steps import Step
-from barrack_tasks.plans.stock.sources import place_of, source_of
-from barrack_tasks.plans.stock.wants import Option, Place, Want
+from barrack_tasks.plans.steps import Reason, Step
+from barrack_tasks.plans.stock.sources import source_of
+from barrack_tasks.plans.stock.wants import LOST, Option, Place, Want, place_of
 
-LOST = (VMStatus.DELETED, VMStatus.DELETING, VMStatus.ERROR)
-"""States in which an instance does not keep its name from being asked for."""
 _ON_THE_WAY_UP = (VMStatus.ACTIVE, VMStatus.RESTORING, VMStatus.STARTING)
 _BEING_MADE = (VMStatus.CREATING, VMStatus.BUILD, VMStatus.REBOOTING)
-PriceOf = Callable[[Place], Decimal | None]
+PriceOf = Callable[[Place, str | None], Decimal | None]
+"""What a configuration costs an hour in a tier; in the dearest, if none is named."""
+
+
+class Refusal(NamedTuple):
+    """Why something is not claimed."""
+
+    code: str
+    """What programs compare: another code is another reason, whatever the figures are."""
+    why: str
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True)
@@ -49,7 +58,7 @@ class Attempt:
         return Making(self.step.subject, asked, boots_from, hardware, self.place.region)
 
 
-Against = Callable[[Attempt, Sequence[Attempt]], str | None]
+Against = Callable[[Attempt, Sequence[Attempt]], Refusal | None]
 
 
 @dataclass
@@ -57,8 +66,10 @@ class Choice:
     """What to ask for now."""
 
     attempts: list[Attempt] = field(default_factory=list)
-    refused: dict[str, tuple[Attempt, str]] = field(default_factory=dict)
+    refused: dict[str, tuple[Attempt, Refusal]] = field(default_factory=dict)
     """The best that is there for a name, and why that will not do; nothing else does either."""
+    missed: dict[str, Refusal] = field(default_factory=dict)
+    """Names for which nothing is there, and why."""
 
 
 @dataclass
@@ -73,8 +84,10 @@ class Claims:
     """Names that were asked for in this look, whatever came of it."""
     told: set[str] = field(default_factory=set)
     """Instances that were announced."""
-    refused: dict[str, str] = field(default_factory=dict)
+    refused: dict[str, Refusal] = field(default_factory=dict)
     """What the guard or the API said against a name, the last time."""
+    missed: dict[str, Refusal] = field(default_factory=dict)
+    """Why the last look did not ask for a name, or asked in vain."""
 
 
 def is_met(want: Want, instances: Iterable[UserVM]) -> bool:
@@ -90,14 +103,12 @@ def taken_by(want: Want, instance: UserVM) -> str | None:
     """Why an instance that has the name of what is wanted is not that; None if it is.
 
     It may be another configuration, or rest: what was claimed for a time and hibernated is neither
-    had nor asked for again. What the API does not tell of it stands against nothing.
+    had nor asked for again.
     """
-    place = place_of(instance)
-    is_told = instance.gpu_model is not None and instance.region is not None
-    fits = not is_told or any(option.fits(place) for option in want.options)
-    if fits and instance.status in (*_ON_THE_WAY_UP, *_BEING_MADE):
+    if want.is_met_by(instance) and instance.status in (*_ON_THE_WAY_UP, *_BEING_MADE):
         return None
-    what = f" {place}" if is_told else ""
+    is_told = instance.gpu_model is not None and instance.region is not None
+    what = f" {place_of(instance)}" if is_told else ""
     return f"the name is taken by {instance.name}, {instance.status}{what}"
 
 
@@ -119,7 +130,7 @@ def choose(
         wants: the best first.
         places: how many instances of each configuration can be deployed.
         instances: all of the account.
-        price_of: what a configuration costs an hour.
+        price_of: what a configuration costs an hour in a tier.
         claims: what this run did.
         snapshots: what each snapshot restores to, by its id.
         against: why an attempt will not do, given those that were chosen before it; None if it
@@ -130,14 +141,16 @@ def choose(
     found = Choice()
     for number, want in enumerate(wants):
         only = _where(want, instances, snapshots or {})
+        price = _price(want, instances, price_of)
         for name in _missing(want, instances, taken):
-            fitting = list(_fitting(want, left, price_of, only))
+            fitting = list(_fitting(want, left, price, only))
             if not fitting:
-                break
-            refused: list[tuple[Attempt, str]] = []
+                found.missed[name] = why_missed(want, places, left, only)
+                continue
+            refused: list[tuple[Attempt, Refusal]] = []
             for place in fitting:
                 step = _step(want, name, place, instances)
-                attempt = Attempt(number, step, place, price_of(place))
+                attempt = Attempt(number, step, place, price(place))
                 why = against(attempt, found.attempts)
                 if why is None:
                     _take(left, place)
@@ -171,8 +184,43 @@ def _where(want: Want, instances: Sequence[UserVM], snapshots: Mapping[str, Plac
     return None if source is None else place_of(source)
 
 
+def _price(
+    want: Want, instances: Sequence[UserVM], price_of: PriceOf
+) -> Callable[[Place], Decimal | None]:
+    """What a want costs an hour, by place: what comes back costs what it says itself."""
+    source = source_of(want, instances)
+    known = None if source is None else source.hourly_price
+    return lambda place: price_of(place, want.tier) if known is None else known
+
+
+def why_missed(
+    want: Want, places: Mapping[Place, int], left: Mapping[Place, int], only: Place | None = None
+) -> Refusal:
+    """Why nothing is there for a want.
+
+    Args:
+        want: the want.
+        places: the stock.
+        left: the same, without what was taken of it.
+        only: the only place that will do, if there is one.
+    """
+    fitting = [p for p, n in places.items() if n > 0 and any(o.fits(p) for o in want.options)]
+    where = [p for p in fitting if only is None or p == only]
+    if any(left.get(p, 0) > 0 for p in where):
+        return Refusal("too-dear", "in stock, but not at the price", Reason.TOO_DEAR)
+    if where:
+        return Refusal("too-few", "no more of it is in stock", Reason.OUT_OF_STOCK)
+    if fitting and only is not None:
+        return Refusal("elsewhere", f"in stock, but not as {only}", Reason.OUT_OF_STOCK)
+    options = ", else ".join(str(option) for option in want.options)
+    return Refusal("out-of-stock", f"out of stock: {options}", Reason.OUT_OF_STOCK)
+
+
 def _fitting(
-    want: Want, left: Mapping[Place, int], price_of: PriceOf, only: Place | None
+    want: Want,
+    left: Mapping[Place, int],
+    price_of: Callable[[Place], Decimal | None],
+    only: Place | None,
 ) -> Iterator[Place]:
     """Places that are there: option by option, of each those with most in stock first."""
     for option in want.options:

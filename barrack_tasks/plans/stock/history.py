@@ -65,7 +65,7 @@ def summaries(
     places: dict[Place, list[Spell]] = {}
     for spell in joined(spells):
         start, end = max(spell.start, since), min(spell.end, until)
-        if start < end:
+        if start <= end:
             places.setdefault(spell.place, []).append(Spell(spell.place, start, end, spell.most))
     watched = _by_hour([(since, until)], zone)
     return [_summary(place, own, watched, zone) for place, own in sorted(places.items())]

@@ -8,10 +8,10 @@ from decimal import Decimal
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import Report, Row, escape, money
-from barrack_tasks.plans.steps import Outcome
-from barrack_tasks.plans.stock.claims import LOST, Claims, taken_by
+from barrack_tasks.plans.steps import Outcome, Reason
+from barrack_tasks.plans.stock.claims import Claims, taken_by, why_missed
 from barrack_tasks.plans.stock.history import Summary
-from barrack_tasks.plans.stock.wants import Place, Want
+from barrack_tasks.plans.stock.wants import LOST, Place, Want
 
 
 class StockReport(Report):
@@ -91,7 +91,7 @@ def _row(
 ) -> Row:
     found = there.get(name)
     made = name in claims.made
-    outcome, why = _said(want, name, claims, found, places, dry_run)
+    outcome, why, reason = _said(want, name, claims, found, places, dry_run)
     return Row(
         instance_id=claims.made[name][1] if made else found.id if found else "",
         instance=name,
@@ -100,6 +100,7 @@ def _row(
         now=str(found.status) if found else "not there",
         outcome=outcome,
         why=why,
+        reason=reason,
         hourly_before=Decimal(0),
         hourly_now=_hourly(name, found, made, dry_run),
         currency=str(found.currency) if found and found.currency else None,
@@ -122,25 +123,25 @@ def _said(
     found: UserVM | None,
     places: Mapping[Place, int],
     dry_run: Mapping[str, str],
-) -> tuple[Outcome, str]:
+) -> tuple[Outcome, str, Reason | None]:
     if name in dry_run:
-        return "planned", dry_run[name]
+        return "planned", dry_run[name], None
     if name in claims.made:
         if name in claims.told and found is not None:
             price = money(found.hourly_price, str(found.currency or ""))
-            return "done", f"{found.public_ip or 'no public address'}, {price} an hour"
-        return "done", "claimed; it is not up yet"
+            return "done", f"{found.public_ip or 'no public address'}, {price} an hour", None
+        return "done", "claimed; it is not up yet", None
     if name in claims.refused:
-        return "failed", claims.refused[name]
+        return "failed", claims.refused[name].why, claims.refused[name].reason
     by_name = found is not None and name in want.names
     if found is not None and by_name and found.status not in LOST:
         taken = taken_by(want, found)
-        return ("skipped", taken) if taken else ("already", f"it is {found.status}")
+        if taken:
+            return "skipped", taken, Reason.TAKEN
+        return "already", f"it is {found.status}", None
     if name in claims.elsewhere:
-        return "skipped", "somebody else has it or is asking for it"
+        return "skipped", "somebody else has it or is asking for it", Reason.HELD
     if found is not None:
-        return "already", f"it is {found.status}"
-    options = [str(option) for option in want.options]
-    if any(n for p, n in places.items() if any(o.fits(p) for o in want.options)):
-        return "skipped", "in stock, but not at the price"
-    return "skipped", f"out of stock: {', else '.join(options)}"
+        return "already", f"it is {found.status}", None
+    missed = claims.missed.get(name) or why_missed(want, places, {})
+    return "skipped", missed.why, missed.reason

@@ -25,11 +25,6 @@ def source_of(want: Want, instances: Iterable[UserVM]) -> UserVM | None:
     return next((i for i in instances if is_named(i.id, i.name, wanted)), None)
 
 
-def place_of(instance: UserVM) -> Place:
-    """The configuration of an instance, and where it is."""
-    return Place(str(instance.region), str(instance.gpu_model), int(instance.gpu_count or 1))
-
-
 def ready_snapshot(want: Want, snapshots: Sequence[Snapshot]) -> Snapshot:
     """The snapshot that a claim names.
 

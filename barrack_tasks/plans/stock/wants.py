@@ -13,11 +13,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
+    PrivateAttr,
     WithJsonSchema,
     field_validator,
     model_validator,
 )
 
+from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.plans.inputs import Given, PositiveAmount, Texts, read_each
 from barrack_tasks.plans.money.burn import Tariff
@@ -26,6 +28,8 @@ from barrack_tasks.plans.power.expiry import why_no_end
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.world import Stock
 
+LOST = (VMStatus.DELETED, VMStatus.DELETING, VMStatus.ERROR)
+"""States in which an instance does not keep its name from being asked for."""
 _COUNT = re.compile(r"\s*(\d+)\s*x?\s*")
 
 
@@ -125,6 +129,7 @@ class Want(Option):
     quantity: int = Field(default=1, ge=1, le=100)
     otherwise: tuple[Option, ...] = ()
     claim: Claim | None = None
+    _first: str | None = PrivateAttr(default=None)
 
     @field_validator("otherwise", mode="before")
     @classmethod
@@ -154,14 +159,60 @@ class Want(Option):
         """Whether a claim makes a new instance, and brings none back."""
         return self.claim is not None and self.claim.how != "restore"
 
+    def is_met_by(self, instance: UserVM) -> bool:
+        """Whether an instance is what is wanted, in whatever state it is.
+
+        What the API does not tell of it stands against nothing.
+        """
+        is_told = instance.gpu_model is not None and instance.region is not None
+        place = place_of(instance)
+        return not is_told or any(option.fits(place) for option in self.options)
+
+    @property
+    def tier(self) -> str | None:
+        """The tier that is deployed; None if the claim names none."""
+        return self.claim.tier if self.claim is not None and self.claim.how == "deploy" else None
+
     @property
     def names(self) -> tuple[str, ...]:
-        """What the instances are called that are claimed for it: always the same."""
+        """What the instances are called that are claimed for it: always the same.
+
+        The first is called as `with_first_names` found it, if that was asked.
+        """
         if self.claim is None or self.claim.name is None:
             return ()
-        if self.quantity == 1:
-            return (self.claim.name,)
-        return tuple(f"{self.claim.name}-{n}" for n in range(1, self.quantity + 1))
+        name = self.claim.name
+        first = self._first or (name if self.quantity == 1 else f"{name}-1")
+        return (first, *(f"{name}-{n}" for n in range(2, self.quantity + 1)))
+
+
+def with_first_names(wants: Sequence[Want], instances: Iterable[UserVM]) -> tuple[Want, ...]:
+    """The wants, those whose quantity was another before with what they have by its old name.
+
+    Of a single one the name is `train`, of several `train-1`, `train-2` and so on: when `quantity`
+    goes from one to two, `train` is the first of them, and back again.
+
+    Args:
+        wants: the wants.
+        instances: all of the account.
+    """
+    there = {i.name: i for i in instances if i.status not in LOST}
+    theirs = {name for want in wants for name in want.names}
+
+    def named(want: Want) -> Want:
+        if want.claim is None or want.claim.name is None:
+            return want
+        first, name = want.names[0], want.claim.name
+        other = name if first != name else f"{name}-1"
+        if first in there or other in theirs or other not in there:
+            return want
+        if not want.is_met_by(there[other]):
+            return want
+        copy = want.model_copy()
+        copy._first = other
+        return copy
+
+    return tuple(map(named, wants))
 
 
 def only_in(want: Want, region: str) -> Want:
@@ -218,6 +269,11 @@ class Place:
 
     def __str__(self) -> str:
         return f"{self.gpu_count}x {self.gpu_model} in {self.region}"
+
+
+def place_of(instance: UserVM) -> Place:
+    """The configuration of an instance, and where it is."""
+    return Place(str(instance.region), str(instance.gpu_model), int(instance.gpu_count or 1))
 
 
 def places_of(stock: Stock) -> dict[Place, int]:
@@ -332,7 +388,7 @@ def _check_price(
     cheapest: list[tuple[Decimal, Place, Decimal]] = []
     for option, place in allowed:
         limits = [p for p in (option.max_price, most_hourly) if p is not None]
-        price = tariff.of(place.gpu_model, place.gpu_count, place.region)
+        price = _least_price(want, place, tariff)
         if price is None or not limits or price <= min(limits):
             return
         cheapest.append((price, place, min(limits)))
@@ -342,6 +398,14 @@ def _check_price(
             f"the want {want} can never be met: the cheapest is {place} for "
             f"{money(price, currency)} an hour, and the limit is {money(limit, currency)}"
         )
+
+
+def _least_price(want: Want, place: Place, tariff: Tariff) -> Decimal | None:
+    """What a want costs at a place an hour: at the cheapest tier, if it is only told."""
+    where = (place.gpu_model, place.gpu_count, place.region)
+    if want.claim is None and (tiers := tariff.by_tier(*where)):
+        return min(tiers.values())
+    return tariff.of(*where, want.tier)
 
 
 def _all_places(offered: Mapping[str, Iterable[int]], regions: Sequence[str]) -> Iterable[Place]:

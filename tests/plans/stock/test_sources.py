@@ -38,7 +38,7 @@ def nothing() -> Mapping[str, tuple[str, int]]:
 def test_a_snapshot_is_claimed_only_where_it_restores_to() -> None:
     either = want(gpu_model="*", otherwise=[{"gpu_model": "H100*", "gpu_count": 8}])
     for stock, places in (({SMALL: 5}, []), ({SMALL: 5, BIG: 1}, [BIG])):
-        found = choose([either], stock, [], lambda _: Decimal(1), Claims(), {"17": BIG})
+        found = choose([either], stock, [], lambda *_: Decimal(1), Claims(), {"17": BIG})
         assert [a.place for a in found.attempts] == places
 
 

@@ -12,10 +12,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from barrack_tasks.api.models import GPUStockItem, UserVM
-from barrack_tasks.plans.money.burn import Tariff
-from barrack_tasks.plans.money.caps import Caps
-from barrack_tasks.plans.stock.claims import Attempt, Claims, choose, is_met, taken_by
+from barrack_tasks.api.models import Balance, GPUStockItem, Price, UserVM
+from barrack_tasks.plans.money.burn import Tariff, tariff_of
+from barrack_tasks.plans.money.caps import Asked, Caps, Means, objections
+from barrack_tasks.plans.steps import Reason
+from barrack_tasks.plans.stock.claims import (
+    Attempt,
+    Claims,
+    Refusal,
+    choose,
+    is_met,
+    taken_by,
+)
+from barrack_tasks.plans.stock.report import rows_of_claims
 from barrack_tasks.plans.stock.wants import (
     Place,
     Want,
@@ -23,6 +32,7 @@ from barrack_tasks.plans.stock.wants import (
     only_in,
     places_of,
     read_wants,
+    with_first_names,
 )
 from barrack_tasks.plans.world import stock_of
 
@@ -35,8 +45,8 @@ NOW = datetime(2026, 3, 1, tzinfo=UTC)
 CLAIM = {"name": "train", "image_id": "1"}
 
 
-def price_of(place: Place) -> Decimal | None:
-    return TARIFF.of(place.gpu_model, place.gpu_count, place.region)
+def price_of(place: Place, tier: str | None = None) -> Decimal | None:
+    return TARIFF.of(place.gpu_model, place.gpu_count, place.region, tier)
 
 
 def vm(name: str, status: str = "ACTIVE", **more: Any) -> UserVM:
@@ -218,11 +228,12 @@ def test_where_the_guard_refuses_the_best_the_next_best_is_taken() -> None:
     stock = {here: 9, there: 2, half: 4}
 
     def chosen(*forbidden: Place) -> tuple[list[Place], list[str]]:
-        def against(attempt: Attempt, _: Sequence[Attempt]) -> str | None:
-            return f"not {attempt.place}" if attempt.place in forbidden else None
+        def against(attempt: Attempt, _: Sequence[Attempt]) -> Refusal | None:
+            is_forbidden = attempt.place in forbidden
+            return Refusal("no", f"not {attempt.place}") if is_forbidden else None
 
         found = choose(read_wants([want]), stock, [], price_of, Claims(), against=against)
-        return [a.place for a in found.attempts], [why for _, why in found.refused.values()]
+        return [a.place for a in found.attempts], [no.why for _, no in found.refused.values()]
 
     assert chosen() == ([here], [])
     assert chosen(here) == ([there], [])
@@ -233,8 +244,8 @@ def test_where_the_guard_refuses_the_best_the_next_best_is_taken() -> None:
 def test_what_was_chosen_before_is_counted() -> None:
     want = {"gpu_model": H100, "gpu_count": 8, "quantity": 3, "claim": CLAIM}
 
-    def against(_: Attempt, before: Sequence[Attempt]) -> str | None:
-        return "one is enough" if before else None
+    def against(_: Attempt, before: Sequence[Attempt]) -> Refusal | None:
+        return Refusal("enough", "one is enough") if before else None
 
     stock = {Place("CANADA-1", H100, 8): 9}
     found = choose(read_wants([want]), stock, [], price_of, Claims(), against=against)
@@ -284,3 +295,107 @@ def test_what_boots_from_an_image_is_wanted_in_its_region_alone() -> None:
     assert only_in(named, "CANADA-1").regions == ("CANADA-1",)
     with pytest.raises(ValueError, match=r"in US-1, and wanted is 1x L40 in CANADA-\*"):
         only_in(named, "US-1")
+
+
+@pytest.mark.parametrize(
+    ("quantity", "there", "asked"),
+    [
+        (2, ["train"], ["train-2"]),
+        (3, ["train", "train-3"], ["train-2"]),
+        (1, ["train-1", "train-2"], []),
+        (2, ["train", "train-1"], ["train-2"]),
+        (2, [], ["train-1", "train-2"]),
+    ],
+)
+def test_a_quantity_that_is_raised_or_lowered_claims_the_difference(
+    quantity: int, there: list[str], asked: list[str]
+) -> None:
+    given = {"gpu_model": H100, "gpu_count": 8, "quantity": quantity, "claim": CLAIM}
+    instances = [vm(name) for name in there]
+    wants = with_first_names(read_wants([given]), instances)
+    stock = {Place("CANADA-1", H100, 8): 9}
+    found = choose(wants, stock, instances, price_of, Claims()).attempts
+    assert [a.step.subject for a in found] == asked
+    assert is_met(wants[0], [*instances, *(vm(name) for name in asked)])
+
+
+def test_a_first_name_is_neither_another_wants_nor_another_configurations() -> None:
+    two = {"gpu_model": H100, "gpu_count": 8, "quantity": 2, "claim": CLAIM}
+    other = vm("train", gpu_model="L40", gpu_count=1)
+    assert with_first_names(read_wants([two]), [other])[0].names == ("train-1", "train-2")
+    single = {"gpu_model": H100, "gpu_count": 8, "claim": CLAIM}
+    apart = {**single, "claim": {**CLAIM, "name": "train-1"}}
+    kept = with_first_names(read_wants([single, apart]), [vm("train-1")])
+    assert [want.names for want in kept] == [("train",), ("train-1",)]
+    gone = with_first_names(read_wants([two]), [vm("train", "ERROR")])
+    assert gone[0].names == ("train-1", "train-2")
+
+
+def prices(*given: tuple[str | None, str]) -> Tariff:
+    common = {"resource_type": "instance", "gpu_model": "L40", "gpu_count": 1, "currency": "USD"}
+    return tariff_of(Price(hourly=hourly, tier=tier, **common) for tier, hourly in given)
+
+
+def test_a_want_is_priced_by_its_tier() -> None:
+    tiers = prices(("on-demand", "1.19"), ("spot", "0.50"))
+
+    def check(tariff: Tariff, **more: Any) -> None:
+        wants = read_wants([{"gpu_model": "L40", "max_price": "0.6", **more}])
+        check_wants(wants, OFFERED, REGIONS, tariff, "USD")
+
+    check(tiers)
+    check(tiers, claim={**CLAIM, "tier": "spot"})
+    check(prices((None, "0.40")), claim={**CLAIM, "tier": "spot"})
+    for claim in (CLAIM, {**CLAIM, "tier": "on-demand"}):
+        with pytest.raises(ValueError, match=r"for 1.19 USD an hour, and the limit is 0.60"):
+            check(tiers, claim=claim)
+    place = Place("CANADA-1", "L40", 1)
+    for tier, asked in (("spot", ["train"]), ("on-demand", []), (None, [])):
+        want = {"gpu_model": "L40", "max_price": "0.6", "claim": {**CLAIM, "tier": tier}}
+
+        def of(place: Place, tier: str | None) -> Decimal | None:
+            return tiers.of(place.gpu_model, place.gpu_count, place.region, tier)
+
+        found = choose(read_wants([want]), {place: 3}, [], of, Claims()).attempts
+        assert [a.step.subject for a in found] == asked
+        assert [a.asked.price for a in found] == [Decimal("0.50") for _ in asked]
+
+
+def test_what_comes_back_is_priced_as_it_says_itself() -> None:
+    sleeper = vm("sleeper", "HIBERNATED", hourly_price="9.50")
+    claim = {"how": "restore", "instance": "sleeper"}
+    want = {"gpu_model": H100, "gpu_count": 8, "max_price": 10, "claim": claim}
+    assert claimed([want], {Place("CANADA-1", H100, 8): 1}, [sleeper]) != []
+
+
+def test_a_row_says_the_true_reason_why_nothing_was_claimed() -> None:
+    here = Place("CANADA-1", "L40", 1)
+    want = {"gpu_model": "L40", "quantity": 2, "max_price": 2, "claim": CLAIM}
+
+    def said(stock: dict[Place, int], price: str = "1.19", **more: Any) -> list[tuple[Any, str]]:
+        wants = read_wants([{**want, **more}])
+        claims = Claims()
+        found = choose(wants, stock, [], lambda *_: Decimal(price), claims)
+        claims.missed = found.missed
+        claims.made = {a.step.subject: (0, "id") for a in found.attempts}
+        rows = rows_of_claims(wants, claims, [], stock, {})
+        return [(row.reason, row.why) for row in rows if row.outcome == "skipped"]
+
+    assert said({here: 5}, "2.50") == [(Reason.TOO_DEAR, "in stock, but not at the price")] * 2
+    assert said({here: 1}) == [(Reason.OUT_OF_STOCK, "no more of it is in stock")]
+    assert said({here: 0}) == [(Reason.OUT_OF_STOCK, "out of stock: 1x L40")] * 2
+    taken = Claims(elsewhere={"train-1"})
+    [first, _] = rows_of_claims(read_wants([want]), taken, [], {here: 5}, {})
+    assert (first.reason, first.why[:15]) == (Reason.HELD, "somebody else h")
+
+
+def test_caps_that_refuse_are_compared_by_name_and_not_by_sentence() -> None:
+    asked = Asked("train", "L40", 1, "CANADA-1", price=Decimal("1.19"))
+    means = Means(Balance(amount="100", currency="USD"), Decimal(2), ())
+    caps = [Caps(burn=3, gpus=1), Caps(hourly_price="1.2")]
+    assert objections(caps, asked, means) == ("burn",)
+    assert objections([Caps(burn="2.5")], asked, means) == ("burn",), "whatever the figures are"
+    poor = Means(Balance(amount="0.1", currency="USD"), Decimal(0), ())
+    assert objections(caps, asked, poor) == ("balance",)
+    blind = Means(means.balance, Decimal(2), (), unread={"list_volumes": "404"})
+    assert objections([Caps(burn=3)], asked, blind) == ("burn?",)

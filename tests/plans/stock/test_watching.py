@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from barrack_tasks.plans import Timetable
 from barrack_tasks.plans.durations import PositiveSpan
-from barrack_tasks.plans.stock.edges import SETTLES, Seen, advance
+from barrack_tasks.plans.stock.edges import SETTLES, Edge, Seen, advance
 from barrack_tasks.plans.stock.history import Spell, joined, summaries
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.wants import Place
@@ -38,6 +38,49 @@ def test_stock_that_flickers_is_told_once() -> None:
     ]
 
 
+def looks(*given: tuple[timedelta, int]) -> list[Edge]:
+    """The edges of looks at moments after the first."""
+    seen: dict[Place, Seen] = {}
+    found = []
+    for after, count in given:
+        seen, edges = advance(seen, {HERE: count}, NOW + after)
+        found += edges
+    return found
+
+
+def test_stock_that_comes_back_between_looks_five_minutes_apart_is_told_each_time() -> None:
+    minutes = timedelta(minutes=1)
+    found = looks(*((5 * n * minutes, n % 2) for n in range(1, 8)))
+    told = [(e.kind, (e.since - NOW) // minutes) for e in found]
+    assert told == [
+        ("available", 5),
+        ("depleted", 5),
+        ("available", 15),
+        ("depleted", 15),
+        ("available", 25),
+        ("depleted", 25),
+        ("available", 35),
+    ]
+
+
+def test_the_history_of_stock_ends_at_the_last_look_that_saw_it() -> None:
+    minute, hours = timedelta(minutes=1), timedelta(hours=20)
+    found = looks((0 * minute, 4), (minute, 4), (hours, 0), (hours + 3 * minute, 0))
+    [gone] = [e for e in found if e.kind == "depleted"]
+    assert (gone.since, gone.until) == (NOW, NOW + minute)
+
+
+def test_what_lies_between_two_distant_looks_is_no_part_of_the_history() -> None:
+    minute, hours = timedelta(minutes=1), timedelta(hours=20)
+    found = looks((0 * minute, 4), (minute, 4), (hours, 4), (hours + minute, 4))
+    assert [(e.kind, e.until) for e in found] == [
+        ("available", None),
+        ("unwatched", NOW + minute),
+    ], "that it came or went is told by nobody"
+    seen, _ = advance({HERE: Seen(NOW, 4, 4, 4, NOW, last=NOW + minute)}, {HERE: 4}, NOW + hours)
+    assert (seen[HERE].since, seen[HERE].until) == (NOW + hours, NOW + hours)
+
+
 def test_a_changed_count_is_told_when_it_has_settled() -> None:
     assert play([1, 5, 2, 7, 9, 9, 9]) == [(0, "available", 1), (4, "changed", 9)]
 
@@ -53,7 +96,7 @@ def test_edges_take_turns_and_each_absence_that_is_told_was_long_enough(counts: 
         if kind == "available":
             assert counts[tick] > 0
         else:
-            assert not any(counts[tick - long : tick + 1])
+            assert not any(counts[tick - long : tick])
 
 
 @given(st.lists(st.integers(0, 3), max_size=60), st.integers(0, 59))
