@@ -85,10 +85,10 @@ def run(credentials: BarrackCredentials | str | None) -> str:
 
 def test_what_records_keep_is_told_in_words() -> None:
     """Whatever a module of the library keeps for an account."""
-    library = Path(adopting.__file__).parent
+    library = Path(adopting.__file__).parents[1]
     kinds = {
         kind
-        for path in library.glob("*.py")
+        for path in library.rglob("*.py")
         for kind in re.findall(r"barrack_([a-z]+)_\{", path.read_text())
     }
     assert {"hold", "things", "begun", "view"} <= kinds
