@@ -7,45 +7,27 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks.api import BarrackError
-from barrack_tasks.controllers.money.bills import everything
-from barrack_tasks.controllers.money.funds import read_funds, read_samples, write_samples
-from barrack_tasks.controllers.reports import conclude, stand_aside
+from barrack_tasks.controllers.money.balance import BalanceWatch
+from barrack_tasks.controllers.money.funds import read_funds
+from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.rest import Resting, rest
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.credentials import Credentials
 from barrack_tasks.plans import Selector
 from barrack_tasks.plans.durations import PositiveSpan, Span
-from barrack_tasks.plans.money.balance import (
-    BalanceReport,
-    outlook,
-    report_of,
-    unreadable,
-)
-from barrack_tasks.plans.money.burn import Sample, about_debits, other_hourly, with_sample
+from barrack_tasks.plans.money.balance import BalanceReport, report_of
 from barrack_tasks.plans.money.shedding import Shedding
-from barrack_tasks.plans.money.thresholds import (
-    Threshold,
-    check_may_act,
-    check_thresholds,
-    read_thresholds,
-)
+from barrack_tasks.plans.money.thresholds import Threshold, check_may_act, read_thresholds
 from barrack_tasks.plans.power.drive import Manner
-from barrack_tasks.plans.protection import is_protected
-from barrack_tasks.plans.selection import selected_that_exist, selector_of
-from barrack_tasks.runtime.alerts import (
-    Alarms,
-    NobodyTold,
-    alone,
-    scope_of,
-    this_deployment,
-    untold,
+from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.runtime.alerts import scope_of, this_deployment, untold
+from barrack_tasks.runtime.parameters import (
+    Credentials,
+    Notify,
+    Protect,
+    Select,
+    Timeout,
+    span_of,
 )
-from barrack_tasks.runtime.lists import check_lists, lists_in_vain
-from barrack_tasks.runtime.loop import now
-from barrack_tasks.runtime.notify import Notify
-from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate
-from barrack_tasks.runtime.parameters import Protect, Select, Timeout, span_of
 from barrack_tasks.tasks.base import barrack_flow
 
 Thresholds = Annotated[list[Threshold], BeforeValidator(read_thresholds)]
@@ -119,72 +101,31 @@ def watch_balance(
         ... )
     """
     run = Run.begin("watch_balance", credentials, notify, protect, dry_run)
-    log, account, notifiers = run.log, run.account, run.notifiers
     check_may_act(thresholds, select)
     span = span_of(timeout)
-    aim = "" if select is None else selector_of(select).model_dump_json()
+    selector = None if select is None else selector_of(select)
+    aim = "" if selector is None else selector.model_dump_json()
     lines = (t.model_dump_json() for t in thresholds)
     scope = scope_of([*lines, aim, *this_deployment()], notify)
-    alarms = Alarms("balance", account.account, notifiers, remind, log, scope)
-    with alone(account.account, "balance", scope) as is_alone:
+    alarms = run.alarms("balance", scope, remind)
+    with run.alone("balance", scope) as is_alone:
         if not is_alone:
             note = "another run watches this balance at this moment"
-            return stand_aside(BalanceReport(flow="watch_balance", rows=(), notes=(note,)))
-        try:
-            funds = read_funds(account)
-        except BarrackError as error:
-            if not dry_run:
-                alarms.raise_for([unreadable(str(error))], now(), complete=False)
-            raise
-        check_thresholds(thresholds, funds.balance)
-        in_vain = []
-        if funds.is_read("instance"):
-            in_vain = lists_in_vain(
-                funds.instances,
-                account,
-                protect,
-                select=None if select is None else selector_of(select),
-                priority=priority,
-            )
-        unmet = check_lists("watch_balance", account.account, in_vain, notifiers, log, dry_run)
-        before = seen = read_samples(account.account)
-        if not funds.unread:  # a burn that is not known explains nothing
-            sample = Sample(funds.at, funds.balance.amount, funds.burn().hourly)
-            seen = with_sample(seen, sample)
-        never = run.never
-        selected = selected_that_exist(select, funds.instances)
-        unable = flavors_that_cannot_hibernate(account) if selected else frozenset()
-        view = outlook(
-            thresholds,
-            funds.balance,
-            funds.burn(other_hourly(seen)),
-            selected,
-            {i.id for i in selected if is_protected(never, i.id, i.name)},
-            unable,
-            Shedding(tuple(priority), order),
-            (*unmet, *about_debits(seen, str(funds.balance.currency))),
-            funds.unread,
-        )
-        if not dry_run:
-            # What is there is noted, so that it stays on later bills when it is gone.
-            everything(account, funds, funds.at)
-            told = alarms.raise_for(view.readings, now(), view.details)
-            write_samples(account.account, before, seen)
+            return stand_aside(BalanceReport(flow=run.flow, rows=(), notes=(note,)))
+        with run.telling_if_blind(alarms):
+            funds = read_funds(run.account)
+        watch = BalanceWatch(run, funds, thresholds, selector, Shedding(tuple(priority), order))
+        told = watch.tell(alarms)
+    view = watch.view
     chosen = Selector(ids=tuple(i.id for i in view.chosen))
     resting = Resting(chosen, Manner(shutoff="hibernate"), view.snapshot, span, patience)
     rows = rest(run, resting, sorted(chosen.ids), view.snapshot) if view.chosen else ()
     if dry_run:
         would = tuple(reading.text for reading in view.readings if reading.is_over)
-        return conclude(report_of(view, rows=rows, dry_run=True, told=would))
-    report = conclude(
-        report_of(
-            view,
-            rows=rows,
-            told=tuple(m.text for m in told),
-            notes=untold(told, notifiers, alarms.undelivered),
-        )
-    )
-    NobodyTold.check(told, notifiers, alarms.undelivered)
-    if view.unjudged:
-        raise next(iter(funds.unread.values()))
+        return run.conclude(report_of(view, rows=rows, dry_run=True, told=would))
+    unheard = untold(told, run.notifiers, alarms.undelivered)
+    sentences = tuple(message.text for message in told)
+    report = report_of(view, rows=rows, told=sentences, notes=unheard)
+    run.conclude_told(report, told, alarms)
+    watch.check_judged()
     return report

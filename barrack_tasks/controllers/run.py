@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -12,12 +12,14 @@ from typing import Any, TypeVar
 from prefect import runtime
 from prefect.blocks.abstract import NotificationBlock
 
+from barrack_tasks.api import BarrackError
 from barrack_tasks.controllers import reports
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.dialects.needs import check_needs
 from barrack_tasks.plans import Report, Selector
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.memory import Memory, Target
+from barrack_tasks.plans.money.balance import unreadable
 from barrack_tasks.plans.selection import Called, InVain
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
@@ -201,6 +203,16 @@ class Run:
     def alone(self, kind: str, scope: str = "") -> AbstractContextManager[bool]:
         """Whether no other run watches the same at this moment; held while the block runs."""
         return alone(self.account.account, kind, scope)
+
+    @contextmanager
+    def telling_if_blind(self, alarms: Alarms) -> Iterator[None]:
+        """Tell people when the account cannot be read in the block, and raise that again."""
+        try:
+            yield
+        except BarrackError as error:
+            if not self.dry_run:
+                alarms.raise_for([unreadable(str(error))], loop.now(), complete=False)
+            raise
 
     def conclude_told(self, report: R, told: Sequence[Message], alarms: Alarms) -> R:
         """Conclude a run whose alarms told what failed.

@@ -34,7 +34,7 @@ Cloud = Callable[..., Sandbox]
 def _the_clouds_clock(monkeypatch: pytest.MonkeyPatch) -> None:
     """Alarms are told by the clock of the sandbox, which is put forward."""
     clock: dict[str, Any] = {}
-    monkeypatch.setattr("flows.enforce_budget.now", lambda: clock["of"].now())
+    monkeypatch.setattr("barrack_tasks.controllers.money.budgets.now", lambda: clock["of"].now())
     monkeypatch.setattr(f"{__name__}.CLOCK", clock)
 
 

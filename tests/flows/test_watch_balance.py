@@ -190,7 +190,7 @@ def test_what_chats_cost_is_seen_in_the_balance(
 ) -> None:
     sandbox = cloud(fleet=0, balance="100", speed=0)
     account = account_of(sandbox)
-    monkeypatch.setattr("flows.watch_balance.now", sandbox.now)
+    monkeypatch.setattr("barrack_tasks.controllers.money.balance.now", sandbox.now)
     question = [{"role": "user", "content": "word " * 100_000}]
     for _ in range(3):
         report = watch_balance(credentials=account)

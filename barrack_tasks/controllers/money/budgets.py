@@ -3,18 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
-from barrack_tasks.controllers.money.bills import everything, read_bill
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.controllers.money.bills import everything, instances_seen, read_bill
 from barrack_tasks.controllers.money.funds import Funds
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.plans.alerts import Message, Reading
+from barrack_tasks.plans.money.balance import unpriced, unreadable
 from barrack_tasks.plans.money.budgets import (
     Budget,
+    BudgetReport,
     Standing,
+    about_refused,
+    burn_watched,
+    cells_of,
+    notes_on_budgets,
     period_of,
+    readings_of,
+    refused_of,
     standing,
+    whom_budgets_rest,
     with_budgets,
 )
+from barrack_tasks.plans.money.shedding import Shedding, named
+from barrack_tasks.plans.protection import is_protected
+from barrack_tasks.plans.report import Row
+from barrack_tasks.plans.selection import Called, named_in_vain
+from barrack_tasks.runtime.alerts import Alarms
+from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate
 from barrack_tasks.server.tables import change_all, read_all
 
 
@@ -50,6 +70,104 @@ def read_standings(
             spent = bill.since(period_of(budget.per, now, zone).start, budget.names)
         standings.append(standing(budget, funds.instances, burn, spent, now, zone))
     return standings, bill.missing if bill is not None else funds.missing
+
+
+@dataclass(frozen=True)
+class Budgeting:
+    """How the budgets of a run stand, whom they put to rest, and what people hear of it.
+
+    Attributes:
+        standings: of all budgets.
+        refused: those that are not kept, since what runs already is above a new hard limit.
+        chosen: the instances that are put to rest.
+        readings: what people are told, once each.
+        notes: sentences for the report.
+        currency: of the account.
+    """
+
+    standings: Sequence[Standing]
+    refused: Sequence[Standing]
+    chosen: Sequence[UserVM]
+    readings: Sequence[Reading]
+    notes: Sequence[str]
+    about_chosen: Sequence[str]
+    currency: str
+
+    @classmethod
+    def of(
+        cls,
+        run: Run,
+        funds: Funds,
+        budgets: Sequence[Budget],
+        zone: str,
+        how: Shedding,
+        enforce_at_once: bool,
+    ) -> Budgeting:
+        """Hold the account against the budgets.
+
+        Raises:
+            SelectionError: a person called the flow, and a list names what does not exist.
+        """
+        account, currency = run.account, str(funds.balance.currency)
+        standings, missing = read_standings(account, funds, budgets, zone)
+        refused = [] if enforce_at_once else refused_of(standings, known_budgets(account.account))
+        kept = [stand for stand in standings if stand not in refused]
+        unmet: tuple[str, ...] = ()
+        if funds.is_read("instance"):
+            things: list[Called] = [*funds.instances, *instances_seen(account.account)]
+            names = [n for b in budgets for n in named_in_vain("budgets: names", b.names, things)]
+            unmet = run.check_lists(funds.instances, priority=how.priority, more=names)
+        protected = {i.id for i in funds.instances if is_protected(run.never, i.id, i.name)}
+        aimed = (kept, funds.instances, protected, flavors_that_cannot_hibernate(account))
+        chosen = whom_budgets_rest(*aimed, how, funds.balance.currency)
+        stuck = notes_on_budgets(*aimed)
+        readings = [unreadable(*missing), unpriced(burn_watched(standings), currency)]
+        for stand in standings:
+            readings += readings_of(stand, currency, not missing, stand in refused)
+        going = f"Going to hibernate {named(chosen, burn_watched(kept))}."
+        return cls(
+            standings,
+            refused,
+            chosen,
+            readings,
+            (*unmet, *missing, *(about_refused(stand, currency) for stand in refused), *stuck),
+            (*([going] if chosen else []), *(f"{n[0].upper()}{n[1:]}." for n in stuck)),
+            currency,
+        )
+
+    def tell(self, run: Run, alarms: Alarms, funds: Funds) -> tuple[Message, ...]:
+        """Tell people what is new, and note which budgets are kept; in a dry run neither."""
+        if run.dry_run:
+            return ()
+        told = alarms.raise_for(self.readings, now(), self.about_chosen)
+        kept = (stand.budget for stand in self.standings if stand not in self.refused)
+        remember_budgets(run.account.account, kept, funds.at)
+        return told
+
+    def report(
+        self, run: Run, rows: tuple[Row, ...], told: Sequence[Message], untold: Iterable[str]
+    ) -> BudgetReport:
+        """The report of the run; what would be told, in a dry run."""
+        would = tuple(reading.text for reading in self.readings if reading.is_over)
+        return BudgetReport(
+            flow=run.flow,
+            dry_run=run.dry_run,
+            rows=rows,
+            budgets=tuple(cells_of(stand, self.currency) for stand in self.standings),
+            told=would if run.dry_run else tuple(message.text for message in told),
+            notes=(*self.notes, *untold),
+        )
+
+    def check_refused(self) -> None:
+        """Fail a run whose budgets were refused, after the others were enforced.
+
+        Raises:
+            ValueError: says which and why.
+        """
+        if self.refused:
+            raise ValueError(
+                "; ".join(about_refused(stand, self.currency) for stand in self.refused)
+            )
 
 
 def known_budgets(account: str) -> set[str]:
