@@ -5,14 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from barrack_tasks.controllers.expiry import end_due
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.power.expiry import EndingsReport, known_of, readings_of, rows_of_endings
 from barrack_tasks.runtime.alerts import scope_of, untold
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.parameters import Credentials, Notify
-from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="end_expired")

@@ -11,7 +11,7 @@ from barrack_tasks.controllers.money.budgets import Budgeting
 from barrack_tasks.controllers.money.funds import read_funds
 from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.rest import Resting, rest
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Selector
 from barrack_tasks.plans.durations import PositiveSpan, Span
 from barrack_tasks.plans.money.budgets import Budget, BudgetReport, read_budgets
@@ -20,7 +20,6 @@ from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.timetable.zones import zone_of
 from barrack_tasks.runtime.alerts import scope_of, this_deployment, untold
 from barrack_tasks.runtime.parameters import Credentials, Notify, Protect, Timeout, span_of
-from barrack_tasks.tasks.base import barrack_flow
 
 Budgets = Annotated[list[Budget], BeforeValidator(read_budgets)]
 """A list of budgets, typed or as dicts."""

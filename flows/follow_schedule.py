@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from barrack_tasks.controllers.admission import Admission
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.controllers.schedule import Following
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.power.rise import Shortage
@@ -22,7 +22,6 @@ from barrack_tasks.plans.power.schedule import (
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.news import news_of
 from barrack_tasks.runtime.parameters import Credentials, Notify, Protect, Timeout, span_of
-from barrack_tasks.tasks.base import barrack_flow
 
 Rules = Annotated[list[Rule], BeforeValidator(read_rules)]
 """A list of rules, typed or as dicts."""

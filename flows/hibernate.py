@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from barrack_tasks.controllers.rest import Resting, rest
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.power.drive import Manner
 from barrack_tasks.plans.selection import selector_of
@@ -19,7 +19,6 @@ from barrack_tasks.runtime.parameters import (
     Timeout,
     span_of,
 )
-from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="hibernate")

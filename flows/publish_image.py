@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import Field
 
 from barrack_tasks.controllers.images import Publication, begin, delete_images
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.snapshots.images import (
     PublishReport,
     beyond,
@@ -17,9 +17,6 @@ from barrack_tasks.plans.snapshots.images import (
 )
 from barrack_tasks.plans.steps import Finished
 from barrack_tasks.runtime.parameters import Credentials, Notify, Timeout, span_of
-from barrack_tasks.tasks.base import barrack_flow
-from barrack_tasks.tasks.instances import list_instances
-from barrack_tasks.tasks.snapshots import list_snapshots
 
 
 @barrack_flow(name="publish_image")
@@ -64,8 +61,7 @@ def publish_image(
     # A dry run takes nothing up of a run that was cut off: the next real one does.
     intent = run.intent(source, family, run.id if dry_run else None)
     with run.holding(intent) as hold:
-        instances, snapshots = list_instances(run.account), list_snapshots(run.account)
-        one = begin(source, family, hold.first_moment, instances, snapshots)
+        one = begin(run.account, source, family, hold.first_moment)
         publication = Publication(run, hold, one, span_of(timeout))
         end = publication.planned() if dry_run else publication.work()
         is_made = isinstance(end, Finished) and end.outcome == "done"

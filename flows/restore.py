@@ -8,14 +8,13 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from barrack_tasks.api import BarrackInsufficientCreditsError
 from barrack_tasks.controllers.admission import Admission
 from barrack_tasks.controllers.rest import observe_supply
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.power.drive_report import rows_of
-from barrack_tasks.plans.power.rise import decide_rise, shortage_of, why_not_affordable
+from barrack_tasks.plans.power.rise import decide_rise, shortage_of
 from barrack_tasks.plans.power.snapshot_then import targets_of
 from barrack_tasks.plans.selection import models_in_vain, selected_that_exist, selector_of
 from barrack_tasks.plans.steps import Next
@@ -28,7 +27,6 @@ from barrack_tasks.runtime.parameters import (
     Timeout,
     span_of,
 )
-from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="restore")
@@ -79,9 +77,7 @@ def restore(
     selector, span = selector_of(select), span_of(timeout)
     how = shortage_of(out_of_stock, span_of(patience), substitutes)
     admission = Admission(run.account, dry_run=dry_run)
-    balance = admission.read_balance()
-    if balance and (problem := why_not_affordable(balance)):
-        raise BarrackInsufficientCreditsError(problem)
+    admission.check_affordable()
     world = observe_supply(run.account, how)
     instances = list(world.instances.values())
     is_other = how.then == "substitute"

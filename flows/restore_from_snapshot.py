@@ -6,21 +6,18 @@ from datetime import timedelta
 from typing import Literal
 
 from barrack_tasks.controllers.drills import clear_up
-from barrack_tasks.controllers.restores import TAKEN_UP, Restores, Wanted
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.restores import TAKEN_UP, Restores, Wanted, snapshots_asked
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.durations import Lifetime
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.power.expiry import check_end
 from barrack_tasks.plans.snapshots.restore import (
     OutOfStock,
     WaitUntil,
-    find_snapshots,
     names_asked,
 )
 from barrack_tasks.plans.snapshots.restore_report import RestoreReport
 from barrack_tasks.runtime.parameters import Credentials, Notify, Timeout, span_of
-from barrack_tasks.tasks.base import barrack_flow
-from barrack_tasks.tasks.snapshots import list_snapshots
 
 
 @barrack_flow(name="restore_from_snapshot")
@@ -76,8 +73,7 @@ def restore_from_snapshot(
     """
     run = Run.begin("restore_from_snapshot", credentials, notify, dry_run=dry_run)
     check_end(expires, on_expiry)
-    asked = names_asked(snapshot, name)
-    chosen = find_snapshots(asked, list_snapshots(run.account))
+    chosen = snapshots_asked(run.account, names_asked(snapshot, name))
     wanted = Wanted(name, wait_until, out_of_stock, span_of(timeout), caps, expires, on_expiry)
     # A dry run takes nothing up of a run that was cut off: the next real one does.
     dry = run.id if dry_run else None

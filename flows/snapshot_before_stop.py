@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from barrack_tasks.controllers.rest import look_again, with_dependents
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.power.snapshot_then import (
@@ -31,7 +31,6 @@ from barrack_tasks.runtime.parameters import (
     Timeout,
     span_of,
 )
-from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="snapshot_before_stop")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from barrack_tasks.controllers.drills import DRILLING, Drilling, Fleet, check_probe, tidy
 from barrack_tasks.controllers.reports import stand_aside
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.inputs import PositiveAmount
 from barrack_tasks.plans.money.caps import Caps
@@ -27,7 +27,6 @@ from barrack_tasks.runtime.parameters import (
     Timeout,
     span_of,
 )
-from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="verify_snapshots")

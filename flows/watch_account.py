@@ -5,12 +5,11 @@ from __future__ import annotations
 from barrack_tasks.controllers.account import gone_of, read_view, tell_of_changes, write_view
 from barrack_tasks.controllers.money.funds import read_account
 from barrack_tasks.controllers.reports import stand_aside
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.account_changes import changes, next_turns, next_view, view_of
 from barrack_tasks.plans.account_report import AccountReport
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.parameters import Credentials
-from barrack_tasks.tasks.base import barrack_flow
 
 
 @barrack_flow(name="watch_account")

@@ -11,7 +11,7 @@ from barrack_tasks.controllers.money.balance import BalanceWatch
 from barrack_tasks.controllers.money.funds import read_funds
 from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.rest import Resting, rest
-from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Selector
 from barrack_tasks.plans.durations import PositiveSpan, Span
 from barrack_tasks.plans.money.balance import BalanceReport, report_of
@@ -28,7 +28,6 @@ from barrack_tasks.runtime.parameters import (
     Timeout,
     span_of,
 )
-from barrack_tasks.tasks.base import barrack_flow
 
 Thresholds = Annotated[list[Threshold], BeforeValidator(read_thresholds)]
 """A list of thresholds, typed or as dicts, from the highest line to the lowest."""

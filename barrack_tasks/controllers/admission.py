@@ -27,6 +27,7 @@ from typing import Any, Protocol
 from barrack_tasks.api import (
     Barrack,
     BarrackError,
+    BarrackInsufficientCreditsError,
     BarrackNotFoundError,
     BarrackRateLimitedError,
     BarrackServerError,
@@ -51,6 +52,7 @@ from barrack_tasks.plans.money.caps import (
     readings,
     today_of,
 )
+from barrack_tasks.plans.power.rise import why_not_affordable
 from barrack_tasks.plans.snapshots.restore import Restoring
 from barrack_tasks.plans.steps import Finished, Next, Wait
 from barrack_tasks.plans.world import World
@@ -245,6 +247,16 @@ class Admission:
         means = self._read(self._credentials, ())
         self._note(means)
         return means.balance
+
+    def check_affordable(self) -> None:
+        """Refuse to bring anything up while the balance is below the minimum.
+
+        Raises:
+            BarrackInsufficientCreditsError: it is; nothing was changed.
+        """
+        balance = self.read_balance()
+        if balance and (problem := why_not_affordable(balance)):
+            raise BarrackInsufficientCreditsError(problem)
 
     def _note(self, means: Means) -> None:
         self.notes = (unjudged(means),) if means.balance is None else ()

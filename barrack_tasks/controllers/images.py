@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from barrack_tasks.api import BarrackError
-from barrack_tasks.api.models import Image, Snapshot, UserVM
+from barrack_tasks.api.models import Image
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
@@ -20,20 +20,17 @@ from barrack_tasks.runtime.leases import Hold, image_key
 from barrack_tasks.runtime.loop import Log, now
 from barrack_tasks.runtime.observe import observe, with_images
 from barrack_tasks.tasks.images import delete_image, get_snapshot_image
+from barrack_tasks.tasks.instances import list_instances
+from barrack_tasks.tasks.snapshots import list_snapshots
 
 
-def begin(
-    source: str,
-    family: str,
-    moment: datetime,
-    instances: Sequence[UserVM],
-    snapshots: Sequence[Snapshot],
-) -> Publishing:
+def begin(account: BarrackCredentials, source: str, family: str, moment: datetime) -> Publishing:
     """What is to be made of an instance or a snapshot.
 
     Raises:
         ValueError: there is neither an instance nor a snapshot called so; names the nearest.
     """
+    instances, snapshots = list_instances(account), list_snapshots(account)
     name = image_name(family, moment)
     for instance in instances:
         if source in (instance.id, instance.name):

@@ -33,6 +33,7 @@ from barrack_tasks.plans.snapshots.restore import (
     Restoring,
     WaitUntil,
     decide_restore,
+    find_snapshots,
     hardware_needed,
     is_own,
     key_of,
@@ -55,6 +56,7 @@ from barrack_tasks.runtime.observe import (
     with_stock,
 )
 from barrack_tasks.tasks.instances import list_instances
+from barrack_tasks.tasks.snapshots import list_snapshots
 
 TAKEN_UP = timedelta(days=1)
 """So long a name that was only reserved by a run that was cut off is kept for the next.
@@ -215,6 +217,15 @@ class Restores:
 
     def _notes(self) -> tuple[str, ...]:
         return notes_of(self._all, self._wanted.expires, self._wanted.on_expiry)
+
+
+def snapshots_asked(account: BarrackCredentials, names: Sequence[str]) -> list[Snapshot]:
+    """The snapshots of these names or ids.
+
+    Raises:
+        ValueError: some do not exist; names them all, with the nearest.
+    """
+    return find_snapshots(names, list_snapshots(account))
 
 
 def until_when(account: BarrackCredentials, wait_until: WaitUntil) -> WaitUntil:

@@ -28,6 +28,9 @@ from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.notify import find_notifiers
 from barrack_tasks.server.logs import get_run_logger
+from barrack_tasks.tasks.base import barrack_flow
+
+__all__ = ["Run", "barrack_flow"]
 
 R = TypeVar("R", bound=Report)
 
