@@ -232,11 +232,11 @@ def _docs(text: str, path: str, name: str, resolves: Resolve) -> str:
     text = text.replace(f"{path}()", f"{name}(account)").replace(f"{path}(", f"{name}(account, ")
     if "\nArgs:\n" not in text:
         text = text.replace("\nReturns:\n", "\nArgs:\n\nReturns:\n", 1)
-    adds = [
-        f"For `{parameter}`, {(function.__doc__ or '').splitlines()[0]}\n\n"
-        for parameter, function in resolves.items()
-    ]
-    first = f"\n{''.join(adds)}Args:\n    credentials: the account.\n"
+    adds = ""
+    for parameter, function in resolves.items():
+        line, _, _ = (function.__doc__ or "").partition("\n")
+        adds += f"For `{parameter}`, {line}\n\n"
+    first = f"\n{adds}Args:\n    credentials: the account.\n"
     return text.replace("\nArgs:\n", first, 1)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from barrack_tasks.api import BarrackValidationError
 from barrack_tasks.api import models as m
 from barrack_tasks.api.dialect import builtin
 from barrack_tasks.api.operations import (
@@ -27,6 +28,8 @@ from barrack_tasks.api.operations import (
     Operation,
     Repeat,
 )
+from barrack_tasks.api.resources import Instances, Volumes
+from barrack_tasks.api.transport.exchange import Call
 
 DATA = Path(__file__).parent.parent / "data"
 ROWS = list(csv.DictReader((DATA / "barrack-operations.csv").open()))
@@ -435,3 +438,28 @@ def test_every_look_at_contents_is_tested_here() -> None:
         "attach_firewall",
         "resize_volume",
     }
+
+
+# The methods of the client
+
+
+class Sent(Exception):
+    """What a method would have sent."""
+
+
+def refuse(call: Call) -> Any:
+    raise Sent(call)
+
+
+def test_an_empty_list_that_may_be_left_out_is_left_out() -> None:
+    with pytest.raises(Sent) as caught:
+        Instances(refuse, refuse).create(
+            "train-1", "CANADA-1", "L40", image_id="1", volume_ids=[], security_rules=()
+        )
+    (call,) = caught.value.args
+    assert call.body.model_fields_set == {"name", "region", "gpu_model", "image_id"}
+
+
+def test_an_empty_list_that_is_asked_for_is_refused() -> None:
+    with pytest.raises(BarrackValidationError, match="volume_ids: must name at least one"):
+        Volumes(refuse, refuse).attach("BRK-A1B2C3D", [])

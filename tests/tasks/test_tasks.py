@@ -200,6 +200,13 @@ def test_the_names_are_loaded_when_they_are_asked_for() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+def test_the_tasks_are_there_where_docstrings_are_taken_out() -> None:
+    code = "from barrack_tasks import create_instance as made; print(made.name, made.fn.__name__)"
+    run = [sys.executable, "-OO", "-c", code]
+    done = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["create_instance"] * 2, done.stderr
+
+
 def test_a_name_that_is_not_there_is_refused_by_name() -> None:
     with pytest.raises(AttributeError, match="has no attribute 'launch_instance'"):
         barrack_tasks.launch_instance  # noqa: B018

@@ -299,9 +299,8 @@ class Instances(Resource):
             BarrackConflictError: it has such a rule already.
 
         Example:
-            >>> client.instances.add_security_rule("BRK-A1B2C3D", "tcp",
-            ...     port_range_min=22, port_range_max=22)
-        """
+            >>> client.instances.add_security_rule("BRK-A1B2C3D", "tcp", port_range_min=22, port_range_max=22)
+        """  # noqa: E501
 
     @operation("remove_security_rule")
     def remove_security_rule(self, instance_id: str, rule_id: str) -> None:
