@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
@@ -13,6 +12,7 @@ from barrack_tasks.controllers.money.funds import read_funds
 from barrack_tasks.controllers.reports import keep
 from barrack_tasks.credentials import BarrackCredentials, Credentials
 from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.plans.money.bill import days_back
 from barrack_tasks.plans.money.budgets import period_of
 from barrack_tasks.plans.money.cost_report import CostReport
 from barrack_tasks.plans.timetable.zones import zone_of
@@ -57,7 +57,7 @@ def report_costs(
     funds = read_funds(account)
     moment = funds.at
     month = period_of("month", moment, zone)
-    first = period_of("day", moment - timedelta(days=days), zone).start
+    first = days_back(moment, days, zone)
     whole = read_bill(account, funds, min(first, month.start), moment, zone)
     burn = funds.burn()
     report = CostReport.of(whole, first, month, moment, burn)

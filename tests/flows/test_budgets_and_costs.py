@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
+from barrack_tasks import BarrackCredentials
 from barrack_tasks.controllers.admission import read_means
 from barrack_tasks.controllers.money.bills import spent_since
 from barrack_tasks.controllers.money.funds import read_funds
@@ -104,29 +105,70 @@ def test_what_was_deleted_stays_on_the_bill(cloud: Cloud) -> None:
     assert report.budgets[0]["spent"] == f"{spent:.2f} USD"
 
 
-def test_a_budget_with_names_knows_what_was_deleted_and_asks_no_longer_than_it_is_billed(
+def asked(sandbox: Sandbox, action: Callable[[], Any]) -> int:
+    """How many bills the cloud was asked for meanwhile."""
+    before = len(sandbox.requests())
+    action()
+    new = sandbox.requests()[before:]
+    return sum(str(r["operation"]).endswith("_billing") for r in new)
+
+
+def delete(sandbox: Sandbox, account: BarrackCredentials, name: str) -> None:
+    client = account.get_client()
+    client.instances.delete(next(i.id for i in client.instances.list() if i.name == name))
+    sandbox.advance(60)
+
+
+def test_bills_are_asked_for_once_and_then_for_what_is_new(cloud: Cloud) -> None:
+    sandbox = at(fleet(cloud, "5000", "team-1", "team-3", "other", start=MARCH))
+    account = account_of(sandbox)
+    budgets = [{"per": "month", "hard": 900, "names": ["team-*"]}]
+
+    def tick() -> int:
+        return asked(sandbox, lambda: enforce_budget(budgets, credentials=account))
+
+    sandbox.advance(60)
+    assert [tick(), tick()] == [2, 0]
+    sandbox.advance(2 * 3600)
+    delete(sandbox, account, "team-1")
+    sandbox.seed_instance("team-2", gpu_model="L40")
+    sandbox.advance(60)
+    assert set(states(sandbox)) == {"other", "team-2", "team-3"}
+    assert [tick(), tick()] == [2, 0], "what is gone, to its end, and what is new"
+    sandbox.advance(3600)
+    report = enforce_budget(budgets, credentials=account)
+    assert report.budgets[0]["spent"] == "7.24 USD", "121, 183 and 61 minutes"
+    costs = []
+    assert asked(sandbox, lambda: costs.append(report_costs(days=5, credentials=account))) == 1
+    assert asked(sandbox, lambda: costs.append(report_costs(days=5, credentials=account))) == 0
+    assert costs[0].bill.total == costs[1].bill.total
+    assert costs[0].bill.total == Decimal(5000) - Decimal(sandbox.state()["balance"])
+
+
+def test_what_is_gone_for_ever_keeps_its_last_known_cost_and_is_told_as_missing(
     cloud: Cloud,
 ) -> None:
-    sandbox = at(fleet(cloud, "5000", "team-1", "other", start=MARCH))
+    sandbox = at(fleet(cloud, "5000", "alpha", "beta", start=MARCH))
     account = account_of(sandbox)
-    budgets = [{"per": "month", "hard": 100, "names": ["team-*"]}]
-    enforce_budget(budgets, credentials=account)
-    sandbox.advance(2 * 3600)
-    client = account.get_client()
-    client.instances.delete(next(i.id for i in client.instances.list() if i.name == "team-1"))
-    sandbox.advance(60)
-    sandbox.seed_instance("team-2", gpu_model="L40")
-    assert set(states(sandbox)) == {"other", "team-2"}
-    assert enforce_budget(budgets, credentials=account).budgets[0]["spent"] == "2.38 USD"
+    sandbox.advance(10 * 3600)
+    assert report_costs(days=5, credentials=account).bill.total == Decimal("23.80")
+    sandbox.advance(3600)
+    delete(sandbox, account, "beta")
     sandbox.fault("status", operation="get_instance_billing", status=404, count=None)
+    costs: list[Any] = []
 
-    def asked() -> int:
-        before = len(sandbox.requests())
-        enforce_budget(budgets, credentials=account)
-        new = sandbox.requests()[before:]
-        return sum(r["operation"] == "get_instance_billing" for r in new)
+    def look() -> int:
+        return asked(sandbox, lambda: costs.append(report_costs(days=5, credentials=account)))
 
-    assert [asked() for _ in range(2)] == [2, 1], "what is there is asked for again"
+    assert look() == 1
+    sandbox.advance(600)
+    assert [look(), look()] == [1, 0], "settled once the API has said it twice, minutes apart"
+    for report in costs:
+        [missing] = report.bill.missing
+        assert missing.startswith("instance beta: ")
+        assert missing.endswith("UTC counts: 11.90 USD")
+    beta = [sum(c.cost for c in r.bill.charges if c.thing.name == "beta") for r in costs]
+    assert beta == [Decimal("11.90")] * 3
 
 
 def test_bad_input_is_one_sentence_before_anything_is_done(cloud: Cloud) -> None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -15,21 +14,15 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
-from barrack_tasks.api.models import AITransaction, UserVM
+from barrack_tasks.api.models import AITransaction, Snapshot, UserVM, VolumeResponse
 from barrack_tasks.controllers.money.funds import Funds
+from barrack_tasks.controllers.money.seen import read_sightings, write_sightings
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.plans.money.bill import (
-    Bill,
-    Charge,
-    Sighting,
-    Thing,
-    charge_of,
-    clipped,
-    sightings,
-)
+from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of, clipped
 from barrack_tasks.plans.money.burn import priced
 from barrack_tasks.plans.money.cost_report import CostReport
-from barrack_tasks.server.tables import merge_all, read_all
+from barrack_tasks.plans.money.kept import Look, Sighting, sightings, to_ask
+from barrack_tasks.plans.report import money
 
 _MOST_THREADS = 16
 
@@ -44,8 +37,9 @@ def read_bill(
 ) -> Bill:
     """All that was spent between two moments, as far as billing records tell.
 
-    One request for each thing, in one task run: the API has no list of all charges. A thing that
-    is gone is known only if this library saw it while it was there.
+    In one task run. The API has no list of all charges, so each thing is asked for alone: once,
+    and then again for what is new when lists show that it has changed; see `plans.money.kept`. A
+    thing that is gone is known only if this library saw it while it was there.
 
     Args:
         credentials: the account.
@@ -56,10 +50,15 @@ def read_bill(
         names: names, globs and ids of instances: only these, there or gone, and nothing else;
             everything, if not given.
     """
-    return _read_bill(credentials, funds, start, end, zone, names)
+    return _in_one_task(lambda: _read_bill(credentials, funds, start, end, zone, names))
 
 
 @task(name="read_billing", cache_policy=NO_CACHE, persist_result=False)
+def _in_one_task(read: Callable[[], Bill]) -> Bill:
+    # Prefect looks into all that a task is given: ten thousand instances would take it seconds.
+    return read()
+
+
 def _read_bill(
     credentials: BarrackCredentials,
     funds: Funds,
@@ -69,32 +68,25 @@ def _read_bill(
     names: Sequence[str],
 ) -> Bill:
     client = credentials.get_client()
-    things = everything(credentials, funds, end)
-    if names:
-        things = [t for t in things if t.is_called(names)]
-    readers = {
-        "instance": client.instances.billing,
-        "volume": client.volumes.billing,
-        "snapshot": client.snapshots.billing,
-    }
+    before, written = read_sightings(credentials.account)
+    seen = sightings(_there(funds, before), before, {s.instance_id for s in funds.snapshots}, end)
+    meant = [n for n, s in enumerate(seen) if not names or s.thing.is_called(names)]
+    asking = {meant[n]: since for n, since in to_ask([seen[n] for n in meant], start, end).items()}
     missing: list[str] = []
-    unknown: list[Thing] = []
-
-    def one(thing: Thing) -> tuple[Charge, ...]:
-        read: Callable[..., Any] = readers[thing.kind]
-        try:
-            answer = read(thing.id, start, end)
-        except BarrackNotFoundError:
-            unknown.append(thing)
-            return ()
-        except BarrackError as error:
-            missing.append(f"{thing.kind} {thing.name}: {error}")
-            return ()
-        return tuple(charge_of(thing, record, end) for record in answer.records)
-
     with ThreadPoolExecutor(min(_MOST_THREADS, credentials.max_concurrency)) as pool:
-        charges = [charge for some in pool.map(one, things) for charge in some]
-    _settle(credentials.account, unknown)
+        answers = pool.map(lambda n: _asked(client, seen[n], asking[n], end), asking)
+        for place, (after, error) in zip(asking, answers, strict=True):
+            seen[place] = after
+            if error is not None:
+                missing.append(_sentence(after, str(error), funds))
+    write_sightings(credentials.account, written, seen)
+    billed = [seen[n] for n in meant if seen[n].is_billed(start)]
+    missing += [
+        _sentence(s, "the API has no bill of it any more", funds)
+        for s in billed
+        if s.settled and not s.is_whole
+    ]
+    charges = [charge for s in billed for charge in s.charges(end)]
     if not names:
         charges += _of_chats(client, start, end, missing)
     return Bill(
@@ -107,93 +99,88 @@ def _read_bill(
     )
 
 
+def _asked(
+    client: Barrack, one: Sighting, since: datetime, end: datetime
+) -> tuple[Sighting, BarrackError | None]:
+    """A thing with its bill from a moment on, or why that cannot be read."""
+    readers = {
+        "instance": client.instances.billing,
+        "volume": client.volumes.billing,
+        "snapshot": client.snapshots.billing,
+    }
+    read: Callable[..., Any] = readers[one.thing.kind]
+    try:
+        answer = read(one.thing.id, since, end)
+    except BarrackNotFoundError as error:
+        if one.is_new(end):
+            return one, None
+        after = one.unanswered(end) if error.is_api_answer else one
+        return after, None if after.settled else error
+    except BarrackError as error:
+        return one, error
+    charges = [charge_of(one.thing, record, end) for record in answer.records]
+    return one.answered(since, charges, end), None
+
+
+def _sentence(one: Sighting, why: str, funds: Funds) -> str:
+    text = f"{one.thing.kind} {one.thing.name}: {why}"
+    if one.kept is None:
+        return text
+    cost, until = money(one.kept.cost, str(funds.balance.currency)), one.kept.until
+    return f"{text.rstrip('.')}; what was read until {until:%Y-%m-%d %H:%M} UTC counts: {cost}"
+
+
 def spent_since(credentials: BarrackCredentials, funds: Funds, start: datetime) -> Decimal | None:
     """What the whole account spent since a moment; None if it cannot be read in full."""
     bill = read_bill(credentials, funds, start, funds.at)
     return None if bill.missing else bill.total
 
 
-def everything(credentials: BarrackCredentials, funds: Funds, now: datetime) -> list[Thing]:
-    """All that is paid for, and what was seen earlier and is gone now; what is new is noted.
-
-    Args:
-        credentials: the account.
-        funds: the account as it is.
-        now: zone-aware.
-    """
+def _there(funds: Funds, before: Iterable[Sighting]) -> list[Sighting]:
+    """All that is paid for now."""
     there = [
-        *(thing_of(priced(i, funds.tariff)) for i in funds.instances),
-        *(Thing("volume", v.id, v.name, region=str(v.region or "")) for v in funds.volumes),
-        *(Thing("snapshot", s.id, s.name, region=str(s.region or "")) for s in funds.snapshots),
+        *(_sighted(thing_of(priced(i, funds.tariff)), i) for i in funds.instances),
+        *(
+            _sighted(Thing("volume", v.id, v.name, region=str(v.region or "")), v)
+            for v in funds.volumes
+        ),
+        *(
+            _sighted(Thing("snapshot", s.id, s.name, region=str(s.region or "")), s)
+            for s in funds.snapshots
+        ),
     ]
-    before = _sightings(credentials.account)
     # What was seen earlier is not gone because its list cannot be read.
-    there += [s.thing for s in before if s.gone is None and not funds.is_read(s.thing.kind)]
-    seen = sightings(there, before, {s.instance_id for s in funds.snapshots}, now)
-    _write_sightings(credentials.account, before, seen)
-    return [*there, *(s.thing for s in seen if s.gone is not None and s.is_billed(now))]
+    there += [s for s in before if s.gone is None and not funds.is_read(s.thing.kind)]
+    return there
+
+
+def _sighted(thing: Thing, listed: UserVM | VolumeResponse | Snapshot) -> Sighting:
+    size = thing.hourly if isinstance(listed, UserVM) else listed.size_gb
+    told = f"{listed.status} {size} {listed.updated_at}"
+    return Sighting(
+        thing,
+        look=Look(
+            str(listed.status) if isinstance(listed, UserVM) else "",
+            hashlib.blake2s(told.encode(), digest_size=4).hexdigest(),
+            listed.updated_at is not None,
+            listed.created_at,
+        ),
+    )
 
 
 def instances_seen(account: str) -> list[Thing]:
     """The instances that were seen in this account, gone or not."""
-    return [seen.thing for seen in _sightings(account) if seen.thing.kind == "instance"]
+    return [seen.thing for seen in read_sightings(account)[0] if seen.thing.kind == "instance"]
 
 
 def hardware_seen(account: str) -> dict[str, tuple[str, int]]:
     """GPU model and count of instances that were seen in this account, by id, gone or not."""
     found = {}
-    for seen in _sightings(account):
-        count, _, model = seen.thing.model.partition("x ")
-        if seen.thing.kind == "instance" and count.isdigit():
-            found[seen.thing.id] = (model, int(count))
+    for thing in instances_seen(account):
+        count, _, model = thing.model.partition("x ")
+        if count.isdigit():
+            found[thing.id] = (model, int(count))
     return found
-
-
-def _settle(account: str, things: Iterable[Thing]) -> None:
-    """Note that the API has no bill of these any more: those that are gone are asked for no more.
-
-    One that is there and has no bill yet is too new.
-    """
-    settled = {(t.kind, t.id) for t in things}
-    before = _sightings(account) if settled else []
-    after = [
-        replace(s, settled=True) if s.gone and (s.thing.kind, s.thing.id) in settled else s
-        for s in before
-    ]
-    _write_sightings(account, before, after)
-
-
-def _sightings(account: str) -> list[Sighting]:
-    found = []
-    for key, written in read_all(_things(account)).items():
-        kind, _, id_ = key.partition(":")
-        with suppress(TypeError, ValueError):
-            name, model, region, gone, settled = written
-            since = datetime.fromtimestamp(int(gone), UTC) if gone else None
-            thing = Thing(kind, id_, str(name), str(model), str(region))
-            found.append(Sighting(thing, since, bool(settled)))
-    return found
-
-
-def _write_sightings(account: str, before: list[Sighting], after: list[Sighting]) -> None:
-    merge_all(_things(account), _written(before), _written(after))
-
-
-def _written(seen: list[Sighting]) -> dict[str, list[Any]]:
-    return {
-        f"{s.thing.kind}:{s.thing.id}": [
-            s.thing.name,
-            s.thing.model,
-            s.thing.region,
-            int(s.gone.timestamp()) if s.gone else 0,
-            s.settled,
-        ]
-        for s in seen
-    }
-
-
-def _things(account: str) -> str:
-    return f"barrack_things_{account}_"
 
 
 def thing_of(instance: UserVM) -> Thing:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import cached_property, lru_cache
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from barrack_tasks.api.models import BillingRecord, CurrencyEnum, VMStatus
@@ -21,9 +22,10 @@ from barrack_tasks.plans.selection import is_named
 
 UNIT = Decimal("0.000001")
 ZERO = Decimal(0)
-LONGEST_PERIOD = timedelta(days=400)
-"""Nothing is asked for that was spent longer ago than this, so what is gone for longer is left
-out of bills: `report_costs` looks back a year at most."""
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MINUTE = timedelta(minutes=1)
+_MICROSECOND = timedelta(microseconds=1)
+_AT_FULL_RATE = (str(VMStatus.ACTIVE), str(VMStatus.SHUTOFF))
 
 
 @dataclass(frozen=True)
@@ -42,46 +44,40 @@ class Thing:
         return self.kind == "instance" and is_named(self.id, self.name, names)
 
 
-@dataclass(frozen=True)
-class Sighting:
-    """Something that was seen in the account, and since when it is gone, if it is.
+def day_begins(day: date, zone: ZoneInfo) -> datetime:
+    """When a day of a zone begins, in UTC: at its midnight, or where the clock leaps over that."""
+    return _day_begins(day.toordinal(), zone)
 
-    Of one that is `settled` the API has no bill any more.
+
+@lru_cache(maxsize=10_000)
+def _day_begins(ordinal: int, zone: ZoneInfo) -> datetime:
+    day = date.fromordinal(ordinal)
+    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
+    moment = midnight.astimezone(UTC)
+    if moment.astimezone(zone).date() < day:
+        # The clock goes back over this midnight, so that it comes twice: the day before ends twice.
+        return midnight.replace(fold=1).astimezone(UTC)
+    return moment
+
+
+def days_back(now: datetime, days: int, zone: str) -> datetime:
+    """When the day of a zone began that was so many days of the calendar ago.
+
+    Example:
+        >>> days_back(datetime(2026, 3, 30, 22, 30, tzinfo=UTC), 2, "Europe/Berlin")
+        datetime.datetime(2026, 3, 28, 23, 0, tzinfo=datetime.timezone.utc)
     """
-
-    thing: Thing
-    gone: datetime | None = None
-    settled: bool = False
-
-    def is_billed(self, now: datetime) -> bool:
-        """Whether there may be charges of it in a period that somebody asks for."""
-        return not self.settled and (self.gone is None or now - self.gone < LONGEST_PERIOD)
+    at = ZoneInfo(zone)
+    return day_begins(now.astimezone(at).date() - timedelta(days=days), at)
 
 
-def sightings(
-    there: Iterable[Thing],
-    before: Iterable[Sighting],
-    sources: Collection[str | None],
-    now: datetime,
-) -> list[Sighting]:
-    """What is worth remembering: what is there, and what is gone and is still needed.
+class Share(NamedTuple):
+    """What of a charge lies on one day of a zone, or between two other moments."""
 
-    Args:
-        there: all that is paid for now.
-        before: what was remembered.
-        sources: ids of the instances that snapshots were taken of: what hardware they had is
-            needed for as long as there is something to restore.
-        now: zone-aware.
-    """
-    found = [Sighting(thing) for thing in there]
-    known = {(s.thing.kind, s.thing.id) for s in found}
-    for old in before:
-        if (old.thing.kind, old.thing.id) in known:
-            continue
-        gone = replace(old, gone=old.gone or now)
-        if gone.is_billed(now) or (old.thing.kind == "instance" and old.thing.id in sources):
-            found.append(gone)
-    return found
+    start: datetime
+    end: datetime
+    minutes: int
+    cost: Decimal
 
 
 @dataclass(frozen=True)
@@ -96,42 +92,148 @@ class Charge:
     cost: Decimal
     rate: Decimal | None = None
 
+    @property
+    def is_by_the_minute(self) -> bool:
+        """Whether each full minute of the clock was billed, so that its days are known exactly."""
+        return self.minutes == _clock_minutes(self.start, self.end)
+
+    @property
+    def is_at_rate(self) -> bool:
+        """Whether it costs its rate for each full minute of the clock."""
+        return (
+            self.rate is not None
+            and self.is_by_the_minute
+            and self.cost == cost_of(self.rate, self.minutes)
+        )
+
+    def going_on(self, until: datetime) -> Charge:
+        """The charge, if the same state lasts until a later moment at the same rate."""
+        if self.rate is None or until <= self.end:
+            return self
+        more = _clock_minutes(self.end, until)
+        minutes = self.minutes + more
+        is_exact = self.is_at_rate
+        cost = cost_of(self.rate, minutes) if is_exact else self.cost + cost_of(self.rate, more)
+        return replace(self, end=until, minutes=minutes, cost=cost)
+
+    def within(self, start: datetime, end: datetime) -> Charge | None:
+        """The part of the charge that lies between two moments; None if none does."""
+        if self.start >= start and self.end <= end:
+            return self if self.start < end else None
+        if self.start >= end or self.end <= start:
+            return None
+        [share] = self._shares([max(self.start, start), min(self.end, end)])
+        return replace(self, **share._asdict())
+
     def on_days(self, zone: ZoneInfo) -> Iterator[tuple[str, Charge]]:
         """The charge in parts, one a day of the zone; the parts add up to it exactly."""
-        edges = [self.start, *_midnights(self.start, self.end, zone), self.end]
-        span = self.end - self.start
-        cost_left, minutes_left = self.cost, self.minutes
-        for start, end in pairwise(edges):
-            day = start.astimezone(zone).date().isoformat()
-            if end == self.end:
-                yield day, replace(self, start=start, cost=cost_left, minutes=minutes_left)
-                return
-            share = Decimal((end - start) / timedelta(microseconds=1)) / Decimal(
-                span / timedelta(microseconds=1)
-            )
-            cost = (self.cost * share).quantize(UNIT, rounding=ROUND_HALF_EVEN)
-            minutes = min(int(self.minutes * share), minutes_left)
-            cost_left -= cost
-            minutes_left -= minutes
-            yield day, replace(self, start=start, end=end, cost=cost, minutes=minutes)
+        for day, share in self.shares(zone):
+            yield day, replace(self, **share._asdict())
+
+    def shares(self, zone: ZoneInfo) -> Iterator[tuple[str, Share]]:
+        """What of the charge lies on each day of the zone; it adds up to the charge exactly.
+
+        It is divided by the minutes that were billed on each day, where the record tells enough
+        for that, and else by time.
+        """
+        first = self.start.astimezone(zone).date()
+        if self.end <= day_begins(first + timedelta(days=1), zone):
+            yield first.isoformat(), Share(self.start, self.end, self.minutes, self.cost)
+            return
+        edges, names, day = [self.start], [], first
+        while edges[-1] < self.end:
+            names.append(day.isoformat())
+            day += timedelta(days=1)
+            edges.append(min(day_begins(day, zone), self.end))
+        yield from zip(names, self._shares(edges), strict=True)
+
+    def _shares(self, edges: Sequence[datetime]) -> list[Share]:
+        by = [self._by(edge) for edge in edges]
+        return [
+            Share(start, end, after[0] - before[0], after[1] - before[1])
+            for (start, end), (before, after) in zip(pairwise(edges), pairwise(by), strict=True)
+        ]
+
+    def _by(self, moment: datetime) -> tuple[int, Decimal]:
+        """What was billed until a moment: minutes and cost."""
+        if moment >= self.end:
+            return self.minutes, self.cost
+        if moment <= self.start:
+            return 0, ZERO
+        if self.is_by_the_minute:
+            minutes = _clock_minutes(self.start, moment)
+            if self.rate is not None and self.is_at_rate:
+                return minutes, cost_of(self.rate, minutes)
+            share = Decimal(minutes) / (self.minutes or 1)
+        else:
+            past, whole = moment - self.start, self.end - self.start
+            share = Decimal(past // _MICROSECOND) / Decimal(whole // _MICROSECOND)
+            minutes = min(int(self.minutes * share), self.minutes)
+        return minutes, (self.cost * share).quantize(UNIT, rounding=ROUND_HALF_EVEN)
+
+
+def charge_at_rate(
+    thing: Thing, start: datetime, end: datetime, state: str, rate: Decimal
+) -> Charge:
+    """What a thing costs in a stretch of time at an hourly rate."""
+    minutes = _clock_minutes(start, end)
+    return Charge(thing, start, end, state, minutes, cost_of(rate, minutes), rate)
+
+
+def cost_of(rate: Decimal, minutes: int) -> Decimal:
+    """What some minutes cost at an hourly rate, to six places, as the cloud bills [I]."""
+    return (rate * minutes / 60).quantize(UNIT, rounding=ROUND_HALF_EVEN)
+
+
+def _clock_minutes(start: datetime, end: datetime) -> int:
+    """How many full minutes of the clock end after one moment and not after another."""
+    return max(0, (end - _EPOCH) // _MINUTE - (start - _EPOCH) // _MINUTE)
 
 
 def charge_of(thing: Thing, record: BillingRecord | VolumeBillingRecord, now: datetime) -> Charge:
     """A billing record as a charge; one that is still open ends now."""
     end = record.end or now
-    minutes = record.minutes
+    rate, minutes = record.rate_per_hour, record.minutes
     if minutes is None:
-        minutes = max(0, int((end - record.start).total_seconds() // 60))
+        minutes = _clock_minutes(record.start, end)
+        if rate is None or cost_of(rate, minutes) != record.cost:
+            minutes = max(0, int((end - record.start).total_seconds() // 60))
     status = getattr(record, "status", None)
     state = str(status) if thing.kind == "instance" and status else thing.kind
-    return Charge(thing, record.start, end, state, minutes, record.cost, record.rate_per_hour)
+    return Charge(thing, record.start, end, state, minutes, record.cost, rate)
+
+
+def merged(charges: Iterable[Charge]) -> tuple[Charge, ...]:
+    """The charges of one thing by time, those that go on in the same state at one rate as one."""
+    found: list[Charge] = []
+    for charge in sorted(charges, key=lambda c: c.start):
+        last = found[-1] if found else None
+        if last is not None and (last.end, last.state, last.rate) == (
+            charge.start,
+            charge.state,
+            charge.rate,
+        ):
+            minutes, cost = last.minutes + charge.minutes, last.cost + charge.cost
+            found[-1] = replace(last, end=charge.end, minutes=minutes, cost=cost)
+        else:
+            found.append(charge)
+    return tuple(found)
+
+
+class _Part(NamedTuple):
+    """What of one charge lies on one day."""
+
+    day: str
+    charge: Charge
+    share: Share
 
 
 @dataclass(frozen=True)
 class Bill:
     """All charges of an account in a stretch of time.
 
-    `missing` names things whose bill could not be read: the totals lack them.
+    `missing` names things whose bill could not be read in full: what was read of it before counts,
+    and the totals lack the rest.
 
     Example:
         >>> bill.by("instance"), bill.total
@@ -155,8 +257,8 @@ class Bill:
         in their order."""
         if key == "day":
             days: dict[str, Decimal] = {}
-            for day, charge in self._on_days():
-                days[day] = days.get(day, ZERO) + charge.cost
+            for day, _, share in self._parts:
+                days[day] = days.get(day, ZERO) + share.cost
             return dict(sorted(days.items()))
         sums: dict[str, Decimal] = {}
         for charge in self.charges:
@@ -167,10 +269,10 @@ class Bill:
     def by_day_and(self, key: str) -> dict[str, dict[str, Decimal]]:
         """Sums by day, and in each by another key: what a stacked chart shows."""
         days: dict[str, dict[str, Decimal]] = {}
-        for day, charge in self._on_days():
+        for day, charge, share in self._parts:
             name = _KEYS[key](charge)
             sums = days.setdefault(day, {})
-            sums[name] = sums.get(name, ZERO) + charge.cost
+            sums[name] = sums.get(name, ZERO) + share.cost
         return dict(sorted(days.items()))
 
     @property
@@ -178,9 +280,16 @@ class Bill:
         """What the hours in HIBERNATED would have cost more, had they been ACTIVE."""
         saved = ZERO
         for charge in self._in(VMStatus.HIBERNATED):
-            if charge.thing.hourly is not None:
-                saved += charge.thing.hourly * charge.minutes / 60 - charge.cost
+            hourly = self._hourly(charge.thing)
+            if hourly is not None:
+                saved += hourly * charge.minutes / 60 - charge.cost
         return max(ZERO, saved)
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Instances that slept and whose price is not known, so that what was saved lacks them."""
+        asleep = {c.thing for c in self._in(VMStatus.HIBERNATED) if c.minutes}
+        return tuple(sorted(t.name for t in asleep if self._hourly(t) is None))
 
     @property
     def wasted_by_stopping(self) -> Decimal:
@@ -190,28 +299,32 @@ class Bill:
         hours = Decimal(sum(c.minutes for c in self._in(VMStatus.SHUTOFF))) / 60
         return max(ZERO, spent - asleep * hours)
 
-    def from_day(self, start: datetime) -> Bill:
-        """The part of the bill from a midnight of its zone on."""
-        first = start.astimezone(ZoneInfo(self.zone)).date().isoformat()
-        later = tuple(charge for day, charge in self._on_days() if day >= first)
-        return replace(self, start=max(start, self.start), charges=later)
+    @property
+    def divided_by_time(self) -> tuple[Charge, ...]:
+        """Charges that run over a midnight, and do not tell how many minutes were billed when.
+
+        What they cost is exact; what of it lies on which day is an estimate.
+        """
+        days = {id(charge): 0 for charge in self.charges}
+        for _, charge, _ in self._parts:
+            days[id(charge)] += 1
+        return tuple(c for c in self.charges if days[id(c)] > 1 and not c.is_by_the_minute)
 
     def since(self, start: datetime, names: Sequence[str] = ()) -> Decimal:
-        """What was spent since a midnight of the bill's zone.
+        """What was spent since a moment.
 
         Args:
-            start: the midnight.
+            start: the moment.
             names: names, globs and ids of instances; everything, if there are none.
         """
-        first = start.astimezone(ZoneInfo(self.zone)).date().isoformat()
-        return sum(
-            (
-                charge.cost
-                for day, charge in self._on_days()
-                if day >= first and (not names or charge.thing.is_called(names))
-            ),
-            ZERO,
-        )
+        later = self.from_moment(start).charges
+        return sum((c.cost for c in later if not names or c.thing.is_called(names)), ZERO)
+
+    def from_moment(self, start: datetime) -> Bill:
+        """The part of the bill from a moment on."""
+        later = (c if c.start >= start else c.within(start, c.end) for c in self.charges)
+        charges = tuple(c for c in later if c is not None)
+        return replace(self, start=max(start, self.start), charges=charges)
 
     def records(self) -> list[dict[str, Any]]:
         """One dict for each day and charge: what a DataFrame is made of."""
@@ -224,13 +337,13 @@ class Bill:
                 "model": c.thing.model,
                 "region": c.thing.region,
                 "state": c.state,
-                "start": c.start,
-                "end": c.end,
-                "minutes": c.minutes,
-                "cost": c.cost,
+                "start": share.start,
+                "end": share.end,
+                "minutes": share.minutes,
+                "cost": share.cost,
                 "currency": self.currency,
             }
-            for day, c in self._on_days()
+            for day, c, share in self._parts
         ]
 
     def csv(self) -> str:
@@ -262,10 +375,19 @@ class Bill:
     def _in(self, state: VMStatus) -> Iterator[Charge]:
         return (c for c in self.charges if c.state == str(state))
 
-    def _on_days(self) -> Iterator[tuple[str, Charge]]:
+    def _hourly(self, thing: Thing) -> Decimal | None:
+        """What a thing costs when it is up: as it is listed, or as it was billed."""
+        return self._billed.get(thing.id) if thing.hourly is None else thing.hourly
+
+    @cached_property
+    def _billed(self) -> dict[str, Decimal]:
+        up = (c for c in self.charges if c.state in _AT_FULL_RATE and c.rate is not None)
+        return {c.thing.id: c.rate for c in up if c.rate is not None}
+
+    @cached_property
+    def _parts(self) -> list[_Part]:
         zone = ZoneInfo(self.zone)
-        for charge in self.charges:
-            yield from charge.on_days(zone)
+        return [_Part(day, c, share) for c in self.charges for day, share in c.shares(zone)]
 
 
 def _cell(value: Any) -> Any:
@@ -296,21 +418,9 @@ _COLUMNS = (
 
 
 def clipped(charges: Iterable[Charge], start: datetime, end: datetime) -> tuple[Charge, ...]:
-    """The charges that lie in a stretch of time and cost anything."""
-    return tuple(c for c in charges if (c.cost or c.minutes) and c.start < end and c.end > start)
-
-
-def _midnights(start: datetime, end: datetime, zone: ZoneInfo) -> list[datetime]:
-    """The midnights of a zone strictly between two moments."""
-    found: list[datetime] = []
-    day = start.astimezone(zone).date()
-    while True:
-        day += timedelta(days=1)
-        midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
-        if midnight.timestamp() >= end.timestamp():
-            return found
-        if midnight.timestamp() > start.timestamp():
-            found.append(midnight.astimezone(start.tzinfo))
+    """What of the charges lies in a stretch of time and cost anything."""
+    parts = (c.within(start, end) for c in charges)
+    return tuple(c for c in parts if c is not None and (c.cost or c.minutes))
 
 
 def _plain(value: Any) -> Any:

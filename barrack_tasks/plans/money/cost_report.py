@@ -42,14 +42,14 @@ class CostReport:
 
         Args:
             whole: a bill that reaches back to `first` and to the month's beginning.
-            first: the midnight that the report begins at.
+            first: the moment that the report begins at.
             month: the present month.
             now: zone-aware.
             burn: of the account as it is.
         """
         so_far = whole.since(month.start)
         return cls(
-            bill=whole.from_day(first),
+            bill=whole.from_moment(first),
             burn_hourly=burn.hourly,
             month_so_far=so_far,
             month_forecast=so_far + burn.hourly * month.share_left(now),
@@ -97,6 +97,14 @@ class CostReport:
         lines += _table("by day", bill.by("day"), bill.currency, most=None)
         for name in bill.missing:
             lines.append(f"- **missing**: {escape(name)}")
+        for name in bill.unpriced:
+            lines.append(f"- the price of {escape(name)} is not known; what was saved lacks it")
+        if bill.divided_by_time:
+            amount_of_it = amount(sum((c.cost for c in bill.divided_by_time), Decimal(0)))
+            lines.append(
+                f"- {amount_of_it} of charges that run over a midnight are divided by time between "
+                "the days, for their records do not tell which minutes were billed"
+            )
         for name in self.unpriced:
             lines.append(f"- the price of {escape(name)} is not known; the forecast lacks it")
         return "\n".join(lines)

@@ -15,15 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import BillingRecord
-from barrack_tasks.plans.money.bill import (
-    LONGEST_PERIOD,
-    Bill,
-    Charge,
-    Sighting,
-    Thing,
-    charge_of,
-    sightings,
-)
+from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of
 
 START = datetime(2026, 3, 20, 7, 31, tzinfo=UTC)
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/New_York"]
@@ -83,7 +75,7 @@ def test_a_charge_is_divided_at_the_midnights_of_its_zone(charge: Charge, zone: 
 def test_what_was_spent_before_and_since_a_day_is_the_whole(bill: Bill, days: int) -> None:
     edge = (START + timedelta(days=days)).astimezone(ZoneInfo(bill.zone))
     midnight = edge.replace(hour=0, minute=0, second=0)
-    later = bill.from_day(midnight)
+    later = bill.from_moment(midnight)
     assert later.total == bill.since(midnight)
     before = sum(v for day, v in bill.by("day").items() if day < midnight.date().isoformat())
     assert before + later.total == bill.total
@@ -132,22 +124,3 @@ def test_a_record_that_is_open_ends_now(end: datetime | None, minutes: int) -> N
     thing = Thing("instance", "1", "alpha")
     charge = charge_of(thing, record, START + timedelta(minutes=90))
     assert (charge.minutes, charge.state) == (minutes, "ACTIVE")
-
-
-def test_what_is_gone_is_remembered_for_as_long_as_a_bill_or_a_restore_needs_it() -> None:
-    alpha, beta = Thing("instance", "1", "alpha"), Thing("volume", "2", "beta")
-    both = sightings([alpha, beta], [], (), START)
-    assert both == [Sighting(alpha), Sighting(beta)]
-    left = sightings([beta], both, (), START)
-    assert left == [Sighting(beta), Sighting(alpha, START)]
-    soon = START + LONGEST_PERIOD - timedelta(minutes=1)
-    later = START + LONGEST_PERIOD
-    assert sightings([beta], left, (), soon) == left
-    assert sightings([beta], left, (), later) == [Sighting(beta)]
-    assert sightings([beta], left, {"1"}, later) == left
-    assert not left[1].is_billed(later)
-    settled = Sighting(alpha, START, settled=True)
-    assert not settled.is_billed(soon)
-    assert sightings([], [settled], (), soon) == []
-    assert sightings([], [settled], {"1"}, later) == [settled]
-    assert sightings([alpha], left, (), soon)[0] == Sighting(alpha), "it is back"
