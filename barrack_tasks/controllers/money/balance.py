@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from barrack_tasks.controllers.money.bills import everything
+from barrack_tasks.controllers.money.bills import note_sightings
 from barrack_tasks.controllers.money.funds import Funds, read_samples, write_samples
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.alerts import Message
@@ -71,8 +71,7 @@ class BalanceWatch:
         if self._run.dry_run:
             return ()
         account = self._run.account
-        # What is there is noted, so that it stays on later bills when it is gone.
-        everything(account, self._funds, self._funds.at)
+        note_sightings(account, self._funds)
         told = alarms.raise_for(self.view.readings, now(), self.view.details)
         write_samples(account.account, self._before, self._samples)
         return told

@@ -16,7 +16,7 @@ from prefect.cache_policies import NO_CACHE
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
 from barrack_tasks.api.models import AITransaction, Snapshot, UserVM, VolumeResponse
 from barrack_tasks.controllers.money.funds import Funds
-from barrack_tasks.controllers.money.seen import read_sightings, write_sightings
+from barrack_tasks.controllers.money.seen import Entries, read_sightings, write_sightings
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of, clipped
 from barrack_tasks.plans.money.burn import priced
@@ -68,8 +68,7 @@ def _read_bill(
     names: Sequence[str],
 ) -> Bill:
     client = credentials.get_client()
-    before, written = read_sightings(credentials.account)
-    seen = sightings(_there(funds, before), before, {s.instance_id for s in funds.snapshots}, end)
+    seen, written = _sightings_now(credentials, funds, end)
     meant = [n for n, s in enumerate(seen) if not names or s.thing.is_called(names)]
     asking = {meant[n]: since for n, since in to_ask([seen[n] for n in meant], start, end).items()}
     missing: list[str] = []
@@ -97,6 +96,21 @@ def _read_bill(
         clipped(charges, start, end),
         (*funds.missing, *sorted(missing)),
     )
+
+
+def note_sightings(credentials: BarrackCredentials, funds: Funds) -> None:
+    """Note what is there, so that it stays on later bills when it is gone. Reads no bill."""
+    seen, written = _sightings_now(credentials, funds, funds.at)
+    write_sightings(credentials.account, written, seen)
+
+
+def _sightings_now(
+    credentials: BarrackCredentials, funds: Funds, now: datetime
+) -> tuple[list[Sighting], Entries]:
+    """What is there and what was seen before, and what is written of it."""
+    before, written = read_sightings(credentials.account)
+    snapshotted = {s.instance_id for s in funds.snapshots}
+    return sightings(_there(funds, before), before, snapshotted, now), written
 
 
 def _asked(

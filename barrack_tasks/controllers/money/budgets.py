@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.controllers.money.bills import everything, instances_seen, read_bill
+from barrack_tasks.controllers.money.bills import instances_seen, note_sightings, read_bill
 from barrack_tasks.controllers.money.funds import Funds
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
@@ -62,7 +62,7 @@ def read_standings(
         names = [n for b in long for n in b.names] if all(b.names for b in long) else []
         bill = read_bill(credentials, funds, start, now, zone, names)
     else:
-        everything(credentials, funds, now)
+        note_sightings(credentials, funds)
     standings = []
     for budget in budgets:
         spent = burn.hourly
