@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from barrack_tasks.controllers.adoption import readiness_of_records
 from barrack_tasks.controllers.reports import conclude_checkup
-from barrack_tasks.credentials import BarrackCredentials, Credentials
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.dialects.doctor import DoctorReport, Finding, checkup
 from barrack_tasks.runtime.health import readiness_of_server
 from barrack_tasks.runtime.notify import readiness_of_notifiers
-from barrack_tasks.server.logs import get_run_logger
-from barrack_tasks.tasks.base import barrack_flow
+from barrack_tasks.runtime.parameters import Credentials
 
 
 @barrack_flow(name="doctor")
@@ -32,13 +31,12 @@ def doctor(credentials: Credentials = None) -> DoctorReport:
     Example:
         >>> print(doctor().readiness)
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
+    run = Run.begin("doctor", credentials)
 
     def tell(finding: Finding) -> None:
-        log.info("%s: %s", finding.operation, finding.verdict)
+        run.log.info("%s: %s", finding.operation, finding.verdict)
 
-    client = account.get_client()
+    client = run.account.get_client()
     report = checkup(client, tell)
     readiness = (
         *report.readiness,

@@ -10,15 +10,13 @@ from pydantic import Field
 from barrack_tasks.controllers.money.bills import check_file, read_bill, save
 from barrack_tasks.controllers.money.funds import read_funds
 from barrack_tasks.controllers.reports import keep
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.money.bill import days_back
 from barrack_tasks.plans.money.budgets import period_of
 from barrack_tasks.plans.money.cost_report import CostReport
 from barrack_tasks.plans.timetable.zones import zone_of
 from barrack_tasks.runtime.charts import as_image, stacked_bars
-from barrack_tasks.server.logs import get_run_logger
-from barrack_tasks.tasks.base import barrack_flow
+from barrack_tasks.runtime.parameters import Credentials
 
 
 @barrack_flow(name="report_costs")
@@ -49,24 +47,19 @@ def report_costs(
     Example:
         >>> pandas.DataFrame(report_costs(days=7).records())
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "report_costs")
+    run = Run.begin("report_costs", credentials)
     zone_of(zone)
     check_file(save_to)
-    funds = read_funds(account)
-    moment = funds.at
-    month = period_of("month", moment, zone)
-    first = days_back(moment, days, zone)
-    whole = read_bill(account, funds, min(first, month.start), moment, zone)
-    burn = funds.burn()
-    report = CostReport.of(whole, first, month, moment, burn)
+    funds = read_funds(run.account)
+    month = period_of("month", funds.at, zone)
+    first = days_back(funds.at, days, zone)
+    whole = read_bill(run.account, funds, min(first, month.start), funds.at, zone)
+    report = CostReport.of(whole, first, month, funds.at, funds.burn())
     for name in whole.missing:
-        log.warning("its bill could not be read: %s", name)
-    chart = stacked_bars(
-        "Spent by day and state", report.bill.by_day_and("state"), report.bill.currency
-    )
-    keep("costs", report.markdown(as_image(chart, "Spent by day and state")), "What was spent")
+        run.log.warning("its bill could not be read: %s", name)
+    title, by_day = "Spent by day and state", report.bill.by_day_and("state")
+    chart = as_image(stacked_bars(title, by_day, report.bill.currency), title)
+    keep("costs", report.markdown(chart), "What was spent")
     if save_to is not None:
         save(report, save_to)
     return report

@@ -7,39 +7,22 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from prefect import runtime
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks.controllers.expiry import Ends, end_due, ends_before, said_of
-from barrack_tasks.controllers.reports import conclude, stand_aside
-from barrack_tasks.controllers.stock.ledger import SharedLedger
-from barrack_tasks.controllers.stock.memory import (
-    changed_refusals,
-    history_file,
-    read_seen,
-    scope_of_stock,
-    write_seen,
-)
-from barrack_tasks.controllers.stock.run import summary_of, watch
-from barrack_tasks.controllers.stock.sources import missing_of_claims
-from barrack_tasks.controllers.stock.telling import Teller
-from barrack_tasks.controllers.stock.watcher import Look, StockWatcher
-from barrack_tasks.credentials import BarrackCredentials, Credentials
-from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.controllers.reports import stand_aside
+from barrack_tasks.controllers.run import Run, barrack_flow
+from barrack_tasks.controllers.stock.memory import scope_of_stock
+from barrack_tasks.controllers.stock.run import StockRun
 from barrack_tasks.plans import Timetable
 from barrack_tasks.plans.durations import Lifetime, PositiveSpan
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.power.expiry import check_end
 from barrack_tasks.plans.stock.pace import Pace
-from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
+from barrack_tasks.plans.stock.report import StockReport
 from barrack_tasks.plans.stock.wants import Want, check_nothing_old_is_deleted, read_wants
 from barrack_tasks.plans.timetable.zones import zone_of
 from barrack_tasks.runtime.alerts import this_deployment
-from barrack_tasks.runtime.leases import holding
-from barrack_tasks.runtime.loop import now
-from barrack_tasks.runtime.notify import Notify, find_notifiers
-from barrack_tasks.server.logs import get_run_logger
-from barrack_tasks.tasks.base import barrack_flow
+from barrack_tasks.runtime.parameters import Credentials, Notify
 
 Wants = Annotated[list[Want], BeforeValidator(read_wants)]
 """A list of wants, typed or as dicts, the best first."""
@@ -109,80 +92,19 @@ def watch_gpu_stock(
         ...     watch_for="6h", notify=["team-slack"],
         ... )
     """
-    log = get_run_logger()
-    account = BarrackCredentials.resolve(credentials)
-    check_needs(account.get_client().dialect, "watch_gpu_stock")
+    run = Run.begin("watch_gpu_stock", credentials, notify, dry_run=dry_run)
     check_end(expires, on_expiry)
     check_nothing_old_is_deleted(wants, on_expiry)
-    notifiers = find_notifiers(notify)
     zone_of(zone)
-    pace = Pace(
-        interval,
-        random.random,
-        account.requests_per_second,
-        Timetable.parse(quiet) if quiet else None,
-    )
-    file = history_file(account.account, history)
+    quiet_times = Timetable.parse(quiet) if quiet else None
+    pace = Pace(interval, random.random, run.account.requests_per_second, quiet_times)
     scope = scope_of_stock(notify)
-    seen = read_seen(account.account, scope)
-    sleeps = expires is not None and on_expiry == "hibernate"
+    stock = StockRun(run, wants, caps, scope, pace, expires, on_expiry, history)
     if dry_run:
-        watcher = StockWatcher(account, wants, caps, now, log, seen, must_hibernate=sleeps)
-        watcher.open()
-        places = watcher.stock()
-        would = watcher.would_claim(places)
-        rows = rows_of_claims(watcher.wants, watcher.claims, watcher.instances, places, would)
-        stock = {str(place): count for place, count in places.items()}
-        notes = missing_of_claims(account.get_client(), wants)
-        return conclude(
-            StockReport(flow="watch_gpu_stock", dry_run=True, rows=rows, stock=stock, notes=notes)
-        )
-    teller = Teller(account.account, scope, notifiers, file, log)
-    run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
-    with holding(account.account, run, name) as hold:
+        return run.conclude(stock.planned())
+    with run.holding() as hold:
         if hold.claim(this_deployment()):
             note = "another run of this deployment watches at this moment"
-            return stand_aside(StockReport(flow="watch_gpu_stock", rows=(), notes=(note,)))
-
-        def on_look(look: Look) -> None:
-            teller.tell_of(watcher, look)
-            endings, _ = end_due(account, hold, now(), log)
-            teller.told.extend(said_of(endings))
-
-        ends = Ends(account.account, expires, on_expiry, now, hold)
-        ledger = SharedLedger(account.account, ends, hold, log)
-        watcher = StockWatcher(
-            account,
-            wants,
-            caps,
-            now,
-            log,
-            seen,
-            hold.claim,
-            ledger,
-            must_hibernate=sleeps,
-            guarded=hold.guarded,
-        )
-        watcher.open()
-        until = now() + (watch_for or timedelta(0))
-        last, looks = watch(watcher, pace, until, on_look, log, now)
-        write_seen(account.account, scope, watcher.seen)
-    places = dict(last.places) if last else {}
-    found, picture = summary_of(watcher, file, now(), zone)
-    rows = rows_of_claims(watcher.wants, watcher.claims, watcher.instances, places, {})
-    there = {row.instance_id for row in rows if row.outcome == "already"}
-    untold = (f"{n} could not be told: {why}" for n, why in teller.undelivered.items())
-    report = StockReport(
-        flow="watch_gpu_stock",
-        rows=rows,
-        stock={str(place): count for place, count in places.items()},
-        told=tuple(teller.told),
-        summaries=found,
-        looks=looks,
-        picture=picture,
-        notes=(*untold, *ends.told, *ends_before(account.account, there)),
-    )
-    refused = {row.instance: watcher.claims.refused[row.instance] for row in report.failed}
-    names = [row.instance for row in report.rows]
-    news = changed_refusals(account.account, scope, refused, names)
-    return conclude(report, notifiers if news else None)
+            return stand_aside(StockReport(flow=run.flow, rows=(), notes=(note,)))
+        report, is_news = stock.work(hold, watch_for or timedelta(0), zone)
+    return run.conclude(report, silent=not is_news)

@@ -1,22 +1,106 @@
-"""Deleting snapshots, many at once."""
+"""Pruning snapshots: what is looked at, what may go, and deleting many at once."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
 
-from barrack_tasks.api.models import Snapshot
+from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.api.transport.pacing import elapsed
+from barrack_tasks.controllers.proofs import proven_snapshots
+from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
-from barrack_tasks.plans.snapshots.prune import steps_of
+from barrack_tasks.plans.selection import Called, Selector
+from barrack_tasks.plans.snapshots.prune import (
+    PruneReport,
+    Pruning,
+    candidates_of,
+    decide_pruning,
+    keepers,
+    prune_rows,
+    selected_snapshots,
+    sources_of,
+    spare,
+    steps_of,
+    with_names,
+)
 from barrack_tasks.plans.snapshots.retention import Fate
 from barrack_tasks.runtime.executor import Crew, OutOfDate, crew
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log
+from barrack_tasks.runtime.observe import depended_on, snapshot_price
+from barrack_tasks.tasks.instances import list_instances
+from barrack_tasks.tasks.snapshots import list_snapshots
 
 _LOOK = 5.0
+_TOO_LATE = "not deleted: the time for this run was over"
 _BATCH = 256
 """So many snapshots are deleted before it is looked again whether the others still may go."""
+
+
+class Prune:
+    """One run that prunes: which snapshots may go, and their end.
+
+    Args:
+        run: the run.
+        selector: snapshots of which instances.
+        how: the retention, and what is never touched.
+        timeout: after so long nothing more is sent.
+    """
+
+    def __init__(self, run: Run, selector: Selector, how: Pruning, timeout: timedelta) -> None:
+        self._run = run
+        self._account = run.account
+        self._selector = selector
+        self._how = how
+        self._until = elapsed() + timeout.total_seconds()
+        self._price, self._currency = snapshot_price(run.account)
+        self._now = run.account.get_client().now
+        listed, there = self._look()
+        known: list[Called] = [*there.values(), *sources_of(listed)]
+        self._notes = run.check_lists(known)
+        self._wanted = instances_of(selected_snapshots(selector, listed, list(there.values())))
+
+    def _fleet(self) -> dict[str, UserVM]:
+        return {i.id: i for i in list_instances(self._account)}
+
+    def _look(self) -> tuple[list[Snapshot], dict[str, UserVM]]:
+        """The snapshots, and the instances if their names matter and snapshots do not tell them."""
+        listed = list_snapshots(self._account)
+        is_nameless = self._selector.names and not all(s.instance_name for s in listed)
+        there = self._fleet() if self._how.protect or is_nameless else {}
+        return with_names(listed, there), there
+
+    def work(self, hold: Hold) -> PruneReport:
+        """Delete what retention does not keep and nothing needs; in a dry run, show it.
+
+        The snapshots are looked at again under the hold: what is decided then stays true while it
+        is done.
+        """
+        dry_run = self._run.dry_run
+        held = {} if dry_run else hold.claim(self._wanted)
+        listed, there = self._look()
+        seen = [s for s in listed if s.instance_id in self._wanted]
+        would = candidates_of(seen, self._how, self._now(), there)
+        candidates = [s.id for s in would if s.instance_id not in held]
+        used = {} if dry_run else hold.claim_snapshots(candidates)
+        proven = proven_snapshots(self._account.account)
+        images = depended_on(self._account.get_client(), candidates)
+        keep = keepers(seen, self._how, images, held, proven, used, there)
+        fates = decide_pruning(seen, self._how, keep, self._now())
+        refused: dict[str, str] = {}
+        if not dry_run:
+            fates, refused = delete_all(self._account, hold, fates, self._run.log, self._judge)
+        rows = prune_rows(fates, self._price, self._currency, refused, dry_run)
+        return PruneReport(flow=self._run.flow, dry_run=dry_run, rows=rows, notes=self._notes)
+
+    def _judge(self, going: Sequence[Fate]) -> list[Fate]:
+        """Decide once more, directly before a batch is deleted."""
+        if elapsed() >= self._until:
+            return [replace(fate, kept=(_TOO_LATE,)) for fate in going]
+        return spare(going, self._how, self._fleet()) if self._how.protect else list(going)
 
 
 def instances_of(snapshots: Iterable[Snapshot]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from prefect.blocks.abstract import NotificationBlock
 from barrack_tasks.api import BarrackError
 from barrack_tasks.controllers import reports
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.dialects.needs import check_needs
+from barrack_tasks.dialects.needs import NEEDS, check_needs
 from barrack_tasks.plans import Report, Selector
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.memory import Memory, Target
@@ -80,7 +80,8 @@ class Run:
                 operation that the flow needs.
         """
         account = BarrackCredentials.resolve(credentials)
-        check_needs(account.get_client().dialect, needs or flow)
+        if (needs or flow) in NEEDS:
+            check_needs(account.get_client().dialect, needs or flow)
         notifiers = find_notifiers(list(notify))
         return cls(flow, account, get_run_logger(), notifiers, tuple(protect), dry_run)
 

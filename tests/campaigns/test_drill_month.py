@@ -55,7 +55,6 @@ def test_thirty_days(cloud: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPa
         "barrack_tasks.controllers.drills.now",
         "barrack_tasks.controllers.restores.now",
         "flows.verify_snapshots.now",
-        "flows.prune_snapshots.now",
     ):
         monkeypatch.setattr(place, sandbox.now)
     cost, drills, failed = Decimal(0), 0, 0

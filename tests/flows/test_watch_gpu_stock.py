@@ -249,7 +249,7 @@ def test_who_is_told_by_another_deployment_hears_of_stock_too(
     kept, name = hook
     sandbox = empty(cloud, speed=0)
     sandbox.set_stock(*HERE, 4)
-    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+    monkeypatch.setattr("barrack_tasks.controllers.stock.run.now", sandbox.now)
     one_look = {**how, "watch_for": None, "credentials": account_of(sandbox)}
     watch_gpu_stock([L40], **one_look)
     for _ in range(2):
@@ -317,7 +317,9 @@ def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     want = {**L40, "claim": CLAIM}
     watch_gpu_stock([want], expires="1h", on_expiry="delete", credentials=account, **how)
     assert states(sandbox) == {"train": "ACTIVE", "bystander": "ACTIVE"}
-    monkeypatch.setattr("flows.watch_gpu_stock.now", lambda: datetime.now(UTC) + timedelta(hours=2))
+    monkeypatch.setattr(
+        "barrack_tasks.controllers.stock.run.now", lambda: datetime.now(UTC) + timedelta(hours=2)
+    )
     told = watch_gpu_stock(
         [{"gpu_model": "A40"}], credentials=account, **{**how, "watch_for": None}
     ).told
@@ -369,7 +371,7 @@ def test_what_one_look_claimed_is_announced_once_by_a_later_one_and_ends(
     sandbox = empty(cloud, speed=0, seed=8110)  # ids that no other test's instances have
     sandbox.set_stock(*HERE, 5)
     account = account_of(sandbox)
-    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+    monkeypatch.setattr("barrack_tasks.controllers.stock.run.now", sandbox.now)
     one_look = {**how, "watch_for": None, "notify": [name], "credentials": account}
 
     def ups() -> list[str]:
@@ -398,7 +400,7 @@ def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
     kept, name = hook
     sandbox = empty(cloud, speed=0)
     account = account_of(sandbox)
-    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+    monkeypatch.setattr("barrack_tasks.controllers.stock.run.now", sandbox.now)
 
     def tick(stock: int) -> Any:
         sandbox.set_stock(*HERE, stock)
@@ -426,7 +428,7 @@ def test_watchers_of_different_things_leave_each_others_memory_alone(
     kept, name = hook
     sandbox = empty(cloud, speed=0)
     sandbox.set_stock(*HERE, 4)
-    monkeypatch.setattr("flows.watch_gpu_stock.now", sandbox.now)
+    monkeypatch.setattr("barrack_tasks.controllers.stock.run.now", sandbox.now)
     one_look = {**how, "watch_for": None, "credentials": account_of(sandbox)}
     for _ in range(2):
         watch_gpu_stock([L40], notify=[name], **one_look)

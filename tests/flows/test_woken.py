@@ -259,7 +259,7 @@ def test_a_watcher_that_lost_its_lease_shares_its_snapshot_again(
     def watched(*args: Any) -> Any:
         return watch(*args, sleep=sleep)
 
-    monkeypatch.setattr("flows.watch_gpu_stock.watch", watched)
+    monkeypatch.setattr("barrack_tasks.controllers.stock.run.watch", watched)
     monkeypatch.setattr(Pace, "next_wait", lambda *_: 1.0)
     watch_gpu_stock(wants, watch_for="6s", credentials=account, history=tmp_path)
     assert len(seen) >= 2

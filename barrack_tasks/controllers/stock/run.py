@@ -3,20 +3,148 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Literal
 
 from barrack_tasks.api import BarrackAuthenticationError, BarrackError
-from barrack_tasks.controllers.stock.memory import read_history, spells_now
+from barrack_tasks.controllers.expiry import Ends, end_due, ends_before, said_of
+from barrack_tasks.controllers.run import Run
+from barrack_tasks.controllers.stock.ledger import SharedLedger
+from barrack_tasks.controllers.stock.memory import (
+    changed_refusals,
+    history_file,
+    read_history,
+    read_seen,
+    spells_now,
+    write_seen,
+)
+from barrack_tasks.controllers.stock.sources import missing_of_claims
+from barrack_tasks.controllers.stock.telling import Teller
 from barrack_tasks.controllers.stock.watcher import Log, Look, StockWatcher
+from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.stock.history import Summary, summaries
 from barrack_tasks.plans.stock.pace import Pace
+from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
+from barrack_tasks.plans.stock.wants import Want
 from barrack_tasks.runtime.charts import as_image, lines_by_hour
-from barrack_tasks.runtime.loop import SERVER_AWAY
+from barrack_tasks.runtime.leases import Hold
+from barrack_tasks.runtime.loop import SERVER_AWAY, now
 
 _MOST_LINES = 6
 _PASSING = (BarrackError, *SERVER_AWAY)
+
+
+class StockRun:
+    """One run that watches stock: what it sees, claims, remembers and tells.
+
+    Args:
+        run: the run.
+        wants: what is wanted, the best first.
+        caps: what may be spent, besides the account's own.
+        scope: which runs share what was told; see `scope_of_stock`.
+        pace: how often it looks.
+        expires: how long what is claimed lives; None without an end.
+        on_expiry: how it ends.
+        history: a file that keeps when there was stock; None for the usual one.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        wants: Sequence[Want],
+        caps: Caps | None,
+        scope: str,
+        pace: Pace,
+        expires: timedelta | None,
+        on_expiry: Literal["hibernate", "delete"],
+        history: Path | None,
+    ) -> None:
+        self._run = run
+        self._wants = wants
+        self._caps = caps
+        self._scope = scope
+        self._pace = pace
+        self._expires = expires
+        self._on_expiry: Literal["hibernate", "delete"] = on_expiry
+        self._file = history_file(run.account.account, history)
+        self._seen = read_seen(run.account.account, scope)
+        self._must_hibernate = expires is not None and on_expiry == "hibernate"
+
+    def planned(self) -> StockReport:
+        """What would be claimed now; nothing is changed."""
+        run = self._run
+        watcher = StockWatcher(
+            run.account,
+            self._wants,
+            self._caps,
+            now,
+            run.log,
+            self._seen,
+            must_hibernate=self._must_hibernate,
+        )
+        watcher.open()
+        places = watcher.stock()
+        would = watcher.would_claim(places)
+        return StockReport(
+            flow=run.flow,
+            dry_run=True,
+            rows=rows_of_claims(watcher.wants, watcher.claims, watcher.instances, places, would),
+            stock={str(place): count for place, count in places.items()},
+            notes=missing_of_claims(run.account.get_client(), self._wants),
+        )
+
+    def work(self, hold: Hold, watch_for: timedelta, zone: str) -> tuple[StockReport, bool]:
+        """Watch and claim; the report, and whether what failed is news to people.
+
+        Args:
+            hold: of the run.
+            watch_for: how long; one look, if it is nothing.
+            zone: of the report's hours.
+        """
+        run, account = self._run, self._run.account
+        teller = Teller(account.account, self._scope, run.notifiers, self._file, run.log)
+        ends = Ends(account.account, self._expires, self._on_expiry, now, hold)
+        watcher = StockWatcher(
+            account,
+            self._wants,
+            self._caps,
+            now,
+            run.log,
+            self._seen,
+            hold.claim,
+            SharedLedger(account.account, ends, hold, run.log),
+            must_hibernate=self._must_hibernate,
+            guarded=hold.guarded,
+        )
+
+        def on_look(look: Look) -> None:
+            teller.tell_of(watcher, look)
+            endings, _ = end_due(account, hold, now(), run.log)
+            teller.told.extend(said_of(endings))
+
+        watcher.open()
+        last, looks = watch(watcher, self._pace, now() + watch_for, on_look, run.log, now)
+        write_seen(account.account, self._scope, watcher.seen)
+        places = dict(last.places) if last else {}
+        found, picture = summary_of(watcher, self._file, now(), zone)
+        rows = rows_of_claims(watcher.wants, watcher.claims, watcher.instances, places, {})
+        there = {row.instance_id for row in rows if row.outcome == "already"}
+        unheard = (f"{n} could not be told: {why}" for n, why in teller.undelivered.items())
+        report = StockReport(
+            flow=run.flow,
+            rows=rows,
+            stock={str(place): count for place, count in places.items()},
+            told=tuple(teller.told),
+            summaries=found,
+            looks=looks,
+            picture=picture,
+            notes=(*unheard, *ends.told, *ends_before(account.account, there)),
+        )
+        refused = {row.instance: watcher.claims.refused[row.instance] for row in report.failed}
+        names = [row.instance for row in report.rows]
+        return report, bool(changed_refusals(account.account, self._scope, refused, names))
 
 
 def watch(
