@@ -140,36 +140,47 @@ class Charge:
         if self.end <= day_begins(first + timedelta(days=1), zone):
             yield first.isoformat(), Share(self.start, self.end, self.minutes, self.cost)
             return
-        edges, names, day = [self.start], [], first
-        while edges[-1] < self.end:
-            names.append(day.isoformat())
-            day += timedelta(days=1)
-            edges.append(min(day_begins(day, zone), self.end))
+        edges, names, day = [self.start], [first.isoformat()], first.toordinal() + 1
+        while (midnight := _day_begins(day, zone)) < self.end:
+            edges.append(midnight)
+            names.append(date.fromordinal(day).isoformat())
+            day += 1
+        edges.append(self.end)
         yield from zip(names, self._shares(edges), strict=True)
 
     def _shares(self, edges: Sequence[datetime]) -> list[Share]:
-        by = [self._by(edge) for edge in edges]
+        """What lies between moments, the first and the last of which may be its own ends."""
+        by = self._billed_by()
+        billed = [by(edge) for edge in edges]
         return [
             Share(start, end, after[0] - before[0], after[1] - before[1])
-            for (start, end), (before, after) in zip(pairwise(edges), pairwise(by), strict=True)
+            for (start, end), (before, after) in zip(pairwise(edges), pairwise(billed), strict=True)
         ]
 
-    def _by(self, moment: datetime) -> tuple[int, Decimal]:
-        """What was billed until a moment: minutes and cost."""
-        if moment >= self.end:
-            return self.minutes, self.cost
-        if moment <= self.start:
-            return 0, ZERO
-        if self.is_by_the_minute:
-            minutes = _clock_minutes(self.start, moment)
-            if self.rate is not None and self.is_at_rate:
-                return minutes, cost_of(self.rate, minutes)
-            share = Decimal(minutes) / (self.minutes or 1)
-        else:
-            past, whole = moment - self.start, self.end - self.start
-            share = Decimal(past // _MICROSECOND) / Decimal(whole // _MICROSECOND)
-            minutes = min(int(self.minutes * share), self.minutes)
-        return minutes, (self.cost * share).quantize(UNIT, rounding=ROUND_HALF_EVEN)
+    def _billed_by(self) -> Callable[[datetime], tuple[int, Decimal]]:
+        """A function that tells what was billed until a moment: minutes and cost."""
+        start, end, total, cost = self.start, self.end, self.minutes, self.cost
+        rate = self.rate if self.is_at_rate else None
+        by_the_minute = self.is_by_the_minute
+        length = Decimal((end - start) // _MICROSECOND)
+
+        def by(moment: datetime) -> tuple[int, Decimal]:
+            if moment >= end:
+                return total, cost
+            if moment <= start:
+                return 0, ZERO
+            if rate is not None:
+                minutes = _clock_minutes(start, moment)
+                return minutes, cost_of(rate, minutes)
+            if by_the_minute:
+                minutes = _clock_minutes(start, moment)
+                share = Decimal(minutes) / (total or 1)
+            else:
+                share = Decimal((moment - start) // _MICROSECOND) / length
+                minutes = min(int(total * share), total)
+            return minutes, (cost * share).quantize(UNIT, rounding=ROUND_HALF_EVEN)
+
+        return by
 
 
 def charge_at_rate(
