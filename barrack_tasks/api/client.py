@@ -1,9 +1,10 @@
-"""The client: one account, one connection pool, one method for each operation."""
+"""The client: one account, its connections, one method for each operation."""
 
 from __future__ import annotations
 
 import math
 import re
+import ssl
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -85,12 +86,8 @@ class Barrack:
         self.dialect = dialect
         self.base_url = checked_url(base_url or own_address(dialect), allow_http)
         bounds = bounds or DEFAULT
-        # Keeping every connection alive avoids httpcore closing one that a request waits for.
-        limits = httpx.Limits(
-            max_connections=max_concurrency, max_keepalive_connections=max_concurrency
-        )
-        self._http = http_client(self.base_url, limits)
-        self._exchange = Exchange(self._http, dialect, self.base_url, key, clock, bounds)
+        self._pools = _pools(self.base_url, max_concurrency)
+        self._exchange = Exchange(self._pools, dialect, self.base_url, key, clock, bounds)
         self._call = Caller(
             self._exchange,
             retry or RetryPolicy(),
@@ -174,7 +171,8 @@ class Barrack:
 
     def close(self) -> None:
         """Close the connections. The client cannot be used after that."""
-        self._http.close()
+        for pool in self._pools:
+            pool.close()
 
     def __enter__(self) -> Self:
         return self
@@ -229,7 +227,24 @@ def _check_limits(requests_per_second: float | None, max_concurrency: int) -> No
         raise BarrackConfigurationError(f"max_concurrency must be 1 or more; got {max_concurrency}")
 
 
-def http_client(base_url: str, limits: httpx.Limits) -> httpx.Client:
+MOST_POOLS = 16
+"""Pools that the connections of a client are spread over at most."""
+
+
+def _pools(base_url: str, max_concurrency: int) -> list[httpx.Client]:
+    """One entry for each connection, taken in turn from several small pools."""
+    count = min(MOST_POOLS, max_concurrency)
+    # Keeping every connection alive avoids httpcore closing one that a request waits for.
+    size = -(-max_concurrency // count)
+    limits = httpx.Limits(max_connections=size, max_keepalive_connections=size)
+    tls = httpx.create_ssl_context()  # reading the certificates takes longer than all the rest
+    pools = [http_client(base_url, limits, tls) for _ in range(count)]
+    return [pools[number % count] for number in range(max_concurrency)]
+
+
+def http_client(
+    base_url: str, limits: httpx.Limits, tls: ssl.SSLContext | None = None
+) -> httpx.Client:
     """A client for one address: no proxy to this machine, no cookies, no redirects.
 
     `network.within` holds for its connections.
@@ -244,9 +259,12 @@ def http_client(base_url: str, limits: httpx.Limits) -> httpx.Client:
     }
     no_cookies = CookieJar(DefaultCookiePolicy(allowed_domains=[]))
     # With a transport of its own a client asks no proxy, and none is on the way to this machine.
-    transport = httpx.HTTPTransport(limits=limits) if is_loopback(base_url) else None
+    verify = tls or True
+    own = is_loopback(base_url)
+    transport = httpx.HTTPTransport(limits=limits, verify=verify) if own else None
     try:
         client = httpx.Client(
+            verify=verify,
             limits=limits,
             headers=headers,
             cookies=no_cookies,

@@ -305,7 +305,7 @@ def test_a_list_has_its_time_which_its_reader_does_not_use_up() -> None:
 def test_a_hundred_thousand_items_come() -> None:
     server = Server(numbers(100_000))
     assert len({item.id for item in server.items()}) == 100_000
-    assert server.reads == 1000
+    assert 1000 <= server.reads <= 1200, "each page shares little with the one before"
 
 
 # A short list

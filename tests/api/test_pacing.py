@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
@@ -19,7 +20,8 @@ def starts_of(
 ) -> list[float]:
     """When turns came, by virtual time. `pauses`: after so many turns, ask for such a pause."""
     virtual = VirtualTime(threads)
-    pacer = Pacer(rate, threads, virtual.clock, virtual.sleep)
+    # What changes something leaves a slot to reads.
+    pacer = Pacer(rate, threads + 1, virtual.clock, virtual.sleep)
     starts: list[float] = []
     lock = threading.Lock()
 
@@ -100,6 +102,79 @@ def test_a_slot_after_the_deadline_is_not_waited_for() -> None:
         with pytest.raises(TooLate), pacer.turn(deadline=began + 0.05):
             pytest.fail("there is one slot")
         assert 0.04 < time.monotonic() - began < 2
+
+
+def test_a_read_goes_before_all_changes_that_wait_and_the_cap_holds_over_both() -> None:
+    pacer = Pacer(None, 4)
+    order: list[str] = []
+    under_way: list[str] = []
+    most = 0
+    lock = threading.Lock()
+    go_on = threading.Event()
+
+    def work(what: str) -> None:
+        nonlocal most
+        with pacer.turn(is_read=what == "read"):
+            with lock:
+                order.append(what)
+                under_way.append(what)
+                most = max(most, len(under_way))
+            go_on.wait(10)
+            with lock:
+                under_way.remove(what)
+
+    changes = [threading.Thread(target=work, args=("change",)) for _ in range(9)]
+    for worker in changes:
+        worker.start()
+    until(lambda: len(order) == 3)
+    reads = [threading.Thread(target=work, args=("read",)) for _ in range(3)]
+    for worker in reads:
+        worker.start()
+    until(lambda: len(order) == 4)
+    assert order == ["change"] * 3 + ["read"], "a slot is free for it, though changes wait"
+    until(lambda: len(pacer._slots._reads) == 2)
+    go_on.set()
+    for worker in [*changes, *reads]:
+        worker.join(10)
+    assert most == 4
+    assert order.count("read") == 3
+    assert order.index("change", 4) > 4, "the reads that waited went before the changes"
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
+def test_under_a_rate_every_other_turn_is_a_read() -> None:
+    virtual = VirtualTime(9)
+    pacer = Pacer(10, 10, virtual.clock, virtual.sleep)
+    starts: list[tuple[float, bool]] = []
+    lock = threading.Lock()
+
+    def work(is_read: bool) -> None:
+        with pacer.turn(is_read=is_read), lock:
+            starts.append((round(virtual.now - 1000, 3), is_read))
+        virtual.leave()
+
+    with pacer.turn():
+        pass
+    workers = [threading.Thread(target=work, args=(False,)) for _ in range(6)]
+    for number, worker in enumerate(workers, 1):
+        worker.start()
+        until(lambda number=number: len(pacer._waiting) == number)  # type: ignore[misc]
+    reads = [threading.Thread(target=work, args=(True,)) for _ in range(3)]
+    for number, worker in enumerate(reads, 7):
+        worker.start()
+        until(lambda number=number: len(pacer._waiting) == number or starts)  # type: ignore[misc]
+    for worker in [*workers, *reads]:
+        worker.join(30)
+    assert [moment for moment, _ in sorted(starts)] == pytest.approx(
+        [n / 10 for n in range(1, 10)]
+    ), "the rate holds over both"
+    assert [is_read for _, is_read in sorted(starts)] == [True, False] * 3 + [False] * 3
 
 
 def test_a_slot_is_given_back_when_the_request_fails() -> None:

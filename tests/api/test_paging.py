@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
+from random import Random
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from barrack_tasks.api import Barrack, BarrackResponseError
+from barrack_tasks.api import (
+    Barrack,
+    BarrackResponseError,
+    BarrackTransportError,
+    BarrackValidationError,
+)
 from barrack_tasks.api.dialect import Dialect, Paging, builtin
 from barrack_tasks.api.models import Pagination, Snapshot
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.exchange import Call
-from barrack_tasks.api.transport.paging import PAGE_SIZE, all_items
+from barrack_tasks.api.transport.paging import PAGE_SIZE, all_items, at_once
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import client_of
 
@@ -75,7 +82,8 @@ def test_whatever_figures_there_are_everything_comes(
 ) -> None:
     server = Server(numbers(count), figures, largest)
     assert [item.id for item in server.items()] == numbers(count)
-    assert server.reads <= count // largest + 2
+    # Later pages overlap, so that there may be one more.
+    assert server.reads <= count // largest + 3
 
 
 def test_a_page_is_read_when_it_is_wanted() -> None:
@@ -137,6 +145,153 @@ def test_what_stays_is_given_once_whatever_goes(
     given_out = [item.id for item in server.items()]
     assert len(given_out) == len(set(given_out))
     assert set(server.ids) <= set(given_out)
+
+
+# While it changes, with pages that are read in any order
+
+
+class Moving:
+    """A list in any style of paging that changes before each read, the first excepted."""
+
+    def __init__(
+        self,
+        style: Literal["page", "offset", "cursor"],
+        count: int,
+        changes: list[tuple[str, int]],
+        largest: int = PAGE_SIZE,
+        sizes: str = "any",
+    ) -> None:
+        self.paging = Paging(style=style)
+        self.ids = list(range(0, count * 1000, 1000))
+        self.stays = set(self.ids)
+        self.changes = changes
+        self.largest = largest
+        self.sizes = sizes
+        self.reads = 0
+
+    def __call__(self, call: Call) -> Answer:
+        if self.reads and self.changes:
+            self._change(*self.changes.pop(0))
+        self.reads += 1
+        asked = call.raw_query
+        size = min(int(asked["page_size"]), self.largest)
+        if self.sizes == "fixed":
+            size = self.largest
+        if self.sizes == "refused" and size != PAGE_SIZE:
+            raise BarrackValidationError("page_size must be 100")
+        match self.paging.style:
+            case "page":
+                start = (int(asked["page"]) - 1) * size
+            case "offset":
+                start = int(asked["offset"])
+            case _:
+                start = sum(id_ <= int(asked.get("cursor", -1)) for id_ in self.ids)
+        found = self.ids[start : start + size]
+        more = self.paging.style == "cursor" and start + size < len(self.ids)
+        cursor = str(found[-1]) if more else None
+        about = Pagination(total=len(self.ids), next_cursor=cursor)
+        return Answer([str(id_) for id_ in found], about)
+
+    def _change(self, what: str, place: int) -> None:
+        if what in ("go", "both") and self.ids:
+            self.stays.discard(self.ids.pop(place % len(self.ids)))
+        if what in ("come", "both"):
+            # Anywhere between two others, since what stays keeps its order.
+            before = self.ids[place * 7 % len(self.ids)] if self.ids else 0
+            if before + 1 not in self.ids:
+                self.ids = sorted([*self.ids, before + 1])
+
+    def items(self, order: Callable[[list[Call]], list[Call]] = list) -> list[int]:
+        def in_that_order(read: Callable[[Call], Any], calls: list[Call]) -> Iterator[Any]:
+            answers = [(call, read(call)) for call in order(calls)]
+            for wanted in calls:
+                yield next(answer for call, answer in answers if call is wanted)
+
+        found = all_items(CALL, self, self.paging, together=in_that_order)
+        return [int(item.id) for item in found]
+
+
+MOVING: tuple[Literal["page", "offset", "cursor"], ...] = ("page", "offset", "cursor")
+
+
+@pytest.mark.parametrize("style", MOVING)
+@pytest.mark.parametrize("sizes", ["any", "fixed", "refused"])
+def test_one_goes_and_one_comes_between_two_pages(
+    style: Literal["page", "offset", "cursor"], sizes: str
+) -> None:
+    server = Moving(style, 250, [("both", 5)], sizes=sizes)
+    found = server.items()
+    assert len(server.ids) == 250, "the total stays as it is"
+    assert len(found) == len(set(found))
+    assert server.stays <= set(found)
+
+
+@pytest.mark.parametrize("style", MOVING)
+def test_a_list_that_rests_is_read_once(style: Literal["page", "offset", "cursor"]) -> None:
+    server = Moving(style, 1000, [])
+    assert len(server.items()) == 1000
+    assert server.reads <= 12
+
+
+@given(
+    st.sampled_from(MOVING),
+    st.integers(0, 350),
+    st.lists(
+        st.tuples(st.sampled_from(["", "", "go", "come", "both"]), st.integers(0, 400)),
+        max_size=20,
+    ),
+    st.sampled_from([100, 40, 7]),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=300)
+def test_what_stays_comes_once_in_every_style_and_order_of_pages(
+    style: Literal["page", "offset", "cursor"],
+    count: int,
+    changes: list[tuple[str, int]],
+    largest: int,
+    random: Random,
+) -> None:
+    server = Moving(style, count, changes, largest)
+    try:
+        found = server.items(lambda calls: random.sample(calls, len(calls)))
+    except BarrackTransportError:
+        return  # it says that it changes faster than it can be read
+    assert len(found) == len(set(found))
+    assert server.stays <= set(found)
+
+
+def test_a_list_that_changes_at_every_page_is_not_taken_for_whole() -> None:
+    server = Moving("page", 350, [("both", n) for n in range(3000)], largest=7)
+    with pytest.raises(BarrackTransportError, match="changes faster"):
+        server.items(lambda calls: calls[::-1])
+
+
+@pytest.mark.parametrize("style", MOVING)
+def test_a_list_that_always_lacks_something_is_told(
+    style: Literal["page", "offset", "cursor"],
+) -> None:
+    server = Moving(style, 150, [])
+
+    def read(call: Call) -> Answer:
+        answer = server(call)
+        assert answer.pagination is not None
+        answer.pagination = answer.pagination.model_copy(update={"total": 160})
+        return answer
+
+    with pytest.raises(BarrackResponseError, match=r"160 items .*, and 150 came"):
+        list(all_items(CALL, read, server.paging))
+
+
+def test_pages_are_read_at_once() -> None:
+    everyone_is_there = threading.Barrier(9)
+    server = Moving("offset", 900, [])
+
+    def read(call: Call) -> Answer:
+        if call.raw_query["offset"] != "0":
+            everyone_is_there.wait(10)
+        return server(call)
+
+    assert len(list(all_items(CALL, read, server.paging, together=at_once))) == 900
 
 
 def test_a_server_that_knows_no_pages_and_gives_all_is_understood() -> None:

@@ -112,7 +112,7 @@ def _fail_fast(schema: Any) -> None:
 class Model(BaseModel):
     """Something the API answers with. Unknown fields are kept and readable as attributes."""
 
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False, defer_build=True)
 
     @classmethod
     def __get_pydantic_core_schema__(
@@ -139,4 +139,4 @@ class Answer(Model):
 class Request(BaseModel):
     """Something the API is asked for. Unknown fields are refused: they are typing errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, defer_build=True)

@@ -22,7 +22,7 @@ from barrack_tasks.api.transport.change import Change
 from barrack_tasks.api.transport.exchange import Call, Exchange
 from barrack_tasks.api.transport.inquiry import Inquiry
 from barrack_tasks.api.transport.pacing import Pacer, RetryBudget, TooLate, elapsed
-from barrack_tasks.api.transport.paging import all_items
+from barrack_tasks.api.transport.paging import all_items, at_once
 from barrack_tasks.api.transport.retries import Repeater, RetryPolicy
 from barrack_tasks.api.transport.seen import Seen
 
@@ -80,14 +80,17 @@ class Caller:
         return self._read(call, deadline)
 
     def items(self, call: Call, deadline: float | None = None) -> Iterator[Any]:
-        """All items of a list, lazily. Without a deadline for all, each page has its own."""
+        """All items of a list: the first page when it is wanted, the others at once after it.
+
+        Without a deadline for all, each page has its own.
+        """
         began = self._clock()
 
         def read(page: Call) -> Any:
             own = self._clock() + self._policy.deadline
             return self._read(page, own if deadline is None else deadline)
 
-        yield from all_items(call, read, self._paging, self._bounds, self._clock)
+        yield from all_items(call, read, self._paging, self._bounds, self._clock, at_once)
         if all(value is None for value in call.query.values()):
             self._seen.note_whole(call.operation.name, began)
 
@@ -95,7 +98,7 @@ class Caller:
         return self._repeat(call, lambda: self._send(call, deadline), deadline)
 
     def _send(self, call: Call, deadline: float) -> Any:
-        with self._pacer.turn(deadline):
+        with self._pacer.turn(deadline, is_read=not call.operation.changes):
             left = deadline - self._clock()
             if left <= 0:
                 raise TooLate

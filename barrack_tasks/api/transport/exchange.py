@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -62,7 +63,10 @@ _PLACE = re.compile(r"\{([^{}]*)\}")
 
 
 class Exchange:
-    """Sends calls in one dialect over one `httpx.Client`.
+    """Sends calls in one dialect over connections that are spread over several pools.
+
+    The threads of one large pool spend most of their time waiting for its lock. Each sending takes
+    a place of one of the pools, and gives it back when the answer is there.
 
     What it raises holds no key: not in its texts, nor in exceptions behind it, nor in the locals
     of the frames that it passed.
@@ -70,14 +74,15 @@ class Exchange:
 
     def __init__(
         self,
-        http: httpx.Client,
+        pools: Sequence[httpx.Client],
         dialect: Dialect,
         base_url: str,
         api_key: SecretStr,
         clock: Callable[[], float] = elapsed,
         bounds: Bounds = DEFAULT,
     ) -> None:
-        self._http = http
+        self._http = pools[0]
+        self._places = deque(pools)
         self._dialect = dialect
         self._codec = Codec(dialect)
         self._base_url = base_url.rstrip("/")
@@ -177,7 +182,14 @@ class Exchange:
 
     def _receive(self, request: httpx.Request, until: float) -> httpx.Response:
         """The answer, read whole. httpx's timeouts are for each piece, this one is for all."""
-        response = self._http.send(request, stream=True)
+        # The place given back last is taken first, since its connection is open.
+        pool = self._places.pop()
+        try:
+            return self._received(pool.send(request, stream=True), until)
+        finally:
+            self._places.append(pool)
+
+    def _received(self, response: httpx.Response, until: float) -> httpx.Response:
         self._note_date(response)
         try:
             raw = joined(self._in_time(response.iter_raw(), until), self._bounds)

@@ -1,56 +1,120 @@
-"""Lists that come in pages, read lazily."""
+"""Lists that come in pages: the first when it is wanted, the others at once."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from typing import Any
 
 from barrack_tasks.api.dialect import Paging
-from barrack_tasks.api.errors import BarrackResponseError
+from barrack_tasks.api.errors import (
+    BarrackResponseError,
+    BarrackTransportError,
+    BarrackValidationError,
+)
 from barrack_tasks.api.models import Pagination
 from barrack_tasks.api.transport.bounds import DEFAULT, Bounds
 from barrack_tasks.api.transport.exchange import Call
 
 PAGE_SIZE = 100
 """Items asked for at once [I]."""
-READINGS = 3
-"""How often a list is read that changes while it is read, or that has less than it says."""
+AT_ONCE = 16
+"""Pages of one list that are read at once, at the most."""
+OVERLAPS = (1, 25, 0, 0)
+"""Items that a page shares with the one before, in each reading of a list that changes meanwhile.
+
+Without a shared item two pages prove nothing, and a list counts once two readings are the same."""
+_BATCH = 64
+
+Read = Callable[[Call], Any]
+Together = Callable[[Read, list[Call]], Iterator[Any]]
+"""Reads some pages; gives them in their order. What is not wanted any more may stay unread."""
+
+
+def one_by_one(read: Read, calls: list[Call]) -> Iterator[Any]:
+    """Each page when it is wanted."""
+    return map(read, calls)
+
+
+def at_once(read: Read, calls: list[Call]) -> Iterator[Any]:
+    """Pages read by several threads, which end with the list: a client has none of its own."""
+    if len(calls) == 1:
+        yield read(calls[0])
+        return
+    pool = ThreadPoolExecutor(min(AT_ONCE, len(calls)), thread_name_prefix="barrack-pages")
+    try:
+        yield from pool.map(read, calls)
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def all_items(
     call: Call,
-    read: Callable[[Call], Any],
+    read: Read,
     paging: Paging,
     bounds: Bounds = DEFAULT,
     clock: Callable[[], float] = time.monotonic,
+    together: Together = one_by_one,
 ) -> Iterator[Any]:
-    """Each item of a paged list once, a page being read when its first item is wanted.
+    """Each item of a paged list once; the first page is read when its first item is wanted.
 
-    A thing that moves to a later page while the pages are read is given once. When things go,
-    those behind them move up, maybe to a page that was read already: a list that has become
-    shorter, or that has fewer items or pages than it says, is read again for what was missed.
+    A list may change while it is read. In the styles `page` and `offset`, where the first page says
+    how many there are, each later page begins with an item of the one before it. As long as that
+    is so, all that was there from the beginning to the end has come, whatever went or came
+    meanwhile: for what stays keeps its order. If it is not so, or the list has fewer items or
+    pages than it says, it is read again for what was missed. A server that has no pages of other
+    sizes is asked until two readings are the same.
+
+    That cannot be told where the server says no figures, where a cursor counts items instead of
+    naming one, and where a thing changes its place among the others.
+
+    Args:
+        call: the list.
+        read: reads one page.
+        paging: how pages are asked for.
+        bounds: the most that is taken in.
+        clock: seconds that pass.
+        together: how several pages are read.
 
     Raises:
         BarrackResponseError: the list has fewer items or pages than it says, also when it is read
             again; or it goes beyond a bound; or the server gives the same page again and again, and
             says that there is more.
+        BarrackTransportError: the list changes faster than it can be read.
     """
-    meter = _Meter(call, read, bounds, clock)
+    meter = _Meter(call, read, bounds, clock, together)
     seen: set[str] = set()
-    for _ in range(READINGS):
-        reading = _Reading(call, meter.page, paging, bounds)
-        for item in reading:
-            if item.id not in seen:
-                seen.add(item.id)
-                meter.check_items(len(seen))
-                yield item
-        if reading.is_whole:
+    same_as: set[str] | None = None
+    sizes_are_fixed = False
+    for overlap in OVERLAPS:
+        reading = _Reading(call, meter, paging, bounds, 0 if sizes_are_fixed else overlap)
+        try:
+            for item in reading:
+                if item.id not in seen:
+                    seen.add(item.id)
+                    meter.check_items(len(seen))
+                    yield item
+        except _SizesAreFixed:
+            sizes_are_fixed = True
+            continue
+        if reading.is_whole and (reading.is_proven or reading.ids == same_as):
             return
+        same_as = None if reading.is_proven else reading.ids
     if missing := reading.missing(len(seen)):
         raise _unusable(call, missing)
+    if not reading.is_proven:
+        raise BarrackTransportError(
+            "the list changes faster than it can be read",
+            operation=call.operation.name,
+            took_effect=False,
+        )
+
+
+class _SizesAreFixed(Exception):
+    """The server gives no pages of the size that was asked for."""
 
 
 def _unusable(call: Call, message: str) -> BarrackResponseError:
@@ -63,26 +127,39 @@ class _Meter:
     """Reads pages, and counts what the list costs over all its readings."""
 
     def __init__(
-        self, call: Call, read: Callable[[Call], Any], bounds: Bounds, clock: Callable[[], float]
+        self,
+        call: Call,
+        read: Read,
+        bounds: Bounds,
+        clock: Callable[[], float],
+        together: Together,
     ) -> None:
         self._call = call
         self._read = read
         self._bounds = bounds
         self._clock = clock
+        self._together = together
         self._seconds = 0.0
         self._pages = 0
 
+    def pages(self, calls: list[Call]) -> Iterator[Any]:
+        """The answers in their order."""
+        answers = self._together(self._read, calls)
+        for _ in calls:
+            if self._pages >= self._bounds.pages:
+                raise self._endless(f"{self._bounds.pages:,} pages")
+            if self._seconds >= self._bounds.list_seconds:
+                raise self._endless(f"{self._bounds.list_seconds:g} s and {self._pages:,} pages")
+            began = self._clock()
+            answer = next(answers)
+            # Whoever wants the items may take their time with each.
+            self._seconds += self._clock() - began
+            self._pages += 1
+            yield answer
+
     def page(self, call: Call) -> Any:
-        if self._pages >= self._bounds.pages:
-            raise self._endless(f"{self._bounds.pages:,} pages")
-        if self._seconds >= self._bounds.list_seconds:
-            raise self._endless(f"{self._bounds.list_seconds:g} s and {self._pages:,} pages")
-        began = self._clock()
-        answer = self._read(call)
-        # Whoever wants the items may take their time with each.
-        self._seconds += self._clock() - began
-        self._pages += 1
-        return answer
+        """One answer."""
+        return next(self.pages([call]))
 
     def check_items(self, count: int) -> None:
         if count > self._bounds.items:
@@ -101,11 +178,12 @@ class _Place:
     page: int
     offset: int = 0
     cursor: str | None = None
+    size: int = PAGE_SIZE
 
     def query(self, paging: Paging) -> dict[str, str]:
         if paging.style == "none":
             return {}
-        size = {paging.page_size: str(PAGE_SIZE)}
+        size = {paging.page_size: str(self.size)}
         match paging.style:
             case "page":
                 return {paging.page: str(self.page), **size}
@@ -115,37 +193,69 @@ class _Place:
                 return {paging.cursor: self.cursor, **size} if self.cursor else size
 
 
+def _places(paging: Paging, size: int, reached: int, end: int, overlap: int) -> Iterator[_Place]:
+    """Where the further pages begin, each so many items before the end of the one before.
+
+    In the style `page` one begins at a multiple of its size, so each has the size that leads
+    furthest: 100, 99, 98 and so on.
+
+    Raises:
+        _SizesAreFixed: no page of any size overlaps so.
+    """
+    overlap = min(overlap, size // 2)
+    while reached < end:
+        start = reached - overlap
+        if paging.style == "page" and overlap:
+            own = max(range(overlap + 1, size + 1), key=lambda s: (start // s + 1) * s)
+            start = start // own * own
+        else:
+            own = size
+        if start + own <= reached:
+            raise _SizesAreFixed
+        yield _Place(paging.first_page + start // own, start, size=own)
+        reached = start + own
+
+
 class _Reading:
     """One way through the pages, from the first to the last."""
 
     def __init__(
-        self, call: Call, read: Callable[[Call], Any], paging: Paging, bounds: Bounds
+        self, call: Call, meter: _Meter, paging: Paging, bounds: Bounds, overlap: int
     ) -> None:
         self._call = call
-        self._read = read
+        self._meter = meter
         self._paging = paging
         self._bounds = bounds
-        self._ids: set[str] = set()
+        self._overlap = overlap
         self._totals: list[int] = []
         self._pages_said = 0
-        self._pages_read = 0
-        """Without an empty page at the end, and one that comes a second time."""
+        self._size = 1
+        """Items of a full page, as the server gives them."""
+        self._is_linked: bool | None = None
+        """Whether each page held an item of the one before; None if none had to."""
+        self.ids: set[str] = set()
+        self.is_proven = True
+        """Whether one reading alone can tell that nothing was missed, as far as can be told."""
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing can have been missed, as far as figures tell."""
-        has_shrunk = any(later < earlier for earlier, later in pairwise(self._totals))
-        return not has_shrunk and not self.missing(len(self._ids))
+        """Whether nothing can have been missed, as far as one reading tells."""
+        if self._is_linked is None:
+            is_still = not any(later < earlier for earlier, later in pairwise(self._totals))
+        else:
+            is_still = self._is_linked
+        return is_still and not self.missing(len(self.ids))
 
     def missing(self, count: int) -> str:
         """A sentence if items are missing where so many came; nothing, if none are."""
         said = self._totals[0] if self._totals else 0
         if count < said:
             return f"{said} items are said to be there, and {count} came, also when read again"
+        came = -(-count // self._size)
         # A list of one page may be empty.
-        if not self._totals and self._pages_read < self._pages_said > 1:
+        if not self._totals and came < self._pages_said > 1:
             return (
-                f"{self._pages_said} pages are said to be there, and {self._pages_read} came, also "
+                f"{self._pages_said} pages are said to be there, and {came} came, also "
                 "when read again"
             )
         return ""
@@ -155,52 +265,115 @@ class _Reading:
         page_before: list[str] = []
         idle = 0
         while True:
-            query = {**self._call.raw_query, **place.query(self._paging)}
-            answer = self._read(replace(self._call, raw_query=query))
+            answer = self._meter.page(self._at(place))
             items = getattr(answer, self._call.operation.result)
             at = answer.pagination or Pagination()
             self._note_figures(at, len(items))
             page = [item.id for item in items]
             stands_still = self._stands_still(at, place)
             if stands_still and page and page == page_before:
-                self._stuck(place)
+                self._stuck(place.offset)
                 return
-            idle = 0 if not self._ids.issuperset(page) else idle + 1
-            self._ids.update(page)
+            idle = self._idle(page, idle)
             yield from items
+            if items and not page_before and (end := self._end()) > len(items):
+                yield from self._others(page, end)
+                return
             place.offset += len(items)
             place.page += 1
             place.cursor = at.next_cursor
             if not items and stands_still:
                 return
-            self._pages_read += 1
             if self._is_last(at, place, len(items), len(page_before)):
                 return
-            if idle >= self._bounds.idle_pages:
-                raise _unusable(
-                    self._call,
-                    f"the list does not end: {idle} pages in a row bring nothing new, and more are "
-                    "said to be there",
-                )
             page_before = page
+
+    def _others(self, page_before: list[str], end: int) -> Iterator[Any]:
+        """The pages after the first, of which it is said how many there are."""
+        size = reached = len(page_before)
+        self._is_linked = True if self._overlap else None
+        self.is_proven = bool(self._overlap)
+        idle = 0
+        while reached < end:
+            places = _places(self._paging, size, reached, end, self._overlap)
+            batch = list(islice(places, _BATCH))
+            for place, answer in zip(batch, self._pages(batch), strict=True):
+                items = getattr(answer, self._call.operation.result)
+                at = answer.pagination or Pagination()
+                self._note_figures(at, len(items))
+                page = [item.id for item in items]
+                if page == page_before and len(page) == place.size:
+                    self._stuck(len(self.ids))
+                    return
+                if len(page) > place.size:
+                    raise _SizesAreFixed
+                is_old = self.ids.issuperset(page)
+                idle = self._idle(page, idle)
+                yield from items
+                if self._overlap and page and set(page).isdisjoint(page_before):
+                    self._is_linked = False
+                    return
+                if is_old and len(page) < place.size:
+                    return  # whether that is less than was said is asked afterwards
+                page_before = page
+                reached = place.offset + len(page)
+                # Things that came may have pushed others further than was said at first.
+                end = max(end, (at.pages or 0) * place.size) if at.total is None else at.total
+
+    def _pages(self, places: list[_Place]) -> Iterator[Any]:
+        try:
+            yield from self._meter.pages([self._at(place) for place in places])
+        except BarrackValidationError:
+            if not self._overlap:
+                raise
+            raise _SizesAreFixed from None
+
+    def _at(self, place: _Place) -> Call:
+        query = {**self._call.raw_query, **place.query(self._paging)}
+        return replace(self._call, raw_query=query)
+
+    def _end(self) -> int:
+        """How many items there may be, as far as figures say; 0 if pages must be asked for."""
+        if self._paging.style not in ("page", "offset"):
+            return 0
+        return self._totals[-1] if self._totals else self._pages_said * self._size
+
+    def _idle(self, page: list[str], so_far: int) -> int:
+        """Pages in a row that brought nothing new."""
+        idle = so_far + 1 if self.ids.issuperset(page) else 0
+        self.ids.update(page)
+        if idle > self._bounds.idle_pages:
+            raise _unusable(
+                self._call,
+                f"the list does not end: {self._bounds.idle_pages} pages in a row bring nothing "
+                "new, and more are said to be there",
+            )
+        return idle
 
     def _stands_still(self, at: Pagination, place: _Place) -> bool:
         """Whether the next page would be no other than this one, if this one tells nothing new."""
         return self._paging.style != "cursor" or at.next_cursor in (None, "", place.cursor)
 
     def _note_figures(self, at: Pagination, items: int) -> None:
+        self._size = max(self._size, items)
         if at.total is not None:
             self._totals.append(at.total)
-        if at.pages is not None and (items or at.pages > self._pages_said):
-            self._pages_said = at.pages  # an empty page does not take back what others said
+        if (
+            at.pages is not None
+            and self._is_linked is None
+            and (items or at.pages > self._pages_said)
+        ):
+            # An empty page does not take back what others said, and of pages of other sizes there
+            # are more or fewer.
+            self._pages_said = at.pages
 
-    def _stuck(self, place: _Place) -> None:
+    def _stuck(self, offset: int) -> None:
         """The same page came twice: either it is all there is, or paging is not understood."""
         total = self._totals[-1] if self._totals else 0
-        if total > place.offset:
+        if total > offset:
             raise BarrackResponseError(
                 f"{total} items are said to be there, but the same page comes again after "
-                f"{place.offset} of them: this API pages in another way than "
+                f"{offset} of them: this API pages in another way than "
                 f"{self._paging.style!r}; correct paging in a dialect file",
                 operation=self._call.operation.name,
             )
