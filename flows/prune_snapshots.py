@@ -37,7 +37,7 @@ def prune_snapshots(
     restore, one that is an image or that an
     image depends on, one that another run restores, drills or publishes at that moment, one that
     this library did not make, and those of protected instances and of instances that another
-    run works on.
+    run works on. What this library did not make takes no place of what it did make.
 
     Args:
         select: of which instances, by name, glob, id or region; those that are gone count too.

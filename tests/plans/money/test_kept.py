@@ -191,3 +191,22 @@ def test_ten_thousand_are_kept_in_as_many_tables_as_they_need(
     assert sum(len(t) for t in tables.values()) == 20_000 + 1, "each is in one table"
     stored.write_sightings("a", stored.read_sightings("a")[1], few)
     assert len(stored.read_sightings("a")[0]) == 3
+
+
+def test_what_is_gone_for_longest_is_forgotten_when_there_is_too_much(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stored, "_MOST_TABLES", 1)
+    monkeypatch.setattr(stored, "_TABLE_HOLDS", 250)
+    gone = {f"instance:{n}": stored._written(Sighting(ALPHA, NOW + n * HOUR)) for n in range(3)}
+    entries = {**gone, "instance:there": stored._written(Sighting(ALPHA))}
+    kept = stored._bounded(entries, dict.fromkeys(entries, 100))
+    assert sorted(kept) == ["instance:2", "instance:there"]
+    assert stored._bounded(kept, dict.fromkeys(kept, 100)) == kept
+
+
+def test_what_is_too_new_to_have_a_bill_is_not_missing() -> None:
+    made = replace(ACTIVE, made=NOW)
+    assert Sighting(ALPHA, look=made).is_new(NOW + timedelta(minutes=9))
+    assert not Sighting(ALPHA, look=made).is_new(NOW + timedelta(minutes=10))
+    assert not Sighting(ALPHA, look=ACTIVE).is_new(NOW), "nothing tells its age"

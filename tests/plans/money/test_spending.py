@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -15,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import BillingRecord
-from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of
+from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of, cost_of, days_back
 
 START = datetime(2026, 3, 20, 7, 31, tzinfo=UTC)
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/New_York"]
@@ -124,3 +125,41 @@ def test_a_record_that_is_open_ends_now(end: datetime | None, minutes: int) -> N
     thing = Thing("instance", "1", "alpha")
     charge = charge_of(thing, record, START + timedelta(minutes=90))
     assert (charge.minutes, charge.state) == (minutes, "ACTIVE")
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "first"),
+    [
+        ("Europe/Berlin", "2026-03-30T22:30:00Z", "2026-03-28T00:00:00+01:00"),
+        ("Europe/Berlin", "2026-10-26T23:30:00Z", "2026-10-24T00:00:00+02:00"),
+        ("America/New_York", "2026-11-02T04:30:00Z", "2026-10-29T00:00:00-04:00"),
+        ("Africa/Cairo", "2026-04-26T22:00:00Z", "2026-04-24T01:00:00+03:00"),
+        ("Africa/Cairo", "2026-11-01T23:30:00Z", "2026-10-30T00:00:00+02:00"),
+    ],
+)
+def test_days_are_days_of_the_local_calendar_after_a_clock_change(
+    zone: str, now: str, first: str
+) -> None:
+    moment, wanted = datetime.fromisoformat(now), datetime.fromisoformat(first)
+    days = (moment.astimezone(ZoneInfo(zone)).date() - wanted.date()).days
+    assert days_back(moment, days, zone) == wanted
+    charge = Charge(Thing("volume", "1", "v"), wanted - timedelta(hours=3), moment, "volume", 0, 0)
+    edges = [part.start for _, part in charge.on_days(ZoneInfo(zone))]
+    assert wanted in edges
+
+
+def test_a_charge_is_divided_by_billed_minutes_and_else_by_time_which_is_said() -> None:
+    thing = Thing("instance", "1", "big", hourly=Decimal("26.90"))
+    start = datetime(2026, 3, 10, 23, 59, 59, tzinfo=UTC)
+    end = datetime(2026, 3, 11, 0, 1, 1, tzinfo=UTC)
+    rate = Decimal("26.90")
+    exact = Charge(thing, start, end, "ACTIVE", 2, cost_of(rate, 2), rate)
+    bill = replace(bill_of(exact), end=end)
+    each = cost_of(rate, 1)
+    assert bill.by("day") == {"2026-03-10": each, "2026-03-11": exact.cost - each}
+    assert bill.divided_by_time == ()
+    rounded_up = replace(exact, minutes=3, cost=cost_of(rate, 3))
+    other = bill_of(rounded_up)
+    assert other.divided_by_time == (rounded_up,)
+    assert sum(other.by("day").values()) == rounded_up.cost
+    assert other.by("day")["2026-03-10"] < each
