@@ -318,7 +318,7 @@ def test_a_name_that_is_refused_after_a_lost_answer_is_handed_out_to_nobody_unle
     ):
         client.snapshots.create("BRK-1", "mine", "own")
     assert caught.value.took_effect is None
-    assert "Look at it before you use it or ask again" in str(caught.value)
+    assert "Check it before you use it or repeat the request" in str(caught.value)
 
 
 def test_what_is_older_than_the_request_is_not_its_effect() -> None:
