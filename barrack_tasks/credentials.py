@@ -94,18 +94,20 @@ class BarrackCredentials(Block):
     )
     header_name: str | None = Field(default=None, description="Header that carries the key.")
     requests_per_second: float | None = Field(
-        default=None, gt=0, description="Send no faster than this."
+        default=None, gt=0, description="Send no more requests per second than this."
     )
-    max_concurrency: int = Field(default=64, ge=1, description="Requests under way at once.")
+    max_concurrency: int = Field(
+        default=64, ge=1, description="How many requests may be under way at once."
+    )
     dialect: str | None = Field(
-        default=None, description="A dialect file, where the API differs from the built-in reading."
+        default=None, description="A dialect file, if the API differs from the built-in dialect."
     )
     protect: list[str] = Field(
         default_factory=list,
         description="Names, globs and ids of instances that no flow ever touches.",
     )
     caps: Caps | None = Field(
-        default=None, description="What every flow may spend at most; nothing is limited without."
+        default=None, description="What every flow may spend at most; not limited, if not given."
     )
 
     _permit: Callable[[], float] | None = PrivateAttr(default=None)
@@ -134,11 +136,11 @@ class BarrackCredentials(Block):
         if id_ is None or self._permit is not None:
             raise BarrackConfigurationError(
                 "credentials that are not saved as a block cannot be stored or sent to another "
-                "process, since their key would go along in clear: save them and pass the block's "
-                "name, or pass None for the environment of that process"
+                "process, because their key would be sent in clear text; save them and pass the "
+                "block's name, or pass None for the environment of that process"
                 if id_ is None
-                else "credentials that a running flow guards cannot be sent to another process: "
-                "pass the name of their block"
+                else "credentials that are bound to a running flow cannot be sent to another "
+                "process; pass the name of their block"
             )
         return _load_by_reference, (type(self), id_, self.address, self._settled)
 
@@ -164,8 +166,9 @@ class BarrackCredentials(Block):
         """
         if not _key_of_environment():
             raise BarrackConfigurationError(
-                "no Barrack account is known: set BARRACK_API_KEY to your key (dashboard, API "
-                "Keys page), or pass credentials= a BarrackCredentials or the name of a saved one"
+                "no Barrack account is known; set BARRACK_API_KEY to your key (dashboard, API "
+                "Keys page), or pass as credentials a BarrackCredentials or the name of a saved "
+                "one"
             )
         return cls(api_key=SecretStr(_key_of_environment()))
 
@@ -200,8 +203,8 @@ class BarrackCredentials(Block):
             raise _no_such_block(names)
         del item
         raise BarrackConfigurationError(
-            f"the saved Barrack Credentials block {name!r} cannot be read: its fields do not fit; "
-            "save it again"
+            f"the saved Barrack Credentials block {name!r} cannot be read, because its fields "
+            f"are not valid; save it again"
         )
 
     @classmethod
@@ -264,7 +267,11 @@ class BarrackCredentials(Block):
             try:
                 return saved_accounts(), known_names()
             except (httpx.HTTPError, PrefectHTTPStatusError) as error:
-                _log.warning("saved accounts cannot be read, so this one goes unnamed: %s", error)
+                _log.warning(
+                    "saved accounts cannot be read, so the name of this one is chosen "
+                    "without them: %s",
+                    error,
+                )
         return [], {}
 
     @property
@@ -442,7 +449,7 @@ class BarrackCredentials(Block):
             return
         if not is_called(self._mark, name):
             raise BarrackConfigurationError(
-                f"the account {name!r} was given another name while this run began: start it again"
+                f"the account {name!r} was renamed while this run was starting; start the run again"
             )
         self._asked.add(name)
 
@@ -546,9 +553,9 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         if _holds(name, sealed) or _holds(value, sealed):
             raise BarrackConfigurationError(
-                f"{'a parameter' if _holds(name, sealed) else name} holds an API key, and Prefect "
-                "would store it in clear: save the key as a Barrack Credentials block, and pass "
-                "that block's name as credentials"
+                f"{'a parameter' if _holds(name, sealed) else name} holds an API key, which "
+                f"Prefect would store in clear text; save the key as a Barrack Credentials "
+                f"block, and pass that block's name as credentials"
             )
 
 
@@ -595,8 +602,8 @@ def _no_account(given: Any) -> BarrackConfigurationError:
 def _no_such_block(names: Iterable[str]) -> BarrackConfigurationError:
     there = ", ".join(sorted(map(repr, names))) or "none"
     return BarrackConfigurationError(
-        "there is no saved Barrack Credentials block named as `credentials` says (it is not "
-        f"repeated here, since it may be a key); there is {there}"
+        f"no saved Barrack Credentials block has the name that was passed as `credentials` (it "
+        f"is not repeated here, because it may be a key); the saved blocks are: {there}"
     )
 
 
@@ -631,7 +638,8 @@ def _load_by_reference(
     if normalised(found.address) != normalised(address):
         raise BarrackConfigurationError(
             f"the Barrack Credentials block {found._block_document_name!r} has another address "
-            "here than where it was passed from: set the same base_url or BARRACK_BASE_URL"
+            f"here than in the process that passed it; set the same base_url or BARRACK_BASE_URL "
+            f"in both"
         )
     found._settled = settled
     return found

@@ -96,26 +96,28 @@ def _call_hooks(happening: Happening) -> None:
         try:
             hook.call(happening)
         except Exception:  # noqa: BLE001 - whatever it raises disturbs nothing
-            _log.exception("a function for %s failed at %s", hook.pattern, happening.event)
+            _log.exception(
+                "a function for %s failed on the event %s", hook.pattern, happening.event
+            )
 
 
 _INSTANCE = {
     "status": "its state",
     "address": "its public address; null if it has none",
-    "region": "where it is",
+    "region": "its region",
     "gpu_model": "its GPU model",
-    "gpu_count": "its GPUs",
+    "gpu_count": "number of its GPUs",
     "hourly": "what it costs an hour in this state, as text",
-    "currency": "of the cost",
+    "currency": "currency of the cost",
 }
 _STOCK = {
-    "region": "where",
-    "gpu_model": "which GPU",
-    "gpu_count": "GPUs of one instance",
+    "region": "the region",
+    "gpu_model": "the GPU model",
+    "gpu_count": "number of GPUs of one instance",
     "available": "how many instances can be deployed, at least",
-    "hourly_price": "of one instance, as text; null if it is not known",
+    "hourly_price": "what one instance costs an hour, as text; null if it is not known",
 }
-_LINE = {"line": "which line", "text": "a sentence with the figures"}
+_LINE = {"line": "the line", "text": "a sentence with the figures"}
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,7 @@ class EventKind:
 
 EVENTS: dict[str, EventKind] = {
     # What this library does
-    "barrack.snapshot.created": EventKind("a snapshot was asked for"),
+    "barrack.snapshot.created": EventKind("a snapshot was requested"),
     "barrack.snapshot.deleted": EventKind("a snapshot was deleted by this library"),
     "barrack.snapshot.restored": EventKind(
         "an instance was made from a snapshot, and is up",
@@ -138,14 +140,14 @@ EVENTS: dict[str, EventKind] = {
             "old": "id of the instance that the snapshot was taken of",
             "address": _INSTANCE["address"],
             "hourly_price": "what it costs an hour, as text",
-            "currency": "of the price",
+            "currency": "currency of the price",
             "billed_since": "when it was first seen up, ISO 8601",
             "seconds": "from the request until it was up; null if another run sent it",
         },
     ),
     "barrack.image.published": EventKind(
         "an image was made, and depends on its snapshot",
-        {"family": "its name without the moment", "snapshot": "id of its snapshot"},
+        {"family": "its name without the time", "snapshot": "id of its snapshot"},
     ),
     "barrack.image.deleted": EventKind("an old image of a family was deleted by this library"),
     "barrack.instance.hibernated": EventKind("a flow brought an instance to HIBERNATED", _INSTANCE),
@@ -155,23 +157,23 @@ EVENTS: dict[str, EventKind] = {
     "barrack.instance.stopped": EventKind("a flow brought an instance to SHUTOFF", _INSTANCE),
     "barrack.instance.deleted": EventKind("a flow deleted an instance", _INSTANCE),
     "barrack.instance.failed": EventKind(
-        "a flow could not do what it was asked for an instance", {"why": "one sentence"}
+        "a flow could not do what was requested for an instance", {"why": "one sentence"}
     ),
     "barrack.instance.claimed": EventKind(
         "an instance was claimed from the stock and is up",
         {
             "address": _INSTANCE["address"],
             "hourly_price": "what it costs an hour, as text",
-            "currency": "of the price",
+            "currency": "currency of the price",
             "gpu_model": "its GPU model",
-            "gpu_count": "its GPUs",
-            "region": "where it is",
-            "expires": "when it ends, ISO 8601; missing if it does not",
+            "gpu_count": "number of its GPUs",
+            "region": "its region",
+            "expires": "when it ends, ISO 8601; absent if it has no end",
         },
     ),
     "barrack.instance.expired": EventKind(
-        "the time of an instance that was made for a time was up, and it was seen ended: "
-        "HIBERNATED, or gone"
+        "the time limit of an instance was reached, and the instance was seen to have ended: it "
+        "is HIBERNATED or deleted"
     ),
     # Lines that were crossed
     "barrack.balance.crossed": EventKind("the balance fell below a line", _LINE),
@@ -179,44 +181,40 @@ EVENTS: dict[str, EventKind] = {
     "barrack.budget.crossed": EventKind("spending rose above a limit", _LINE),
     "barrack.budget.recovered": EventKind("spending is below a limit again", _LINE),
     "barrack.proof.crossed": EventKind(
-        "an instance has no snapshot that was proven to restore within the time asked", _LINE
+        "an instance has no snapshot that was proven to restore within the required time", _LINE
     ),
     "barrack.proof.recovered": EventKind("an instance has such a snapshot again", _LINE),
     "barrack.expiry.crossed": EventKind(
-        "the time of an instance was up, and it could not be ended", _LINE
+        "the time limit of an instance was reached, but the instance could not be ended", _LINE
     ),
     "barrack.expiry.recovered": EventKind("such an instance has ended, or is being ended", _LINE),
     "barrack.guard.refused": EventKind(
-        "the caps refused to let something begin", {"why": "sentences with the figures"}
+        "the caps did not let something begin", {"why": "sentences with the figures"}
     ),
     "barrack.gpu-stock.available": EventKind("something that is wanted came into stock", _STOCK),
-    "barrack.gpu-stock.changed": EventKind(
-        "more or less of it is in stock than was last told", _STOCK
-    ),
+    "barrack.gpu-stock.changed": EventKind("its stock differs from what was last reported", _STOCK),
     "barrack.gpu-stock.depleted": EventKind(
-        "it is out of stock, and was for a while",
-        {**_STOCK, "seconds": "how long it was there", "most": "how many at most"},
+        "it has been out of stock for a while",
+        {**_STOCK, "seconds": "how long it was in stock", "most": "the most that was in stock"},
     ),
     # What anyone did, seen by watch_account
-    "barrack.instance.appeared": EventKind("an instance is there that was not", _INSTANCE),
+    "barrack.instance.appeared": EventKind("a new instance appeared", _INSTANCE),
     "barrack.instance.changed": EventKind(
-        "an instance is in another state", {**_INSTANCE, "before": "the state before"}
+        "the state of an instance changed", {**_INSTANCE, "before": "the state before"}
     ),
     "barrack.instance.readdressed": EventKind(
-        "an instance has another public address", {**_INSTANCE, "before": "the address before"}
+        "the public address of an instance changed", {**_INSTANCE, "before": "the address before"}
     ),
     "barrack.instance.disappeared": EventKind(
         "an instance is gone, whoever deleted it", {"before": "the state before"}
     ),
-    "barrack.snapshot.appeared": EventKind(
-        "a snapshot is there that was not", {"status": "its state"}
-    ),
+    "barrack.snapshot.appeared": EventKind("a new snapshot appeared", {"status": "its state"}),
     "barrack.snapshot.completed": EventKind("a snapshot is ready", {"status": "its state"}),
     "barrack.snapshot.failed": EventKind("a snapshot ended in failure", {"status": "its state"}),
     "barrack.snapshot.disappeared": EventKind(
         "a snapshot is gone, whoever deleted it", {"before": "the state before"}
     ),
-    "barrack.volume.appeared": EventKind("a volume is there that was not", {"status": "its state"}),
+    "barrack.volume.appeared": EventKind("a new volume appeared", {"status": "its state"}),
     "barrack.volume.attached": EventKind("a volume was attached to an instance"),
     "barrack.volume.detached": EventKind("a volume was detached from an instance"),
     "barrack.volume.disappeared": EventKind(
@@ -275,7 +273,9 @@ def emit(
     if event not in EVENTS:
         raise ValueError(f"{event!r} is not in the catalogue of events")
     if strange := set(payload or {}) - set(EVENTS[event].payload):
-        raise ValueError(f"the catalogue knows no {', '.join(sorted(strange))} of {event}")
+        raise ValueError(
+            f"the catalogue of events has no field {', '.join(sorted(strange))} for {event}"
+        )
     kind = event.split(".")[1]
     resource = {
         "prefect.resource.id": f"barrack.{kind}.{id}",

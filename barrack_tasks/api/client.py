@@ -211,10 +211,12 @@ def _check_auth(dialect: Dialect) -> None:
     header, scheme = dialect.auth.header, dialect.auth.scheme
     if not _HEADER.fullmatch(header):
         raise BarrackConfigurationError(
-            f"the header of the API key cannot be called {header!r}; such as x-api-key it can"
+            f"the header of the API key cannot be called {header!r}; use a name such as x-api-key"
         )
     if not (scheme.isascii() and scheme.isprintable()):
-        raise BarrackConfigurationError(f"the scheme before the API key cannot be {scheme!r}")
+        raise BarrackConfigurationError(
+            f"the scheme before the API key cannot be {scheme!r}; use a word such as Bearer"
+        )
 
 
 def _check_limits(requests_per_second: float | None, max_concurrency: int) -> None:

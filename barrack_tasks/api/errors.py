@@ -56,7 +56,7 @@ class BarrackError(Exception):
         code = f" (HTTP {self.status_code})" if self.status_code else ""
         request = f" [request {self.request_id}]" if self.request_id else ""
         unknown = (
-            " It is not known whether the request took effect: look before you repeat it."
+            " It is not known whether the request took effect: check before you repeat it."
             if self.took_effect is None
             else ""
         )
@@ -94,19 +94,19 @@ class BarrackAuthenticationError(BarrackError):
 class BarrackNotFoundError(BarrackError):
     """What the request names does not exist (404)."""
 
-    advice = "Check the id; if every operation says so, check BARRACK_BASE_URL."
+    advice = "Check the id; if every operation reports this, check BARRACK_BASE_URL."
 
 
 class BarrackConflictError(BarrackError):
     """The state does not allow it, or the name is taken (409)."""
 
-    advice = "Look at the present state, or choose another name or region."
+    advice = "Check the present state, or choose another name or region."
 
 
 class BarrackValidationError(BarrackError, ValueError):
     """The request breaks a rule (400, 422, or found before sending); `fields` says which."""
 
-    advice = "Correct what is named, then send it again."
+    advice = "Correct what is named, and send the request again."
 
 
 class BarrackInsufficientCreditsError(BarrackError):
@@ -118,7 +118,7 @@ class BarrackInsufficientCreditsError(BarrackError):
 class BarrackOutOfStockError(BarrackConflictError):
     """The GPU is not in stock in that region."""
 
-    advice = "Try again when get_gpu_stock shows it, or another model or region."
+    advice = "Try again when get_gpu_stock shows it, or choose another model or region."
 
 
 class BarrackRateLimitedError(BarrackError):
@@ -142,7 +142,7 @@ class BarrackServerError(BarrackError):
         retry_after: seconds that the server asked to wait, if it did.
     """
 
-    advice = "Try again later; if it lasts, report the request id to Barrack."
+    advice = "Try again later; if it persists, report the request id to Barrack."
 
     def __init__(self, message: str, *, retry_after: float | None = None, **known: Any) -> None:
         super().__init__(message, **known)
@@ -167,6 +167,6 @@ class BarrackResponseError(BarrackError):
     """
 
     advice = (
-        "If this comes with every call, the API differs from what this release expects: "
+        "If this happens with every call, the API differs from what this release expects: "
         "correct it in a dialect file."
     )

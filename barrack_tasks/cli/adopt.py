@@ -1,4 +1,4 @@
-"""`barrack adopt`: records of an account that was called otherwise."""
+"""`barrack adopt`: take over the records of an account that had another name."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False, yes_to_living: boo
     Parameters
     ----------
     old
-        The name that the records carry, as `barrack status` tells it.
+        The name that the records carry, as `barrack status` shows it.
     to
         Name of the block of the account that they belong to.
     yes
         Do not ask.
     yes_to_living
-        Also if the account was used in the last hour, by somebody who may still work with it.
+        Move the records even if the account was used in the last hour and may still be in use.
     """
     screen = Screen()
     with known_server() as server:
@@ -36,10 +36,10 @@ def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False, yes_to_living: boo
 
         account = BarrackCredentials.find(to)
         found = adopting.check_adoption(old, datetime.now(UTC), yes_to_living)
-        question = f"Give what is kept of {old!r} ({adopting.kept(found)}) to the block {to!r}?"
+        question = f"Move what is kept under {old!r} ({adopting.kept(found)}) to the block {to!r}?"
         if not yes and not screen.agrees(question):
             screen.print("Nothing was moved.")
             return 1
         count = adopting.adopt(old, account, living=yes_to_living)
-        screen.print(f"{count} records of {old!r} are now those of the block {to!r}.")
+        screen.print(f"{count} records of {old!r} now belong to the block {to!r}.")
     return 0

@@ -69,7 +69,7 @@ def _set(screen: Screen, names: list[str], armed: bool, yes: bool) -> int:
                 return 1
             for one in wanted:
                 set_armed(client, one, armed)
-                # Said as the server has it now, not as it was asked for.
+                # This reports what the server has now, not what was requested.
                 [now] = called([one.full_name], read_deployed(client))
                 told = _armed(client, now) if armed else _disarmed(client, now)
                 screen.print(told)
@@ -97,7 +97,7 @@ def _show(screen: Screen, client: SyncPrefectClient, one: Deployed) -> None:
 
 def _show_report(screen: Screen, report: Report) -> None:
     if not report.rows:
-        screen.print("  Now it would do nothing.")
+        screen.print("  It would do nothing now.")
     else:
         found = table("what", "is", "would", "an hour", "why")
         for row in report.rows:
@@ -115,11 +115,11 @@ def _show_report(screen: Screen, report: Report) -> None:
 def _effect(report: Report) -> str:
     change, unknown = effect_of(report)
     if not change and not unknown:
-        return "Now it would change nothing in what the account costs an hour."
+        return "It would not change what the account costs an hour."
     more = "more" if change >= 0 else "less"
     amount = money(abs(change), report.currency)
-    end = f", and {unknown} more of which the price is not known" if unknown else ""
-    return f"Now it would make the account cost {amount} an hour {more}{end}."
+    end = f", not counting {unknown} of unknown price" if unknown else ""
+    return f"It would make the account cost {amount} an hour {more}{end}."
 
 
 def _armed(client: SyncPrefectClient, one: Deployed) -> str:
@@ -139,6 +139,6 @@ def _disarmed(client: SyncPrefectClient, one: Deployed) -> str:
     told = f"{one.full_name} {how}, and {off.get(len(one.schedules), 'its schedules are off')}"
     going = acting_runs(client, one) if dry else 0
     if going:
-        runs = "a run that acts goes" if going == 1 else f"{going} runs that act go"
-        told += f"; {runs} on, begun or waiting since before"
+        runs = "1 run" if going == 1 else f"{going} runs"
+        told += f"; {runs}, already started or scheduled, will still act"
     return f"{told}."

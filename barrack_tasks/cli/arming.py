@@ -99,7 +99,8 @@ def _preview(now: DeploymentResponse, given: Mapping[str, Any]) -> Preview:
     if missing := [name for name in required if name not in given]:
         names = ", ".join(missing)
         return Preview(
-            parameters, problem=f"each run is told what to work on when it is started ({names})."
+            parameters,
+            problem=f"its runs get these parameters only when they are started: {names}.",
         )
     before = logging.root.manager.disable
     # What the run logs is in its report, or in the sentence about what stopped it.
@@ -128,8 +129,8 @@ def set_armed(client: SyncPrefectClient, one: Deployed, armed: bool) -> None:
         _set_armed(client, one, armed)
     except ObjectNotFound as error:
         raise BarrackConfigurationError(
-            f"{one.full_name} or its schedule was deleted or replaced meanwhile; "
-            "see `barrack status`, and try again"
+            f"{one.full_name} or its schedule was deleted or replaced in the meantime; look at "
+            f"`barrack status`, and try again"
         ) from error
     except PrefectHTTPStatusError as error:
         raise BarrackConfigurationError(

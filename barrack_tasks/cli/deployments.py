@@ -233,19 +233,19 @@ def _belong_to(
     others = " and ".join(sorted({said for owner, said in owners.values() if owner != account}))
     if is_own:
         return BarrackConfigurationError(
-            f"deployments that are named for the block {block!r} run for the account of {others} "
-            "now, and nothing was changed; set their parameter `credentials` back on the server, "
-            "or say --move to take them back as dry runs"
+            f"the deployments named for the block {block!r} now run for the account of {others}, "
+            f"so nothing was changed; set their parameter `credentials` back on the server, or "
+            f"pass --move to take them back as dry runs"
         )
     part = (
-        ", whose `barrack up` was cut off before all of them were there (repeat it to complete "
-        "them)"
+        ", whose `barrack up` was interrupted before it had applied all of them (run it again to "
+        "complete them)"
     )
     return BarrackConfigurationError(
-        f"the deployments here belong to the account of {others}{part if is_part else ''}, not to "
-        f"that of the block {block!r}, and nothing was changed; say --beside to have a set of its "
-        f"own for {block!r} beside them, or --move to take them away from that account, "
-        "which is unguarded then"
+        f"the deployments on this server belong to the account of "
+        f"{others}{part if is_part else ''}, not to that of the block {block!r}, so nothing was "
+        f"changed; pass --beside to add a separate set for {block!r}, or --move to take them "
+        f"from that account, which then has no guards"
     )
 
 

@@ -12,7 +12,7 @@ from barrack_tasks.api.dialect import Dialect, builtin, load_dialect
 from barrack_tasks.api.dialect.loading import differences
 from barrack_tasks.cli.screen import Screen, table
 
-dialect_app = App(name="dialect", help="How this library speaks to the API.")
+dialect_app = App(name="dialect", help="Show how this library speaks to the API.")
 
 
 def _in_force(file: Path | None) -> tuple[Dialect, str]:
@@ -22,14 +22,14 @@ def _in_force(file: Path | None) -> tuple[Dialect, str]:
 
 @dialect_app.command
 def show(file: Path | None = None, *, everything: bool = False) -> None:
-    """Print the dialect in force, each entry with where it comes from.
+    """Print the dialect in use, and where each entry comes from.
 
     Parameters
     ----------
     file
         A dialect file; the one that BARRACK_DIALECT names, if not given.
     everything
-        Also the operations and fields that stand as they are built in.
+        Also print the operations and fields that are as in the built-in dialect.
     """
     dialect, source = _in_force(file)
     theirs = differences(dialect)
@@ -48,7 +48,7 @@ def show(file: Path | None = None, *, everything: bool = False) -> None:
 
 @dialect_app.command
 def diff(file: Path | None = None) -> int:
-    """Print what a dialect says otherwise than the built-in one. Exits 1 if there is anything.
+    """Print how a dialect differs from the built-in one. Exits 1 if it does.
 
     Parameters
     ----------

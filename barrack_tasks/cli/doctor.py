@@ -31,13 +31,13 @@ def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = No
     Parameters
     ----------
     attempt
-        Also try this change on a throwaway thing, and remove it again: create_ssh_key or
-        create_script. Nothing is tried that is not named.
+        Also try this change on a temporary resource, and remove it again: create_ssh_key or
+        create_script. Only the changes named here are tried.
     """
     console = Screen()
     failed = False
     with client_from_environment() as client:
-        console.print(f"Looking at {client.base_url} in the dialect {client.dialect.name}")
+        console.print(f"Checking {client.base_url} with the dialect {client.dialect.name}")
         report = checkup(client, lambda finding: _tell(console, finding))
         with known_server() as server:
             if server.answers:
@@ -83,4 +83,4 @@ def _show_readiness(console: Screen, report: DoctorReport) -> None:
             console.print(f"  {line}")
     trouble = sum(f.is_trouble for f in report.findings)
     tried = sum(f.verdict != "not tried" for f in report.findings)
-    console.print(f"{tried - trouble} of {tried} operations tried can be relied on.")
+    console.print(f"{tried - trouble} of the {tried} operations that were tried can be relied on.")

@@ -1,4 +1,4 @@
-"""Keeping an account in a block: the key is tried first, and nothing is replaced unasked."""
+"""Keeping an account in a block: the key is tested first, and nothing is replaced unasked."""
 
 from __future__ import annotations
 
@@ -115,13 +115,13 @@ class Choice:
             type(self.account).resolve(self.name)
         place = f"the block {self.name!r}, at {self.account.address}."
         if self.is_new:
-            console.print(f"The account is kept in {place}")
+            console.print(f"The account is saved in {place}")
         else:
             console.print(f"The account is that of {place}")
         if not self.trial.works:
             console.print(
-                f"Whether its key works cannot be told: {self.trial.said} "
-                "`barrack doctor` tells more.",
+                f"It is not known whether its key works: {self.trial.said} `barrack doctor` "
+                f"shows details.",
             )
 
 
@@ -166,9 +166,9 @@ def choose(
     if there is not None:
         if not trial.works and not untried:
             raise BarrackConfigurationError(
-                f"the block {name!r} was left as it is, because whether the key for it works "
-                f"cannot be told ({trial.said.rstrip('.')}); `barrack doctor` tells more, and "
-                "--untried replaces the block all the same"
+                f"the block {name!r} was not changed, because it is not known whether the new "
+                f"key works ({trial.said.rstrip('.')}); run `barrack doctor` for details, or "
+                f"pass --untried to replace the block anyway"
             )
         _agree(name, there, wanted, yes, console)
     return Choice(name, wanted, trial, True, True)
@@ -244,13 +244,13 @@ def _elsewhere(
         return wanted
     usual = wanted.model_copy(update={"base_url": None})
     said = (
-        f"the block {name!r} keeps the address {there.address}, which is on this machine, and "
-        "BARRACK_BASE_URL does not say that the new key is for it"
+        f"the block {name!r} has the address {there.address}, which is on this machine, and "
+        f"BARRACK_BASE_URL does not say that the new key is for that address"
     )
     if not sys.stdin.isatty():
         raise BarrackConfigurationError(
             f"{said}; set BARRACK_BASE_URL to the address that the key is for, such as "
-            f"{usual.address}, and try again; the block was left as it is"
+            f"{usual.address}, and try again; the block was not changed"
         )
     question = f"{said[0].upper()}{said[1:]}. Use {usual.address} instead?"
     return usual if Screen().agrees(question) else wanted
@@ -259,12 +259,12 @@ def _elsewhere(
 def _check(account: BarrackCredentials, trial: Trial, what: str = "the key") -> None:
     if trial.refused:
         raise BarrackConfigurationError(
-            f"{what} is refused at {account.address}, and nothing was saved or started: set "
-            "BARRACK_API_KEY to one that works (dashboard, API Keys page)"
+            f"{account.address} refused {what}, so nothing was saved or started; set "
+            f"BARRACK_API_KEY to a key that works (dashboard, API Keys page)"
         )
     if not trial.answered:
         raise BarrackConfigurationError(
-            f"the key could not be tried at {account.address}, and nothing was saved or started: "
+            f"the key could not be tested at {account.address}, so nothing was saved or started: "
             f"{trial.said.rstrip('.')}"
         )
 
@@ -281,11 +281,11 @@ def _agree(
         return
     if not sys.stdin.isatty():
         raise BarrackConfigurationError(
-            f"{said}; it was left as it is: say --yes to replace it, or --credentials with "
-            "another name to keep both accounts"
+            f"{said}; it was not changed: pass --yes to replace it, or --credentials with "
+            f"another name to keep both accounts"
         )
     if not console.agrees(f"{said[0].upper()}{said[1:]}. Replace it?"):
-        raise BarrackConfigurationError(f"the block {name!r} was left as it is")
+        raise BarrackConfigurationError(f"the block {name!r} was not changed")
 
 
 def _called(account: BarrackCredentials, block: str) -> str:

@@ -42,11 +42,12 @@ def learn(
     plain_http: bool = False,
     overwrite: bool = False,
 ) -> int:
-    """Learn how your account's API is spoken, and write it as a dialect file.
+    """Learn how to speak to your account's API, and write it as a dialect file.
 
-    Exactly one of --openapi, --probe and --from-har says where from. What is not sure is asked on
-    a terminal, or left open and listed. An address at another host than the built-in one is shown
-    and asked about, for your key would go there. Ends with 0 if snapshot_before_stop can run.
+    Exactly one of --openapi, --probe and --from-har says where from. What is uncertain is asked
+    on a terminal, or left open and listed. An address at another host than the built-in one is
+    shown and asked about, because your key would be sent there. Ends with 0 if
+    snapshot_before_stop can run.
 
     Parameters
     ----------
@@ -59,21 +60,21 @@ def learn(
     from_har
         A recording that a browser made of the dashboard (HAR); secrets in it are not kept.
     yes
-        Take a candidate without asking where it is clearly the best and nothing hangs on it.
+        Take a candidate without asking where it is clearly the best and carries no risk.
     yes_to_host
         The host, such as api.example.com or 127.0.0.1:8080, that the API may be at and the key may
         be sent to. --yes does not agree to a host.
     plain_http
-        Agree also to an address of plain http, by which others on the way can read the key.
+        Also agree to a plain http address, over which others on the network can read the key.
     overwrite
-        Replace the file if it is there already.
+        Replace the file if it already exists.
     """
     console = Screen()
     asks = sys.stdin.isatty() and sys.stdout.isatty()
     if out.exists() and not overwrite:
-        overwrite = asks and _agrees(f"{out} is there already. Replace it?")
+        overwrite = asks and _agrees(f"{out} already exists. Replace it?")
         if not overwrite:
-            raise LearnError(f"{out} is there already; say --overwrite to replace it")
+            raise LearnError(f"{out} already exists; pass --overwrite to replace it")
     agrees = _Agreement(console, asks, yes_to_host, plain_http)
     learned = _learn(openapi, probe_url, from_har, yes, agrees)
     address, reason = _address(learned)
@@ -106,7 +107,7 @@ def _address(learned: Learned) -> tuple[str, str]:
     """Where the API is by what was learned, and why."""
     match = learned.matches.get("base_url")
     if match is None:
-        return builtin().base_url, "built-in; the evidence does not say it"
+        return builtin().base_url, "built-in; the evidence does not give it"
     return str(match.wire), match.reason
 
 
@@ -127,8 +128,8 @@ class _Agreement:
         """
         if is_in_clear(address) and not self.plain_http:
             raise LearnError(
-                f"{address} is plain http, by which others on the way can read your key, and "
-                "nothing was sent or written; say --plain-http if it must be"
+                f"{address} is plain http, over which others on the network can read your key, "
+                f"so nothing was sent or written; pass --plain-http to use it anyway"
             )
         host = host_of(address)
         if is_builtin_host(address) or (is_typed and is_loopback(address)):
@@ -140,10 +141,10 @@ class _Agreement:
             self.console.print(f"\n{said}.")
             if _agrees(f"May your key be sent to {host}?"):
                 return
-            raise LearnError(f"nothing was written, for your key may not be sent to {host}")
+            raise LearnError(f"nothing was written, because your key may not be sent to {host}")
         raise LearnError(
-            f"{said}, and nothing was sent or written; say --yes-to-host {host} if your key may be "
-            "sent there"
+            f"{said}, so nothing was sent or written; pass --yes-to-host {host} if your key may "
+            f"be sent there"
         )
 
 
@@ -156,7 +157,7 @@ def _learn(
 ) -> Learned:
     given = [source for source in (openapi, probe_url, from_har) if source is not None]
     if len(given) != 1:
-        raise LearnError("say exactly one of --openapi FILE, --probe ADDRESS and --from-har FILE")
+        raise LearnError("pass exactly one of --openapi FILE, --probe ADDRESS and --from-har FILE")
     if openapi is not None:
         return learn_openapi(read_file(openapi, LARGEST), yes=yes)
     if from_har is not None:
@@ -179,7 +180,7 @@ def _ask(console: Console, learned: Learned, question: Question) -> None:
     for number, candidate in enumerate(question.candidates, 1):
         console.print(f"  {number}. {candidate.shown}  ({candidate.reason})")
     while True:
-        said = input("number, what stands on the wire, - if there is none, or Enter to leave: ")
+        said = input("a number, the API's own text, - if the API has none, or Enter to skip: ")
         said = said.strip()
         if not said:
             return

@@ -63,22 +63,24 @@ def main() -> None:
 def _about_server(error: httpx.HTTPError | httpx.InvalidURL) -> str:
     """What the Prefect server did, or did not, and what to do about it."""
     if isinstance(error, httpx.InvalidURL):
-        return f"PREFECT_API_URL is no address ({error}); it must look like http://HOST:PORT/api"
+        return (
+            f"PREFECT_API_URL is not an address ({error}); it must look like http://HOST:PORT/api"
+        )
     if not isinstance(error, httpx.HTTPStatusError):
         why = f"{type(error).__name__}: {error}".rstrip(": ")
         return (
-            f"the Prefect server could not be asked ({why}); see whether it runs, and whether "
-            "PREFECT_API_URL is its address"
+            f"the Prefect server could not be reached ({why}); check that it runs, and that "
+            f"PREFECT_API_URL is its address"
         )
     url, status = error.request.url, error.response.status_code
     where = f"{url.scheme}://{host_of(str(url))}"
     if status in (401, 403):
         return (
-            f"the Prefect server at {where} takes no request without its password (HTTP {status}): "
-            "set PREFECT_API_AUTH_STRING to it, as user:secret, or source the file that "
-            "`barrack up` names"
+            f"the Prefect server at {where} requires its password (HTTP {status}); set "
+            f"PREFECT_API_AUTH_STRING to it, as user:secret, or source the file that `barrack "
+            f"up` names"
         )
     return (
-        f"the Prefect server at {where} answered {url.path} with HTTP {status}; see its log, and "
-        "whether PREFECT_API_URL is the address of its API, which ends in /api"
+        f"the Prefect server at {where} answered {url.path} with HTTP {status}; check its log, "
+        f"and that PREFECT_API_URL is the address of its API, which ends in /api"
     )

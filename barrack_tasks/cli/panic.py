@@ -37,8 +37,9 @@ def panic(*, yes: bool = False, protect: list[str] | None = None, minutes: Minut
         Do not ask.
     protect
         Names, globs and ids that are left alone, besides those in BARRACK_PROTECT. One that
-        nothing has is refused here; in BARRACK_PROTECT, which is kept for good, it is only told.
-        Protection that is kept in Prefect blocks is not known here.
+        matches no instance is refused here; in BARRACK_PROTECT, which is permanent, it is only
+        reported.
+        Protection that is kept in Prefect blocks is not known to this command.
     minutes
         How long to go on at most.
     """
@@ -100,7 +101,7 @@ def _table(instances: Iterable[UserVM], protected: frozenset[str]) -> Table:
         if instance.id in protected:
             what = "left alone: protected"
         elif is_at_rest(instance.status):
-            what = "nothing: it is at rest"
+            what = "nothing to do"
         cost = money(hourly_cost(instance), currency)
         found.add_row(instance.name, str(instance.status), cost, what)
     return found

@@ -128,7 +128,7 @@ def _before_a_look(target: Target, protect: Collection[str]) -> Next:
         return Finished("skipped", "protected")
     if target.was is not None and is_at_rest(target.was.status):
         return Finished("already")
-    return Wait("it was not seen again")
+    return Wait("it could not be read again")
 
 
 def _hibernate(target: Target) -> Step:
@@ -167,7 +167,7 @@ def _collect_unseen(unseen: UnderWay, memory: Memory, names: Mapping[str, str], 
         id_ = step.instance_id
         if error is None:
             memory.succeeded(step)
-            say(f"{names[id_]}: asked to hibernate, without having seen it again")
+            say(f"{names[id_]}: was asked to hibernate, although it could not be read again")
         else:
             memory.under_way.pop(id_, None)
             say(f"{names[id_]}: hibernate instance was refused: {error}")
@@ -177,7 +177,7 @@ def _look(client: Barrack, say: Say) -> World | None:
     try:
         return World({i.id: i for i in client.instances.list()})
     except BarrackError as error:
-        say(f"the account cannot be read, trying again: {error}")
+        say(f"the account cannot be read; trying again: {error}")
         return None
 
 

@@ -40,7 +40,8 @@ _MOST_RULES = 1_000
 def preview(*, rules: Path, days: Days = 14) -> int:
     """Print what timetables will do in the coming days, and what they save. Changes nothing.
 
-    With BARRACK_API_KEY set, for each instance that a rule means; else for each rule.
+    With BARRACK_API_KEY set, it has a row for each instance that a rule selects; otherwise, one for
+    each rule.
 
     Parameters
     ----------
@@ -130,7 +131,7 @@ def _read(file: Path) -> tuple[Policy, tuple[str, ...]]:
 
 
 def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> None:
-    table = Table(title=f"The coming {days} days, if nobody interferes")
+    table = Table(title=f"The next {days} days, if nobody intervenes")
     columns = ("instance", "timetable", "next", "hours in full", "without", "with", "saving")
     for column in columns:
         table.add_column(column, overflow="fold")
@@ -150,9 +151,9 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
     for one in forecasts:
         console.print(f"  {one_line(one.instance.name)} {_now(one)}")
     console.print(
-        "Each is judged as if it were seen for the first time, and so is what is saved: what a "
-        "person moved, as earlier runs noted, is left until its next boundary. A dry run of "
-        "follow_schedule knows what they noted.",
+        "This preview judges each instance, and what is saved, as if it were seen for the first "
+        "time. follow_schedule leaves an instance that a person started or stopped alone until "
+        "its next boundary; a dry run of follow_schedule takes this into account.",
     )
     savings = [one.saving for one in forecasts]
     known = [saving for saving in savings if saving is not None]
@@ -160,11 +161,11 @@ def _show_forecast(console: Console, forecasts: list[Forecast], days: int) -> No
     if known and len(currencies) == 1:
         total = sum(known, Decimal(0))
         unknown = (
-            f", without {len(savings) - len(known)} of unknown price"
+            f", not counting {len(savings) - len(known)} of unknown price"
             if len(known) < len(savings)
             else ""
         )
-        console.print(f"In all the timetables save {money(total, currencies.pop())}{unknown}.")
+        console.print(f"In total, the timetables save {money(total, currencies.pop())}{unknown}.")
 
 
 def _now(one: Forecast) -> str:
@@ -173,7 +174,9 @@ def _now(one: Forecast) -> str:
 
 
 def _show_rules(console: Console, policy: Policy, start: datetime, end: datetime) -> None:
-    console.print("BARRACK_API_KEY is not set: the rules alone, without instances and prices.")
+    console.print(
+        "BARRACK_API_KEY is not set, so this shows the rules only, without instances and prices."
+    )
     table = Table()
     for column in ("rule", "timetable", "next", "hours up"):
         table.add_column(column, overflow="fold")
@@ -202,6 +205,6 @@ def _show_zones(console: Console, policy: Policy) -> None:
     zones = sorted({zone for rule in policy.rules for zone in rule.timetable.zones})
     if not zones:
         return
-    console.print(f"Time zones by {data_in_use(zones[0])}.")
+    console.print(f"Time zone data: {data_in_use(zones[0])}.")
     for warning in zone_warnings(zones, datetime.now(UTC)):
         console.print(f"warning: {warning}", style="yellow")

@@ -87,7 +87,7 @@ class Screen(Console):
         """Whether somebody can be asked; says so if nobody can."""
         if sys.stdin and sys.stdin.isatty():
             return True
-        self.print("There is no terminal to ask at; say --yes to go on without asking.")
+        self.print("There is no terminal to ask on; pass --yes to continue without asking.")
         return False
 
     def agrees(self, question: str) -> bool:

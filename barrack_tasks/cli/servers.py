@@ -22,7 +22,7 @@ class Server:
         """What to say where it does not answer."""
         if self.url:
             return f"Prefect: nothing answers at {self.url}."
-        return "Prefect: none is known; `barrack up` starts one."
+        return "Prefect: no server is known; `barrack up` starts one."
 
 
 def is_same_server(one: str, other: str | None) -> bool:

@@ -25,7 +25,7 @@ _LONG = timedelta(hours=1)
 
 
 def status(*, credentials: str | None = None) -> int:
-    """Instances, burn and runway; guards, whether they are armed, what hangs and why.
+    """Show instances, burn and runway, which guards are armed, and which hang or fail and why.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from barrack_tasks.cli.upgrade import Another
 
 BLOCK = "barrack"
-_WAITS = "Another `barrack up` or `barrack down` is at work on this machine; waiting for it ..."
+_WAITS = "Another `barrack up` or `barrack down` is running on this machine; waiting for it ..."
 
 
 def up(
@@ -29,26 +29,26 @@ def up(
 ) -> int:
     """Start what is missing, and apply all deployments. Run it again after an upgrade.
 
-    The key is tried with reads before anything is saved. With PREFECT_API_URL set, in the
-    environment or in Prefect's profile, it starts nothing and applies there. Guards start as dry
-    runs; what you change on the server stays as it is.
+    The key is tested with reads before anything is saved. With PREFECT_API_URL set, in the
+    environment or in Prefect's profile, it starts nothing and applies them there. Guards start as
+    dry runs; what you change on the server stays as it is.
 
     Parameters
     ----------
     port
-        Of the Prefect server, if one is started.
+        Port of the Prefect server, if one is started.
     credentials
-        Name of the block that holds the account. It is written from BARRACK_API_KEY and its
-        companions where these are set, and asked for where there is no such block.
+        Name of the block that holds the account. It is written from BARRACK_API_KEY and the
+        variables beside it if these are set; if there is no such block, the key is asked for.
     worker
         Start a worker beside the server.
     yes
         Do not ask before a block is replaced that holds another key or address.
     untried
-        Replace such a block also if nothing tells whether the new key works.
+        Replace such a block even if it is not known whether the new key works.
     beside
-        Where the deployments belong to another account, have a set for this one beside them,
-        each named for its block.
+        Where the deployments belong to another account, add a separate set for this one, whose
+        names end in the name of its block.
     move
         Where the deployments belong to another account, take them away from it; they are dry
         runs again, and nothing guards that account then.
@@ -61,7 +61,7 @@ def up(
     from barrack_tasks.server.services import Services, answers
 
     if beside and move:
-        raise BarrackConfigurationError("--beside and --move exclude each other; say one of them")
+        raise BarrackConfigurationError("--beside and --move exclude each other; pass one of them")
     another: Another = "beside" if beside else "move" if move else "refuse"
     console = Screen()
     services = Services()
@@ -80,13 +80,15 @@ def up(
         own = named is None or is_same_server(str(named), services.url)
         if own:
             if services.is_open:
-                console.print("The server of an earlier release asks for no password; it ends ...")
+                console.print(
+                    "The server of an earlier release asks for no password; stopping it ..."
+                )
                 services.stop("worker")
                 services.stop("server")
             elif worker and services.has_lost_its_worker:
-                console.print("The server has no worker; both start anew ...")
+                console.print("The server has no worker; restarting both ...")
                 services.stop("server")
-            console.print("A Prefect server runs or starts ...")
+            console.print("Starting a Prefect server, unless one is running ...")
             if services.url is None:
                 undo.callback(services.stop, "server")
             url = services.start_server(port)
@@ -96,22 +98,28 @@ def up(
         choice = choose(credentials, given, yes, console, untried)
         check_place(deployments_file(), choice.called, credentials, another)
         choice.keep(console)
-        console.print("The deployments are applied ...")
+        console.print("Applying the deployments ...")
         deployed = apply(deployments_file(), credentials, another)
         if own and worker:
             services.start_worker(url, POOL)
         undo.pop_all()
     armed = [d.full_name for d in deployed if d.parameters.get("dry_run") is False]
-    console.print(f"\n{len(deployed)} deployments are there; armed: {', '.join(armed) or 'none'}.")
+    console.print(
+        f"\n{len(deployed)} deployments are on the server; armed: {', '.join(armed) or 'none'}."
+    )
     console.print(f"Prefect UI:  {url.removesuffix('/api')}")
     if own:
         console.print(f"Sign in with what this prints:  cat {services.password_file}")
         console.print(f"For prefect and your flows:  . {services.environment_file}")
     if own and worker:
         console.print(f"Logs:        {services.folder}")
-        console.print("`barrack status` shows how things are, `barrack down` ends what runs here.")
+        console.print(
+            "`barrack status` shows the state, and `barrack down` stops the server and the worker."
+        )
     else:
-        console.print(f"No worker was started here: prefect worker start --pool {POOL}")
+        console.print(
+            f"No worker was started here; start one with: prefect worker start --pool {POOL}"
+        )
     return 0
 
 
@@ -125,8 +133,8 @@ def _check_who_says(named: str | None) -> None:
         return
     raise BarrackConfigurationError(
         f"a file in this folder (.env, prefect.toml or pyproject.toml) sets PREFECT_API_URL to "
-        f"{named}, and the key is saved on no server because a folder says so: if that is your "
-        f"server, export PREFECT_API_URL={named} and try again"
+        f"{named}, but a file in a folder must not decide on which server the key is saved; if "
+        f"that is your server, export PREFECT_API_URL={named} and try again"
     )
 
 
@@ -138,5 +146,9 @@ def down() -> int:
     services = Services()
     with services.alone(lambda: console.print(_WAITS)):
         ended = [what for what in ("worker", "server") if services.stop(what)]
-    console.print(f"Ended: {', '.join(ended)}." if ended else "Nothing that was started here runs.")
+    console.print(
+        f"Stopped: {', '.join(ended)}."
+        if ended
+        else "Nothing that `barrack up` started is running."
+    )
     return 0

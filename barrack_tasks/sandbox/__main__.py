@@ -74,7 +74,7 @@ def _moment(text: str) -> datetime:
         return start_of(text)
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"{text!r} is not a moment; write it such as 2026-03-01 or 2026-03-01T08:00Z"
+            f"{text!r} is not a date or time; write it such as 2026-03-01 or 2026-03-01T08:00Z"
         ) from None
 
 
@@ -92,15 +92,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--host", default="127.0.0.1", help="address to listen on")
     add("--port", type=_whole(0, 65535), default=8080, help="port to listen on; 0 takes a free one")
     add("--speed", type=float, default=60, help="sandbox seconds per real second")
-    add("--seed", type=int, default=0, help="seed of ids, addresses and chance")
+    add("--seed", type=int, default=0, help="seed of random values, such as ids and addresses")
     add("--balance", type=_money, default=Decimal(100), help="credits at the start")
     add("--currency", default="USD", choices=["USD", "EUR", "INR"])
-    add("--fleet", type=_whole(0, 100_000), default=3, help="how many instances there are")
-    add("--api-key", default="sandbox-key", help="the key that is wanted")
-    add("--dialect", type=Path, help="a dialect file: YAML, TOML, or a whole one as JSON")
+    add(
+        "--fleet",
+        type=_whole(0, 100_000),
+        default=3,
+        help="how many instances there are at the start",
+    )
+    add("--api-key", default="sandbox-key", help="the API key that requests must carry")
+    add("--dialect", type=Path, help="a dialect file: YAML, TOML, or a complete one as JSON")
     add("--drift", action="store_true", help="differ a little from the built-in dialect")
-    add("--latency", type=_seconds, default=0, help="real seconds each answer takes longer")
-    add("--start", type=_moment, help="moment the clock begins at, ISO 8601")
+    add("--latency", type=_seconds, default=0, help="real seconds by which each answer is delayed")
+    add("--start", type=_moment, help="time at which the clock begins, ISO 8601")
     add("--listener", type=int, help=argparse.SUPPRESS)
     return parser
 

@@ -108,7 +108,7 @@ class Services:
                 self.stop("server")
                 self._listener.close()
                 raise BarrackConfigurationError(
-                    f"the Prefect server does not come up; see {self.folder / 'server.log'}"
+                    f"the Prefect server did not start; see {self.folder / 'server.log'}"
                 )
             time.sleep(0.25)
         exports = "".join(f"export {k}='{v}'\n" for k, v in self.environment(url).items())
@@ -167,8 +167,8 @@ class Services:
                     has_told = True
                 if time.monotonic() > until:
                     raise BarrackConfigurationError(
-                        "another `barrack up` or `barrack down` is still at work on this machine; "
-                        "wait for it to end, or end it, and try again"
+                        "another `barrack up` or `barrack down` is still running on this "
+                        "machine; wait until it ends, or stop it, and try again"
                     )
                 time.sleep(0.2)
             yield
@@ -202,7 +202,7 @@ class Services:
         if self.folder.stat().st_uid != os.geteuid():
             raise BarrackConfigurationError(
                 f"{self.folder} belongs to another user, who could read the password in it; "
-                "remove it, or set XDG_STATE_HOME to a folder of yours"
+                "remove it, or set XDG_STATE_HOME to a folder that you own"
             )
         self.folder.chmod(0o700)
 
@@ -253,9 +253,9 @@ def _listen(port: int) -> socket.socket:
     except OSError:
         listener.close()
         raise BarrackConfigurationError(
-            f"port {port} is taken by something that `barrack up` did not start; if it is "
-            f"a Prefect server, set PREFECT_API_URL=http://127.0.0.1:{port}/api, else "
-            "choose another with --port"
+            f"port {port} is in use by a process that `barrack up` did not start; if it is a "
+            f"Prefect server, set PREFECT_API_URL=http://127.0.0.1:{port}/api, otherwise choose "
+            f"another port with --port"
         ) from None
     return listener
 

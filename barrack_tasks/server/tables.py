@@ -173,7 +173,7 @@ def _renamed(
                 parts[_written(records, part)] = part
         value = {"parts": "".join(parts)}
         if len(json.dumps(value)) > MOST_CHARACTERS:
-            raise ValueError(f"{prefix}: {len(wanted)} entries are more than can be remembered")
+            raise ValueError(f"{prefix}: {len(wanted)} entries are more than can be stored")
     if not records.rename(f"{prefix}{standing.head}", f"{prefix}{target}", value):
         return False
     for name in {*standing.spent, *standing.parts.keys() - parts.keys()}:

@@ -41,7 +41,7 @@ def _raise_if_busy(response: httpx.Response) -> None:
     if response.status_code == httpx.codes.SERVICE_UNAVAILABLE and not (
         {"retry-after", "prefect-maintenance"} & response.headers.keys()
     ):
-        raise _BusyError(f"the Prefect server answers {response.status_code}")
+        raise _BusyError(f"the Prefect server answered {response.status_code}")
 
 
 def key_of_id(id_: str) -> str:
@@ -84,7 +84,7 @@ class Records:
     @property
     def _api(self) -> SyncPrefectClient:
         if self._client is None:
-            raise RuntimeError("Records is used outside its `with` block")
+            raise RuntimeError("Records must be used inside its `with` block")
         return self._client
 
     def all(self) -> dict[str, Any]:

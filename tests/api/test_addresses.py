@@ -136,7 +136,7 @@ def test_what_is_no_filter_is_not_sent(status: Any) -> None:
 
 def test_a_parameter_that_there_is_not_is_not_passed_over() -> None:
     with wired(http("{}")) as (wire, client):
-        with pytest.raises(BarrackValidationError, match="stauts is no parameter"):
+        with pytest.raises(BarrackValidationError, match="stauts is not a parameter"):
             client.perform("list_instances", stauts="ACTIVE")
         assert not wire.requests
 

@@ -251,7 +251,7 @@ def test_what_may_have_been_there_before_is_not_taken_and_not_denied(account: Ac
     with client_of(account.sandbox) as fresh:
         account.sandbox.fault("status", "list_snapshots", status=404)
         account.sandbox.fault("reset_after", "create_snapshot")
-        with pytest.raises(api.BarrackTransportError, match="nothing tells") as caught:
+        with pytest.raises(api.BarrackTransportError, match="it is not known whether") as caught:
             fresh.perform("create_snapshot", **arguments)
         assert caught.value.took_effect is None
 
@@ -292,19 +292,18 @@ def dated(*every: dict[str, Any], at: str = "10:00:00") -> bytes:
 @pytest.mark.parametrize(
     ("taken", "says"),
     [
-        (snapshot(), "nothing tells when it was made"),
+        (snapshot(), "it is not known when it was made"),
         (
             snapshot(created_at="2026-11-25T09:59:57Z"),
-            "it was made at 2026-11-25 09:59:57 UTC, and the request was not sent before 10:00:00",
+            "it was made at 2026-11-25 09:59:57 UTC, but the request was not sent before 10:00:00",
         ),
         (
             snapshot(created_at="2026-11-25T10:00:07Z"),
-            "it was made at 2026-11-25 10:00:07 UTC, "
-            "and not before it was looked for in vain at 10:00:00",
+            "it was made at 2026-11-25 10:00:07 UTC, but not before the search at 10:00:00",
         ),
         (
             snapshot(created_at=JUST_BEFORE, description="another's"),
-            "its description is another's, and own was asked for",
+            "its description is another's, but own was requested",
         ),
     ],
 )
@@ -319,7 +318,7 @@ def test_a_name_that_is_refused_after_a_lost_answer_is_handed_out_to_nobody_unle
     ):
         client.snapshots.create("BRK-1", "mine", "own")
     assert caught.value.took_effect is None
-    assert "Look at it before you use it or ask again" in str(caught.value)
+    assert "Check it before you use it or repeat the request" in str(caught.value)
 
 
 def test_what_is_older_than_the_request_is_not_its_effect() -> None:
@@ -462,10 +461,10 @@ def meanwhile(monkeypatch: pytest.MonkeyPatch, operation: str, looks: int, act: 
         ({"gpu_model": "A100-PCIe-80GB"}, "its gpu_model is"),
         ({"gpu_count": 2}, "its gpu_count is"),
         ({"image_id": "2"}, "its image_id is"),
-        ({"public_ip": False}, "it has no public_ip, and one was asked for"),
-        ({"ssh_key_id": "bob"}, "its ssh_key is bob's .*, and alice's .* was asked for"),
-        ({"ssh_key_id": None}, "its ssh_key is None, and alice's .* was asked for"),
-        ({"volume_ids": "one"}, "its volumes are .*, which were not asked for"),
+        ({"public_ip": False}, "it has no public_ip, but one was requested"),
+        ({"ssh_key_id": "bob"}, "its ssh_key is bob's .*, but alice's .* was requested"),
+        ({"ssh_key_id": None}, "its ssh_key is None, but alice's .* was requested"),
+        ({"volume_ids": "one"}, "its volumes are .*, which were not requested"),
     ],
 )
 @pytest.mark.parametrize("looks", [0, 1])
@@ -508,7 +507,7 @@ def test_what_was_not_asked_for_is_not_ones_own(
         monkeypatch, "create_instance", 0, lambda: another_of(account, "create_instance", theirs)
     )
     account.sandbox.fault("reset_before", "create_instance")
-    with pytest.raises(api.BarrackTransportError, match="none was asked for") as caught:
+    with pytest.raises(api.BarrackTransportError, match="none was requested") as caught:
         account.client.perform("create_instance", **arguments)
     assert caught.value.took_effect is None
 
@@ -545,7 +544,7 @@ def test_what_was_made_after_a_look_in_vain_is_handed_out_to_nobody(
 
     monkeypatch.setattr(Exchange, "send", sending)
     account.sandbox.fault("reset_before", operation)
-    with pytest.raises(api.BarrackTransportError, match="not before it was looked for") as caught:
+    with pytest.raises(api.BarrackTransportError, match="not before the search") as caught:
         account.client.perform(operation, **arguments)
     assert caught.value.took_effect is None
 

@@ -252,7 +252,7 @@ UNREADABLE: list[tuple[bytes, str]] = [
     (http("<html>hello</html>", content_type="text/html"), "not JSON but text/html"),
     (http('{"status": true, "data": {"bal'), "not JSON"),
     (http(b"\xff\xfe\x00"), "not JSON"),
-    (http(b"[" * 200_000), "not JSON"),
+    (http(b"[" * 200_000), "nested more than"),
     (http("{}"), "lacks the required field data"),
     (http(b""), "lacks the required field data"),
     (http("[]"), "lacks the required field data"),

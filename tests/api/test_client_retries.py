@@ -138,7 +138,7 @@ def test_a_pause_longer_than_the_deadline_is_told_at_once(sandbox: Sandbox) -> N
         timed.client.balance.get()
     assert caught.value.retry_after == 1000
     assert timed.passed == 0
-    with pytest.raises(api.BarrackTimeoutError, match="it was not sent") as second:
+    with pytest.raises(api.BarrackTimeoutError, match="the request was not sent within") as second:
         timed.client.instances.stop("BRK-A1B2C3D")
     assert second.value.took_effect is False
     assert second.value.operation == "stop_instance"

@@ -35,7 +35,7 @@ def refusal(kind: type[BaseModel], **fields: Any) -> tuple[str, str]:
     [
         ("10.0.0.5/24", "has host bits set: '10.0.0.5/24' lies in the network 10.0.0.0/24"),
         ("2001:db8::1/32", "has host bits set: '2001:db8::1/32' lies in the network 2001:db8::/32"),
-        ("10.0.0.1", "must say how long the prefix is; '10.0.0.1' alone is 10.0.0.1/32"),
+        ("10.0.0.1", "must include the prefix length; '10.0.0.1' alone means 10.0.0.1/32"),
         (
             "10.0.0.0/255.255.255.0",
             "must give the prefix length as a number; '10.0.0.0/255.255.255.0' is 10.0.0.0/24",
@@ -356,11 +356,14 @@ def test_a_key_that_is_cut_short(kind: str, missing: int) -> None:
                              f"{rules.PUBLIC_KEY_TYPES[-1]}"),
         ("ssh-rsa", "is cut short: copy the whole line of the .pub file"),
         ("ssh-rsa AAAA", "is cut short: copy the whole line of the .pub file"),
-        ("ssh-rsa not*base64", "must hold base64 after ssh-rsa; what stands there is not"),
-        ("ssh-rsa schlüssel", "must hold base64 after ssh-rsa; what stands there is not"),
+        ("ssh-rsa not*base64", "must hold valid base64 after ssh-rsa"),
+        ("ssh-rsa schlüssel", "must hold valid base64 after ssh-rsa"),
         (ssh_key("ssh-rsa", inside="ssh-ed25519"),
-         "says ssh-rsa in front, but ssh-ed25519 inside"),
-        (ssh_key("ssh-rsa", inside="secret"), "says ssh-rsa in front, but something else inside"),
+         "begins with ssh-rsa, but holds a key of type ssh-ed25519"),
+        (
+            ssh_key("ssh-rsa", inside="secret"),
+            "begins with ssh-rsa, but holds a key of type unknown",
+        ),
         (f"{ssh_key('ssh-rsa')}\n{ssh_key('ssh-rsa')}", "must be one line, as in the .pub file"),
         ("-----BEGIN OPENSSH PRIVATE KEY-----\nc2VjcmV0\n-----END OPENSSH PRIVATE KEY-----",
          "is a private key; give the public one, the line of the .pub file"),

@@ -127,7 +127,7 @@ def test_arming_says_why_nothing_would_be_done(account: tuple[Sandbox, str]) -> 
     given = {"dry_run": True, "select": ["*"], "credentials": block}
     change({"id": there(DRILL).id}, parameters=given)
     _, said = ask("n", "arm", DRILL)
-    assert "Now it would do nothing." in said
+    assert "It would do nothing now." in said
     assert "No snapshot is drilled: none is ready" in said
 
 
@@ -136,7 +136,7 @@ def test_without_a_terminal_and_without_yes_nothing_is_armed(
 ) -> None:
     before = there(DRILL)
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    said = "There is no terminal to ask at; say --yes to go on without asking."
+    said = "There is no terminal to ask on; pass --yes to continue without asking."
     assert barrack("arm", DRILL) == (1, said)
     assert there(DRILL) == before
 
@@ -181,7 +181,7 @@ def test_what_has_no_dry_run_is_given_none(barrack: Any) -> None:
 
 def test_a_run_that_waits_from_before_is_told_of(barrack: Any) -> None:
     code, said = barrack("arm", HIBERNATE, "--yes")
-    assert "not known: each run is told what to work on when it is started (select)" in said
+    assert "not known: its runs get these parameters only when they are started: select" in said
     assert (code, said.endswith(f"{HIBERNATE} acts, and runs when somebody starts it.")) == (
         0,
         True,
@@ -192,7 +192,7 @@ def test_a_run_that_waits_from_before_is_told_of(barrack: Any) -> None:
     with get_client(sync_client=True) as client:
         client.delete_flow_run(UUID(run))  # a later test's worker would take it
     assert code == 0
-    assert f"{HIBERNATE} is a dry run, and runs when somebody starts it; a run that acts" in said
+    assert f"{HIBERNATE} is a dry run, and runs when somebody starts it; 1 run, already" in said
     assert there(HIBERNATE).parameters["dry_run"] is True
 
 

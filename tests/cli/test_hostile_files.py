@@ -210,11 +210,11 @@ def test_any_bytes_are_text_or_refused(data: bytes) -> None:
         ("a: &x 1", "line 1, column 4: &x is an anchor; write out what it stands for"),
         ("b: 1\na: *x", "line 2, column 4: *x is an alias; write out what it stands for"),
         ("<<: {a: 1}", "line 1, column 1: << is a merge key; write out"),
-        ("a: !!int '1'", "line 1, column 4: the tag tag:yaml.org,2002:int is not read"),
+        ("a: !!int '1'", "line 1, column 4: the tag tag:yaml.org,2002:int is not supported"),
         ("a: 1\n---\nb: 1", "line 2, column 1: a second document begins here"),
-        ("a:\n  b: 1\n  b: 2", "line 3, column 3: the key 'b' is there twice; keep one"),
+        ("a:\n  b: 1\n  b: 2", "line 3, column 3: the key 'b' is given twice; keep one"),
         ("? [a]\n: 1", "line 1, column 3: a key must be a single word or text"),
-        ("a: " + "1" * 101, "line 1, column 4: a number of 101 characters"),
+        ("a: " + "1" * 101, "line 1, column 4: the number has 101 characters"),
         ("a: 2026-99-99", "line 1, column 4: '2026-99-99' is neither a number nor a date"),
         ("- " * (DEEPEST + 1) + "a", f"nested more than {DEEPEST} levels deep"),
         ("- a\n" * MOST_VALUES, f"more than {MOST_VALUES} values; use a smaller file"),
@@ -232,7 +232,7 @@ def test_keys_are_text_as_they_are_written() -> None:
     text = "200: a\n0x10: b\nno: c\n~: d\n1.50: e\n2026-01-02: f\n'7': {8: 9}\n"
     keys = {"200": "a", "0x10": "b", "no": "c", "~": "d", "1.50": "e", "2026-01-02": "f"}
     assert read_yaml(text, "x") == {**keys, "7": {"8": 9}}
-    with pytest.raises(UnreadableError, match="the key '7' is there twice"):
+    with pytest.raises(UnreadableError, match="the key '7' is given twice"):
         read_yaml("7: a\n'7': b", "x")
 
 
@@ -274,8 +274,8 @@ def test_toml_is_as_deep_and_as_dotted_as_people_write_it() -> None:
 
 def test_json_is_read_strictly() -> None:
     for text, said in (
-        ('{"a": 1, "a": 2}', "the key 'a' is there twice"),
-        ('{"a": NaN}', "NaN is no number in JSON"),
+        ('{"a": 1, "a": 2}', "the key 'a' is given twice"),
+        ('{"a": NaN}', "NaN is not a number in JSON"),
         ('{"a": 1,}', "line 1, column"),
         ("[" * (DEEPEST + 1) + "]" * (DEEPEST + 1), "nested too deeply"),
     ):

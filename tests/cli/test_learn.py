@@ -126,7 +126,7 @@ def test_a_change_is_tried_only_when_it_is_named(
         with Barrack(sandbox.api_key, sandbox.url) as client:
             assert list(client.ssh_keys.list()) == list(client.scripts.list()) == []
         assert run("doctor", "--try", "delete_instance") == 2
-        assert "cannot be tried on a throwaway thing" in capsys.readouterr().err
+        assert "cannot be tried on a temporary resource" in capsys.readouterr().err
 
 
 def test_dialects_are_shown_with_where_each_entry_comes_from(

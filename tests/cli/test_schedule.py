@@ -81,12 +81,10 @@ def test_the_preview_shows_instances_and_saving_and_changes_nothing(
     told = capsys.readouterr().out
     assert "alpha" in told
     assert "beta" not in told
-    assert "In all the timetables save" in told
-    assert "as if it were seen for the first time, and so is what is saved" in " ".join(
-        told.split()
-    )
+    assert "In total, the timetables save" in told
+    assert "and what is saved, as if it were seen for the first time" in " ".join(told.split())
     assert "rule 2 (nobody) means no instance now" in told
-    assert "Time zones by" in told
+    assert "Time zone data:" in told
 
 
 def test_what_is_protected_stays_as_it_is() -> None:

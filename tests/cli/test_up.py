@@ -61,10 +61,10 @@ def test_from_nothing_to_guards_and_back(tmp_path: Path) -> None:
                 assert sandbox.api_key not in seen.stdout + seen.stderr
     finally:
         ended = barrack(tmp_path, "down")
-    assert ended.stdout.strip() == "Ended: worker, server."
+    assert ended.stdout.strip() == "Stopped: worker, server."
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{port}/api/health")
-    assert "Nothing that was started here runs" in barrack(tmp_path, "down").stdout
+    assert "Nothing that `barrack up` started is running" in barrack(tmp_path, "down").stdout
 
 
 def test_without_a_key_nothing_is_started(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_what_cannot_go_on_leaves_no_server_behind(tmp_path: Path) -> None:
         refused = barrack(tmp_path, "up", "--port", str(port), **wrong)
     assert refused.returncode == 2
     assert "the key is refused" in refused.stderr
-    assert "Nothing that was started here runs" in barrack(tmp_path, "down").stdout
+    assert "Nothing that `barrack up` started is running" in barrack(tmp_path, "down").stdout
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{port}/api/health")
 

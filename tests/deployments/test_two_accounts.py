@@ -167,7 +167,9 @@ def test_what_a_first_time_that_was_cut_off_left_is_told_as_such(
         here_.setattr(deploying, "_deploy", cut_off)
         with pytest.raises(KeyboardInterrupt):
             apply(file, a)
-    with pytest.raises(BarrackConfigurationError, match=f"'{a}', whose `barrack up` was cut off"):
+    with pytest.raises(
+        BarrackConfigurationError, match=f"'{a}', whose `barrack up` was interrupted"
+    ):
         check_place(file, BarrackCredentials.find(b).account, b)
     apply(file, a)
     assert len(here(file)) == 2

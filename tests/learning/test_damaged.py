@@ -33,8 +33,8 @@ TEXT = json.dumps(ROOT).encode()
         (b"\xff\xfe\x00", "UTF-8|damaged|empty|neither"),
         (b"\x80\x81", "not text"),
         (b"<!doctype html><title>Docs</title>", "HTML"),
-        (b"hello", "does not hold an object"),
-        (b"[1, 2]", "does not hold an object"),
+        (b"hello", "it is not an object"),
+        (b"[1, 2]", "it is not an object"),
         (b"{}", "openapi: 3.x"),
         (b'{"swagger": "2.0", "paths": {}}', "Swagger 2"),
         (b'{"openapi": "3.0.0"}', "no operations"),
@@ -46,8 +46,8 @@ TEXT = json.dumps(ROOT).encode()
         (b'{"a":' * 100_000, "nested too deeply|neither JSON nor YAML"),
         (b"- " * 100_000, "nested too deeply|neither JSON nor YAML"),
         (b"a: &a [*a]", "&a is an anchor; write out"),
-        (b"a: 1\na: 2", "line 2, column 1: the key 'a' is there twice"),
-        (b'{"a": ' + b"9" * 5000 + b"}", "a number of 5000 characters"),
+        (b"a: 1\na: 2", "line 2, column 1: the key 'a' is given twice"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "the number has 5000 characters"),
         ('{"openapi": "3.0.0"}'.encode("utf-16"), "UTF-16; save it in UTF-8"),
         (TEXT[: len(TEXT) // 2], "neither|damaged"),
     ],
@@ -76,7 +76,7 @@ def test_references_in_circles_and_out_of_the_document() -> None:
     schemas["VolumeAttachment"] = {"$ref": "#/components/nowhere"}
     learned = _learn(root)
     notes = " ".join(learned.notes)
-    for said in ("in a circle", "leads out of the document", "leads to nothing"):
+    for said in ("is circular", "points outside the document", "points to nothing"):
         assert said in notes
     assert learned.report().operations.certain == 68
     merged(learned.dialect(), "x.yaml")
@@ -266,7 +266,7 @@ def test_a_file_is_written_whole_or_not_at_all(
     assert "# certain: titled" in text
     assert "# likely: " in text
     assert load_dialect(target) == merged(learned.dialect(), "mine.yaml")
-    with pytest.raises(LearnError, match="there already"):
+    with pytest.raises(LearnError, match="already exists"):
         write_dialect(learn_openapi(json.dumps(document(builtin())).encode()), target)
     assert target.read_text() == text
     write_dialect(learned, target, overwrite=True)
@@ -276,7 +276,7 @@ def test_a_file_is_written_whole_or_not_at_all(
 
     monkeypatch.setattr("barrack_tasks.dialects.learn.writing.os.fsync", full)
     for overwrite in (True, False):
-        with pytest.raises(LearnError, match=r"No space|there already"):
+        with pytest.raises(LearnError, match=r"No space|already exists"):
             write_dialect(learned, target, overwrite=overwrite)
     with pytest.raises(LearnError, match="No space"):
         write_dialect(learned, tmp_path / "other.yaml")

@@ -154,7 +154,7 @@ def test_words_that_could_be_two_things_stay_open() -> None:
         assert {"words.VMStatus.SUSPENDED", "words.VMStatus.Terminated"} <= set(learned.open)
         assert "words" not in learned.dialect()
         learned.answer("words.VMStatus.SUSPENDED", "HIBERNATED")
-        with pytest.raises(LearnError, match="not open"):
+        with pytest.raises(LearnError, match="not an open question"):
             learned.answer("words.VMStatus.SUSPENDED", "HIBERNATED")
         with pytest.raises(Exception, match="no VMStatus"):
             learned.answer("words.VMStatus.Terminated", "GONE")

@@ -186,7 +186,11 @@ def test_command_line_that_cannot_start() -> None:
             ["--fleet", "-1", "--fleet: '-1' is not a whole number between 0 and 100000"],
             ["--port", "99999", "--port: '99999' is not a whole number between 0 and 65535"],
             ["--latency", "nan", "'nan' is not a number of seconds between 0 and 3600"],
-            ["--start", "yesterday", "--start: 'yesterday' is not a moment; write it such as 2026"],
+            [
+                "--start",
+                "yesterday",
+                "--start: 'yesterday' is not a date or time; write it such as 2026",
+            ],
         ):
             done = subprocess.run(
                 [sys.executable, "-m", "barrack_tasks.sandbox", *arguments],

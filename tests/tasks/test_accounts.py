@@ -307,7 +307,7 @@ def test_a_run_whose_account_is_renamed_while_it_begins_sends_nothing() -> None:
             assert hold.claim({"BRK-1": "one"}) == {}
             guarded = early.under(lambda: 60.0)
             assert guarded._permit is not None
-            with pytest.raises(BarrackConfigurationError, match="given another name"):
+            with pytest.raises(BarrackConfigurationError, match="was renamed"):
                 guarded._permit()
 
     begin()

@@ -45,7 +45,9 @@ def test_a_saved_block_is_found_by_its_name(sandbox: Sandbox) -> None:
     by_name = get_credit_balance("team-a")  # type: ignore[arg-type]
     assert by_name.amount > 0, "a task takes its name as a flow does"
     assert get_credit_balance(credentials="team-a").amount > 0  # type: ignore[arg-type]
-    with pytest.raises(BarrackConfigurationError, match="no saved Barrack Credentials block named"):
+    with pytest.raises(
+        BarrackConfigurationError, match="no saved Barrack Credentials block has the name"
+    ):
         get_credit_balance("team-x")  # type: ignore[arg-type]
 
 
@@ -94,8 +96,8 @@ def test_without_any_it_says_in_one_sentence_what_to_do(
     with pytest.raises(BarrackConfigurationError) as caught:
         BarrackCredentials.resolve(None)
     assert str(caught.value) == (
-        "no Barrack account is known: set BARRACK_API_KEY to your key (dashboard, API Keys page), "
-        "or pass credentials= a BarrackCredentials or the name of a saved one."
+        "no Barrack account is known; set BARRACK_API_KEY to your key (dashboard, API Keys page), "
+        "or pass as credentials a BarrackCredentials or the name of a saved one."
     )
 
 

@@ -223,7 +223,7 @@ def test_more_than_can_be_named_is_refused_and_what_stands_stays(
     kept = Kept({})
     use(lambda: kept)
     write_all("p_", {"a": 1})
-    with pytest.raises(ValueError, match="more than can be remembered"):
+    with pytest.raises(ValueError, match="more than can be stored"):
         write_all("p_", {f"k{n}": "x" * 3000 for n in range(600)})
     assert read_all("p_") == {"a": 1}
 

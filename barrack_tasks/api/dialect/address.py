@@ -28,8 +28,8 @@ def own_address(dialect: Dialect) -> str:
     address = clipped(dialect.base_url, 200)
     raise BarrackConfigurationError(
         f"the dialect {clipped(dialect.name)!r} says that the API is at {address}, which is not "
-        f"the host of {builtin().base_url}, and no key is sent there because a file says so; if "
-        f"the address is right, set BARRACK_BASE_URL={address} or base_url of the account"
+        f"the host of {builtin().base_url}, and a file alone must not decide where the key is "
+        f"sent; if the address is right, set BARRACK_BASE_URL={address} or base_url of the account"
     )
 
 

@@ -132,8 +132,8 @@ class _Checker:
         if isinstance(address, str) and is_in_clear(address):
             raise self.error(
                 ("base_url",),
-                f"a key that is sent to {clipped(address, 100)} can be read on the way; write "
-                "https, or leave it out and name the address in BARRACK_BASE_URL",
+                f"a key that is sent to {clipped(address, 100)} can be read on the network; "
+                "write https, or leave base_url out and set BARRACK_BASE_URL to the address",
             )
         self._operations(content.get("operations") or {})
         self._schemas(content.get("schemas") or {})
@@ -176,7 +176,9 @@ class _Checker:
         self._known(("words",), section, known, "enum")
         for name, entry in section.items():
             if not isinstance(entry, dict):
-                raise self.error(("words", name), "must be a table: word of the wire, its meaning")
+                raise self.error(
+                    ("words", name), "must be a table of the API's words and their meanings"
+                )
             values = [str(member.value) for member in known[name]]
             for word, meaning in entry.items():
                 if str(meaning) not in values:
@@ -198,7 +200,7 @@ def _near(wanted: str, names: list[str]) -> str:
     near = difflib.get_close_matches(str(wanted), names, n=3, cutoff=0.5)
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"known are {', '.join(names[:12])}{' ...' if len(names) > 12 else ''}"
+    return f"known names are {', '.join(names[:12])}{' ...' if len(names) > 12 else ''}"
 
 
 def schema_fields() -> dict[str, list[str]]:

@@ -166,7 +166,7 @@ def read_json(text: str, source: str, most: int | None = None) -> Any:
         raise UnreadableError(f"{source}: {refused}") from None
     except ValueError:
         raise UnreadableError(
-            f"{source} holds a number of thousands of digits; write a smaller one"
+            f"{source} holds a number with thousands of digits; write a smaller one"
         ) from None
     except (RecursionError, MemoryError):
         raise _too_deep(source) from None
@@ -226,12 +226,12 @@ def _table(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) < len(pairs):
         seen: set[str] = set()
         twice = next(key for key, _ in pairs if key in seen or seen.add(key))  # type: ignore[func-returns-value]
-        raise _RefusedError(f"the key {clipped(twice)!r} is there twice; keep one of them")
+        raise _RefusedError(f"the key {clipped(twice)!r} is given twice; keep one of them")
     return found
 
 
 def _no_constant(name: str) -> NoReturn:
-    raise _RefusedError(f"{name} is no number in JSON; write one")
+    raise _RefusedError(f"{name} is not a number in JSON; write a number")
 
 
 class _Builder:
@@ -274,13 +274,16 @@ class _Builder:
     def _begin(self, event: Any) -> None:
         self._left -= 1
         if self._left < 0:
-            self.refuse(event.start_mark, f"more than {self._most} values; use a smaller file")
+            self.refuse(
+                event.start_mark, f"there are more than {self._most} values; use a smaller file"
+            )
         if event.anchor is not None:
             self.refuse(event.start_mark, f"&{clipped(event.anchor)} is an anchor; {_SPELL}")
         if event.tag is not None:
             self.refuse(
                 event.start_mark,
-                f"the tag {clipped(event.tag)} is not read; leave it out, and put text in quotes",
+                f"the tag {clipped(event.tag)} is not supported; leave it out, and put text in "
+                "quotes",
             )
         if isinstance(event, yaml.ScalarEvent):
             self._put(self._scalar(event), event)
@@ -288,7 +291,9 @@ class _Builder:
         value: Any = {} if isinstance(event, yaml.MappingStartEvent) else []
         self._put(value, event)
         if len(self._open) >= DEEPEST:
-            self.refuse(event.start_mark, f"nested more than {DEEPEST} levels deep; flatten it")
+            self.refuse(
+                event.start_mark, f"it is nested more than {DEEPEST} levels deep; flatten it"
+            )
         self._open.append(value)
         self._keys.append(_NO_KEY)
 
@@ -306,7 +311,7 @@ class _Builder:
             if value in holder:
                 self.refuse(
                     event.start_mark,
-                    f"the key {clipped(event.value)!r} is there twice; keep one of them",
+                    f"the key {clipped(event.value)!r} is given twice; keep one of them",
                 )
             holder[value] = None
             self._keys[-1] = value
@@ -332,7 +337,7 @@ class _Builder:
         if tag in _NUMBERS and len(text) > _LONGEST_NUMBER:
             self.refuse(
                 event.start_mark,
-                f"a number of {len(text)} characters; write a smaller one, or put it in quotes",
+                f"the number has {len(text)} characters; write a smaller one, or put it in quotes",
             )
         try:
             construct = yaml.SafeLoader.yaml_constructors[tag]

@@ -81,7 +81,7 @@ def _as_decimal(value: object) -> object:
         except InvalidOperation:
             return value
     if isinstance(value, Decimal) and value.is_finite() and abs(value.adjusted()) > _MOST_DIGITS:
-        raise ValueError(f"an amount has no more than {_MOST_DIGITS} digits")
+        raise ValueError(f"an amount has at most {_MOST_DIGITS} digits")
     return value
 
 

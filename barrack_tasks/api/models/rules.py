@@ -103,9 +103,9 @@ def check_cidr(prefix: str) -> str:
             f"got {prefix!r}"
         ) from None
     if not slash:
-        raise ValueError(f"must say how long the prefix is; {prefix!r} alone is {meant}")
+        raise ValueError(f"must include the prefix length; {prefix!r} alone means {meant}")
     if not (length.isascii() and length.isdigit()):
-        raise ValueError(f"must give the prefix length as a number; {prefix!r} is {meant}")
+        raise ValueError(f"must give the prefix length as a number; {prefix!r} means {meant}")
     if ipaddress.ip_address(address) != meant.network_address:
         raise ValueError(f"has host bits set: {prefix!r} lies in the network {meant}")
     return str(meant)
@@ -184,14 +184,14 @@ def check_public_key(text: str) -> str:
     try:
         blob = base64.b64decode(body[0] if body else "", validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError(f"must hold base64 after {kind}; what stands there is not") from None
+        raise ValueError(f"must hold valid base64 after {kind}") from None
     fields = _ssh_fields(blob)
     if len(fields) < 2:
         raise ValueError("is cut short: copy the whole line of the .pub file")
     inside = fields[0].decode("ascii", "replace")
     if inside != kind:
-        said = inside if inside in PUBLIC_KEY_TYPES else "something else"
-        raise ValueError(f"says {kind} in front, but {said} inside")
+        said = inside if inside in PUBLIC_KEY_TYPES else "unknown"
+        raise ValueError(f"begins with {kind}, but holds a key of type {said}")
     return key
 
 

@@ -34,7 +34,7 @@ def make_call(name: str, arguments: dict[str, Any]) -> Call:
     path = {parameter: str(value) for parameter, value in given_ids.items()}
     if operation.request is None:
         for parameter in arguments:
-            _check(name, parameter, "is no parameter of this operation")
+            _check(name, parameter, "is not a parameter of this operation")
         return Call(operation, path, query)
     given = {k: v for k, v in arguments.items() if v is not None}
     try:
@@ -56,7 +56,7 @@ def _problem_of_id(value: Any) -> str:
         return f"must be an id, which is text, not {type(value).__name__}"
     text = str(value)
     if not text.strip():
-        return "is empty, and must not be"
+        return "must not be empty"
     if text in (".", ".."):
         # In an address these mean another place, whatever they are written like.
         return f"cannot be {text!r}"
@@ -73,11 +73,11 @@ def _problem_of_query(value: Any) -> str:
 
 def _problem_of_text(text: str) -> str:
     if len(text) > _LONGEST:
-        return f"has {len(text)} characters, and {_LONGEST} are the most"
+        return f"must have at most {_LONGEST} characters, got {len(text)}"
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        return f"holds half a character at position {error.start + 1}, which cannot be sent"
+        return f"holds an incomplete character at position {error.start + 1}, which cannot be sent"
     return ""
 
 

@@ -77,16 +77,16 @@ def checked_url(url: str, allow_http: bool | None = None) -> str:
         if parsed.userinfo:
             problem = f"base_url {shown} must not hold a user name or password; {shape}"
         elif parsed.scheme not in ("http", "https") or not parsed.host or not port_fits:
-            problem = f"base_url {shown} is not an address of the web; {shape}"
+            problem = f"base_url {shown} is not an http or https address; {shape}"
         elif any(character.isspace() for character in url):
             problem = f"base_url {shown} must not hold spaces; {shape}"
         elif parsed.query or parsed.fragment:
             problem = f"base_url {shown} must end with its path, without ? and #; {shape}"
         elif is_in_clear(url) and not _allows_http(allow_http):
             problem = (
-                f"base_url {shown} would send the API key in clear, for anybody on the way to "
-                "read; write https://, or set BARRACK_ALLOW_HTTP=1 (allow_http=True for Barrack) "
-                "if nobody else is on that way"
+                f"base_url {shown} would send the API key in clear text, which others on the "
+                "network can read; write https://, or set BARRACK_ALLOW_HTTP=1 (allow_http=True "
+                "for Barrack) if nobody else can read that traffic"
             )
         else:
             return url.rstrip("/")

@@ -85,7 +85,9 @@ class Answers:
         inner = dig(body, steps_of(envelope), {})
         if isinstance(inner, Mapping) and inner.get("status") is False:
             said = self.clean(str(inner.get("message") or "no message"))
-            return errors.BarrackResponseError(f"a success that says it failed: {said}", **about)
+            return errors.BarrackResponseError(
+                f"the answer has the status of a success, but reports a failure: {said}", **about
+            )
         try:
             return operation.response.model_validate(self._codec.decode(operation.response, inner))
         except ValidationError as error:

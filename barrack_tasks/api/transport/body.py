@@ -52,7 +52,7 @@ def unpacked(content: bytes, encoding: str, bounds: Bounds) -> bytes:
     if not encodings or not content:
         return content
     if len(encodings) > 1 or encodings[0] not in ("gzip", "x-gzip", "deflate"):
-        raise TooMuch(f"the answer is encoded as {encoding!r}, and {ACCEPTED!r} was asked for")
+        raise TooMuch(f"the answer is encoded as {encoding!r}, but {ACCEPTED!r} was requested")
     packed = encodings[0]
     unpacker = zlib.decompressobj(_form(packed, content))
     try:
@@ -96,7 +96,7 @@ def parsed(content: bytes, bounds: Bounds) -> Any:
     except RecursionError:
         is_deep = True
     if is_deep:
-        raise TooMuch(f"the answer is not JSON of at most {bounds.depth} levels")
+        raise TooMuch(f"the answer is nested more than {bounds.depth} levels deep")
     return body
 
 

@@ -115,7 +115,7 @@ class Inquiry:
             case Repeat():
                 return None
             case NeverRepeat():
-                raise Unknowable("nothing tells whether it took effect")
+                raise Unknowable("it is not known whether it took effect")
             case ByName():
                 return self._by_name(rule)
             case ByState():
@@ -140,14 +140,14 @@ class Inquiry:
             if item.name != wanted:
                 continue
             if self._seen is None:
-                raise Unknowable("nothing tells whether what has the name was there before")
+                raise Unknowable("it is not known whether the one with this name existed before")
             if self._is_of_another(item) or self._seen.was_there(rule.look, item.id, self._mark):
                 older.append(item.id)
                 continue
             if doubts := self._doubts(item):
                 raise Unknowable(
-                    f"{item.id} has the name {wanted!r} by now, and may be somebody else's: "
-                    f"{'; '.join(doubts)}. Look at it before you use it or ask again"
+                    f"{item.id} now has the name {wanted!r}, but may be somebody else's: "
+                    f"{'; '.join(doubts)}. Check it before you use it or repeat the request"
                 )
             self._seen.note(rule.look, [item.id], made=True)
             return self._answer(item)
@@ -172,7 +172,7 @@ class Inquiry:
         if asked is None:
             # What boots from an image has the key that was asked for; a snapshot may bring its own.
             return (
-                [f"its ssh_key is {told}, and none was asked for"]
+                [f"its ssh_key is {told}, but none was requested"]
                 if (told and self._call.sent.get("image_id"))
                 else []
             )
@@ -182,11 +182,11 @@ class Inquiry:
             key = self._read(Call(OPERATIONS["get_ssh_key"], path={"key_id": asked}))
         except BarrackError as error:
             return [
-                f"its ssh_key is {told}, and the one that was asked for cannot be read: {error}"
+                f"its ssh_key is {told}, and the one that was requested cannot be read: {error}"
             ]
         if told == key.name:
             return []
-        return [f"its ssh_key is {told}, and {key.name} was asked for"]
+        return [f"its ssh_key is {told}, but {key.name} was requested"]
 
     def _of_another_time(self, item: Any) -> list[str]:
         """A sentence if the cloud's clock tells that it was not our request that made a thing.
@@ -198,13 +198,13 @@ class Inquiry:
         """
         made, since = getattr(item, "created_at", None), self._sent_after
         if made is None or since is None or made < _NO_TIME_BEFORE:
-            return ["nothing tells when it was made"] if self._is_refused else []
+            return ["it is not known when it was made"] if self._is_refused else []
         told = f"it was made at {made:%Y-%m-%d %H:%M:%S} UTC"
         if made < since.replace(microsecond=0) - _CLOCKS_DIFFER:
-            return [f"{told}, and the request was not sent before {since:%H:%M:%S}"]
+            return [f"{told}, but the request was not sent before {since:%H:%M:%S}"]
         missing = self._missing_at
         if self._is_refused and missing is not None and _surely_by(made) > missing:
-            return [f"{told}, and not before it was looked for in vain at {missing:%H:%M:%S}"]
+            return [f"{told}, but not before the search at {missing:%H:%M:%S} that did not find it"]
         return []
 
     def _list_call(self, name: str) -> Call:
@@ -257,7 +257,8 @@ class Inquiry:
         except ValidationError as error:
             problem = error
         raise BarrackResponseError(
-            f"it took effect, but what shows it cannot be read as its answer: {problem.title}",
+            f"the request took effect, but what shows this cannot be read as its answer: "
+            f"{problem.title}",
             operation=operation.name,
             took_effect=None,
         )
@@ -278,7 +279,7 @@ def differing(sent: Mapping[str, Any], item: Any) -> list[str]:
         told["boot_source"] = source
         asked["boot_source"] = next((s for n, s in _SOURCES.items() if sent.get(n)), None)
     different = [
-        f"its {name} is {told[name]}, and {asked[name]} was asked for"
+        f"its {name} is {told[name]}, but {asked[name]} was requested"
         for name in told
         if None not in (told[name], asked[name])
         and _essence(name, told[name]) != _essence(name, asked[name])
@@ -290,11 +291,11 @@ def _other_address(sent: Mapping[str, Any], item: Any) -> Iterator[str]:
     """A sentence if an instance has an address and none was asked for, or the other way round."""
     asked, has = sent.get("public_ip"), getattr(item, "public_ip", None)
     if asked is False and has:
-        yield f"its public_ip is {has}, and none was asked for"
+        yield f"its public_ip is {has}, but none was requested"
     # It may be assigned late, but by then it is told as pending.
     is_up = getattr(item, "status", None) is VMStatus.ACTIVE
     if asked is True and not has and is_up and "public_ip" in item.model_fields_set:
-        yield "it has no public_ip, and one was asked for"
+        yield "it has no public_ip, but one was requested"
 
 
 def _other_volumes(sent: Mapping[str, Any], item: Any) -> Iterator[str]:
@@ -303,7 +304,7 @@ def _other_volumes(sent: Mapping[str, Any], item: Any) -> Iterator[str]:
         return
     asked = {*(sent["volume_ids"] or ()), sent.get("volume_id")}
     if others := [v.id for v in getattr(item, "volumes", ()) if v.id not in asked]:
-        yield f"its volumes are {', '.join(others)}, which were not asked for"
+        yield f"its volumes are {', '.join(others)}, which were not requested"
 
 
 def _surely_by(told: datetime) -> datetime:

@@ -37,7 +37,7 @@ def _left(timeout: float | None, too_late: type[Exception]) -> float | None:
         return timeout
     left = until - time.monotonic()
     if left <= 0:
-        raise too_late("the time for the whole answer is over")
+        raise too_late("the time for the whole answer has run out")
     return left if timeout is None else min(timeout, left)
 
 

@@ -111,8 +111,8 @@ class Repeater:
     def too_late(self, call: Call) -> BarrackTimeoutError:
         """The error of a call that could not be sent before its deadline."""
         return BarrackTimeoutError(
-            f"it was not sent: its turn did not come within {self._policy.deadline:g} s "
-            "(too many requests wait, or the server asked for a pause)",
+            f"the request was not sent within {self._policy.deadline:g} s (too many requests are "
+            "waiting, or the server asked for a pause)",
             operation=call.operation.name,
         )
 

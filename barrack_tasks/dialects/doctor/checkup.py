@@ -117,7 +117,8 @@ class _Round:
             return Finding(
                 operation=name,
                 verdict="path not found",
-                said=f"nothing is at {path}; write operations: {{{name}: {{path: <its path>}}}}",
+                said=f"there is nothing at {path}; write operations: "
+                f"{{{name}: {{path: <its path>}}}}",
             )
         if isinstance(failure, BarrackResponseError) and failure.status_code:
             return Finding(
@@ -149,7 +150,7 @@ class _Round:
         yield Readiness(
             topic="key",
             state="not ready" if wrong_key else ("ready" if self._results else "unknown"),
-            said="it is refused" if wrong_key else "it is taken",
+            said="the API refuses it" if wrong_key else "the API accepts it",
         )
         if wrong_key:
             return
@@ -157,8 +158,8 @@ class _Round:
         yield Readiness(
             topic="profile",
             state="unknown",
-            said="no operation reads it; restoring a snapshot needs full name, billing address, "
-            "postal code and country filled in",
+            said="no operation reads it; restoring a snapshot requires a full name, billing "
+            "address, postal code and country",
         )
         stock = self._results.get("get_gpu_stock")
         there = [s for s in stock or [] if s.count.at_least > 0]
@@ -174,7 +175,8 @@ class _Round:
             yield Readiness(
                 topic="prices",
                 state="not ready",
-                said=f"{len(priced)} instances show no price; guardrails will refuse to act blind",
+                said=f"{len(priced)} instances show no price, and guards refuse to act without "
+                "prices",
             )
 
     def _balance(self) -> Readiness:
@@ -184,7 +186,8 @@ class _Round:
         balance = data.balance
         least = MINIMUM_BALANCE.get(balance.currency)
         if least is None:
-            said = f"{balance.amount} {balance.currency}, a currency that is not known here"
+            said = f"{balance.amount} {balance.currency}, a currency that this release does not "
+            "know"
             return Readiness(topic="balance", state="unknown", said=said)
         enough = balance.amount >= least
         return Readiness(

@@ -34,7 +34,7 @@ class Difference(BaseModel):
         text = {
             "missing": f"{place} is missing",
             "unseen": f"{place} is not there",
-            "unknown": f"{place} is not known here",
+            "unknown": f"{place} is not known to this release",
             "type": f"{place} cannot be read: {self.seen}",
             "word": f"{place} has the new word {self.seen!r}",
         }[self.kind]

@@ -43,7 +43,7 @@ def try_change(client: Barrack, operation: str) -> Iterator[Finding]:
     """
     if operation not in _TRIES:
         raise BarrackConfigurationError(
-            f"{operation!r} cannot be tried on a throwaway thing; {' and '.join(_TRIES)} can"
+            f"{operation!r} cannot be tried on a temporary resource; {' and '.join(_TRIES)} can"
         )
     make, remove, parameter = _TRIES[operation]
     name = NAME + secrets.token_hex(4)

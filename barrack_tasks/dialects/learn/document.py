@@ -58,14 +58,14 @@ class Document:
         """
         root = parse(data)
         if not isinstance(root, Mapping):
-            raise LearnError("this is no OpenAPI document: it does not hold an object")
+            raise LearnError("this is not an OpenAPI document: it is not an object")
         version = root.get("openapi")
         if not isinstance(version, str | float | int) or not str(version).startswith("3"):
             if root.get("swagger"):
                 raise LearnError(
                     "this is a Swagger 2 document; convert it to OpenAPI 3 and try again"
                 )
-            raise LearnError("this is no OpenAPI 3 document: it does not say `openapi: 3.x`")
+            raise LearnError("this is not an OpenAPI 3 document: it does not say `openapi: 3.x`")
         document = cls(root)
         if not document.table(root.get("paths")) and not document.components("schemas"):
             raise LearnError("this OpenAPI document describes no operations and no schemas")
@@ -97,11 +97,13 @@ class Document:
         while isinstance(node, Mapping) and isinstance(node.get("$ref"), str):
             ref = node["$ref"]
             if ref in seen or len(seen) > _LONGEST_CHAIN:
-                self.note(f"the reference {_short(ref)} leads in a circle")
+                self.note(f"the reference {_short(ref)} is circular")
                 return {}, tuple(names)
             seen.add(ref)
             if not ref.startswith("#"):
-                self.note(f"the reference {_short(ref)} leads out of the document: not read")
+                self.note(
+                    f"the reference {_short(ref)} points outside the document and was not read"
+                )
                 return {}, tuple(names)
             names.append(_unescape(ref.rsplit("/", 1)[-1]))
             node = self._at(ref)
@@ -118,7 +120,7 @@ class Document:
             else:
                 node = None
             if node is None:
-                self.note(f"the reference {_short(ref)} leads to nothing")
+                self.note(f"the reference {_short(ref)} points to nothing")
                 return {}
         return node
 
@@ -127,13 +129,13 @@ class Document:
         for path, item in self.table(self.root.get("paths")).items():
             entry = self.resolve(item)[0]
             if not isinstance(path, str) or not path.startswith("/"):
-                self.note(f"the path {_short(str(path))} does not begin with '/': not read")
+                self.note(f"the path {_short(str(path))} does not begin with '/' and was not read")
                 continue
             if _UNSAYABLE.search(_PARAMETER.sub("", path)):
-                self.note(f"the path {_short(path)} has braces or spaces in it: not read")
+                self.note(f"the path {_short(path)} has braces or spaces in it and was not read")
                 continue
             if not isinstance(entry, Mapping):
-                self.note(f"the path {_short(path)} is no object: not read")
+                self.note(f"the path {_short(path)} is not an object and was not read")
                 continue
             shared = self.listed(entry.get("parameters"))
             for method in METHODS:
@@ -141,7 +143,7 @@ class Document:
                 if isinstance(operation, Mapping):
                     yield path, method.upper(), operation, shared
                 elif operation is not None:
-                    self.note(f"{method.upper()} {_short(path)} is no object: not read")
+                    self.note(f"{method.upper()} {_short(path)} is not an object and was not read")
 
 
 def parse(data: bytes) -> Any:

@@ -52,7 +52,8 @@ def learn_har(
     secrets = sorted({s for e in entries for s in _secrets(e) if len(s) >= _SHORTEST})
     if len(secrets) > _MOST_SECRETS or sum(map(len, secrets)) > LARGEST // 10:
         raise LearnError(
-            f"the recording holds more than {_MOST_SECRETS} texts where secrets stand; record less"
+            f"the recording holds more than {_MOST_SECRETS} values where secrets are expected; "
+            "make a shorter recording"
         )
     hidden = Secrets(secrets)
     samples = [s for e in mine if (s := _sample(e, hidden)) is not None]
@@ -64,7 +65,8 @@ def learn_har(
         learned.notes.append(f"read {chosen}; answers of {len(others)} other hosts were not read")
     if any(_has_cookies(e) for e in mine) and "auth" not in learned.matches:
         learned.notes.append(
-            "the dashboard shows who it is by a cookie: how an API key is shown was not seen"
+            "the dashboard signs in with a cookie, so the recording does not show how an API key "
+            "is sent"
         )
     return learned
 
@@ -88,13 +90,15 @@ def _entries(data: bytes) -> list[Mapping[str, Any]]:
         root = read_json(text_of(data, "the recording"), "the recording")
     except UnreadableError:
         # No detail: it would quote what may be a secret.
-        raise LearnError("this is no HAR recording: it is not JSON") from None
+        raise LearnError("this is not a HAR recording: it is not JSON") from None
     entries = _list(_table(_table(root).get("log")).get("entries"))
     found = [e for e in entries if isinstance(e, Mapping)]
     if not found:
-        raise LearnError("this is no HAR recording: it has no log.entries")
+        raise LearnError("this is not a HAR recording: it has no log.entries")
     if len(found) > _MOST_ENTRIES:
-        raise LearnError(f"the recording has more than {_MOST_ENTRIES} entries; record less")
+        raise LearnError(
+            f"the recording has more than {_MOST_ENTRIES} entries; make a shorter recording"
+        )
     return found
 
 

@@ -139,7 +139,7 @@ class Learner:
                 reason = "the document has no such operation"
                 if name in found.unsayable:
                     place = found.unsayable[name]
-                    reason = f"{place} may be it, but a dialect cannot say it so"
+                    reason = f"{place} may be it, but a dialect cannot express it"
                     learned.notes.append(f"operations.{name}: {reason}")
                 learned.add(f"operations.{name}", None, reason, 1.0)
             else:
@@ -172,7 +172,7 @@ class Learner:
         if "base_url" not in learned.matches and "base_url" not in learned.open:
             path = relative_server(document)
             where = f", only that it lies under {path}" if path else ""
-            learned.unseen["base_url"] = f"the evidence does not say the address{where}"
+            learned.unseen["base_url"] = f"the evidence does not give the address{where}"
             learned.notes.append(learned.unseen["base_url"])
         self._said("auth", auths(document))
         header = request_id_header(self.wired)
@@ -202,7 +202,9 @@ class Learner:
             return
         steps, schema, named = found
         reason = (
-            "where refusals have ErrorResponse" if named else "where refusals say their message"
+            "where error answers have ErrorResponse"
+            if named
+            else "where error answers have their message"
         )
         self.learned.add("error_envelope", ".".join(steps), reason, 0.97 if named else 0.8)
         pairs.pair_error(schema)

@@ -89,10 +89,14 @@ def _checked(base_url: str) -> str:
         parts = urlsplit(base_url)
         fits = parts.port is None or parts.port > 0
     except (ValueError, AttributeError):
-        raise LearnError("the address is none; it must look like https://api.barrack.ai") from None
+        raise LearnError(
+            "the address is not valid; it must look like https://api.barrack.ai"
+        ) from None
     plain = not (parts.query or parts.fragment or "@" in parts.netloc)
     if not (parts.scheme in ("http", "https") and parts.hostname and fits and plain):
-        raise LearnError("the address must look like https://api.barrack.ai, with nothing behind")
+        raise LearnError(
+            "the address must look like https://api.barrack.ai, with nothing after its path"
+        )
     return base_url.rstrip("/")
 
 
@@ -126,7 +130,7 @@ class _Prober:
         except _Stop as stop:
             self.notes.append(str(stop))
         if not any(s.status == 200 for s in self.samples):
-            why = self.notes[-1] if self.notes else "no path that is known gave a JSON answer"
+            why = self.notes[-1] if self.notes else "no known path gave a JSON answer"
             raise LearnError(f"nothing could be learned from {self.url}: {why}")
         learned = learn_samples(self.samples, name=name, secrets=[self.key], yes=False)
         self._add_known(learned)
@@ -139,12 +143,12 @@ class _Prober:
         if self.auth is not None:
             header, scheme = self.auth
             wire = {"header": header, "scheme": scheme}
-            learned.add("auth", wire, "the key was accepted so", 1.0)
+            learned.add("auth", wire, "the API accepted the key this way", 1.0)
         if self.paging:
-            learned.add("paging", self.paging, "tried, and the answers were as asked", 0.96)
+            learned.add("paging", self.paging, "tested, and the answers were as requested", 0.96)
         else:
             learned.matches.pop("paging", None)
-            learned.unseen["paging"] = "no list was long enough to try"
+            learned.unseen["paging"] = "no list was long enough to test it"
 
     # One request
 
@@ -153,7 +157,7 @@ class _Prober:
         if not asking.is_safe(path):
             return 0, None
         if self.asked >= self.limit:
-            raise _Stop(f"the limit of {self.limit} requests is reached")
+            raise _Stop(f"the limit of {self.limit} requests was reached")
         self.asked += 1
         header, scheme = self.auth or asking.AUTHS[0]
         headers = {
@@ -170,7 +174,7 @@ class _Prober:
                 raise _Stop(f"the API does not answer: {problem}")
             return 0, None
         if status == 429:
-            raise _Stop("the API says that these are too many requests (429)")
+            raise _Stop("the API refused further requests as too many (429)")
         if status >= 500 and status != 501:
             self.failures += 1
             if self.failures >= _MOST_FAILURES:
@@ -178,7 +182,9 @@ class _Prober:
         else:
             self.failures = 0
         if 300 <= status < 400:
-            self.notes.append(f"{path} leads elsewhere (HTTP {status}): not followed")
+            self.notes.append(
+                f"{path} redirects to another address (HTTP {status}), which was not followed"
+            )
         if isinstance(body, dict | list):
             names = (header,) if status == 200 else ()
             self.samples.append(Sample("GET", address, status, names, body, scheme=scheme))
@@ -196,7 +202,7 @@ class _Prober:
                     name = "list_regions" if first == "/regions" else "list_instances"
                     self._answers[name] = (prefix + first, body)
                     return
-        raise _Stop("neither /regions nor /instances is there under a prefix that is usual")
+        raise _Stop("neither /regions nor /instances exists under a usual prefix")
 
     def _with_auth(self, send: Send, path: str) -> tuple[int, Any]:
         if self.auth is not None:
@@ -212,7 +218,7 @@ class _Prober:
                     self.auth = None  # there was nothing here that asks for a key
                 return status, body
         self.auth = None
-        raise _Stop("the key is refused (401) in every usual way of showing it")
+        raise _Stop("the API refused the key (401) in every usual way of sending it")
 
     # Further paths
 

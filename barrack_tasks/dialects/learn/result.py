@@ -140,7 +140,7 @@ class Learned:
         what = question if isinstance(question, str) else question.what
         asked = self.open.get(what)
         if asked is None:
-            raise LearnError(f"{what} is not open")
+            raise LearnError(f"{what} is not an open question")
         wire: Any = choice
         if isinstance(choice, int) and not isinstance(choice, bool):
             if not 0 <= choice < len(asked.candidates):

@@ -42,14 +42,14 @@ def base_urls(document: Document, source_url: str | None) -> list[Said]:
         variables = document.table(table.get("variables"))
         url = _filled(url, variables)
         if len(url) > _LONGEST_URL:
-            document.note(f"a server has an address of {len(url)} characters: not read")
+            document.note(f"a server has an address of {len(url)} characters, which was not read")
             continue
         reason = "servers"
         if source_url and not urlsplit(url).scheme:
             url, reason = urljoin(source_url, url), f"servers, beside {source_url}"
         if not _is_address(url):
             if not url.startswith("/"):
-                document.note(f"the server {url[:80]!r} is no address: not read")
+                document.note(f"the server {url[:80]!r} is not an address and was not read")
             continue
         text = f"{url} {table.get('description', '')}".casefold()
         trial = any(word in text for word in ("staging", "sandbox", "localhost", "dev", "test"))
@@ -117,7 +117,7 @@ def _auth(document: Document, name: str, scheme: Mapping[str, Any]) -> Said | No
     about = f"{name} {scheme.get('description', '')}".casefold()
     if kind == "apikey" and where == "header" and isinstance(header, str):
         if not _HEADER.fullmatch(header):
-            document.note(f"the security scheme {name!r} names a header that cannot be")
+            document.note(f"the security scheme {name!r} names a header that is not valid")
             return None
         bearer = header.casefold() == "authorization" and "bearer" in about
         value = {"header": header, "scheme": "Bearer" if bearer else ""}
@@ -125,7 +125,7 @@ def _auth(document: Document, name: str, scheme: Mapping[str, Any]) -> Said | No
     if kind == "http" and str(scheme.get("scheme")).lower() == "bearer":
         value = {"header": "Authorization", "scheme": "Bearer"}
         return Said(value, 0.96, f"securitySchemes.{name}: a bearer token")
-    document.note(f"the security scheme {name!r} ({kind}) cannot be said in a dialect")
+    document.note(f"the security scheme {name!r} ({kind}) cannot be expressed in a dialect")
     return None
 
 

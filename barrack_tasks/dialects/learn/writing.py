@@ -41,7 +41,7 @@ def write_dialect(learned: Learned, path: str | Path, *, overwrite: bool = False
     if target.suffix not in (".yaml", ".yml"):
         raise LearnError(f"the dialect file {target.name!r} must end in .yaml or .yml")
     if not overwrite and target.exists():
-        raise LearnError(f"the file {target} is there already; say so if it is to be replaced")
+        raise LearnError(f"the file {target} already exists; pass overwrite=True to replace it")
     text = dialect_text(learned)
     draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
@@ -80,13 +80,15 @@ def dialect_text(learned: Learned) -> str:
         LearnError: what was learned cannot be said in a dialect file.
     """
     content = learned.dialect()
-    lines = ["# A dialect learned from evidence. What is not said here is as the built-in has it."]
+    lines = [
+        "# A dialect learned from evidence. What is not given here is as in the built-in dialect."
+    ]
     if not learned.recognised:
-        lines.append("# The evidence does not look like Barrack's API: nothing of it was taken.")
+        lines.append("# The evidence does not look like Barrack's API: nothing was taken from it.")
     lines += _lines(learned, content, (), "")
     questions = list(learned.questions())
     if questions:
-        lines += ["", "# Open: what could not be told. Nothing of it is in force."]
+        lines += ["", "# Open: what could not be determined. None of it is in force."]
         for question in questions:
             shown = " | ".join(c.shown for c in question.candidates) or "no candidate"
             lines.append(_comment(f"{question.what}: {shown}", ""))
