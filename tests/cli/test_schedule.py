@@ -85,7 +85,7 @@ def test_the_preview_shows_instances_and_saving_and_changes_nothing(
     assert "as if it were seen for the first time, and so is what is saved" in " ".join(
         told.split()
     )
-    assert "rule 2 (nobody) means no instance now" in told
+    assert "rule 2 (nobody) selects no instance now" in told
     assert "Time zones by" in told
 
 
