@@ -82,7 +82,7 @@ def verify_snapshots(
         left: dict[str, str] = {}
         if not dry_run:
             if hold.claim({DRILLING: "drill"}):
-                note = "another run holds a drill at this moment"
+                note = "another run is running drills at this moment"
                 return stand_aside(DrillReport(flow=run.flow, rows=(), notes=(note,)))
             left = tidy(run.account, hold, now, run.log, protect)
         fleet = Fleet.observed(run, selector, within)

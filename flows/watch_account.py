@@ -53,7 +53,7 @@ def watch_account(dry_run: bool = False, credentials: Credentials = None) -> Acc
         if not dry_run:
             # After telling: a run that is killed in between tells again, under the same ids.
             write_view(account.account, after, next_turns(turns, found, after, now()))
-    first = ("the first look: from now on changes are told",) if before is None else ()
+    first = ("this is the first look; changes are reported from now on",) if before is None else ()
     notes = (*first, *seen.missing)
     return run.conclude(
         AccountReport(flow=run.flow, dry_run=dry_run, rows=(), changes=tuple(found), notes=notes)

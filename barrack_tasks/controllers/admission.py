@@ -269,7 +269,7 @@ class Admission:
         try:
             means = self._look()
         except BarrackError as error:
-            return f"what the caps need cannot be read: {error}"
+            return f"the data that the caps need cannot be read: {error}"
         self._note(means)
         return "; ".join([*blind(self.caps, means), *against_balance(means)]) or None
 
@@ -304,7 +304,9 @@ class Admission:
         try:
             rulings = self.admit(asking)
         except _PASSING as error:
-            return dict.fromkeys(asking, Wait(f"what the caps need cannot be read: {error}"))
+            return dict.fromkeys(
+                asking, Wait(f"the data that the caps need cannot be read: {error}")
+            )
         if rulings is None:
             return dict.fromkeys(asking, Wait("another run is asking the guard"))
         held_back: dict[str, Next] = {}

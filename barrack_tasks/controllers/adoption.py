@@ -30,7 +30,7 @@ _WHAT = {
     "missing": "instances that were missed",
     "things": "what was paid for",
     "told": "news that was told",
-    "begun": "what was let begin",
+    "begun": "what the guard admitted",
     "view": "the account as it was last seen",
 }
 _ENDS = "barrack_expiry_"
@@ -81,7 +81,7 @@ def told_of_left_ends(now: datetime | None = None) -> list[str]:
         if late:
             found.append(
                 f"Nobody ends {', '.join(map(one_line, late))}: the time is over, and no account "
-                f"known here owns the records of {account!r}. If it is an account of yours: "
+                f"known here owns the records of {account!r}. If this is your account, run: "
                 f"barrack adopt {account} --to BLOCK"
             )
     return found
@@ -90,7 +90,7 @@ def told_of_left_ends(now: datetime | None = None) -> list[str]:
 def readiness_of_records() -> Readiness:
     """Whether a known account owns all that is remembered on this server."""
     told = told_of_unowned()
-    said = " ".join(told) or "a known account owns each"
+    said = " ".join(told) or "a known account owns each record"
     return Readiness(topic="records", state="unknown" if told else "ready", said=said)
 
 
@@ -100,13 +100,13 @@ def _told(one: Unowned, now: datetime) -> str:
     if one.lives or _age(one, now) < _IN_USE:
         return (
             f"The account {one.account!r} was used {ago}, by somebody whose key is in no block "
-            f"here: leave it alone if it is a colleague's. It has {kept(one)}. If it is an account "
-            f"of yours that had another key or address, end what uses the old one, and then: "
+            f"here: leave it alone if it is a colleague's. It has {kept(one)}. If it is your "
+            f"account under an earlier key or address, end what still uses that, and then run: "
             f"{command}"
         )
     return (
         f"No account known here owns the records of {one.account!r} ({kept(one)}), which was last "
-        f"used {ago}. If they are of an account that had another key or address: {command}"
+        f"used {ago}. If it is your account under an earlier key or address, run: {command}"
     )
 
 
@@ -136,13 +136,13 @@ def check_adoption(old: str, now: datetime, living: bool = False) -> Unowned:
     known = known_accounts()
     if old in known:
         raise BarrackConfigurationError(
-            f"the records of {old!r} are those of {known[old]}, and nothing was moved"
+            f"the records of {old!r} already belong to {known[old]}, so nothing was moved"
         )
     found = {one.account: one for one in unowned(known.keys(), now)}
     if old not in found:
         there = ", ".join(found) or "none"
         raise BarrackConfigurationError(
-            f"there are no records of {old!r} that nobody owns; there are those of: {there}"
+            f"there are no unowned records of {old!r}; there are unowned records of: {there}"
         )
     if found[old].lives:
         raise BarrackConfigurationError(
@@ -151,9 +151,9 @@ def check_adoption(old: str, now: datetime, living: bool = False) -> Unowned:
         )
     if _age(found[old], now) < _LIVING and not living:
         raise BarrackConfigurationError(
-            f"the account {old!r} was used {said(_age(found[old], now))} ago, so that it may be "
-            "somebody's who works, and nothing was moved; if it is surely yours and nothing uses "
-            "it any more, say --yes-to-living"
+            f"the account {old!r} was used {said(_age(found[old], now))} ago, so somebody may be "
+            "using it, and nothing was moved; if it is certainly yours and nothing uses it any "
+            "more, add --yes-to-living"
         )
     return found[old]
 

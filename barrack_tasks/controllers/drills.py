@@ -181,8 +181,8 @@ class _Tidying:
             else:
                 waits |= not is_settled
                 self.staying[key] = (
-                    f"{key}: a drill asked for it at {record.since:%Y-%m-%d %H:%M} UTC and was cut "
-                    "off, and no list shows it; it is looked for again"
+                    f"{key}: a drill requested it at {record.since:%Y-%m-%d %H:%M} UTC and was cut "
+                    "off, and no list shows it; the next run looks for it again"
                 )
             if key not in self.left:
                 self.staying.pop(key, None)
@@ -204,15 +204,17 @@ class _Tidying:
         elif name and there.name != name:
             del self.left[key]
             self.renamed[key] = (
-                f"{name}: a drill left it; it is called {there.name} now, and is left alone"
+                f"{name}: a drill left it behind; it is called {there.name} now, and is left alone"
             )
         elif not name:
             self.staying[key] = (
-                f"{there.name}: a drill may have left it, and it is not known what it was called, "
-                "so it stays; delete it by hand"
+                f"{there.name}: a drill may have left it behind, and its original name is not "
+                "known, so it stays; delete it by hand"
             )
         elif is_protected(self.never, there.id, there.name):
-            self.staying[key] = f"{there.name}: a drill left it, and it is protected, so it stays"
+            self.staying[key] = (
+                f"{there.name}: a drill left it behind, and it is protected, so it stays"
+            )
         elif owner == "unclear":
             self.staying[key] = f"{there.name}: {by.why_unclear(there)}"
         else:
@@ -223,7 +225,8 @@ class _Tidying:
         with self.hold.briefly({there.id: there.name}) as refused:
             if refused:
                 self.staying[key] = (
-                    f"{there.name}: a drill left it, and it is held by {refused[there.id]}"
+                    f"{there.name}: a drill left it behind, and {refused[there.id]} is working on "
+                    "it"
                 )
                 return False
             try:
@@ -231,11 +234,13 @@ class _Tidying:
             except BarrackError as error:
                 # One that cannot be deleted holds up nothing else.
                 self.staying[key] = (
-                    f"{there.name}: a drill left it, and it cannot be deleted, which the next run "
+                    f"{there.name}: a drill left it behind, and it cannot be deleted; the next run "
                     f"tries again: {error}"
                 )
                 return False
-        self.log.warning("%s: left by a drill that was cut off, and deleted", there.name)
+        self.log.warning(
+            "%s: a drill that was cut off left it behind, and it is deleted", there.name
+        )
         self.asked[key] = there.id
         return True
 
@@ -402,7 +407,7 @@ def check_probe(account: BarrackCredentials, probe: Probe | None) -> None:
     """
     if probe is not None and not restores.tells_addresses(account):
         raise ValueError(
-            f"probe: the dialect {account.get_client().dialect.name!r} tells no addresses "
+            f"probe: the dialect {account.get_client().dialect.name!r} gives no addresses "
             "(UserVM.public_ip), so nothing can be probed; leave the probe out"
         )
     command = (probe and probe.command) or ()
@@ -530,7 +535,7 @@ def _probed(
         return ""
     left = min(probe.within, until - now())
     if left <= timedelta(0):
-        drills.unmet.setdefault(one.key, "it is up, and no time was left to ask the probe")
+        drills.unmet.setdefault(one.key, "it is up, and no time was left for the probe")
         return None
     why = _ask(probe, there.public_ip or "", left)
     drills.unmet[one.key] = why
@@ -554,8 +559,8 @@ def _ask(probe: Probe, address: str, most: timedelta) -> str:
             timeout=most.total_seconds(),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return f"the probe could not be run to its end: {error}"
+        return f"the probe could not be completed: {error}"
     if done.returncode == 0:
         return ""
     said = " ".join((done.stderr or done.stdout).split())[-200:]
-    return f"the probe ended with {done.returncode}{': ' if said else ' and said nothing'}{said}"
+    return f"the probe ended with {done.returncode}{': ' if said else ' and no output'}{said}"

@@ -189,8 +189,8 @@ class Ends:
         self._notes.settled(f"name:{name}")
         self._notes.settled(id_)
         self.told += [
-            f"{name}: it does not end at {one.at:%Y-%m-%d %H:%M} UTC ({one.how}), which a run that "
-            "was cut off had set: this run was started without `expires`"
+            f"{name}: it does not end at {one.at:%Y-%m-%d %H:%M} UTC ({one.how}), as a run that "
+            "was cut off had set, because this run was started without `expires`"
             for one in old
             if one.how
         ]
@@ -224,7 +224,7 @@ def _read(written: Any) -> Expiry:
     # One that an earlier release has written ends here, or before the request that made it.
     asked, asked_for, trouble, *made_by = rest or (None, "", "")
     if how not in ("hibernate", "delete", ""):
-        raise ValueError(f"{how!r} is no way to end an instance")
+        raise ValueError(f"{how!r} is not a way to end an instance")
     moment = None if asked is None else datetime.fromtimestamp(asked, UTC)
     end = Expiry(id_, name, datetime.fromtimestamp(at, UTC), how, moment, asked_for, trouble)
     if not made_by:
@@ -321,7 +321,7 @@ class _Run:
         if expiry.id in held:
             return self.decided(expiry, held[expiry.id])
         if current.get(expiry.id) != expiry:
-            return replace(one, next=Wait("another run has just seen to it"))
+            return replace(one, next=Wait("another run has just handled it"))
         asked = as_asked(expiry, step, instance, self.now)
         # Noted before it is sent: whether it has ended is seen by a run that may be another.
         add_expiries(self.credentials.account, [asked])
@@ -368,7 +368,7 @@ def _close(over: Sequence[Ending], account: str) -> None:
 def ends_before(account: str, ids: Collection[str]) -> list[str]:
     """Sentences about the ends of instances that were there already."""
     return [
-        f"{one.name}: it is {one.how}d at {one.at:%Y-%m-%d %H:%M} UTC, as an earlier run has set"
+        f"{one.name}: it is {one.how}d at {one.at:%Y-%m-%d %H:%M} UTC, as an earlier run set"
         for one in read_expiries(account)
         if one.id in ids
     ]

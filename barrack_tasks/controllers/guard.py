@@ -162,7 +162,7 @@ def _guarded(
     except BarrackError as error:
         raise _refused(asked, [f"it cannot be judged: {error}"]) from None
     if rulings is None:
-        raise _refused(asked, ["others have been asking the guard all the time"])
+        raise _refused(asked, ["other runs have kept the guard busy all the time"])
     if rulings[key].refused:
         raise _refused(asked, rulings[key].refused)
     if questions := rulings[key].to_approve:
@@ -210,7 +210,8 @@ def _priced(credentials: BarrackCredentials, asked: Asked, tier: m.TierEnum | st
             tier=tier,
         )
     except BarrackError as error:
-        raise _refused(asked, [f"it cannot be judged: the caps need its price: {error}"]) from None
+        why = f"it cannot be judged: the caps need its price: {error}"
+        raise _refused(asked, [why]) from None
     fitting = [p.hourly for p in prices if p.currency is currency]
     if not fitting:
         what = f"{asked.gpu_count}x {asked.gpu_model} in {asked.region}"

@@ -73,7 +73,7 @@ class Publication:
     def work(self) -> Finished:
         """Make the image and see that it depends on its snapshot; how that ended."""
         if holder := held_by_another(self._hold, self._one):
-            return Finished("skipped", f"held by {holder}", Reason.HELD)
+            return Finished("skipped", f"{holder} is working on it", Reason.HELD)
         self.world, plan = self._run.work(
             self._hold,
             (self._target,),
@@ -122,9 +122,12 @@ def verified(account: BarrackCredentials, one: Publishing, world: World, next_: 
     try:
         relation = get_snapshot_image(account, image.snapshot_id or "")
     except BarrackError as error:
-        return Finished("failed", f"made, and not verified: {error}")
+        return Finished("failed", f"it was made, but not verified: {error}")
     if image.id not in {i.id for i in relation.images}:
-        return Finished("failed", "made, and its snapshot knows nothing of it; look into it")
+        return Finished(
+            "failed",
+            "it was made, but its snapshot does not list it; look at both in the dashboard",
+        )
     emit(
         "barrack.image.published",
         image.id,
@@ -143,9 +146,9 @@ def delete_images(
         for image in old:
             key = image_key(image.id)
             if key in held:
-                refused[image.id] = f"held by {held[key]}"
+                refused[image.id] = f"{held[key]} is working on it"
                 continue
-            log.info("%s is deleted; its snapshot stays, and is paid for", image.name)
+            log.info("%s is deleted; its snapshot stays and is still billed", image.name)
             try:
                 delete_image(hold.guarded(account, key), image.id)
             except BarrackError as error:

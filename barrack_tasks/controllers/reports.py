@@ -36,7 +36,7 @@ def keep(key: str, markdown: str, description: str) -> None:
         )
     except Exception as error:  # noqa: BLE001 - what was done is done, artifact or not
         # Nobody finds it anywhere else.
-        _log.error("the report could not be kept: %s\n%s", error, printable(markdown))
+        _log.error("the report could not be saved: %s\n%s", error, printable(markdown))
     tell_of_blind_guards()
 
 
@@ -82,7 +82,9 @@ def _left_ends() -> list[str]:
     try:
         found = told_of_left_ends()
     except Exception as error:  # noqa: BLE001 - what was done is done, and is reported
-        _log.warning("whether an end is left that nobody owns cannot be read: %s", error)
+        _log.warning(
+            "it cannot be read whether records of ends are left that no account owns: %s", error
+        )
         return []
     for sentence in found:
         _log.warning("%s", sentence)

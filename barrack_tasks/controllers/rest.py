@@ -149,7 +149,7 @@ def with_droppable(
     resting = [t for t in intent.targets if _is_at_rest(t.id, intent, world)]
     candidates = _droppable(world, intent, resting)
     used = hold.claim_snapshots(candidates)
-    memory.not_deleted.update({id_: f"held by {by}" for id_, by in used.items()})
+    memory.not_deleted.update({id_: f"{by} is using it" for id_, by in used.items()})
     return _knowing_dependents(credentials, world, candidates)
 
 

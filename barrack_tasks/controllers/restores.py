@@ -64,8 +64,8 @@ TAKEN_UP = timedelta(days=1)
 What was asked for is found by the next, however late it comes.
 """
 _PROFILE_UNKNOWN = (
-    "Whether the profile is complete (full name, billing address, postal code, country) is not "
-    "known before: no operation tells."
+    "Whether the profile is complete (full name, billing address, postal code, country) cannot be "
+    "checked beforehand: no operation of the API tells it."
 )
 
 
@@ -254,7 +254,7 @@ def begin(
     if not dry_run and hold.rival:
         raise ValueError(
             f"snapshot: {hold.rival} is restoring the same at this moment; wait for it, or give "
-            "this one a name"
+            "this instance a name"
         )
     source = next((i for i in instances if i.id == snapshot.instance_id), None)
     taken = {i.name for i in instances}
@@ -462,13 +462,13 @@ def notes_of(
     notes = [_PROFILE_UNKNOWN, *dict.fromkeys(o.unjudged for o in all_of_them if o.unjudged)]
     if expires is not None:
         notes.append(
-            f"What is made ends after {said(expires)}: {on_expiry}, by the next run of end_expired."
+            f"The restored end after {said(expires)} ({on_expiry}), by the next run of end_expired."
         )
     for one in all_of_them:
         if one.hardware is None:
             notes.append(
-                f"{one.name}: which GPU it needs is not known, so neither is whether that is in "
-                "stock: its instance is gone, and nothing tells."
+                f"{one.name}: its instance is gone, so it is not known which GPU it needs, nor "
+                "whether that GPU is in stock."
             )
             if expires is not None and on_expiry == "hibernate":
                 notes.append(

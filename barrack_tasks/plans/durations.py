@@ -86,7 +86,7 @@ def read_span(value: Any) -> timedelta:
     """
     span = _read(value)
     if span < timedelta(0):
-        raise ValueError(f"a duration cannot be less than nothing, and this is {value}; {_HOW}")
+        raise ValueError(f"a duration cannot be negative, and this is {value}; {_HOW}")
     return span
 
 
@@ -98,7 +98,7 @@ def read_positive(value: Any) -> timedelta:
     """
     span = _read(value)
     if span <= timedelta(0):
-        raise ValueError(f"a duration must be longer than nothing, and this is {value}; {_HOW}")
+        raise ValueError(f"a duration must be longer than zero, and this is {value}; {_HOW}")
     return span
 
 
@@ -127,8 +127,8 @@ def read_lifetime(value: Any) -> timedelta:
     span = read_positive(value)
     if span > _LONGEST_LIFE:
         raise ValueError(
-            f"an end after more than {_LONGEST_LIFE.days} days is none, and this is {span.days} "
-            "days; leave it out for an instance that does not end"
+            f"an instance must end within {_LONGEST_LIFE.days} days, and this is {span.days} days; "
+            "leave it out for an instance that does not end"
         )
     return span
 

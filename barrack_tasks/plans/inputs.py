@@ -78,7 +78,7 @@ def _read_amount(value: Any) -> Any:
     except InvalidOperation:
         raise ValueError(
             f"{value!r} is not an amount; write a number such as 5 or 2.50, without a currency: "
-            "it is in the account's"
+            "the account's currency is meant"
         ) from None
 
 

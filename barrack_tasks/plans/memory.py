@@ -226,9 +226,9 @@ def protected_targets(
 
 def _under_way(sent: Step, target: Target, step: Callable[[Target], Next], is_spared: bool) -> Wait:
     if is_spared:
-        return Wait("it is protected by now, and a request is under way", Reason.WITHDRAWN)
+        return Wait("it is protected now, and an earlier request is under way", Reason.WITHDRAWN)
     if sent.operation in _ENDING and not _is_same(sent, step(target)):
-        return Wait("a request is under way that is not asked for any more", Reason.WITHDRAWN)
+        return Wait("a request is under way that is no longer wanted", Reason.WITHDRAWN)
     return Wait("a request is under way", Reason.UNDER_WAY)
 
 
@@ -242,7 +242,7 @@ def _is_same(sent: Step, next_: Next) -> bool:
 
 def _spared(target: Target, memory: Memory) -> Finished:
     if target.id in memory.acted | memory.woken:
-        why = "it is protected by now; what was asked of it before stands"
+        why = "it is protected now; requests that were sent before are not undone"
         return Finished("skipped", why, Reason.PROTECTED)
     return Finished("skipped", "protected", Reason.PROTECTED)
 
@@ -279,15 +279,15 @@ def _unless_short(target: Target, next_: Step | Wait, memory: Memory, now: datet
     why, asked = memory.short.get(target.id), memory.asked_at.get(target.id)
     if why is None or isinstance(next_, Wait) or asked is None or now >= asked + STOCK_AGAIN:
         return next_
-    return Wait(f"its GPU was gone when it was asked for: {why}", Reason.OUT_OF_STOCK)
+    return Wait(f"its GPU went out of stock before the request arrived: {why}", Reason.OUT_OF_STOCK)
 
 
 def _unless_held(target: Target, next_: Step | Wait, memory: Memory) -> Step | Wait:
     holder = memory.held_by.get(target.id) or memory.held_by.get(memory.made.get(target.id, ""))
-    return next_ if holder is None else Wait(f"held by {holder}", Reason.HELD)
+    return next_ if holder is None else Wait(f"{holder} is working on it", Reason.HELD)
 
 
 def _last_reason(next_: Step | Wait, refused: list[str]) -> str:
     if isinstance(next_, Wait):
         return next_.why
-    return refused[-1] if refused else f"no time left to {next_.operation.replace('_', ' ')}"
+    return refused[-1] if refused else f"no time was left to {next_.operation.replace('_', ' ')}"

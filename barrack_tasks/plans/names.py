@@ -30,7 +30,7 @@ def nearest(asked: str, names: Sequence[str]) -> str:
     close = get_close_matches(asked, names, n=1, cutoff=0.5)
     if close:
         return f"the nearest is {close[0]!r}"
-    return f"there is {', '.join(sorted(set(names))[:10])}" if names else "there is none at all"
+    return f"known are {', '.join(sorted(set(names))[:10])}" if names else "there is none at all"
 
 
 def stamp(moment: datetime) -> str:

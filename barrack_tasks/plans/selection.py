@@ -85,7 +85,7 @@ def _read_select(value: Any) -> Selector:
 SELECT_SCHEMA = WithJsonSchema(
     {
         "title": "Select",
-        "description": "Names, globs and ids of instances; never everything by being empty.",
+        "description": "Names, globs and ids of instances; an empty selection is refused.",
         "anyOf": [
             {"type": "array", "items": {"type": "string"}},
             Selector.model_json_schema(),
@@ -210,7 +210,7 @@ def named_in_vain(
 
     Example:
         >>> named_in_vain("exclude", ["trian-1"], instances)[0].text
-        "exclude: no instance is called 'trian-1'; nearest are train-1"
+        "exclude: no instance is called 'trian-1'; the nearest are train-1"
     """
     known = list(things)
     fits = is_protected if list_name in _WHATEVER_THE_CASE else _fits_exactly
@@ -369,4 +369,4 @@ def what_exists(wanted: str, existing: Iterable[str]) -> str:
     near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
     shown = near or names[:10]
     more = "" if near or len(names) <= 10 else f" and {len(names) - 10} more"
-    return f"{'nearest are' if near else 'there are'} {', '.join(shown)}{more}"
+    return f"{'the nearest are' if near else 'there are'} {', '.join(shown)}{more}"

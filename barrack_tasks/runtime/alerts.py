@@ -108,7 +108,7 @@ class Alarms:
             self._notifiers,
             message.to,
             f"Barrack {self._guard}: {said}",
-            "\n".join(map(one_line, [said[0].upper() + said[1:] + ".", *details])),
+            "\n".join(map(one_line, [f"{said}.", *details])),
         )
         self.undelivered.update(failed)
         if message.kind in ("crossed", "recovered"):
@@ -157,7 +157,7 @@ class NobodyTold(Exception):
         meant = [message for message in told if message.to]
         if meant and notifiers and set(undelivered) >= set(notifiers):
             reasons = "; ".join(f"{name}: {why}" for name, why in undelivered.items())
-            raise cls(f"{meant[0].text}; and nobody could be told: {reasons}")
+            raise cls(f"{meant[0].text}; and no notification could be sent: {reasons}")
 
 
 def untold(
@@ -166,10 +166,12 @@ def untold(
     undelivered: Mapping[str, str],
 ) -> tuple[str, ...]:
     """Notes for the report about who was to be told and was not."""
-    missed = tuple(f"{name} could not be told: {why}" for name, why in undelivered.items())
+    missed = tuple(
+        f"the notification block {name} could not send: {why}" for name, why in undelivered.items()
+    )
     if not told or notifiers:
         return missed
-    return (*missed, "nobody is told of this: notify names no notification block")
+    return (*missed, "no notification is sent: notify names no notification block")
 
 
 def scope_of(watched: Iterable[str], notifiers: Iterable[str]) -> str:

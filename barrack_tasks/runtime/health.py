@@ -212,7 +212,9 @@ def tell_of_blind_guards() -> None:
             if blind:
                 _tell(client, blind, given.get("notify") or (), bool(given.get("dry_run")), log)
     except Exception as error:  # noqa: BLE001 - see above
-        log.info("whether guards complete could not be seen: %s", type(error).__name__)
+        log.info(
+            "it could not be read whether the guards complete their runs: %s", type(error).__name__
+        )
 
 
 def _tell(
@@ -290,14 +292,17 @@ def readiness_of_server(barrack: Barrack) -> Readiness:
         known = {event["resource"]["prefect.resource.id"] for event in events}
     strange = [s.name for s in taken if f"barrack.snapshot.{s.id}" not in known]
     if not strange:
-        return Readiness(topic=topic, state="ready", said="nothing tells of another one")
+        return Readiness(
+            topic=topic, state="ready", said="no sign of another Prefect server was found"
+        )
     return Readiness(
         topic=topic,
         state="unknown",
         said=f"this library took {', '.join(strange[:3])}"
         f"{f' and {len(strange) - 3} more snapshots' if strange[3:] else ''}, and this server has "
-        "no event about it: a run was cut off before it told, or another Prefect server works on "
-        "this account. Runs of two servers do not exclude each other: use one for an account",
+        "no event about it: a run was cut off before it emitted one, or another Prefect server "
+        "works on this account. Runs on two servers do not exclude each other: use one server for "
+        "an account",
     )
 
 

@@ -301,7 +301,7 @@ class Hold:
             wanted[intent] = self._by
         seen = self._write_then_read(wanted)
         if seen is None:
-            return dict.fromkeys(missing, "nobody for sure: the record of this run was lost")
+            return dict.fromkeys(missing, "an unknown run (the record of this run was lost)")
         others, now = seen
         taken = self._conflicts(wanted, others, now)
         self._take({k: v for k, v in wanted.items() if k not in taken})

@@ -113,8 +113,8 @@ def _tell(
         failed = tell(
             notifiers,
             list(notifiers),
-            f"Barrack {flow}: {len(news)} of its lists' names mean nothing now",
-            "\n".join(one_line(f"{text[0].upper()}{text[1:]}.") for text in news),
+            f"Barrack {flow}: names in its lists match nothing ({len(news)})",
+            "\n".join(one_line(f"{text}.") for text in news),
         )
         if set(failed) >= set(notifiers):
             errors = {key: text for key, text in errors.items() if key in told}

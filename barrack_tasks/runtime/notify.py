@@ -84,7 +84,7 @@ def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:
         if not slugs:
             there = ", ".join(sorted(known)) or "none"
             raise BarrackConfigurationError(
-                f"notify: no notification block is called {name!r}; there is {there}"
+                f"notify: no notification block is called {name!r}; saved are: {there}"
             )
         if len(slugs) > 1:
             raise BarrackConfigurationError(
@@ -132,7 +132,7 @@ def _load(slug: str) -> NotificationBlock:
             f"notify: the block {slug} cannot be loaded ({problem}); save it again"
         )
     if not isinstance(block, NotificationBlock):
-        raise BarrackConfigurationError(f"notify: the block {slug} cannot notify")
+        raise BarrackConfigurationError(f"notify: the block {slug} is not a notification block")
     return block
 
 
@@ -165,7 +165,7 @@ def _check_url(block: Any) -> None:
     # The URL itself is not told: it may carry a secret.
     if isinstance(block, AbstractAppriseNotificationBlock) and not len(block._apprise_client):
         raise BarrackConfigurationError(
-            "its url is none that Apprise can tell anybody by; write one such as "
+            "its url is not one that Apprise supports; write one such as "
             "mailtos://user:password@mail.example.com?to=team@example.com and save it again"
         )
 
@@ -218,5 +218,5 @@ def tell(
         results = list(pool.map(one, to))
     failed = {name: why for name, why in results if why is not None}
     for name, why in failed.items():
-        _log.error("the notifier %s could not be told %r: %s", name, subject, why)
+        _log.error("the notification block %s could not send %r: %s", name, subject, why)
     return failed

@@ -128,7 +128,7 @@ def test_arming_says_why_nothing_would_be_done(account: tuple[Sandbox, str]) -> 
     change({"id": there(DRILL).id}, parameters=given)
     _, said = ask("n", "arm", DRILL)
     assert "It would do nothing now." in said
-    assert "No snapshot is drilled: none is ready" in said
+    assert "No drill is due: no snapshot is ready" in said
 
 
 def test_without_a_terminal_and_without_yes_nothing_is_armed(

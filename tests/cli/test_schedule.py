@@ -83,7 +83,7 @@ def test_the_preview_shows_instances_and_saving_and_changes_nothing(
     assert "beta" not in told
     assert "In total, the timetables save" in told
     assert "and what is saved, as if it were seen for the first time" in " ".join(told.split())
-    assert "rule 2 (nobody) means no instance now" in told
+    assert "rule 2 (nobody) selects no instance now" in told
     assert "Time zone data:" in told
 
 

@@ -126,7 +126,7 @@ def test_what_could_not_be_ended_is_asked_again_after_ten_minutes(
 ) -> None:
     sandbox, account, _ = one_due(cloud, 8120, "delete")
     sandbox.fault("status", status=400, operation="delete_instance", count=1)
-    with pytest.raises(WorkFailed, match="1 of 1 instances made for a time failed: due"):
+    with pytest.raises(WorkFailed, match="1 of 1 instances with an end failed: due"):
         end_expired(credentials=account)
     clock(5)
     waiting = about(account)
@@ -152,7 +152,7 @@ def test_a_hibernation_that_was_accepted_and_came_to_nothing_is_asked_for_again(
     clock(5)
     row = about(account)
     assert (row.outcome, row.did) == ("skipped", ())
-    assert f"and is {becomes}; it is asked again at " in row.why
+    assert f"and is {becomes}; the request is repeated at " in row.why
     clock(6)
     row = about(account)
     assert row.outcome == "failed"
@@ -163,7 +163,7 @@ def test_a_hibernation_that_was_accepted_and_came_to_nothing_is_asked_for_again(
         clock(11)
         row = about(account)
     assert row.did == ("hibernate instance",)
-    assert "and is ACTIVE; it was asked again at " in row.why
+    assert "and is ACTIVE; the request was repeated at " in row.why
     sandbox.advance(600)
     assert states(sandbox) == {"due": "HIBERNATED"}
     assert about(account).outcome == "done"
@@ -260,7 +260,7 @@ def test_what_another_flow_was_refused_is_told_by_the_next_run(
     row = about(account)
     assert row.outcome == "failed"
     assert "An injected fault" in row.why
-    assert "it is asked again at " in row.why
+    assert "the request is repeated at " in row.why
 
 
 def test_a_watch_holds_what_it_ends_only_while_it_asks(cloud: Cloud) -> None:
@@ -274,7 +274,7 @@ def test_a_watch_holds_what_it_ends_only_while_it_asks(cloud: Cloud) -> None:
         assert other.claim({id_: "due"}) == {}
         log = logging.getLogger("test")
         [held], _ = end_due(account, watch, datetime.now(UTC), log)
-        assert held.next == Wait("held by another")
+        assert held.next == Wait("another is working on it")
         other.release()
         [ending], _ = end_due(account, watch, datetime.now(UTC), log)
         assert isinstance(ending.next, Step)

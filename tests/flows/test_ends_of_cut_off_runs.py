@@ -230,7 +230,8 @@ def test_a_left_over_that_a_person_renamed_is_left_alone_and_told_of_once(
     report = restore_from_snapshot("base", name="other", credentials=account)
     [note] = [note for note in report.notes if "keep-for-debugging" in note]
     assert (
-        note == f"{name}: a drill left it; it is called keep-for-debugging now, and is left alone"
+        note
+        == f"{name}: a drill left it behind; it is called keep-for-debugging now, and is left alone"
     )
     assert effects(sandbox, "delete_instance") == []
     assert sorted(states(sandbox)) == ["alpha", "keep-for-debugging", "other"]
@@ -279,7 +280,7 @@ def test_a_left_over_that_is_protected_or_doubtful_stays_and_is_told_of(cloud: C
     write_open(account.account, {"drill-kept": Open(since, kept), "drill-doubt": Open(since)})
     guarded = account_of(sandbox, protect=["drill-kept"])
     report = verify_snapshots(select=["alpha"], credentials=guarded)
-    assert any("drill-kept: a drill left it, and it is protected" in n for n in report.notes)
+    assert any("drill-kept: a drill left it behind, and it is protected" in n for n in report.notes)
     assert any("drill-doubt: it is not certain whether" in n for n in report.notes)
     assert sorted(read_open(account.account)) == ["drill-doubt", "drill-kept"]
     assert sorted(states(sandbox)) == ["alpha", "drill-doubt", "drill-kept"]

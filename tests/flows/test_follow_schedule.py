@@ -214,7 +214,10 @@ def test_what_a_person_did_after_the_boundary_is_told_by_the_instance_itself(clo
     sandbox.set_instance_status(id_, "ACTIVE")
     [row] = follow(account_of(sandbox)).rows
     assert row.reason is Reason.MOVED
-    assert "after the boundary, and not from here; it is left alone at 1.19 USD an hour" in row.why
+    assert (
+        "after the boundary, and not by this library; it is left alone and costs 1.19 USD an hour"
+        in row.why
+    )
 
 
 def test_what_watch_account_saw_is_evidence(cloud: Cloud) -> None:
@@ -331,8 +334,8 @@ def test_killed_after_its_snapshot_no_second_one_is_taken(
 
 
 IN_VAIN = [
-    ({"exclude": ["alhpa"]}, "exclude: no instance is called 'alhpa'; nearest are alpha"),
-    ({"protect": ["alhpa"]}, "protect: no instance is called 'alhpa'; nearest are alpha"),
+    ({"exclude": ["alhpa"]}, "exclude: no instance is called 'alhpa'; the nearest are alpha"),
+    ({"protect": ["alhpa"]}, "protect: no instance is called 'alhpa'; the nearest are alpha"),
     (
         {"rules": [*rule(), {"select": ["beta"], "timetable": "always"}]},
         "rule 2: select: no instance matches 'beta'; there are alpha",

@@ -116,7 +116,7 @@ def test_protected_and_held_instances_keep_theirs(year: Any) -> None:
     kept = [r for r in report.rows if r.outcome == "already"]
     assert [r.instance for r in kept].count("prod-1") == 6
     assert [r.instance for r in kept].count("busy") == 6
-    assert any(r.why == "its instance is held by another run" for r in kept)
+    assert any(r.why == "another run is working on its instance" for r in kept)
     assert len(left(sandbox)) == 2 + 6 + 6
 
 

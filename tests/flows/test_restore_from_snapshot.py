@@ -146,7 +146,7 @@ def test_where_the_dialect_tells_no_address_none_is_waited_for(
     report = restore_from_snapshot("base", timeout=60, credentials=account)
     assert report.ok
     assert report.restored[0].address is None
-    with pytest.raises(ValueError, match="probe: the dialect 'addressless' tells no addresses"):
+    with pytest.raises(ValueError, match="probe: the dialect 'addressless' gives no addresses"):
         verify_snapshots(select=["alpha"], probe={"port": 22}, credentials=account)
 
 
@@ -347,7 +347,7 @@ def test_of_an_instance_that_is_gone_the_snapshot_tells_what_it_needs(cloud: Clo
     with pytest.raises(WorkFailed, match="1x L40 is out of stock in CANADA-1"):
         restore_from_snapshot(ours.name, credentials=account)
     [note] = restore_from_snapshot("by-hand", dry_run=True, credentials=account).notes[1:]
-    assert "which GPU it needs is not known" in note
+    assert "it is not known which GPU it needs" in note
     ends = restore_from_snapshot("by-hand", expires="8h", dry_run=True, credentials=account).notes
     assert "whether it can hibernate is not known either" in ends[-1]
     report_costs(days=1, credentials=account)
@@ -388,9 +388,9 @@ def test_what_is_over_the_soft_limit_waits_for_a_person(cloud: Cloud, says_yes: 
     [
         ({"snapshot": "bass"}, "the nearest is 'base'"),
         ({"snapshot": "latest:alfa"}, "the nearest is 'alpha'"),
-        ({"snapshot": ["base", "other"]}, "none called 'other'"),
+        ({"snapshot": ["base", "other"]}, "none is called 'other'"),
         ({"snapshot": ["other", "base", "latest:x"]}, "an instance 'x'"),
-        ({"snapshot": ["other", "base", "latest:x"]}, "none called 'other'"),
+        ({"snapshot": ["other", "base", "latest:x"]}, "none is called 'other'"),
         ({"snapshot": "alpha"}, "its newest snapshot is 'latest:alpha'"),
         ({"snapshot": "base", "on_expiry": "delete"}, "give it as well, such as expires='8h'"),
         ({"snapshot": ["base", "latest:alpha"], "name": "x1"}, "several instances"),

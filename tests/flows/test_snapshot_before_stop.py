@@ -109,7 +109,7 @@ def test_a_failed_snapshot_leaves_its_instance_running_and_holds_up_nobody(
     rows = {row.instance: row for row in caught.value.report.rows}
     assert rows["beta"].outcome == "failed"
     assert rows["beta"].now == "ACTIVE"
-    assert "ended FAILED" in rows["beta"].why
+    assert "ended as FAILED" in rows["beta"].why
     assert rows["alpha"].now == rows["gamma"].now == "HIBERNATED"
     assert flow_run_states(prefect_server)[0] == "FAILED"
     assert "beta" in str(caught.value)
@@ -186,7 +186,9 @@ def test_a_misspelt_protect_is_refused_before_what_it_was_to_protect_is_touched(
     cloud: Cloud,
 ) -> None:
     sandbox = cloud()
-    with pytest.raises(SelectionError, match="no instance is called 'alhpa'; nearest are alpha"):
+    with pytest.raises(
+        SelectionError, match="no instance is called 'alhpa'; the nearest are alpha"
+    ):
         snapshot_before_stop(
             select=["*"], protect=["alhpa", "prod-*"], credentials=account_of(sandbox)
         )
@@ -230,8 +232,8 @@ def test_a_selection_that_means_nothing_is_refused(cloud: Cloud, select: Any, sa
     [
         ({"then": "explode"}, "hibernate"),
         ({"keep": 0}, "greater than or equal to 1"),
-        ({"timeout": 0}, "must be longer than nothing"),
-        ({"timeout": timedelta(seconds=-5)}, "must be longer than nothing"),
+        ({"timeout": 0}, "must be longer than zero"),
+        ({"timeout": timedelta(seconds=-5)}, "must be longer than zero"),
         ({"protect": "alpha"}, "protect"),
     ],
 )

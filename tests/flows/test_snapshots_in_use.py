@@ -150,10 +150,12 @@ def test_a_snapshot_that_is_about_to_be_deleted_is_not_restored_and_the_row_says
     [only] = account.get_client().snapshots.list()
     with holding(account.account, "other", "run other", "other", timedelta(0)) as hold:
         assert hold.claim_snapshots([only.id]) == {}
-        with pytest.raises(WorkFailed, match="not finished within 2 s: held by run other"):
+        with pytest.raises(WorkFailed, match="not finished within 2 s: run other is working on it"):
             restore_from_snapshot(only.id, timeout=2, credentials=account)
         report = publish_image(only.name, "base", timeout=10, credentials=account)
-        assert [(r.outcome, r.why) for r in report.rows] == [("skipped", "held by run other")]
+        assert [(r.outcome, r.why) for r in report.rows] == [
+            ("skipped", "run other is working on it")
+        ]
         drilled = verify_snapshots(select=["alpha"], dry_run=True, credentials=account)
         assert [r.outcome for r in drilled.rows] == ["planned"], "a dry run holds nothing"
     assert effects(sandbox, "restore_snapshot") == []
@@ -169,7 +171,7 @@ def test_a_stop_does_not_drop_an_old_snapshot_that_a_run_uses(cloud: Cloud) -> N
         report = snapshot_before_stop(select=["alpha"], keep=1, credentials=account)
     [row] = report.rows
     assert row.outcome == "done"
-    assert "held by run other" in row.why
+    assert "run other is working on it" in row.why
     sandbox.advance(60)
     left = {s["id"] for s in sandbox.state()["snapshots"]}
     assert len(left) == 2
@@ -184,7 +186,7 @@ def test_a_publish_of_an_instance_that_another_run_holds_sends_nothing(cloud: Cl
         report = publish_image("alpha", "base", timeout=10, credentials=account)
         plan = publish_image("alpha", "base", dry_run=True, credentials=account)
     assert [(r.outcome, r.why, r.did) for r in report.rows] == [
-        ("skipped", "held by run other", ())
+        ("skipped", "run other is working on it", ())
     ]
     assert report.image_id is None
     assert [r.outcome for r in plan.rows] == ["planned"], "a dry run holds nothing"

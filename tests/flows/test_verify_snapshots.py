@@ -65,7 +65,7 @@ def test_snapshots_are_proven_in_turn_and_nothing_is_left(
     assert [d.instance for d in first.drilled] == [r.instance for r in first.rows]
     assert all(timedelta(0) < d.took < timedelta(minutes=5) for d in first.drilled)
     assert first.cost == sum(d.cost or 0 for d in first.drilled)
-    assert "| drill | took | cost at most |" in first.markdown()
+    assert "| drill | duration | maximum cost |" in first.markdown()
     second = verify_snapshots(**how, notify=[notifier])
     assert {r.snapshot for r in (*first.rows, *second.rows)} == {
         s["name"] for s in sandbox.state()["snapshots"]
@@ -87,7 +87,7 @@ def test_two_deployments_for_different_instances_tell_each_thing_once(
     kept, notifier = hook
     _, account = with_snapshots(cloud, "alpha", "beta")
     for name in ("alpha", "beta", "alpha", "beta"):
-        with pytest.raises(WorkFailed, match="are left of the cap"):
+        with pytest.raises(WorkFailed, match="of the cap is left"):
             verify_snapshots(select=[name], max_cost="0.01", notify=[notifier], credentials=account)
     told = [m["subject"] for m in kept.received if "proven to restore" in m["subject"]]
     assert len(told) == 2
@@ -100,7 +100,8 @@ def test_a_proof_that_is_missing_and_that_nobody_hears_of_fails_the_run_after_th
     kept.status = 500
     sandbox, account = with_snapshots(cloud, "alpha", "beta")
     with pytest.raises(
-        NobodyTold, match=r"proven to restore there never was.*nobody could be told"
+        NobodyTold,
+        match=r"has no snapshot that was proven to restore.*no notification could be sent",
     ):
         verify_snapshots(select=["*"], notify=[notifier], credentials=account)
     assert len(proven_snapshots(account.account)) == 1
@@ -122,7 +123,7 @@ def test_a_probe_that_hangs_is_not_waited_for_longer_than_the_drill(cloud: Cloud
     with pytest.raises(WorkFailed) as failed:
         verify_snapshots(select=["*"], at_most=2, probe=hangs, timeout=4, credentials=account)
     said = sorted(row.why for row in failed.value.report.rows)
-    assert "no time was left to ask the probe" in said[0]
+    assert "no time was left for the probe" in said[0]
     assert "timed out after" in said[1]
     sandbox.advance(600)
     assert sorted(states(sandbox)) == ["alpha", "beta"]
@@ -154,7 +155,7 @@ def test_the_cap_on_the_cost_and_a_stuck_restore(cloud: Cloud) -> None:
         verify_snapshots(select=["*"], max_cost="0.10", credentials=account)
     assert effects(sandbox, "restore_snapshot") == []
     sandbox.fault("stuck", operation="restore_snapshot")
-    with pytest.raises(WorkFailed, match="not up in time"):
+    with pytest.raises(WorkFailed, match="did not come up in time"):
         verify_snapshots(select=["*"], timeout=2, credentials=account)
     assert list(states(sandbox)) == ["alpha"]
 
@@ -259,7 +260,7 @@ def test_killed_and_started_again_nothing_is_left(
     ("how", "sentence"),
     [
         ({"select": {"regions": ["CANADA-9"]}}, "in the region 'CANADA-9'; there are CANADA-1"),
-        ({"select": ["*"], "protect": ["*"]}, "nothing would ever be proven"),
+        ({"select": ["*"], "protect": ["*"]}, "no snapshot would ever be proven"),
     ],
 )
 def test_drills_of_nothing_are_refused(cloud: Cloud, how: dict[str, Any], sentence: str) -> None:

@@ -125,7 +125,7 @@ def test_a_notifier_that_is_down_stops_nothing_and_is_told_later(
     report = watch_balance(**how)
     assert states(sandbox) == {"alpha": "HIBERNATED"}
     assert len(box.received) == 1
-    assert report.notes == (f"{name} could not be told: HTTPStatusError",)
+    assert report.notes == (f"the notification block {name} could not send: HTTPStatusError",)
     kept.status = 200
     for _ in range(2):
         watch_balance(**how)
@@ -139,7 +139,7 @@ def test_an_alarm_that_nobody_hears_fails_the_run_after_the_work(
     kept, name = hook
     kept.status = 500
     sandbox = fleet(cloud, "20", "alpha", speed=60)
-    with pytest.raises(NobodyTold, match="nobody could be told"):
+    with pytest.raises(NobodyTold, match="no notification could be sent"):
         watch_balance(
             thresholds=[{"amount": 30, "actions": ["alert", "hibernate_all"]}],
             select=["*"],

@@ -283,7 +283,7 @@ def test_a_drill_that_lost_its_turn_asks_for_nothing_until_it_has_it_again(
         monkeypatch.setattr(f"{module}.TO_DELETE", timedelta(0))
     with (
         holding(account.account, "other", "run other") as other,
-        pytest.raises(WorkFailed, match="held by run other"),
+        pytest.raises(WorkFailed, match="run other is working on it"),
     ):
         verify_snapshots(["alpha"], timeout="1s", credentials=account)
     assert effects(sandbox, "restore_snapshot") == []

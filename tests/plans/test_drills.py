@@ -124,13 +124,13 @@ def seen(*there: UserVM, **more: Any) -> World:
     [
         (seen(), None, False, None),
         (seen(machine("CREATING")), None, False, None),
-        (seen(machine("CREATING")), None, True, "not up in time"),
+        (seen(machine("CREATING")), None, True, "did not come up in time"),
         (seen(machine("ERROR")), None, False, "ERROR"),
         (seen(machine()), None, False, None),
         (seen(machine()), "", False, ""),
         (seen(machine()), "port 22 does not answer", False, "port 22"),
         (seen(machine(boot_source="image")), "", False, "differs"),
-        (seen(machine(public_ip="pending")), None, True, "not up in time"),
+        (seen(machine(public_ip="pending")), None, True, "did not come up in time"),
         (seen(gone=frozenset({"new"})), None, False, "gone"),
     ],
 )
@@ -192,7 +192,7 @@ def test_an_instance_without_a_fresh_proof_is_told_of() -> None:
     week = timedelta(days=7)
     first, second = readings_of_proofs(snapshots, proofs, week, NOW, {})
     assert (first.is_over, second.is_over) == (False, True)
-    assert "never was" in second.text
+    assert "has no snapshot that was proven" in second.text
     gone = {"a": Proof(NOW, "gone", NOW), "b": Proof(NOW, "2", NOW)}
     first, second = readings_of_proofs(snapshots, gone, week, NOW, {})
     assert (first.is_over, second.is_over) == (True, False)
@@ -204,11 +204,11 @@ def test_an_instance_without_any_snapshot_is_told_of_as_well() -> None:
     found = of_each_instance(Selector(names=("*",)), [snap("1")], [bare], [])
     assert found == {"a": [snap("1")], "BRK-9": []}
     assert of_each_instance(Selector(names=("bare",)), [snap("1")], [bare], []) == {"BRK-9": []}
-    with pytest.raises(SelectionError, match="nothing would ever be proven"):
+    with pytest.raises(SelectionError, match="no snapshot would ever be proven"):
         of_each_instance(Selector(names=("*",)), [], [bare], ["bare"])
     [reading] = readings_of_proofs({"BRK-9": []}, {}, FOREVER, NOW, {"BRK-9": "bare"})
     assert reading.is_over
-    assert reading.text.startswith("bare: ")
+    assert reading.text.startswith("bare has no snapshot ")
     with pytest.raises(SelectionError, match="no snapshot of 'bear'"):
         of_each_instance(Selector(names=("bear",)), [snap("1")], [bare], [])
 

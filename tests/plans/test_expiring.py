@@ -75,7 +75,7 @@ def test_only_what_was_seen_gone_or_at_rest_is_forgotten() -> None:
     assert not refused.is_over
     assert [(r.outcome, r.why) for r in rows_of_endings([refused], {})] == [("failed", "no")]
     [row] = rows_of_endings([refused], {}, known=frozenset({"id-a"}))
-    assert (row.outcome, row.why) == ("skipped", "still: no")
+    assert (row.outcome, row.why) == ("skipped", "as before: no")
 
 
 def after(minutes: int, asked_for: str, there: UserVM, how: str = "hibernate") -> Ending:
@@ -90,7 +90,7 @@ def test_what_was_asked_is_given_ten_minutes_and_asked_again() -> None:
         early = after(9, "hibernate_instance", vm("a", status))
         assert early.next == Wait(
             f"it was asked to hibernate at 2026-11-26 11:51 UTC and is {status}; "
-            "it is asked again at 2026-11-26 12:01 UTC"
+            "the request is repeated at 2026-11-26 12:01 UTC"
         )
         late = after(10, "hibernate_instance", vm("a", status))
         assert isinstance(late.next, Step)
@@ -99,7 +99,7 @@ def test_what_was_asked_is_given_ten_minutes_and_asked_again() -> None:
         assert again.asked == NOW
         assert again.trouble == (
             f"it was asked to hibernate at 2026-11-26 11:50 UTC and is {status}; "
-            "it was asked again at 2026-11-26 12:00 UTC"
+            "the request was repeated at 2026-11-26 12:00 UTC"
         )
     assert isinstance(after(1, "start_instance", vm("a")).next, Step), "started for that"
     assert isinstance(after(1, "start_instance", vm("a", "SHUTOFF")).next, Wait)
@@ -116,7 +116,7 @@ def test_one_that_is_on_its_way_for_an_hour_is_somebodys_business() -> None:
     for how, status in (("hibernate", "HIBERNATING"), ("delete", "DELETING")):
         assert isinstance(after(59, f"{how}_instance", vm("a", status), how).next, Wait)
         stuck = after(60, f"{how}_instance", vm("a", status), how)
-        assert stuck.trouble.endswith(f"is {status} still; look into the dashboard")
+        assert stuck.trouble.endswith(f"is {status} still; look at it in the dashboard")
         assert not stuck.is_over
 
 

@@ -86,5 +86,5 @@ def test_an_amount_is_a_number_in_the_currency_of_the_account() -> None:
             Caps.model_validate({"burn": text})
         assert said_of(caught.value) == (
             f"burn: {text!r} is not an amount; write a number such as 5 or 2.50, without a "
-            "currency: it is in the account's"
+            "currency: the account's currency is meant"
         )

@@ -163,7 +163,7 @@ STEPS: dict[str, Next] = {
     "d": Step("restore_snapshot", "d", "d", {"snapshot_id": "1"}),
     "e": Step("restore_snapshot", "e", "e", {"snapshot_id": "2"}),
     "f": Step("hibernate_instance", "f", "f", {"instance_id": "f"}),
-    "g": Wait("held by another run"),
+    "g": Wait("another run is working on it"),
     "h": Finished("done"),
     "i": Step("restore_instance", "i", "i", {"instance_id": "gone"}),
 }

@@ -62,7 +62,7 @@ def test_the_newest_of_the_family_stay_and_what_is_not_of_it_is_never_touched(
 def test_the_latest_is_the_newest_that_is_ready() -> None:
     images = [image(3), image(2), image(1, status="CREATING"), image(0, "other")]
     assert latest_image(images, "base").id == "base2"
-    with pytest.raises(ValueError, match="family 'bsae' is ready; there is base, other"):
+    with pytest.raises(ValueError, match="family 'bsae' is ready; known families: base, other"):
         latest_image(images, "bsae")
 
 

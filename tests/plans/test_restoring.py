@@ -79,7 +79,9 @@ def test_which_snapshot_is_meant() -> None:
     assert find_snapshot("latest:alpha", all_of_them) is new
     with pytest.raises(ValueError, match="the nearest is 'three'"):
         find_snapshot("thre", all_of_them)
-    with pytest.raises(ValueError, match="none of an instance 'alpah'; the nearest is 'alpha'"):
+    with pytest.raises(
+        ValueError, match="no snapshot is of an instance 'alpah'; the nearest is 'alpha'"
+    ):
         find_snapshot("latest:alpah", all_of_them)
     assert find_snapshot("latest:alpha", [bad]) is bad, "why it will not do is said of its row"
     with pytest.raises(ValueError, match="there is none at all"):
@@ -226,7 +228,9 @@ def test_stock_that_is_gone_when_it_is_asked_for_is_waited_for_or_ends_it() -> N
         hour = timedelta(hours=1)
         return decide_each([target], decide, memory, World(), (), hour, moment)[one.key]
 
-    assert at(1, "wait") == Wait("its GPU was gone when it was asked for: L40 is gone")
+    assert at(1, "wait") == Wait(
+        "its GPU went out of stock before the request arrived: L40 is gone"
+    )
     assert at(1, "stop") == Finished("failed", "out of stock: L40 is gone; try again later")
     for n in range(10):
         again = at(STOCK_AGAIN.total_seconds(), "wait")
@@ -234,7 +238,7 @@ def test_stock_that_is_gone_when_it_is_asked_for_is_waited_for_or_ends_it() -> N
         memory.ran_out(again, "L40 is gone")
     late = at(3600, "wait")
     assert isinstance(late, Finished)
-    assert "not finished within 60 min: no time left" in late.why
+    assert "not finished within 60 min: no time was left" in late.why
     memory.succeeded(again, "id-new")
     assert memory.short == {}
 

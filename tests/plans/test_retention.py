@@ -187,7 +187,7 @@ def test_what_must_stay_stays_and_says_why() -> None:
     keep = keepers(given, how, {own[1].id}, {}, proven={own[2].id})
     assert keep == {
         own[1].id: "an image depends on it",
-        own[2].id: "the newest that was proven to restore",
+        own[2].id: "it is the newest that was proven to restore",
         "foreign": "not made by this library",
     }
     dropped = [f.snapshot.id for f in decide_pruning(given, how, keep, NOW) if not f.kept]
@@ -195,7 +195,7 @@ def test_what_must_stay_stays_and_says_why() -> None:
     unknown = keepers(given, how, None, {})
     assert [f for f in decide_pruning(given, how, unknown, NOW) if not f.kept] == []
     held = keepers(given, how, set(), {machine.id: "run x"})
-    assert held[own[3].id] == "its instance is held by run x"
+    assert held[own[3].id] == "run x is working on its instance"
     safe = keepers(given, Pruning(how.retention, protect=(machine.id,)), set(), {})
     assert safe[own[3].id] == "its instance is protected"
 
@@ -253,7 +253,9 @@ def test_a_selection_is_by_the_instances_name_id_and_region() -> None:
     assert selected_snapshots(selector_of({"ids": ["BRK-2"]}), [*given, looks_so]) == [gone]
     with pytest.raises(SelectionError, match="'BRK-2' is the id of one instance, gone, and the"):
         selected_snapshots(selector_of(["BRK-2"]), [*given, looks_so])
-    with pytest.raises(SelectionError, match="no snapshot of 'alpa'; there are of alpha, gone"):
+    with pytest.raises(
+        SelectionError, match="no snapshot of 'alpa'; there are snapshots of alpha, gone"
+    ):
         selected_snapshots(selector_of(["alpa"]), given)
     with pytest.raises(SelectionError, match="name instances or regions"):
         selected_snapshots(selector_of({"states": ["ACTIVE"]}), given)

@@ -211,7 +211,7 @@ def test_down_is_caught_up_with_however_late_until_a_boundary_wants_it_up() -> N
     friday = Machine(OFFICE, is_new=True)
     sunday = friday.tick(at(6, 23))
     assert (sunday.goal, sunday.reason) == ("down", Reason.DUE)
-    assert sunday.why == "due for 51 h, and caught up with"
+    assert sunday.why == "it was due 51 h ago, and this run catches up"
     assert Machine(OFFICE, is_new=True).tick(at(7, 8)).goal is None, "it is wanted up by now"
 
 
@@ -229,7 +229,7 @@ def test_at_first_sight_a_hibernated_machine_waits_for_the_next_boundary() -> No
         waits = machine.tick(at(0, hour, minute))
         assert (waits.goal, waits.reason) == (None, Reason.FIRST_SIGHT)
         assert waits.why == (
-            "it was HIBERNATED when it was first looked at, and stays so until Mon 02 Nov 20:00 "
+            "it was HIBERNATED when this flow first saw it, and stays so until Mon 02 Nov 20:00 "
             "UTC; adopt='now' brings it up at once"
         )
     assert machine.tick(at(0, 20, 5)).reason is Reason.AS_WANTED
@@ -281,8 +281,8 @@ def test_what_was_made_or_changed_after_the_boundary_by_others_is_left_alone() -
     told = changed.tick(at(0, 23))
     assert told.reason is Reason.MOVED
     assert told.why == (
-        "a person moved it: it was changed at Mon 20:11 UTC, after the boundary, and not from "
-        "here; it is left alone at 2.69 USD an hour until Tue 03 Nov 08:00 UTC"
+        "a person moved it: it was changed at Mon 20:11 UTC, after the boundary, and not by "
+        "this library; it is left alone and costs 2.69 USD an hour until Tue 03 Nov 08:00 UTC"
     )
     before = Machine(OFFICE, is_new=True)
     before.becomes("ACTIVE", at(0, 19, 59))
@@ -644,8 +644,8 @@ def test_rules_that_hardly_are_meant_are_warned_of() -> None:
         ]
     )
     said = rule_warnings(rules, [UserVM(id="1", name="one", status="ACTIVE")], at(0, 12))
-    assert any("rule 2 (one) is never reached: rule 1 takes all" in s for s in said)
-    assert any("rule 3 (nobody) means no instance now" in s for s in said)
+    assert any("rule 2 (one) has no effect: all its instances belong to rule 1" in s for s in said)
+    assert any("rule 3 (nobody) selects no instance now" in s for s in said)
     assert any(s.startswith("rule 3") and "past" in s for s in said)
 
 
@@ -661,9 +661,9 @@ def test_what_rules_name_in_vain_is_told_with_what_is_near() -> None:
         ]
     )
     assert [told.text for told in rules_in_vain(rules, [one, other])] == [
-        "rule 1: select: no instance matches 'trian-2'; nearest are train-1",
+        "rule 1: select: no instance matches 'trian-2'; the nearest are train-1",
         "rule 2: select: no instance has the region 'NORWAY-1'; there are CANADA-1, US-1",
-        "rule 3 (train-*) means no instance",
+        "rule 3 (train-*) selects no instance",
     ]
     assert rules_in_vain(rules, []) == [], "in an empty account nothing can be meant"
 

@@ -150,11 +150,14 @@ def test_an_id_is_no_name_that_looks_like_one() -> None:
 @pytest.mark.parametrize(
     ("select", "says"),
     [
-        (["trian-1"], "no instance matches 'trian-1'; nearest are train-1, train-2"),
+        (["trian-1"], "no instance matches 'trian-1'; the nearest are train-1, train-2"),
         (["eval", "zzz*"], f"no instance matches 'zzz*'; {ALL}"),
         (["EVAL"], f"no instance matches 'EVAL'; {ALL}"),
         ({"ids": ["BRK-9"]}, f"no instance matches 'BRK-9'; {ALL}"),
-        ({"regions": ["CANADA-2"]}, "no instance has the region 'CANADA-2'; nearest are CANADA-1"),
+        (
+            {"regions": ["CANADA-2"]},
+            "no instance has the region 'CANADA-2'; the nearest are CANADA-1",
+        ),
         (
             {"models": ["B200"]},
             "no instance has the GPU model 'B200'; there are A100-PCIe-80GB, H100-SXM5-80GB, L40",
@@ -203,7 +206,7 @@ def test_a_selection_is_the_union_of_its_names_in_the_order_of_the_account(
 @pytest.mark.parametrize(
     ("select", "found", "said"),
     [
-        (["train-1", "train-9"], ["train-1"], ["no instance matches 'train-9'; nearest are"]),
+        (["train-1", "train-9"], ["train-1"], ["no instance matches 'train-9'; the nearest are"]),
         (["gone", "*"], ["train-1", "train-2", "eval", "no facts"], ["no instance matches 'gone'"]),
         (["gone"], [], ["no instance matches 'gone'"]),
         ({"ids": ["BRK-eval", "BRK-9"]}, ["eval"], ["no instance matches 'BRK-9'"]),
@@ -259,8 +262,8 @@ def test_a_misspelt_list_is_refused_with_all_that_is_wrong_in_it() -> None:
     with pytest.raises(SelectionError) as caught:
         refuse(named_in_vain("exclude", ["trian-1", "zzz*", "evl"], FLEET))
     assert str(caught.value) == (
-        "exclude: no instance is called 'trian-1'; nearest are train-1, train-2. "
-        "exclude: no instance is called 'evl'; nearest are eval. "
+        "exclude: no instance is called 'trian-1'; the nearest are train-1, train-2. "
+        "exclude: no instance is called 'evl'; the nearest are eval. "
         "Correct it, or take it out if it is gone"
     )
     refuse(named_in_vain("exclude", ["zzz*", "train-1"], FLEET))

@@ -71,8 +71,8 @@ def test_what_is_promised_follows_when_it_is_ready(then: str, ready: str) -> Non
         ("CREATING", Wait("its snapshot is CREATING")),
         ("archived", Wait("its snapshot is archived")),
         ("DELETING", Wait("its snapshot is DELETING")),
-        ("FAILED", Finished("failed", f"its snapshot {NAME} ended FAILED")),
-        ("error", Finished("failed", f"its snapshot {NAME} ended ERROR")),
+        ("FAILED", Finished("failed", f"its snapshot {NAME} ended as FAILED")),
+        ("error", Finished("failed", f"its snapshot {NAME} ended as ERROR")),
     ],
 )
 @pytest.mark.parametrize("status", ["ACTIVE", "HIBERNATED"])
@@ -147,7 +147,7 @@ def test_done_means_that_the_snapshot_is_still_there() -> None:
         (
             "HIBERNATED",
             "stop",
-            Finished("already", "it is HIBERNATED, which costs less than stopped"),
+            Finished("already", "it is HIBERNATED, which costs less than SHUTOFF"),
         ),
         ("HIBERNATING", "hibernate", Wait("it is HIBERNATING")),
         ("STOPPING", "stop", Wait("it is STOPPING")),
@@ -247,12 +247,16 @@ def test_three_refusals_are_enough_and_one_that_is_hopeless() -> None:
 @pytest.mark.parametrize(
     ("world", "memory", "why"),
     [
-        (account(ALPHA), Memory(), "no time left to create snapshot"),
+        (account(ALPHA), Memory(), "no time was left to create snapshot"),
         (account(ALPHA), Memory(refused={"BRK-alpha": ["busy"]}), "busy"),
-        (account(ALPHA, snapshots=[snap(ALPHA)]), Memory(), "no time left to hibernate instance"),
+        (
+            account(ALPHA, snapshots=[snap(ALPHA)]),
+            Memory(),
+            "no time was left to hibernate instance",
+        ),
         (World(), Memory(), "it is missing from the list of instances"),
         (account(ALPHA), Memory(taken={"BRK-alpha": ""}), "its snapshot is missing from the list"),
-        (account(ALPHA), Memory(held_by={"BRK-alpha": "run x"}), "held by run x"),
+        (account(ALPHA), Memory(held_by={"BRK-alpha": "run x"}), "run x is working on it"),
     ],
 )
 def test_time_runs_out(world: World, memory: Memory, why: str) -> None:
@@ -265,7 +269,7 @@ def test_time_runs_out(world: World, memory: Memory, why: str) -> None:
 def test_held_by_another_and_protected() -> None:
     world = account(ALPHA, snapshots=[snap(ALPHA)])
     held = Memory(held_by={"BRK-alpha": "run brave-fox"})
-    assert next_of(world, intent(ALPHA), held) == Wait("held by run brave-fox")
+    assert next_of(world, intent(ALPHA), held) == Wait("run brave-fox is working on it")
     protected = intent(ALPHA, protect=["BRK-alpha"])
     assert next_of(world, protected, held, late=True) == Finished("skipped", "protected")
 
@@ -471,4 +475,4 @@ def test_a_run_that_lost_sight_of_an_instance_does_not_rely_on_its_own_snapshot(
     memory.lost_sight.add("BRK-alpha")
     blind = next_of(world, intent(alpha), memory)
     assert isinstance(blind, Finished)
-    assert "lost sight" in blind.why
+    assert "lost its lease" in blind.why

@@ -64,7 +64,7 @@ def test_what_failed_and_where_it_was_left() -> None:
     row = after(world, intent(ALPHA), Memory(taken={"BRK-alpha": "s"}))
     assert (row.outcome, row.now, row.did) == ("failed", "ACTIVE", ("snapshot",))
     assert row.snapshot == f"{NAME} (FAILED)"
-    assert row.why == f"its snapshot {NAME} ended FAILED"
+    assert row.why == f"its snapshot {NAME} ended as FAILED"
     assert (row.hourly_before, row.hourly_now) == (FULL, FULL)
 
 

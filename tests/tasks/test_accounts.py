@@ -621,6 +621,6 @@ def test_one_command_adopts_what_a_key_left_that_was_changed_where_nothing_named
     assert not [line for line in told_of_unowned() if repr(old) in line]
     done = barrack("adopt", old, "--to", name, "--yes")
     assert done.returncode == 2
-    assert "there are no records of" in done.stderr
-    with pytest.raises(BarrackConfigurationError, match="are those of the block"):
+    assert "there are no unowned records of" in done.stderr
+    with pytest.raises(BarrackConfigurationError, match="already belong to the block"):
         adopt(run(name), BarrackCredentials.find(name))

@@ -19,7 +19,9 @@ SECRET = "hunter2"
 def test_a_url_that_tells_nobody_is_refused_before_it_is_saved(
     url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with pytest.raises(BarrackConfigurationError, match="its url is none that Apprise") as caught:
+    with pytest.raises(
+        BarrackConfigurationError, match="its url is not one that Apprise"
+    ) as caught:
         AppriseUrl(url=SecretStr(url))
     assert SECRET not in str(caught.value) + caplog.text
 
@@ -46,7 +48,7 @@ def test_a_flow_that_names_such_a_block_does_not_begin(
 def test_the_check_up_looks_at_all_of_them(broken: str) -> None:
     row = readiness_of_notifiers()
     assert row.state == "not ready"
-    assert f"the block slack-webhook/{broken}: its url is none" in row.said
+    assert f"the block slack-webhook/{broken}: its url is not one" in row.said
     SlackWebhook.delete(broken, _sync=True)  # type: ignore[call-arg]
     assert broken not in readiness_of_notifiers().said
     url = SecretStr("json://localhost")

@@ -47,12 +47,12 @@ def test_the_form_of_a_duration_takes_numbers_and_texts() -> None:
 
 
 def test_spans_in_which_nothing_makes_no_sense() -> None:
-    assert "longer than nothing" in refused(verify_snapshots, select=["a"], within=0)
-    assert "longer than nothing" in refused(
+    assert "longer than zero" in refused(verify_snapshots, select=["a"], within=0)
+    assert "longer than zero" in refused(
         verify_snapshots, select=["a"], probe={"port": 1, "within": 0}
     )
-    assert "longer than nothing" in refused(verify_snapshots, select=["a"], caps={"lasts": 0})
-    assert "longer than nothing" in refused(watch_balance, remind=0)
+    assert "longer than zero" in refused(verify_snapshots, select=["a"], caps={"lasts": 0})
+    assert "longer than zero" in refused(watch_balance, remind=0)
     assert watch_balance.validate_parameters({"patience": 0})["patience"] == timedelta(0)
 
 

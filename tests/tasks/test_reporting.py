@@ -50,7 +50,7 @@ def test_a_report_that_cannot_be_kept_is_logged_whole_and_returned(
             conclude(Report(flow="hibernate", rows=(DONE, failed)))
     assert report.rows == (DONE,)
     told = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
-    kept = [text for text in told if text.startswith("the report could not be kept: ")]
+    kept = [text for text in told if text.startswith("the report could not be saved: ")]
     assert len(kept) == 2
     assert "| alpha | ACTIVE |" in kept[0]
     assert "| beta | ACTIVE |" in kept[1]

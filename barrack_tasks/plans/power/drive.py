@@ -69,13 +69,14 @@ def _down_from_active(
 ) -> Next:
     if target.id in memory.acted:
         # Somebody may have brought it back meanwhile; that is not undone in the same run.
-        return Wait("it was asked to rest and is ACTIVE")
+        return Wait("it was asked to hibernate or stop, and it is ACTIVE")
     if hardware_of(instance) not in unable:
         return _step("hibernate_instance", target)
     if manner.cannot_hibernate == "stop":
         return _step("stop_instance", target)
     return Finished(
-        "failed", "its flavor cannot hibernate; left running (cannot_hibernate='stop' stops it)"
+        "failed",
+        "its flavor cannot hibernate, so it is left running; cannot_hibernate='stop' stops it",
     )
 
 
@@ -87,11 +88,14 @@ def _down_from_shutoff(
     unable: frozenset[tuple[str, int]],
 ) -> Next:
     if target.id in memory.acted:
-        return Finished("done", "stopped, for its flavor cannot hibernate; billed in full")
+        return Finished(
+            "done", "it was stopped because its flavor cannot hibernate, and it is billed in full"
+        )
     if manner.shutoff == "leave" or hardware_of(instance) in unable:
         return Finished(
             "skipped",
-            "it is SHUTOFF, billed in full; shutoff='hibernate' starts it in order to hibernate it",
+            "it is SHUTOFF and billed in full; shutoff='hibernate' starts it in order to hibernate "
+            "it",
         )
     if target.id in memory.woken:
         return Wait("it was asked to start and is SHUTOFF")
@@ -135,7 +139,7 @@ def in_turn(
             if room > 0:
                 room -= 1
             else:
-                paced[id_] = Wait(f"its turn comes: {at_once} are being restored")
+                paced[id_] = Wait(f"it waits for its turn: {at_once} are being restored")
     return paced
 
 

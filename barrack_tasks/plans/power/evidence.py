@@ -143,11 +143,11 @@ def why_moved(instance: UserVM, boundary: Boundary, known: Known) -> str | None:
     """
     note = known.note(instance.id)
     if _is_settled(note, boundary):
-        return "it had been where it was wanted"
+        return "it had already reached the state that its timetable wants"
     if note.decided is not None and _covers(note, note.decided, boundary):
-        return "that was evident to an earlier run"
+        return "an earlier run saw evidence of that"
     if note.pursued == boundary.moment and _was_down(note, instance):
-        return "it was put to rest as was asked, and came back with another address"
+        return "it was hibernated or stopped as requested, and came back with another address"
     watched = known.watched.get(instance.id)
     if (
         watched is not None
@@ -155,11 +155,14 @@ def why_moved(instance: UserVM, boundary: Boundary, known: Known) -> str | None:
         and watched.moment >= boundary.moment
         and fulfils(watched.status, boundary)
     ):
-        return "the account was seen with it where it was wanted"
+        return "another flow saw it in the state that its timetable wants"
     if note.under == boundary.moment and note.status and instance.status.is_stable:
         left = note.status != str(instance.status)
         if left and not _is_ours(note, instance, boundary):
-            return f"it was {note.status} after the boundary, and nothing was asked of it since"
+            return (
+                f"it was {note.status} after the boundary, and this library has requested nothing "
+                "of it since"
+            )
     snapshots = known.snapshots.get(instance.id, ())
     passed = boundary.moment + known.cloud_ahead
     return _by_its_own_times(instance, boundary, passed, note, snapshots)
@@ -200,7 +203,7 @@ def _by_its_own_times(
     created, changed = instance.created_at, changed_at(instance)
     is_timed = boundary.moment != ALWAYS
     if is_timed and created is not None and created > passed:
-        return f"it was made at {_said(created)}, after the boundary"
+        return f"it was created at {_said(created)}, after the boundary"
     if changed is None:
         return None
     if note.under == boundary.moment and note.changed is not None:
@@ -212,7 +215,7 @@ def _by_its_own_times(
         return None
     if any(_shows(snapshot, changed) for snapshot in snapshots):
         return None
-    return f"it was changed at {_said(changed)}, after the boundary, and not from here"
+    return f"it was changed at {_said(changed)}, after the boundary, and not by this library"
 
 
 def _begun(instance: UserVM, note: Note, changed: datetime) -> datetime:

@@ -158,7 +158,7 @@ def decide_ending(
     if expiry.how == "delete" and _was_there_before(expiry, instance):
         return Finished("failed", _OLDER)
     if holder is not None:
-        return Wait(f"held by {holder}")
+        return Wait(f"{holder} is working on it")
     if instance.status.leads_to is _GOAL[expiry.how]:
         return _on_its_way(expiry, instance, now)
     return _unless_just_asked(expiry, instance, _step(expiry, instance, world, now), now)
@@ -175,8 +175,8 @@ def _unless_it_shows(
     if named is not None and not protected and not by.was_before(named):
         return Finished("failed", by.why_unclear(named))
     if cloud_now >= by.asked + NOTHING_CAME:
-        return Finished("skipped", "nothing came of the request, so there is nothing to end")
-    return Wait(f"it was asked for at {_moment(by.asked)}, and no list shows it yet")
+        return Finished("skipped", "the request created no instance, so there is nothing to end")
+    return Wait(f"it was requested at {_moment(by.asked)}, and no list shows it yet")
 
 
 def _was_there_before(expiry: Expiry, instance: UserVM) -> bool:
@@ -214,7 +214,7 @@ def _step(expiry: Expiry, instance: UserVM, world: World, now: datetime) -> Next
 def _on_its_way(expiry: Expiry, instance: UserVM, now: datetime) -> Next:
     if expiry.asked is None or now < expiry.asked + _STUCK:
         return Wait(f"it is {instance.status}")
-    why = f"{_since(expiry, instance)} still; look into the dashboard"
+    why = f"{_since(expiry, instance)} still; look at it in the dashboard"
     return Finished("failed", why)
 
 
@@ -231,14 +231,14 @@ def _unless_just_asked(expiry: Expiry, instance: UserVM, next_: Next, now: datet
     if expiry.asked_for == "start_instance" and next_.operation == "hibernate_instance":
         return next_  # it was started for that
     why = expiry.trouble or _since(expiry, instance)
-    return Wait(f"{why}; it is asked again at {_moment(expiry.asked + AGAIN)}")
+    return Wait(f"{why}; the request is repeated at {_moment(expiry.asked + AGAIN)}")
 
 
 def as_asked(expiry: Expiry, step: Step, instance: UserVM, now: datetime) -> Expiry:
     """The expiry once a step is sent. That it was asked before and did not end is trouble."""
     trouble = expiry.trouble
     if expiry.asked is not None and expiry.asked_for == step.operation:
-        trouble = f"{_since(expiry, instance)}; it was asked again at {_moment(now)}"
+        trouble = f"{_since(expiry, instance)}; the request was repeated at {_moment(now)}"
     return replace(expiry, asked=now, asked_for=step.operation, trouble=trouble)
 
 
@@ -361,7 +361,7 @@ def _row(one: Ending, instance: UserVM | None, dry_run: bool, is_known: bool) ->
         if not is_known:
             outcome = "failed"
         elif not did:
-            outcome, why = "skipped", f"still: {why}"
+            outcome, why = "skipped", f"as before: {why}"
     status = str(instance.status) if instance else "-"
     return Row(
         instance_id=one.expiry.id,
@@ -382,4 +382,4 @@ class EndingsReport(Report):
     @property
     def noun(self) -> str:
         """What the rows are about."""
-        return "instances made for a time"
+        return "instances with an end"

@@ -38,7 +38,10 @@ def shortage_of(then: OutOfStock, patience: timedelta, substitutes: Sequence[str
         ValueError: another instance is to stand in, and no model is named.
     """
     if then == "substitute" and not substitutes:
-        raise ValueError("out_of_stock='substitute' needs substitutes=[...]: which GPU models?")
+        raise ValueError(
+            "out_of_stock='substitute' needs the GPU models that may be taken instead; name them "
+            "in substitutes=[...]"
+        )
     return Shortage(then, patience, tuple(substitutes))
 
 
@@ -57,7 +60,9 @@ def rise_step(target: Target, world: World, memory: Memory, how: Shortage, now: 
         return Wait(shortage(instance), Reason.OUT_OF_STOCK)
     if how.then == "alert":
         return Finished(
-            "failed", f"{shortage(instance)}; given up after waiting for it", Reason.OUT_OF_STOCK
+            "failed",
+            f"{shortage(instance)}; this run waited for it and gave up",
+            Reason.OUT_OF_STOCK,
         )
     return substitute(target, instance, world, memory, how.models)
 
@@ -90,7 +95,7 @@ def why_not_affordable(balance: Balance) -> str | None:
     """One sentence if the balance does not suffice to restore anything, or cannot be judged."""
     least = MINIMUM_BALANCE.get(balance.currency)
     if least is None:
-        return f"the balance is in {balance.currency}, a currency whose minimum is not known"
+        return f"the minimum balance for restoring is not known in {balance.currency}"
     if balance.amount < least:
         return (
             f"the balance is {balance.amount} {balance.currency}, and restoring needs {least}; "

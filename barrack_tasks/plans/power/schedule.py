@@ -159,11 +159,11 @@ def judge(
 ) -> Verdict:
     """What is asked of one instance now."""
     if rule is None:
-        return Verdict(None, "no rule means it", Reason.NOTHING_ASKED)
+        return Verdict(None, "no rule selects it", Reason.NOTHING_ASKED)
     following = _next_change(rule.timetable, now)
     boundary = due(rule.timetable, now, _ahead(known.note(instance.id), now))
     if boundary is None:
-        why = "its timetable asks nothing yet"
+        why = "its timetable asks for nothing yet"
         return Verdict(None, why, Reason.NOTHING_ASKED, rule, next_change=following)
 
     failed = trouble(known.note(instance.id), instance, boundary, now + known.cloud_ahead)
@@ -178,24 +178,26 @@ def judge(
         return verdict(None, "it is in ERROR; somebody must look at it", Reason.IN_ERROR)
     goal: Goal = "up" if boundary.wish is Wish.UP else "down"
     if policy.strict:
-        return verdict(goal, "wanted, strictly", Reason.DUE)
+        return verdict(goal, f"its timetable wants it {goal}, and strict is set", Reason.DUE)
     if moved := why_moved(instance, boundary, known):
         return verdict(None, _left_alone(instance, moved, following), Reason.MOVED)
     if boundary.moment == ALWAYS:
-        return verdict(goal, f"it is always wanted {goal}", Reason.DUE)
+        return verdict(goal, f"its timetable always wants it {goal}", Reason.DUE)
     late = now - boundary.moment
     if goal == "down":
         # However late: it runs at the full price, and nobody is known to want that.
         return verdict(goal, _due(late, policy), Reason.DUE)
     if is_down(instance.status) and known.is_first_sight(instance.id, boundary):
         if policy.adopt == "now":
-            return verdict(goal, "adopted now", Reason.DUE)
+            return verdict(goal, "its timetable wants it up, and adopt='now' is set", Reason.DUE)
         return verdict(None, _first_sight(instance, following), Reason.FIRST_SIGHT)
     if late <= policy.catch_up:
         return verdict(goal, "due", Reason.DUE)
     if known.note(instance.id).pursued == boundary.moment and late <= policy.give_up_after:
-        return verdict(goal, "still tried", Reason.DUE)
-    return verdict(None, "missed by more than may be caught up with", Reason.MISSED)
+        return verdict(
+            goal, "earlier requests had no effect yet, and this run tries again", Reason.DUE
+        )
+    return verdict(None, "the boundary passed longer ago than catch_up allows", Reason.MISSED)
 
 
 def _is_there(instance: UserVM, boundary: Boundary) -> bool:
@@ -204,24 +206,34 @@ def _is_there(instance: UserVM, boundary: Boundary) -> bool:
 
 
 def _due(late: timedelta, policy: Policy) -> str:
-    return "due" if late <= policy.catch_up else f"due for {said(late)}, and caught up with"
+    return (
+        "due"
+        if late <= policy.catch_up
+        else f"it was due {said(late)} ago, and this run catches up"
+    )
 
 
 def _left_alone(instance: UserVM, moved: str, following: datetime | None) -> str:
     cost = hourly_cost(instance)
-    runs = "" if is_down(instance.status) or cost is None else f" at {_price(instance, cost)}"
+    runs = (
+        "" if is_down(instance.status) or cost is None else f" and costs {_price(instance, cost)}"
+    )
     return f"a person moved it: {moved}; it is left alone{runs}{_until(following)}"
 
 
 def _first_sight(instance: UserVM, following: datetime | None) -> str:
     return (
-        f"it was {instance.status} when it was first looked at, and stays so{_until(following)}; "
+        f"it was {instance.status} when this flow first saw it, and stays so{_until(following)}; "
         "adopt='now' brings it up at once"
     )
 
 
 def _until(following: datetime | None) -> str:
-    return f" until {following:%a %d %b %H:%M} UTC" if following else ", for no boundary follows"
+    return (
+        f" until {following:%a %d %b %H:%M} UTC"
+        if following
+        else ", because its timetable has no later boundary"
+    )
 
 
 def _price(instance: UserVM, cost: Decimal) -> str:
@@ -326,12 +338,12 @@ def rules_in_vain(rules: Sequence[Rule], instances: Sequence[UserVM]) -> list[In
         unmet = selected_in_vain(rule.select, instances, f"{place}: select")
         found += unmet
         if instances and not unmet and not any(is_meant(rule.select, i) for i in instances):
-            found.append(InVain(place, f"{place} ({_names_of(rule)}) means no instance"))
+            found.append(InVain(place, f"{place} ({_names_of(rule)}) selects no instance"))
     return found
 
 
 def _names_of(rule: Rule) -> str:
-    return ", ".join(rule.select.names or rule.select.ids) or "by kind"
+    return ", ".join(rule.select.names or rule.select.ids) or "by region, model or state"
 
 
 def rule_warnings(
@@ -349,11 +361,11 @@ def rule_warnings(
         fresh = [i for i in meant if i.id not in taken]
         place = f"rule {number} ({_names_of(rule)})"
         if not meant:
-            found.append(f"{place} means no instance now")
+            found.append(f"{place} selects no instance now")
         elif not fresh:
             before = sorted({taken[i.id] for i in meant})
             numbers = ", ".join(str(n) for n in before)
-            found.append(f"{place} is never reached: rule {numbers} takes all its instances before")
+            found.append(f"{place} has no effect: all its instances belong to rule {numbers}")
         taken.update({i.id: number for i in fresh})
         found += [f"{place}: {warning}" for warning in rule.timetable.warnings(now)]
     return tuple(found)

@@ -132,13 +132,13 @@ def _overtaken(begun: Verdict, now: Verdict | None, is_busy: bool) -> Finished |
     wants the opposite.
     """
     if now is None:
-        return None if is_busy else Finished("skipped", "no rule means it now", Reason.OVERTAKEN)
+        return None if is_busy else Finished("skipped", "no rule selects it now", Reason.OVERTAKEN)
     wish_was = begun.boundary and begun.boundary.wish
     wish_is = now.boundary and now.boundary.wish
     if wish_was is not wish_is:
         return Finished(
             "skipped",
-            "its timetable wants the opposite by now; the next run looks again",
+            "its timetable wants the opposite now; the next run looks again",
             Reason.OVERTAKEN,
         )
     if is_busy or now.goal == begun.goal or now.reason is Reason.AS_WANTED:

@@ -181,7 +181,7 @@ def _from_elsewhere(instance: UserVM, then: Then) -> Next:
     if instance.status.is_transitional:
         return Wait(f"it is {instance.status}")
     if then is Then.STOP and instance.status is VMStatus.HIBERNATED:
-        return Finished("already", "it is HIBERNATED, which costs less than stopped")
+        return Finished("already", "it is HIBERNATED, which costs less than SHUTOFF")
     if instance.status is VMStatus.SHUTOFF:
         return Finished(
             "failed",
@@ -205,8 +205,8 @@ def _from_active(
         if any(s.name == name for s in snapshots):
             return Finished(
                 "failed",
-                f"its snapshot {name} does not hold what it is now: this run lost sight of the "
-                "instance meanwhile; start the run again",
+                f"its snapshot {name} does not hold its present state, because this run lost its "
+                "lease on the instance meanwhile; start the run again",
             )
         if target.id in memory.taken:
             return _missing(target, world, memory)
@@ -275,7 +275,7 @@ def still_counts(snapshot: Snapshot, instance: UserVM, since: datetime, may_be_n
 
 def _not_ready(own: Snapshot) -> Next:
     if own.status.is_failed:
-        return Finished("failed", f"its snapshot {own.name} ended {own.status}")
+        return Finished("failed", f"its snapshot {own.name} ended as {own.status}")
     return Wait(f"its snapshot is {own.status}")
 
 

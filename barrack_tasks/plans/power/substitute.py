@@ -35,13 +35,13 @@ def substitute(
     if there is not None:
         return _standing_in(there)
     if target.id in memory.made:
-        return Wait(f"{name} is missing from the list of instances")
+        return Wait(f"its substitute {name} is missing from the list of instances")
     dated = (s for s in world.snapshots.get(target.id, ()) if s.created_at is not None)
     newest = newest_ready(dated)
     if newest is None:
         return Finished(
             "failed",
-            "out of stock, and it has no snapshot to stand in from",
+            "it is out of stock, and no snapshot of it is ready to make a substitute from",
             Reason.OUT_OF_STOCK,
         )
     image = next((i for i in world.images if i.snapshot_id == newest.id), None)
@@ -52,7 +52,7 @@ def substitute(
         return Wait(f"the image {image.name} is {image.status}")
     model = _first_in_stock(instance, world, models)
     if model is None:
-        return Wait("none of the GPU models that may stand in is in stock", Reason.OUT_OF_STOCK)
+        return Wait("none of the GPU models in substitutes is in stock", Reason.OUT_OF_STOCK)
     return Step(
         "create_instance",
         target.id,
@@ -70,11 +70,12 @@ def substitute(
 def _standing_in(there: UserVM) -> Next:
     if there.status is VMStatus.ACTIVE:
         return Finished(
-            "done", f"{there.name} ({there.gpu_model}) stands in; this one is kept as it is"
+            "done",
+            f"its substitute {there.name} ({there.gpu_model}) is up; the instance itself is kept",
         )
     if there.status is VMStatus.ERROR:
-        return Finished("failed", f"{there.name}, which was to stand in, is in ERROR")
-    return Wait(f"{there.name}, which is to stand in, is {there.status}")
+        return Finished("failed", f"its substitute {there.name} is in ERROR")
+    return Wait(f"its substitute {there.name} is {there.status}")
 
 
 def _first_in_stock(instance: UserVM, world: World, models: Sequence[str]) -> str | None:

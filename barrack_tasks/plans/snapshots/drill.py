@@ -127,8 +127,8 @@ def of_each_instance(
             found[instance.id] = []
     if not found:
         raise SelectionError(
-            "select: no instance is left, there or gone, so nothing would ever be proven; what is "
-            "protected does not count"
+            "select: matches no unprotected instance, existing or gone, so no snapshot would ever "
+            "be proven; select others"
         )
     return found
 
@@ -190,7 +190,7 @@ def within_cost(
         if price is None:
             found[one.key] = "its price is not known, so the cap on the cost refuses it"
         elif price * hours > left:
-            found[one.key] = f"it may cost {price * hours:.2f}, and {left:.2f} are left of the cap"
+            found[one.key] = f"it may cost {price * hours:.2f}, and {left:.2f} of the cap is left"
         else:
             left -= price * hours
     return found
@@ -272,12 +272,12 @@ def verdict_of(
     if there.has_come_up:
         differences = differing(one, there)
         if differences:
-            return f"it differs: {'; '.join(differences)}"
+            return f"it differs from its snapshot: {'; '.join(differences)}"
         if probed is not None:
             return probed
         if late and unmet:
             return unmet
-    return f"it is {there.status} and not up in time" if late else None
+    return f"it did not come up in time: it is {there.status}" if late else None
 
 
 def decide_drill(
@@ -292,7 +292,7 @@ def decide_drill(
         return Finished("failed", f"it is called {there.name} now, and is left alone")
     verdict = drills.verdicts.get(one.key)
     if verdict is None:
-        return Wait("it is coming up, or being looked at")
+        return Wait("it is coming up or being checked")
     if made in world.gone or (there is not None and there.status is VMStatus.DELETED):
         return Finished("failed" if verdict else "done", verdict or "proven")
     if there is None:

@@ -41,8 +41,12 @@ def readings_of_proofs(
         proven = proven_at(proofs.get(id_), of_it)
         age = now - proven if proven else None
         over = age is None or age > within
-        told = "never was" if age is None else f"was {said(age)} ago"
-        text = f"{name}: a snapshot that is proven to restore there {told}, asked is {said(within)}"
+        text = (
+            f"{name} has no snapshot that was proven to restore within {said(within)}"
+            if age is None
+            else f"{name} has a snapshot that was proven to restore {said(age)} ago, and a proof "
+            f"is wanted within {said(within)}"
+        )
         found.append(Reading(f"proof {id_}", over, not over, text))
     return found
 
@@ -50,8 +54,8 @@ def readings_of_proofs(
 def why_none(snapshots: Mapping[str, Sequence[Snapshot]], within: timedelta) -> str:
     """Why no snapshot is due for a drill."""
     if not any(newest_ready(of_it) for of_it in snapshots.values()):
-        return "No snapshot is drilled: none is ready"
-    return f"No snapshot is drilled: the newest of each instance was proven within {said(within)}"
+        return "No drill is due: no snapshot is ready"
+    return f"No drill is due: each instance's newest snapshot was proven within {said(within)}"
 
 
 class Drilled(BaseModel):
@@ -106,11 +110,11 @@ class DrillReport(Report):
         """The report, and the ages as a second table."""
         head = ["", "| instance | newest snapshot | newest proven |", "| --- | --- | --- |"]
         rows = [f"| {' | '.join(map(escape, cells))} |" for cells in self.ages]
-        took = ["", "| drill | took | cost at most |", "| --- | --- | --- |"]
+        took = ["", "| drill | duration | maximum cost |", "| --- | --- | --- |"]
         took += [
             f"| {escape(d.instance)} | {said(d.took)} | {_amount(d.cost)} |" for d in self.drilled
         ]
-        drilled = [*took, "", f"All together: {_amount(self.cost)}."] if self.drilled else []
+        drilled = [*took, "", f"Total: {_amount(self.cost)}."] if self.drilled else []
         return "\n".join([super().markdown(), *head, *rows, *drilled])
 
 

@@ -43,7 +43,7 @@ class Publishing:
 def check_family(family: str) -> str:
     """Return the name of a family, or raise ValueError with the rule it breaks."""
     if not 1 <= len(family) <= _ROOM:
-        raise ValueError(f"family: must have 1 to {_ROOM} characters, has {len(family)}")
+        raise ValueError(f"family: must have 1 to {_ROOM} characters, and has {len(family)}")
     stranger = INSTANCE_NAME_STRANGER.search(family)
     if stranger:
         raise ValueError(
@@ -90,7 +90,8 @@ def latest_image(images: Sequence[Image], family: str) -> Image:
     words = (i.description or "" for i in images if _is_marked(i))
     known = sorted({text.removeprefix(f"{_MARK} ") for text in words})
     raise ValueError(
-        f"image: no image of the family {family!r} is ready; there is {', '.join(known) or 'none'}"
+        f"image: no image of the family {family!r} is ready; known families: "
+        f"{', '.join(known) or 'none'}"
     )
 
 
@@ -195,7 +196,7 @@ def rows_of_images(
                 did=("delete image",),
                 now=str(image.status) if why or dry_run else "DELETED",
                 outcome="failed" if why else "planned" if dry_run else "done",
-                why=why or f"its snapshot {stays} stays, and is paid for",
+                why=why or f"its snapshot {stays} stays and is still billed",
                 snapshot=stays,
             )
         )

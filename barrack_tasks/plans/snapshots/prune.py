@@ -66,8 +66,8 @@ def selected_snapshots(
     """
     if selector.models or selector.states:
         raise SelectionError(
-            "select: snapshots are of instances that may be gone, so GPU models and states "
-            "cannot be asked for; name instances or regions"
+            "select: the instances of snapshots may be gone, so GPU models and states cannot "
+            "select them; name instances or regions"
         )
     given = list(snapshots)
     of_snapshots = {Named(s.instance_id or "", s.instance_name or "") for s in given}
@@ -78,13 +78,15 @@ def selected_snapshots(
             continue
         if given and not any(_is_of(s, alone) for s in given):
             names = ", ".join(sorted({s.instance_name or s.instance_id or "?" for s in given})[:10])
-            raise SelectionError(f"there is no snapshot of {pattern!r}; there are of {names}")
+            raise SelectionError(
+                f"there is no snapshot of {pattern!r}; there are snapshots of {names}"
+            )
     there = {str(s.region) for s in given if s.region}
     there |= {str(i.region) for i in instances if i.region}
     for region in selector.regions:
         if there and region not in there:
             raise SelectionError(
-                f"nothing is in the region {region!r}; there are {', '.join(sorted(there))}"
+                f"no snapshot is in the region {region!r}; there are {', '.join(sorted(there))}"
             )
     return [
         s
@@ -120,11 +122,11 @@ def keepers(
         elif why := why_protected(snapshot, how.protect, instances):
             found[snapshot.id] = why
         elif snapshot.id in proven:
-            found[snapshot.id] = "the newest that was proven to restore"
+            found[snapshot.id] = "it is the newest that was proven to restore"
         elif holder := held.get(snapshot.instance_id or ""):
-            found[snapshot.id] = f"its instance is held by {holder}"
+            found[snapshot.id] = f"{holder} is working on its instance"
         elif user := (used or {}).get(snapshot.id):
-            found[snapshot.id] = f"held by {user}"
+            found[snapshot.id] = f"{user} is using it"
         elif depended_on is None:
             found[snapshot.id] = "it is not known whether an image depends on it"
         elif snapshot.id in depended_on:

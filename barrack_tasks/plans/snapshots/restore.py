@@ -112,7 +112,7 @@ def find_snapshot(asked: str, snapshots: Sequence[Snapshot]) -> Snapshot:
             f"snapshot: {asked!r} is an instance; its newest snapshot is '{LATEST}{asked}'"
         )
     raise ValueError(
-        f"snapshot: there is none called {asked!r}; {nearest(asked, [s.name for s in snapshots])}"
+        f"snapshot: none is called {asked!r}; {nearest(asked, [s.name for s in snapshots])}"
     )
 
 
@@ -158,7 +158,7 @@ def _latest(instance: str, snapshots: Sequence[Snapshot]) -> Snapshot:
     if not of_it:
         names = [s.instance_name for s in snapshots if s.instance_name]
         raise ValueError(
-            f"snapshot: there is none of an instance {instance!r}; {nearest(instance, names)}"
+            f"snapshot: no snapshot is of an instance {instance!r}; {nearest(instance, names)}"
         )
     # One that is still being taken is waited for, and why a failed one will not do is said.
     return newest_ready(of_it) or newest_of(of_it)
@@ -231,7 +231,7 @@ def decide_restore(
         return _missing(one, made, world, wait_until)
     taken_up = memory.taken_up.get(one.key, began if one.resumed else None)
     if taken_up is not None and now - taken_up < LISTS_LAG:
-        return Wait("a run before was cut off; lists may not show yet what it made")
+        return Wait("an earlier run was cut off, and lists may not show yet what it created")
     next_ = _begin(one, world, memory, shortfall)
     if not one.problems:
         return next_
@@ -261,12 +261,14 @@ def _coming_up(one: Restoring, there: UserVM, wait_until: WaitUntil) -> Next:
         return Finished("done")
     match there.status:
         case VMStatus.ERROR:
-            return Finished("failed", f"{one.name} came up in ERROR; it is left for a person")
+            return Finished("failed", f"{one.name} came up in ERROR; somebody must look at it")
         case VMStatus.ACTIVE if wait_until == "active" or there.has_address:
             differences = differing(one, there)
             if differences:
                 said = "; ".join(differences)
-                return Finished("failed", f"it differs, and is left for a person: {said}")
+                return Finished(
+                    "failed", f"it differs from its snapshot; somebody must look at it: {said}"
+                )
             return Finished("done")
         case VMStatus.ACTIVE:
             return Wait("its address is pending")
@@ -287,9 +289,13 @@ def _missing(one: Restoring, made: str, world: World, wait_until: WaitUntil) -> 
         return Finished(
             "failed",
             f"instance not found after restore: {one.name} ({made}) was there and is gone; "
-            "look into the dashboard before you restore again",
+            "look at the dashboard before you restore again",
         )
-    return Finished("done") if wait_until == "none" else Wait("it is missing from the list")
+    return (
+        Finished("done")
+        if wait_until == "none"
+        else Wait("it is missing from the list of instances")
+    )
 
 
 def _begin(one: Restoring, world: World, memory: Memory, shortfall: OutOfStock) -> Next:
@@ -360,6 +366,6 @@ def refusal(name: str, reason: str | None, message: str) -> str:
     if "profile" in (reason or "").casefold() or "profile" in message.casefold():
         return (
             "profile incomplete: fill in full name, billing address, postal code and country in "
-            "the profile settings of the dashboard, and start it again"
+            "the profile settings of the dashboard, and start the run again"
         )
     return message

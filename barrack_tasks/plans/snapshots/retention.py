@@ -129,13 +129,13 @@ class Retention(Given):
 def _uncounted(snapshot: Snapshot, now: datetime) -> str:
     """Why a snapshot takes no part in the counting; empty if it does."""
     if snapshot.instance_id is None:
-        return "it names no instance"
+        return "it does not tell its instance"
     if not snapshot.status.is_ready:
         return f"not ready: {snapshot.status}"
     if snapshot.created_at is None:
         return "its age is not known"
     if snapshot.created_at > now:
-        return "it lies in the future"
+        return "its time of creation is in the future"
     return ""
 
 

@@ -18,7 +18,7 @@ def advice(rules: Sequence[Rule], now: datetime) -> tuple[str, ...]:
     seen: set[Rule] = set()
     for i, rule in enumerate(rules):
         others = [*rules[:i], *rules[i + 1 :]]
-        problem = "it is there twice" if rule in seen else _problem(rule, others, now)
+        problem = "it occurs twice" if rule in seen else _problem(rule, others, now)
         seen.add(rule)
         if problem:
             said.append(f"{rule}: {problem}")

@@ -142,7 +142,7 @@ def _day(scan: Scanner) -> int:
     scan.space()
     taken = scan.take(_LETTERS)
     if not taken:
-        scan.refuse(f"here a day is expected: {', '.join(DAYS)}")
+        scan.refuse(f"a day is expected here: {', '.join(DAYS)}")
     name = taken[0]
     number = _DAY_NUMBERS.get(name.casefold())
     if number is None:
@@ -169,7 +169,7 @@ def _times(scan: Scanner) -> tuple[int | None, int | None]:
         )
     if not scan.peek(r"\d"):
         if scan.peek("-"):
-            scan.refuse("there are two dashes; one stands between the times", end=scan.at + 1)
+            scan.refuse("there are two dashes; write one between the times", end=scan.at + 1)
         return start, None
     end = _time(scan, is_end=True)
     if start is None:
@@ -188,8 +188,8 @@ def _time(scan: Scanner, *, is_end: bool) -> int:
     if not taken:
         word = scan.take(r"[\w:.]+")
         scan.refuse(
-            f"{word[0] if word else ''!r} is no time of day; "
-            "write hours and minutes of 24 hours, for example 08:00",
+            f"{word[0] if word else ''!r} is not a time of day; "
+            "write hours and minutes on the 24-hour clock, for example 08:00",
             began,
             scan.at,
         )
@@ -220,12 +220,12 @@ def _zone(scan: Scanner, began: int, until: int) -> str:
     if not taken:
         scan.refuse(
             "a time zone is a name such as Europe/Berlin or UTC; "
-            "an offset does not know when clocks are moved"
+            "an offset does not tell when clocks change"
         )
     zone = zone_called(taken[0])
     if zone is None:
         near = nearest_zones(taken[0])
-        advice = f"nearest are {', '.join(near)}" if near else "write for example Europe/Berlin"
+        advice = f"the nearest are {', '.join(near)}" if near else "write for example Europe/Berlin"
         scan.refuse(f"no time zone is called {taken[0]!r}; {advice}", taken.start(), taken.end())
     return zone
 
@@ -240,7 +240,7 @@ def _absolute(scan: Scanner) -> Absolute:
     began = scan.at
     start, _ = moment(scan)
     if not scan.take("[-/]"):
-        scan.refuse("the end is missing: a dash and another moment", began, scan.at)
+        scan.refuse("the end is missing; write a dash and another moment", began, scan.at)
     end, whole_day = moment(scan)
     until = scan.at
     if whole_day:

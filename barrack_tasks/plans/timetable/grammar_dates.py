@@ -21,7 +21,7 @@ def moment(scan: Scanner) -> tuple[datetime, bool]:
     began = scan.at
     taken = scan.take(_MOMENT)
     if not taken:
-        scan.refuse(f"here a moment as of ISO 8601 is expected, {_HOW_RANGES}")
+        scan.refuse(f"a moment in ISO 8601 is expected here, {_HOW_RANGES}")
     offset = _take_close(scan, _OFFSET) if taken[2] else ""
     try:
         found = datetime.fromisoformat(
@@ -57,7 +57,7 @@ def exceptions(scan: Scanner) -> Dates:
             yearly.update(days_of_year(start, end))
         else:
             scan.refuse(
-                "here a date is expected: 2026-12-24, 2026-12-24..2026-12-26, "
+                "a date is expected here: 2026-12-24, 2026-12-24..2026-12-26, "
                 "or 12-24 for every year"
             )
         if not scan.peek(r",\s*\d"):
@@ -71,7 +71,7 @@ def _no_range(scan: Scanner) -> None:
     began = scan.at
     if scan.peek(rf"{_MOMENT}(?:{_OFFSET})?\s*[-/]\s*\d{{4}}-\d\d-\d\d|{_DATE}[Tt]\d"):
         scan.refuse(
-            "dates left out are joined by two dots, 2026-12-24..2026-12-26; "
+            "excepted dates are joined by two dots, 2026-12-24..2026-12-26; "
             "if this is a rule of its own, put a semicolon before it",
             began,
         )
@@ -82,7 +82,7 @@ def _date(scan: Scanner) -> date:
     began = scan.at
     taken = scan.take(_DATE)
     if not taken:
-        scan.refuse("here a date with its year is expected, such as 2026-12-31")
+        scan.refuse("a date with its year is expected here, such as 2026-12-31")
     try:
         return date(int(taken[1]), int(taken[2]), int(taken[3]))
     except ValueError:
@@ -94,7 +94,7 @@ def _month_day(scan: Scanner) -> tuple[int, int]:
     began = scan.at
     taken = scan.take(_MONTH_DAY)
     if not taken:
-        scan.refuse("here a day of the year is expected, such as 12-31")
+        scan.refuse("a day of the year is expected here, such as 12-31")
     found = int(taken[1]), int(taken[2])
     if not is_day_of_year(*found):
         scan.refuse("there is no such day in the year; write month and day", began, scan.at)

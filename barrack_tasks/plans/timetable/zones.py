@@ -59,7 +59,7 @@ class Difference:
     def __str__(self) -> str:
         return (
             f"{self.zone}: from {self.moment:%Y-%m-%d %H:%M} UTC on the data in use says "
-            f"{offset_text(self.in_use)}, the tzdata wheel {offset_text(self.in_wheel)}"
+            f"{offset_text(self.in_use)}, and the tzdata wheel says {offset_text(self.in_wheel)}"
         )
 
 
@@ -73,7 +73,9 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         near = get_close_matches(name, sorted(zoneinfo.available_timezones()), n=3, cutoff=0.5)
-        hint = f"; nearest are {', '.join(near)}" if near else "; write one such as Europe/Berlin"
+        hint = (
+            f"; the nearest are {', '.join(near)}" if near else "; write one such as Europe/Berlin"
+        )
         raise ValueError(f"there is no time zone called {name!r}{hint}") from None
 
 
@@ -177,7 +179,7 @@ def zone_warnings(zones: Iterable[str], now: datetime) -> tuple[str, ...]:
             continue
         found = difference(zone, now)
         if found is not None:
-            said.append(f"{found}; in use is {ours}, installed {wheel}")
+            said.append(f"{found}; {ours} is in use, and {wheel} is installed")
     if said:
         said.append(
             "bring the system's time zone data up to date, "

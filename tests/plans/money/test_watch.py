@@ -62,7 +62,7 @@ def lines(*written: Any) -> list[Threshold]:
         ({"runway": "24h", "actions": []}, "does nothing"),
         ({"runway": "24h", "actions": ["delete"]}, "hibernate"),
         ({"runway": "-24h"}, "runway"),
-        ({"runway": 0}, "longer than nothing"),
+        ({"runway": 0}, "longer than zero"),
         ({"amount": 5, "colour": "red"}, "colour"),
     ],
 )

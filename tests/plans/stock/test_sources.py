@@ -55,7 +55,7 @@ def test_the_instance_tells_what_a_snapshot_restores_to_then_whoever_remembers()
 def test_a_snapshot_that_is_missing_or_not_ready_is_refused() -> None:
     assert ready_snapshot(want(), [snapshot()]).id == "17"
     other = want(claim={"how": "snapshot", "snapshot_id": "save", "name": "copy"})
-    with pytest.raises(ValueError, match="none called 'save'; the nearest is 'saved'"):
+    with pytest.raises(ValueError, match="none is called 'save'; the nearest is 'saved'"):
         ready_snapshot(other, [snapshot()])
     with pytest.raises(ValueError, match="the snapshot saved is CREATING, and not ready"):
         ready_snapshot(want(), [snapshot(status="CREATING")])

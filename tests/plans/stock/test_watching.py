@@ -132,7 +132,7 @@ def test_looks_without_a_pause_are_refused(seconds: float) -> None:
 
 @pytest.mark.parametrize("span", ["0s", 0, -5, timedelta(seconds=-1)])
 def test_a_positive_duration_is_longer_than_nothing(span: object) -> None:
-    with pytest.raises(ValidationError, match="must be longer than nothing, and this is"):
+    with pytest.raises(ValidationError, match="must be longer than zero, and this is"):
         TypeAdapter(PositiveSpan).validate_python(span)
     assert TypeAdapter(PositiveSpan).validate_python("2 min") == timedelta(minutes=2)
 
