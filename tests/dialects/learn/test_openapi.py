@@ -15,7 +15,7 @@ from barrack_tasks.api.models import SnapshotStatus, VMStatus
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.dialects.learn import LearnError, learn_openapi, write_dialect
 from barrack_tasks.sandbox import Sandbox
-from tests.learning.helpers import (
+from tests.dialects.learn.helpers import (
     NAMES,
     answer,
     assert_reads_the_same,

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from barrack_tasks.dialects.learn import LearnError, dialect_text, learn_har
 from barrack_tasks.dialects.learn.shapes import is_secret_name, looks_secret
 from barrack_tasks.sandbox import Sandbox
-from tests.learning.helpers import JSON, KEY, dialect, everything, furnish, furnished, show
+from tests.dialects.learn.helpers import JSON, KEY, dialect, everything, furnish, furnished, show
 
 SECRETS = {
     "bearer": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiI0MiJ9.c2lnbmF0dXJl",

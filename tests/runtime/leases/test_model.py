@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tests.leases.world import Attempt, World, restores, stops
+from tests.runtime.leases.world import Attempt, World, restores, stops
 
 MACHINES = st.sampled_from(["one", "other", None])
 TIMES = st.sampled_from([0.05, 0.31, 1.0, 12.0, 31.0, 95.0, 121.0, 400.0])

@@ -19,7 +19,7 @@ from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.dialects.learn import Learned, dialect_text
 from barrack_tasks.sandbox import Sandbox
 
-DIALECTS = Path(__file__).parents[2] / "docs" / "dialects"
+DIALECTS = Path(__file__).parents[3] / "docs" / "dialects"
 NAMES = ("builtin", "camel", "upstream")
 KEY = "brk-secret-0123456789abcdef"
 

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api.dialect.loading import merged
 from barrack_tasks.dialects.learn import learn_openapi
-from tests.learning.helpers import assert_reads_the_same, furnish, furnished, served
-from tests.learning.making import random_dialect
+from tests.dialects.learn.helpers import assert_reads_the_same, furnish, furnished, served
+from tests.dialects.learn.making import random_dialect
 
 _MORE = [pytest.param(part, marks=pytest.mark.slow) for part in (1, 2)]
 

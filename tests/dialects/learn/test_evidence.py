@@ -33,7 +33,7 @@ from barrack_tasks.dialects.learn import (
 )
 from barrack_tasks.dialects.learn.candidates import is_safe, plain_id
 from barrack_tasks.sandbox import Sandbox
-from tests.learning.helpers import (
+from tests.dialects.learn.helpers import (
     JSON,
     KEY,
     NAMES,

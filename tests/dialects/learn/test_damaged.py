@@ -19,7 +19,7 @@ from barrack_tasks.api.dialect.loading import merged
 from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.dialects.learn import LearnError, dialect_text, learn_openapi, write_dialect
 from barrack_tasks.sandbox.http.openapi import document
-from tests.learning.helpers import dialect
+from tests.dialects.learn.helpers import dialect
 
 ROOT: dict[str, Any] = json.loads(json.dumps(document(dialect("camel"))))
 TEXT = json.dumps(ROOT).encode()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.leases.world import Attempt, World, restores, stops
+from tests.runtime.leases.world import Attempt, World, restores, stops
 
 PAUSES = (0.0, 95.0, 125.0)
 Script = type(restores)
