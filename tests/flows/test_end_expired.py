@@ -131,7 +131,7 @@ def test_what_could_not_be_ended_is_asked_again_after_ten_minutes(
     clock(5)
     waiting = about(account)
     assert (waiting.outcome, waiting.did) == ("skipped", ())
-    assert waiting.why.startswith("still: "), "what was told is no failure of this run"
+    assert waiting.why.startswith("as before: "), "what was told is no failure of this run"
     clock(6)
     assert end_expired(credentials=account).ok
     sandbox.advance(600)
@@ -236,7 +236,7 @@ def test_what_cannot_hibernate_is_told_once_reminded_of_and_told_when_it_is_over
         clock(6)
         [row] = end_expired(**how).rows
         assert row.outcome == "skipped"
-        assert row.why.startswith("still: ")
+        assert row.why.startswith("as before: ")
         assert sentence in row.why
     assert len(told()) == 1
     clock(24 * 60)

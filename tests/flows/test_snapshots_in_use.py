@@ -97,7 +97,7 @@ def test_a_snapshot_that_a_run_uses_is_not_pruned(cloud: Cloud, use: Any, operat
     report = prune_snapshots(select=["alpha"], retention=ONE, credentials=account)
     sandbox.advance(60)
     [row] = [r for r in report.rows if r.snapshot == oldest.name]
-    assert (row.outcome, row.why.startswith("held by run ")) == ("already", True), row
+    assert (row.outcome, row.why.endswith(" is using it")) == ("already", True), row
     assert oldest.id in {s["id"] for s in sandbox.state()["snapshots"]}
     assert len(sandbox.state()["snapshots"]) == 2, "the other old one went"
     assert end().ok
@@ -122,7 +122,7 @@ def test_a_snapshot_that_a_watcher_is_to_claim_is_not_pruned(cloud: Cloud, tmp_p
     sandbox.set_speed(120)
     watching.join()
     [row] = [r for r in report.rows if r.snapshot == oldest.name]
-    assert (row.outcome, row.why.startswith("held by run ")) == ("already", True), row
+    assert (row.outcome, row.why.endswith(" is using it")) == ("already", True), row
     assert "back" in states(sandbox)
 
 

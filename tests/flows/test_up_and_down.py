@@ -110,7 +110,9 @@ def test_out_of_stock_can_alert_or_let_another_stand_in(cloud: Cloud) -> None:
     sandbox.advance(600)
     sandbox.set_instance_status(id_, "HIBERNATED")
     sandbox.set_stock("CANADA-1", "L40", 0)
-    with pytest.raises(WorkFailed, match="out of stock in CANADA-1; given up"):
+    with pytest.raises(
+        WorkFailed, match="out of stock in CANADA-1; this run waited for it and gave up"
+    ):
         restore(select=["one"], out_of_stock="alert", patience=1, credentials=account)
     report = restore(
         select=["one"],

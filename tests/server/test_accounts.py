@@ -608,7 +608,7 @@ def test_one_command_adopts_what_a_key_left_that_was_changed_where_nothing_named
             adopt(old, BarrackCredentials.find(name))
     done = barrack("adopt", old, "--to", name, "--yes")
     assert done.returncode == 2
-    assert "say --yes-to-living" in done.stderr
+    assert "add --yes-to-living" in done.stderr
     assert [e.id for e in read_expiries(old)] == ["BRK-1"], "somebody may work with it"
     an_hour_later = datetime.now(UTC) + timedelta(hours=1, seconds=1)
     assert check_adoption(old, an_hour_later).account == old
