@@ -38,7 +38,7 @@ def refusal(kind: type[BaseModel], **fields: Any) -> tuple[str, str]:
         ("10.0.0.1", "must include the prefix length; '10.0.0.1' alone means 10.0.0.1/32"),
         (
             "10.0.0.0/255.255.255.0",
-            "must give the prefix length as a number; '10.0.0.0/255.255.255.0' is 10.0.0.0/24",
+            "must give the prefix length as a number; '10.0.0.0/255.255.255.0' means 10.0.0.0/24",
         ),
         *(
             (

@@ -105,7 +105,9 @@ def test_a_block_that_is_not_there_is_not_repeated_and_those_that_are_there_are_
     prefect_server: str,
 ) -> None:
     save(BarrackCredentials(api_key=KEY), "somebody")
-    with pytest.raises(BarrackConfigurationError, match=r"there is .*'somebody'") as caught:
+    with pytest.raises(
+        BarrackConfigurationError, match=r"saved blocks are: .*'somebody'"
+    ) as caught:
         BarrackCredentials.resolve("nobody")
     assert "nobody" not in str(caught.value)
 
