@@ -171,7 +171,7 @@ def test_a_stop_does_not_drop_an_old_snapshot_that_a_run_uses(cloud: Cloud) -> N
         report = snapshot_before_stop(select=["alpha"], keep=1, credentials=account)
     [row] = report.rows
     assert row.outcome == "done"
-    assert "run other is working on it" in row.why
+    assert "run other is using it" in row.why
     sandbox.advance(60)
     left = {s["id"] for s in sandbox.state()["snapshots"]}
     assert len(left) == 2
