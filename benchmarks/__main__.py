@@ -82,9 +82,9 @@ def write(found: dict[str, Any]) -> None:
         "",
         "`make bench` writes this page; `make bench PART=a` measures one part of it anew.",
         "The contenders take turns on one machine, on which a Prefect server runs already and the",
-        f"cloud is a sandbox whose answers take {stage.LATENCY * 1000:g} ms. Times are seconds from",
-        "the call to its result, without imports. Compare ratios and CPU seconds: the machine may",
-        "be busy with other work, which the load tells.",
+        f"cloud is a sandbox whose answers take {stage.LATENCY * 1000:g} ms. Times are seconds",
+        "from the call to its result, without imports. Compare ratios and CPU seconds: the machine",
+        "may be busy with other work, which the load tells.",
         "",
         f"{os.cpu_count()} cores, Python {platform.python_version()}.",
     ]

@@ -126,6 +126,7 @@ def snapshot_before_stop(
             protected=protected_targets(intent.targets, world, never),
             timeout=span,
             log=log,
+            first=world,
         )
     rows = rows_done(intent, world, memory, plan)
     return conclude(Report(flow="snapshot_before_stop", rows=rows, notes=tuple(told)), notifiers)
