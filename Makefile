@@ -1,8 +1,10 @@
 PYTHON ?= python3
 KEEP ?= 0
+PART ?= a b c g
+BENCH ?=
 RUN = .venv/bin/python
 
-.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns sbom clean
+.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns bench sbom clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
@@ -11,6 +13,8 @@ help:
 	@echo "make test-slow    whole days with servers, workers and many processes"
 	@echo "make test-dialects  the flow tests in each foreign dialect"
 	@echo "make campaigns    long searches"
+	@echo "make bench        the flows beside scripts by hand, into benchmarks/results.md"
+	@echo "make bench PART=a BENCH='--sizes 100 1000 5000 --in-flight 16 64'   one part of it, larger"
 	@echo "make sbom         a bill of materials with licences, dist/sbom.json"
 	@echo "make clean        remove all that make has made"
 
@@ -44,6 +48,10 @@ test-dialects: setup
 # Long searches: every zone and year of the timetables, and what else is marked as a campaign.
 campaigns: setup
 	$(RUN) -m pytest -m campaign
+
+# What is measured stands in benchmarks/__main__.py; each part takes a few minutes.
+bench: setup
+	$(RUN) -m benchmarks $(PART) $(BENCH)
 
 sbom: setup
 	$(RUN) scripts/make_sbom.py dist/sbom.json

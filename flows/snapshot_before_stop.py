@@ -20,6 +20,7 @@ from barrack_tasks.plans.power.snapshot_then import (
 )
 from barrack_tasks.plans.power.snapshot_then_report import rows_done, rows_planned
 from barrack_tasks.plans.selection import selector_of
+from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import names_of
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.observe import observe
@@ -77,21 +78,27 @@ def snapshot_before_stop(
     """
     run = Run.begin("snapshot_before_stop", credentials, notify, protect, dry_run)
     selector, span = selector_of(select), span_of(timeout)
-    world = observe(run.account)
-    instances = list(world.instances.values())
-    notes = run.check_lists(instances, select=None if run.is_by_hand else selector)
 
-    def intend(moment: datetime, inherited: dict[str, str]) -> Intent:
+    def checked(world: World) -> tuple[str, ...]:
+        instances = list(world.instances.values())
+        return run.check_lists(instances, select=None if run.is_by_hand else selector)
+
+    def intend(world: World, moment: datetime, inherited: dict[str, str]) -> Intent:
         strict = run.is_by_hand
         return intent_for(
             selector, world, Then(then), moment, now(), span, keep, run.never, inherited, strict
         )
 
     if dry_run:
-        intent = intend(now(), {})
+        world = observe(run.account)
+        notes = checked(world)
+        intent = intend(world, now(), {})
         return run.report(rows_planned(intent, with_dependents(run.account, world, intent)), notes)
     with run.holding(run.intent(selector.model_dump(), then)) as hold:
-        intent = intend(hold.moment, names_of(hold.inherited))
+        # Observed under the hold: what the run before has asked for shows.
+        world = observe(run.account)
+        notes = checked(world)
+        intent = intend(world, hold.moment, names_of(hold.inherited))
         for warning in stopped_costs(intent):
             run.log.warning(warning)
         memory = Memory()
@@ -104,5 +111,6 @@ def snapshot_before_stop(
             timeout=span,
             on_done=dict.fromkeys((t.id for t in intent.targets), intent.then.event),
             protected=protected_targets(intent.targets, world, run.never),
+            first=world,
         )
     return run.report(rows_done(intent, last, memory, plan), notes)

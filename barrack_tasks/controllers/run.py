@@ -161,6 +161,7 @@ class Run:
         timeout: timedelta,
         on_done: Mapping[str, str] | None = None,
         protected: frozenset[str] = frozenset(),
+        first: World | None = None,
     ) -> tuple[World, Mapping[str, Next]]:
         """Observe, decide and act until no target needs anything more; see `runtime.loop.work`."""
         return loop.work(
@@ -174,6 +175,7 @@ class Run:
             protected=protected,
             timeout=timeout,
             log=self.log,
+            first=first,
         )
 
     def conclude(self, report: R, silent: bool = False) -> R:

@@ -26,7 +26,7 @@ from barrack_tasks.server.logs import get_run_logger
 
 _GOOD_FOR = 5.0
 """Seconds after a look for which what was decided on it may be sent."""
-MOST_TASK_RUNS = 16
+MOST_TASK_RUNS = 4
 """Task runs that one kind of step is spread over at most."""
 
 
@@ -126,6 +126,12 @@ class Crew:
         with self._lock:
             self._under_way -= len(found)
         return found
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether there are steps of which it was not told what became of them."""
+        with self._lock:
+            return self._under_way > 0
 
     def finish(self) -> None:
         """Wait for the task runs to end."""

@@ -23,8 +23,8 @@ from barrack_tasks.plans.cadence import Cadence
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.plans.world import World
-from barrack_tasks.runtime.executor import crew
-from barrack_tasks.runtime.leases import UNWATCHED, Hold
+from barrack_tasks.runtime.executor import Outcome, crew
+from barrack_tasks.runtime.leases import SEEN_WITHIN, UNWATCHED, Hold
 from barrack_tasks.runtime.progress import Progress, announce
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -32,6 +32,8 @@ MAKING = ("create_instance", "restore_snapshot")
 """Operations that make an instance."""
 _SMALL = 100
 _TIDY_AFTER = timedelta(seconds=5)
+_REST = 2.0
+"""Between two looks so many times the length of one passes, at the least."""
 SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
 """What a call raises while the Prefect server cannot be reached."""
 _PASSING = (BarrackRateLimitedError, BarrackServerError, BarrackTransportError)
@@ -111,6 +113,24 @@ def is_done(next_: Next) -> bool:
     return isinstance(next_, Finished) and next_.outcome in ("done", "already")
 
 
+def ends_nothing(step: Step) -> bool:
+    """Whether a step takes nothing away, whatever happened since the account was looked at."""
+    return step.operation == "create_snapshot"
+
+
+def is_followed(outcome: Outcome) -> bool:
+    """Whether the next step about an instance needs no look at what became of this one.
+
+    Of all else the cloud must show first that it is so.
+    """
+    return outcome.error is None and outcome.step.operation == "delete_snapshot"
+
+
+def is_next(next_: Next) -> bool:
+    """Whether it is a step that may follow one of `is_followed`."""
+    return isinstance(next_, Step) and next_.operation == "delete_snapshot"
+
+
 def is_withdrawn(next_: Next) -> bool:
     """Whether a request is under way that is not asked for any more."""
     return isinstance(next_, Wait) and next_.reason is Reason.WITHDRAWN
@@ -127,6 +147,7 @@ def work(
     protected: frozenset[str],
     timeout: timedelta,
     log: Log,
+    first: World | None = None,
 ) -> tuple[World, Mapping[str, Next]]:
     """Work until no target needs anything more; the world and the plan as they are then.
 
@@ -143,6 +164,8 @@ def work(
         protected: ids of targets that are never touched, and so not claimed.
         timeout: for one instance; how long an account may stay unreadable.
         log: of the run.
+        first: the account as it was just observed to find the targets. What it asks for and ends
+            nothing is sent at once; for all else the account is looked at once it is claimed.
 
     Raises:
         BarrackError: the account cannot be read, until all targets are out of time.
@@ -153,27 +176,57 @@ def work(
     last = max((t.began for t in targets), default=now()) + timeout
     tidied = now()
     client = account.get_client()
+    known = first
     with crew(client, hold, account.max_concurrency) as gang:
+
+        def start(plan: Mapping[str, Next]) -> None:
+            steps = [next_ for next_ in plan.values() if isinstance(next_, Step)]
+            gang.start([s for s in noted(hold, steps, client, log) if began(memory, s, log)])
+
+        def wait(seconds: float) -> None:
+            """Take in what becomes of steps, and send what that makes possible."""
+            until = elapsed() + seconds
+            while (left := until - elapsed()) > 0:
+                outcomes = gang.outcomes(left)
+                for outcome in outcomes:
+                    announce(outcome, memory)
+                ended = {o.step.instance_id for o in outcomes if is_followed(o)}
+                if ended and known is not None:
+                    plan = decide(known, now())
+                    follow = {id_: plan[id_] for id_ in ended if id_ in plan}
+                    start({k: n for k, n in follow.items() if is_next(n)})
+                if outcomes and not gang.is_busy:
+                    return
+
+        if first is not None:
+            memory.held_by = claim(hold, waiting, log)
+            note_in_hand(hold, memory, client.now())
+            gang.looked(elapsed(), ())
+            plan = decide(first, now())
+            begin = {k: n for k, n in plan.items() if isinstance(n, Step) and ends_nothing(n)}
+            start(begin)
+            progress.show(begin, first.instances)
+            if begin:
+                # What was just claimed is sent only once the claim has settled.
+                wait(SEEN_WITHIN + cadence.shortest)
         while True:
             # What was made is this run's as well, and nobody else works on it meanwhile.
             made = {memory.made[id_]: name for id_, name in waiting.items() if memory.made.get(id_)}
             memory.held_by = claim(hold, waiting | made, log)
             looked_at = elapsed()
             try:
-                world = look()
+                world = known = look()
+                took = elapsed() - looked_at
                 note_in_hand(hold, memory, client.now())
                 plan = decide(world, now())
             except (*_PASSING, *SERVER_AWAY) as error:
                 if now() >= last:
                     raise
                 log.warning("the account cannot be read, and is looked at again: %s", error)
-                moved = False
+                took, moved = 0.0, False
             else:
                 gang.looked(looked_at, (id_ for id_, n in plan.items() if is_withdrawn(n)))
-                steps = noted(
-                    hold, [next_ for next_ in plan.values() if isinstance(next_, Step)], client, log
-                )
-                gang.start([step for step in steps if began(memory, step, log)])
+                start(plan)
                 for id_, next_ in plan.items():
                     if isinstance(next_, Finished) and next_.outcome == "done":
                         memory.arrive(id_, now())
@@ -188,5 +241,4 @@ def work(
                 if len(targets) <= _SMALL or now() >= tidied + _TIDY_AFTER:
                     give_back(hold, done, log)
                     tidied = now()
-            for outcome in gang.outcomes(cadence.after(moved)):
-                announce(outcome, memory)
+            wait(max(cadence.after(moved), _REST * took))

@@ -7,7 +7,9 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
+
+from prefect import Task
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
 from barrack_tasks.api.models import GPUSpec
@@ -15,11 +17,13 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import tariff_of
 from barrack_tasks.plans.world import World, by_instance, stock_of
 from barrack_tasks.server.variables import Records, key_of_id
+from barrack_tasks.tasks.base import barrack_task
 from barrack_tasks.tasks.catalogue import get_gpu_specs, get_gpu_stock, get_pricing
 from barrack_tasks.tasks.images import list_images
 from barrack_tasks.tasks.instances import list_instances
 from barrack_tasks.tasks.snapshots import list_snapshots
 
+T = TypeVar("T")
 Reads = Literal["needed", "if readable", "not needed"]
 CONFIRMED_AFTER = timedelta(minutes=3)
 """So long after the API first did not know an instance it must say so again."""
@@ -43,11 +47,11 @@ def observe(
         snapshots: whether they are needed; an intent that takes none goes on without them.
     """
     # Submitted together: neither list waits for the other.
-    instances = list_instances.submit(credentials)
-    listing = list_snapshots.submit(credentials) if snapshots != "not needed" else None
-    seen = {instance.id: instance for instance in instances.result()}
+    instances = _listing(list_instances).submit(credentials)
+    listing = _listing(list_snapshots).submit(credentials) if snapshots != "not needed" else None
+    seen = {instance.id: instance for instance in instances.result().items}
     try:
-        taken = by_instance(listing.result()) if listing else {}
+        taken = by_instance(listing.result().items) if listing else {}
     except BarrackError:
         if snapshots == "needed":
             raise
@@ -61,6 +65,23 @@ def observe(
         gone=_gone(client.instances.get, set(expected) - seen.keys()),
         gone_snapshots=_gone(client.snapshots.get, wanted),
     )
+
+
+class _Listing(Generic[T]):
+    """A list that Prefect does not look into, as it does into each thing of a plain one."""
+
+    def __init__(self, items: list[T]) -> None:
+        self.items = items
+
+
+def _listing(of: Task[[BarrackCredentials], list[T]]) -> Task[[BarrackCredentials], _Listing[T]]:
+    """The same task run, with a result that costs Prefect nothing."""
+
+    def listed(credentials: BarrackCredentials) -> _Listing[T]:
+        return _Listing(of.fn(credentials))
+
+    listed.__name__ = of.name
+    return barrack_task()(listed)
 
 
 def instances_of(credentials: BarrackCredentials, expected: Collection[str]) -> World:

@@ -29,6 +29,11 @@ _HOPELESS = (
     BarrackValidationError,
 )
 
+_FEW = 20
+"""So many instances that do the same have a line each in the log."""
+_A_LINE = 50
+"""Names in one line, where there are more."""
+
 
 def announce(outcome: Outcome, memory: Memory) -> None:
     """Note what became of a step, and emit the event that tells it."""
@@ -91,22 +96,32 @@ class Progress:
             plan: what each instance needs next.
             instances: as they are now; what they are goes into the events.
         """
-        moved = False
+        alike: dict[tuple[int, str], list[str]] = {}
         for id_, next_ in plan.items():
             if isinstance(next_, Wait) and next_.reason is Reason.UNDER_WAY:
                 continue  # goes without saying: the step was told
             text = _sentence(next_)
             if self._last.get(id_) == text:
                 continue
-            moved = True
             self._last[id_] = text
             failed = isinstance(next_, Finished) and next_.outcome == "failed"
-            self._log.log(
-                logging.ERROR if failed else logging.INFO, "%s: %s", self._names[id_], text
-            )
+            level = logging.ERROR if failed else logging.INFO
+            alike.setdefault((level, text), []).append(self._names[id_])
             if isinstance(next_, Finished):
                 self._ended(id_, next_, instances.get(id_))
-        return moved
+        for (level, text), names in alike.items():
+            self._say(level, text, names)
+        return bool(alike)
+
+    def _say(self, level: int, text: str, names: list[str]) -> None:
+        # A line costs nearly a millisecond, and nobody reads a thousand.
+        if len(names) <= _FEW:
+            for name in names:
+                self._log.log(level, "%s: %s", name, text)
+            return
+        for first in range(0, len(names), _A_LINE):
+            some = names[first : first + _A_LINE]
+            self._log.log(level, "%d instances: %s: %s", len(some), text, ", ".join(some))
 
     def _ended(self, id_: str, finished: Finished, instance: UserVM | None) -> None:
         name = self._names[id_]

@@ -50,6 +50,25 @@ def flow_run_states(server: str, name: str = "snapshot_before_stop") -> list[str
     return [run["state_type"] for run in found]
 
 
+def test_the_first_look_is_used_and_old_snapshots_go_without_a_look_between(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=1)
+    account = account_of(sandbox)
+    for _ in range(3):
+        (row,) = snapshot_before_stop(select=["*"], keep=9, credentials=account).rows
+        sandbox.set_instance_status(row.instance_id, "ACTIVE")
+    before = len(sandbox.requests())
+
+    (row,) = snapshot_before_stop(select=["*"], keep=1, credentials=account).rows
+
+    assert row.outcome == "done"
+    asked = [str(r["operation"]) for r in sandbox.requests()[before:]]
+    ahead = asked[: asked.index("create_snapshot")]
+    assert ahead.count("list_instances") == 1
+    dropped = [place for place, name in enumerate(asked) if name == "delete_snapshot"]
+    assert len(dropped) == 3
+    assert "list_instances" not in asked[dropped[0] : dropped[-1]]
+
+
 def test_a_fleet_goes_to_rest_behind_its_snapshots(cloud: Cloud, prefect_server: str) -> None:
     sandbox = cloud()
     report = snapshot_before_stop(select=["*"], credentials=account_of(sandbox))

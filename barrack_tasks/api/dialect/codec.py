@@ -51,6 +51,7 @@ class Codec:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._plans: dict[str, list[tuple[str, tuple[str, ...], Any, bool]]] = {}
+        self._plain: dict[str, bool] = {}
 
     def _plan(self, model: type[BaseModel]) -> list[tuple[str, tuple[str, ...], Any, bool]]:
         plan = self._plans.get(model.__name__)
@@ -65,11 +66,31 @@ class Codec:
             self._plans[model.__name__] = plan
         return plan
 
+    def _is_plain(self, model: type[BaseModel], above: tuple[str, ...] = ()) -> bool:
+        """Whether the wire says a model as it is said here, with all that is inside of it."""
+        name = model.__name__
+        if name in above:
+            return True  # the rest of it decides
+        known = self._plain.get(name)
+        if known is None:
+            known = not self._dialect.schemas.get(name) and all(
+                not self._dialect.words.get(kind.__name__)
+                if issubclass(kind, Enum)
+                else self._is_plain(kind, (*above, name))
+                for *_, kind, _ in self._plan(model)
+                if kind is not None
+            )
+            if not above:
+                self._plain[name] = known
+        return known
+
     def decode(self, model: type[BaseModel], wire: Any) -> Any:
         """A wire value as plain data under canonical names, ready for `model_validate`.
 
         What the dialect does not name is kept, also beside what it names inside of an object.
         """
+        if isinstance(wire, dict) and self._is_plain(model):
+            return wire
         canonical: dict[str, Any] = {}
         used: list[tuple[str, ...]] = []
         for field, steps, kind, many in self._plan(model):

@@ -1,0 +1,1 @@
+"""What the flows cost, side by side with scripts by hand: `make bench`."""
