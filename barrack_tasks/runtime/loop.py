@@ -52,7 +52,7 @@ def claim(hold: Hold, waiting: Mapping[str, str], log: Log) -> dict[str, str]:
         log.warning(
             "the Prefect server cannot be reached, and nothing is sent meanwhile: %s", error
         )
-        return dict.fromkeys(waiting, "nobody, as far as is known without the Prefect server")
+        return dict.fromkeys(waiting, "an unknown run (the Prefect server cannot be reached)")
 
 
 def note_in_hand(hold: Hold, memory: Memory, cloud_now: datetime) -> None:
