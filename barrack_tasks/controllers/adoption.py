@@ -117,7 +117,9 @@ def _age(one: Unowned, now: datetime) -> timedelta:
 def kept(one: Unowned) -> str:
     """What the records keep, for people."""
     count = sum(one.kinds.values())
-    what = dict.fromkeys(_WHAT.get(kind, "other notes") for kind in one.kinds)
+    # What was paid for may fill several tables: things, thingsb, thingsc and so on.
+    kinds = ("things" if kind.startswith("things") else kind for kind in one.kinds)
+    what = dict.fromkeys(_WHAT.get(kind, "other notes") for kind in kinds)
     return f"{count} {'record' if count == 1 else 'records'}: {', '.join(what)}"
 
 

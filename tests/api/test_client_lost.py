@@ -148,7 +148,7 @@ def test_what_cannot_be_found_out_is_told(account: Account, operation: str, kind
         account.client.perform(operation, **arguments)
     assert caught.value.took_effect is None
     assert caught.value.operation == operation
-    assert "look before you repeat it" in str(caught.value)
+    assert "check before you repeat it" in str(caught.value)
     assert judge.effects(operation) == (kind in LOST_AFTER)
     assert len(account.sandbox.requests()) == before + 1
 

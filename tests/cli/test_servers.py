@@ -89,7 +89,7 @@ def answering(status: int) -> Iterator[str]:
         (403, "PREFECT_API_AUTH_STRING"),
         (405, "HTTP 405"),
         (500, "HTTP 500"),
-        (0, "whether it runs"),
+        (0, "check that it runs"),
     ],
 )
 def test_what_a_server_refuses_is_one_sentence(tmp_path: Path, status: int, said: str) -> None:

@@ -138,7 +138,7 @@ def test_what_is_in_the_way_is_said_in_one_sentence(tmp_path: Path) -> None:
         port = str(taken.getsockname()[1])
         done = barrack(tmp_path, "up", "--port", port, BARRACK_API_KEY="k")
         assert done.returncode == 2
-        assert f"port {port} is taken" in done.stderr
+        assert f"port {port} is in use" in done.stderr
         assert "--port" in done.stderr
     url = f"http://127.0.0.1:{free_port()}/api"
     done = barrack(tmp_path, "up", PREFECT_API_URL=url, BARRACK_API_KEY="k")

@@ -304,7 +304,7 @@ def test_what_is_not_saved_is_not_pickled_and_works_in_this_process(
 
 def test_a_guarded_account_is_not_pickled_without_its_guard(prefect_server: str) -> None:
     account = save(BarrackCredentials(api_key=fresh()), f"n-{uuid.uuid4().hex[:8]}")
-    with pytest.raises(BarrackConfigurationError, match="guards"):
+    with pytest.raises(BarrackConfigurationError, match="bound to a running flow"):
         pickle.dumps(account.under(lambda: 1.0))
 
 

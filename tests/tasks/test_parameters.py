@@ -59,4 +59,4 @@ def test_spans_in_which_nothing_makes_no_sense() -> None:
 def test_what_a_drill_may_cost_is_a_number() -> None:
     problem = refused(verify_snapshots, select=["a"], max_cost="5 USD")
     assert "'5 USD' is not an amount; write a number such as 5 or 2.50, without a" in problem
-    assert "in the account's" in problem
+    assert "the account's currency" in problem

@@ -370,7 +370,7 @@ def _check_option(
     if option.gpu_count not in counts:
         near = sorted(counts, key=lambda c: abs(c - option.gpu_count))[:3]
         raise ValueError(
-            f"{option.gpu_model} does not come as {option.gpu_count}x; nearest are "
+            f"{option.gpu_model} does not come as {option.gpu_count}x; the nearest are "
             f"{', '.join(f'{c}x' for c in sorted(near))}"
         )
     for region in option.regions:
@@ -419,7 +419,9 @@ def _nearest(wanted: str, existing: Iterable[str]) -> str:
     near = get_close_matches(stripped, folded, n=3, cutoff=0.3)
     inside = [name for low, name in folded.items() if stripped and stripped in low]
     shown = inside[:3] or [folded[n] for n in near] or names
-    return f"nearest are {', '.join(shown)}" if near or inside else f"there are {', '.join(shown)}"
+    return (
+        f"the nearest are {', '.join(shown)}" if near or inside else f"there are {', '.join(shown)}"
+    )
 
 
 def _matches(name: str, globs: Iterable[str]) -> bool:

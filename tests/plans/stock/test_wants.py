@@ -81,9 +81,9 @@ def test_a_want_that_cannot_be_meant_is_refused(wants: Any, said: str) -> None:
 @pytest.mark.parametrize(
     ("want", "said"),
     [
-        ({"gpu_model": "H200*"}, f"no GPU model matches 'H200\\*'; nearest are .*{H100}"),
+        ({"gpu_model": "H200*"}, f"no GPU model matches 'H200\\*'; the nearest are .*{H100}"),
         ({"gpu_model": "h100-sxm"}, f"nearest are {H100}"),
-        ({"gpu_model": "L40", "gpu_count": "8x"}, "does not come as 8x; nearest are 1x, 2x"),
+        ({"gpu_model": "L40", "gpu_count": "8x"}, "does not come as 8x; the nearest are 1x, 2x"),
         ({"gpu_model": "L40", "regions": ["CANADA-2"]}, "nearest are CANADA-1"),
         (
             {"gpu_model": "H100*", "gpu_count": 8, "max_price": 20},
