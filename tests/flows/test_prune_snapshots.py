@@ -56,7 +56,8 @@ def test_what_is_not_deleted_in_time_stays_and_is_told(
 ) -> None:
     sandbox, account = year(count=5)
     monkeypatch.setattr("barrack_tasks.controllers.prune._BATCH", 2)
-    seconds = iter([0, 1, 700])
+    # At the beginning, and then before and within the judgement of each batch.
+    seconds = iter([0, 1, 1, 1, 700])
     monkeypatch.setattr("barrack_tasks.controllers.prune.elapsed", lambda: next(seconds))
     report = prune_snapshots(
         select=["*"], retention={**TWO, "last": 1}, timeout="10m", credentials=account
