@@ -175,7 +175,7 @@ def test_what_a_first_time_that_was_cut_off_left_is_told_as_such(
     assert len(here(file)) == 2
     with pytest.raises(BarrackConfigurationError) as refused:
         check_place(file, BarrackCredentials.find(b).account, b)
-    assert "cut off" not in str(refused.value)
+    assert "interrupted" not in str(refused.value)
 
 
 def test_a_rotated_key_is_no_other_account(file: Path) -> None:

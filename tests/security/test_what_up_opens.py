@@ -406,7 +406,7 @@ def test_a_port_that_is_bound_and_not_listened_at_is_taken(tmp_path: Path) -> No
         bound.bind(("127.0.0.1", 0))
         done = barrack(tmp_path, "up", "--port", str(bound.getsockname()[1]), BARRACK_API_KEY="k")
     assert done.returncode == 2
-    assert "is taken" in done.stderr
+    assert "is in use by a process" in done.stderr
 
 
 def test_a_file_of_the_folder_does_not_decide_to_which_server_the_key_goes(tmp_path: Path) -> None:
@@ -418,4 +418,6 @@ def test_a_file_of_the_folder_does_not_decide_to_which_server_the_key_goes(tmp_p
         [*COMMAND, "up"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120
     )
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "because a folder says so" in " ".join(done.stderr.split())
+    assert "a file in a folder must not decide on which server the key is saved" in " ".join(
+        done.stderr.split()
+    )
