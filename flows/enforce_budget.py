@@ -101,7 +101,9 @@ def enforce_budget(
             view = Budgeting.of(run, funds, budgets, zone, how, enforce_at_once)
         told = view.tell(run, alarms, funds)
     selector = Selector(ids=tuple(i.id for i in view.chosen))
-    resting = Resting(selector, Manner(shutoff="hibernate"), snapshot, span, patience)
+    resting = Resting(
+        selector, Manner(shutoff="hibernate"), snapshot, span, patience, unable=view.unable
+    )
     rows = rest(run, resting, sorted(selector.ids), snapshot) if view.chosen else ()
     unheard = untold(told, run.notifiers, alarms.undelivered)
     report = run.conclude_told(view.report(run, rows, told, unheard), told, alarms)

@@ -94,14 +94,15 @@ def verify_snapshots(
             run, hold, fleet.drills_of(run, picked, caps, span, max_cost), probe, span
         )
         plan = drilling.planned() if dry_run else drilling.work(caps)
+        proofs = fleet.proofs()
         alarms = fleet.alarms(run, notify)
-        told = () if dry_run else alarms.raise_for(fleet.readings(left), now())
+        told = () if dry_run else alarms.raise_for(fleet.readings(proofs, left), now())
         notes += untold(told, run.notifiers, alarms.undelivered)
     report = DrillReport(
         flow=run.flow,
         dry_run=dry_run,
         rows=rows_of_restores(drilling.chosen, plan, drilling.world, drilling.memory),
-        ages=fleet.ages(),
+        ages=fleet.ages(proofs),
         notes=notes,
         told=tuple(m.text for m in told),
         drilled=drilled_of(drilling.chosen, drilling.memory, drilling.began, now()),

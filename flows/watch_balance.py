@@ -117,7 +117,9 @@ def watch_balance(
         told = watch.tell(alarms)
     view = watch.view
     chosen = Selector(ids=tuple(i.id for i in view.chosen))
-    resting = Resting(chosen, Manner(shutoff="hibernate"), view.snapshot, span, patience)
+    resting = Resting(
+        chosen, Manner(shutoff="hibernate"), view.snapshot, span, patience, unable=watch.unable
+    )
     rows = rest(run, resting, sorted(chosen.ids), view.snapshot) if view.chosen else ()
     if dry_run:
         would = tuple(reading.text for reading in view.readings if reading.is_over)

@@ -75,5 +75,6 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    DOCUMENT.write_text(page())
-    sys.stdout.write(f"{DOCUMENT.relative_to(ROOT)}: {page().count(chr(10) + '- ')} sentences\n")
+    text = page()
+    DOCUMENT.write_text(text)
+    sys.stdout.write(f"{DOCUMENT.relative_to(ROOT)}: {text.count(chr(10) + '- ')} sentences\n")

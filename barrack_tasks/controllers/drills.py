@@ -279,7 +279,7 @@ class Fleet:
 
     def picked(self, at_most: int) -> list[Snapshot]:
         """What is proven in this run."""
-        return choose(self.snapshots, read_proofs(self.account), at_most, self.within, now())
+        return choose(self.snapshots, self.proofs(), at_most, self.within, now())
 
     def drills_of(
         self,
@@ -299,13 +299,16 @@ class Fleet:
     def _names(self) -> dict[str, str]:
         return {i.id: i.name for i in self.sources.values()}
 
-    def ages(self) -> tuple[tuple[str, str, str], ...]:
-        """How old snapshots and proofs are."""
-        return ages_of(self.snapshots, read_proofs(self.account), now(), self._names())
+    def proofs(self) -> dict[str, Proof]:
+        """What was proven so far, by the id of the instance."""
+        return read_proofs(self.account)
 
-    def readings(self, left: Mapping[str, str]) -> list[Reading]:
+    def ages(self, proofs: Mapping[str, Proof]) -> tuple[tuple[str, str, str], ...]:
+        """How old snapshots and proofs are."""
+        return ages_of(self.snapshots, proofs, now(), self._names())
+
+    def readings(self, proofs: Mapping[str, Proof], left: Mapping[str, str]) -> list[Reading]:
         """What people are told of: instances without a proof, and what drills have left."""
-        proofs = read_proofs(self.account)
         found = readings_of_proofs(self.snapshots, proofs, self.within, now(), self._names())
         return [*found, *(Reading(f"left {name}", True, False, why) for name, why in left.items())]
 

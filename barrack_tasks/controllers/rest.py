@@ -47,6 +47,7 @@ class Resting:
         patience: send what can be sent, wait for so long, and leave the rest to the next run; for
             guardrails, which must look again soon. None waits up to the timeout.
         strict: refuse names that match nothing, instead of going on with the others.
+        unable: flavors that are known not to hibernate; None to ask.
     """
 
     selector: Selector
@@ -55,6 +56,7 @@ class Resting:
     timeout: timedelta
     patience: timedelta | None = None
     strict: bool = False
+    unable: frozenset[tuple[str, int]] | None = None
 
     @property
     def reads(self) -> Reads:
@@ -74,7 +76,8 @@ def rest(run: Run, resting: Resting, *purpose: Any, world: World | None = None) 
     Raises:
         SelectionError: nothing is selected.
     """
-    unable = flavors_that_cannot_hibernate(run.account)
+    known = resting.unable
+    unable = flavors_that_cannot_hibernate(run.account) if known is None else known
     memory = Memory()
     began = now()
     seen = world or observe(run.account, snapshots=resting.reads)

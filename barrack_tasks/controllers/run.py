@@ -147,8 +147,8 @@ class Run:
             [*found, *more],
             self.notifiers,
             self.log,
-            self.dry_run,
             self.is_by_hand,
+            self.dry_run,
         )
 
     def work(

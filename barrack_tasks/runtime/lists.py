@@ -65,8 +65,8 @@ def check_lists(
     in_vain: Iterable[InVain],
     notifiers: Mapping[str, NotificationBlock],
     log: Log,
+    by_hand: bool,
     dry_run: bool = False,
-    by_hand: bool | None = None,
 ) -> tuple[str, ...]:
     """Refuse or tell what the lists of a run name in vain; notes for its report.
 
@@ -78,19 +78,17 @@ def check_lists(
         in_vain: see `named_in_vain` and `selected_in_vain`.
         notifiers: who is told.
         log: of the run.
+        by_hand: whether a person called it.
         dry_run: tell nobody.
-        by_hand: whether a person called it; None to ask the Prefect server.
 
     Raises:
         SelectionError: a person called it, and a list holds an error; nothing was changed.
 
     Example:
         >>> in_vain = named_in_vain("exclude", exclude, instances)
-        >>> notes = check_lists("follow_schedule", account.account, in_vain, notifiers, log)
+        >>> notes = check_lists("follow_schedule", account, in_vain, notifiers, log, by_hand=True)
     """
     found = list(dict.fromkeys(in_vain))
-    if by_hand is None:
-        by_hand = is_by_hand()
     if by_hand:
         refuse(found)
     for one in found:

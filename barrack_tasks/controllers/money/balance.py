@@ -53,14 +53,14 @@ class BalanceWatch:
             sample = Sample(funds.at, funds.balance.amount, funds.burn().hourly)
             self._samples = with_sample(self._samples, sample)
         selected = selected_that_exist(select, funds.instances)
-        unable = flavors_that_cannot_hibernate(run.account) if selected else frozenset()
+        self.unable = flavors_that_cannot_hibernate(run.account) if selected else frozenset()
         self.view: Outlook = outlook(
             thresholds,
             funds.balance,
             funds.burn(other_hourly(self._samples)),
             selected,
             {i.id for i in selected if is_protected(run.never, i.id, i.name)},
-            unable,
+            self.unable,
             how,
             (*unmet, *about_debits(self._samples, str(funds.balance.currency))),
             funds.unread,

@@ -83,6 +83,7 @@ class Budgeting:
         readings: what people are told, once each.
         notes: sentences for the report.
         currency: of the account.
+        unable: flavors that are known not to hibernate.
     """
 
     standings: Sequence[Standing]
@@ -92,6 +93,7 @@ class Budgeting:
     notes: Sequence[str]
     about_chosen: Sequence[str]
     currency: str
+    unable: frozenset[tuple[str, int]]
 
     @classmethod
     def of(
@@ -118,7 +120,8 @@ class Budgeting:
             names = [n for b in budgets for n in named_in_vain("budgets: names", b.names, things)]
             unmet = run.check_lists(funds.instances, priority=how.priority, more=names)
         protected = {i.id for i in funds.instances if is_protected(run.never, i.id, i.name)}
-        aimed = (kept, funds.instances, protected, flavors_that_cannot_hibernate(account))
+        unable = flavors_that_cannot_hibernate(account)
+        aimed = (kept, funds.instances, protected, unable)
         chosen = whom_budgets_rest(*aimed, how, funds.balance.currency)
         stuck = notes_on_budgets(*aimed)
         readings = [unreadable(*missing), unpriced(burn_watched(standings), currency)]
@@ -133,6 +136,7 @@ class Budgeting:
             (*unmet, *missing, *(about_refused(stand, currency) for stand in refused), *stuck),
             (*([going] if chosen else []), *(f"{n[0].upper()}{n[1:]}." for n in stuck)),
             currency,
+            unable,
         )
 
     def tell(self, run: Run, alarms: Alarms, funds: Funds) -> tuple[Message, ...]:
