@@ -21,7 +21,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import builtin, load_dialect
-from barrack_tasks.events import speak_for
+from barrack_tasks.events import get_logger, speak_for
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.server.account_names import (
     account_name,
@@ -31,8 +31,7 @@ from barrack_tasks.server.account_names import (
     mark_of_key,
     normalised,
 )
-from barrack_tasks.server.accounts import Named, is_called, known_names, settle, take_along
-from barrack_tasks.server.logs import get_logger
+from barrack_tasks.server.accounts import AccountName, is_called, known_names, settle, take_along
 
 _clients: dict[tuple[object, ...], Barrack] = {}
 _clients_lock = threading.Lock()
@@ -262,7 +261,7 @@ class BarrackCredentials(Block):
         """What the account is called once no run works under a name that it had before."""
         return self.name_among(*self._what_is_saved())
 
-    def _what_is_saved(self) -> tuple[list[BarrackCredentials], dict[str, Named]]:
+    def _what_is_saved(self) -> tuple[list[BarrackCredentials], dict[str, AccountName]]:
         if _has_server():
             try:
                 return saved_accounts(), known_names()
@@ -283,7 +282,9 @@ class BarrackCredentials(Block):
                 found.append(caps)
         return found
 
-    def name_among(self, saved: Iterable[BarrackCredentials], known: Mapping[str, Named]) -> str:
+    def name_among(
+        self, saved: Iterable[BarrackCredentials], known: Mapping[str, AccountName]
+    ) -> str:
         """What the account is to be called, the same for all that have this key for this address.
 
         The first of: the account's name that a saved block with this key has; the name that is
@@ -320,13 +321,15 @@ class BarrackCredentials(Block):
         return found
 
     def names_among(
-        self, saved: Iterable[BarrackCredentials], known: Mapping[str, Named]
+        self, saved: Iterable[BarrackCredentials], known: Mapping[str, AccountName]
     ) -> set[str]:
         """What the account is called, and what it is to be called once no run works; see there."""
         own = known.get(self._mark)
         return {self.name_among(saved, known), *([own.account] if own else [])}
 
-    def _settle(self, saved: list[BarrackCredentials], known: Mapping[str, Named]) -> Named:
+    def _settle(
+        self, saved: list[BarrackCredentials], known: Mapping[str, AccountName]
+    ) -> AccountName:
         """Keep on the server what the account is called; what it is called from now on."""
         wanted = self.name_among(saved, known)
         blocks = [one._mark_of_block for one in (self, *saved) if one._is_same_as(self)]

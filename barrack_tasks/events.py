@@ -1,14 +1,15 @@
-"""The events that this library emits.
+"""The events that this library emits, and its log lines.
 
 An event is `barrack.<resource>.<past participle>` on the resource `barrack.<resource>.<id>`. It
 tells what was seen or done; it is never needed for the work to go on, so a server that does not
-take it stops nothing.
+take it stops nothing. Whatever a name holds, one log message is one line of plain text.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -17,9 +18,43 @@ from uuid import UUID
 
 from prefect import runtime
 from prefect.events import emit_event
+from prefect.logging import get_run_logger as _get_run_logger
 
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.server.logs import get_logger
+
+_LONGEST_LINE = 4_000
+
+
+class _OneLine(logging.LoggerAdapter[Any]):
+    def log(self, level: int, msg: object, *args: Any, **named: Any) -> None:
+        if self.isEnabledFor(level):
+            named["stacklevel"] = named.get("stacklevel", 1) + 1
+            said = str(msg) % args if args else str(msg)
+            super().log(level, "%s", one_line(said, _LONGEST_LINE), **named)
+
+    def process(
+        self, msg: Any, kwargs: MutableMapping[str, Any]
+    ) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, kwargs
+
+
+def get_logger(name: str) -> logging.LoggerAdapter[Any]:
+    r"""The logger of a module, whose messages are one line each, without control characters.
+
+    Example:
+        >>> get_logger(__name__).warning("%s is gone", "gpu-1\nERROR forged")
+    """
+    return _OneLine(logging.getLogger(name), {})
+
+
+def get_run_logger() -> logging.LoggerAdapter[Any]:
+    """As Prefect's own: the logger of the flow or task that runs; its messages are one line each.
+
+    Raises:
+        prefect.exceptions.MissingContextError: neither a flow nor a task runs.
+    """
+    return _OneLine(_get_run_logger(), {})
+
 
 _hooks: list[Hook] = []
 _lock = threading.Lock()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from barrack_tasks.controllers.money.budgets import Budgeting
 from barrack_tasks.controllers.money.funds import read_funds
@@ -28,22 +28,15 @@ Budgets = Annotated[list[Budget], BeforeValidator(read_budgets)]
 @barrack_flow(name="enforce_budget")
 def enforce_budget(
     budgets: Budgets,
-    zone: Annotated[str, Field(description="Whose days and months count.")] = "UTC",
-    priority: Annotated[
-        list[str], Field(description="Names and globs; the first are hibernated first.")
-    ] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
+    zone: str = "UTC",
+    priority: list[str] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     order: Literal["cheapest", "dearest"] = "cheapest",
     snapshot: bool = False,
     enforce_at_once: bool = False,
-    remind: Annotated[
-        PositiveSpan | None,
-        Field(description="Tell again after so long while a limit is exceeded."),
-    ] = None,
+    remind: PositiveSpan | None = None,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
-    patience: Annotated[
-        Span, Field(description="How long to wait; the rest is left to the next run.")
-    ] = timedelta(minutes=2),
+    patience: Span = timedelta(minutes=2),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
     credentials: Credentials = None,

@@ -21,9 +21,9 @@ from barrack_tasks.runtime.parameters import Credentials
 
 @barrack_flow(name="report_costs")
 def report_costs(
-    days: Annotated[int, Field(ge=1, le=366, description="How many days back.")] = 30,
-    zone: Annotated[str, Field(description="Whose days and months count.")] = "UTC",
-    save_to: Annotated[Path | None, Field(description="A file that ends in .csv or .json.")] = None,
+    days: Annotated[int, Field(ge=1, le=366)] = 30,
+    zone: str = "UTC",
+    save_to: Path | None = None,
     credentials: Credentials = None,
 ) -> CostReport:
     """Report what was spent by instance, GPU model, region, state and day. Changes nothing.

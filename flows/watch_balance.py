@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from barrack_tasks.controllers.money.balance import BalanceWatch
 from barrack_tasks.controllers.money.funds import read_funds
@@ -39,19 +39,12 @@ DEFAULT = [Threshold(runway=timedelta(hours=hours)) for hours in (72, 24, 2)]
 def watch_balance(
     thresholds: Thresholds = DEFAULT,
     select: Select | None = None,
-    priority: Annotated[
-        list[str], Field(description="Names and globs; the first are hibernated first.")
-    ] = [],  # noqa: B006
+    priority: list[str] = [],  # noqa: B006
     order: Literal["cheapest", "dearest"] = "cheapest",
-    remind: Annotated[
-        PositiveSpan | None,
-        Field(description="Tell again after so long while a line stays crossed."),
-    ] = None,
+    remind: PositiveSpan | None = None,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
-    patience: Annotated[
-        Span, Field(description="How long to wait; the rest is left to the next run.")
-    ] = timedelta(minutes=2),
+    patience: Span = timedelta(minutes=2),
     dry_run: bool = False,
     protect: Protect = [],  # noqa: B006
     credentials: Credentials = None,

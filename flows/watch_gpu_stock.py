@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.run import Run, barrack_flow
@@ -31,22 +31,14 @@ Wants = Annotated[list[Want], BeforeValidator(read_wants)]
 @barrack_flow(name="watch_gpu_stock")
 def watch_gpu_stock(
     wants: Wants,
-    watch_for: Annotated[
-        PositiveSpan | None, Field(description="Watch for so long; one look, if not given.")
-    ] = None,
-    interval: Annotated[
-        PositiveSpan, Field(description="Between two looks, as a rule.")
-    ] = timedelta(seconds=30),
-    quiet: Annotated[
-        str | None, Field(description="A timetable in which it looks a tenth as often.")
-    ] = None,
-    expires: Annotated[
-        Lifetime | None, Field(description="Claimed instances end after this.")
-    ] = None,
+    watch_for: PositiveSpan | None = None,
+    interval: PositiveSpan = timedelta(seconds=30),
+    quiet: str | None = None,
+    expires: Lifetime | None = None,
     on_expiry: Literal["hibernate", "delete"] = "hibernate",
     caps: Caps | None = None,
-    history: Annotated[Path | None, Field(description="Folder of the stock's history.")] = None,
-    zone: Annotated[str, Field(description="Whose hours the history is told in.")] = "UTC",
+    history: Path | None = None,
+    zone: str = "UTC",
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     dry_run: bool = False,
     credentials: Credentials = None,

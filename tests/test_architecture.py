@@ -65,7 +65,7 @@ ARROWS = {
     "dialects": ("api",),
     "sandbox": ("api.models", "api.operations", "api.dialect"),
     "server": ("api",),
-    "events": ("api.models.text", "server.logs"),
+    "events": ("api.models.text",),
     "credentials": ("api", "events", "plans.money.caps", "server"),
     "tasks": ("api", "credentials", "plans.names", "plans.snapshots.images"),
     "runtime": ("api", "credentials", "dialects", "events", "plans", "server", "tasks"),

@@ -93,7 +93,7 @@ def key_at_hand(name: str) -> BarrackCredentials | None:
 
 
 @dataclass(frozen=True)
-class Choice:
+class KeptAccount:
     """What a block is to hold, after its key was tried and a person agreed."""
 
     name: str
@@ -131,7 +131,7 @@ def choose(
     yes: bool,
     console: Screen,
     untried: bool = False,
-) -> Choice:
+) -> KeptAccount:
     """What a block is to hold; nothing is saved yet.
 
     A block that is there keeps what nothing was said of. It is never replaced by what was not
@@ -161,7 +161,7 @@ def choose(
         if trial.refused:
             _check(wanted, trial, f"the key that the block {name!r} holds")
         adds = given is not None and set(wanted.protect) > set(there.protect)
-        return Choice(name, wanted, trial, adds or not there.base_url, False)
+        return KeptAccount(name, wanted, trial, adds or not there.base_url, False)
     _check(wanted, trial)
     if there is not None:
         if not trial.works and not untried:
@@ -171,7 +171,7 @@ def choose(
                 f"pass --untried to replace the block anyway"
             )
         _agree(name, there, wanted, yes, console)
-    return Choice(name, wanted, trial, True, True)
+    return KeptAccount(name, wanted, trial, True, True)
 
 
 def _given() -> BarrackCredentials | None:

@@ -12,7 +12,7 @@ from barrack_tasks.api.models import VMStatus
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
-from barrack_tasks.plans.account_changes import Change, Sight, View
+from barrack_tasks.plans.account_changes import AccountChange, Sight, View
 from barrack_tasks.plans.power.evidence import Watched
 from barrack_tasks.runtime.observe import confirmed_gone
 from barrack_tasks.server.tables import read_all, write_all
@@ -71,7 +71,7 @@ def gone_of(
     return confirmed_gone(credentials, before.keys(), now.keys(), get, dry_run)
 
 
-def event_id(account: str, change: Change) -> UUID:
+def event_id(account: str, change: AccountChange) -> UUID:
     """The same for the same change: one that is told again after a crash counts once."""
     told = (account, change.event, change.key, change.turn, change.instance)
     return uuid5(NAMESPACE_URL, "|".join(str(part) for part in told))
@@ -81,7 +81,7 @@ def _prefix(account: str) -> str:
     return f"barrack_view_{account}_"
 
 
-def tell_of_changes(run: Run, found: Iterable[Change]) -> None:
+def tell_of_changes(run: Run, found: Iterable[AccountChange]) -> None:
     """Log each change, and emit its event unless the run is dry."""
     for change in found:
         run.log.info("%s: %s", change.name, change.event)

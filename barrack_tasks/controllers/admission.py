@@ -40,9 +40,9 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.money.burn import Tariff, burn_of, priced, tariff_of
 from barrack_tasks.plans.money.caps import (
-    Asked,
     Caps,
     Means,
+    Proposed,
     Ruling,
     admit,
     against_balance,
@@ -84,7 +84,7 @@ class Turns(Protocol):
     def is_mine(self) -> bool: ...
 
 
-class Store(Protocol):
+class AdmissionStore(Protocol):
     """Records that every worker sees."""
 
     def stamped(self) -> dict[str, Stamped]: ...
@@ -215,7 +215,7 @@ class Admission:
         now: Callable[[], datetime] = now,
         sleep: Callable[[float], None] = time.sleep,
         turn: Turns | None = None,
-        store: Callable[[], AbstractContextManager[Store]] | None = None,
+        store: Callable[[], AbstractContextManager[AdmissionStore]] | None = None,
         read: Callable[..., Means] = read_means,
     ) -> None:
         self.caps = caps_of(credentials, caps)
@@ -230,7 +230,7 @@ class Admission:
         self._store = store or (lambda: Records(f"barrack_begun_{credentials.account}_"))
         self._read = read
         self._run = uuid.uuid4().hex
-        self._open: dict[str, Asked] = {}
+        self._open: dict[str, Proposed] = {}
         self._known: dict[str, UserVM] = {}
         """What was seen, in whatever list, and is not known to be gone."""
         self._parts = 0
@@ -274,7 +274,7 @@ class Admission:
         return "; ".join([*blind(self.caps, means), *against_balance(means)]) or None
 
     def within(
-        self, decide: Decide, memory: Memory, known: Mapping[str, Asked] | None = None
+        self, decide: Decide, memory: Memory, known: Mapping[str, Proposed] | None = None
     ) -> Decide:
         """A decision without the steps that the caps forbid; as it is, if there are no caps.
 
@@ -299,7 +299,7 @@ class Admission:
 
         return admitted
 
-    def _held_back(self, asking: Mapping[str, Asked], memory: Memory) -> dict[str, Next]:
+    def _held_back(self, asking: Mapping[str, Proposed], memory: Memory) -> dict[str, Next]:
         """Those that are refused or must wait; the others may begin."""
         try:
             rulings = self.admit(asking)
@@ -318,7 +318,7 @@ class Admission:
         return held_back
 
     def admit(
-        self, asking: Mapping[str, Asked], patience: timedelta = timedelta(0)
+        self, asking: Mapping[str, Proposed], patience: timedelta = timedelta(0)
     ) -> dict[str, Ruling] | None:
         """What the caps say of each; what they allow is written down, and may begin at once.
 
@@ -366,7 +366,7 @@ class Admission:
         finally:
             self._turn.give_back()
 
-    def let_begin(self, allowed: Mapping[str, Asked]) -> bool:
+    def let_begin(self, allowed: Mapping[str, Proposed]) -> bool:
         """Write down what may begin, in the block of `judging`; whether it may indeed.
 
         It may not if the turn was lost meanwhile, because the machine slept: others may have been
@@ -414,7 +414,7 @@ class Admission:
             self._spent = self._now(), (means.spent_today, means.hours_left_today)
         return means
 
-    def _begun_by_others(self) -> list[Asked]:
+    def _begun_by_others(self) -> list[Proposed]:
         """What other runs have been let begin; records that nobody needs any more are deleted."""
         with self._store() as records:
             all_of_them = records.stamped()
@@ -423,7 +423,7 @@ class Admission:
                 self._write()
                 all_of_them = records.stamped()
             now = max((s.written for s in all_of_them.values()), default=_NEVER)
-            found: list[Asked] = []
+            found: list[Proposed] = []
             useless: list[str] = []
             for name, stamped in all_of_them.items():
                 if self._run in name or not _is_record(stamped.value):
@@ -470,15 +470,15 @@ def _may_begin(key: str, memory: Memory) -> bool:
     return key in memory.woken or memory.may_have_made(key)
 
 
-def _written(asked: Asked) -> list[Any]:
+def _written(asked: Proposed) -> list[Any]:
     price = None if asked.price is None else str(asked.price)
     return [asked.name, asked.gpu_count, price, int(asked.comes_back)]
 
 
-def _read(written: list[Any]) -> Asked:
+def _read(written: list[Any]) -> Proposed:
     name, gpu_count, price, comes_back = written
     hourly = None if price is None else Decimal(price)
-    return Asked(name, None, gpu_count, "?", bool(comes_back), hourly)
+    return Proposed(name, None, gpu_count, "?", bool(comes_back), hourly)
 
 
 def _is_record(record: Any) -> bool:
@@ -499,11 +499,11 @@ def _in_parts(written: list[list[Any]]) -> list[list[list[Any]]]:
     return parts
 
 
-def asked_of(one: Restoring) -> Asked:
+def asked_of(one: Restoring) -> Proposed:
     """What a restore of a snapshot asks for, as far as it is known."""
     model, gpu_count = one.hardware or (None, 1)
     before = one.source.hourly_price if one.source else None
-    return Asked(one.name, model, gpu_count, one.region or "?", before=before)
+    return Proposed(one.name, model, gpu_count, one.region or "?", before=before)
 
 
 def work_within_caps(

@@ -21,7 +21,7 @@ from barrack_tasks.api import models as m
 from barrack_tasks.controllers.admission import Admission, caps_of
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
-from barrack_tasks.plans.money.caps import Asked, Caps, coming_back, needs_price
+from barrack_tasks.plans.money.caps import Caps, Proposed, coming_back, needs_price
 from barrack_tasks.plans.report import escape
 from barrack_tasks.plans.snapshots.restore import LISTS_LAG
 from barrack_tasks.runtime.leases import intent_of
@@ -90,7 +90,7 @@ def guarded_create_instance(
         ...     image_id="1",
         ... )
     """
-    asked = Asked(name, str(gpu_model), int(gpu_count), str(region))
+    asked = Proposed(name, str(gpu_model), int(gpu_count), str(region))
     if needs_price(caps_of(credentials, caps)):
         asked = _priced(credentials, asked, tier)
     return _guarded(
@@ -144,7 +144,7 @@ def guarded_restore(
 def _guarded(
     credentials: BarrackCredentials,
     caps: Caps | Mapping[str, Any] | None,
-    asked: Asked,
+    asked: Proposed,
     approved: bool,
     send: Callable[[], m.VMResponse],
 ) -> m.VMResponse:
@@ -194,7 +194,9 @@ def _settle_when_listed(
             sleep(0.5)
 
 
-def _priced(credentials: BarrackCredentials, asked: Asked, tier: m.TierEnum | str | None) -> Asked:
+def _priced(
+    credentials: BarrackCredentials, asked: Proposed, tier: m.TierEnum | str | None
+) -> Proposed:
     """The same with its price, as quoted; the dearest, if several fit.
 
     Raises:
@@ -220,11 +222,11 @@ def _priced(credentials: BarrackCredentials, asked: Asked, tier: m.TierEnum | st
     return replace(asked, price=max(fitting))
 
 
-def _refused(asked: Asked, why: Sequence[str]) -> GuardRefused:
+def _refused(asked: Proposed, why: Sequence[str]) -> GuardRefused:
     return _told(asked, GuardRefused(f"{asked.name}: refused before anything was changed", why))
 
 
-def _told(asked: Asked, error: GuardRefused) -> GuardRefused:
+def _told(asked: Proposed, error: GuardRefused) -> GuardRefused:
     emit("barrack.guard.refused", asked.name, asked.name, payload={"why": list(error.reasons)})
     return error
 

@@ -27,7 +27,7 @@ from barrack_tasks.plans.snapshots.prune import (
     with_names,
 )
 from barrack_tasks.plans.snapshots.retention import Fate
-from barrack_tasks.runtime.executor import Crew, OutOfDate, crew
+from barrack_tasks.runtime.executor import Executor, OutOfDate, executor_for
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log
 from barrack_tasks.runtime.observe import depended_on, snapshot_price
@@ -131,15 +131,15 @@ def delete_all(
     refused: dict[str, str] = {}
     settled = [fate for fate in fates if fate.kept]
     going = [fate for fate in fates if not fate.kept]
-    with crew(credentials.get_client(), hold, credentials.max_concurrency) as gang:
+    with executor_for(credentials.get_client(), hold, credentials.max_concurrency) as executor:
         while going:
             batch, going = going[:_BATCH], going[_BATCH:]
             began = elapsed()
             batch = judge(batch)
-            gang.looked(began, ())
+            executor.looked(began, ())
             steps = steps_of(batch)
-            gang.start(steps)
-            not_deleted, again = _outcomes(gang, len(steps), log)
+            executor.start(steps)
+            not_deleted, again = _outcomes(executor, len(steps), log)
             refused |= not_deleted
             settled += [fate for fate in batch if fate.snapshot.id not in again]
             going += [fate for fate in batch if fate.snapshot.id in again]
@@ -147,7 +147,7 @@ def delete_all(
     return sorted(settled, key=lambda fate: order[fate.snapshot.id]), refused
 
 
-def _outcomes(gang: Crew, left: int, log: Log) -> tuple[dict[str, str], set[str]]:
+def _outcomes(executor: Executor, left: int, log: Log) -> tuple[dict[str, str], set[str]]:
     """Wait for so many deletions; what was refused, with the reason, and what waited too long.
 
     Both by the snapshot's id. What waited too long is decided on anew.
@@ -155,7 +155,7 @@ def _outcomes(gang: Crew, left: int, log: Log) -> tuple[dict[str, str], set[str]
     refused: dict[str, str] = {}
     again: set[str] = set()
     while left:
-        for outcome in gang.outcomes(_LOOK):
+        for outcome in executor.outcomes(_LOOK):
             left -= 1
             id_ = outcome.step.arguments["snapshot_id"]
             if isinstance(outcome.error, OutOfDate):

@@ -13,10 +13,10 @@ from prefect.states import Completed
 from barrack_tasks.api.models.text import printable
 from barrack_tasks.controllers.adoption import told_of_left_ends
 from barrack_tasks.dialects.doctor import DoctorReport
+from barrack_tasks.events import get_logger
 from barrack_tasks.plans.report import Report, escape, failures
 from barrack_tasks.runtime.health import SKIPPED, tell_of_blind_guards
 from barrack_tasks.runtime.notify import tell
-from barrack_tasks.server.logs import get_logger
 
 _log = get_logger(__name__)
 R = TypeVar("R", bound=Report)

@@ -16,6 +16,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.controllers import reports
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.dialects.needs import NEEDS, check_needs
+from barrack_tasks.events import get_run_logger
 from barrack_tasks.plans import Report, Selector
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.memory import Memory, Target
@@ -27,7 +28,6 @@ from barrack_tasks.runtime import leases, lists, loop
 from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.notify import find_notifiers
-from barrack_tasks.server.logs import get_run_logger
 from barrack_tasks.tasks.base import barrack_flow
 
 __all__ = ["Run", "barrack_flow"]

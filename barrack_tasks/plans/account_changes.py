@@ -24,7 +24,7 @@ _FAILED = (SnapshotStatus.FAILED, SnapshotStatus.ERROR)
 
 
 @dataclass(frozen=True)
-class Change:
+class AccountChange:
     """One change: which event tells it, of what, and its payload.
 
     `turn` tells it from other changes of the same thing.
@@ -70,7 +70,7 @@ def changes(
     after: View,
     turns: Mapping[str, int],
     instances: Mapping[str, UserVM],
-) -> list[Change]:
+) -> list[AccountChange]:
     """What changed between two views, each change once, in the order of the keys.
 
     Args:
@@ -79,7 +79,7 @@ def changes(
         turns: see `next_turns`: makes the same change of another day another.
         instances: as they are, by id; for payloads.
     """
-    found: list[Change] = []
+    found: list[AccountChange] = []
     for key in sorted({*before, *after}):
         was, now = before.get(key), after.get(key)
         if was == now:
@@ -91,7 +91,7 @@ def changes(
 
 
 def next_turns(
-    turns: Mapping[str, int], found: Iterable[Change], after: View, now: datetime
+    turns: Mapping[str, int], found: Iterable[AccountChange], after: View, now: datetime
 ) -> dict[str, int]:
     """What tells the next change of each thing from all before; of what is gone it is forgotten.
 
@@ -119,32 +119,34 @@ def _of_instance(
     now: Sight | None,
     turn: int,
     instances: Mapping[str, UserVM],
-) -> list[Change]:
+) -> list[AccountChange]:
     if now is None:
         before = _either(was, now)
         payload = {"before": before[1]}
-        return [Change("barrack.instance.disappeared", key, before[0], turn, payload=payload)]
+        return [
+            AccountChange("barrack.instance.disappeared", key, before[0], turn, payload=payload)
+        ]
     payload = instance_payload(instances.get(key.partition(":")[2]))
     if was is None:
-        return [Change("barrack.instance.appeared", key, now[0], turn, payload=payload)]
+        return [AccountChange("barrack.instance.appeared", key, now[0], turn, payload=payload)]
     found = []
     if was[1] != now[1]:
         told = {**payload, "before": was[1]}
-        found.append(Change("barrack.instance.changed", key, now[0], turn, payload=told))
+        found.append(AccountChange("barrack.instance.changed", key, now[0], turn, payload=told))
     if was[2] != now[2] and now[2] not in ("", PENDING_ADDRESS):
         told = {**payload, "before": was[2]}
-        found.append(Change("barrack.instance.readdressed", key, now[0], turn, payload=told))
+        found.append(AccountChange("barrack.instance.readdressed", key, now[0], turn, payload=told))
     return found
 
 
 def _of_snapshot(
     key: str, was: Sight | None, now: Sight | None, turn: int, _: Mapping[str, UserVM]
-) -> list[Change]:
+) -> list[AccountChange]:
     sight = _either(was, now)
     name, instance = sight[0], sight[2] or None
 
-    def change(what: str, **payload: str) -> Change:
-        return Change(f"barrack.snapshot.{what}", key, name, turn, instance, payload)
+    def change(what: str, **payload: str) -> AccountChange:
+        return AccountChange(f"barrack.snapshot.{what}", key, name, turn, instance, payload)
 
     if now is None:
         return [change("disappeared", before=sight[1])]
@@ -160,10 +162,10 @@ def _of_snapshot(
 
 def _of_volume(
     key: str, was: Sight | None, now: Sight | None, turn: int, _: Mapping[str, UserVM]
-) -> list[Change]:
+) -> list[AccountChange]:
     sight = _either(was, now)
     before, after = set(was[2:] if was else ()), set(now[2:] if now else ())
-    found: list[Change] = []
+    found: list[AccountChange] = []
     if was is None:
         found.append(_volume("appeared", key, sight, turn, status=sight[1]))
     found += [_volume("attached", key, sight, turn, on=id_) for id_ in sorted(after - before)]
@@ -175,8 +177,8 @@ def _of_volume(
 
 def _volume(
     what: str, key: str, sight: Sight, turn: int, on: str | None = None, **payload: str
-) -> Change:
-    return Change(f"barrack.volume.{what}", key, sight[0], turn, on, payload)
+) -> AccountChange:
+    return AccountChange(f"barrack.volume.{what}", key, sight[0], turn, on, payload)
 
 
 def instance_payload(instance: UserVM | None) -> dict[str, Any]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from barrack_tasks.plans.account_changes import Change
+from barrack_tasks.plans.account_changes import AccountChange
 from barrack_tasks.plans.report import Report, escape
 
 
 class AccountReport(Report):
     """The changes since the last run."""
 
-    changes: tuple[Change, ...] = ()
+    changes: tuple[AccountChange, ...] = ()
 
     def markdown(self) -> str:
         """The changes as a table."""

@@ -20,7 +20,7 @@ _SOON = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
-class Run:
+class UnfinishedRun:
     """A run of a flow that has not ended, as the Prefect server has it.
 
     `type` and `state` are Prefect's words, such as `SCHEDULED` and `Late`; it is in that state
@@ -56,7 +56,7 @@ def blind_from(completed: datetime, due: Sequence[datetime]) -> datetime | None:
     return max(completed + MISSED * min(gaps), due[MISSED - 1])
 
 
-def why_it_hangs(run: Run, now: datetime, longest: timedelta) -> str | None:
+def why_it_hangs(run: UnfinishedRun, now: datetime, longest: timedelta) -> str | None:
     """What a run waits for, as the end of a sentence that begins with it; None if it does not hang.
 
     Args:

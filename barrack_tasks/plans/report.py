@@ -116,7 +116,7 @@ _ESCAPED = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]|~#"} | {
 }
 
 
-class Effect(NamedTuple):
+class CostEffect(NamedTuple):
     """What a report's rows change in what an account costs an hour."""
 
     change: Decimal
@@ -125,7 +125,7 @@ class Effect(NamedTuple):
     """Rows of something that is done or would be, and of which the price is not known."""
 
 
-def effect_of(report: Report) -> Effect:
+def effect_of(report: Report) -> CostEffect:
     """What the work of a run changes in what the account costs an hour, or would in a dry run."""
     change, unknown = Decimal(0), 0
     for row in report.rows:
@@ -133,7 +133,7 @@ def effect_of(report: Report) -> Effect:
             change += row.hourly_now - row.hourly_before
         elif row.did and row.outcome in ("planned", "done"):
             unknown += 1
-    return Effect(change, unknown)
+    return CostEffect(change, unknown)
 
 
 def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:

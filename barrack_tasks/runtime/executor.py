@@ -20,9 +20,9 @@ from prefect.futures import PrefectFuture
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotPermittedError
 from barrack_tasks.api.transport.pacing import elapsed
+from barrack_tasks.events import get_run_logger
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.runtime.leases import Hold, snapshot_key
-from barrack_tasks.server.logs import get_run_logger
 
 _GOOD_FOR = 5.0
 """Seconds after a look for which what was decided on it may be sent."""
@@ -64,8 +64,8 @@ class StepsFailed(Exception):
     """Some steps of a batch were refused. Their instances' rows tell more."""
 
 
-class Crew:
-    """Starts steps and gives back what became of them. Made by `crew`."""
+class Executor:
+    """Starts steps and gives back what became of them. Made by `executor_for`."""
 
     def __init__(self, client: Barrack, hold: Hold, concurrency: int) -> None:
         self._client = client
@@ -206,10 +206,10 @@ def keys_of(step: Step) -> tuple[str, ...]:
 
 
 @contextmanager
-def crew(client: Barrack, hold: Hold, concurrency: int) -> Iterator[Crew]:
-    """A crew for the length of the block; its task runs have ended when the block has."""
-    gang = Crew(client, hold, concurrency)
+def executor_for(client: Barrack, hold: Hold, concurrency: int) -> Iterator[Executor]:
+    """An executor for the length of the block; its task runs have ended when the block has."""
+    executor = Executor(client, hold, concurrency)
     try:
-        yield gang
+        yield executor
     finally:
-        gang.finish()
+        executor.finish()

@@ -21,9 +21,10 @@ from pydantic import TypeAdapter
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError, BarrackError
 from barrack_tasks.dialects.doctor import Readiness
+from barrack_tasks.events import get_run_logger
 from barrack_tasks.plans.health import (
     MISSED,
-    Run,
+    UnfinishedRun,
     blind_from,
     blindness,
     taken_lately,
@@ -31,7 +32,6 @@ from barrack_tasks.plans.health import (
 )
 from barrack_tasks.runtime.leases import intent_of
 from barrack_tasks.runtime.notify import find_notifiers, tell
-from barrack_tasks.server.logs import get_run_logger
 from barrack_tasks.server.variables import Records
 
 COMPLETED = "Completed"
@@ -162,7 +162,9 @@ def hanging(
     for run in runs_of(client, [deployment], which, "EXPECTED_START_TIME_ASC", 5):
         state = run["state"]
         due = _read(run["expected_start_time"])
-        one = Run(run["name"], state["type"], state["name"], _read(state["timestamp"]), due)
+        one = UnfinishedRun(
+            run["name"], state["type"], state["name"], _read(state["timestamp"]), due
+        )
         if why := why_it_hangs(one, now, longest):
             found.append(f"run {one.name} {why}")
     return found

@@ -46,8 +46,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from barrack_tasks.api import BarrackNotPermittedError
 from barrack_tasks.api.transport.pacing import elapsed
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.events import get_logger
 from barrack_tasks.plans.making import CLOCKS_DIFFER
-from barrack_tasks.server.logs import get_logger
 from barrack_tasks.server.processes import born, has_ended, machine
 from barrack_tasks.server.variables import MOST_CHARACTERS, Records, Stamped
 
@@ -76,7 +76,7 @@ _DONE = "done:"
 _log = get_logger(__name__)
 
 
-class Store(Protocol):
+class LeaseStore(Protocol):
     """Where the records are; `Records` on a Prefect server."""
 
     def stamped(self) -> dict[str, Stamped]: ...
@@ -204,7 +204,7 @@ class Hold:
 
     def __init__(
         self,
-        records: Store,
+        records: LeaseStore,
         run: str,
         by: str,
         intent: str | None,

@@ -23,7 +23,7 @@ from barrack_tasks.plans.cadence import Cadence
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.plans.world import World
-from barrack_tasks.runtime.executor import Outcome, crew
+from barrack_tasks.runtime.executor import Outcome, executor_for
 from barrack_tasks.runtime.leases import SEEN_WITHIN, UNWATCHED, Hold
 from barrack_tasks.runtime.progress import Progress, announce
 
@@ -177,17 +177,17 @@ def work(
     tidied = now()
     client = account.get_client()
     known = first
-    with crew(client, hold, account.max_concurrency) as gang:
+    with executor_for(client, hold, account.max_concurrency) as executor:
 
         def start(plan: Mapping[str, Next]) -> None:
             steps = [next_ for next_ in plan.values() if isinstance(next_, Step)]
-            gang.start([s for s in noted(hold, steps, client, log) if began(memory, s, log)])
+            executor.start([s for s in noted(hold, steps, client, log) if began(memory, s, log)])
 
         def wait(seconds: float) -> None:
             """Take in what becomes of steps, and send what that makes possible."""
             until = elapsed() + seconds
             while (left := until - elapsed()) > 0:
-                outcomes = gang.outcomes(left)
+                outcomes = executor.outcomes(left)
                 for outcome in outcomes:
                     announce(outcome, memory)
                 ended = {o.step.instance_id for o in outcomes if is_followed(o)}
@@ -195,13 +195,13 @@ def work(
                     plan = decide(known, now())
                     follow = {id_: plan[id_] for id_ in ended if id_ in plan}
                     start({k: n for k, n in follow.items() if is_next(n)})
-                if outcomes and not gang.is_busy:
+                if outcomes and not executor.is_busy:
                     return
 
         if first is not None:
             memory.held_by = claim(hold, waiting, log)
             note_in_hand(hold, memory, client.now())
-            gang.looked(elapsed(), ())
+            executor.looked(elapsed(), ())
             plan = decide(first, now())
             begin = {k: n for k, n in plan.items() if isinstance(n, Step) and ends_nothing(n)}
             start(begin)
@@ -225,7 +225,7 @@ def work(
                 log.warning("the account cannot be read, and is looked at again: %s", error)
                 took, moved = 0.0, False
             else:
-                gang.looked(looked_at, (id_ for id_, n in plan.items() if is_withdrawn(n)))
+                executor.looked(looked_at, (id_ for id_, n in plan.items() if is_withdrawn(n)))
                 start(plan)
                 for id_, next_ in plan.items():
                     if isinstance(next_, Finished) and next_.outcome == "done":

@@ -23,7 +23,7 @@ from pydantic import Field, WithJsonSchema
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line, printable
 from barrack_tasks.dialects.doctor import Readiness
-from barrack_tasks.server.logs import get_logger
+from barrack_tasks.events import get_logger
 from barrack_tasks.tasks.base import NOTIFIER, check_names
 
 _log = get_logger(__name__)

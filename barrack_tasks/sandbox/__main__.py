@@ -25,11 +25,11 @@ from barrack_tasks.api.dialect.reading import (
 )
 from barrack_tasks.sandbox.cloud.clock import Clock
 from barrack_tasks.sandbox.cloud.fleet import default_fleet
-from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.cloud.world import CloudState
 from barrack_tasks.sandbox.http.app import App
 from barrack_tasks.sandbox.http.control import start_of
 from barrack_tasks.sandbox.http.drift import drifted
-from barrack_tasks.sandbox.http.server import Server, listen
+from barrack_tasks.sandbox.http.server import HTTPServer, listen
 
 _LONGEST_LATENCY = 3600
 
@@ -119,7 +119,7 @@ def main() -> int:
             dialect = _dialect_of(options.dialect)
         if options.drift:
             dialect = drifted()
-        world = World(
+        world = CloudState(
             Clock(options.start, options.speed), options.balance, options.currency, options.seed
         )
         owned = options.listener is not None
@@ -131,7 +131,7 @@ def main() -> int:
         return 2
     for instance in default_fleet(options.fleet):
         world.machines.seed(**instance)
-    server = Server(
+    server = HTTPServer(
         App(world, dialect, options.api_key, options.seed, options.latency, options.drift)
     )
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -151,7 +151,7 @@ def main() -> int:
     return 0
 
 
-def _stop_with_parent(server: Server) -> None:
+def _stop_with_parent(server: HTTPServer) -> None:
     """Read the pipe from the parent until it ends: the parent has gone, however it went."""
     while os.read(0, 4096):
         pass

@@ -21,10 +21,10 @@ import httpx
 from barrack_tasks.api.dialect import Dialect, builtin
 from barrack_tasks.sandbox.cloud.clock import Clock
 from barrack_tasks.sandbox.cloud.fleet import default_fleet
-from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.cloud.world import CloudState
 from barrack_tasks.sandbox.http.app import App
-from barrack_tasks.sandbox.http.drift import CHANGES, Change, drifted
-from barrack_tasks.sandbox.http.server import Server, listen
+from barrack_tasks.sandbox.http.drift import CHANGES, Drift, drifted
+from barrack_tasks.sandbox.http.server import HTTPServer, listen
 
 START_TIMEOUT = 30.0
 
@@ -86,7 +86,7 @@ class Sandbox:
         self._in_process = process
         self._port = port
         self._control: httpx.Client | None = None
-        self._server: Server | None = None
+        self._server: HTTPServer | None = None
         self._thread: threading.Thread | None = None
         self._child: subprocess.Popen[bytes] | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
@@ -134,9 +134,9 @@ class Sandbox:
 
     def _start_thread(self, listener: Any) -> None:
         clock = Clock(self._start, self._speed)
-        world = World(clock, self._balance, self._currency, self._seed)
+        world = CloudState(clock, self._balance, self._currency, self._seed)
         app = App(world, self.dialect, self.api_key, self._seed, self._latency, self._drift)
-        self._server = Server(app)
+        self._server = HTTPServer(app)
         self._thread = threading.Thread(
             target=self._server.run_on, args=(listener,), name="barrack-sandbox", daemon=True
         )
@@ -222,7 +222,7 @@ class Sandbox:
     # For the client
 
     @property
-    def drift(self) -> tuple[Change, ...]:
+    def drift(self) -> tuple[Drift, ...]:
         """In which ways it differs from the built-in dialect on purpose."""
         return CHANGES if self._drift else ()
 

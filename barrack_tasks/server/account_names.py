@@ -115,7 +115,7 @@ def _hashed(address: str, key: str) -> str:
 
 
 @dataclass(frozen=True)
-class Place:
+class RecordPlace:
     """Where a record stands: what it keeps, of which account, and which of these it is."""
 
     kind: str
@@ -134,12 +134,12 @@ class Place:
         return (self.kind, scope) if _PART.fullmatch(part) else None
 
 
-def place_of(name: str) -> Place | None:
+def place_of(name: str) -> RecordPlace | None:
     """The place that a variable's name tells; None if it is no account's record."""
     found = _RECORD.fullmatch(name)
     if found is None or found[1] in _OF_NO_ACCOUNT:
         return None
-    return Place(*found.groups())
+    return RecordPlace(*found.groups())
 
 
 @dataclass(frozen=True)
@@ -181,7 +181,7 @@ def moves(
         place = place_of(name)
         if place is None or place.account != old:
             continue
-        move = _move(name, Place(place.kind, new, place.rest), value, ours, taken, old)
+        move = _move(name, RecordPlace(place.kind, new, place.rest), value, ours, taken, old)
         move = replace(move, stays=name in live)
         if move.target is not None:
             taken.add(move.target)
@@ -190,7 +190,7 @@ def moves(
 
 
 def _move(
-    source: str, place: Place, value: Any, ours: Mapping[str, Any], taken: set[str], old: str
+    source: str, place: RecordPlace, value: Any, ours: Mapping[str, Any], taken: set[str], old: str
 ) -> Moved:
     if place.kind == "hold":
         return Moved(source, place.name, value, replaces=place.name in taken)
@@ -207,6 +207,6 @@ def _move(
     return Moved(source, target, left)
 
 
-def _is_beside(name: str, place: Place) -> bool:
+def _is_beside(name: str, place: RecordPlace) -> bool:
     other = place_of(name)
     return other is not None and (other.account, other.shelf) == (place.account, place.shelf)

@@ -27,7 +27,7 @@ _done: set[tuple[str | None, str, frozenset[str]]] = set()
 
 
 @dataclass(frozen=True)
-class Named:
+class AccountName:
     """What the account of a key, or of a saved block, is called on this server.
 
     Attributes:
@@ -41,7 +41,7 @@ class Named:
     next: str | None = None
 
 
-def known_names() -> dict[str, Named]:
+def known_names() -> dict[str, AccountName]:
     """What accounts are called on this server, by the marks of their keys and blocks."""
     with Records(_NAMED) as records:
         return _names(records)
@@ -51,9 +51,9 @@ def settle(
     mark: str,
     blocks: Iterable[str],
     wanted: str,
-    known: Mapping[str, Named],
+    known: Mapping[str, AccountName],
     now: datetime | None = None,
-) -> Named:
+) -> AccountName:
     """Keep what an account is called; what it is called from now on.
 
     What another run kept meanwhile stands. An account that has a name already keeps it while a
@@ -77,7 +77,7 @@ def settle(
         return own
     with Records(_NAMED) as records:
         if own is None:
-            own = Named(wanted)
+            own = AccountName(wanted)
             if not records.create(mark, _written(own)):
                 own = _names(records)[mark]
         elif own.account != wanted or own.next is not None:
@@ -88,7 +88,7 @@ def settle(
     return own
 
 
-def _renamed(records: Records, own: Named, wanted: str, now: datetime) -> Named:
+def _renamed(records: Records, own: AccountName, wanted: str, now: datetime) -> AccountName:
     """Give an account another name, unless a run may work under the one that it has.
 
     Whoever works asks `is_called` after its lease is written. So either it is seen here, or it
@@ -103,7 +103,7 @@ def _renamed(records: Records, own: Named, wanted: str, now: datetime) -> Named:
     after = (
         replace(own, next=None)
         if is_used or wanted == own.account
-        else Named(wanted, tuple(one for one in former if one != wanted))
+        else AccountName(wanted, tuple(one for one in former if one != wanted))
     )
     for mark in theirs:
         records.put(mark, _written(after))
@@ -117,9 +117,9 @@ def is_called(mark: str, account: str) -> bool:
     return found is None or (found.account == account and found.next is None)
 
 
-def _names(records: Records) -> dict[str, Named]:
+def _names(records: Records) -> dict[str, AccountName]:
     return {
-        name.removeprefix(_NAMED): Named(
+        name.removeprefix(_NAMED): AccountName(
             value["account"], tuple(value.get("former", ())), value.get("next")
         )
         for name, value in records.all().items()
@@ -127,7 +127,7 @@ def _names(records: Records) -> dict[str, Named]:
     }
 
 
-def _written(one: Named) -> dict[str, Any]:
+def _written(one: AccountName) -> dict[str, Any]:
     kept: dict[str, Any] = {"account": one.account}
     if one.former:
         kept["former"] = list(one.former)

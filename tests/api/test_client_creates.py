@@ -18,7 +18,7 @@ from barrack_tasks.api import Barrack
 from barrack_tasks.api.operations import OPERATIONS, ByName
 from barrack_tasks.api.transport import caller
 from barrack_tasks.api.transport.exchange import Exchange
-from barrack_tasks.api.transport.seen import Seen
+from barrack_tasks.api.transport.seen import ListMemory
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import LOST_AFTER, LOST_BEFORE, arm, client_of, http, wired
 from tests.api.recipes import RECIPES, Account
@@ -598,8 +598,8 @@ def test_two_clients_never_make_two_and_are_never_given_the_others(
 
 
 def test_what_is_seen_is_ordered_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Seen, "KEPT", 100)
-    seen = Seen()
+    monkeypatch.setattr(ListMemory, "KEPT", 100)
+    seen = ListMemory()
     seen.note("a", ["1", "2"])
     mark = seen.mark
     seen.note("a", ["2", "3"])

@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.controllers.admission import BEGUN_COUNTS_FOR, Admission
-from barrack_tasks.plans.money.caps import Asked, Caps, Means, admit
+from barrack_tasks.plans.money.caps import Caps, Means, Proposed, admit
 from barrack_tasks.runtime.leases import LEASE
 from barrack_tasks.server.variables import Stamped
 
@@ -27,8 +27,8 @@ SKEWS = (timedelta(minutes=-15), timedelta(0), timedelta(hours=2))
 """By so much the clocks of the workers are off."""
 
 
-def asked(name: str) -> Asked:
-    return Asked(name, "L40", SIZES[name], "CANADA-1", name in "abc", Decimal(2 * SIZES[name]))
+def asked(name: str) -> Proposed:
+    return Proposed(name, "L40", SIZES[name], "CANADA-1", name in "abc", Decimal(2 * SIZES[name]))
 
 
 class Store(dict[str, Stamped]):

@@ -24,7 +24,7 @@ from barrack_tasks.controllers.guard import (
 )
 from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.plans.memory import Memory, Target, decide_each
-from barrack_tasks.plans.money.caps import Asked, Caps
+from barrack_tasks.plans.money.caps import Caps, Proposed
 from barrack_tasks.plans.snapshots.restore import Restoring
 from barrack_tasks.plans.steps import Finished, Next, Step
 from barrack_tasks.plans.world import World
@@ -215,7 +215,7 @@ def test_what_is_gone_counts_no_longer(cloud: Cloud) -> None:
     sandbox = fleet(cloud, "5000", "up")
     account = account_of(sandbox)
     admission = Admission(account, {"gpus": 1})
-    ask = {"new": Asked("new", "L40", 1, "CANADA-1")}
+    ask = {"new": Proposed("new", "L40", 1, "CANADA-1")}
     first = admission.admit(ask)
     assert first is not None
     assert first["new"].refused
@@ -235,6 +235,6 @@ def test_what_another_worker_let_begin_counts_whatever_its_clock_says(
     skew = timedelta(minutes=minutes)
     other = Admission(account, {"gpus": 1}, now=lambda: datetime.now(UTC) + skew)
     for admission, name in ((other, "x"), (Admission(account, {"gpus": 1}), "y")):
-        found = admission.admit({name: Asked(name, "L40", 1, "CANADA-1")}, timedelta(seconds=5))
+        found = admission.admit({name: Proposed(name, "L40", 1, "CANADA-1")}, timedelta(seconds=5))
         assert found is not None
         assert bool(found[name].refused) == (name == "y")

@@ -20,7 +20,7 @@ from barrack_tasks.controllers.drills import DRILLING, close, notes_of_drills, o
 from barrack_tasks.controllers.expiry import Ends, read_expiries
 from barrack_tasks.controllers.proofs import note_tries, read_open
 from barrack_tasks.controllers.reports import WorkFailed
-from barrack_tasks.controllers.stock.ledger import SharedLedger, claim_key
+from barrack_tasks.controllers.stock.claimed import SharedLedger, claim_key
 from barrack_tasks.controllers.stock.run import watch
 from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.memory import Memory

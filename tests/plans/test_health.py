@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.plans.health import MISSED, Run, blind_from, blindness, why_it_hangs
+from barrack_tasks.plans.health import MISSED, UnfinishedRun, blind_from, blindness, why_it_hangs
 
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 FIVE = timedelta(minutes=5)
@@ -55,14 +55,14 @@ def test_a_guard_that_is_not_to_run_any_more_is_not_blind() -> None:
     ],
 )
 def test_what_hangs_is_said_with_its_reason(type_: str, state: str, why: str | None) -> None:
-    run = Run("brave-fox", type_, state, NOON, NOON)
+    run = UnfinishedRun("brave-fox", type_, state, NOON, NOON)
     said = why_it_hangs(run, NOON + timedelta(hours=2), timedelta(hours=1))
     assert said is None if why is None else why in str(said)
 
 
 @given(st.sampled_from(["SCHEDULED", "PENDING", "RUNNING", "CANCELLING"]))
 def test_what_has_only_begun_does_not_hang(type_: str) -> None:
-    run = Run("brave-fox", type_, type_.title(), NOON, NOON)
+    run = UnfinishedRun("brave-fox", type_, type_.title(), NOON, NOON)
     assert why_it_hangs(run, NOON + timedelta(seconds=30), timedelta(hours=1)) is None
 
 

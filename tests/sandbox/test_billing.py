@@ -14,7 +14,7 @@ from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.sandbox.cloud.clock import Clock
 from barrack_tasks.sandbox.cloud.refusals import Refused
 from barrack_tasks.sandbox.cloud.settings import Settings
-from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.cloud.world import CloudState
 from tests.sandbox.conftest import KEY, Api
 
 RATES = {
@@ -39,7 +39,7 @@ def test_an_hour_costs_its_rate(currency: str, status: str, second: Decimal) -> 
     start = datetime(2026, 1, 1, tzinfo=UTC).replace(
         second=int(second), microsecond=int(second % 1 * 1_000_000)
     )
-    world = World(Clock(start, speed=0), Decimal(10_000), currency)
+    world = CloudState(Clock(start, speed=0), Decimal(10_000), currency)
     machine = world.machines.seed(name="alpha", status=status)
     world.clock.advance(3600)
     world.settle()
@@ -60,7 +60,7 @@ ACTS = st.one_of(
 @given(acts=st.lists(ACTS, max_size=25), balance=st.sampled_from(["1000000", "50", "3"]))
 @settings(max_examples=80, deadline=None)
 def test_records_add_up_to_what_is_taken(acts: list[tuple[str, object]], balance: str) -> None:
-    world = World(Clock(speed=0), Decimal(balance), settings=Settings(jitter=0.5))
+    world = CloudState(Clock(speed=0), Decimal(balance), settings=Settings(jitter=0.5))
     machines = [
         world.machines.seed(name=name, gpu_model=model)
         for name, model in [("one", "L40"), ("two", "H100-PCIe-80GB"), ("three", "A40")]

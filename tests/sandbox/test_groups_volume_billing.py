@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.sandbox.cloud.clock import SECOND, Clock
-from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.cloud.world import CloudState
 from barrack_tasks.sandbox.handlers.volumes import hourly_records
 from tests.sandbox.conftest import KEY, Api
 
@@ -56,11 +56,11 @@ def test_records_on_the_wire() -> None:
     assert "resized: 250 -> 500 GB" in details
 
 
-def _volume_world(second: Decimal, size_gb: int, currency: str = "USD") -> tuple[World, str]:
+def _volume_world(second: Decimal, size_gb: int, currency: str = "USD") -> tuple[CloudState, str]:
     start = datetime(2026, 1, 1, tzinfo=UTC).replace(
         second=int(second), microsecond=int(second % 1 * SECOND)
     )
-    world = World(Clock(start, speed=0), Decimal(10**9), currency)
+    world = CloudState(Clock(start, speed=0), Decimal(10**9), currency)
     return world, world.volumes.seed(name="data", size_gb=size_gb, region="US-1").id
 
 

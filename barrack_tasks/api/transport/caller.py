@@ -24,7 +24,7 @@ from barrack_tasks.api.transport.inquiry import Inquiry
 from barrack_tasks.api.transport.pacing import Pacer, RetryBudget, TooLate, elapsed
 from barrack_tasks.api.transport.paging import all_items, at_once
 from barrack_tasks.api.transport.retries import Repeater, RetryPolicy
-from barrack_tasks.api.transport.seen import Seen
+from barrack_tasks.api.transport.seen import ListMemory
 
 __all__ = ["KNOWN_FOR", "Caller", "RetryPolicy"]
 
@@ -58,7 +58,7 @@ class Caller:
         self._paging = paging
         self._clock = clock
         self._sleep = sleep
-        self._seen = Seen()
+        self._seen = ListMemory()
         self._permit: Callable[[], float] | None = None
         self._repeat = Repeater(policy, pacer, budget, clock, sleep)
 

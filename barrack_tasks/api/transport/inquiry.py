@@ -34,7 +34,7 @@ from barrack_tasks.api.operations import (
     Repeat,
 )
 from barrack_tasks.api.transport.exchange import Call
-from barrack_tasks.api.transport.seen import Seen
+from barrack_tasks.api.transport.seen import ListMemory
 
 Read = Callable[[Call], Any]
 """Carries out a read, with repetitions, and gives the response model."""
@@ -66,7 +66,7 @@ class Inquiry:
         call: Call,
         read: Read,
         read_all: ReadAll,
-        seen: Seen | None,
+        seen: ListMemory | None,
         cloud_time: Callable[[], datetime | None] = lambda: None,
     ) -> None:
         self._cloud_time = cloud_time

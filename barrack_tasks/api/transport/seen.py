@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterable
 
 
-class Seen:
+class ListMemory:
     """What this client has seen in lists, and what it has made. Safe to share between threads.
 
     Things are kept by the list that shows them and their id, and when that list was last read to

@@ -21,7 +21,7 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of, clipped
 from barrack_tasks.plans.money.burn import priced
 from barrack_tasks.plans.money.cost_report import CostReport
-from barrack_tasks.plans.money.kept import Look, Sighting, sightings, to_ask
+from barrack_tasks.plans.money.kept import Observed, Sighting, sightings, to_ask
 from barrack_tasks.plans.report import money
 
 _MOST_THREADS = 16
@@ -173,7 +173,7 @@ def _sighted(thing: Thing, listed: UserVM | VolumeResponse | Snapshot) -> Sighti
     told = f"{listed.status} {size} {listed.updated_at}"
     return Sighting(
         thing,
-        look=Look(
+        look=Observed(
             str(listed.status) if isinstance(listed, UserVM) else "",
             hashlib.blake2s(told.encode(), digest_size=4).hexdigest(),
             listed.updated_at is not None,

@@ -12,7 +12,7 @@ from typing import Any
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Balance, Snapshot, UserVM, VolumeResponse
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.plans.money.burn import Burn, Sample, Tariff, burn_of, priced, tariff_of
+from barrack_tasks.plans.money.burn import BalanceSample, Burn, Tariff, burn_of, priced, tariff_of
 from barrack_tasks.server.tables import merge_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
@@ -110,25 +110,27 @@ def _read(
     return found, unread
 
 
-def read_samples(account: str) -> list[Sample]:
+def read_samples(account: str) -> list[BalanceSample]:
     """The balances that were seen in the last day, oldest first."""
     found = []
     for at, written in read_all(_prefix(account)).items():
         try:
             balance, hourly = written
             moment = datetime.fromtimestamp(int(at), UTC)
-            found.append(Sample(moment, Decimal(balance), Decimal(hourly)))
+            found.append(BalanceSample(moment, Decimal(balance), Decimal(hourly)))
         except (ArithmeticError, TypeError, ValueError):
             continue
     return sorted(found, key=lambda sample: sample.at)
 
 
-def write_samples(account: str, before: Sequence[Sample], samples: Sequence[Sample]) -> None:
+def write_samples(
+    account: str, before: Sequence[BalanceSample], samples: Sequence[BalanceSample]
+) -> None:
     """Keep the balances that were seen, with what other runs have seen since `before` was read."""
     merge_all(_prefix(account), _written(before), _written(samples))
 
 
-def _written(samples: Sequence[Sample]) -> dict[str, list[str]]:
+def _written(samples: Sequence[BalanceSample]) -> dict[str, list[str]]:
     return {str(int(s.at.timestamp())): [str(s.balance), str(s.hourly)] for s in samples}
 
 

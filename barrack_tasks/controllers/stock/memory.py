@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from barrack_tasks.plans.stock.claims import Refusal
-from barrack_tasks.plans.stock.edges import Edge, Seen
+from barrack_tasks.plans.stock.edges import Edge, PlaceSeen
 from barrack_tasks.plans.stock.history import Spell
 from barrack_tasks.plans.stock.wants import Place
 from barrack_tasks.runtime.alerts import scope_of
 from barrack_tasks.server.tables import change_all, merge_all, read_all
 
 
-def read_seen(account: str, scope: str) -> dict[Place, Seen]:
+def read_seen(account: str, scope: str) -> dict[Place, PlaceSeen]:
     """What was last seen of each place by those who tell the same people; see `scope_of_stock`."""
-    found: dict[Place, Seen] = {}
+    found: dict[Place, PlaceSeen] = {}
     for key, written in read_all(_prefix("stock", account, scope)).items():
         with suppress(TypeError, ValueError):
             since, count, most, told, told_at, zero_since, *last = written
-            found[_place(key)] = Seen(
+            found[_place(key)] = PlaceSeen(
                 _moment(since),
                 count,
                 most,
@@ -36,14 +36,14 @@ def read_seen(account: str, scope: str) -> dict[Place, Seen]:
     return found
 
 
-def write_seen(account: str, scope: str, seen: Mapping[Place, Seen]) -> None:
+def write_seen(account: str, scope: str, seen: Mapping[Place, PlaceSeen]) -> None:
     """Keep what was seen beside what other watchers saw elsewhere.
 
     Places that never had stock need no memory.
     """
     content = {
         f"{p.region}/{p.gpu_model}/{p.gpu_count}": None
-        if s == Seen()
+        if s == PlaceSeen()
         else [
             _seconds(s.since),
             s.count,
@@ -112,7 +112,7 @@ def read_history(file: Path) -> list[Spell]:
     return found
 
 
-def spells_now(seen: Mapping[Place, Seen]) -> list[Spell]:
+def spells_now(seen: Mapping[Place, PlaceSeen]) -> list[Spell]:
     """The spells that have not ended yet, as far as they were seen."""
     return [
         Spell(p, s.since, s.until, s.most)

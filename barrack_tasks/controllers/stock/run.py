@@ -11,7 +11,7 @@ from typing import Literal
 from barrack_tasks.api import BarrackAuthenticationError, BarrackError
 from barrack_tasks.controllers.expiry import Ends, end_due, ends_before, said_of
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.controllers.stock.ledger import SharedLedger
+from barrack_tasks.controllers.stock.claimed import SharedLedger
 from barrack_tasks.controllers.stock.memory import (
     changed_refusals,
     history_file,
@@ -22,7 +22,7 @@ from barrack_tasks.controllers.stock.memory import (
 )
 from barrack_tasks.controllers.stock.sources import missing_of_claims
 from barrack_tasks.controllers.stock.telling import Teller
-from barrack_tasks.controllers.stock.watcher import Log, Look, StockWatcher
+from barrack_tasks.controllers.stock.watcher import Log, StockLook, StockWatcher
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.stock.history import Summary, summaries
 from barrack_tasks.plans.stock.pace import Pace
@@ -119,7 +119,7 @@ class StockRun:
             guarded=hold.guarded,
         )
 
-        def on_look(look: Look) -> None:
+        def on_look(look: StockLook) -> None:
             teller.tell_of(watcher, look)
             endings, _ = end_due(account, hold, now(), run.log)
             teller.told.extend(said_of(endings))
@@ -151,17 +151,17 @@ def watch(
     watcher: StockWatcher,
     pace: Pace,
     until: datetime,
-    on_look: Callable[[Look], None],
+    on_look: Callable[[StockLook], None],
     log: Log,
     now: Callable[[], datetime],
     sleep: Callable[[float], None] = time.sleep,
-) -> tuple[Look | None, int]:
+) -> tuple[StockLook | None, int]:
     """Look until everything wanted is there or the time is up; the last look, and how many.
 
     A stock that cannot be read is looked at again, and so it is while the Prefect server is away;
     a key that is refused ends it.
     """
-    last: Look | None = None
+    last: StockLook | None = None
     looks = 0
     while True:
         moved = False

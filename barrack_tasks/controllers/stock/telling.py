@@ -12,7 +12,7 @@ from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.stock.memory import note_history, write_seen
-from barrack_tasks.controllers.stock.watcher import Log, Look, StockWatcher
+from barrack_tasks.controllers.stock.watcher import Log, StockLook, StockWatcher
 from barrack_tasks.events import emit
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import money
@@ -41,7 +41,7 @@ class Teller:
     told: list[str] = field(default_factory=list)
     undelivered: dict[str, str] = field(default_factory=dict)
 
-    def tell_of(self, watcher: StockWatcher, look: Look) -> None:
+    def tell_of(self, watcher: StockWatcher, look: StockLook) -> None:
         """Tell what a look brought, and remember it."""
         for claimed, instance in look.claimed:
             self._claimed(claimed, instance)

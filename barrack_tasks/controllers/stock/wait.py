@@ -14,15 +14,15 @@ from prefect.context import FlowRunContext
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.controllers.stock.run import watch
-from barrack_tasks.controllers.stock.watcher import Log, Look, StockWatcher
+from barrack_tasks.controllers.stock.watcher import Log, StockLook, StockWatcher
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.events import get_run_logger
 from barrack_tasks.plans.durations import read_positive, said
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.stock.claims import taken_by
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.wants import LOST, Want
-from barrack_tasks.server.logs import get_run_logger
 
 
 def create_when_available(
@@ -99,7 +99,7 @@ def _missed(want: Want, watcher: StockWatcher, span: timedelta) -> str:
     return text
 
 
-def _progress(look: Look, log: Log) -> None:
+def _progress(look: StockLook, log: Log) -> None:
     for edge in look.edges:
         if edge.kind == "available":
             log.info("in stock: %s, at least %d", edge.place, edge.count)

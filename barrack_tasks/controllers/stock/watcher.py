@@ -18,7 +18,7 @@ from barrack_tasks.api import (
 )
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.admission import Admission, read_means
-from barrack_tasks.controllers.stock.ledger import Ledger, OwnLedger, claim_key
+from barrack_tasks.controllers.stock.claimed import ClaimsToTell, OwnLedger, claim_key
 from barrack_tasks.controllers.stock.sources import with_image, with_snapshots
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
@@ -35,7 +35,7 @@ from barrack_tasks.plans.stock.claims import (
     choose,
     is_met,
 )
-from barrack_tasks.plans.stock.edges import Edge, Seen, advance
+from barrack_tasks.plans.stock.edges import Edge, PlaceSeen, advance
 from barrack_tasks.plans.stock.sources import check_place, source_of
 from barrack_tasks.plans.stock.wants import (
     Place,
@@ -63,7 +63,7 @@ _FORGET_OTHERS = timedelta(minutes=2)
 
 
 @dataclass
-class Look:
+class StockLook:
     """What one look at the stock brought."""
 
     places: Mapping[Place, int]
@@ -105,9 +105,9 @@ class StockWatcher:
         caps: Caps | Mapping[str, Any] | None,
         now: Callable[[], datetime],
         log: Log,
-        seen: Mapping[Place, Seen] | None = None,
+        seen: Mapping[Place, PlaceSeen] | None = None,
         reserve: Callable[[dict[str, str]], Mapping[str, str]] = lambda _: {},
-        ledger: Ledger | None = None,
+        ledger: ClaimsToTell | None = None,
         must_hibernate: bool = False,
         guarded: Guarded = lambda account, *_: account,
     ) -> None:
@@ -200,7 +200,7 @@ class StockWatcher:
             unable = frozenset() if source else self._unable
             check_place(want, what, place, price, self._currency, self._caps, unable)
 
-    def look(self) -> Look:
+    def look(self) -> StockLook:
         """Look once, claim what is there, and say what moved.
 
         Raises:
@@ -213,7 +213,7 @@ class StockWatcher:
         self.seen, edges = advance(self.seen, places, self._now())
         moved = any(before.get(p, 0) != s.count for p, s in self.seen.items())
         claimed, lost = self._came_up()
-        return Look(places, edges, moved or bool(claimed), claimed, lost)
+        return StockLook(places, edges, moved or bool(claimed), claimed, lost)
 
     def stock(self) -> dict[Place, int]:
         """How many instances of what is wanted can be deployed, the best first. One request."""

@@ -8,20 +8,20 @@ from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.har import learn_har
 from barrack_tasks.dialects.learn.learner import learn_openapi
 from barrack_tasks.dialects.learn.probe import probe
-from barrack_tasks.dialects.learn.report import FlowReport, Report
-from barrack_tasks.dialects.learn.result import Candidate, Learned, Match, Question
-from barrack_tasks.dialects.learn.samples import Sample, learn_samples
+from barrack_tasks.dialects.learn.report import FlowReport, LearnReport
+from barrack_tasks.dialects.learn.result import AnswerOption, Learned, Match, Question
+from barrack_tasks.dialects.learn.samples import RecordedCall, learn_samples
 from barrack_tasks.dialects.learn.writing import dialect_text, write_dialect
 
 __all__ = [
-    "Candidate",
+    "AnswerOption",
     "FlowReport",
     "LearnError",
+    "LearnReport",
     "Learned",
     "Match",
     "Question",
-    "Report",
-    "Sample",
+    "RecordedCall",
     "dialect_text",
     "learn_har",
     "learn_openapi",

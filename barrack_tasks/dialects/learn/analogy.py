@@ -8,7 +8,7 @@ from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.dialects.learn import synonyms as known
 from barrack_tasks.dialects.learn.likeness import words_of
-from barrack_tasks.dialects.learn.result import Candidate, Learned
+from barrack_tasks.dialects.learn.result import AnswerOption, Learned
 
 _ENOUGH = 5
 
@@ -90,7 +90,7 @@ def _suggest_paths(learned: Learned, style: str) -> None:
         learned.ask(
             what,
             f"Which operation is {OPERATIONS[name].title!r} ({name})? None was seen.",
-            (Candidate(wire, f"beside {stems[first]}, which was seen", 0.5),),
+            (AnswerOption(wire, f"beside {stems[first]}, which was seen", 0.5),),
             risky=True,
         )
         del learned.unseen[what]

@@ -23,7 +23,7 @@ _ROOT_FIT = 0.5
 
 
 @dataclass(frozen=True)
-class Place:
+class SchemaField:
     """A place in a document's schema that may be a field."""
 
     steps: Steps
@@ -41,8 +41,8 @@ class Mapping:
 
     model: type[BaseModel]
     schema: Schema
-    found: dict[str, Place] = field(default_factory=dict)
-    open: dict[str, list[Place]] = field(default_factory=dict)
+    found: dict[str, SchemaField] = field(default_factory=dict)
+    open: dict[str, list[SchemaField]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
 
 
@@ -91,7 +91,7 @@ class Mapper:
     def _map(self, model: type[BaseModel], schema: Schema) -> Mapping:
         mapping = Mapping(model, schema)
         places = list(schema.places())
-        chances: dict[str, list[Place]] = {}
+        chances: dict[str, list[SchemaField]] = {}
         for name in model.model_fields:
             found = [p for steps, s in places if (p := self._place(model, name, steps, s))]
             found += self._itself(model, name, schema)
@@ -100,11 +100,11 @@ class Mapper:
         self._assign(mapping, chances)
         return mapping
 
-    def left_over(self, mapping: Mapping, name: str) -> list[Place]:
+    def left_over(self, mapping: Mapping, name: str) -> list[SchemaField]:
         """Places that no field has taken and that could hold one, whatever they are called."""
         taken = {place.steps for place in mapping.found.values()}
         return [
-            Place(steps, Likeness(0.3, "not known by name, but of the right type"))
+            SchemaField(steps, Likeness(0.3, "not known by name, but of the right type"))
             for steps, schema in mapping.schema.places(2)
             if not any(steps[: len(t)] == t for t in taken)
             and schema.kinds
@@ -117,7 +117,7 @@ class Mapper:
 
     def _place(
         self, model: type[BaseModel], name: str, steps: Steps, schema: Schema
-    ) -> Place | None:
+    ) -> SchemaField | None:
         kind = kind_of_field(model, name)
         if not self._fits_type(model, name, schema):
             return None
@@ -132,7 +132,7 @@ class Mapper:
             is_time = name.endswith("_at") or name in ("start", "end", "created")
             if not is_time:
                 likeness = replace(likeness, score=likeness.score * 0.6)
-        return Place(steps, likeness) if likeness.score >= GUESS else None
+        return SchemaField(steps, likeness) if likeness.score >= GUESS else None
 
     def _of_model(
         self, inner: type[BaseModel], many: bool, schema: Schema, steps: Steps, name: Likeness
@@ -152,7 +152,7 @@ class Mapper:
             return Likeness(score, f"what it holds looks like {inner.__name__}")
         return name
 
-    def _itself(self, model: type[BaseModel], name: str, schema: Schema) -> list[Place]:
+    def _itself(self, model: type[BaseModel], name: str, schema: Schema) -> list[SchemaField]:
         """The object itself, if what the field holds is poured into it."""
         kind = kind_of_field(model, name)
         if kind.inner is None or not issubclass(kind.inner, BaseModel):
@@ -162,13 +162,15 @@ class Mapper:
                 return []
             fit = self.fit(kind.inner, schema.items)
             score = 0.9 if fit >= _ROOT_FIT else GUESS
-            return [Place((), Likeness(score, "the answer is the list itself"))]
+            return [SchemaField((), Likeness(score, "the answer is the list itself"))]
         if same_schema(model.__name__, [kind.inner.__name__]):
             return []
         if part_named(kind.inner.__name__, schema) is not None:
-            return [Place((), Likeness(0.96, f"allOf {kind.inner.__name__}"))]
+            return [SchemaField((), Likeness(0.96, f"allOf {kind.inner.__name__}"))]
         if self._lies_beside(model, kind.inner, schema):
-            return [Place((), Likeness(0.72, f"fields of {kind.inner.__name__} lie beside it"))]
+            return [
+                SchemaField((), Likeness(0.72, f"fields of {kind.inner.__name__} lie beside it"))
+            ]
         return []
 
     def _lies_beside(self, model: type[BaseModel], inner: type[BaseModel], schema: Schema) -> bool:
@@ -186,7 +188,7 @@ class Mapper:
         likeness = path_likeness(model.__name__, name, (wire,))
         return likeness.score >= LIKELY and self._fits_type(model, name, schema)
 
-    def _assign(self, mapping: Mapping, chances: dict[str, list[Place]]) -> None:
+    def _assign(self, mapping: Mapping, chances: dict[str, list[SchemaField]]) -> None:
         """One place for each field, one field for each place, the surest first."""
         taken: set[Steps] = set()
         left = dict(chances)
@@ -208,7 +210,7 @@ class Mapper:
 
     @staticmethod
     def _ambiguous(
-        name: str, best: Place, places: list[Place], free: dict[str, list[Place]]
+        name: str, best: SchemaField, places: list[SchemaField], free: dict[str, list[SchemaField]]
     ) -> bool:
         score = best.likeness.score
         if score >= 0.99:
@@ -224,7 +226,7 @@ class Mapper:
         )  # fmt: skip
 
 
-def _leave_to_others(model: type[BaseModel], chances: dict[str, list[Place]]) -> None:
+def _leave_to_others(model: type[BaseModel], chances: dict[str, list[SchemaField]]) -> None:
     """What lies in an object of another schema that has such a field is rather that one's."""
     for other, places in chances.items():
         inner, many = inner_model(model, other)

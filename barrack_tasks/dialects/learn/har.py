@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urlsplit
 from barrack_tasks.api.dialect.reading import UnreadableError, check_depth, read_json, text_of
 from barrack_tasks.dialects.learn.document import LARGEST, LearnError
 from barrack_tasks.dialects.learn.result import Learned
-from barrack_tasks.dialects.learn.samples import Sample, learn_samples
+from barrack_tasks.dialects.learn.samples import RecordedCall, learn_samples
 from barrack_tasks.dialects.learn.shapes import Secrets, is_secret_name, looks_secret
 
 _SCHEMES = frozenset({"bearer", "token", "apikey", "key", "api-key"})
@@ -189,7 +189,7 @@ def _body(content: Mapping[str, Any]) -> Any:
     return body
 
 
-def _sample(entry: Mapping[str, Any], secrets: Secrets) -> Sample | None:
+def _sample(entry: Mapping[str, Any], secrets: Secrets) -> RecordedCall | None:
     request, response = _request(entry), _table(entry.get("response"))
     body = _body(_table(response.get("content")))
     status, method = response.get("status"), _text(request.get("method")).upper()
@@ -202,7 +202,7 @@ def _sample(entry: Mapping[str, Any], secrets: Secrets) -> Sample | None:
         (v.split()[0] for n, v in headers if n.casefold() == "authorization" and " " in v.strip()),
         "",
     )
-    return Sample(
+    return RecordedCall(
         method=method,
         url=_clean_url(_text(request.get("url")), secrets),
         status=status,

@@ -8,10 +8,9 @@ from barrack_tasks.dialects.learn.document import Document
 from barrack_tasks.dialects.learn.envelopes import choose_envelopes, error_envelope
 from barrack_tasks.dialects.learn.fields import Mapper
 from barrack_tasks.dialects.learn.likeness import CERTAIN, certainty_of, name_likeness
-from barrack_tasks.dialects.learn.operations import Candidate as WiredCandidate
-from barrack_tasks.dialects.learn.operations import Found, match_operations
+from barrack_tasks.dialects.learn.operations import Candidate, Found, match_operations
 from barrack_tasks.dialects.learn.pairing import Pairs
-from barrack_tasks.dialects.learn.result import Candidate, Learned
+from barrack_tasks.dialects.learn.result import AnswerOption, Learned
 from barrack_tasks.dialects.learn.schema import Schemas
 from barrack_tasks.dialects.learn.settings import (
     Said,
@@ -145,11 +144,11 @@ class Learner:
             else:
                 learned.unseen[f"operations.{name}"] = "the evidence shows no such operation"
 
-    def _ask(self, name: str, candidates: list[WiredCandidate]) -> None:
+    def _ask(self, name: str, candidates: list[Candidate]) -> None:
         self.learned.ask(
             f"operations.{name}",
             f"Which operation is {OPERATIONS[name].title!r} ({name})?",
-            tuple(Candidate(wire_of(name, c.wired), c.reason, c.score) for c in candidates),
+            tuple(AnswerOption(wire_of(name, c.wired), c.reason, c.score) for c in candidates),
             risky=OPERATIONS[name].changes,
         )
 
@@ -191,7 +190,7 @@ class Learner:
             return
         best = said[0]
         if len(said) > 1 and best.score - said[1].score < 0.04 and best.value != said[1].value:
-            candidates = tuple(Candidate(s.value, s.reason, s.score) for s in said)
+            candidates = tuple(AnswerOption(s.value, s.reason, s.score) for s in said)
             self.learned.ask(what, f"Which is the {what}?", candidates)
         else:
             self.learned.add(what, best.value, best.reason, best.score)

@@ -9,10 +9,10 @@ from pydantic import BaseModel
 
 from barrack_tasks.api import models
 from barrack_tasks.api.dialect.loading import schema_fields
-from barrack_tasks.dialects.learn.fields import Mapper, Mapping, Place, part_named
+from barrack_tasks.dialects.learn.fields import Mapper, Mapping, SchemaField, part_named
 from barrack_tasks.dialects.learn.kinds import decorates, inner_enum, inner_model
 from barrack_tasks.dialects.learn.likeness import same_schema, words_of
-from barrack_tasks.dialects.learn.result import Candidate, Learned
+from barrack_tasks.dialects.learn.result import AnswerOption, Learned
 from barrack_tasks.dialects.learn.schema import Schema, Schemas
 from barrack_tasks.dialects.learn.words import CATALOGUES, meaning, values_of
 from barrack_tasks.dialects.needs import NEEDS
@@ -102,8 +102,8 @@ class Pairs:
     ) -> None:
         what, learned = f"schemas.{model.__name__}.{name}", self._learned
         votes: Counter[str] = Counter()
-        best: dict[str, Place] = {}
-        chances: list[Place] = []
+        best: dict[str, SchemaField] = {}
+        chances: list[SchemaField] = []
         for mapping in mappings:
             weight = 2 if same_schema(model.__name__, mapping.schema.names) else 1
             place = mapping.found.get(name)
@@ -133,13 +133,13 @@ class Pairs:
         else:
             learned.unseen[what] = "the evidence does not show the schema"
 
-    def _ask(self, model: type[BaseModel], name: str, places: list[Place]) -> None:
+    def _ask(self, model: type[BaseModel], name: str, places: list[SchemaField]) -> None:
         by_wire = {p.wire: p for p in sorted(places, key=lambda p: p.likeness.score)}
         ordered = sorted(by_wire.values(), key=lambda p: -p.likeness.score)[:5]
         self._learned.ask(
             f"schemas.{model.__name__}.{name}",
             f"Where is the field {name} of {model.__name__}?",
-            tuple(Candidate(p.wire, p.likeness.reason, p.likeness.score) for p in ordered),
+            tuple(AnswerOption(p.wire, p.likeness.reason, p.likeness.score) for p in ordered),
         )
 
     def _merge_words(self, enum: type[Enum], words: list[str]) -> None:
@@ -151,6 +151,6 @@ class Pairs:
                 self._learned.add(what, said.told, said.reason, score)
             elif enum.__name__ not in CATALOGUES:
                 meanings = said.meanings or tuple(values_of(enum))
-                candidates = tuple(Candidate(m, said.reason, 0.5) for m in said.meanings)
+                candidates = tuple(AnswerOption(m, said.reason, 0.5) for m in said.meanings)
                 text = f"What does the word {word!r} of {enum.__name__} mean? One of: "
                 self._learned.ask(what, text + ", ".join(meanings), candidates, risky=True)

@@ -19,7 +19,7 @@ from barrack_tasks.api.transport.bounds import Bounds
 from barrack_tasks.dialects.learn import candidates as asking
 from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.result import Learned
-from barrack_tasks.dialects.learn.samples import Sample, learn_samples
+from barrack_tasks.dialects.learn.samples import RecordedCall, learn_samples
 
 Send = Callable[[httpx.Request], httpx.Response]
 _MOST_FAILURES = 3
@@ -109,7 +109,7 @@ class _Prober:
     auth: tuple[str, str] | None = None
     asked: int = 0
     failures: int = 0
-    samples: list[Sample] = field(default_factory=list, repr=False)
+    samples: list[RecordedCall] = field(default_factory=list, repr=False)
     notes: list[str] = field(default_factory=list)
     paging: dict[str, Any] = field(default_factory=dict)
     _styles: tuple[str, ...] = ("kebab", "camel", "snake")
@@ -187,7 +187,7 @@ class _Prober:
             )
         if isinstance(body, dict | list):
             names = (header,) if status == 200 else ()
-            self.samples.append(Sample("GET", address, status, names, body, scheme=scheme))
+            self.samples.append(RecordedCall("GET", address, status, names, body, scheme=scheme))
         return status, body
 
     # The first answer: which way of showing the key, and which prefix

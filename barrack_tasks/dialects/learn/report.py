@@ -43,7 +43,7 @@ class FlowReport:
 
 
 @dataclass
-class Report:
+class LearnReport:
     """What was learned, in figures and in words."""
 
     operations: Figures

@@ -11,7 +11,7 @@ from barrack_tasks.api.dialect.loading import merged
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.likeness import Certainty, certainty_of
-from barrack_tasks.dialects.learn.report import Figures, FlowReport, Report
+from barrack_tasks.dialects.learn.report import Figures, FlowReport, LearnReport
 from barrack_tasks.dialects.needs import NEEDS, Needs
 
 CLEAR = 0.1
@@ -39,7 +39,7 @@ class Match:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class AnswerOption:
     """One answer to a question."""
 
     wire: Any
@@ -66,12 +66,12 @@ class Question:
 
     what: str
     text: str
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[AnswerOption, ...] = ()
     risky: bool = False
     """Whether a wrong answer could change the wrong thing: `yes` does not take it."""
 
     @property
-    def clear(self) -> Candidate | None:
+    def clear(self) -> AnswerOption | None:
         """The candidate that is clearly the best, if there is one."""
         scores = [c.score for c in self.candidates]
         if (
@@ -109,7 +109,7 @@ class Learned:
         self.matches[what] = Match(what, wire, reason, certainty_of(score))
 
     def ask(
-        self, what: str, text: str, candidates: tuple[Candidate, ...] = (), risky: bool = False
+        self, what: str, text: str, candidates: tuple[AnswerOption, ...] = (), risky: bool = False
     ) -> None:
         """Keep a question."""
         self.open[what] = Question(what, text, candidates, risky)
@@ -170,7 +170,7 @@ class Learned:
         for match in list(self.matches.values()):
             if match.wire is not None and match.reason != "answered":
                 reason = f"{match.reason}; but the rest does not look like Barrack's API"
-                candidate = Candidate(match.wire, reason, 0.5)
+                candidate = AnswerOption(match.wire, reason, 0.5)
                 self.ask(match.what, f"What is {match.what}?", (candidate,), risky=True)
             del self.matches[match.what]
 
@@ -182,7 +182,7 @@ class Learned:
         """For each entry of the dialect, by its place there, why it is there."""
         return dict(self.matches)
 
-    def report(self, needs: Mapping[str, Needs] = NEEDS) -> Report:
+    def report(self, needs: Mapping[str, Needs] = NEEDS) -> LearnReport:
         """Figures, what is open, and which flows can run."""
         return _report(self, needs)
 
@@ -249,7 +249,7 @@ def _query(content: dict[str, Any], base: dict[str, Any], steps: list[str], wire
         section.setdefault(name, {}).setdefault("query", {})[parameter] = wire
 
 
-def _report(learned: Learned, needs: Mapping[str, Needs]) -> Report:
+def _report(learned: Learned, needs: Mapping[str, Needs]) -> LearnReport:
     """Count, and hold against what the flows need."""
     figures = {"operations": Figures(), "schemas": Figures(), "words": Figures()}
     for what, match in learned.matches.items():
@@ -269,7 +269,7 @@ def _report(learned: Learned, needs: Mapping[str, Needs]) -> Report:
             section = figures.get(what.split(".")[0])
             if section is not None and ".query." not in what:
                 setattr(section, attribute, getattr(section, attribute) + 1)
-    return Report(
+    return LearnReport(
         operations=figures["operations"],
         fields=figures["schemas"],
         words=figures["words"],

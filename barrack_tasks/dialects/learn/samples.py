@@ -22,7 +22,7 @@ _PREFIX = re.compile(r"api|rest|core|public|v\d+(\.\d+)?", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class Sample:
+class RecordedCall:
     """One request and its answer. Of headers only the names are kept.
 
     `scheme` is the word before the key in the header that shows it, such as Bearer; never the key.
@@ -43,7 +43,7 @@ class Sample:
 
 
 def learn_samples(
-    samples: Iterable[Sample | Sequence[Any]],
+    samples: Iterable[RecordedCall | Sequence[Any]],
     *,
     name: str = "learned",
     secrets: Iterable[str] = (),
@@ -52,7 +52,7 @@ def learn_samples(
     """Learn a dialect from answers that an API gave.
 
     Args:
-        samples: `Sample`s, or (method, url, status, names of the request's headers, JSON body).
+        samples: `RecordedCall`, or (method, url, status, names of request headers, JSON body).
         name: what the dialect is to be called.
         secrets: texts that must not appear in what was learned.
         yes: as for `learn_openapi`.
@@ -63,7 +63,7 @@ def learn_samples(
     Example:
         >>> learn_samples([("GET", "https://api.example/v1/regions", 200, ["x-api-key"], {...})])
     """
-    given = [s if isinstance(s, Sample) else _sample(s) for s in samples]
+    given = [s if isinstance(s, RecordedCall) else _sample(s) for s in samples]
     given = [s for s in given if _readable(s)]
     if not any(200 <= s.status < 300 and isinstance(s.body, dict | list) for s in given):
         raise LearnError("there is no successful JSON answer to learn from")
@@ -75,15 +75,17 @@ def learn_samples(
     return learned
 
 
-def _sample(given: Sequence[Any]) -> Sample:
+def _sample(given: Sequence[Any]) -> RecordedCall:
     try:
         method, url, status, headers, body = given
-        return Sample(str(method).upper(), str(url), int(status), tuple(map(str, headers)), body)
+        return RecordedCall(
+            str(method).upper(), str(url), int(status), tuple(map(str, headers)), body
+        )
     except (TypeError, ValueError):
         raise LearnError("a sample is (method, url, status, names of headers, body)") from None
 
 
-def _readable(sample: Sample) -> bool:
+def _readable(sample: RecordedCall) -> bool:
     try:
         parts = urlsplit(sample.url)
         return sample.path.startswith("/") and bool(parts.path) and parts.port != 0
@@ -91,7 +93,7 @@ def _readable(sample: Sample) -> bool:
         return False
 
 
-def document_of(samples: list[Sample], secrets: Secrets) -> Node:
+def document_of(samples: list[RecordedCall], secrets: Secrets) -> Node:
     """An OpenAPI document that says what the samples show."""
     ids = set(_ids(s.body for s in samples))
     base, prefix = _base(samples)
@@ -203,7 +205,7 @@ def _template(path: str, ids: set[str]) -> str:
     return "/" + "/".join(parts)
 
 
-def _base(samples: list[Sample]) -> tuple[str, str]:
+def _base(samples: list[RecordedCall]) -> tuple[str, str]:
     """The address without a path, and the path that all answers of success lie under."""
     good = [s for s in samples if 200 <= s.status < 300] or samples
     parts = urlsplit(good[0].url)
@@ -219,7 +221,7 @@ def _base(samples: list[Sample]) -> tuple[str, str]:
     return base, "".join(f"/{part}" for part in prefix)
 
 
-def _schemes(samples: list[Sample]) -> Node:
+def _schemes(samples: list[RecordedCall]) -> Node:
     """Ways to show a key that were used with success."""
     found: Node = {}
     for sample in samples:

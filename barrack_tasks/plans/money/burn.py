@@ -220,7 +220,7 @@ def runway(balance: Decimal, hourly: Decimal) -> timedelta | None:
 
 
 @dataclass(frozen=True)
-class Sample:
+class BalanceSample:
     """The balance at a moment, and the burn that its things explained then."""
 
     at: datetime
@@ -268,7 +268,7 @@ class Loss:
         )
 
 
-def losses(samples: Sequence[Sample]) -> list[Loss]:
+def losses(samples: Sequence[BalanceSample]) -> list[Loss]:
     """What the balance lost between each two looks.
 
     Where it grew, credits were added, and that stretch says nothing.
@@ -283,7 +283,7 @@ def losses(samples: Sequence[Sample]) -> list[Loss]:
     return found
 
 
-def other_hourly(samples: Sequence[Sample]) -> Decimal:
+def other_hourly(samples: Sequence[BalanceSample]) -> Decimal:
     """What the balance loses an hour beyond what its things explain, as a lasting rate.
 
     The median over the last stretches of half an hour or more, and the lower one of two: what was
@@ -308,7 +308,7 @@ def other_hourly(samples: Sequence[Sample]) -> Decimal:
     return max(Decimal(0), rates[(len(rates) - 1) // 2]).quantize(Decimal("0.000001"))
 
 
-def about_debits(samples: Sequence[Sample], currency: str) -> tuple[str, ...]:
+def about_debits(samples: Sequence[BalanceSample], currency: str) -> tuple[str, ...]:
     """One sentence about what the balance lost at once, and what does not count as burn.
 
     A debit is what was lost between two looks beyond all that burns, if that is a cent or more and
@@ -339,7 +339,7 @@ def about_debits(samples: Sequence[Sample], currency: str) -> tuple[str, ...]:
     )
 
 
-def with_sample(samples: Sequence[Sample], sample: Sample) -> list[Sample]:
+def with_sample(samples: Sequence[BalanceSample], sample: BalanceSample) -> list[BalanceSample]:
     """The samples of the last day with another one, thinned out to a bounded number."""
     kept = [s for s in samples if sample.at - _WINDOW <= s.at < sample.at]
     if len(kept) >= _MOST_SAMPLES:

@@ -88,7 +88,7 @@ class Caps(Given):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Proposed:
     """One instance that is to begin.
 
     Attributes:
@@ -128,7 +128,7 @@ class Means:
     unread: Mapping[str, str] = field(default_factory=dict)
     """Operations that could not be read, and why."""
 
-    begun: Mapping[str, Asked] = field(default_factory=dict)
+    begun: Mapping[str, Proposed] = field(default_factory=dict)
     """What was let begin and is counted in, though the lists do not show it, by name."""
 
     @property
@@ -136,14 +136,14 @@ class Means:
         """The account's currency; empty if it is not known."""
         return str(self.balance.currency) if self.balance else ""
 
-    def price_of(self, asked: Asked) -> Decimal | None:
+    def price_of(self, asked: Proposed) -> Decimal | None:
         """What an instance costs an hour; None if that is not known."""
         if asked.price is not None or asked.gpu_model is None:
             return asked.price
         listed = self.tariff.of(asked.gpu_model, asked.gpu_count, asked.region)
         return asked.before if listed is None else listed
 
-    def with_begun(self, asked: Asked) -> Means:
+    def with_begun(self, asked: Proposed) -> Means:
         """The means once what was asked for is up, so that the next is judged with it."""
         others = self.without(asked)
         price = self.price_of(asked)
@@ -155,7 +155,7 @@ class Means:
             begun={**others.begun, asked.name: asked},
         )
 
-    def without(self, asked: Asked) -> Means:
+    def without(self, asked: Proposed) -> Means:
         """The means without what was let begin under the same name: it is judged anew."""
         before = self.begun.get(asked.name)
         if before is None:
@@ -167,7 +167,7 @@ class Means:
             begun={name: one for name, one in self.begun.items() if name != asked.name},
         )
 
-    def with_unseen(self, begun: Iterable[Asked]) -> Means:
+    def with_unseen(self, begun: Iterable[Proposed]) -> Means:
         """The means with what was let begin and does not show in the lists yet."""
         means = self
         for asked in begun:
@@ -176,11 +176,11 @@ class Means:
         return means
 
 
-def _called(asked: Asked) -> str:
+def _called(asked: Proposed) -> str:
     return f"instance {asked.name}"
 
 
-def is_seen(asked: Asked, instances: Iterable[UserVM]) -> bool:
+def is_seen(asked: Proposed, instances: Iterable[UserVM]) -> bool:
     """Whether the lists show that what was asked for has begun."""
     rests = (VMStatus.HIBERNATED, VMStatus.DELETED)
     return any(i.name == asked.name and i.status not in rests for i in instances)
@@ -210,7 +210,7 @@ def needs_price(caps: Iterable[Caps]) -> bool:
     return any(cap in _PRICED for one in caps for cap in _given(one))
 
 
-def rulings(caps: Sequence[Caps], asked: Asked, means: Means) -> Ruling:
+def rulings(caps: Sequence[Caps], asked: Proposed, means: Means) -> Ruling:
     """What all caps together say, each reason once."""
     found = [rule(asked, one, means) for one in (caps or [Caps()])]
     return Ruling(
@@ -220,7 +220,7 @@ def rulings(caps: Sequence[Caps], asked: Asked, means: Means) -> Ruling:
 
 
 def admit(
-    asking: Mapping[str, Asked],
+    asking: Mapping[str, Proposed],
     caps: Sequence[Caps],
     means: Means,
     is_approved: Callable[[str, Decimal | None], bool] = lambda *_: False,
@@ -244,7 +244,7 @@ def admit(
     return found
 
 
-def rule(asked: Asked, caps: Caps, means: Means) -> Ruling:
+def rule(asked: Proposed, caps: Caps, means: Means) -> Ruling:
     """Whether an instance may begin, every reason against it at once, with the numbers.
 
     Each cap is judged by what it needs, and by nothing else: one whose figures cannot be read
@@ -287,7 +287,7 @@ def rule(asked: Asked, caps: Caps, means: Means) -> Ruling:
     return Ruling(tuple(refused), to_approve)
 
 
-def objections(caps: Iterable[Caps], asked: Asked, means: Means) -> tuple[str, ...]:
+def objections(caps: Iterable[Caps], asked: Proposed, means: Means) -> tuple[str, ...]:
     """The names of the caps that stand against an instance; `balance` if that does.
 
     One that cannot be judged has a question mark. Programs compare these, and no sentences.
@@ -395,7 +395,7 @@ def _of_time(after: Decimal, caps: Caps, means: Means) -> Iterable[str]:
             )
 
 
-def _of_counts(asked: Asked, caps: Caps, means: Means) -> Iterable[str]:
+def _of_counts(asked: Proposed, caps: Caps, means: Means) -> Iterable[str]:
     begun = means.begun
     there = [i for i in means.instances if i.status is not VMStatus.DELETED and i.name not in begun]
     count = len(there) + len(begun)
@@ -419,8 +419,8 @@ def against_place(region: str, gpu_model: str, caps: Caps) -> Iterable[str]:
 
 
 def beginning(
-    plan: Mapping[str, Next], instances: Mapping[str, UserVM], known: Mapping[str, Asked]
-) -> dict[str, Asked]:
+    plan: Mapping[str, Next], instances: Mapping[str, UserVM], known: Mapping[str, Proposed]
+) -> dict[str, Proposed]:
     """What the steps of a plan let begin, by the plan's keys and in its order.
 
     Args:
@@ -436,21 +436,21 @@ def beginning(
 
 
 def _asked_by(
-    key: str, step: Step, instances: Mapping[str, UserVM], known: Mapping[str, Asked]
-) -> Asked:
+    key: str, step: Step, instances: Mapping[str, UserVM], known: Mapping[str, Proposed]
+) -> Proposed:
     if step.operation == "create_instance":
         model, count = str(step.arguments["gpu_model"]), int(step.arguments["gpu_count"])
-        return Asked(step.subject, model, count, str(step.arguments["region"]))
-    nothing_known = Asked(step.subject, None, 1, "?")
+        return Proposed(step.subject, model, count, str(step.arguments["region"]))
+    nothing_known = Proposed(step.subject, None, 1, "?")
     if step.operation == "restore_snapshot":
         return known.get(key, nothing_known)
     instance = instances.get(step.arguments["instance_id"])
     return replace(nothing_known, comes_back=True) if instance is None else coming_back(instance)
 
 
-def coming_back(instance: UserVM) -> Asked:
+def coming_back(instance: UserVM) -> Proposed:
     """What an instance that hibernates asks for."""
-    return Asked(
+    return Proposed(
         instance.name,
         None if instance.gpu_model is None else str(instance.gpu_model),
         int(instance.gpu_count or 1),

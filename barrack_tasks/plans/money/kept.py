@@ -29,7 +29,7 @@ _MOST_AGAIN = 500
 
 
 @dataclass(frozen=True)
-class Look:
+class Observed:
     """A thing as a list shows it now.
 
     Attributes:
@@ -71,7 +71,7 @@ class Kept:
         """From when the bill must be read again, for what is new."""
         return self.charges[-1].start if self.runs else self.until
 
-    def goes_on(self, look: Look | None, now: datetime) -> bool:
+    def goes_on(self, look: Observed | None, now: datetime) -> bool:
         """Whether the last charge goes on until now, for the thing is as it was."""
         return (
             look is not None
@@ -81,7 +81,7 @@ class Kept:
             and (look.is_dated or now - self.until < _BELIEVED_UNDATED)
         )
 
-    def until_now(self, look: Look | None, now: datetime) -> tuple[Charge, ...]:
+    def until_now(self, look: Observed | None, now: datetime) -> tuple[Charge, ...]:
         """The charges until now, as far as they are known."""
         if not self.goes_on(look, now):
             return self.charges
@@ -106,7 +106,7 @@ class Sighting:
     settled: bool = False
     lost: datetime | None = None
     kept: Kept | None = None
-    look: Look | None = None
+    look: Observed | None = None
 
     @property
     def key(self) -> tuple[str, str]:

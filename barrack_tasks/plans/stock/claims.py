@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.making import Making
-from barrack_tasks.plans.money.caps import Asked
+from barrack_tasks.plans.money.caps import Proposed
 from barrack_tasks.plans.steps import Reason, Step
 from barrack_tasks.plans.stock.sources import source_of
 from barrack_tasks.plans.stock.wants import LOST, Option, Place, Want, place_of
@@ -40,9 +40,9 @@ class Attempt:
     price: Decimal | None
 
     @property
-    def asked(self) -> Asked:
+    def asked(self) -> Proposed:
         """The instance, as the guard judges it."""
-        return Asked(
+        return Proposed(
             self.step.subject,
             self.place.gpu_model,
             self.place.gpu_count,

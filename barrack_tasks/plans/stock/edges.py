@@ -16,7 +16,7 @@ LONGEST_GAP = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Seen:
+class PlaceSeen:
     """What is remembered of a place.
 
     `since` is when its stock appeared; None while it has none. `zero_since` is when it was last
@@ -55,11 +55,11 @@ class Edge:
 
 
 def advance(
-    seen: Mapping[Place, Seen],
+    seen: Mapping[Place, PlaceSeen],
     places: Mapping[Place, int],
     now: datetime,
     settles: timedelta = SETTLES,
-) -> tuple[dict[Place, Seen], list[Edge]]:
+) -> tuple[dict[Place, PlaceSeen], list[Edge]]:
     """What is remembered next, and what moved.
 
     Stock that appears is told at once. It counts as gone once it was seen empty and no look has
@@ -72,28 +72,28 @@ def advance(
         now: zone-aware.
         settles: see above.
     """
-    after: dict[Place, Seen] = {}
+    after: dict[Place, PlaceSeen] = {}
     edges: list[Edge] = []
     for place in {**dict.fromkeys(seen), **dict.fromkeys(places)}:
-        new, moved = _one(seen.get(place, Seen()), place, places.get(place, 0), now, settles)
+        new, moved = _one(seen.get(place, PlaceSeen()), place, places.get(place, 0), now, settles)
         after[place] = new
         edges += moved
     return after, edges
 
 
 def _one(
-    was: Seen, place: Place, count: int, now: datetime, settles: timedelta
-) -> tuple[Seen, list[Edge]]:
+    was: PlaceSeen, place: Place, count: int, now: datetime, settles: timedelta
+) -> tuple[PlaceSeen, list[Edge]]:
     edges: list[Edge] = []
     empty_since = was.zero_since or (now if count == 0 else None)
     if was.since is not None and empty_since is not None and now - empty_since >= settles:
         edges.append(Edge("depleted", place, 0, was.since, was.until, was.most))
-        was = Seen()
+        was = PlaceSeen()
     if was.since is None:
         if count == 0:
             return was, edges
         edges.append(Edge("available", place, count, now, most=count))
-        return Seen(now, count, count, count, now, last=now), edges
+        return PlaceSeen(now, count, count, count, now, last=now), edges
     if count == 0:
         return replace(was, count=0, zero_since=empty_since), edges
     if was.until is not None and now - was.until > LONGEST_GAP:

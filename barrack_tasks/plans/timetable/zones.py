@@ -48,7 +48,7 @@ class OffsetChange:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ZoneDifference:
     """From this moment (in UTC) on two sources disagree on a zone for the first time."""
 
     zone: str
@@ -136,7 +136,9 @@ def offset_changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[O
         yield OffsetChange(high, before, after)
 
 
-def difference(zone: str, now: datetime, look_ahead: timedelta = LOOK_AHEAD) -> Difference | None:
+def difference(
+    zone: str, now: datetime, look_ahead: timedelta = LOOK_AHEAD
+) -> ZoneDifference | None:
     """Where the data in use and the wheel first disagree on a zone in the next two years.
 
     None if they agree, if the wheel is what is in use, or if it is not installed.
@@ -159,7 +161,7 @@ def difference(zone: str, now: datetime, look_ahead: timedelta = LOOK_AHEAD) -> 
     for moment in [now.astimezone(UTC), *sorted(changes)]:
         one, other = _offset(ours, moment), _offset(theirs, moment)
         if one != other:
-            return Difference(zone, moment, one, other)
+            return ZoneDifference(zone, moment, one, other)
     return None
 
 

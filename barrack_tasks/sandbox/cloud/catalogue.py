@@ -74,7 +74,7 @@ OFFERS: dict[str, Offer] = {
 
 
 @dataclass(frozen=True)
-class OSImage:
+class BaseImage:
     """An image that comes with the cloud. Without a region it is offered everywhere."""
 
     id: str
@@ -86,14 +86,14 @@ class OSImage:
     region: str | None = None
 
 
-OS_IMAGES: dict[str, OSImage] = {
+OS_IMAGES: dict[str, BaseImage] = {
     image.id: image
     for image in (
-        OSImage("1", "Ubuntu 24.04 LTS", "Ubuntu", "24.04", 4),
-        OSImage("2", "Ubuntu 22.04 LTS", "Ubuntu", "22.04", 4),
-        OSImage("3", "Ubuntu 22.04 LTS with CUDA 12.8", "Ubuntu", "22.04", 30,
+        BaseImage("1", "Ubuntu 24.04 LTS", "Ubuntu", "24.04", 4),
+        BaseImage("2", "Ubuntu 22.04 LTS", "Ubuntu", "22.04", 4),
+        BaseImage("3", "Ubuntu 22.04 LTS with CUDA 12.8", "Ubuntu", "22.04", 30,
                 "With NVIDIA's driver, CUDA and Docker."),
-        OSImage("4", "Debian 12", "Debian", "12", 3, region="NORWAY-1"),
+        BaseImage("4", "Debian 12", "Debian", "12", 3, region="NORWAY-1"),
     )
 }  # fmt: skip
 

@@ -26,7 +26,7 @@ class Effect:
 
 
 @dataclass
-class Asked:
+class LoggedRequest:
     """One request. `status` is None when no answer left the server."""
 
     time: str
@@ -68,13 +68,13 @@ class RequestLog:
     KEPT = 200_000
 
     def __init__(self) -> None:
-        self.entries: deque[Asked] = deque(maxlen=self.KEPT)
+        self.entries: deque[LoggedRequest] = deque(maxlen=self.KEPT)
         self.by_operation: Counter[str] = Counter()
         self.total = 0
         self.peak_per_second = 0
         self._last_second: deque[float] = deque()
 
-    def add(self, asked: Asked, real: float) -> None:
+    def add(self, asked: LoggedRequest, real: float) -> None:
         """Count and keep a request that came at a real moment, in seconds of any clock."""
         self.entries.append(asked)
         self.total += 1

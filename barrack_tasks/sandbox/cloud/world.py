@@ -17,7 +17,7 @@ from barrack_tasks.sandbox.cloud.snapshots import Snapshots
 from barrack_tasks.sandbox.cloud.volumes import Volumes
 
 
-class World(Account):
+class CloudState(Account):
     """All state of a sandbox: the account and its resources.
 
     Example:

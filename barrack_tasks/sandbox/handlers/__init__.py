@@ -16,11 +16,11 @@ from barrack_tasks.sandbox.handlers import (
     ssh_keys,
     volumes,
 )
-from barrack_tasks.sandbox.handlers.registry import HANDLERS, Call, handles
+from barrack_tasks.sandbox.handlers.registry import HANDLERS, SandboxCall, handles
 
 __all__ = [
     "HANDLERS",
-    "Call",
+    "SandboxCall",
     "ai",
     "catalogue",
     "firewalls",

@@ -9,12 +9,12 @@ from barrack_tasks.api import models as m
 from barrack_tasks.sandbox.cloud import catalogue
 from barrack_tasks.sandbox.cloud.chats import Transaction
 from barrack_tasks.sandbox.cloud.clock import to_datetime
-from barrack_tasks.sandbox.cloud.world import World
-from barrack_tasks.sandbox.handlers.registry import Call, handles, one_page
+from barrack_tasks.sandbox.cloud.world import CloudState
+from barrack_tasks.sandbox.handlers.registry import SandboxCall, handles, one_page
 
 
 @handles("list_ai_models")
-def list_ai_models(world: World, call: Call) -> m.ModelsResponse:
+def list_ai_models(world: CloudState, call: SandboxCall) -> m.ModelsResponse:
     rate = catalogue.RATES[world.currency]
     return m.ModelsResponse(
         models=[
@@ -32,7 +32,7 @@ def list_ai_models(world: World, call: Call) -> m.ModelsResponse:
 
 
 @handles("chat")
-def chat(world: World, call: Call) -> m.ChatCompletionsResponse:
+def chat(world: CloudState, call: SandboxCall) -> m.ChatCompletionsResponse:
     ask: m.ChatCompletionsRequest = call.body
     texts = [message.content for message in ask.messages]
     said, paid = world.chats.say(ask.model, texts, ask.max_tokens)
@@ -52,7 +52,7 @@ def chat(world: World, call: Call) -> m.ChatCompletionsResponse:
 
 
 @handles("get_ai_usage")
-def get_ai_usage(world: World, call: Call) -> m.UsageSummaryResponse:
+def get_ai_usage(world: CloudState, call: SandboxCall) -> m.UsageSummaryResponse:
     since, until = call.window()
     paid = world.chats.within(since, until)
     by_model: dict[str, list[Transaction]] = {}
@@ -87,7 +87,7 @@ def _cost(paid: Sequence[Transaction]) -> Decimal:
 
 
 @handles("list_ai_usage_history")
-def list_ai_usage_history(world: World, call: Call) -> m.UsageHistoryResponse:
+def list_ai_usage_history(world: CloudState, call: SandboxCall) -> m.UsageHistoryResponse:
     page, pagination = one_page(call, world.chats.within(*call.window()))
     return m.UsageHistoryResponse(
         transactions=[

@@ -10,21 +10,21 @@ from barrack_tasks.api import models as m
 from barrack_tasks.sandbox.cloud import catalogue as shop
 from barrack_tasks.sandbox.cloud import refusals
 from barrack_tasks.sandbox.cloud.machine import need_offer
-from barrack_tasks.sandbox.cloud.world import World
-from barrack_tasks.sandbox.handlers.registry import Call, handles
+from barrack_tasks.sandbox.cloud.world import CloudState
+from barrack_tasks.sandbox.handlers.registry import SandboxCall, handles
 
 OPEN_ENDED = 200
 """From here on the API says "200+" [U]."""
 
 
 @handles("get_credit_balance")
-def get_credit_balance(world: World, call: Call) -> m.CreditBalanceResponse:
+def get_credit_balance(world: CloudState, call: SandboxCall) -> m.CreditBalanceResponse:
     balance = m.Balance(amount=world.balance(), currency=m.CurrencyEnum(world.currency))
     return m.CreditBalanceResponse(data=m.Data(balance=balance))
 
 
 @handles("get_gpu_stock")
-def get_gpu_stock(world: World, call: Call) -> m.GPUStocksResponse:
+def get_gpu_stock(world: CloudState, call: SandboxCall) -> m.GPUStocksResponse:
     stocks = [
         m.GPUStockItem(
             region=m.RegionEnum(region),
@@ -41,7 +41,7 @@ def get_gpu_stock(world: World, call: Call) -> m.GPUStocksResponse:
 
 
 @handles("get_gpu_specs")
-def get_gpu_specs(world: World, call: Call) -> m.GPUSpecsResponse:
+def get_gpu_specs(world: CloudState, call: SandboxCall) -> m.GPUSpecsResponse:
     gpus = [
         m.GPUSpec(
             gpu_model=m.GpuModelEnum(offer.model),
@@ -71,13 +71,13 @@ def _specs(gpu_model: str, gpu_count: int) -> m.Specs:
 
 
 @handles("list_regions")
-def list_regions(world: World, call: Call) -> m.RegionsResponse:
+def list_regions(world: CloudState, call: SandboxCall) -> m.RegionsResponse:
     regions = [m.Region(name=m.RegionEnum(n), country=c) for n, c in shop.REGIONS.items()]
     return m.RegionsResponse(regions=regions)
 
 
 @handles("get_pricing")
-def get_pricing(world: World, call: Call) -> m.PricingResponse:
+def get_pricing(world: CloudState, call: SandboxCall) -> m.PricingResponse:
     return m.PricingResponse(prices=list(_all_prices(world.currency)))
 
 
@@ -106,7 +106,7 @@ def _price(kind: m.ResourceTypeEnum, hourly: Decimal, currency: str, **about: An
 
 
 @handles("quote_price")
-def quote_price(world: World, call: Call) -> m.PricingResponse:
+def quote_price(world: CloudState, call: SandboxCall) -> m.PricingResponse:
     ask: m.PricingRequest = call.body
     region = str(ask.region) if ask.region is not None else next(iter(shop.REGIONS))
     size = need_offer(region, str(ask.gpu_model), int(ask.gpu_count), ask.tier)

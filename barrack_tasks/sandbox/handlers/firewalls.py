@@ -8,9 +8,9 @@ from barrack_tasks.api import models as m
 from barrack_tasks.sandbox.cloud import catalogue, refusals
 from barrack_tasks.sandbox.cloud.clock import to_datetime
 from barrack_tasks.sandbox.cloud.firewalls import Attachment, Firewall, is_eligible
-from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.cloud.world import CloudState
 from barrack_tasks.sandbox.handlers.instances import in_full
-from barrack_tasks.sandbox.handlers.registry import Call, handles, one_page
+from barrack_tasks.sandbox.handlers.registry import SandboxCall, handles, one_page
 from barrack_tasks.sandbox.handlers.rules import fields_of, in_words, need_new, without
 
 DONE = "SUCCESS"
@@ -49,25 +49,29 @@ def _attachment(attachment: Attachment) -> m.FirewallAttachment:
 
 
 @handles("list_firewalls")
-def list_firewalls(world: World, call: Call) -> m.ListFirewallsResponse:
+def list_firewalls(world: CloudState, call: SandboxCall) -> m.ListFirewallsResponse:
     every = (x for x in world.firewalls.all() if world.is_listed(x.created))
     page, pagination = one_page(call, every)
     return m.ListFirewallsResponse(firewalls=[_shown(x) for x in page], pagination=pagination)
 
 
 @handles("get_firewall")
-def get_firewall(world: World, call: Call) -> m.GetFirewallDetailsResponse:
+def get_firewall(world: CloudState, call: SandboxCall) -> m.GetFirewallDetailsResponse:
     firewall = world.firewalls.get(call.path["firewall_id"])
     return m.GetFirewallDetailsResponse(firewall=_shown(firewall))
 
 
 @handles("list_firewall_protocols")
-def list_firewall_protocols(world: World, call: Call) -> m.GetSupportedProtocolsResponse:
+def list_firewall_protocols(
+    world: CloudState, call: SandboxCall
+) -> m.GetSupportedProtocolsResponse:
     return m.GetSupportedProtocolsResponse(protocols=[m.Protocol(name=p) for p in m.ProtocolEnum])
 
 
 @handles("list_instance_firewalls")
-def list_instance_firewalls(world: World, call: Call) -> m.GetVMAttachedFirewallsResponse:
+def list_instance_firewalls(
+    world: CloudState, call: SandboxCall
+) -> m.GetVMAttachedFirewallsResponse:
     machine = world.machines.get(call.path["instance_id"])
     return m.GetVMAttachedFirewallsResponse(
         firewalls=[
@@ -78,7 +82,7 @@ def list_instance_firewalls(world: World, call: Call) -> m.GetVMAttachedFirewall
 
 
 @handles("list_firewall_eligible_instances")
-def list_firewall_eligible_instances(world: World, call: Call) -> m.ListVMsResponse:
+def list_firewall_eligible_instances(world: CloudState, call: SandboxCall) -> m.ListVMsResponse:
     instances = [
         in_full(world, machine)
         for machine in world.machines.all()
@@ -88,7 +92,7 @@ def list_firewall_eligible_instances(world: World, call: Call) -> m.ListVMsRespo
 
 
 @handles("create_firewall")
-def create_firewall(world: World, call: Call) -> m.CreateFirewallResponse:
+def create_firewall(world: CloudState, call: SandboxCall) -> m.CreateFirewallResponse:
     ask: m.CreateFirewallRequest = call.body
     region = str(ask.region)
     if region not in catalogue.REGIONS:
@@ -98,13 +102,13 @@ def create_firewall(world: World, call: Call) -> m.CreateFirewallResponse:
 
 
 @handles("delete_firewall")
-def delete_firewall(world: World, call: Call) -> m.DeleteFirewallResponse:
+def delete_firewall(world: CloudState, call: SandboxCall) -> m.DeleteFirewallResponse:
     world.firewalls.delete(call.path["firewall_id"])
     return m.DeleteFirewallResponse()
 
 
 @handles("add_firewall_rule")
-def add_firewall_rule(world: World, call: Call) -> m.AddFirewallRuleResponse:
+def add_firewall_rule(world: CloudState, call: SandboxCall) -> m.AddFirewallRuleResponse:
     ask: m.AddFirewallRuleRequest = call.body
     firewall = world.firewalls.get(call.path["firewall_id"])
     need_new(ask, firewall.rules, firewall.called())
@@ -117,7 +121,7 @@ def add_firewall_rule(world: World, call: Call) -> m.AddFirewallRuleResponse:
 
 
 @handles("remove_firewall_rule")
-def remove_firewall_rule(world: World, call: Call) -> m.RemoveFirewallRuleResponse:
+def remove_firewall_rule(world: CloudState, call: SandboxCall) -> m.RemoveFirewallRuleResponse:
     firewall = world.firewalls.get(call.path["firewall_id"])
     gone, firewall.rules = without(firewall.rules, call.path["rule_id"])
     world.firewalls.change(firewall, f"rule {gone.id} removed: {in_words(gone)}")
@@ -125,7 +129,7 @@ def remove_firewall_rule(world: World, call: Call) -> m.RemoveFirewallRuleRespon
 
 
 @handles("attach_firewall")
-def attach_firewall(world: World, call: Call) -> m.AttachFirewallResponse:
+def attach_firewall(world: CloudState, call: SandboxCall) -> m.AttachFirewallResponse:
     ask: m.AttachFirewallRequest = call.body
     firewall = world.firewalls.get(call.path["firewall_id"])
     machines = [world.machines.get(id_) for id_ in ask.instance_ids]

@@ -11,15 +11,15 @@ from barrack_tasks.sandbox.cloud import catalogue, refusals
 from barrack_tasks.sandbox.cloud.billing import cost_of
 from barrack_tasks.sandbox.cloud.clock import to_datetime
 from barrack_tasks.sandbox.cloud.machine import Machine, need_offer
-from barrack_tasks.sandbox.cloud.world import World
-from barrack_tasks.sandbox.handlers.registry import Call, handles, one_page
+from barrack_tasks.sandbox.cloud.world import CloudState
+from barrack_tasks.sandbox.handlers.registry import SandboxCall, handles, one_page
 from barrack_tasks.sandbox.handlers.rules import security_rule
 
 S = m.VMStatus
 _POWER = {S.ACTIVE: "RUNNING", S.SHUTOFF: "SHUTDOWN", S.HIBERNATED: "SHUTDOWN"}
 
 
-def _about(world: World, machine: Machine) -> dict[str, Any]:
+def _about(world: CloudState, machine: Machine) -> dict[str, Any]:
     size = machine.configuration
     return {
         "id": machine.id,
@@ -56,12 +56,12 @@ def _moment(micros: int | None) -> Any:
     return None if micros is None else to_datetime(micros)
 
 
-def in_list(world: World, machine: Machine) -> m.UserVM:
+def in_list(world: CloudState, machine: Machine) -> m.UserVM:
     """An instance as lists show it."""
     return m.UserVM(**_about(world, machine))
 
 
-def in_full(world: World, machine: Machine) -> m.VMInstance:
+def in_full(world: CloudState, machine: Machine) -> m.VMInstance:
     """An instance in full."""
     address = machine.public_ip
     address_status = (
@@ -78,7 +78,7 @@ def in_full(world: World, machine: Machine) -> m.VMInstance:
     )
 
 
-def as_created(world: World, machine: Machine) -> m.VMResponse:
+def as_created(world: CloudState, machine: Machine) -> m.VMResponse:
     """A new instance as the answer to its creation shows it."""
     about = _about(world, machine)
     return m.VMResponse(**{k: v for k, v in about.items() if k in m.VMResponse.model_fields})
@@ -89,7 +89,7 @@ def _brief(machine: Machine) -> m.VMResponse:
 
 
 @handles("create_instance")
-def create_instance(world: World, call: Call) -> m.DeploymentResponse:
+def create_instance(world: CloudState, call: SandboxCall) -> m.DeploymentResponse:
     ask: m.DeploymentRequest = call.body
     size = need_offer(str(ask.region), str(ask.gpu_model), int(ask.gpu_count), ask.tier)
     region = str(ask.region)
@@ -107,7 +107,7 @@ def create_instance(world: World, call: Call) -> m.DeploymentResponse:
     return m.DeploymentResponse(instance=as_created(world, machine))
 
 
-def _boot(world: World, ask: m.DeploymentRequest, region: str) -> dict[str, Any]:
+def _boot(world: CloudState, ask: m.DeploymentRequest, region: str) -> dict[str, Any]:
     """What a new instance boots from."""
     if ask.snapshot_id is not None:
         copy = world.snapshots.get_ready(ask.snapshot_id)
@@ -121,7 +121,7 @@ def _boot(world: World, ask: m.DeploymentRequest, region: str) -> dict[str, Any]
 
 
 @handles("list_instances")
-def list_instances(world: World, call: Call) -> m.ListUserVMsResponse:
+def list_instances(world: CloudState, call: SandboxCall) -> m.ListUserVMsResponse:
     status, region = call.query.get("status"), call.query.get("region")
     if status is not None and not S(status).known:
         raise call.refuse_query("status", f"must be one of {', '.join(S.__members__)}")
@@ -143,7 +143,7 @@ def list_instances(world: World, call: Call) -> m.ListUserVMsResponse:
 
 
 @handles("get_instance")
-def get_instance(world: World, call: Call) -> m.VMDetailsResponse:
+def get_instance(world: CloudState, call: SandboxCall) -> m.VMDetailsResponse:
     machine = world.machines.get(call.path["instance_id"])
     billing = m.Billing(
         rate_per_hour=machine.rate(world.currency),
@@ -154,7 +154,7 @@ def get_instance(world: World, call: Call) -> m.VMDetailsResponse:
 
 
 @handles("get_instance_billing")
-def get_instance_billing(world: World, call: Call) -> m.AggregatedBillingResponse:
+def get_instance_billing(world: CloudState, call: SandboxCall) -> m.AggregatedBillingResponse:
     # Bills outlive what they are for: a deleted instance still has one.
     id_ = call.path["instance_id"]
     if world.machines.ever(id_) is None:
@@ -162,7 +162,7 @@ def get_instance_billing(world: World, call: Call) -> m.AggregatedBillingRespons
     return billing_of(world, call, f"instance:{id_}")
 
 
-def billing_of(world: World, call: Call, resource: str) -> m.AggregatedBillingResponse:
+def billing_of(world: CloudState, call: SandboxCall, resource: str) -> m.AggregatedBillingResponse:
     """The bill of a resource in the window that the query asks for."""
     since, until = call.window()
     records: list[m.BillingRecord] = []
@@ -194,7 +194,7 @@ def billing_of(world: World, call: Call, resource: str) -> m.AggregatedBillingRe
 
 
 @handles("get_hibernated_instances")
-def get_hibernated_instances(world: World, call: Call) -> m.GetHibernatedVMsResponse:
+def get_hibernated_instances(world: CloudState, call: SandboxCall) -> m.GetHibernatedVMsResponse:
     asleep = [x for x in world.machines.all() if x.status is S.HIBERNATED]
     asleep.sort(key=lambda x: (x.hibernated or 0, x.serial), reverse=True)
     accrued = sum(
@@ -219,7 +219,7 @@ def get_hibernated_instances(world: World, call: Call) -> m.GetHibernatedVMsResp
     )
 
 
-def _act(world: World, call: Call, work: str) -> m.VMResponse:
+def _act(world: CloudState, call: SandboxCall, work: str) -> m.VMResponse:
     allowed, through, to = ACTIONS[work]
     return _brief(world.machines.act(call.path["instance_id"], work, allowed, through, to))
 
@@ -240,37 +240,37 @@ ACTIONS: dict[str, tuple[tuple[m.VMStatus, ...], m.VMStatus, m.VMStatus]] = {
 
 
 @handles("start_instance")
-def start_instance(world: World, call: Call) -> m.StartVMResponse:
+def start_instance(world: CloudState, call: SandboxCall) -> m.StartVMResponse:
     return m.StartVMResponse(instance=_act(world, call, "start"))
 
 
 @handles("stop_instance")
-def stop_instance(world: World, call: Call) -> m.StopVMResponse:
+def stop_instance(world: CloudState, call: SandboxCall) -> m.StopVMResponse:
     return m.StopVMResponse(instance=_act(world, call, "stop"))
 
 
 @handles("reboot_instance")
-def reboot_instance(world: World, call: Call) -> m.RebootVMResponse:
+def reboot_instance(world: CloudState, call: SandboxCall) -> m.RebootVMResponse:
     return m.RebootVMResponse(instance=_act(world, call, "reboot"))
 
 
 @handles("hibernate_instance")
-def hibernate_instance(world: World, call: Call) -> m.HibernateVMResponse:
+def hibernate_instance(world: CloudState, call: SandboxCall) -> m.HibernateVMResponse:
     return m.HibernateVMResponse(instance=_act(world, call, "hibernate"))
 
 
 @handles("restore_instance")
-def restore_instance(world: World, call: Call) -> m.RestoreVMResponse:
+def restore_instance(world: CloudState, call: SandboxCall) -> m.RestoreVMResponse:
     return m.RestoreVMResponse(instance=_act(world, call, "restore"))
 
 
 @handles("delete_instance")
-def delete_instance(world: World, call: Call) -> m.DeleteVMResponse:
+def delete_instance(world: CloudState, call: SandboxCall) -> m.DeleteVMResponse:
     return m.DeleteVMResponse(instance=_act(world, call, "delete"))
 
 
 @handles("toggle_public_ip")
-def toggle_public_ip(world: World, call: Call) -> m.ToggleVMPublicIPResponse:
+def toggle_public_ip(world: CloudState, call: SandboxCall) -> m.ToggleVMPublicIPResponse:
     machine = world.machines.toggle_public_ip(call.path["instance_id"])
     answer = m.VMResponse(id=machine.id, status=machine.status, public_ip=machine.public_ip)
     return m.ToggleVMPublicIPResponse(instance=answer)

@@ -12,7 +12,7 @@ from barrack_tasks.api.models import Pagination
 from barrack_tasks.api.models.base import Model
 from barrack_tasks.sandbox.cloud import refusals
 from barrack_tasks.sandbox.cloud.clock import to_micros
-from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.cloud.world import CloudState
 
 MAX_PAGE_SIZE = 100
 MOST = 999_999_999
@@ -37,7 +37,7 @@ class PageAsk:
 
 
 @dataclass(frozen=True)
-class Call:
+class SandboxCall:
     """A request under canonical names."""
 
     operation: str
@@ -84,7 +84,7 @@ class Numbered(Protocol):
 
 
 N = TypeVar("N", bound=Numbered)
-Handler = Callable[[World, Call], Model]
+Handler = Callable[[CloudState, SandboxCall], Model]
 HANDLERS: dict[str, Handler] = {}
 
 
@@ -103,7 +103,7 @@ def handles(operation: str) -> Callable[[Handler], Handler]:
     return register
 
 
-def one_page(call: Call, things: Iterable[N]) -> tuple[list[N], Pagination | None]:
+def one_page(call: SandboxCall, things: Iterable[N]) -> tuple[list[N], Pagination | None]:
     """The page that is asked for, and where it stands in the list."""
     every, page = list(things), call.page
     total = len(every)

@@ -9,8 +9,8 @@ from barrack_tasks.api import models as m
 from barrack_tasks.api.models.instances import TrafficRuleRequest
 from barrack_tasks.sandbox.cloud import refusals
 from barrack_tasks.sandbox.cloud.machine import Machine
-from barrack_tasks.sandbox.cloud.world import World
-from barrack_tasks.sandbox.handlers.registry import Call, handles
+from barrack_tasks.sandbox.cloud.world import CloudState
+from barrack_tasks.sandbox.handlers.registry import SandboxCall, handles
 
 R = TypeVar("R", m.VMSecurityRule, m.FirewallRule)
 _FIELDS = tuple(TrafficRuleRequest.model_fields)
@@ -58,12 +58,12 @@ def fields_of(ask: TrafficRuleRequest) -> dict[str, Any]:
     return {name: getattr(ask, name) for name in _FIELDS}
 
 
-def security_rule(world: World, ask: TrafficRuleRequest) -> m.VMSecurityRule:
+def security_rule(world: CloudState, ask: TrafficRuleRequest) -> m.VMSecurityRule:
     """A rule that an instance is to have."""
     return m.VMSecurityRule(id=str(world.next_serial()), status="ACTIVE", **fields_of(ask))
 
 
-def _changeable(world: World, call: Call) -> Machine:
+def _changeable(world: CloudState, call: SandboxCall) -> Machine:
     machine = world.machines.get(call.path["instance_id"])
     if machine.status is m.VMStatus.DELETING:
         raise refusals.conflict(f"{machine.called()} is DELETING")
@@ -71,7 +71,7 @@ def _changeable(world: World, call: Call) -> Machine:
 
 
 @handles("add_security_rule")
-def add_security_rule(world: World, call: Call) -> m.AddVMSecurityRuleResponse:
+def add_security_rule(world: CloudState, call: SandboxCall) -> m.AddVMSecurityRuleResponse:
     ask: m.VMSecurityRuleRequest = call.body
     machine = _changeable(world, call)
     need_new(ask, machine.rules, machine.called())
@@ -82,7 +82,7 @@ def add_security_rule(world: World, call: Call) -> m.AddVMSecurityRuleResponse:
 
 
 @handles("remove_security_rule")
-def remove_security_rule(world: World, call: Call) -> m.RemoveVMSecurityRuleResponse:
+def remove_security_rule(world: CloudState, call: SandboxCall) -> m.RemoveVMSecurityRuleResponse:
     machine = _changeable(world, call)
     gone, machine.rules = without(machine.rules, call.path["rule_id"])
     world.machines.change(machine, f"rule {gone.id} removed: {in_words(gone)}")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from barrack_tasks.api import models as m
 from barrack_tasks.sandbox.cloud.clock import to_datetime
 from barrack_tasks.sandbox.cloud.keys_and_scripts import StartupScript
-from barrack_tasks.sandbox.cloud.world import World
-from barrack_tasks.sandbox.handlers.registry import Call, handles, one_page
+from barrack_tasks.sandbox.cloud.world import CloudState
+from barrack_tasks.sandbox.handlers.registry import SandboxCall, handles, one_page
 
 
 def _shown(script: StartupScript) -> m.Script:
@@ -21,7 +21,7 @@ def _shown(script: StartupScript) -> m.Script:
 
 
 @handles("list_scripts")
-def list_scripts(world: World, call: Call) -> m.ScriptListResponse:
+def list_scripts(world: CloudState, call: SandboxCall) -> m.ScriptListResponse:
     page, pagination = one_page(
         call, (x for x in world.scripts.all() if world.is_listed(x.created))
     )
@@ -29,12 +29,12 @@ def list_scripts(world: World, call: Call) -> m.ScriptListResponse:
 
 
 @handles("get_script")
-def get_script(world: World, call: Call) -> m.Script:
+def get_script(world: CloudState, call: SandboxCall) -> m.Script:
     return _shown(world.scripts.get(call.path["script_id"]))
 
 
 @handles("create_script")
-def create_script(world: World, call: Call) -> m.Script:
+def create_script(world: CloudState, call: SandboxCall) -> m.Script:
     ask: m.CreateScriptRequest = call.body
     script = world.scripts.add(
         StartupScript,
@@ -47,7 +47,7 @@ def create_script(world: World, call: Call) -> m.Script:
 
 
 @handles("update_script")
-def update_script(world: World, call: Call) -> m.Script:
+def update_script(world: CloudState, call: SandboxCall) -> m.Script:
     ask: m.UpdateScriptRequest = call.body
     script = world.scripts.get(call.path["script_id"])
     if ask.name is not None:
@@ -61,13 +61,13 @@ def update_script(world: World, call: Call) -> m.Script:
 
 
 @handles("delete_script")
-def delete_script(world: World, call: Call) -> m.MessageResponse:
+def delete_script(world: CloudState, call: SandboxCall) -> m.MessageResponse:
     world.scripts.remove(call.path["script_id"])
     return m.MessageResponse()
 
 
 @handles("delete_scripts")
-def delete_scripts(world: World, call: Call) -> m.MessageResponse:
+def delete_scripts(world: CloudState, call: SandboxCall) -> m.MessageResponse:
     ask: m.DeleteScriptsRequest = call.body
     for id_ in ask.script_ids:
         world.scripts.get(id_)  # all of them, or none

@@ -10,9 +10,9 @@ from barrack_tasks.sandbox.cloud.catalogue import Configuration
 from barrack_tasks.sandbox.cloud.clock import to_datetime
 from barrack_tasks.sandbox.cloud.copy import Copy
 from barrack_tasks.sandbox.cloud.refusals import Refused
-from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.cloud.world import CloudState
 from barrack_tasks.sandbox.handlers.instances import as_created, billing_of, in_full
-from barrack_tasks.sandbox.handlers.registry import Call, handles, one_page
+from barrack_tasks.sandbox.handlers.registry import SandboxCall, handles, one_page
 
 
 def _shown(copy: Copy) -> m.Snapshot:
@@ -32,7 +32,7 @@ def _shown(copy: Copy) -> m.Snapshot:
 
 
 @handles("list_snapshots")
-def list_snapshots(world: World, call: Call) -> m.ListSnapshotsResponse:
+def list_snapshots(world: CloudState, call: SandboxCall) -> m.ListSnapshotsResponse:
     instance_id = call.query.get("instance_id")
     page, pagination = one_page(
         call,
@@ -47,12 +47,12 @@ def list_snapshots(world: World, call: Call) -> m.ListSnapshotsResponse:
 
 
 @handles("get_snapshot")
-def get_snapshot(world: World, call: Call) -> m.GetSnapshotResponse:
+def get_snapshot(world: CloudState, call: SandboxCall) -> m.GetSnapshotResponse:
     return m.GetSnapshotResponse(snapshot=_shown(world.snapshots.get(call.path["snapshot_id"])))
 
 
 @handles("list_snapshot_eligible_instances")
-def list_snapshot_eligible_instances(world: World, call: Call) -> m.ListVMsResponse:
+def list_snapshot_eligible_instances(world: CloudState, call: SandboxCall) -> m.ListVMsResponse:
     instances = [
         in_full(world, machine)
         for machine in world.machines.all()
@@ -64,7 +64,7 @@ def list_snapshot_eligible_instances(world: World, call: Call) -> m.ListVMsRespo
 
 
 @handles("get_snapshot_billing")
-def get_snapshot_billing(world: World, call: Call) -> m.AggregatedBillingResponse:
+def get_snapshot_billing(world: CloudState, call: SandboxCall) -> m.AggregatedBillingResponse:
     id_ = call.path["snapshot_id"]
     if not world.meter.knows(f"snapshot:{id_}"):
         raise refusals.not_found("Snapshot", id_)
@@ -72,7 +72,7 @@ def get_snapshot_billing(world: World, call: Call) -> m.AggregatedBillingRespons
 
 
 @handles("create_snapshot")
-def create_snapshot(world: World, call: Call) -> m.CreateSnapshotResponse:
+def create_snapshot(world: CloudState, call: SandboxCall) -> m.CreateSnapshotResponse:
     ask: m.CreateSnapshotRequest = call.body
     machine = world.machines.get(ask.instance_id)
     copy = world.snapshots.create(machine, ask.name, ask.description, ask.is_image)
@@ -80,13 +80,13 @@ def create_snapshot(world: World, call: Call) -> m.CreateSnapshotResponse:
 
 
 @handles("delete_snapshot")
-def delete_snapshot(world: World, call: Call) -> m.DeleteSnapshotResponse:
+def delete_snapshot(world: CloudState, call: SandboxCall) -> m.DeleteSnapshotResponse:
     world.snapshots.delete(call.path["snapshot_id"])
     return m.DeleteSnapshotResponse()
 
 
 @handles("restore_snapshot")
-def restore_snapshot(world: World, call: Call) -> m.RestoreSnapshotResponse:
+def restore_snapshot(world: CloudState, call: SandboxCall) -> m.RestoreSnapshotResponse:
     ask: m.RestoreSnapshotRequest = call.body
     copy = world.snapshots.get_ready(call.path["snapshot_id"])
     if not world.settings.profile_complete:
@@ -107,7 +107,7 @@ def restore_snapshot(world: World, call: Call) -> m.RestoreSnapshotResponse:
     return m.RestoreSnapshotResponse(instance=as_created(world, machine))
 
 
-def _restored(world: World, copy: Copy) -> Configuration:
+def _restored(world: CloudState, copy: Copy) -> Configuration:
     """What a restored instance gets: what the snapshot's had, unless it is to differ."""
     if "differ" not in world.twists:
         return copy.configuration

@@ -10,8 +10,8 @@ from barrack_tasks.sandbox.cloud import catalogue, refusals
 from barrack_tasks.sandbox.cloud.billing import Stretch, cost_of
 from barrack_tasks.sandbox.cloud.clock import MINUTE, to_datetime
 from barrack_tasks.sandbox.cloud.disk import Disk
-from barrack_tasks.sandbox.cloud.world import World
-from barrack_tasks.sandbox.handlers.registry import Call, handles, one_page
+from barrack_tasks.sandbox.cloud.world import CloudState
+from barrack_tasks.sandbox.handlers.registry import SandboxCall, handles, one_page
 
 HOUR = 60 * MINUTE
 
@@ -43,7 +43,7 @@ def _shown(disk: Disk) -> m.VolumeResponse:
 
 
 @handles("list_volumes")
-def list_volumes(world: World, call: Call) -> m.GetVolumesWithNextNameResponse:
+def list_volumes(world: CloudState, call: SandboxCall) -> m.GetVolumesWithNextNameResponse:
     every = (disk for disk in world.volumes.all() if world.is_listed(disk.created))
     page, pagination = one_page(call, every)
     return m.GetVolumesWithNextNameResponse(
@@ -54,18 +54,18 @@ def list_volumes(world: World, call: Call) -> m.GetVolumesWithNextNameResponse:
 
 
 @handles("get_volume")
-def get_volume(world: World, call: Call) -> m.GetVolumeDetailsResponse:
+def get_volume(world: CloudState, call: SandboxCall) -> m.GetVolumeDetailsResponse:
     return m.GetVolumeDetailsResponse(volume=_shown(world.volumes.get(call.path["volume_id"])))
 
 
 @handles("list_volume_types")
-def list_volume_types(world: World, call: Call) -> m.GetVolumeTypesResponse:
+def list_volume_types(world: CloudState, call: SandboxCall) -> m.GetVolumeTypesResponse:
     types = [m.VolumeTypeEnum(name) for name in catalogue.VOLUME_TYPES]
     return m.GetVolumeTypesResponse(volume_types=types)
 
 
 @handles("create_volume")
-def create_volume(world: World, call: Call) -> m.CreateVolumeResponse:
+def create_volume(world: CloudState, call: SandboxCall) -> m.CreateVolumeResponse:
     ask: m.CreateVolumeRequest = call.body
     region, kind = str(ask.region), str(ask.volume_type)
     errors: dict[str, str] = {}
@@ -91,13 +91,13 @@ def _too_big(size_gb: int) -> dict[str, str]:
 
 
 @handles("delete_volume")
-def delete_volume(world: World, call: Call) -> m.DeleteVolumeResponse:
+def delete_volume(world: CloudState, call: SandboxCall) -> m.DeleteVolumeResponse:
     world.volumes.delete(call.path["volume_id"])
     return m.DeleteVolumeResponse()
 
 
 @handles("resize_volume")
-def resize_volume(world: World, call: Call) -> m.ResizeVolumeResponse:
+def resize_volume(world: CloudState, call: SandboxCall) -> m.ResizeVolumeResponse:
     ask: m.ResizeVolumeRequest = call.body
     errors = _too_big(ask.size_gb)
     if errors:
@@ -107,7 +107,7 @@ def resize_volume(world: World, call: Call) -> m.ResizeVolumeResponse:
 
 
 @handles("clone_volume")
-def clone_volume(world: World, call: Call) -> m.CloneVolumeResponse:
+def clone_volume(world: CloudState, call: SandboxCall) -> m.CloneVolumeResponse:
     ask: m.CloneVolumeRequest = call.body
     return m.CloneVolumeResponse(
         volume=_shown(world.volumes.clone(call.path["volume_id"], ask.name))
@@ -115,7 +115,7 @@ def clone_volume(world: World, call: Call) -> m.CloneVolumeResponse:
 
 
 @handles("attach_volumes")
-def attach_volumes(world: World, call: Call) -> m.AttachVolumesResponse:
+def attach_volumes(world: CloudState, call: SandboxCall) -> m.AttachVolumesResponse:
     ask: m.AttachVolumesRequest = call.body
     machine = world.machines.get(call.path["instance_id"])
     disks = world.attachments.attach(machine, ask.volume_ids)
@@ -123,7 +123,7 @@ def attach_volumes(world: World, call: Call) -> m.AttachVolumesResponse:
 
 
 @handles("detach_volumes")
-def detach_volumes(world: World, call: Call) -> m.DetachVolumesResponse:
+def detach_volumes(world: CloudState, call: SandboxCall) -> m.DetachVolumesResponse:
     ask: m.DetachVolumesRequest = call.body
     machine = world.machines.get(call.path["instance_id"])
     world.attachments.detach(machine, ask.volume_ids)
@@ -131,7 +131,7 @@ def detach_volumes(world: World, call: Call) -> m.DetachVolumesResponse:
 
 
 @handles("get_volume_billing")
-def get_volume_billing(world: World, call: Call) -> m.VolumeHourlyBillingResponse:
+def get_volume_billing(world: CloudState, call: SandboxCall) -> m.VolumeHourlyBillingResponse:
     resource = f"volume:{call.path['volume_id']}"
     # Bills outlive what they are for.
     if not world.meter.knows(resource):

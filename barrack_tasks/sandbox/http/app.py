@@ -19,10 +19,10 @@ from pydantic import BaseModel
 from barrack_tasks.api.dialect import Dialect
 from barrack_tasks.api.models import ErrorResponse
 from barrack_tasks.sandbox.cloud.clock import SECOND, to_datetime
-from barrack_tasks.sandbox.cloud.ledger import Asked, RequestLog
+from barrack_tasks.sandbox.cloud.ledger import LoggedRequest, RequestLog
 from barrack_tasks.sandbox.cloud.refusals import Refused
-from barrack_tasks.sandbox.cloud.world import World
-from barrack_tasks.sandbox.handlers import HANDLERS, Call
+from barrack_tasks.sandbox.cloud.world import CloudState
+from barrack_tasks.sandbox.handlers import HANDLERS, SandboxCall
 from barrack_tasks.sandbox.http import faults as f
 from barrack_tasks.sandbox.http.control import Control
 from barrack_tasks.sandbox.http.drift import tamper
@@ -62,7 +62,7 @@ class App:
 
     def __init__(
         self,
-        world: World,
+        world: CloudState,
         dialect: Dialect,
         api_key: str,
         seed: int = 0,
@@ -107,7 +107,7 @@ class App:
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await read_all(receive)
         now = self.world.clock.now()
-        asked = Asked(
+        asked = LoggedRequest(
             time=now.isoformat(),
             request_id=f"req-{self.requests.total + 1:08d}",
             method=scope["method"],
@@ -140,7 +140,7 @@ class App:
         else:
             await self._go_wrong(plain, reply, asked, (scope, receive, send))
 
-    def _read(self, scope: Scope, asked: Asked, body: bytes) -> tuple[Route, Asking]:
+    def _read(self, scope: Scope, asked: LoggedRequest, body: bytes) -> tuple[Route, Asking]:
         """Find the operation, check the key, read the request.
 
         Raises:
@@ -184,7 +184,9 @@ class App:
                 about.add(machine.name)
         return about
 
-    def _effect(self, route: Route, asking: Asking, asked: Asked, hits: list[f.Fault]) -> Reply:
+    def _effect(
+        self, route: Route, asking: Asking, asked: LoggedRequest, hits: list[f.Fault]
+    ) -> Reply:
         name = route.operation.name
         handler = HANDLERS.get(name)
         try:
@@ -201,7 +203,7 @@ class App:
             log.exception("the sandbox itself failed in %s", name)
             return self._refusal(Refused(500, f"The sandbox itself failed in {name}", "bug"))
 
-    def _success(self, route: Route, call: Call, answer: BaseModel) -> Reply:
+    def _success(self, route: Route, call: SandboxCall, answer: BaseModel) -> Reply:
         fields = type(answer).model_fields
         # An answer that is a thing itself, such as a script, has status and message beside its own.
         if ("status" in fields) == ("message" in fields):
@@ -224,7 +226,7 @@ class App:
         body = wrap(self.dialect.error_envelope, write(self.dialect, ErrorResponse(**about)))
         return json_reply(refusal.status, body, refusal.headers)
 
-    async def _send(self, send: Send, asked: Asked, reply: Reply) -> None:
+    async def _send(self, send: Send, asked: LoggedRequest, reply: Reply) -> None:
         reply.headers.setdefault("date", self._date())
         reply.headers[self.dialect.request_id_header] = asked.request_id
         asked.status = reply.status
@@ -237,7 +239,7 @@ class App:
     # What goes wrong
 
     async def _go_wrong(
-        self, fault: f.Fault, reply: Reply, asked: Asked, wire: tuple[Scope, Receive, Send]
+        self, fault: f.Fault, reply: Reply, asked: LoggedRequest, wire: tuple[Scope, Receive, Send]
     ) -> None:
         scope, receive, send = wire
         match fault.kind:

@@ -18,7 +18,7 @@ from barrack_tasks.sandbox.cloud import refusals
 from barrack_tasks.sandbox.cloud.catalogue import OFFERS, REGIONS
 from barrack_tasks.sandbox.cloud.ledger import PERSON, RequestLog
 from barrack_tasks.sandbox.cloud.refusals import Refused
-from barrack_tasks.sandbox.cloud.world import World
+from barrack_tasks.sandbox.cloud.world import CloudState
 from barrack_tasks.sandbox.http.faults import Fault, Faults
 from barrack_tasks.sandbox.http.replies import Reply, Scope, json_reply
 
@@ -72,7 +72,7 @@ class StatusBody(_Body):
 class Control:
     """Serves `/_sandbox/...`, to callers on this machine only, without a key."""
 
-    def __init__(self, world: World, faults: Faults, requests: RequestLog) -> None:
+    def __init__(self, world: CloudState, faults: Faults, requests: RequestLog) -> None:
         self._world = world
         self._faults = faults
         self._requests = requests

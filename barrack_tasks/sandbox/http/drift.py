@@ -10,7 +10,7 @@ from barrack_tasks.api.dialect import Dialect, builtin
 
 
 @dataclass(frozen=True)
-class Change:
+class Drift:
     """One way in which the cloud differs: of an operation's path, or of a field of a schema."""
 
     kind: str
@@ -19,13 +19,13 @@ class Change:
 
 
 CHANGES = (
-    Change("path", "get_gpu_stock", "/gpu-stock"),
-    Change("renamed", "UserVM.hourly_price", "price_per_hour"),
-    Change("missing", "Price.currency"),
-    Change("extra", "Balance.frozen"),
-    Change("type", "Specs.vcpus", "text"),
-    Change("word", "UserVM.status", "PAUSED"),
-    Change("word", "Region.name", "ICELAND-1"),
+    Drift("path", "get_gpu_stock", "/gpu-stock"),
+    Drift("renamed", "UserVM.hourly_price", "price_per_hour"),
+    Drift("missing", "Price.currency"),
+    Drift("extra", "Balance.frozen"),
+    Drift("type", "Specs.vcpus", "text"),
+    Drift("word", "UserVM.status", "PAUSED"),
+    Drift("word", "Region.name", "ICELAND-1"),
 )
 """What `--drift` changes, all of it."""
 

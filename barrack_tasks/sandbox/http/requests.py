@@ -16,8 +16,8 @@ from barrack_tasks.sandbox.cloud.refusals import Refused
 from barrack_tasks.sandbox.handlers.registry import (
     MAX_PAGE_SIZE,
     MOST,
-    Call,
     PageAsk,
+    SandboxCall,
     number_in,
     place_of,
 )
@@ -40,7 +40,7 @@ class Asking:
     canonical: dict[str, Any]
     refusal: Refused | None = None
 
-    def call(self) -> Call:
+    def call(self) -> SandboxCall:
         """The request, checked.
 
         Raises:
@@ -62,7 +62,7 @@ class Asking:
             except ValidationError as error:
                 raise refusals.invalid(self._messages(error)) from None
         page = self._page() if operation.paged else PageAsk()
-        return Call(operation.name, self.path, query, body, page, names)
+        return SandboxCall(operation.name, self.path, query, body, page, names)
 
     def _messages(self, error: ValidationError) -> dict[str, str]:
         messages: dict[str, str] = {}

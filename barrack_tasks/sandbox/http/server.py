@@ -29,7 +29,7 @@ class _Protocol(H11Protocol):
         self.transport.abort()
 
 
-class Server(uvicorn.Server):
+class HTTPServer(uvicorn.Server):
     """Serves an app on a socket that listens already, until `stop` is called.
 
     Args:

@@ -26,7 +26,7 @@ from barrack_tasks.api.dialect.loading import merged
 from barrack_tasks.dialects.learn import (
     Learned,
     LearnError,
-    Sample,
+    RecordedCall,
     dialect_text,
     learn_samples,
     probe,
@@ -307,5 +307,7 @@ def test_samples_that_are_none() -> None:
     with pytest.raises(LearnError, match="a sample is"):
         learn_samples([("GET", "https://x")])
     with pytest.raises(LearnError, match="no successful"):
-        learn_samples([Sample("GET", "https://x/y", 404, (), {"message": "no"})])
-    assert "hidden" not in repr(Sample("GET", "https://x/?t=hidden", 200, (), {"a": "hidden"}))
+        learn_samples([RecordedCall("GET", "https://x/y", 404, (), {"message": "no"})])
+    assert "hidden" not in repr(
+        RecordedCall("GET", "https://x/?t=hidden", 200, (), {"a": "hidden"})
+    )

@@ -14,9 +14,9 @@ from barrack_tasks.api import Barrack
 from barrack_tasks.api.models import CurrencyEnum, Price, UserVM, VMStatus
 from barrack_tasks.plans.durations import read_span, said
 from barrack_tasks.plans.money.burn import (
+    BalanceSample,
     Burn,
     Cost,
-    Sample,
     Tariff,
     about_debits,
     burn_of,
@@ -136,9 +136,9 @@ def test_a_balance_lasts_as_long_as_it_pays(balance: Decimal, hourly: Decimal) -
     assert balance == 0 or hourly * (seconds + 1) / 3600 > balance * Decimal("0.9999999999")
 
 
-def seen(*amounts: str, every: timedelta = HOUR, hourly: str = "2") -> list[Sample]:
+def seen(*amounts: str, every: timedelta = HOUR, hourly: str = "2") -> list[BalanceSample]:
     return [
-        Sample(START + n * every, Decimal(amount), Decimal(hourly))
+        BalanceSample(START + n * every, Decimal(amount), Decimal(hourly))
         for n, amount in enumerate(amounts)
     ]
 
@@ -163,7 +163,7 @@ def test_a_debit_is_no_burn() -> None:
     )
     assert about_debits(burning[:2], "USD") == ()
     blind = [
-        Sample(START + hours * HOUR, Decimal(balance), Decimal("1.19"))
+        BalanceSample(START + hours * HOUR, Decimal(balance), Decimal("1.19"))
         for hours, balance in ((0, "2000"), (7, "1842.15"), (8, "1840.96"), (9, "1839.77"))
     ]
     assert [other_hourly(blind[:count]) for count in (1, 2, 3, 4)] == [0] * 4
@@ -171,11 +171,11 @@ def test_a_debit_is_no_burn() -> None:
 
 @pytest.mark.parametrize("every", [timedelta(minutes=5), timedelta(minutes=10), HOUR])
 def test_what_is_lost_steadily_is_a_rate_and_a_debit_among_it_is_none(every: timedelta) -> None:
-    samples: list[Sample] = []
+    samples: list[BalanceSample] = []
     for tick in range(40):
         hours = Decimal(tick * every.total_seconds()) / 3600
         balance = 5000 - 6 * hours - (400 if tick > 20 else 0)
-        samples = with_sample(samples, Sample(START + tick * every, balance, Decimal(2)))
+        samples = with_sample(samples, BalanceSample(START + tick * every, balance, Decimal(2)))
         if hours <= Decimal("0.5"):
             assert other_hourly(samples) == 0, "seen in one stretch only"
         elif hours >= 2:
@@ -191,21 +191,21 @@ def test_what_is_lost_steadily_is_a_rate_and_a_debit_among_it_is_none(every: tim
 )
 def test_no_single_stretch_makes_a_rate(rates: list[int], debit: int, at: int) -> None:
     """However much is lost in one stretch: the rate is one that the others have as well."""
-    balance, samples = Decimal(100_000), [Sample(START, Decimal(100_000), Decimal(0))]
+    balance, samples = Decimal(100_000), [BalanceSample(START, Decimal(100_000), Decimal(0))]
     for number, rate in enumerate(rates):
         balance -= rate + (debit if number == at % len(rates) else 0)
-        samples.append(Sample(START + (number + 1) * HOUR, balance, Decimal(0)))
+        samples.append(BalanceSample(START + (number + 1) * HOUR, balance, Decimal(0)))
     others = [r for n, r in enumerate(rates) if n != at % len(rates)]
     assert other_hourly(samples) <= max(others, default=0)
 
 
 @given(st.lists(st.integers(1, 7200), min_size=1, max_size=300))
 def test_samples_stay_few_and_of_the_last_day(gaps: list[int]) -> None:
-    samples: list[Sample] = []
+    samples: list[BalanceSample] = []
     moment = START
     for gap in gaps:
         moment += timedelta(seconds=gap)
-        samples = with_sample(samples, Sample(moment, Decimal(5), Decimal(1)))
+        samples = with_sample(samples, BalanceSample(moment, Decimal(5), Decimal(1)))
         assert samples[-1].at == moment
         assert len(samples) <= 49
         assert samples[0].at >= moment - timedelta(days=1)

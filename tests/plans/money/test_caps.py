@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.money.caps import (
-    Asked,
     Caps,
     Means,
+    Proposed,
     admit,
     beginning,
     coming_back,
@@ -29,7 +29,7 @@ from barrack_tasks.plans.money.caps import (
 )
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
 
-ASKED = Asked("train", "H100-PCIe-80GB", 4, "CANADA-1")
+ASKED = Proposed("train", "H100-PCIe-80GB", 4, "CANADA-1")
 
 
 def machine(name: str, status: str = "HIBERNATED", price: str | None = "2") -> UserVM:
@@ -93,7 +93,7 @@ def test_everything_that_is_wrong_is_said_at_once() -> None:
 def test_what_has_begun_counts_for_the_next() -> None:
     had = means()
     for n in range(3):
-        began = had.with_begun(Asked(f"new-{n}", "L40", 2, "CANADA-1", price=Decimal(3)))
+        began = had.with_begun(Proposed(f"new-{n}", "L40", 2, "CANADA-1", price=Decimal(3)))
         assert began.burn == had.burn + 3
         had = began
     assert "there are 5 instances, the cap is 5" in refused({"instances": 5}, had=had)
@@ -108,10 +108,10 @@ def test_a_price_that_is_not_known_refuses_what_needs_the_sum(cap: dict[str, Any
     had = means(unknown=("instance odd",), spent_today=Decimal(0))
     assert "the price of instance odd is not known" in refused(cap, had=had)
     assert refused({"hourly_price": 900}, had=had) == ""
-    later = means().with_begun(Asked("odd", "L40", 2, "CANADA-1"))
+    later = means().with_begun(Proposed("odd", "L40", 2, "CANADA-1"))
     assert later.unknown == ("instance odd",)
     known = Tariff({("L40", 2, None): Decimal(4)})
-    assert means(tariff=known).with_begun(Asked("odd", "L40", 2, "CANADA-1")).burn == 14
+    assert means(tariff=known).with_begun(Proposed("odd", "L40", 2, "CANADA-1")).burn == 14
 
 
 def test_a_person_is_asked_only_above_the_soft_cap() -> None:
@@ -170,13 +170,13 @@ STEPS: dict[str, Next] = {
 
 
 def test_each_step_that_lets_something_begin_says_what() -> None:
-    known = {"d": Asked("d", "A40", 1, "US-1")}
+    known = {"d": Proposed("d", "A40", 1, "US-1")}
     assert beginning(STEPS, {"a": machine("a")}, known) == {
-        "a": Asked("a", "L40", 2, "CANADA-1", comes_back=True, price=Decimal(2)),
-        "c": Asked("c-alt", "H100", 2, "CANADA-1"),
+        "a": Proposed("a", "L40", 2, "CANADA-1", comes_back=True, price=Decimal(2)),
+        "c": Proposed("c-alt", "H100", 2, "CANADA-1"),
         "d": known["d"],
-        "e": Asked("e", None, 1, "?"),
-        "i": Asked("i", None, 1, "?", comes_back=True),
+        "e": Proposed("e", None, 1, "?"),
+        "i": Proposed("i", None, 1, "?", comes_back=True),
     }
 
 
@@ -189,7 +189,8 @@ def test_what_is_admitted_never_raises_the_burn_above_the_cap(
     prices: list[Decimal], cap: int, back: bool
 ) -> None:
     asking = {
-        str(n): Asked(str(n), "L40", 1, "CANADA-1", back, price) for n, price in enumerate(prices)
+        str(n): Proposed(str(n), "L40", 1, "CANADA-1", back, price)
+        for n, price in enumerate(prices)
     }
     found = admit(asking, [Caps(burn=cap)], means())
     allowed = sum((asking[k].price or 0 for k, r in found.items() if not r.refused), Decimal(0))
@@ -206,12 +207,12 @@ def test_gpus_are_counted_as_they_come_up() -> None:
 
 
 def test_what_was_let_begin_counts_once_until_the_lists_show_it() -> None:
-    others = [Asked("a", None, 2, "?", price=Decimal(2)), Asked("new", None, 8, "?")]
+    others = [Proposed("a", None, 2, "?", price=Decimal(2)), Proposed("new", None, 8, "?")]
     had = means().with_unseen(others)
     assert list(had.begun) == ["new"], "a is up already"
     assert "14 GPUs would be in use" in refused({"gpus": 13}, had=had)
     assert "the price of instance new is not known" in refused({"burn": 900}, had=had)
-    again = Asked("new", "L40", 8, "CANADA-1", price=Decimal(1))
+    again = Proposed("new", "L40", 8, "CANADA-1", price=Decimal(1))
     assert rule(again, Caps(gpus=10, burn=11), had).refused == (), "judged anew, not besides itself"
     assert not is_seen(coming_back(machine("b")), had.instances)
     assert is_seen(coming_back(machine("b")), [machine("b", "RESTORING")])
@@ -288,7 +289,7 @@ def test_a_price_that_is_not_known_is_refused_by_the_caps_that_need_it() -> None
 
 
 def test_hardware_that_is_not_known_is_refused_by_the_caps_that_need_it() -> None:
-    asked = Asked("d", None, 1, "CANADA-1")
+    asked = Proposed("d", None, 1, "CANADA-1")
     assert rule(asked, Caps(instances=3, regions=["CANADA-*"]), means()).refused == ()
     assert rule(asked, Caps(gpus=9, burn=99), means()).refused == (
         "nothing tells which GPU it needs, so the caps burn, gpus cannot be judged",

@@ -13,7 +13,7 @@ from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_at_rate
 from barrack_tasks.plans.money.kept import (
     LONGEST_PERIOD,
     SURE,
-    Look,
+    Observed,
     Sighting,
     sightings,
     to_ask,
@@ -24,20 +24,20 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 ALPHA = Thing("instance", "1", "alpha", "1x L40", "CANADA-1", Decimal("1.20"))
 BETA = Thing("volume", "2", "beta")
-ACTIVE = Look("ACTIVE", "mark-1", is_dated=True)
-ASLEEP = Look("HIBERNATED", "mark-2", is_dated=True)
+ACTIVE = Observed("ACTIVE", "mark-1", is_dated=True)
+ASLEEP = Observed("HIBERNATED", "mark-2", is_dated=True)
 
 
 def active(start: datetime, end: datetime, state: str = "ACTIVE", rate: str = "1.20") -> Charge:
     return charge_at_rate(ALPHA, start, end, state, Decimal(rate))
 
 
-def read(look: Look = ACTIVE, at: datetime = NOW) -> Sighting:
+def read(look: Observed = ACTIVE, at: datetime = NOW) -> Sighting:
     """An instance that was seen, and whose bill was read."""
     return Sighting(ALPHA, look=look).answered(START, [active(START, at)], at)
 
 
-def seen_again(before: Sighting, look: Look | None, now: datetime) -> Sighting:
+def seen_again(before: Sighting, look: Observed | None, now: datetime) -> Sighting:
     """The same at a later look; gone, if there is none."""
     there = [] if look is None else [Sighting(ALPHA, look=look)]
     [found] = sightings(there, [before], (), now)

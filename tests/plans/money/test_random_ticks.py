@@ -28,7 +28,7 @@ from barrack_tasks.plans.money.budgets import (
     whom_budgets_rest,
     with_budgets,
 )
-from barrack_tasks.plans.money.burn import Sample, Tariff, burn_of, other_hourly, with_sample
+from barrack_tasks.plans.money.burn import BalanceSample, Tariff, burn_of, other_hourly, with_sample
 from barrack_tasks.plans.money.shedding import Shedding
 from barrack_tasks.plans.money.thresholds import read_thresholds
 from barrack_tasks.runtime.alerts import scope_of
@@ -208,7 +208,7 @@ def simulate(seed: int, ticks: int) -> Counter[str]:
     world = World(dice, Decimal(dice.choice([0, 0, 3])))
     kept: dict[str, dict[str, Alarm]] = {}
     happened: Counter[str] = Counter()
-    samples: list[Sample] = []
+    samples: list[BalanceSample] = []
     known: dict[str, int] = {}
     watching = [
         (read_thresholds(lines), Deployment(kept, ["a", "b"], *read_thresholds(lines)))
@@ -222,7 +222,7 @@ def simulate(seed: int, ticks: int) -> Counter[str]:
     for _ in range(ticks):
         world.people()
         failing = {n for n in "ab" if dice.random() < 0.2}
-        samples = with_sample(samples, Sample(world.now, world.balance, world.hourly()))
+        samples = with_sample(samples, BalanceSample(world.now, world.balance, world.hourly()))
         other = other_hourly(samples)
         assert 0 <= other <= world.chat, "no debit is a burn"
         happened["ticks with a rate"] += other > 0

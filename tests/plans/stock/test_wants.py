@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from barrack_tasks.api.models import Balance, GPUStockItem, Price, UserVM
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
-from barrack_tasks.plans.money.caps import Asked, Caps, Means, objections
+from barrack_tasks.plans.money.caps import Caps, Means, Proposed, objections
 from barrack_tasks.plans.steps import Reason
 from barrack_tasks.plans.stock.claims import (
     Attempt,
@@ -390,7 +390,7 @@ def test_a_row_says_the_true_reason_why_nothing_was_claimed() -> None:
 
 
 def test_caps_that_refuse_are_compared_by_name_and_not_by_sentence() -> None:
-    asked = Asked("train", "L40", 1, "CANADA-1", price=Decimal("1.19"))
+    asked = Proposed("train", "L40", 1, "CANADA-1", price=Decimal("1.19"))
     means = Means(Balance(amount="100", currency="USD"), Decimal(2), ())
     caps = [Caps(burn=3, gpus=1), Caps(hourly_price="1.2")]
     assert objections(caps, asked, means) == ("burn",)

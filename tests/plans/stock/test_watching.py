@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from barrack_tasks.plans import Timetable
 from barrack_tasks.plans.durations import PositiveSpan
-from barrack_tasks.plans.stock.edges import SETTLES, Edge, Seen, advance
+from barrack_tasks.plans.stock.edges import SETTLES, Edge, PlaceSeen, advance
 from barrack_tasks.plans.stock.history import Spell, joined, summaries
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.wants import Place
@@ -23,7 +23,7 @@ TICK = timedelta(seconds=30)
 
 
 def play(counts: list[int]) -> list[tuple[int, str, int]]:
-    seen: dict[Place, Seen] = {}
+    seen: dict[Place, PlaceSeen] = {}
     told = []
     for tick, count in enumerate(counts):
         seen, edges = advance(seen, {HERE: count} if count else {}, NOW + tick * TICK)
@@ -40,7 +40,7 @@ def test_stock_that_flickers_is_told_once() -> None:
 
 def looks(*given: tuple[timedelta, int]) -> list[Edge]:
     """The edges of looks at moments after the first."""
-    seen: dict[Place, Seen] = {}
+    seen: dict[Place, PlaceSeen] = {}
     found = []
     for after, count in given:
         seen, edges = advance(seen, {HERE: count}, NOW + after)
@@ -77,7 +77,9 @@ def test_what_lies_between_two_distant_looks_is_no_part_of_the_history() -> None
         ("available", None),
         ("unwatched", NOW + minute),
     ], "that it came or went is told by nobody"
-    seen, _ = advance({HERE: Seen(NOW, 4, 4, 4, NOW, last=NOW + minute)}, {HERE: 4}, NOW + hours)
+    seen, _ = advance(
+        {HERE: PlaceSeen(NOW, 4, 4, 4, NOW, last=NOW + minute)}, {HERE: 4}, NOW + hours
+    )
     assert (seen[HERE].since, seen[HERE].until) == (NOW + hours, NOW + hours)
 
 
@@ -102,11 +104,11 @@ def test_edges_take_turns_and_each_absence_that_is_told_was_long_enough(counts: 
 @given(st.lists(st.integers(0, 3), max_size=60), st.integers(0, 59))
 def test_a_restart_in_between_changes_nothing(counts: list[int], cut: int) -> None:
     """What is remembered is all that counts: seconds suffice, as they are kept."""
-    seen: dict[Place, Seen] = {}
+    seen: dict[Place, PlaceSeen] = {}
     told = []
     for tick, count in enumerate(counts):
         if tick == cut:
-            seen = {p: Seen(*vars(s).values()) for p, s in seen.items() if s != Seen()}
+            seen = {p: PlaceSeen(*vars(s).values()) for p, s in seen.items() if s != PlaceSeen()}
         seen, edges = advance(seen, {HERE: count}, NOW + tick * TICK)
         told += [(tick, e.kind, e.count) for e in edges]
     assert told == play(counts)

@@ -27,7 +27,7 @@ def claim_key(name: str) -> str:
     return f"claim:{name}"
 
 
-class Ledger(Protocol):
+class ClaimsToTell(Protocol):
     """What was claimed and nobody was told of yet."""
 
     def asking(self, requests: Sequence[Making], ids: Mapping[str, str], now: datetime) -> None:
