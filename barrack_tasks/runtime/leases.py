@@ -523,14 +523,17 @@ class Hold:
         if (wait := settles - self._clock()) > 0:
             self._sleep(wait)
         for _ in range(_LOOKS):
-            if self._clock() - self._seen_at >= _LOOK_AFTER:
-                with self._lock:
-                    try:
-                        self._lose_if_over()
-                    except Exception as error:
-                        raise BarrackNotPermittedError(
-                            f"not sent: the Prefect server cannot be asked for the lease: {error}"
-                        ) from error
+            age = self._clock() - self._seen_at
+            # While one thread looks, the others go on with what was seen a moment ago.
+            if age >= _LOOK_AFTER and self._lock.acquire(blocking=age >= SEEN_WITHIN):
+                try:
+                    self._lose_if_over()
+                except Exception as error:
+                    raise BarrackNotPermittedError(
+                        f"not sent: the Prefect server cannot be asked for the lease: {error}"
+                    ) from error
+                finally:
+                    self._lock.release()
             self._demand(keys, since)
             # The answer itself may have taken so long that it tells nothing any more.
             if self._clock() - self._seen_at < SEEN_WITHIN:
