@@ -9,8 +9,12 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping, MutableMapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from types import TracebackType
 from typing import Any
@@ -326,14 +330,69 @@ def emit(
         whose = {"prefect.resource.id": account_resource(account)}
         about.append({**whose, "prefect.resource.role": "account"})
     identity: dict[str, Any] = {"id": event_id} if event_id else {}
-    try:
-        emit_event(
-            event,
-            resource=resource,
-            related=about,
-            payload=dict(payload or {}),
-            **identity,
-        )
-    except Exception as error:  # noqa: BLE001 - an event that is not taken must stop nothing
-        _log.warning("the event %s about %s could not be emitted: %s", event, name, error)
+    said = {"resource": resource, "related": about, "payload": dict(payload or {}), **identity}
+    outbox = _outbox.get()
+    if outbox is None:
+        _send(event, **said)
+    else:
+        outbox.add(event, said)
     _call_hooks(Happening(event, id, name, instance, dict(payload or {}), account))
+
+
+def _send(event: str, **said: Any) -> None:
+    try:
+        emit_event(event, **said)
+    except Exception as error:  # noqa: BLE001 - an event that is not taken must stop nothing
+        name = said["resource"]["prefect.resource.name"]
+        _log.warning("the event %s about %s could not be emitted: %s", event, name, error)
+
+
+class _Outbox:
+    """Events that wait until the server has time for them."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self._waiting: deque[tuple[str, dict[str, Any]]] = deque()
+
+    def add(self, event: str, said: dict[str, Any]) -> None:
+        if self._at_once > 0:
+            self._at_once -= 1
+            _send(event, **said)
+        else:
+            self._waiting.append((event, {"occurred": datetime.now(UTC), **said}))
+
+    def send(self, most: int | None = None) -> None:
+        count = len(self._waiting) if most is None else min(most, len(self._waiting))
+        for _ in range(count):
+            event, said = self._waiting.popleft()
+            _send(event, **said)
+
+
+_outbox: ContextVar[_Outbox | None] = ContextVar("outbox", default=None)
+
+
+@contextmanager
+def spread(at_once: int = 200) -> Iterator[None]:
+    """Hold back what is emitted in the block beyond the first so many events, until its end.
+
+    An event costs a Prefect server milliseconds of processor time. Thousands that come with the
+    work would slow down the very requests that the work waits for. Hooks are called at once, and
+    each event tells when it happened. What a killed process held back is not emitted.
+
+    Example:
+        >>> with spread():
+        ...     emit("barrack.instance.hibernated", "BRK-A1B2C3D", "alpha")
+    """
+    outbox = _Outbox(at_once)
+    token = _outbox.set(outbox)
+    try:
+        yield
+    finally:
+        _outbox.reset(token)
+        outbox.send()
+
+
+def catch_up(most: int = 20) -> None:
+    """Emit some of what `spread` holds back, for a run that goes on for long."""
+    if outbox := _outbox.get():
+        outbox.send(most)

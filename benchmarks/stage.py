@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from barrack_tasks.cli.services import server_settings
 
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.services import server_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 LATENCY = 0.1

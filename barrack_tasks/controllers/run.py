@@ -16,7 +16,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.controllers import reports
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.dialects.needs import NEEDS, check_needs
-from barrack_tasks.events import get_run_logger
+from barrack_tasks.events import get_run_logger, spread
 from barrack_tasks.plans import Report, Selector
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.memory import Memory, Target
@@ -109,16 +109,21 @@ class Run:
         """What the run is for. The next run with the same intent takes up one that was cut off."""
         return leases.intent_of(self.flow, *what)
 
+    @contextmanager
     def holding(
         self, intent: str | None = None, keep: timedelta = leases.FORGET_AFTER
-    ) -> AbstractContextManager[Hold]:
+    ) -> Iterator[Hold]:
         """Hold what the run works on, so that no other run does.
 
         Args:
             intent: see `intent`; None if nothing is to be taken up.
             keep: how long what was only reserved is kept for the next run.
         """
-        return leases.holding(self.account.account, self.id, self.name, intent, keep)
+        with (
+            spread(),
+            leases.holding(self.account.account, self.id, self.name, intent, keep) as hold,
+        ):
+            yield hold
 
     def check_lists(
         self,

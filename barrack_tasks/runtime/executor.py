@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from prefect import task
@@ -49,6 +49,11 @@ class _Batch:
 
     future: PrefectFuture[Any]
     left: list[Step]
+    ended: threading.Event = field(default_factory=threading.Event)
+
+    def __post_init__(self) -> None:
+        # Asking the future for its state asks the Prefect server.
+        self.future.add_done_callback(lambda _: self.ended.set())
 
 
 def is_unsent(error: BarrackError | None) -> bool:
@@ -109,7 +114,7 @@ class Executor:
     def outcomes(self, wait: float) -> list[Outcome]:
         """What became of steps since the last look; waits so many seconds for a first one."""
         # Asked before the queue is: what a task run tells, it tells before it ends.
-        ended = [batch for batch in self._batches if batch.future.state.is_final()]
+        ended = [batch for batch in self._batches if batch.ended.is_set()]
         found: list[Outcome] = []
         try:
             found.append(self._outcomes.get(timeout=max(0.001, wait if not ended else 0.0)))

@@ -81,6 +81,7 @@ class LeaseStore(Protocol):
 
     def stamped(self) -> dict[str, Stamped]: ...
     def some(self, names: Iterable[str]) -> dict[str, Any]: ...
+    def create(self, name: str, value: Any) -> bool: ...
     def put(self, name: str, value: Any) -> None: ...
     def change(self, name: str, value: Any) -> bool: ...
     def drop(self, name: str) -> None: ...
@@ -731,11 +732,12 @@ class Hold:
                 notes=notes,
             )
             name, value = f"{self._attempt}_{number}", record.model_dump(mode="json")
-            if not self._records.change(name, value):
-                if name in self._written:
+            if name in self._written:
+                if not self._records.change(name, value):
                     self._lose()
                     return False
-                self._records.put(name, value)
+            else:
+                self._records.create(name, value)
                 # The stamp of a new record and that of a changed one come from different clocks
                 # of a server (its own, its database's); only the latter counts.
                 self._records.change(name, value)

@@ -19,6 +19,7 @@ from barrack_tasks.api import (
 )
 from barrack_tasks.api.transport.pacing import elapsed
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.events import catch_up
 from barrack_tasks.plans.cadence import Cadence
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
@@ -216,6 +217,7 @@ def work(
             looked_at = elapsed()
             try:
                 world = known = look()
+                catch_up()
                 took = elapsed() - looked_at
                 note_in_hand(hold, memory, client.now())
                 plan = decide(world, now())

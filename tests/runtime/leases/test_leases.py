@@ -48,6 +48,12 @@ class Store:
         self.kept[name.removeprefix("b_")] = Stamped(value, BEGIN + timedelta(seconds=self.now))
         self.between.append({name: one.value for name, one in self.kept.items()})
 
+    def create(self, name: str, value: Any) -> bool:
+        if name.removeprefix("b_") in self.kept:
+            return False
+        self.put(name, value)
+        return True
+
     def change(self, name: str, value: Any) -> bool:
         if name.removeprefix("b_") in self.kept:
             self.put(name, value)

@@ -90,6 +90,9 @@ class Records:
             lambda: {name: value for name, (value, _) in self._all().items() if name in wanted}
         )
 
+    def create(self, name: str, value: Any) -> bool:
+        return self._request(lambda: name not in self._all() and self._write(name, value))
+
     def put(self, name: str, value: Any) -> None:
         self._request(lambda: self._write(name, value))
 
