@@ -58,9 +58,13 @@ def test_hooks_are_called_at_once(sent: Sent) -> None:
 
 
 def test_what_was_held_back_is_emitted_when_the_work_fails(sent: Sent) -> None:
-    with pytest.raises(RuntimeError), spread(at_once=0):
-        hibernated(2)
-        raise RuntimeError
+    def work() -> None:
+        with spread(at_once=0):
+            hibernated(2)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        work()
     assert len(sent) == 2
 
 
