@@ -13,6 +13,7 @@ from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.events import emit
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.alerts import (
     Alarm,
     Message,
@@ -199,7 +200,7 @@ def alone(account: str, guard: str, scope: str = "") -> Iterator[bool]:
     """
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account, run, name) as hold:
-        yield not hold.claim({f"watch:{guard}:{scope}": guard})
+        yield not hold.claim({lease_keys.watch(guard, scope): guard})
 
 
 def this_deployment() -> dict[str, str]:
@@ -208,4 +209,4 @@ def this_deployment() -> dict[str, str]:
     Its keys tell the watch of one deployment from that of another, see `scope_of`.
     """
     id_ = runtime.deployment.id
-    return {f"deployment:{id_}": "deployment"} if id_ else {}
+    return {lease_keys.deployment(id_): "deployment"} if id_ else {}

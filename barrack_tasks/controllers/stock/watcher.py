@@ -18,9 +18,10 @@ from barrack_tasks.api import (
 )
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.admission import Admission, read_means
-from barrack_tasks.controllers.stock.claimed import ClaimsToTell, OwnLedger, claim_key
+from barrack_tasks.controllers.stock.claimed import ClaimsToTell, OwnLedger
 from barrack_tasks.controllers.stock.sources import with_image, with_snapshots
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
 from barrack_tasks.plans.money.caps import Caps, Means, objections, rulings
 from barrack_tasks.plans.protection import is_protected
@@ -48,7 +49,6 @@ from barrack_tasks.plans.stock.wants import (
     with_first_names,
 )
 from barrack_tasks.plans.world import stock_of
-from barrack_tasks.runtime.leases import snapshot_key
 from barrack_tasks.runtime.observe import unable_of
 from barrack_tasks.tasks.base import barrack_task
 
@@ -463,9 +463,9 @@ class StockWatcher:
             source = source_of(want, self.instances)
             claim = want.claim
             for name in self._names_of(want):
-                keys[name] = [claim_key(name), *([source.id] if source else [])]
+                keys[name] = [lease_keys.claim(name), *([source.id] if source else [])]
                 if claim is not None and claim.how == "snapshot":
-                    keys[name].append(snapshot_key(claim.snapshot_id or "", shared=True))
+                    keys[name].append(lease_keys.snapshot(claim.snapshot_id or "", shared=True))
         wanted = {key: name for name, own in keys.items() for key in own}
         refused = self._reserve(wanted) if wanted else {}
         self._granted = {name for name, own in keys.items() if not refused.keys() & set(own)}
@@ -478,12 +478,12 @@ class StockWatcher:
 def keys_of(attempt: Attempt) -> tuple[str, ...]:
     """What must be held for an attempt: its name, and what it brings back or restores."""
     step = attempt.step
-    own = claim_key(step.subject)
+    own = lease_keys.claim(step.subject)
     match step.operation:
         case "restore_instance":
             return own, step.instance_id
         case "restore_snapshot":
-            return own, snapshot_key(step.arguments["snapshot_id"], shared=True)
+            return own, lease_keys.snapshot(step.arguments["snapshot_id"], shared=True)
         case _:
             return (own,)
 

@@ -15,8 +15,6 @@ from barrack_tasks.plans.steps import Reason, Step
 from barrack_tasks.plans.stock.sources import source_of
 from barrack_tasks.plans.stock.wants import LOST, Option, Place, Want, place_of
 
-_ON_THE_WAY_UP = (VMStatus.ACTIVE, VMStatus.RESTORING, VMStatus.STARTING)
-_BEING_MADE = (VMStatus.CREATING, VMStatus.BUILD, VMStatus.REBOOTING)
 PriceOf = Callable[[Place, str | None], Decimal | None]
 """What a configuration costs an hour in a tier; in the dearest, if none is named."""
 
@@ -105,7 +103,7 @@ def taken_by(want: Want, instance: UserVM) -> str | None:
     It may be another configuration, or rest: what was claimed for a time and hibernated is neither
     had nor asked for again.
     """
-    if want.is_met_by(instance) and instance.status in (*_ON_THE_WAY_UP, *_BEING_MADE):
+    if want.is_met_by(instance) and VMStatus.ACTIVE in (instance.status, instance.status.leads_to):
         return None
     is_told = instance.gpu_model is not None and instance.region is not None
     what = f" {place_of(instance)}" if is_told else ""
@@ -162,6 +160,10 @@ def choose(
     return found
 
 
+def _is_up(status: VMStatus) -> bool:
+    return status is VMStatus.ACTIVE or status.is_waking
+
+
 def _missing(want: Want, instances: Sequence[UserVM], taken: Collection[str]) -> Iterator[str]:
     """Names of the instances that are still to be claimed for a want."""
     claim = want.claim
@@ -169,7 +171,7 @@ def _missing(want: Want, instances: Sequence[UserVM], taken: Collection[str]) ->
         return
     if claim.how == "restore":
         source = source_of(want, instances)
-        if source and source.status not in _ON_THE_WAY_UP and source.name not in taken:
+        if source and source.name not in taken and not _is_up(source.status):
             yield source.name
         return
     there = {i.name for i in instances if i.status not in LOST}
