@@ -17,6 +17,7 @@ from prefect.exceptions import ParameterBindError
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.credentials import BarrackCredentials, check_account, check_parameters
+from barrack_tasks.events import spread
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -88,7 +89,8 @@ class _BarrackFlow(Flow[P, R]):
         if problem is not None:
             del arguments, named
             raise problem
-        return super().__call__(*arguments, **named)
+        with spread():  # a call returns before the server has taken in thousands of events
+            return super().__call__(*arguments, **named)
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         check_parameters(parameters)
