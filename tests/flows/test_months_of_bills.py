@@ -176,13 +176,19 @@ def play(seed: int) -> None:
         for _ in range(4):
             month.seed(dice.choice(STATES))
         account: Any = Account(client, f"month{seed}")
+        is_steady = seed % 2 == 0
 
-        def read() -> Bill:
+        def read(is_last: bool = False) -> Bill:
             funds = funds_of(client)
             month.seen |= {one.id for one in (*funds.instances, *funds.volumes, *funds.snapshots)}
-            return _read_bill(account, funds, start, funds.at, zone, [])
+            since = start
+            if not is_steady and not is_last:  # budgets of a day and of a month read the same bills
+                since = max(start, funds.at - timedelta(hours=dice.choice([1, 30, 300, 3000])))
+            return _read_bill(account, funds, since, funds.at, zone, [])
 
-        *_, bill = watched(month, dice.randint(5, 27), read)
+        for _ in watched(month, dice.randint(5, 27), read):
+            pass
+        bill = read(is_last=True)
         first = max(days_back(bill.end, dice.randint(2, 15), zone), start)
         for since, part in ((start, bill), (first, bill.from_moment(first))):
             moments = (since.timestamp(), bill.end.timestamp())
@@ -191,7 +197,8 @@ def play(seed: int) -> None:
         asked = sum(r["operation"].endswith("_billing") for r in sandbox.requests())
         moved = sum(e["kind"] in ("instance", "volume", "snapshot") for e in sandbox.ledger())
         things, days = len(month.models) + len(month.sizes), (bill.end - start).days + 1
-        assert asked <= moved + things * days, "once for each move, and once a day"
+        if is_steady:
+            assert asked <= moved + things * days, "once for each move, and once a day"
 
 
 @pytest.mark.parametrize("seed", range(5))

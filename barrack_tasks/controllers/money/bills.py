@@ -83,7 +83,7 @@ def _read_bill(
     missing += [
         _sentence(s, "the API has no bill of it any more", funds)
         for s in billed
-        if s.settled and not s.is_whole
+        if s.settled and not s.is_known(start)
     ]
     charges = [charge for s in billed for charge in s.charges(end)]
     if not names:

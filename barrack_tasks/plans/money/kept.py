@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from barrack_tasks.plans.money.bill import ZERO, Charge, Thing, merged
@@ -17,6 +17,8 @@ from barrack_tasks.plans.money.bill import ZERO, Charge, Thing, merged
 LONGEST_PERIOD = timedelta(days=400)
 """Nothing is asked for that was spent longer ago than this, so what is gone for longer is left
 out of bills: `report_costs` looks back a year at most."""
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""From when on the bill is known of what was made after the moment that it was asked from."""
 SURE = timedelta(minutes=5)
 """The API must say twice, so far apart, that there is no bill of what is gone."""
 _NEW = timedelta(minutes=10)
@@ -121,6 +123,10 @@ class Sighting:
             self.gone is not None and kept is not None and not kept.runs and kept.until >= self.gone
         )
 
+    def is_known(self, start: datetime) -> bool:
+        """Whether all that it cost from a moment on was read, to its end."""
+        return self.is_whole and self.kept is not None and self.kept.since <= start
+
     def is_billed(self, start: datetime) -> bool:
         """Whether there may be charges of it after a moment."""
         return self.gone is None or self.gone > start
@@ -139,9 +145,11 @@ class Sighting:
         """The same with its bill from `asked` until now."""
         new = merged(charges)
         kept, since = self.kept, asked
+        if self.look and self.look.made and self.look.made >= asked:
+            since = NEVER  # nothing was spent on it before it was made
         before: tuple[Charge, ...] = ()
         if kept is not None and kept.since < asked:
-            since, edge = kept.since, new[0].start if new else asked
+            since, edge = min(since, kept.since), new[0].start if new else asked
             before = tuple(c for c in kept.charges if c.end <= edge)
         known = merged([*before, *new])
         last = known[-1] if known else None
@@ -178,7 +186,9 @@ def sightings(
     found = []
     for one in there:
         old = known.pop(one.key, None)
-        found.append(one if old is None else replace(one, kept=old.kept))
+        if old is not None:
+            one = replace(one, thing=one.thing.or_as(old.thing), kept=old.kept)
+        found.append(one)
     for old in known.values():
         gone = replace(old, gone=old.gone or now, look=None)
         is_source = old.thing.kind == "instance" and old.thing.id in sources
