@@ -28,7 +28,7 @@ from barrack_tasks.plans.money.budgets import (
     whom_budgets_rest,
     with_budgets,
 )
-from barrack_tasks.plans.money.shedding import Shedding, named
+from barrack_tasks.plans.money.shedding import Shedding, as_sentence, named
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import Row
 from barrack_tasks.plans.selection import Called, named_in_vain
@@ -134,7 +134,7 @@ class Budgeting:
             chosen,
             readings,
             (*unmet, *missing, *(about_refused(stand, currency) for stand in refused), *stuck),
-            (*([going] if chosen else []), *(f"{n[0].upper()}{n[1:]}." for n in stuck)),
+            (*([going] if chosen else []), *map(as_sentence, stuck)),
             currency,
             unable,
         )

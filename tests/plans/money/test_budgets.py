@@ -243,7 +243,7 @@ def test_what_a_budget_cannot_put_to_rest_is_named() -> None:
     over, within = stand(9, per="day", hard=5, names=("team-a-*",)), stand(per="hour", hard=99)
     unable = {("L40", 1)}
     assert notes_on_budgets([over, within], FLEET[1:], set(), unable) == (
-        "cannot be hibernated, for their flavor cannot, and go on costing: team-a-2",
+        "these cannot be hibernated, for their flavor cannot, and go on costing: team-a-2",
     )
     assert notes_on_budgets([within], FLEET, set(), unable) == ()
     unpriced = [FLEET[0], *(UserVM(id=n, name=f"team-a-{n}", status="ACTIVE") for n in "xy")]
