@@ -421,9 +421,8 @@ def test_a_row_says_the_true_reason_why_nothing_was_claimed() -> None:
         return [(row.reason, row.why) for row in rows if row.outcome == "skipped"]
 
     assert said({here: 5}, "2.50") == [(Reason.TOO_DEAR, "in stock, but not at the price")] * 2
-    unknown = (
-        "in stock, but the price of 1x L40 in CANADA-1 is not known: it may be above max_price"
-    )
+    place = "1x L40 in CANADA-1"
+    unknown = f"in stock, but the price of {place} is not known: it may be above max_price"
     assert said({here: 5}, "") == [(Reason.UNPRICED, unknown)] * 2
     both = f"in stock, but not at the price; the price of {place} is not known"
     assert said({here: 5, Place("NORWAY-1", "L40", 1): 5}, "") == [(Reason.TOO_DEAR, both)] * 2
