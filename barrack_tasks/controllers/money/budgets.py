@@ -116,7 +116,9 @@ class Budgeting:
         kept = [stand for stand in standings if stand not in refused]
         unmet: tuple[str, ...] = ()
         if funds.is_read("instance"):
-            things: list[Called] = [*funds.instances, *instances_seen(account.account)]
+            things: list[Called] = [*funds.instances]
+            if any(b.names for b in budgets):
+                things += instances_seen(account.account)
             names = [n for b in budgets for n in named_in_vain("budgets: names", b.names, things)]
             unmet = run.check_lists(funds.instances, priority=how.priority, more=names)
         protected = {i.id for i in funds.instances if is_protected(run.never, i.id, i.name)}

@@ -210,6 +210,12 @@ def charge_at_rate(
     return Charge(thing, start, end, state, minutes, cost_of(rate, minutes), rate)
 
 
+def chat_charge(id_: str, model: str, at: datetime, cost: Decimal) -> Charge:
+    """What one use of AI chat cost."""
+    thing = Thing("ai chat", id_, model or "chat", model)
+    return Charge(thing, at, at, "ai chat", 0, cost)
+
+
 def cost_of(rate: Decimal, minutes: int) -> Decimal:
     """What some minutes cost at an hourly rate, to six places, as the cloud bills [I]."""
     return (rate * minutes / 60).quantize(UNIT, rounding=ROUND_HALF_EVEN)

@@ -7,7 +7,7 @@ the bill is read from that charge on. Of one that is gone the bill is read once,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -26,6 +26,9 @@ _NEW = timedelta(minutes=10)
 _BELIEVED = timedelta(hours=24)
 _BELIEVED_UNDATED = timedelta(hours=1)
 """So long a thing is taken to be as it was, where lists do not tell when it last changed."""
+_LISTED_WITHIN = timedelta(minutes=10)
+"""So long after it was begun a use of AI chat may be listed for the first time."""
+_MOST_CHATS = 12_000
 _MOST_AGAIN = 500
 """So many bills of things that did not change are read again in one look, the oldest first."""
 
@@ -224,3 +227,39 @@ def to_ask(seen: Sequence[Sighting], start: datetime, now: datetime) -> dict[int
         assert old is not None  # noqa: S101 - only what was read is read again
         asked[place] = old.resumes
     return asked
+
+
+@dataclass(frozen=True)
+class KeptChats:
+    """What was read of the uses of AI chat: all from `since` until `until`, by the cloud's clock.
+
+    `charges` has them by id.
+    """
+
+    since: datetime
+    until: datetime
+    charges: Mapping[str, Charge]
+
+    def resumes(self, start: datetime) -> datetime:
+        """From when on they must be read for a bill that begins at a moment."""
+        return start if self.since > start else self.until - _LISTED_WITHIN
+
+    def answered(self, asked: datetime, new: Mapping[str, Charge], now: datetime) -> KeptChats:
+        """The same with those from `asked` until now."""
+        return KeptChats(min(self.since, asked), now, {**self.charges, **new})
+
+    def bounded(self) -> KeptChats:
+        """The same without the oldest, if there are more than can be kept or a bill needs."""
+        since = max(self.since, self.until - LONGEST_PERIOD)
+        if len(self.charges) > _MOST_CHATS:
+            since = max(since, sorted(c.start for c in self.charges.values())[-_MOST_CHATS])
+        return KeptChats(
+            since, self.until, {k: c for k, c in self.charges.items() if c.start >= since}
+        )
+
+    def joined(self, other: KeptChats | None) -> KeptChats:
+        """The same with what another run has read, if nothing lies between the two."""
+        if other is None or other.since > self.until or self.since > other.until:
+            return self
+        both = {**other.charges, **self.charges}
+        return KeptChats(min(self.since, other.since), max(self.until, other.until), both)
