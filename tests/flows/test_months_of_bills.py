@@ -212,6 +212,36 @@ def test_a_random_month_is_told_to_the_cent_as_the_ledger_has_it(seed: int) -> N
     play(seed)
 
 
+def test_what_was_read_for_a_day_alone_is_told_as_missing_in_the_month() -> None:
+    start = datetime(2026, 3, 1, tzinfo=UTC)
+    with (
+        Sandbox(fleet=0, balance="5000", speed=0, start=start) as sandbox,
+        Barrack(sandbox.api_key, sandbox.url) as client,
+    ):
+        account: Any = Account(client, "gone")
+        old = sandbox.seed_instance("old", gpu_model="L40")
+        sandbox.advance(10 * 86_400)
+        new = sandbox.seed_instance("new", gpu_model="L40")
+        sandbox.advance(3600)
+        day = datetime(2026, 3, 11, tzinfo=UTC)
+
+        def missing(since: datetime) -> list[str]:
+            sandbox.advance(360)
+            funds = funds_of(client)
+            bill = _read_bill(account, funds, since, funds.at, "UTC", [])
+            return [text.partition(":")[0] for text in bill.missing]
+
+        assert missing(day) == []
+        for id_ in (old, new):
+            client.instances.delete(id_)
+        sandbox.advance(3600)
+        assert missing(day) == []
+        sandbox.fault("status", operation="get_instance_billing", status=404, count=99)
+        for _ in range(3):
+            assert missing(start) == ["instance old"], "of the new one all was read"
+        assert missing(day) == []
+
+
 def test_each_use_of_ai_chat_is_read_once_and_stays_on_the_bill() -> None:
     start = datetime(2026, 3, 1, tzinfo=UTC)
     with (
