@@ -198,6 +198,7 @@ class UserVM(Model):
     region: RegionEnum | None = None
     gpu_model: GpuModelEnum | None = None
     gpu_count: GpuCountEnum | None = None
+    tier: TierEnum | None = None
     hourly_price: Money | None = None
     currency: CurrencyEnum | None = None
     flavor: VMFlavor | None = None

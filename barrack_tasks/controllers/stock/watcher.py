@@ -46,7 +46,6 @@ from barrack_tasks.plans.stock.wants import (
     place_of,
     places_of,
     why_not_ended,
-    with_first_names,
 )
 from barrack_tasks.plans.world import stock_of
 from barrack_tasks.runtime.observe import unable_of
@@ -161,7 +160,6 @@ class StockWatcher:
         if self._read_at is None:
             # What the wants name must be known, and nothing else will do.
             self.instances = tuple(client.instances.list())
-        self.wants = with_first_names(self.wants, self.instances)
         # An instance that costs more than the whole account may burn can never begin either.
         limits = [c for caps in self._caps for c in (caps.hourly_price, caps.burn) if c is not None]
         check_wants(
@@ -229,7 +227,7 @@ class StockWatcher:
         names = {i.name for i in self.instances}
         fresh = [name for name in self.claims.made if name not in names]
         mine = [UserVM(id=name, name=name, status=VMStatus.ACTIVE) for name in fresh]
-        return is_met(want, [*self.instances, *mine])
+        return is_met(want, [*self.instances, *mine], self.wants)
 
     def _is_wanted(self, place: Place) -> bool:
         return any(option.fits(place) for want in self.wants for option in want.options)
