@@ -142,7 +142,8 @@ class Codec:
 
         What the dialect does not name is kept, also beside what it names inside of an object.
         """
-        if isinstance(wire, dict) and self._is_plain(model):
+        # A class of its own may read otherwise what the dialect says as it is said here.
+        if isinstance(wire, dict) and type(self) is Codec and self._is_plain(model):
             return wire
         canonical: dict[str, Any] = {}
         used: list[tuple[str, ...]] = []
@@ -348,7 +349,8 @@ def _without(wire: Mapping[str, Any], used: list[tuple[str, ...]]) -> dict[str, 
     rest = {key: value for key, value in wire.items() if key not in whole}
     for key in {steps[0] for steps in used if len(steps) > 1} & rest.keys():
         inside = [steps[1:] for steps in used if steps[:1] == (key,)]
-        left = _without(rest.pop(key), inside)
+        within = rest.pop(key)
+        left = _without(within, inside) if isinstance(within, Mapping) else None
         if left:
             rest[key] = left
     return rest
