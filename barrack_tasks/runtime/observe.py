@@ -11,7 +11,12 @@ from typing import Any, Generic, Literal, TypeVar
 
 from prefect import Task
 
-from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
+from barrack_tasks.api import (
+    Barrack,
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackNotFoundError,
+)
 from barrack_tasks.api.models import GPUSpec
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import tariff_of
@@ -155,6 +160,8 @@ def _is_known(get: Callable[[str], Any], id_: str) -> bool | None:
         get(id_)
     except BarrackNotFoundError as error:
         return False if error.is_api_answer else None
+    except BarrackConfigurationError:
+        return None  # the dialect has no operation that asks
     return True
 
 
