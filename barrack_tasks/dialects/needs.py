@@ -177,18 +177,19 @@ NEEDS: dict[str, Needs] = {
         (*_LOOKING, *_PRICES, *_BALANCE),
     ),
     "watch_gpu_stock": Needs(
-        ("get_gpu_stock",),
+        ("get_gpu_stock", "list_instances"),
         (
             "GPUStocksResponse.stocks",
             "GPUStockItem.region",
             "GPUStockItem.gpu_model",
             "GPUStockItem.available",
+            *_LOOKING,
         ),
         {
             "create_instance": "it tells of stock, and claims nothing.",
-            "list_instances": "it cannot see what was claimed before, and claims nothing.",
             "get_pricing": "prices of what is in stock are unknown.",
-            "get_gpu_specs": "which flavors cannot hibernate is unknown.",
+            "get_gpu_specs": "what is offered is what the stock names.",
+            "list_regions": "the regions are those that the stock names.",
         },
     ),
 }

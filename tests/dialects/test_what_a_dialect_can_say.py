@@ -23,7 +23,11 @@ from tests.api.helpers import client_of
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "first-ten-minutes.md"
 ROW = re.compile(r"^\| (?P<says>[^|]+) \| `(?P<yaml>[^|]+)` \|$", re.MULTILINE)
-EXAMPLES = {m["says"]: m["yaml"] for m in ROW.finditer(PAGE.read_text()) if re.match(r"\{?[a-z]+: ", m["yaml"])}
+EXAMPLES = {
+    m["says"]: m["yaml"]
+    for m in ROW.finditer(PAGE.read_text())
+    if re.match(r"\{?[a-z]+: ", m["yaml"])
+}
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOLD = {"id", "name", "status", "region", "gpu_model", "gpu_count", "hourly_price", "currency"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO0mJ6x0iQ8y5bXb0w3n6l8s8G4m1qk0m0oQ4mGJr1Zx one"
@@ -47,9 +51,7 @@ def in_dialect(text: str, folder: Path) -> Dialect:
 
 
 def started(dialect: Dialect | None, key: str = "key-1") -> Sandbox:
-    sandbox = Sandbox(
-        fleet=5, speed=0.001, seed=3, api_key=key, dialect=dialect, start=START
-    )
+    sandbox = Sandbox(fleet=5, speed=0.001, seed=3, api_key=key, dialect=dialect, start=START)
     sandbox.start()
     return sandbox
 

@@ -7,7 +7,7 @@ The document itself is not part of this repository: `BARRACK_UPSTREAM_DOCUMENT` 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ DOCUMENT = os.environ.get("BARRACK_UPSTREAM_DOCUMENT", "")
 @pytest.fixture(params=["shipped", "learned"])
 def upstream(
     request: pytest.FixtureRequest, cloud: Cloud, tmp_path: Path
-) -> Iterator[tuple[Sandbox, BarrackCredentials]]:
+) -> tuple[Sandbox, BarrackCredentials]:
     file = DIALECTS / "hyperstack.yaml"
     if request.param == "learned":
         if not DOCUMENT:
@@ -46,7 +46,7 @@ def upstream(
         file = tmp_path / "learned.yaml"
         file.write_text(learned_from(Path(DOCUMENT)))
     sandbox = cloud(dialect=load_dialect(file))
-    yield sandbox, account_of(sandbox, dialect=str(file))
+    return sandbox, account_of(sandbox, dialect=str(file))
 
 
 def states(sandbox: Sandbox) -> set[str]:
@@ -54,7 +54,9 @@ def states(sandbox: Sandbox) -> set[str]:
 
 
 def changes(sandbox: Sandbox) -> list[str]:
-    return [str(entry["operation"]) for entry in sandbox.ledger() if entry["operation"] in OPERATIONS]
+    return [
+        str(entry["operation"]) for entry in sandbox.ledger() if entry["operation"] in OPERATIONS
+    ]
 
 
 def test_snapshots_come_before_the_stop_and_what_sleeps_wakes(
@@ -112,7 +114,8 @@ def test_the_balance_and_the_stock_are_watched(
     stock = watch_gpu_stock(
         [{"gpu_model": "L40", "gpu_count": 1, "claim": None}], watch_for=None, credentials=account
     )
-    assert any("L40" in str(row) for row in stock.rows)
+    assert stock.stock == {f"1x L40 in {r}": 250 for r in ("CANADA-1", "NORWAY-1", "US-1")}
+    assert any("create_instance" in note for note in stock.notes), "what it does without is said"
     assert "create_instance" not in changes(sandbox)
 
 

@@ -36,6 +36,7 @@ from barrack_tasks.api.transport.addresses import is_in_clear
 
 _PARAMETER = re.compile(r"\{([^{}]*)\}")
 _CODEC = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_INDEX = re.compile(r"\[[0-9*]*\]|\{\}")
 _SECTIONS = ("operations", "schemas", "words", "values", "joins")
 
 
@@ -198,7 +199,7 @@ class _Checker:
 
     def _wire_path(self, place: Place, path: str, model: type[BaseModel], field: str) -> None:
         steps = steps_of(path)
-        if not all(steps) or any(set("[]{}") & set(_plain_step(step)) for step in steps):
+        if not all(steps) or any(_INDEX.search(_plain_step(step)) for step in steps):
             raise self.error(
                 place,
                 "must be names joined by dots, of which a list may end in [] and a table in {}; "

@@ -235,9 +235,7 @@ def priced(dialect: Dialect, answer: Any) -> Any:
         return answer
     if dialect.tells("Price", "gpu_count"):
         return answer
-    return answer.model_copy(
-        update={"prices": [p for p in answer.prices if p.gpu_count == 1]}
-    )
+    return answer.model_copy(update={"prices": [p for p in answer.prices if p.gpu_count == 1]})
 
 
 # Reading
