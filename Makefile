@@ -44,6 +44,7 @@ test-slow: setup
 test-dialects: setup
 	BARRACK_TEST_DIALECT=camel $(RUN) -m pytest tests/flows -m 'not campaign'
 	BARRACK_TEST_DIALECT=upstream $(RUN) -m pytest tests/flows -m 'not campaign'
+	$(RUN) -m pytest tests/flows/test_upstream_dialect.py
 
 # Long searches: every zone and year of the timetables, and what else is marked as a campaign.
 campaigns: setup

@@ -10,7 +10,12 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
+from barrack_tasks.api import (
+    Barrack,
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackNotFoundError,
+)
 from barrack_tasks.api.models import GPUSpec
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import tariff_of
@@ -134,6 +139,8 @@ def _is_known(get: Callable[[str], Any], id_: str) -> bool | None:
         get(id_)
     except BarrackNotFoundError as error:
         return False if error.is_api_answer else None
+    except BarrackConfigurationError:
+        return None  # the dialect has no operation that asks
     return True
 
 

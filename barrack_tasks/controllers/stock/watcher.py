@@ -146,14 +146,28 @@ class StockWatcher:
         client = self._client
         self.wants = tuple(with_image(client, want) for want in self.wants)
         with ThreadPoolExecutor(3) as pool:
-            specs = pool.submit(client.gpu_specs.list)
-            regions = pool.submit(client.regions.list)
-            prices = pool.submit(client.pricing.list)
+            # What an API does not have, its stock tells as far as it can.
+            has = client.dialect.operations
+            specs = pool.submit(client.gpu_specs.list if "get_gpu_specs" in has else list)
+            regions = pool.submit(client.regions.list if "list_regions" in has else list)
+            prices = pool.submit(client.pricing.list if "get_pricing" in has else list)
+            stock = pool.submit(
+                list if {"get_gpu_specs", "list_regions"} <= has.keys() else client.gpu_stocks.list
+            )
         self._tariff = tariff_of(prices.result())
-        offered = {
-            str(spec.gpu_model): [int(one.gpu_count) for one in spec.specs]
-            for spec in specs.result()
-        }
+        offered: dict[str, list[int]] = {}
+        told = [(str(s.gpu_model), [int(c.gpu_count) for c in s.specs]) for s in specs.result()]
+        if "get_gpu_specs" not in has:
+            of_stock = stock.result()
+            told = [
+                (str(s.gpu_model), [int(c.gpu_count) for c in s.configurations]) for s in of_stock
+            ]
+        for model, counts in told:
+            known = offered.setdefault(model, [])
+            known += [count for count in counts if count not in known]
+        places = [str(region.name) for region in regions.result()]
+        if "list_regions" not in has:
+            places = list(dict.fromkeys(str(item.region) for item in stock.result()))
         if self._must_hibernate:
             self._unable = unable_of(specs.result())
         self._refresh()
@@ -165,7 +179,7 @@ class StockWatcher:
         check_wants(
             self.wants,
             offered,
-            [str(region.name) for region in regions.result()],
+            places,
             self._tariff,
             self._currency,
             min(limits, default=None),

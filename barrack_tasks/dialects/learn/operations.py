@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -10,6 +11,7 @@ from heapq import nlargest
 from typing import Any
 
 from barrack_tasks.api.operations import OPERATIONS, Operation
+from barrack_tasks.dialects.learn.beyond import parents
 from barrack_tasks.dialects.learn.calls import (
     Wired,
     common_prefix,
@@ -69,12 +71,31 @@ class Found:
     """Absent ones that are there in a shape that no dialect can say, with their place."""
 
 
-def match_operations(wired: list[Wired], mapper: Mapper) -> Found:
-    """Match a document's operations with this library's: titles first, then all else."""
+def match_operations(
+    wired: list[Wired], mapper: Mapper, answered: Mapping[str, str | None] | None = None
+) -> Found:
+    """Match a document's operations with this library's: titles first, then all else.
+
+    Args:
+        wired: the operations of the document.
+        mapper: of schemas.
+        answered: what a person has said: for operations of ours the place of one of the
+            document's, as method and path, or None if there is none.
+    """
     scorer = _Scorer(wired, mapper)
     found = Found()
     taken: set[int] = set()
+    by_place = {w.place: w for w in wired}
+    said = answered or {}
+    for name, place in said.items():
+        if place in by_place:
+            found.matched[name] = Candidate(by_place[place], 1.0, "answered")
+            taken.add(id(by_place[place]))
+        elif place is None:
+            found.absent.append(name)
     for name, operation in OPERATIONS.items():
+        if name in found.matched or name in found.absent:
+            continue
         titled = [c for w in wired if (c := scorer.by_title(operation, w))]
         titled.sort(key=lambda c: -c.score)
         if len(titled) == 1 or (titled and titled[0].score - titled[1].score >= MARGIN):
@@ -85,17 +106,20 @@ def match_operations(wired: list[Wired], mapper: Mapper) -> Found:
             taken |= {id(c.wired) for c in titled}
     _settle(found)
     rest = [w for w in wired if id(w) not in taken]
-    left = [o for n, o in OPERATIONS.items() if n not in found.matched and n not in found.open]
+    settled = {*found.matched, *found.open, *found.absent}
+    left = [o for n, o in OPERATIONS.items() if n not in settled]
     _match_rest(found, scorer, left, rest)
-    _keep_chances(found, scorer, rest)
+    _keep_chances(found, scorer, rest, said)
     return found
 
 
-def _keep_chances(found: Found, scorer: _Scorer, rest: list[Wired]) -> None:
+def _keep_chances(
+    found: Found, scorer: _Scorer, rest: list[Wired], said: Mapping[str, str | None]
+) -> None:
     """What may be there under a name that says nothing is open, not absent."""
     taken = {id(c.wired) for c in found.matched.values()}
     free = [w for w in rest if id(w) not in taken]
-    for name in list(found.absent):
+    for name in [n for n in found.absent if n not in said]:
         chances = [c for w in free if (c := scorer.by_chance(OPERATIONS[name], w))]
         if chances:
             found.absent.remove(name)
@@ -208,7 +232,7 @@ class _Scorer:
     @staticmethod
     def _possible(operation: Operation[Any], wired: Wired) -> bool:
         """Whether a dialect could say it, and whether it does nothing worse than ours."""
-        if len(wired.in_path) != len(operation.path_parameters):
+        if parents(operation, wired.in_path) is None:
             return False
         if not operation.changes and wired.method in ("DELETE", "PUT", "PATCH"):
             return False
