@@ -13,6 +13,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -30,6 +31,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+# Each of the many clients that Prefect makes in a run reads all certificates again, which takes
+# longer than what it then asks for. All servers of the tests are on this machine and speak plain
+# HTTP, so that one authority is as good as all.
+_AUTHORITY = _HOME / "authority.pem"
+_AUTHORITY.write_text(
+    "-----BEGIN" + Path(certifi.where()).read_text(encoding="utf-8").split("-----BEGIN")[1]
+)
+
 # Before Prefect is imported anywhere: nothing outside the test run, no call home.
 PREFECT_PORT = free_port()
 PREFECT_AUTH = ("tests", secrets.token_urlsafe(12))
@@ -39,6 +48,12 @@ os.environ.update(
         "PREFECT_PROFILES_PATH": str(_HOME / "profiles.toml"),
         **server_settings(PREFECT_PORT, ":".join(PREFECT_AUTH)),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "SSL_CERT_FILE": str(_AUTHORITY),
+        "PREFECT_API_SSL_CERT_FILE": str(_AUTHORITY),
+        # The server asks for no such token, and each client would ask for one first.
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+        # Events can be read soon after they happened.
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
     }
 )
 for name in (
