@@ -97,6 +97,8 @@ def flavors_that_cannot_hibernate(
     credentials: BarrackCredentials,
 ) -> frozenset[tuple[str, int]]:
     """GPU model and count of those that the specifications say cannot; none, if unreadable."""
+    if "get_gpu_specs" not in credentials.get_client().dialect.operations:
+        return frozenset()
     try:
         specs = credentials.get_client().gpu_specs.list()
     except BarrackError:
