@@ -21,7 +21,7 @@ TICKS: dict[str, dict[str, Any]] = {
     "watch_balance": {"thresholds": [{"runway": "1h"}]},
 }
 HERE = ("CANADA-1", "L40")
-_ROUNDS = 10
+_ROUNDS = 5
 
 
 def ticks(sizes: Sequence[int]) -> dict[str, str]:
@@ -46,12 +46,15 @@ def reaction() -> dict[str, str]:
     took = []
     for _ in range(_ROUNDS):
         with cloud(0, speed=1) as sandbox:
+            sandbox.settings(durations={"create": 0.1})
             sandbox.set_stock(*HERE, 0)
-            claim = {"image_id": "ubuntu-22.04-cuda", "name": "train"}
+            claim = {"image_id": "1", "name": "train"}
             want = {"gpu_model": HERE[1], "regions": [HERE[0]], "claim": claim}
             parameters = {"wants": [want], "interval": 1, "watch_for": "2 min"}
             watcher = _started(sandbox, "watch_gpu_stock", parameters)
             while not any(r["operation"] == "get_gpu_stock" for r in sandbox.requests()):
+                if watcher.poll() is not None:
+                    raise RuntimeError("the watch ended before it looked")
                 time.sleep(0.1)
             time.sleep(2)
             came = sandbox.now()

@@ -110,7 +110,7 @@ def test_a_read_goes_before_all_changes_that_wait_and_the_cap_holds_over_both() 
     under_way: list[str] = []
     most = 0
     lock = threading.Lock()
-    go_on = threading.Event()
+    go_on = threading.Semaphore(0)
 
     def work(what: str) -> None:
         nonlocal most
@@ -119,7 +119,7 @@ def test_a_read_goes_before_all_changes_that_wait_and_the_cap_holds_over_both() 
                 order.append(what)
                 under_way.append(what)
                 most = max(most, len(under_way))
-            go_on.wait(10)
+            assert go_on.acquire(timeout=10)
             with lock:
                 under_way.remove(what)
 
@@ -133,12 +133,16 @@ def test_a_read_goes_before_all_changes_that_wait_and_the_cap_holds_over_both() 
     until(lambda: len(order) == 4)
     assert order == ["change"] * 3 + ["read"], "a slot is free for it, though changes wait"
     until(lambda: len(pacer._slots._reads) == 2)
-    go_on.set()
+    go_on.release()  # one slot becomes free
+    until(lambda: len(order) == 5)
+    go_on.release()
+    until(lambda: len(order) == 6)
+    assert order[4:] == ["read"] * 2, "the reads that waited went before the changes"
+    go_on.release(10)
     for worker in [*changes, *reads]:
         worker.join(10)
     assert most == 4
-    assert order.count("read") == 3
-    assert order.index("change", 4) > 4, "the reads that waited went before the changes"
+    assert len(order) == 12
 
 
 def until(is_so: Callable[[], bool]) -> None:
