@@ -13,8 +13,8 @@ from uuid import UUID
 
 from prefect import Flow, Task, get_client, runtime
 from prefect.cache_policies import NO_CACHE
-from prefect.deployments.runner import EntrypointType
 from prefect.exceptions import ParameterBindError
+from prefect.types.entrypoint import EntrypointType
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.operations import OPERATIONS
@@ -147,7 +147,7 @@ class _BarrackFlow(Flow[P, R]):
         if self.__module__ != DOOR:
             return super().__reduce_ex__(protocol)
         rest = {k: v for k, v in self.__dict__.items() if k not in ("fn", "__wrapped__")}
-        return _loaded, (self.__module__, self.__name__, rest)
+        return _loaded, (self.__module__, self.fn.__name__, rest)
 
 
 def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
@@ -165,7 +165,8 @@ def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
         start = f"Parameter validation failed for flow {name!r}"
         # Prefect logs all that a run was given, beside a sentence about what is wrong with it.
         _prefect_log.addFilter(lambda record: not record.getMessage().startswith(start))
-        return _at_its_door(_BarrackFlow(function, name=name))
+        made: Flow[P, R] = _at_its_door(_BarrackFlow(function, name=name))
+        return made
 
     return decorate
 
