@@ -44,10 +44,17 @@ app.command(dialect_app)
 
 def main() -> None:
     """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
+    if sys.platform == "win32":
+        Screen(stderr=True).print(
+            "barrack: Windows is not supported; run barrack in the Windows Subsystem for Linux "
+            "(WSL), on Linux or on macOS",
+            style="red",
+        )
+        sys.exit(2)
     # Prefect sends an event for each block that was read, and a command that ends soon waits for
     # them: that is no news, and would stand below what the command says. Nor are tracebacks of its
     # websockets when a server goes away: the command itself says so in one sentence.
-    for name in ("EventsWorker", "prefect.events.clients", "prefect._internal.concurrency"):
+    for name in ("EventsWorker", "prefect.events.clients", "APILogWorker"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
         result = app(sys.argv[1:], result_action="return_value")
