@@ -15,6 +15,7 @@ from barrack_tasks.cli.alert_on_failure import alert_on_failure
 from barrack_tasks.cli.arm import arm, disarm
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
+from barrack_tasks.cli.export import deployments_app
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.panic import panic
 from barrack_tasks.cli.schedule import schedule_app
@@ -40,6 +41,7 @@ app.command(learn)
 app.command(panic)
 app.command(schedule_app)
 app.command(dialect_app)
+app.command(deployments_app)
 
 
 def main() -> None:
