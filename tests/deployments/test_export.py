@@ -15,7 +15,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 
 from barrack_tasks.cli.deployments import apply, deployments_file
 from barrack_tasks.sandbox import Sandbox
-from tests.deployments.playing import barrack, change, deployments
+from tests.deployments.playing import ROOT, barrack, change, deployments, start, wait_for
 from tests.flows.conftest import account_of, cloud
 
 __all__ = ["cloud"]
@@ -59,3 +59,17 @@ def test_what_is_exported_is_deployed_as_it_is(
     assert after["watch_balance"]["parameters"]["select"] == ["only-this"]
     assert after["watch_balance"]["id"] == watch["id"]
     assert after["watch_balance"]["parameters"]["credentials"] == "barrack"
+    # A container of such a pool runs this, with the address of Prefect's API and nothing else.
+    run = start(after["hibernate"]["id"], select=["*"], dry_run=True)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    executed = subprocess.run(
+        [sys.executable, "-m", "prefect", "flow-run", "execute", run],
+        cwd=empty,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert executed.returncode == 0, executed.stdout + executed.stderr
+    assert wait_for(run) == "Completed"
