@@ -113,26 +113,69 @@ def apply(
     with get_client(sync_client=True) as client, Records(_APPLIED) as records:
         _ensure_pool(client)
         there = {one.key: one for one in read_deployed(client)}
-        last = records.all()
-        suffix, taken_over = "", frozenset[str]()
-        if credentials is not None and account is not None:
-            suffix, taken_over = _place_for(content, there, last, account, credentials, another)
-        told = {}
-        for one in content["deployments"]:
-            key = _key_of(one, suffix)
-            if account is not None:
-                _name_for(one, account, suffix)
-            new = _values_of(one, credentials)
-            old = _values_there(client, there.get(key), one)
-            if old is not None and key in taken_over:
-                old = handed_over(new, old)
-            told[key] = new
-            before = last.get(_APPLIED + key)
-            _take(one, upgraded(new, before, old))
+        told = _fit(client, content, there, records.all(), account, credentials, another)
         _deploy(content)
         for key, new in told.items():
             records.put(key, new)
         return read_deployed(client)
+
+
+def exported(
+    file: Path, credentials: str, pool: str = POOL, image: str | None = None
+) -> dict[str, Any]:
+    """What `apply` would apply for an account, in the form of `prefect.yaml`; changes nothing.
+
+    Args:
+        file: in the same form, as the release has it.
+        credentials: name of the account's block, which runs use.
+        pool: the work pool of all deployments.
+        image: the image in which a docker or kubernetes pool runs them.
+
+    Raises:
+        BarrackConfigurationError: the deployments on the server belong to another account.
+    """
+    content: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    content.pop("definitions", None)
+    account = BarrackCredentials.find(credentials).account_to_be
+    with get_client(sync_client=True) as client, Records(_APPLIED) as records:
+        there = {one.key: one for one in read_deployed(client)}
+        _fit(client, content, there, records.all(), account, credentials, "refuse")
+    for one in content["deployments"]:
+        one["work_pool"] = {"name": pool}
+        if image is not None:
+            one["work_pool"]["job_variables"] = {"image": image}
+    return content
+
+
+def _fit(
+    client: SyncPrefectClient,
+    content: Mapping[str, Any],
+    there: Mapping[str, Deployed],
+    last: Mapping[str, Any],
+    account: str | None,
+    credentials: str | None,
+    another: Another,
+) -> dict[str, dict[str, Any]]:
+    """Fit a file's deployments to an account and to what people changed on the server.
+
+    Returns:
+        What the file itself says of each, by key: `apply` notes it for the next time.
+    """
+    suffix, taken_over = "", frozenset[str]()
+    if credentials is not None and account is not None:
+        suffix, taken_over = _place_for(content, there, last, account, credentials, another)
+    told = {}
+    for one in content["deployments"]:
+        key = _key_of(one, suffix)
+        if account is not None:
+            _name_for(one, account, suffix)
+        new = _values_of(one, credentials)
+        old = _values_there(client, there.get(key), one)
+        if old is not None and key in taken_over:
+            old = handed_over(new, old)
+        told[key] = new
+        _take(one, upgraded(new, last.get(_APPLIED + key), old))
+    return told
 
 
 def check_place(file: Path, account: str, credentials: str, another: Another = "refuse") -> None:

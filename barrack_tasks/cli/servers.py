@@ -7,22 +7,32 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+import httpx
+
+from barrack_tasks.api.transport.addresses import host_of
 from barrack_tasks.server.account_names import normalised
 
 
 @dataclass(frozen=True)
 class Server:
-    """Where the server is said to be, and whether it answers there."""
+    """Where the server is said to be, and what went wrong when it was asked whether it is well."""
 
     url: str | None
-    answers: bool
+    problem: httpx.HTTPError | httpx.InvalidURL | None = None
+
+    @property
+    def answers(self) -> bool:
+        """Whether there is a server, and it answers."""
+        return self.url is not None and self.problem is None
 
     @property
     def absence(self) -> str:
         """What to say where it does not answer."""
-        if self.url:
-            return f"Prefect: nothing answers at {self.url}."
-        return "Prefect: no server is known; `barrack up` starts one."
+        if self.url is None:
+            return "Prefect: no server is known; `barrack up` starts one."
+        if isinstance(self.problem, httpx.TransportError):
+            return f"Prefect: nothing answers at {self.url} ({_cause(self.problem)})."
+        return "" if self.problem is None else f"Prefect: {about(self.problem)}."
 
 
 def is_same_server(one: str, other: str | None) -> bool:
@@ -43,21 +53,73 @@ def _spelt_alike(address: str) -> str:
     return f"{head}://127.0.0.1{rest}" if is_name else shown
 
 
+def about(error: httpx.HTTPError | httpx.InvalidURL) -> str:
+    """What the Prefect server did, or did not, and what to do about it, without a full stop."""
+    if isinstance(error, httpx.InvalidURL):
+        return (
+            f"PREFECT_API_URL is not an address ({error}); it must look like http://HOST:PORT/api"
+        )
+    if not isinstance(error, httpx.HTTPStatusError):
+        return (
+            f"the Prefect server could not be reached ({_cause(error)}); check that it runs, and "
+            f"that PREFECT_API_URL is its address"
+        )
+    url, status = error.request.url, error.response.status_code
+    where = f"{url.scheme}://{host_of(str(url))}"
+    if status in (401, 403):
+        return (
+            f"the Prefect server at {where} does not let you in (HTTP {status}); set "
+            f"PREFECT_API_AUTH_STRING to its password, as user:secret (the file that `barrack up` "
+            f"names does this), PREFECT_API_KEY to a key of Prefect Cloud, or "
+            f"PREFECT_CLIENT_CUSTOM_HEADERS to what a proxy before it requires"
+        )
+    return (
+        f"the Prefect server at {where} answered {url.path} with HTTP {status}; check its log, "
+        f"and that PREFECT_API_URL is the address of its API, which ends in /api"
+    )
+
+
+def _cause(error: httpx.HTTPError) -> str:
+    return f"{type(error).__name__}: {error}".rstrip(": ")
+
+
+def problem_at(url: str) -> httpx.HTTPError | httpx.InvalidURL | None:
+    """Why a Prefect API does not answer; None if it does.
+
+    Prefect's own client asks, so that every setting of it counts: keys, passwords, headers, TLS.
+
+    Raises:
+        Exception: what else Prefect's client fails with.
+    """
+    from prefect.client.orchestration import get_client
+    from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
+
+    with temporary_settings({PREFECT_API_URL: url, PREFECT_CLIENT_MAX_RETRIES: 0}):
+        try:
+            with get_client(sync_client=True) as client:
+                problem = client.api_healthcheck()
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return error
+    if problem is None or isinstance(problem, httpx.HTTPError | httpx.InvalidURL):
+        return problem
+    raise problem
+
+
 @contextmanager
 def known_server() -> Iterator[Server]:
     """The server that the environment names, else the one that `barrack up` has started."""
     from prefect.settings import PREFECT_API_URL
 
-    from barrack_tasks.server.services import Services, answers
+    from barrack_tasks.server.services import Services
 
     services = Services()
     named, own = PREFECT_API_URL.value(), services.url
     url = own if named is None or is_same_server(str(named), own) else str(named)
     if not url:
-        yield Server(None, False)
+        yield Server(None)
         return
     with spoken_with(services.environment(url)):
-        yield Server(url, answers(url))
+        yield Server(url, problem_at(url))
 
 
 @contextmanager

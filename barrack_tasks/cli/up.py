@@ -6,6 +6,8 @@ import os
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import httpx
+
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.inputs import Port
 from barrack_tasks.cli.screen import Screen
@@ -58,7 +60,7 @@ def up(
     from barrack_tasks.cli.deployments import POOL, apply, check_place, deployments_file
     from barrack_tasks.cli.keeping import choose, key_at_hand
     from barrack_tasks.cli.servers import is_same_server, spoken_with
-    from barrack_tasks.server.services import Services, answers
+    from barrack_tasks.server.services import Services
 
     if beside and move:
         raise BarrackConfigurationError("--beside and --move exclude each other; pass one of them")
@@ -69,11 +71,8 @@ def up(
     _check_who_says(str(named) if named else None)
     if named is None or is_same_server(str(named), services.url):
         services.check_port(port)
-    elif not answers(str(named)):
-        raise BarrackConfigurationError(
-            f"PREFECT_API_URL is {named}, and nothing answers there; start that server, or "
-            "unset PREFECT_API_URL to have one started here"
-        )
+    else:
+        _check_answers(str(named))
     given = key_at_hand(credentials)
     with ExitStack() as stack, ExitStack() as undo:
         stack.enter_context(services.alone(lambda: console.print(_WAITS)))
@@ -121,6 +120,20 @@ def up(
             f"No worker was started here; start one with: prefect worker start --pool {POOL}"
         )
     return 0
+
+
+def _check_answers(url: str) -> None:
+    """Refuse a server that does not answer, or does not let this person in."""
+    from barrack_tasks.cli.servers import about, problem_at
+
+    problem = problem_at(url)
+    if isinstance(problem, httpx.TransportError):
+        raise BarrackConfigurationError(
+            f"PREFECT_API_URL is {url}, and nothing answers there; start that server, or "
+            "unset PREFECT_API_URL to have one started here"
+        )
+    if problem is not None:
+        raise BarrackConfigurationError(about(problem))
 
 
 def _check_who_says(named: str | None) -> None:

@@ -17,6 +17,10 @@ StateHook = Callable[[Flow[..., Any], FlowRun, State], None]
 def tell_state(*notify: str) -> StateHook:
     """A state hook that tells notifiers how a run ended, for any flow.
 
+    It is called for runs that a program starts by calling the flow, or by `serve`. A worker that
+    runs a deployment loads the flow anew, without its hooks: for those runs, and for all whose
+    process is lost, use `barrack alert-on-failure`.
+
     Args:
         notify: names of notification blocks.
 

@@ -32,6 +32,8 @@ config = uvicorn.Config(create_app(final=True), timeout_keep_alive=5)
 uvicorn.Server(config).run(sockets=[listener])
 """
 """What `prefect server start` does, on a socket that listens already."""
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""What this process itself has started, and so is told of when it ends."""
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
 
@@ -101,10 +103,10 @@ class Services:
         _close_database()
         env = {**_others_environment(), **server_settings(port, password)}
         words = ["-c", _SERVE, str(self._listener.fileno())]
-        pid = self._start("server", words, env, url=url, asks_for_password=True)
+        server = self._start("server", words, env, url=url, asks_for_password=True)
         until = time.monotonic() + _PATIENCE
         while not answers(url):
-            if time.monotonic() > until or born(pid) is None:
+            if time.monotonic() > until or server.poll() is not None:
                 self.stop("server")
                 self._listener.close()
                 raise BarrackConfigurationError(
@@ -177,7 +179,9 @@ class Services:
         """As Prefect takes it, in one piece: a user and a secret."""
         return self.password_file.read_text(encoding="utf-8").strip()
 
-    def _start(self, what: str, words: list[str], env: Mapping[str, str], **about: Any) -> int:
+    def _start(
+        self, what: str, words: list[str], env: Mapping[str, str], **about: Any
+    ) -> subprocess.Popen[bytes]:
         self._make_folder()
         log_file = self.folder / f"{what}.log"
         with open(log_file, "ab", opener=_private) as log:
@@ -195,7 +199,8 @@ class Services:
             )
         started = {"pid": child.pid, "born": born(child.pid), **about}
         self._write({**self._read(), what: started})
-        return child.pid
+        _children[child.pid] = child
+        return child
 
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -325,6 +330,8 @@ def answers(url: str) -> bool:
 
 
 def _is_alive(told: Mapping[str, Any] | None) -> bool:
+    if told is not None and told["pid"] in _children:
+        return _children[told["pid"]].poll() is None
     return told is not None and not has_ended(told["pid"], told["born"])
 
 

@@ -7,12 +7,14 @@ import logging
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import wraps
+from importlib import import_module
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
 from uuid import UUID
 
 from prefect import Flow, Task, get_client, runtime
 from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import ParameterBindError
+from prefect.types.entrypoint import EntrypointType
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.operations import OPERATIONS
@@ -26,6 +28,9 @@ Account = BarrackCredentials | str | None
 Resolve = Mapping[str, Callable[[Barrack, Any], Any]]
 NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
 """How a notification block is named: its name, or its type and its name."""
+DOOR = "barrack_tasks.flows"
+"""The module that has the flows of this library wherever it is installed."""
+_ROOMS = ("flows", "barrack_tasks._flows")
 _prefect_log = logging.getLogger("prefect.flows")
 
 
@@ -81,6 +86,18 @@ class _BarrackTask(Task[P, R]):
         return _turned(super().with_options(**options), _BarrackTask)
 
 
+def _by_its_module(method: Any) -> Any:
+    """A method of Prefect that deploys the flows of this library by their module."""
+
+    @wraps(method)
+    def call(self: Flow[..., Any], *arguments: Any, **named: Any) -> Any:
+        if self.__module__ == DOOR:
+            named.setdefault("entrypoint_type", EntrypointType.MODULE_PATH)
+        return method(self, *arguments, **named)
+
+    return call
+
+
 class _BarrackFlow(Flow[P, R]):
     """A flow whose parameters are looked at before Prefect stores or logs them."""
 
@@ -111,7 +128,26 @@ class _BarrackFlow(Flow[P, R]):
         return super().validate_parameters(parameters)
 
     def with_options(self, **options: Any) -> Any:
-        return _turned(super().with_options(**options), _BarrackFlow)
+        return _at_its_door(_turned(super().with_options(**options), _BarrackFlow))
+
+    # A file of this library has another path on another machine, or in an image, and its module
+    # does not; so whoever deploys a flow by default deploys it by the name of its module.
+    serve: Any = _by_its_module(Flow.serve)
+    to_deployment: Any = _by_its_module(Flow.to_deployment)
+    ato_deployment: Any = _by_its_module(Flow.ato_deployment)
+    deploy: Any = _by_its_module(Flow.deploy)
+    adeploy: Any = _by_its_module(Flow.adeploy)
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Pickle the function by its name, and the rest, such as options, by value.
+
+        `serve` sends the flow to the process of each run. Pickled by value, a function loses the
+        names in its annotations, and every run would fail on its parameters.
+        """
+        if self.__module__ != DOOR:
+            return super().__reduce_ex__(protocol)
+        rest = {k: v for k, v in self.__dict__.items() if k not in ("fn", "__wrapped__")}
+        return _loaded, (self.__module__, self.fn.__name__, rest)
 
 
 def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
@@ -129,7 +165,8 @@ def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
         start = f"Parameter validation failed for flow {name!r}"
         # Prefect logs all that a run was given, beside a sentence about what is wrong with it.
         _prefect_log.addFilter(lambda record: not record.getMessage().startswith(start))
-        return _BarrackFlow(function, name=name)
+        made: Flow[P, R] = _at_its_door(_BarrackFlow(function, name=name))
+        return made
 
     return decorate
 
@@ -289,6 +326,22 @@ def _turned(made: Any, kind: type) -> Any:
     """What Prefect made a plain copy of, as what it was."""
     made.__class__ = kind
     return made
+
+
+def _at_its_door(flow: Any) -> Any:
+    """A flow of this library, known by the module that has it in a checkout and installed."""
+    package, _, name = flow.fn.__module__.rpartition(".")
+    if package in _ROOMS and name == flow.fn.__name__:
+        flow.__module__ = DOOR
+    return flow
+
+
+def _loaded(module: str, name: str, rest: Mapping[str, Any]) -> Any:
+    """A flow as it was pickled: its function is found by its name."""
+    there = getattr(import_module(module), name)
+    found = object.__new__(type(there))
+    found.__dict__.update(there.__dict__, **rest)
+    return found
 
 
 def _take_back() -> None:

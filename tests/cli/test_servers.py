@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from barrack_tasks.cli.servers import is_same_server
@@ -126,3 +127,55 @@ def test_one_server_has_many_spellings(spelt: str) -> None:
 def test_another_server_is_another(other: str) -> None:
     assert not is_same_server(other, "http://127.0.0.1:4200/api")
     assert not is_same_server("http://127.0.0.1:4200/api", None)
+
+
+@contextmanager
+def guarded(url: str) -> Iterator[str]:
+    """A proxy before a Prefect server, which demands a header of every request, also of looks."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            if self.headers.get("X-Team") != "ml":
+                status, content = 403, b"{}"
+            else:
+                path = self.path.removeprefix("/api")
+                headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+                got = httpx.request(self.command, url + path, content=body, headers=headers)
+                status, content = got.status_code, got.content
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_POST = do_GET  # noqa: N815 - the base class names it so
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()
+
+
+def test_what_prefects_own_client_is_set_to_send_is_sent(home: Path) -> None:
+    services = Services(home / "state" / "prefect-barrack")
+    assert services.url
+    with guarded(services.url) as url, Sandbox(fleet=1) as sandbox:
+        env = {
+            **sandbox.env,
+            "PREFECT_API_URL": url,
+            "PREFECT_API_AUTH_STRING": services.password_file.read_text().strip(),
+        }
+        headers = {"PREFECT_CLIENT_CUSTOM_HEADERS": '{"X-Team": "ml"}'}
+        told = barrack(home, "status", **env, **headers)
+        assert told.returncode == 0, told.stdout + told.stderr
+        assert f"Deployments at {url.removesuffix('/api')}" in told.stdout
+        for words in (["status"], ["arm", "end_expired/ends", "--yes"], ["up"]):
+            refused = barrack(home, *words, **env)
+            assert refused.returncode
+            said = refused.stdout + refused.stderr
+            assert "does not let you in (HTTP 403)" in " ".join(said.split())
+            assert "PREFECT_CLIENT_CUSTOM_HEADERS" in said
+            assert "nothing answers" not in said

@@ -145,3 +145,14 @@ def test_what_is_in_the_way_is_said_in_one_sentence(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "nothing answers there" in done.stderr
     assert not (tmp_path / "state").exists()
+
+
+def test_windows_is_told_in_one_sentence() -> None:
+    code = "import sys; from barrack_tasks.cli import main; sys.platform = 'win32'; main()"
+    words = [sys.executable, "-c", code, "up"]
+    done = subprocess.run(
+        words, capture_output=True, text=True, env={**os.environ, "COLUMNS": "200"}
+    )
+    assert done.returncode == 2
+    [sentence] = done.stderr.splitlines()
+    assert "Windows is not supported" in sentence
