@@ -12,10 +12,11 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from functools import partial
 from types import TracebackType
 from typing import Any
 from uuid import UUID
@@ -352,37 +353,42 @@ class _Outbox:
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
-        self._waiting: deque[tuple[str, dict[str, Any]]] = deque()
+        self._waiting: deque[Callable[[], None]] = deque()
 
     def add(self, event: str, said: dict[str, Any]) -> None:
         if self._at_once > 0:
             self._at_once -= 1
             _send(event, **said)
         else:
-            self._waiting.append((event, {"occurred": datetime.now(UTC), **said}))
+            said = {"occurred": datetime.now(UTC), **said}
+            # Prefect finds the run that an event belongs to in the context.
+            self._waiting.append(partial(copy_context().run, _send, event, **said))
 
     def send(self, most: int | None = None) -> None:
         count = len(self._waiting) if most is None else min(most, len(self._waiting))
         for _ in range(count):
-            event, said = self._waiting.popleft()
-            _send(event, **said)
+            self._waiting.popleft()()
 
 
 _outbox: ContextVar[_Outbox | None] = ContextVar("outbox", default=None)
 
 
 @contextmanager
-def spread(at_once: int = 200) -> Iterator[None]:
+def spread(at_once: int = 50) -> Iterator[None]:
     """Hold back what is emitted in the block beyond the first so many events, until its end.
 
     An event costs a Prefect server milliseconds of processor time. Thousands that come with the
     work would slow down the very requests that the work waits for. Hooks are called at once, and
-    each event tells when it happened. What a killed process held back is not emitted.
+    each event tells when it happened. What a killed process held back is not emitted. A block
+    inside another one leaves it to that one.
 
     Example:
         >>> with spread():
         ...     emit("barrack.instance.hibernated", "BRK-A1B2C3D", "alpha")
     """
+    if _outbox.get() is not None:
+        yield
+        return
     outbox = _Outbox(at_once)
     token = _outbox.set(outbox)
     try:

@@ -15,7 +15,7 @@ from typing import Any
 
 import pygal
 
-from benchmarks import planning, stage
+from benchmarks import planning, runs, stage
 from benchmarks.stage import CONTENDERS, middle, prefect_server, rounds, sandbox_rate, spread
 
 HERE = Path(__file__).resolve().parent
@@ -24,6 +24,9 @@ TITLES = {
     "a": "The main job: snapshot, wait until ready, hibernate",
     "b": "One task for each instance that polls its own instance",
     "c": "10,000 instances decided on",
+    "d": "Ticks that find nothing to do",
+    "e": "Stock that comes",
+    "f": "200 instances restored",
     "g": "The sandbox alone",
 }
 
@@ -33,6 +36,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", default=["a", "g"], metavar="PART")
     parser.add_argument("--sizes", type=int, nargs="+", default=[1000])
+    parser.add_argument("--fleets", type=int, nargs="+", default=[10, 1000, 10000])
     parser.add_argument("--in-flight", type=int, nargs="+", default=[64])
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
@@ -65,8 +69,17 @@ def measure(part: str, given: argparse.Namespace) -> dict[str, Any]:
             contenders = ["flow", "task each"]
         case "c":
             return planning.measure()
-        case _:
+        case "g":
             return sandbox_rate()
+        case _:
+            with prefect_server():
+                match part:
+                    case "d":
+                        return runs.ticks(given.fleets)
+                    case "e":
+                        return runs.reaction()
+                    case _:
+                        return runs.restores()
     with prefect_server():
         return {
             f"{size}/{in_flight}": rounds(contenders, size, in_flight, given.rounds)

@@ -102,12 +102,17 @@ def cloud(size: int, latency: float = LATENCY, **how: Any) -> Sandbox:
     )
 
 
+def environment(sandbox: Sandbox) -> dict[str, str]:
+    """Of a process that works on a cloud."""
+    return {**os.environ, **sandbox.env}
+
+
 def run(module: str, sandbox: Sandbox, *arguments: str) -> dict[str, Any]:
     """Run one of our modules against a cloud; what it tells at its end."""
     done = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{module}", *arguments],
         cwd=ROOT,
-        env={**os.environ, **sandbox.env},
+        env=environment(sandbox),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         check=True,

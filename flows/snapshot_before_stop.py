@@ -76,7 +76,8 @@ def snapshot_before_stop(
         >>> report = snapshot_before_stop(select=["train-*"], protect=["train-main"])
         >>> print(report.markdown())
     """
-    run = Run.begin("snapshot_before_stop", credentials, notify, protect, dry_run)
+    also = (f"{then}_instance",)
+    run = Run.begin("snapshot_before_stop", credentials, notify, protect, dry_run, also=also)
     selector, span = selector_of(select), span_of(timeout)
 
     def checked(world: World) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from barrack_tasks.controllers.drills import DRILLING, Drilling, Fleet, check_probe, tidy
+from barrack_tasks.controllers.drills import Drilling, Fleet, check_probe, tidy
 from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.run import Run, barrack_flow
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.inputs import PositiveAmount
 from barrack_tasks.plans.money.caps import Caps
@@ -81,7 +82,7 @@ def verify_snapshots(
     with run.holding() as hold:
         left: dict[str, str] = {}
         if not dry_run:
-            if hold.claim({DRILLING: "drill"}):
+            if hold.claim({lease_keys.DRILL: "drill"}):
                 note = "another run is running drills at this moment"
                 return stand_aside(DrillReport(flow=run.flow, rows=(), notes=(note,)))
             left = tidy(run.account, hold, now, run.log, protect)

@@ -38,10 +38,11 @@ from the docstrings of the client's methods and the operation table; change thos
 
 Tasks are synchronous. They are called alike in flows, in async flows, in notebook cells and
 outside of flows; inside a flow `.submit` and `.map` run them in threads. The first parameter is the
-account: a `BarrackCredentials`, the name of a saved one, or None for the environment. It may be left
-out if all else is passed by name: `list_instances()`, `get_instance(instance_id="BRK-A1B2C3D")`.
-`.map` takes one account for all its calls: `get_instance.map(account, ids)`. The same operations are
-there without Prefect: `Barrack(api_key)` from `barrack_tasks.api` has a method for each.
+account: a `BarrackCredentials`, the name of a saved one, or None for the environment. It may be
+left out if all else is passed by name: `list_instances()`,
+`get_instance(instance_id="BRK-A1B2C3D")`. `.map` takes one account for all its calls:
+`get_instance.map(account, ids)`. The same operations are there without Prefect: `Barrack(api_key)`
+from `barrack_tasks.api` has a method for each.
 
 What else `from barrack_tasks import ...` gives is listed under [Exports](#exports).
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import secrets
 import shutil
 import signal
 import socket
+import sqlite3
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from importlib.metadata import version
 from pathlib import Path
 
+import certifi
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -30,6 +35,14 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+# Each of the many clients that Prefect makes in a run reads all certificates again, which takes
+# longer than what it then asks for. All servers of the tests are on this machine and speak plain
+# HTTP, so that one authority is as good as all.
+_AUTHORITY = _HOME / "authority.pem"
+_AUTHORITY.write_text(
+    "-----BEGIN" + Path(certifi.where()).read_text(encoding="utf-8").split("-----BEGIN")[1]
+)
+
 # Before Prefect is imported anywhere: nothing outside the test run, no call home.
 PREFECT_PORT = free_port()
 PREFECT_AUTH = ("tests", secrets.token_urlsafe(12))
@@ -39,6 +52,12 @@ os.environ.update(
         "PREFECT_PROFILES_PATH": str(_HOME / "profiles.toml"),
         **server_settings(PREFECT_PORT, ":".join(PREFECT_AUTH)),
         "PREFECT_LOGGING_TO_API_WHEN_MISSING_FLOW": "ignore",
+        "SSL_CERT_FILE": str(_AUTHORITY),
+        "PREFECT_API_SSL_CERT_FILE": str(_AUTHORITY),
+        # The server asks for no such token, and each client would ask for one first.
+        "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
+        # Events can be read soon after they happened.
+        "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
     }
 )
 for name in (
@@ -76,6 +95,32 @@ def prefect_home() -> Path:
     return _HOME
 
 
+@contextmanager
+def _with_empty_tables(home: Path) -> Iterator[None]:
+    """Give a server that is started in the block the tables of one that was never used.
+
+    To make them takes a server longer than all the rest of its start, so the first one makes them
+    while others wait, and what it has made before anybody uses it is kept for all the others.
+    """
+    kept = _CACHE / f"prefect-{version('prefect')}"
+    with (_CACHE / "prefect.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.exists():
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            shutil.copytree(kept, home, dirs_exist_ok=True)
+            yield
+            return
+        yield
+        fresh = Path(tempfile.mkdtemp(prefix="tables-", dir=_CACHE))
+        with (
+            closing(sqlite3.connect(home / "prefect.db")) as made,
+            closing(sqlite3.connect(fresh / "prefect.db")) as copy,
+        ):
+            made.backup(copy)
+        shutil.copy(home / "memo_store.toml", fresh)  # which block types are registered
+        fresh.rename(kept)
+
+
 @pytest.fixture(scope="session")
 def prefect_server(prefect_home: Path) -> Iterator[str]:
     """A real Prefect server; gives its API's address."""
@@ -86,30 +131,41 @@ def prefect_server(prefect_home: Path) -> Iterator[str]:
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     log_file = prefect_home / "server.log"
-    with log_file.open("wb") as log:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "prefect", "server", "start", "--port", str(PREFECT_PORT)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=end_with_this_process,
-        )
     url = f"http://127.0.0.1:{PREFECT_PORT}/api"
+    server: subprocess.Popen[bytes] | None = None
     try:
-        for _ in range(480):
-            try:
-                if httpx.get(f"{url}/health", timeout=2).is_success:
-                    break
-            except httpx.HTTPError:
-                time.sleep(0.25)
-        else:
-            pytest.fail(f"the Prefect server did not start:\n{log_file.read_text()[-2000:]}")
+        with _with_empty_tables(prefect_home):
+            with log_file.open("wb") as log:
+                server = subprocess.Popen(
+                    [
+                        sys.executable,
+                        "-m",
+                        "prefect",
+                        "server",
+                        "start",
+                        "--port",
+                        str(PREFECT_PORT),
+                    ],
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                    preexec_fn=end_with_this_process,
+                )
+            for _ in range(480):
+                try:
+                    if httpx.get(f"{url}/health", timeout=2).is_success:
+                        break
+                except httpx.HTTPError:
+                    time.sleep(0.25)
+            else:
+                pytest.fail(f"the Prefect server did not start:\n{log_file.read_text()[-2000:]}")
         # Nobody looks for crashed runs here, and each run waits for its heart's last second.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield url
     finally:
-        os.killpg(server.pid, signal.SIGTERM)
-        try:
-            server.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            os.killpg(server.pid, signal.SIGKILL)
+        if server is not None:
+            os.killpg(server.pid, signal.SIGTERM)
+            try:
+                server.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                os.killpg(server.pid, signal.SIGKILL)

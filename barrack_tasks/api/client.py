@@ -79,7 +79,7 @@ class Barrack:
             raise BarrackConfigurationError(complaint)
         dialect = dialect or builtin()
         if header_name:
-            auth = dialect.auth.model_copy(update={"header": header_name})
+            auth = dialect.auth.model_copy(update={"header": header_name, "query": ""})
             dialect = dialect.model_copy(update={"auth": auth})
         _check_auth(dialect)
         _check_limits(requests_per_second, max_concurrency)
@@ -97,13 +97,14 @@ class Barrack:
             clock,
             sleep,
             bounds,
+            dialect,
         )
         self._make_resources()
 
     def _make_resources(self) -> None:
         self._pages: Callable[[Call], Iterator[Any]] = self._call.items
         parts = (self._call, self._pages)
-        self.balance = resources.Balances(*parts)
+        self.balance = resources.Balance(*parts)
         self.gpu_stocks = resources.GpuStocks(*parts)
         self.gpu_specs = resources.GpuSpecs(*parts)
         self.regions = resources.Regions(*parts)
@@ -208,7 +209,11 @@ def _key_of(api_key: str) -> tuple[SecretStr, str]:
 
 
 def _check_auth(dialect: Dialect) -> None:
-    header, scheme = dialect.auth.header, dialect.auth.scheme
+    header, scheme, query = dialect.auth.header, dialect.auth.scheme, dialect.auth.query
+    if query and not _HEADER.fullmatch(query):
+        raise BarrackConfigurationError(
+            f"the parameter of the API key cannot be called {query!r}; use a name such as api_key"
+        )
     if not _HEADER.fullmatch(header):
         raise BarrackConfigurationError(
             f"the header of the API key cannot be called {header!r}; use a name such as x-api-key"

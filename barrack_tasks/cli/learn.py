@@ -23,12 +23,15 @@ from barrack_tasks.dialects.learn import (
     Learned,
     LearnError,
     Question,
+    answers_text,
     learn_har,
     learn_openapi,
     probe,
+    read_answers,
     write_dialect,
 )
 from barrack_tasks.dialects.learn.document import LARGEST
+from barrack_tasks.dialects.needs import NEEDS
 
 
 def learn(
@@ -41,13 +44,15 @@ def learn(
     yes_to_host: str | None = None,
     plain_http: bool = False,
     overwrite: bool = False,
+    for_flow: Annotated[list[str] | None, Parameter(name="--for")] = None,
 ) -> int:
     """Learn how to speak to your account's API, and write it as a dialect file.
 
-    Exactly one of --openapi, --probe and --from-har says where from. What is uncertain is asked
-    on a terminal, or left open and listed. An address at another host than the built-in one is
-    shown and asked about, because your key would be sent there. Ends with 0 if
-    snapshot_before_stop can run.
+    Exactly one of --openapi, --probe and --from-har says where from. What is uncertain is
+    asked on a terminal, the questions first on which the most flows wait, or left open and
+    listed. Answers are kept beside the dialect file, as NAME.answers.yaml, and not asked for
+    again. An address at another host than the built-in one is shown and asked about, because
+    your key would be sent there. Ends with 0 if snapshot_before_stop can run.
 
     Parameters
     ----------
@@ -68,6 +73,8 @@ def learn(
         Also agree to a plain http address, over which others on the network can read the key.
     overwrite
         Replace the file if it already exists.
+    for_flow
+        Ask only what this flow needs, such as snapshot_before_stop. May be given several times.
     """
     console = Screen()
     asks = sys.stdin.isatty() and sys.stdout.isatty()
@@ -76,11 +83,20 @@ def learn(
         if not overwrite:
             raise LearnError(f"{out} already exists; pass --overwrite to replace it")
     agrees = _Agreement(console, asks, yes_to_host, plain_http)
+    unknown = [flow for flow in for_flow or [] if flow not in NEEDS]
+    if unknown:
+        raise LearnError(f"there is no flow {unknown[0]!r}; flows are {', '.join(sorted(NEEDS))}")
+    kept = out.with_suffix(".answers.yaml")
+    before = read_answers(kept) if kept.exists() else {}
     learned = _learn(openapi, probe_url, from_har, yes, agrees)
+    learned.recall(before)
     address, reason = _address(learned)
     console.print(f"address: {address} ({reason})")
     if asks:
-        for question in list(learned.questions()):
+        skipped: set[str] = set()
+        # One answer may settle others, or ask what it leaves open.
+        while question := _next(learned, for_flow, skipped):
+            skipped.add(question.what)
             _ask(console, learned, question)
     report = learned.report()
     for line in report.lines():
@@ -94,13 +110,20 @@ def learn(
     if is_in_clear(address):
         learned.matches.pop("base_url", None)  # no dialect file may say it; the next step does
     write_dialect(learned, out, overwrite=overwrite)
+    if learned.answers:
+        kept.write_text(answers_text(learned), encoding="utf-8")
     steps = [f"export BARRACK_DIALECT={shlex.quote(str(out))}", "barrack doctor"]
     if not is_builtin_host(address):
         steps.insert(0, f"export BARRACK_BASE_URL={shlex.quote(address)}")
     console.print(f"\nWritten: {out}. Next (your key goes to {host_of(address)}):")
     for step in steps:
         console.print(f"  {step}")
-    return 0 if report.flows["snapshot_before_stop"].can_run else 1
+    wanted = for_flow or ["snapshot_before_stop"]
+    return 0 if all(report.flows[flow].can_run for flow in wanted) else 1
+
+
+def _next(learned: Learned, flows: list[str] | None, skipped: set[str]) -> Question | None:
+    return next((q for q in learned.questions(flows) if q.what not in skipped), None)
 
 
 def _address(learned: Learned) -> tuple[str, str]:

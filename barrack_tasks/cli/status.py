@@ -60,7 +60,7 @@ def _show_account(screen: Screen, name: str | None, there: bool) -> bool:
     from barrack_tasks.controllers.money.funds import read_funds
 
     try:
-        funds = read_funds.fn(_account(name, there))
+        funds = read_funds(_account(name, there))
     except BarrackError as error:
         screen.print(f"Account: {error}", style="red")
         return False

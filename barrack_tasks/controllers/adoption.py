@@ -24,8 +24,19 @@ _WHAT = {
     "claimed": "claimed stock",
     "stock": "stock that was seen",
     "refused": "offers that were refused",
-    "balance": "alerts about the balance",
-    "budgets": "alerts about budgets",
+    "balance": "balances that were seen",
+    "budgets": "limits of budgets",
+    **{
+        f"{kind}alarms": f"alerts about {about}"
+        for kind, about in {
+            "balance": "the balance",
+            "budget": "budgets",
+            "expiry": "ends of instances",
+            "proof": "proofs of snapshots",
+            "stock": "stock",
+        }.items()
+    },
+    "chats": "uses of AI chat",
     "lists": "names that matched nothing",
     "missing": "instances that were missed",
     "things": "what was paid for",

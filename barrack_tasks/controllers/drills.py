@@ -29,6 +29,7 @@ from barrack_tasks.controllers.proofs import (
 )
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
 from barrack_tasks.plans.memory import Memory, Target
@@ -59,11 +60,8 @@ from barrack_tasks.runtime.leases import Hold, holding
 from barrack_tasks.runtime.loop import Log, now
 from barrack_tasks.runtime.observe import confirmed_gone, is_gone
 from barrack_tasks.runtime.withdrawing import Notes
-from barrack_tasks.tasks.instances import delete_instance, list_instances
-from barrack_tasks.tasks.snapshots import list_snapshots
+from barrack_tasks.tasks.instances import delete_instance
 
-DRILLING = "watch:drill"
-"""What a run holds while it drills."""
 _TIDY = timedelta(minutes=3)
 _AGAIN = 1.0
 _CONNECT = 3.0
@@ -85,7 +83,7 @@ def tidy_in_passing(
         return {}
     # A hold of its own, given back at once: a drill need not wait for the rest of this run.
     with holding(account.account, f"{run}tidy", by) as hold:
-        if hold.claim({DRILLING: "drill"}):
+        if hold.claim({lease_keys.DRILL: "drill"}):
             return {}
         return tidy(account, hold, now, log, patience=timedelta(0))
 
@@ -160,7 +158,7 @@ class _Tidying:
         Args:
             is_settled: whether lists show by now what was asked for before this run began.
         """
-        listed = list_instances(self.account)
+        listed = list(self.account.get_client().instances.list())
         ids = {i.id: i for i in listed}
         names = {i.name: i for i in listed}
         known = [record.id for record in self.left.values() if record.id]
@@ -271,8 +269,9 @@ class Fleet:
             SelectionError: nothing is selected, or a name matches nothing.
             BarrackError: the account cannot be read.
         """
-        listed = list_snapshots(run.account)
-        sources = {i.id: i for i in list_instances(run.account)}
+        client = run.account.get_client()
+        listed = list(client.snapshots.list())
+        sources = {i.id: i for i in client.instances.list()}
         snapshots = of_each_instance(selector, listed, list(sources.values()), run.never)
         known: list[Called] = [*sources.values(), *sources_of(listed)]
         return cls(run.account.account, selector, snapshots, known, sources, within)
@@ -387,7 +386,7 @@ class Drilling:
         if not self._run.dry_run:
             restores.share_snapshots(self._hold, self.chosen, self.memory)
             # A drill that lost its turn asks for nothing more until it has it again.
-            for by in self._hold.claim({DRILLING: "drill"}).values():
+            for by in self._hold.claim({lease_keys.DRILL: "drill"}).values():
                 self.memory.held_by.update(dict.fromkeys(self._names, by))
         return look(
             self._run.account,
@@ -461,7 +460,7 @@ def close(
     for one in chosen:
         made = memory.made.get(one.key)
         if one.key in memory.sent and not memory.may_have_made(one.key):
-            notes.withdraw(one.name, DRILLING)
+            notes.withdraw(one.name, lease_keys.DRILL)
         elif made in world.gone and one.key in memory.acted:
             drop_open(account, [name for name, record in known.items() if record.id == made])
 

@@ -260,7 +260,9 @@ def ask_approval(question: str, timeout: int = 3600) -> bool:
     return bool(answer and answer.approve)
 
 
-def with_approval(guarded: Callable[..., T], *arguments: Any, timeout: int = 3600, **more: Any) -> T:
+def with_approval(
+    guarded: Callable[..., T], *arguments: Any, timeout: int = 3600, **more: Any
+) -> T:
     """Do something guarded, and ask a person if that is what it needs. Call it in a flow.
 
     A suspended run begins anew with the answer. What it had done before is not done again, as far

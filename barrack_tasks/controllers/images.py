@@ -10,18 +10,17 @@ from barrack_tasks.api.models import Image
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.names import LATEST, nearest
 from barrack_tasks.plans.snapshots.images import Publishing, decide_publishing, image_name
 from barrack_tasks.plans.snapshots.restore import find_snapshot
 from barrack_tasks.plans.steps import Finished, Next, Reason
 from barrack_tasks.plans.world import World
-from barrack_tasks.runtime.leases import Hold, image_key
+from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log, now
 from barrack_tasks.runtime.observe import observe, with_images
-from barrack_tasks.tasks.images import delete_image, get_snapshot_image
-from barrack_tasks.tasks.instances import list_instances
-from barrack_tasks.tasks.snapshots import list_snapshots
+from barrack_tasks.tasks.images import delete_image
 
 
 def begin(account: BarrackCredentials, source: str, family: str, moment: datetime) -> Publishing:
@@ -30,7 +29,8 @@ def begin(account: BarrackCredentials, source: str, family: str, moment: datetim
     Raises:
         ValueError: there is neither an instance nor a snapshot called so; names the nearest.
     """
-    instances, snapshots = list_instances(account), list_snapshots(account)
+    client = account.get_client()
+    instances, snapshots = list(client.instances.list()), list(client.snapshots.list())
     name = image_name(family, moment)
     for instance in instances:
         if source in (instance.id, instance.name):
@@ -120,7 +120,7 @@ def verified(account: BarrackCredentials, one: Publishing, world: World, next_: 
         return next_ if isinstance(next_, Finished) else Finished("failed", "not finished")
     image = next(i for i in world.images if i.name == one.name)
     try:
-        relation = get_snapshot_image(account, image.snapshot_id or "")
+        relation = account.get_client().images.of_snapshot(image.snapshot_id or "")
     except BarrackError as error:
         return Finished("failed", f"it was made, but not verified: {error}")
     if image.id not in {i.id for i in relation.images}:
@@ -142,9 +142,9 @@ def delete_images(
 ) -> dict[str, str]:
     """Delete old images, each while it is held; ids of those that could not be, and why."""
     refused: dict[str, str] = {}
-    with hold.briefly({image_key(image.id): image.name for image in old}) as held:
+    with hold.briefly({lease_keys.image(image.id): image.name for image in old}) as held:
         for image in old:
-            key = image_key(image.id)
+            key = lease_keys.image(image.id)
             if key in held:
                 refused[image.id] = f"{held[key]} is working on it"
                 continue

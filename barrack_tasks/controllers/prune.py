@@ -31,8 +31,6 @@ from barrack_tasks.runtime.executor import Executor, OutOfDate, executor_for
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log
 from barrack_tasks.runtime.observe import depended_on, snapshot_price
-from barrack_tasks.tasks.instances import list_instances
-from barrack_tasks.tasks.snapshots import list_snapshots
 
 _LOOK = 5.0
 _TOO_LATE = "not deleted: the time for this run was over"
@@ -64,11 +62,11 @@ class Prune:
         self._wanted = instances_of(selected_snapshots(selector, listed, list(there.values())))
 
     def _fleet(self) -> dict[str, UserVM]:
-        return {i.id: i for i in list_instances(self._account)}
+        return {i.id: i for i in self._account.get_client().instances.list()}
 
     def _look(self) -> tuple[list[Snapshot], dict[str, UserVM]]:
         """The snapshots, and the instances if their names matter and snapshots do not tell them."""
-        listed = list_snapshots(self._account)
+        listed = list(self._account.get_client().snapshots.list())
         is_nameless = self._selector.names and not all(s.instance_name for s in listed)
         there = self._fleet() if self._how.protect or is_nameless else {}
         return with_names(listed, there), there

@@ -24,6 +24,7 @@ from barrack_tasks.controllers.money.bills import hardware_seen
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.money.caps import Caps, Means, Ruling, rulings
@@ -36,7 +37,6 @@ from barrack_tasks.plans.snapshots.restore import (
     find_snapshots,
     hardware_needed,
     is_own,
-    key_of,
     restored_names,
 )
 from barrack_tasks.plans.snapshots.restore_report import (
@@ -55,8 +55,6 @@ from barrack_tasks.runtime.observe import (
     observe,
     with_stock,
 )
-from barrack_tasks.tasks.instances import list_instances
-from barrack_tasks.tasks.snapshots import list_snapshots
 
 TAKEN_UP = timedelta(days=1)
 """So long a name that was only reserved by a run that was cut off is kept for the next.
@@ -118,7 +116,7 @@ class Restores:
     def __enter__(self) -> Restores:
         account, wanted, dry_run = self._run.account, self._wanted, self._run.dry_run
         try:
-            instances = list_instances(account)
+            instances = list(account.get_client().instances.list())
             for snapshot in self._snapshots:
                 self._all.append(begin(self._hold, snapshot, wanted.name, instances, dry_run))
             judged = with_problems(account, self._all, wanted.caps)
@@ -225,7 +223,7 @@ def snapshots_asked(account: BarrackCredentials, names: Sequence[str]) -> list[S
     Raises:
         ValueError: some do not exist; names them all, with the nearest.
     """
-    return find_snapshots(names, list_snapshots(account))
+    return find_snapshots(names, list(account.get_client().snapshots.list()))
 
 
 def until_when(account: BarrackCredentials, wait_until: WaitUntil) -> WaitUntil:
@@ -262,13 +260,15 @@ def begin(
         since = _asked_before(hold, name)
         _refuse_what_is_gone(hold, name, taken)
         if since is None and not dry_run and name not in taken:
-            hold.claim({key_of(name): name})
+            hold.claim({lease_keys.restore(name): name})
         return Restoring(snapshot, name, source, since=since)
     for candidate in restored_names(snapshot):
         if since := _asked_before(hold, candidate):
             _refuse_what_is_gone(hold, candidate, taken)
             return Restoring(snapshot, candidate, source, since=since)
-        if candidate not in taken and (dry_run or not hold.claim({key_of(candidate): candidate})):
+        if candidate not in taken and (
+            dry_run or not hold.claim({lease_keys.restore(candidate): candidate})
+        ):
             return Restoring(snapshot, candidate, source)
     raise AssertionError("names do not end")
 
@@ -279,7 +279,7 @@ def _refuse_what_is_gone(hold: Hold, name: str, taken: Collection[str]) -> None:
     Raises:
         ValueError: that is so.
     """
-    if key_of(name) in hold.done and name not in taken:
+    if lease_keys.restore(name) in hold.done and name not in taken:
         raise ValueError(
             f"snapshot: this run has made {name} already, and it is gone; start a new run to make "
             "another"
@@ -288,8 +288,8 @@ def _refuse_what_is_gone(hold: Hold, name: str, taken: Collection[str]) -> None:
 
 def _asked_before(hold: Hold, name: str) -> datetime | None:
     """When an attempt before asked for an instance of this name, by the cloud's clock."""
-    before = hold.inherited.get(key_of(name))
-    return before.asked if before is not None else hold.done.get(key_of(name))
+    before = hold.inherited.get(lease_keys.restore(name))
+    return before.asked if before is not None else hold.done.get(lease_keys.restore(name))
 
 
 @dataclass

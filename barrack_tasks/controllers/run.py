@@ -64,6 +64,7 @@ class Run:
         protect: Iterable[str] = (),
         dry_run: bool = False,
         needs: str | None = None,
+        also: Iterable[str] = (),
     ) -> Run:
         """Find the account and the notifiers, and check that the dialect has what the flow needs.
 
@@ -74,6 +75,7 @@ class Run:
             protect: names, globs and ids that are never touched, besides the account's own.
             dry_run: change nothing.
             needs: whose needs count, if not the flow's own.
+            also: operations that it needs for what it was called with.
 
         Raises:
             BarrackConfigurationError: there is no key, no such block, or the dialect lacks an
@@ -81,7 +83,7 @@ class Run:
         """
         account = BarrackCredentials.resolve(credentials)
         if (needs or flow) in NEEDS:
-            check_needs(account.get_client().dialect, needs or flow)
+            check_needs(account.get_client().dialect, needs or flow, also)
         notifiers = find_notifiers(list(notify))
         return cls(flow, account, get_run_logger(), notifiers, tuple(protect), dry_run)
 
@@ -193,6 +195,8 @@ class Run:
         Raises:
             WorkFailed: something failed; the run ends Failed.
         """
+        notes = (*report.notes, *(note for note in self.without if note not in report.notes))
+        report = report.model_copy(update={"notes": notes})
         return reports.conclude(report, {} if silent else self.notifiers)
 
     def report(self, rows: Iterable[Any], notes: Iterable[str] = ()) -> Report:
@@ -200,6 +204,12 @@ class Run:
         return self.conclude(
             Report(flow=self.flow, dry_run=self.dry_run, rows=tuple(rows), notes=tuple(notes))
         )
+
+    @property
+    def without(self) -> tuple[str, ...]:
+        """What the flow does without, because the API lacks what it only uses; for its report."""
+        needs = NEEDS.get(self.flow)
+        return tuple(needs.without(self.account.get_client().dialect)) if needs else ()
 
     def alarms(self, kind: str, scope: str, remind: timedelta | None = None) -> Alarms:
         """What people were told, so that each of it is told once.

@@ -2,29 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from barrack_tasks.api.dialect.model import Dialect
 from barrack_tasks.api.errors import BarrackConfigurationError
+from barrack_tasks.api.operations import OPERATIONS
 
 
 @dataclass(frozen=True)
 class Needs:
-    """Operations by name, fields as `Schema.field`."""
+    """Operations by name, fields as `Schema.field`.
+
+    `uses` are operations that the flow calls where they are there, each with what it does
+    without.
+    """
 
     operations: tuple[str, ...]
     fields: tuple[str, ...]
+    uses: Mapping[str, str] = field(default_factory=dict)
+
+    def without(self, dialect: Dialect) -> list[str]:
+        """What the flow does without, because the dialect lacks what it only uses."""
+        return [
+            f"The API has no {name}: {what}"
+            for name, what in self.uses.items()
+            if name not in dialect.operations
+        ]
 
     def missing(self, dialect: Dialect) -> list[str]:
         """The entries of a dialect file that say that something needed does not exist."""
         lacking = [f"operations.{o}" for o in self.operations if o not in dialect.operations]
         for place in self.fields:
-            schema, field = place.split(".")
-            if not dialect.tells(schema, field):
-                lacking.append(f"schemas.{schema}.{field}")
+            schema, name = place.split(".")
+            if not dialect.tells(schema, name) and not _is_in_path(dialect, place):
+                lacking.append(f"schemas.{schema}.{name}")
         return lacking
 
 
+def _is_in_path(dialect: Dialect, place: str) -> bool:
+    """Whether a field of a request stands in the path of its operation."""
+    schema, name = place.split(".")
+    return any(
+        operation.request is not None
+        and operation.request.__name__ == schema
+        and f"{{{name}}}" in dialect.operations[operation.name].path
+        for operation in OPERATIONS.values()
+        if operation.name in dialect.operations
+    )
+
+
+_NO_DETAILS = "what a list no longer shows counts as unknown, not as gone."
+_NO_SPECS = "which flavors cannot hibernate is learned from refusals."
+_NO_VOLUMES = "what volumes cost is not counted."
+_NO_SNAPSHOTS = "what snapshots cost is not counted."
+_NO_PRICES = "prices come from the instances alone."
+_NO_STOCK = "whether a GPU is in stock is learned from the restore itself."
 _LOOKING = ("UserVM.id", "UserVM.name", "UserVM.status", "ListUserVMsResponse.instances")
 _SNAPSHOTS = (
     "Snapshot.id",
@@ -43,18 +76,23 @@ NEEDS: dict[str, Needs] = {
     "snapshot_before_stop": Needs(
         (
             "list_instances",
-            "get_instance",
             "list_snapshots",
-            "get_snapshot",
             "create_snapshot",
             "hibernate_instance",
-            "stop_instance",
-            "delete_instance",
         ),
         (*_LOOKING, *_SNAPSHOTS),
+        {"get_instance": _NO_DETAILS, "get_snapshot": _NO_DETAILS, "get_gpu_specs": _NO_SPECS},
     ),
-    "hibernate": Needs(("list_instances", "get_instance", "hibernate_instance"), _LOOKING),
-    "restore": Needs(("list_instances", "get_instance", "restore_instance"), _LOOKING),
+    "hibernate": Needs(
+        ("list_instances", "get_instance", "hibernate_instance"),
+        _LOOKING,
+        {"get_gpu_specs": _NO_SPECS},
+    ),
+    "restore": Needs(
+        ("list_instances", "get_instance", "restore_instance"),
+        _LOOKING,
+        {"get_gpu_stock": _NO_STOCK},
+    ),
     "restore_from_snapshot": Needs(
         ("list_instances", "list_snapshots", "restore_snapshot"),
         (
@@ -102,10 +140,17 @@ NEEDS: dict[str, Needs] = {
     "follow_schedule": Needs(
         ("list_instances", "get_instance", "hibernate_instance", "restore_instance"),
         _LOOKING,
+        {"get_gpu_specs": _NO_SPECS, "get_gpu_stock": _NO_STOCK},
     ),
     "watch_balance": Needs(
-        ("get_credit_balance", "list_instances", "hibernate_instance"),
+        ("get_credit_balance", "list_instances"),
         (*_LOOKING, *_PRICES, *_BALANCE),
+        {
+            "hibernate_instance": "it warns, and hibernates nothing.",
+            "get_pricing": _NO_PRICES,
+            "list_volumes": _NO_VOLUMES,
+            "list_snapshots": _NO_SNAPSHOTS,
+        },
     ),
     "watch_account": Needs(
         ("list_instances", "list_snapshots", "list_volumes"),
@@ -132,7 +177,7 @@ NEEDS: dict[str, Needs] = {
         (*_LOOKING, *_PRICES, *_BALANCE),
     ),
     "watch_gpu_stock": Needs(
-        ("get_gpu_stock", "create_instance", "list_instances"),
+        ("get_gpu_stock", "list_instances"),
         (
             "GPUStocksResponse.stocks",
             "GPUStockItem.region",
@@ -140,18 +185,31 @@ NEEDS: dict[str, Needs] = {
             "GPUStockItem.available",
             *_LOOKING,
         ),
+        {
+            "create_instance": "it tells of stock, and claims nothing.",
+            "get_pricing": "prices of what is in stock are unknown.",
+            "get_gpu_specs": "what is offered is what the stock names.",
+            "list_regions": "the regions are those that the stock names.",
+        },
     ),
 }
 """By flow. What a flow reads but can do without is not named here, nor what only caps need."""
 
 
-def check_needs(dialect: Dialect, flow: str) -> None:
+def check_needs(dialect: Dialect, flow: str, also: Iterable[str] = ()) -> None:
     """Refuse before anything is changed if the dialect lacks what the flow needs.
+
+    Args:
+        dialect: of the account.
+        flow: by its name.
+        also: operations that the flow needs for what it was called with.
 
     Raises:
         BarrackConfigurationError: names each entry that is missing.
     """
     missing = NEEDS[flow].missing(dialect)
+    more = (f"operations.{name}" for name in also if name not in dialect.operations)
+    missing += [place for place in more if place not in missing]
     if missing:
         raise BarrackConfigurationError(
             f"the dialect {dialect.name!r} lacks what {flow} needs: {', '.join(missing)}; "

@@ -29,13 +29,15 @@ class Alarm:
     """A line that is crossed: since when, when people were last told, and who has heard of it.
 
     `is_over` is False for one that is crossed no more, of which somebody has yet to hear. What
-    was told to nobody was not told: whoever is not in `heard` is owed it.
+    was told to nobody was not told: whoever is not in `heard` is owed it. `text` is kept of what no
+    later look can word anew.
     """
 
     since: datetime
     told: datetime
     heard: tuple[str, ...] = ()
     is_over: bool = True
+    text: str = ""
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ class Reason(StrEnum):
     OUT_OF_STOCK = "out-of-stock"
     TOO_DEAR = "too-dear"
     """It is in stock, and costs more than is wanted."""
+    UNPRICED = "unpriced"
+    """It is in stock, and nothing tells whether it costs more than is wanted."""
     TAKEN = "taken"
     """Something else has its name."""
     NO_TIME = "no-time"

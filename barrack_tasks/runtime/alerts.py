@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.events import emit
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.alerts import (
     Alarm,
     Message,
@@ -22,10 +24,13 @@ from barrack_tasks.plans.alerts import (
     note,
 )
 from barrack_tasks.runtime.leases import holding, intent_of
+from barrack_tasks.runtime.loop import SERVER_AWAY
 from barrack_tasks.runtime.notify import tell
 from barrack_tasks.server.tables import merge_all, read_all
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
+_AGAIN = timedelta(minutes=1)
+_OWED_FOR = timedelta(days=7)
 _SAID = {
     "crossed": "",
     "owed": "",
@@ -40,7 +45,7 @@ class Alarms:
 
     Args:
         guard: `balance`, `budget` or `proof`: names the events, `barrack.<guard>.crossed` and
-            `barrack.<guard>.recovered`.
+            `barrack.<guard>.recovered`; or `stock`, of which news are passed on.
         account: see `BarrackCredentials.account`.
         notifiers: who is told.
         remind: tell again after so long, while a line stays crossed.
@@ -64,6 +69,8 @@ class Alarms:
         self._log = log
         self._prefix = f"barrack_{guard}alarms_{account}_{scope and f'{scope}_'}"
         self._kept: dict[str, Any] = {}
+        self._owed: set[str] | None = None
+        self._tried: datetime | None = None
         self.undelivered: dict[str, str] = {}
         """Notifiers that could not be told in this run, and why."""
 
@@ -93,6 +100,55 @@ class Alarms:
         if complete and forget_others(alarms, [r.key for r in readings]):
             self._write(alarms)
         return messages
+
+    def pass_on(self, news: Mapping[str, str], now: datetime, over: Collection[str] = ()) -> None:
+        """Tell what happened, once each; whom it could not be told, it is owed for a week.
+
+        Unlike a line, what happened is not crossed again or over, so that nothing is remembered
+        of what everybody has heard. A notifier that is down is tried once a minute.
+
+        Args:
+            news: sentences, each by a key of what it is about.
+            now: zone-aware.
+            over: keys of what is not so any more, and is owed to nobody.
+        """
+        if not self._notifiers:
+            return
+        owed = self._owed
+        is_due = owed is None or bool(owed and (not self._tried or now - self._tried >= _AGAIN))
+        if not news and not is_due and not (owed or set()).intersection(over):
+            return
+        alarms = self._owing(now, over)
+        texts = {**{key: alarm.text for key, alarm in alarms.items()}, **news}
+        for key in news:
+            alarms.pop(key, None)
+        due = [Reading(key, True, False, t) for key, t in texts.items() if is_due or key in news]
+        for message in messages_of(due, alarms, list(self._notifiers), now):
+            said = one_line(message.text)
+            failed = tell(self._notifiers, message.to, f"Barrack: {said}", said)
+            for name in message.to:
+                self.undelivered.pop(name, None)
+            self.undelivered.update(failed)
+            note(alarms, message, failed, now)
+            alarms[message.key] = replace(alarms[message.key], text=message.text)
+        for key in [k for k, a in alarms.items() if set(a.heard) >= set(self._notifiers)]:
+            del alarms[key]
+        if is_due:
+            self._tried = now
+        self._owed = set(alarms)
+        try:
+            self._write(alarms)
+        except SERVER_AWAY as error:
+            self._log.warning("what could not be told cannot be noted: %s", error)
+
+    def _owing(self, now: datetime, over: Collection[str]) -> dict[str, Alarm]:
+        """What was passed on and not heard by all."""
+        try:
+            found = self._read()
+        except SERVER_AWAY as error:
+            self._log.warning("what could not be told before cannot be read: %s", error)
+            return {}
+        return {k: a for k, a in found.items() if k not in over and now - a.since < _OWED_FOR}
 
     def _tell(
         self, message: Message, details: Sequence[str], alarms: dict[str, Alarm], now: datetime
@@ -125,18 +181,25 @@ class Alarms:
         self._kept = read_all(self._prefix)
         for key, written in self._kept.items():
             with suppress(TypeError, ValueError):
-                since, told, is_over, heard = written
+                since, told, is_over, heard, *text = written
                 found[key] = Alarm(
                     datetime.fromtimestamp(int(since), UTC),
                     datetime.fromtimestamp(int(told), UTC),
                     tuple(str(name) for name in heard),
                     bool(is_over),
+                    *map(str, text),
                 )
         return found
 
     def _write(self, alarms: Mapping[str, Alarm]) -> None:
         content: dict[str, Any] = {
-            key: [int(a.since.timestamp()), int(a.told.timestamp()), a.is_over, list(a.heard)]
+            key: [
+                int(a.since.timestamp()),
+                int(a.told.timestamp()),
+                a.is_over,
+                list(a.heard),
+                *([a.text] if a.text else []),
+            ]
             for key, a in alarms.items()
         }
         merge_all(self._prefix, self._kept, content)
@@ -199,7 +262,7 @@ def alone(account: str, guard: str, scope: str = "") -> Iterator[bool]:
     """
     run, name = str(runtime.flow_run.id), f"run {runtime.flow_run.name}"
     with holding(account, run, name) as hold:
-        yield not hold.claim({f"watch:{guard}:{scope}": guard})
+        yield not hold.claim({lease_keys.watch(guard, scope): guard})
 
 
 def this_deployment() -> dict[str, str]:
@@ -208,4 +271,4 @@ def this_deployment() -> dict[str, str]:
     Its keys tell the watch of one deployment from that of another, see `scope_of`.
     """
     id_ = runtime.deployment.id
-    return {f"deployment:{id_}": "deployment"} if id_ else {}
+    return {lease_keys.deployment(id_): "deployment"} if id_ else {}

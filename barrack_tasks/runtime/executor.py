@@ -21,8 +21,9 @@ from prefect.futures import PrefectFuture
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotPermittedError
 from barrack_tasks.api.transport.pacing import elapsed
 from barrack_tasks.events import get_run_logger
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.steps import Step
-from barrack_tasks.runtime.leases import Hold, snapshot_key
+from barrack_tasks.runtime.leases import Hold
 
 _GOOD_FOR = 5.0
 """Seconds after a look for which what was decided on it may be sent."""
@@ -201,9 +202,12 @@ def keys_of(step: Step) -> tuple[str, ...]:
     """All that must be held for a step to be sent: what it is for, and what it is made of."""
     match step.operation:
         case "delete_snapshot":
-            return (snapshot_key(step.arguments["snapshot_id"]),)
+            return (lease_keys.snapshot(step.arguments["snapshot_id"]),)
         case "restore_snapshot":
-            return (step.instance_id, snapshot_key(step.arguments["snapshot_id"], shared=True))
+            return (
+                step.instance_id,
+                lease_keys.snapshot(step.arguments["snapshot_id"], shared=True),
+            )
         case _:
             # What is asked for in one's name may be done to another, such as what was made for it.
             about = step.arguments.get("instance_id", step.instance_id)

@@ -47,6 +47,7 @@ from barrack_tasks.api import BarrackNotPermittedError
 from barrack_tasks.api.transport.pacing import elapsed
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import get_logger
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.making import CLOCKS_DIFFER
 from barrack_tasks.server.processes import born, has_ended, machine
 from barrack_tasks.server.variables import MOST_CHARACTERS, Records, Stamped
@@ -67,8 +68,6 @@ _SWEPT_AT_ONCE = 20
 _TRIES = 4
 _POLL = 1.0
 _MOST_MOMENTS = 4
-_SHARED = "shared:"
-_SNAPSHOT = "snapshot:"
 _PENDING = "pending:"
 _INTENT = "intent:"
 _DONE = "done:"
@@ -435,8 +434,8 @@ class Hold:
         return self._claim_snapshots(ids, shared=False)
 
     def _claim_snapshots(self, ids: Iterable[str], shared: bool) -> dict[str, str]:
-        keys = {snapshot_key(id_, shared): id_ for id_ in ids}
-        return {keys[key]: by for key, by in self.claim(dict.fromkeys(keys, "")).items()}
+        ids_by = {lease_keys.snapshot(id_, shared): id_ for id_ in ids}
+        return {ids_by[key]: by for key, by in self.claim(dict.fromkeys(ids_by, "")).items()}
 
     # Giving back
 
@@ -670,7 +669,7 @@ class Hold:
         for seen in others:
             if self._is_live(seen, now):
                 held = seen.value.held
-                against = (k for k in wanted if any(r in held for r in _rivals_of(k)))
+                against = (k for k in wanted if any(r in held for r in lease_keys.rivals(k)))
                 taken.update(dict.fromkeys(against, seen.value.by))
         return taken
 
@@ -796,31 +795,19 @@ def names_of(inherited: Mapping[str, Inherited]) -> dict[str, str]:
     return {key: one.name for key, one in inherited.items()}
 
 
-def snapshot_key(id_: str, shared: bool = False) -> str:
-    """By which a snapshot is claimed, or shared."""
-    return f"{_SHARED if shared else ''}{_SNAPSHOT}{id_}"
-
-
-def image_key(id_: str) -> str:
-    """By which an image is claimed."""
-    return f"image:{id_}"
-
-
 def _without(mapping: Mapping[str, Any], keys: Iterable[str]) -> dict[str, Any]:
     left_out = set(keys)
     return {k: v for k, v in mapping.items() if k not in left_out}
 
 
-def _rivals_of(key: str) -> tuple[str, ...]:
-    """The keys of others that keep one from being held: of what is shared, only a claim."""
-    return (key.removeprefix(_SHARED),) if key.startswith(_SHARED) else (key, _SHARED + key)
-
-
 def _to_take_up(held: Mapping[str, str]) -> dict[str, str]:
     """What an attempt has in hand that was cut off. Snapshots that it used it only uses again."""
     plain = {_bare(k): name for k, name in held.items()}
-    never = (_SHARED, _SNAPSHOT, _INTENT, _DONE)
-    return {k: name for k, name in plain.items() if not k.startswith(never)}
+    return {
+        k: name
+        for k, name in plain.items()
+        if not lease_keys.is_of_snapshot(k) and not k.startswith((_INTENT, _DONE))
+    }
 
 
 def _done_in(record: Record) -> dict[str, datetime]:

@@ -32,8 +32,8 @@ Log = logging.Logger | logging.LoggerAdapter[Any]
 MAKING = ("create_instance", "restore_snapshot")
 """Operations that make an instance."""
 _SMALL = 100
-_TIDY_AFTER = timedelta(seconds=5)
-_REST = 2.0
+_TIDY_AFTER = timedelta(seconds=30)
+_REST = 1.0
 """Between two looks so many times the length of one passes, at the least."""
 SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
 """What a call raises while the Prefect server cannot be reached."""

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Literal
 
-from prefect import Task
-
-from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
+from barrack_tasks.api import (
+    Barrack,
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackNotFoundError,
+)
 from barrack_tasks.api.models import GPUSpec
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import tariff_of
 from barrack_tasks.plans.world import World, by_instance, stock_of
 from barrack_tasks.server.variables import Records, key_of_id
-from barrack_tasks.tasks.base import barrack_task
-from barrack_tasks.tasks.catalogue import get_gpu_specs, get_gpu_stock, get_pricing
-from barrack_tasks.tasks.images import list_images
-from barrack_tasks.tasks.instances import list_instances
-from barrack_tasks.tasks.snapshots import list_snapshots
 
-T = TypeVar("T")
 Reads = Literal["needed", "if readable", "not needed"]
 CONFIRMED_AFTER = timedelta(minutes=3)
 """So long after the API first did not know an instance it must say so again."""
@@ -46,17 +44,20 @@ def observe(
         expected_snapshots: ids of snapshots that should be there, by their instance's id.
         snapshots: whether they are needed; an intent that takes none goes on without them.
     """
-    # Submitted together: neither list waits for the other.
-    instances = _listing(list_instances).submit(credentials)
-    listing = _listing(list_snapshots).submit(credentials) if snapshots != "not needed" else None
-    seen = {instance.id: instance for instance in instances.result().items}
+    client = credentials.get_client()
+    with ThreadPoolExecutor(2) as pool:  # neither list waits for the other
+        listing = (
+            pool.submit(lambda: list(client.snapshots.list()))
+            if snapshots != "not needed"
+            else None
+        )
+        seen = {instance.id: instance for instance in client.instances.list()}
     try:
-        taken = by_instance(listing.result().items) if listing else {}
+        taken = by_instance(listing.result()) if listing else {}
     except BarrackError:
         if snapshots == "needed":
             raise
         taken = {}
-    client = credentials.get_client()
     listed = {s.id for of_one in taken.values() for s in of_one}
     wanted = set((expected_snapshots or {}).values()) - listed
     return World(
@@ -67,23 +68,6 @@ def observe(
     )
 
 
-class _Listing(Generic[T]):
-    """A list that Prefect does not look into, as it does into each thing of a plain one."""
-
-    def __init__(self, items: list[T]) -> None:
-        self.items = items
-
-
-def _listing(of: Task[[BarrackCredentials], list[T]]) -> Task[[BarrackCredentials], _Listing[T]]:
-    """The same task run, with a result that costs Prefect nothing."""
-
-    def listed(credentials: BarrackCredentials) -> _Listing[T]:
-        return _Listing(of.fn(credentials))
-
-    listed.__name__ = of.name
-    return barrack_task()(listed)
-
-
 def instances_of(credentials: BarrackCredentials, expected: Collection[str]) -> World:
     """The account's instances now; `gone` are those expected that may be forgotten.
 
@@ -91,14 +75,14 @@ def instances_of(credentials: BarrackCredentials, expected: Collection[str]) -> 
         credentials: the account.
         expected: ids of instances that something is remembered of; see `confirmed_gone`.
     """
-    seen = {instance.id: instance for instance in list_instances(credentials)}
+    seen = {instance.id: instance for instance in credentials.get_client().instances.list()}
     return World(instances=seen, gone=confirmed_gone(credentials, expected, seen))
 
 
 def with_stock(credentials: BarrackCredentials, world: World) -> World:
     """The world with what can be restored and deployed now; without it, if that is unreadable."""
     try:
-        stock = stock_of(get_gpu_stock(credentials))
+        stock = stock_of(credentials.get_client().gpu_stocks.list())
     except BarrackError:
         return world
     return replace(world, stock=stock)
@@ -106,15 +90,17 @@ def with_stock(credentials: BarrackCredentials, world: World) -> World:
 
 def with_images(credentials: BarrackCredentials, world: World) -> World:
     """The world with the account's own images."""
-    return replace(world, images=tuple(list_images(credentials)))
+    return replace(world, images=tuple(credentials.get_client().images.list()))
 
 
 def flavors_that_cannot_hibernate(
     credentials: BarrackCredentials,
 ) -> frozenset[tuple[str, int]]:
     """GPU model and count of those that the specifications say cannot; none, if unreadable."""
+    if "get_gpu_specs" not in credentials.get_client().dialect.operations:
+        return frozenset()
     try:
-        specs = get_gpu_specs(credentials)
+        specs = credentials.get_client().gpu_specs.list()
     except BarrackError:
         return frozenset()
     return unable_of(specs)
@@ -155,6 +141,8 @@ def _is_known(get: Callable[[str], Any], id_: str) -> bool | None:
         get(id_)
     except BarrackNotFoundError as error:
         return False if error.is_api_answer else None
+    except BarrackConfigurationError:
+        return None  # the dialect has no operation that asks
     return True
 
 
@@ -241,7 +229,7 @@ def depended_on(client: Barrack, snapshot_ids: Collection[str]) -> frozenset[str
 def snapshot_price(credentials: BarrackCredentials) -> tuple[Decimal | None, str | None]:
     """What a GB of snapshots costs an hour, and the currency; None, if unreadable."""
     try:
-        prices = get_pricing(credentials)
+        prices = credentials.get_client().pricing.list()
     except BarrackError:
         return None, None
     currency = next((str(p.currency) for p in prices), None)

@@ -7,11 +7,11 @@ from contextlib import ExitStack
 from datetime import timedelta
 from types import TracebackType
 
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.runtime.leases import Hold, holding
 
 WAITED_FOR = timedelta(minutes=2)
 """So long a run waits for its turn."""
-_KEY = "guard"
 
 
 class Turn:
@@ -37,7 +37,7 @@ class Turn:
     @property
     def is_mine(self) -> bool:
         """Whether this run has the turn, and has had it since it took it: its record is read."""
-        return self._is_mine and self._hold is not None and self._hold.still_holds(_KEY)
+        return self._is_mine and self._hold is not None and self._hold.still_holds(lease_keys.GUARD)
 
     def take(self) -> bool:
         """Take the turn unless another run has it. Whoever has it already keeps it."""
@@ -49,7 +49,7 @@ class Turn:
             by = f"guard {run[:6]}"
             self._hold = self._stack.enter_context(holding(self._account, run, by))
         if not self._is_mine:
-            self._is_mine = not self._hold.claim({_KEY: _KEY})
+            self._is_mine = not self._hold.claim({lease_keys.GUARD: "guard"})
         return self._is_mine
 
     def give_back(self) -> None:

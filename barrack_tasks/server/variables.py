@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import ssl
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple, TypeVar
 
 import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
+from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_TLS_INSECURE_SKIP_VERIFY
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 MOST_CHARACTERS = 4_500
@@ -49,6 +52,22 @@ def key_of_id(id_: str) -> str:
     return hashlib.blake2s(id_.encode(), digest_size=8).hexdigest()
 
 
+def _verification() -> dict[str, Any]:
+    """How Prefect's client checks the server's certificate, with what it reads for that kept.
+
+    It reads all certificates of all authorities anew for each client, which takes longer than
+    most requests.
+    """
+    if PREFECT_API_TLS_INSECURE_SKIP_VERIFY.value():
+        return {}
+    return {"verify": _trust(PREFECT_API_SSL_CERT_FILE.value() or None)}
+
+
+@cache
+def _trust(file: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=file) if file else httpx.create_ssl_context()
+
+
 class Records:
     """Reads and writes variables whose names begin with `prefix`.
 
@@ -72,7 +91,7 @@ class Records:
 
     def __enter__(self) -> Records:
         hooks = {"event_hooks": {"response": [_raise_if_busy]}}
-        self._client = get_client(sync_client=True, httpx_settings=hooks)
+        self._client = get_client(sync_client=True, httpx_settings={**hooks, **_verification()})
         self._client.__enter__()
         return self
 

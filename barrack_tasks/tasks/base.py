@@ -19,6 +19,7 @@ from prefect.futures import PrefectFuture
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.credentials import BarrackCredentials, check_account, check_parameters
+from barrack_tasks.events import spread
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -141,7 +142,8 @@ class _BarrackFlow(Flow[P, R]):
         if problem is not None:
             del arguments, named
             raise problem
-        return super().__call__(*arguments, **named)
+        with spread():  # a call returns before the server has taken in thousands of events
+            return super().__call__(*arguments, **named)
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         check_parameters(parameters)

@@ -16,10 +16,10 @@ import pytest
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.dialect import load_dialect
-from barrack_tasks.controllers.drills import DRILLING
 from barrack_tasks.controllers.expiry import read_expiries
 from barrack_tasks.controllers.proofs import Open, write_open
 from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.plans.lease_keys import DRILL
 from barrack_tasks.plans.report import escape
 from barrack_tasks.runtime.leases import holding, intent_of
 from barrack_tasks.sandbox import Sandbox
@@ -247,7 +247,7 @@ def test_what_a_drill_left_is_ended_in_passing_and_a_drill_at_work_is_left_alone
     sandbox.advance(600)
     write_open(account.account, {"drill-alpha-1": Open(datetime.now(UTC), left)})
     with holding(account.account, "other", "a drill", "drill", timedelta(minutes=5)) as drill:
-        drill.claim({DRILLING: "drill"})
+        drill.claim({DRILL: "drill"})
         restore_from_snapshot("base", name="one", credentials=account)
         assert states(sandbox)["drill-alpha-1"] == "ACTIVE"
     restore_from_snapshot("base", name="two", credentials=account)

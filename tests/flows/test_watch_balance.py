@@ -338,7 +338,7 @@ def test_a_debit_is_told_apart_and_puts_nothing_to_rest(
         sandbox.advance(3600)
     assert states(sandbox) == {"alpha": "ACTIVE"}
     assert len(kept.received) == 1, "the amount, and no time left"
-    assert "A debit of 399.98 USD" in kept.received[0]["body"]
+    assert "Note: a debit of 399.98 USD" in kept.received[0]["body"]
 
 
 def test_one_instance_that_is_stuck_does_not_keep_the_watch_from_looking_again(

@@ -263,6 +263,34 @@ def test_who_is_told_by_another_deployment_hears_of_stock_too(
     assert (len(kept.received), len(also.received)) == (1, 1)
 
 
+def test_what_a_notifier_refused_is_told_once_it_takes_it_and_not_again(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud, speed=0)
+    sandbox.set_stock(*HERE, 4)
+    monkeypatch.setattr("barrack_tasks.controllers.stock.run.now", sandbox.now)
+    one_look = {**how, "watch_for": None, "credentials": account_of(sandbox)}
+
+    def look() -> list[str]:
+        sandbox.advance(300)
+        report = watch_gpu_stock([L40], notify=[name], **one_look)
+        assert any("could not be told" in note for note in report.notes) == (kept.status != 200)
+        return [message["body"] for message in kept.received]
+
+    kept.status = 500
+    assert look() == look() == []
+    kept.status = 200
+    assert look() == look() == ["in stock: 1x L40 in CANADA-1, at least 4"]
+    kept.status = 500
+    for count in (0, 9, 0, 0):
+        sandbox.set_stock(*HERE, count)
+        watch_gpu_stock([L40], notify=[name], **one_look)
+        sandbox.advance(300)
+    kept.status = 200
+    assert len(look()) == 1, "what is gone is owed to nobody"
+
+
 def test_a_name_that_another_watcher_has_claimed_is_told_as_that(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:

@@ -16,12 +16,13 @@ import pytest
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.api.transport.exchange import Exchange
-from barrack_tasks.controllers.drills import DRILLING, close, notes_of_drills, open_record
+from barrack_tasks.controllers.drills import close, notes_of_drills, open_record
 from barrack_tasks.controllers.expiry import Ends, read_expiries
 from barrack_tasks.controllers.proofs import note_tries, read_open
 from barrack_tasks.controllers.reports import WorkFailed
-from barrack_tasks.controllers.stock.claimed import SharedLedger, claim_key
+from barrack_tasks.controllers.stock.claimed import SharedLedger
 from barrack_tasks.controllers.stock.run import watch
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.snapshots.restore import Restoring
@@ -38,7 +39,7 @@ from tests.flows.killing import Point, ended, start_in_process
 
 Cloud = Callable[..., Sandbox]
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
-KEY = claim_key("train")
+KEY = lease_keys.claim("train")
 LOG = logging.getLogger(__name__)
 WANTS = [{"gpu_model": "L40", "gpu_count": 1, "claim": {"name": "train", "image_id": "1"}}]
 FOR_A_TIME: dict[str, Any] = {"expires": "8h", "on_expiry": "delete"}
@@ -166,14 +167,14 @@ def test_only_the_drill_that_recorded_a_machine_forgets_it(two: Callable[[], Hol
     one = Restoring(Snapshot(id="1", name="base", status="SUCCESS"), "drill-base")
     notes = [notes_of_drills("woken", hold) for hold in (first, second)]
     for number, hold in enumerate((first, second)):
-        hold.claim({DRILLING: "drill"})
+        hold.claim({lease_keys.DRILL: "drill"})
         open_record("woken", notes[number], one.name, NOW)
         lose_leases("woken")
-    first.claim({DRILLING: "drill"})
+    first.claim({lease_keys.DRILL: "drill"})
     close("woken", notes[0], [one], Memory(sent={one.key: NOW}), World())
     assert [record.writer for record in read_open("woken").values()] == [second.attempt]
-    first.let_go([DRILLING])
-    second.claim({DRILLING: "drill"})
+    first.let_go([lease_keys.DRILL])
+    second.claim({lease_keys.DRILL: "drill"})
     close("woken", notes[1], [one], Memory(sent={one.key: NOW}), World())
     assert list(read_open("woken").values()) != [], "what the first asked for may show"
 
@@ -275,7 +276,7 @@ def test_a_drill_that_lost_its_turn_asks_for_nothing_until_it_has_it_again(
     def overtaken(*args: Any) -> None:
         original(*args)
         lose_leases(account.account)
-        assert other.claim({DRILLING: "drill"}) == {}
+        assert other.claim({lease_keys.DRILL: "drill"}) == {}
 
     original = note_tries
     monkeypatch.setattr("barrack_tasks.controllers.drills.note_tries", overtaken)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
 
 from barrack_tasks.plans.alerts import Reading
@@ -48,3 +49,75 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
     assert told == ["a", "b", "b", "c"]
     alarms.raise_for(readings[:1], NOW)
     assert list(shelf) == ["a"]
+
+
+def test_a_notice_is_owed_to_whom_it_could_not_be_told_and_to_nobody_else(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shelf: dict[str, Any] = {}
+    heard: list[tuple[str, str]] = []
+    down = {"b"}
+    looked = 0
+
+    def read(_prefix: str) -> dict[str, Any]:
+        nonlocal looked
+        looked += 1
+        return dict(shelf)
+
+    def write(_prefix: str, _before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
+        shelf.clear()
+        shelf.update(content)
+
+    def tell(_notifiers: Any, to: Any, subject: str, _body: str) -> dict[str, str]:
+        heard.extend((name, subject) for name in to if name not in down)
+        return dict.fromkeys(set(to) & down, "ConnectError")
+
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", read)
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.merge_all", write)
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.tell", tell)
+    people: Any = {"a": None, "b": None}
+
+    def run() -> Alarms:
+        return Alarms("stock", "account", people, None, logging.getLogger(__name__))
+
+    alarms = run()
+    alarms.pass_on({"1": "one", "2": "two", "3": "three"}, NOW)
+    for seconds in range(1, 60):
+        alarms.pass_on({}, NOW + timedelta(seconds=seconds), over=["2"] if seconds == 9 else [])
+    assert heard == [("a", f"Barrack: {text}") for text in ("one", "two", "three")]
+    assert looked == 2, "it is not tried, nor looked up, at each look"
+    down.clear()
+    alarms.pass_on({"3": "three again"}, NOW + timedelta(seconds=60))
+    assert sorted(heard[3:]) == [
+        ("a", "Barrack: three again"),
+        ("b", "Barrack: one"),
+        ("b", "Barrack: three again"),
+    ]
+    assert (shelf, alarms.undelivered) == ({}, {})
+    for minute in (2, 3):
+        alarms.pass_on({}, NOW + timedelta(minutes=minute))
+    assert (len(heard), looked) == (6, 3), "nothing is owed any more"
+    down.add("a")
+    run().pass_on({"4": "four"}, NOW)
+    down.clear()
+    run().pass_on({}, NOW + timedelta(days=8))
+    assert heard[6:] == [("b", "Barrack: four")], "what is a week old is no news"
+    assert shelf == {}
+
+
+def test_news_are_told_while_the_prefect_server_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+
+    def away(*_: Any) -> dict[str, Any]:
+        raise httpx.ConnectError("no route")
+
+    def tell(_notifiers: Any, _to: Any, subject: str, _body: str) -> dict[str, str]:
+        told.append(subject)
+        return {}
+
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", away)
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.merge_all", away)
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.tell", tell)
+    people: Any = {"a": None}
+    Alarms("stock", "x", people, None, logging.getLogger(__name__)).pass_on({"1": "one"}, NOW)
+    assert told == ["Barrack: one"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
@@ -72,3 +73,24 @@ def test_without_a_run_nothing_is_held_back(sent: Sent) -> None:
     hibernated(300)
     catch_up()
     assert len(sent) == 300
+
+
+def test_a_block_inside_another_leaves_it_to_that_one(sent: Sent) -> None:
+    with spread(at_once=1):
+        with spread(at_once=5):
+            hibernated(3)
+        assert ids(sent) == ["i-0"]
+    assert ids(sent) == ["i-0", "i-1", "i-2"]
+
+
+def test_a_held_event_belongs_to_the_context_in_which_it_happened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run: ContextVar[str] = ContextVar("run", default="none")
+    seen: list[str] = []
+    monkeypatch.setattr(events, "emit_event", lambda event, **said: seen.append(run.get()))
+    with spread(at_once=0):
+        token = run.set("a run")
+        hibernated(1)
+        run.reset(token)
+    assert seen == ["a run"]

@@ -6,18 +6,34 @@ part.
 
 from barrack_tasks.api.dialect.address import own_address
 from barrack_tasks.api.dialect.builtin import builtin
-from barrack_tasks.api.dialect.codec import Codec
+from barrack_tasks.api.dialect.codec import Codec, codec_of
 from barrack_tasks.api.dialect.loading import DialectError, load_dialect
-from barrack_tasks.api.dialect.model import Auth, Dialect, OperationWire, Paging
+from barrack_tasks.api.dialect.model import (
+    Auth,
+    Case,
+    Dialect,
+    Failure,
+    Join,
+    OperationWire,
+    Paging,
+    Value,
+    Work,
+)
 
 __all__ = [
     "Auth",
+    "Case",
     "Codec",
     "Dialect",
     "DialectError",
+    "Failure",
+    "Join",
     "OperationWire",
     "Paging",
+    "Value",
+    "Work",
     "builtin",
+    "codec_of",
     "load_dialect",
     "own_address",
 ]

@@ -11,13 +11,14 @@ import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
 
 from barrack_tasks.api import models
 from barrack_tasks.api.dialect.builtin import builtin
-from barrack_tasks.api.dialect.model import Dialect
+from barrack_tasks.api.dialect.codec import is_grouped, kind_of, steps_of
+from barrack_tasks.api.dialect.model import Dialect, Join, Value
 from barrack_tasks.api.dialect.reading import (
     Lines,
     Place,
@@ -30,10 +31,13 @@ from barrack_tasks.api.dialect.reading import (
     text_of,
 )
 from barrack_tasks.api.errors import BarrackConfigurationError
-from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.api.operations import OPERATIONS, Operation
 from barrack_tasks.api.transport.addresses import is_in_clear
 
 _PARAMETER = re.compile(r"\{([^{}]*)\}")
+_CODEC = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_INDEX = re.compile(r"\[[0-9*]*\]|\{\}")
+_SECTIONS = ("operations", "schemas", "words", "values", "joins")
 
 
 class DialectError(BarrackConfigurationError):
@@ -124,7 +128,7 @@ class _Checker:
 
     def check(self, content: Mapping[str, Any]) -> None:
         self._known((), content, Dialect.model_fields, "setting")
-        for name in ("operations", "schemas", "words"):
+        for name in _SECTIONS:
             section = content.get(name)
             if section is not None and not isinstance(section, dict):
                 raise self.error((name,), "must be a table")
@@ -138,6 +142,14 @@ class _Checker:
         self._operations(content.get("operations") or {})
         self._schemas(content.get("schemas") or {})
         self._words(content.get("words") or {})
+        self._values(content.get("values") or {})
+        self._joins(content.get("joins") or {})
+        codec = content.get("codec")
+        if codec and not (isinstance(codec, str) and _CODEC.fullmatch(codec)):
+            raise self.error(
+                ("codec",),
+                f"must be module:Class, such as my_module:MyCodec; got {clipped(codec)!r}",
+            )
 
     def _operations(self, section: Mapping[str, Any]) -> None:
         self._known(("operations",), section, OPERATIONS, "operation")
@@ -149,19 +161,30 @@ class _Checker:
                 raise self.error(("operations", name), "must be a table, or null")
             path = entry.get("path")
             if path is not None:
-                self._path(("operations", name, "path"), path, operation.path_parameters)
+                place = ("operations", name, "path")
+                asked = operation.request.model_fields if operation.request else ()
+                self._path(place, path, operation.path_parameters, asked)
+            body = entry.get("body")
+            if body is not None and not isinstance(body, dict):
+                raise self.error(("operations", name, "body"), "must be a table")
             query = entry.get("query")
             if query is not None and not isinstance(query, dict):
                 raise self.error(("operations", name, "query"), "must be a table")
             self._known(("operations", name, "query"), query or {}, operation.query, "parameter")
 
-    def _path(self, place: Place, path: Any, parameters: Iterable[str]) -> None:
+    def _path(
+        self, place: Place, path: Any, parameters: Iterable[str], asked: Iterable[str]
+    ) -> None:
         if not isinstance(path, str) or not path.startswith("/"):
             raise self.error(place, f"must begin with '/', got {clipped(path)!r}")
-        wanted = sorted(parameters)
-        if sorted(_PARAMETER.findall(path)) != wanted:
+        wanted, given = sorted(parameters), sorted(_PARAMETER.findall(path))
+        more = [p for p in given if p not in wanted]
+        # A field of the request may stand in the path: a snapshot is made under its instance.
+        if sorted([*wanted, *set(more) & set(asked)]) != given:
             needed = ", ".join(f"{{{p}}}" for p in wanted) or "no parameter"
-            raise self.error(place, f"must hold {needed}, got {clipped(path)!r}")
+            also = [p for p in asked if p == "name" or p.endswith("_id")]
+            may = f", and may hold {', '.join(f'{{{p}}}' for p in also)}" if also else ""
+            raise self.error(place, f"must hold {needed}{may}; got {clipped(path)!r}")
 
     def _schemas(self, section: Mapping[str, Any]) -> None:
         known = schema_fields()
@@ -170,6 +193,89 @@ class _Checker:
             if not isinstance(entry, dict):
                 raise self.error(("schemas", name), "must be a table of fields")
             self._known(("schemas", name), entry, known[name], "field")
+            for field, path in entry.items():
+                if isinstance(path, str):
+                    self._wire_path(("schemas", name, field), path, getattr(models, name), field)
+
+    def _wire_path(self, place: Place, path: str, model: type[BaseModel], field: str) -> None:
+        steps = steps_of(path)
+        if not all(steps) or any(_INDEX.search(_plain_step(step)) for step in steps):
+            raise self.error(
+                place,
+                "must be names joined by dots, of which a list may end in [] and a table in {}; "
+                f"got {clipped(path)!r}",
+            )
+        if not is_grouped(steps):
+            return
+        if not kind_of(model.model_fields[field].annotation)[1]:  # type: ignore[arg-type]
+            raise self.error(place, f"only a list can lie in groups; got {clipped(path)!r}")
+        if issubclass(model, models.base.Request):
+            raise self.error(place, f"a request has no groups; got {clipped(path)!r}")
+
+    def _values(self, section: Mapping[str, Any]) -> None:
+        known = schema_fields()
+        self._known(("values",), section, known, "schema")
+        for name, entry in section.items():
+            if not isinstance(entry, dict):
+                raise self.error(("values", name), "must be a table of fields")
+            self._known(("values", name), entry, known[name], "field")
+            for field, how in entry.items():
+                place = ("values", name, field)
+                if not isinstance(how, dict):
+                    raise self.error(place, 'must be a table, such as {times: "0.01"}')
+                self._known(place, how, Value.model_fields, "setting")
+                self._fits(place, how, getattr(models, name), field)
+
+    def _fits(
+        self, place: Place, how: Mapping[str, Any], model: type[BaseModel], field: str
+    ) -> None:
+        kind = kind_of(model.model_fields[field].annotation)[0]  # type: ignore[arg-type]
+        if isinstance(kind, type) and issubclass(kind, Enum) and not issubclass(kind, int):
+            said = [how["constant"]] if "constant" in how else []
+            cases = how.get("cases")
+            rows = cases if isinstance(cases, list) else []
+            said += [row["word"] for row in rows if isinstance(row, dict) and "word" in row]
+            values = [str(member.value) for member in kind]
+            for word in said:
+                if str(word) not in values:
+                    near = _near(str(word), values)
+                    raise self.error(
+                        place, f"there is no {kind.__name__} {clipped(word)!r}; {near}"
+                    )
+        tells = how.get("name_of")
+        if tells is not None:
+            listed = OPERATIONS.get(str(tells))
+            if not issubclass(model, models.base.Request):
+                raise self.error((*place, "name_of"), "only a field of a request can be a name")
+            if listed is None or listed.changes or get_origin(_result_of(listed)) is not list:
+                raise self.error(
+                    (*place, "name_of"), f"must be an operation that lists; got {clipped(tells)!r}"
+                )
+
+    def _joins(self, section: Mapping[str, Any]) -> None:
+        known = schema_fields()
+        self._known(("joins",), section, known, "schema")
+        for name, entry in section.items():
+            place = ("joins", name)
+            if not isinstance(entry, dict):
+                raise self.error(place, "must be a table of operation, match and take")
+            self._known(place, entry, Join.model_fields, "setting")
+            self._known((*place, "operation"), [str(entry.get("operation"))], OPERATIONS, "one")
+            operation = OPERATIONS[str(entry["operation"])]
+            kind = kind_of(_result_of(operation))[0] if operation.result else None
+            if operation.changes or operation.path_parameters or operation.request or kind is None:
+                raise self.error(
+                    (*place, "operation"), "must be a read without parameters that gives a list"
+                )
+            for part in ("match", "take"):
+                pairs = entry.get(part)
+                if not isinstance(pairs, dict):
+                    raise self.error((*place, part), "must be a table of fields")
+                self._known((*place, part), pairs, known[name], "field")
+                theirs = [str(field) for field in pairs.values()]
+                self._known((*place, part), theirs, known[kind.__name__], "field")
+            if entry.get("times") is not None:
+                self._known((*place, "times"), [str(entry["times"])], known[name], "field")
 
     def _words(self, section: Mapping[str, Any]) -> None:
         known = open_enums()
@@ -187,13 +293,21 @@ class _Checker:
                         ("words", name, word), f"there is no {name} {clipped(meaning)!r}; {near}"
                     )
 
-    def _known(
-        self, place: Place, given: Mapping[str, Any], known: Iterable[str], kind: str
-    ) -> None:
+    def _known(self, place: Place, given: Iterable[str], known: Iterable[str], kind: str) -> None:
         names = list(known)
         for name in given:
             if name not in names:
                 raise self.error((*place, name), f"there is no such {kind}; {_near(name, names)}")
+
+
+def _plain_step(step: str) -> str:
+    return step[:-2] if step.endswith(("[]", "{}")) else step
+
+
+def _result_of(operation: Operation[Any]) -> Any:
+    return (
+        operation.response.model_fields[operation.result].annotation if operation.result else None
+    )
 
 
 def _near(wanted: str, names: list[str]) -> str:

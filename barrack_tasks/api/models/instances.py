@@ -62,6 +62,11 @@ class VMStatus(OpenEnum):
         return _LEADS_TO.get(self)
 
     @property
+    def is_waking(self) -> bool:
+        """Whether the instance comes back from rest."""
+        return self in _WAKING
+
+    @property
     def is_transitional(self) -> bool:
         """Whether the state is passing. A word that is not known is taken for passing."""
         return self not in _STABLE and self is not VMStatus.ERROR
@@ -78,6 +83,7 @@ _LEADS_TO = {
     VMStatus.HIBERNATING: VMStatus.HIBERNATED,
     VMStatus.DELETING: VMStatus.DELETED,
 }
+_WAKING = frozenset({VMStatus.STARTING, VMStatus.RESTORING})
 
 
 PENDING_ADDRESS = "pending"
@@ -192,6 +198,7 @@ class UserVM(Model):
     region: RegionEnum | None = None
     gpu_model: GpuModelEnum | None = None
     gpu_count: GpuCountEnum | None = None
+    tier: TierEnum | None = None
     hourly_price: Money | None = None
     currency: CurrencyEnum | None = None
     flavor: VMFlavor | None = None

@@ -7,6 +7,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any
@@ -17,14 +18,26 @@ from pydantic import SecretStr, ValidationError
 
 from barrack_tasks.api import errors
 from barrack_tasks.api.dialect import Codec, Dialect
-from barrack_tasks.api.dialect.codec import dig, steps_of
+from barrack_tasks.api.dialect.codec import as_word, dig, steps_of
 from barrack_tasks.api.models import ErrorResponse
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.api.operations import Operation
 from barrack_tasks.api.transport.body import TooMuch, parsed
 from barrack_tasks.api.transport.bounds import Bounds
 
+
+@dataclass(frozen=True)
+class Unsaid:
+    """A success that does not hold what the operation is about, in a dialect that says so.
+
+    `work` is the id of work that was begun and can be asked for; none, if None.
+    """
+
+    work: str | None = None
+
+
 _QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
+_NOT_THERE = object()
 _CREDITS = re.compile(r"\b(credits?|balance|funds)\b")
 _STOCK = re.compile(r"\b(stock|capacity)\b")
 _STATE = re.compile(r"\b(state|already|exists?|duplicate|in use)\b")
@@ -81,6 +94,10 @@ class Answers:
         except ValueError:
             return errors.BarrackResponseError(self._not_json(response), **about)
         wire = self._dialect.operations[operation.name]
+        if (failure := self._failure(operation, response, body)) is not None:
+            return failure
+        if (unsaid := self._unsaid(operation, response.status_code, body)) is not None:
+            return unsaid
         envelope = self._dialect.envelope if wire.envelope is None else wire.envelope
         inner = dig(body, steps_of(envelope), {})
         if isinstance(inner, Mapping) and inner.get("status") is False:
@@ -89,11 +106,68 @@ class Answers:
                 f"the answer has the status of a success, but reports a failure: {said}", **about
             )
         try:
-            return operation.response.model_validate(self._codec.decode(operation.response, inner))
+            read = self._codec.decode(operation.response, inner)
+            if operation.paged and self._dialect.paging.style == "link" and isinstance(read, dict):
+                after = response.links.get("next", {}).get("url")
+                read = {
+                    **read,
+                    "pagination": {**(read.get("pagination") or {}), "next_cursor": after},
+                }
+            return operation.response.model_validate(read)
         except ValidationError as error:
             place, message = _unreadable(error)
         message = self.clean(message)
         return errors.BarrackResponseError(message, fields={self.clean(place): message}, **about)
+
+    def _failure(
+        self, operation: Operation[Any], response: httpx.Response, body: Any
+    ) -> errors.BarrackError | None:
+        """The refusal that an answer with the status of a success holds, if the dialect knows."""
+        how = self._dialect.failure
+        if how is None:
+            return None
+        told = dig(body, steps_of(how.at), _NOT_THERE)
+        if told is _NOT_THERE or as_word(told) in how.good:
+            return None
+        said = str(dig(body, steps_of(how.status))) if how.status is not None else ""
+        code = int(said) if re.fullmatch(r"[45][0-9][0-9]", said) else 400
+        headers = [h for h in response.headers.multi_items() if h[0] != "content-length"]
+        return self._refusal(
+            operation, httpx.Response(code, headers=headers, content=response.content)
+        )
+
+    def _unsaid(self, operation: Operation[Any], code: int, body: Any) -> Unsaid | None:
+        """Whether the answer says nothing of what the operation is about."""
+        how = self._dialect.work
+        if operation.changes and how is not None and code == 202:
+            began = dig(body, steps_of(how.id))
+            if isinstance(began, str | int) and str(began).strip():
+                return Unsaid(str(began))
+        result = operation.result
+        if (
+            operation.changes
+            and result
+            and not self._dialect.tells(operation.response.__name__, result)
+        ):
+            return Unsaid()
+        return None
+
+    def plain(self, operation: Operation[Any], response: httpx.Response) -> Any:
+        """The JSON of an answer that belongs to no operation.
+
+        Raises:
+            BarrackError: what the answer stands for.
+        """
+        if not response.is_success:
+            refusal = self._refusal(operation, response)
+        else:
+            try:
+                return parsed(response.content, self._bounds)
+            except (TooMuch, ValueError):
+                refusal = errors.BarrackResponseError(
+                    self._not_json(response), operation=operation.name, took_effect=None
+                )
+        raise refusal
 
     def too_much(self, too_much: TooMuch, **about: Any) -> errors.BarrackResponseError:
         """The error of an answer that goes beyond a bound."""

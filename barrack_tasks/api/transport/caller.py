@@ -8,17 +8,26 @@ from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 
-from barrack_tasks.api.dialect import Paging
+from barrack_tasks.api.dialect import Dialect, Paging, builtin
+from barrack_tasks.api.dialect.codec import as_word, dig, steps_of
 from barrack_tasks.api.errors import (
     BarrackConfigurationError,
+    BarrackConflictError,
     BarrackError,
     BarrackNotFoundError,
+    BarrackRateLimitedError,
     BarrackResponseError,
+    BarrackServerError,
+    BarrackTimeoutError,
+    BarrackTransportError,
 )
 from barrack_tasks.api.operations import OPERATIONS, ByName, Operation
+from barrack_tasks.api.transport.answers import Unsaid
 from barrack_tasks.api.transport.bounds import DEFAULT, Bounds
-from barrack_tasks.api.transport.change import Change
+from barrack_tasks.api.transport.change import FIRST_DELAY, LONGEST_DELAY, Change
+from barrack_tasks.api.transport.elsewhere import Elsewhere
 from barrack_tasks.api.transport.exchange import Call, Exchange
 from barrack_tasks.api.transport.inquiry import Inquiry
 from barrack_tasks.api.transport.pacing import Pacer, RetryBudget, TooLate, elapsed
@@ -36,6 +45,9 @@ HEARD_FOR = 1.0
 what somebody else made in between is known."""
 
 
+_PASSING = (BarrackTransportError, BarrackServerError, BarrackRateLimitedError)
+
+
 class Caller:
     """Carries out calls until they succeed, are refused, or the deadline passes."""
 
@@ -49,8 +61,11 @@ class Caller:
         clock: Callable[[], float] = elapsed,
         sleep: Callable[[float], None] = time.sleep,
         bounds: Bounds = DEFAULT,
+        dialect: Dialect | None = None,
     ) -> None:
         self._bounds = bounds
+        self._dialect = dialect or builtin()
+        self._elsewhere = Elsewhere(self._dialect, clock)
         self._exchange = exchange
         self._policy = policy
         self._pacer = pacer
@@ -95,7 +110,15 @@ class Caller:
             self._seen.note_whole(call.operation.name, began)
 
     def _read(self, call: Call, deadline: float) -> Any:
-        return self._repeat(call, lambda: self._send(call, deadline), deadline)
+        answer = self._repeat(call, lambda: self._send(call, deadline), deadline)
+        return self._elsewhere.fill(call, answer, lambda other: self._all(other, deadline))
+
+    def _all(self, call: Call, deadline: float) -> Iterator[Any]:
+        """The items of any list, paged or not."""
+        if call.operation.paged:
+            yield from self.items(call, deadline)
+        else:
+            yield from getattr(self._read(call, deadline), call.operation.result)
 
     def _send(self, call: Call, deadline: float) -> Any:
         with self._pacer.turn(deadline, is_read=not call.operation.changes):
@@ -110,8 +133,42 @@ class Caller:
             answer = self._exchange.send(call, timeout)
         self._seen.heard_at = self._clock()
         self._budget.give_back()
+        if isinstance(answer, Unsaid):
+            return answer
         self._note(call.operation, answer)
         return answer
+
+    def _finished(self, call: Call, deadline: float) -> Any:
+        """The answer, and that of the work which it began: until that has ended, nothing is."""
+        answer = self._send(call, deadline)
+        how = self._dialect.work
+        if not isinstance(answer, Unsaid) or answer.work is None or how is None:
+            return answer
+        path = how.path.replace("{id}", quote(answer.work, safe=""))
+        delay = FIRST_DELAY
+        about: dict[str, Any] = {"operation": call.operation.name}
+        while (left := deadline - self._clock()) > delay:
+            self._sleep(delay)
+            delay = min(LONGEST_DELAY, 2 * delay)
+            try:
+                with self._pacer.turn(deadline, is_read=True):
+                    body = self._exchange.ask(path, min(self._policy.timeout, left))
+            except BarrackError as error:
+                if not isinstance(error, _PASSING):
+                    error.operation, error.took_effect = call.operation.name, None
+                    raise
+                continue
+            word = as_word(dig(body, steps_of(how.state)))
+            if word in how.done:
+                return Unsaid()
+            if word in how.failed:
+                said = self._exchange.clean(str(dig(body, steps_of(how.message)) or "no reason"))
+                raise BarrackConflictError(
+                    f"the work that it began has failed: {said}", took_effect=None, **about
+                )
+        raise BarrackTimeoutError(
+            "the work that it began has not ended in time", took_effect=None, **about
+        )
 
     def _note(self, operation: Operation[Any], answer: Any) -> None:
         result = getattr(answer, operation.result) if operation.result else answer
@@ -121,9 +178,10 @@ class Caller:
             self._seen.note(operation.lost.look, [result.id], made=True)
 
     def _change(self, call: Call, deadline: float) -> Any:
+        call = self._elsewhere.named(call, lambda other: self._all(other, deadline))
         change = Change(
             call,
-            lambda: self._send(call, deadline),
+            lambda: self._finished(call, deadline),
             self._inquire(call, deadline),
             self._policy.visibility_lag,
             deadline,

@@ -13,6 +13,7 @@ from barrack_tasks.api.errors import (
     BarrackTransportError,
 )
 from barrack_tasks.api.operations import ByAbsence
+from barrack_tasks.api.transport.answers import Unsaid
 from barrack_tasks.api.transport.exchange import Call
 from barrack_tasks.api.transport.inquiry import Inquiry, NameTaken, Unknowable, is_settled_by
 from barrack_tasks.api.transport.pacing import elapsed
@@ -69,7 +70,8 @@ class Change:
         if was_lost and (effect := self._look()) is not None:
             return effect
         try:
-            return self._send()
+            answer = self._send()
+            return self._what_became() if isinstance(answer, Unsaid) else answer
         except BarrackError as error:
             failure = error
         if failure.took_effect is None:
@@ -79,6 +81,25 @@ class Change:
         if was_lost:
             failure.took_effect = None
         raise failure
+
+    def _what_became(self) -> Any:
+        """What a success was about that the answer does not tell: it is looked for.
+
+        It was accepted, so it is never sent again, whatever the look finds.
+        """
+        self.is_decided = True
+        until = min(self._deadline, self._clock() + max(self._lag, FIRST_DELAY))
+        delay = FIRST_DELAY
+        while (effect := self._look_once()) is None and self._clock() < until:
+            self._sleep(delay)
+            delay = min(LONGEST_DELAY, 2 * delay)
+        if effect is not None:
+            return effect
+        raise BarrackTransportError(
+            "the API accepted the request, but nothing shows its effect yet",
+            operation=self._call.operation.name,
+            took_effect=None,
+        )
 
     def in_the_end(self, failure: BarrackError) -> Any:
         """When no more attempts are made: the effect of a lost one, or the failure."""

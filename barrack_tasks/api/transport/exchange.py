@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import re
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, ClassVar
 from urllib.parse import quote
 
 import httpx
 from pydantic import BaseModel, SecretStr
 
 from barrack_tasks.api import errors
-from barrack_tasks.api.dialect import Codec, Dialect
-from barrack_tasks.api.operations import Operation
+from barrack_tasks.api.dialect import Dialect, codec_of
+from barrack_tasks.api.operations import OPERATIONS, Operation
 from barrack_tasks.api.transport.answers import Answers
 from barrack_tasks.api.transport.body import Damaged, TooMuch, joined, unpacked
 from barrack_tasks.api.transport.bounds import DEFAULT, Bounds
@@ -35,6 +37,8 @@ class Call:
     body: BaseModel | None = None
     raw_query: Mapping[str, str] = field(default_factory=dict)
     """Parameters of paging, already under their wire names."""
+    names: Mapping[str, str] = field(default_factory=dict)
+    """What stands on the wire for fields of the body whose id the wire calls by its name."""
     permit: Callable[[], float] | None = field(default=None, compare=False)
     """Asked directly before the request goes out; see `Barrack.guarded`."""
 
@@ -84,12 +88,14 @@ class Exchange:
         self._http = pools[0]
         self._places = deque(pools)
         self._dialect = dialect
-        self._codec = Codec(dialect)
+        self._codec = codec_of(dialect)
         self._base_url = base_url.rstrip("/")
         self._api_key = api_key
         self._clock = clock
         self._bounds = bounds
         self._answers = Answers(dialect, self._codec, self._base_url, api_key, bounds)
+        if dialect.auth.query:
+            _HiddenQuery.hide(dialect.auth.query)
         self._dated: tuple[datetime, float] | None = None
         self.listener: Callable[[str, bytes], None] | None = None
         """Is told of every success: the operation's name, and the body as it came."""
@@ -119,24 +125,28 @@ class Exchange:
         return self._answers.read(call.operation, response)
 
     def _send(self, call: Call, timeout: float) -> httpx.Response:
-        request = self._request(call, timeout)
+        return self._answer_to(self._request(call, timeout), call.operation, timeout)
+
+    def _answer_to(
+        self, request: httpx.Request, operation: Operation[Any], timeout: float
+    ) -> httpx.Response:
         failure: errors.BarrackError
         try:
             with within(timeout):
                 return self._receive(request, self._clock() + timeout)
         except (httpx.HTTPError, _TooSlow, Damaged) as error:
-            failure = self._no_answer(call.operation, error)
+            failure = self._no_answer(operation, error)
         except TooMuch as too_much:
             failure = self._answers.too_much(
                 too_much,
-                operation=call.operation.name,
+                operation=operation.name,
                 status_code=too_much.status_code,
-                took_effect=None if call.operation.changes else False,
+                took_effect=None if operation.changes else False,
             )
         except RuntimeError:
             if not self._http.is_closed:
                 raise
-            failure = self._closed(call.operation)
+            failure = self._closed(operation)
         # Raised out here, so that httpx's exception, which holds the request, is not behind it.
         raise failure
 
@@ -151,13 +161,20 @@ class Exchange:
             )
         if self._http.is_closed:
             raise self._closed(call.operation)
-        path = {name: quote(value, safe="") for name, value in call.path.items()}
+        body = self._codec.encode(call.body) if call.body is not None else None
+        given = {**call.sent, **call.names}
+        in_path = _PLACE.findall(wire.path)
+        path = {place: quote(str(given[place]), safe="") for place in in_path if place in given}
+        if call.body is not None:
+            body = self._codec.beside(call.body, body, in_path, call.names)
+        if wire.body:
+            body = merged_body(body, wire.body)
         try:
             return self._http.build_request(
                 wire.method,
                 self._base_url + _PLACE.sub(lambda place: path[place[1]], wire.path),
-                params={**self._query(call, wire.query), **call.raw_query} or None,
-                json=self._codec.encode(call.body) if call.body is not None else None,
+                params={**self._query(call, wire.query), **call.raw_query, **self._key()} or None,
+                json=body,
                 headers=self._auth(),
                 timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
                 extensions={"trace": _asking(call.permit)} if call.permit else None,
@@ -178,7 +195,34 @@ class Exchange:
 
     def _auth(self) -> dict[str, str]:
         auth = self._dialect.auth
+        if auth.query:
+            return {}
         return {auth.header: f"{auth.scheme} {self._api_key.get_secret_value()}".strip()}
+
+    def _key(self) -> dict[str, str]:
+        """The key as a parameter of the address, where the API wants it there."""
+        name = self._dialect.auth.query
+        return {name: self._api_key.get_secret_value()} if name else {}
+
+    def clean(self, text: str) -> str:
+        """The text as one bounded line, without the key."""
+        return self._answers.clean(text)
+
+    def ask(self, path: str, timeout: float) -> Any:
+        """The JSON that stands at a path of the API: how work fares that an answer named.
+
+        Raises:
+            BarrackError: it cannot be read.
+        """
+        operation = OPERATIONS["get_instance"]  # stands for any read in what is raised
+        request = self._http.build_request(
+            "GET",
+            self._base_url + path,
+            params=self._key() or None,
+            headers=self._auth(),
+            timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
+        )
+        return self._answers.plain(operation, self._answer_to(request, operation, timeout))
 
     def _receive(self, request: httpx.Request, until: float) -> httpx.Response:
         """The answer, read whole. httpx's timeouts are for each piece, this one is for all."""
@@ -240,6 +284,45 @@ class Exchange:
         else:
             message = f"the connection to {self._base_url} broke before the answer: {detail}"
         return errors.BarrackTransportError(message, **known)
+
+
+class _HiddenQuery(logging.Filter):
+    """Takes the query out of the addresses that httpx writes into its log, if a key is in it."""
+
+    _names: ClassVar[set[str]] = set()
+    _lock = threading.Lock()
+
+    @classmethod
+    def hide(cls, name: str) -> None:
+        """From now on no address with this parameter is logged with its query."""
+        with cls._lock:
+            if not cls._names:
+                logging.getLogger("httpx").addFilter(cls())
+            cls._names.add(name)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is logged: always."""
+        if isinstance(record.args, tuple):
+            record.args = tuple(
+                arg.copy_with(query=None)
+                if isinstance(arg, httpx.URL) and self._names & set(arg.params)
+                else arg
+                for arg in record.args
+            )
+        return True
+
+
+def merged_body(body: Any, more: Mapping[str, Any]) -> Any:
+    """A request's body with what the dialect adds to every one of the operation."""
+    if not isinstance(body, dict):
+        return dict(more) if body is None else body
+    return {
+        **body,
+        **{
+            k: merged_body(body[k], v) if isinstance(v, Mapping) and k in body else v
+            for k, v in more.items()
+        },
+    }
 
 
 def _asking(permit: Callable[[], float]) -> Callable[[str, Mapping[str, Any]], None]:

@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 from barrack_tasks.api.dialect import Paging
 from barrack_tasks.api.errors import (
@@ -28,6 +29,8 @@ OVERLAPS = (1, 25, 0, 0)
 
 Without a shared item two pages prove nothing, and a list counts once two readings are the same."""
 _BATCH = 64
+_CHAINED = ("cursor", "link", "next")
+"""Styles in which each page tells where the next one is."""
 
 Read = Callable[[Call], Any]
 Together = Callable[[Read, list[Call]], Iterator[Any]]
@@ -189,6 +192,10 @@ class _Place:
                 return {paging.page: str(self.page), **size}
             case "offset":
                 return {paging.offset: str(self.offset), **size}
+            case "link" | "next":
+                # Of an address that the answer gives only the query is used: the path and host,
+                # to which the key goes, stay those that were asked for.
+                return dict(parse_qsl(urlsplit(self.cursor).query)) if self.cursor else size
             case _:
                 return {paging.cursor: self.cursor, **size} if self.cursor else size
 
@@ -352,7 +359,7 @@ class _Reading:
 
     def _stands_still(self, at: Pagination, place: _Place) -> bool:
         """Whether the next page would be no other than this one, if this one tells nothing new."""
-        return self._paging.style != "cursor" or at.next_cursor in (None, "", place.cursor)
+        return self._paging.style not in _CHAINED or at.next_cursor in (None, "", place.cursor)
 
     def _note_figures(self, at: Pagination, items: int) -> None:
         self._size = max(self._size, items)
@@ -381,7 +388,7 @@ class _Reading:
     def _is_last(self, at: Pagination, place: _Place, items: int, items_before: int) -> bool:
         if self._paging.style == "none":
             return True
-        if self._paging.style == "cursor":
+        if self._paging.style in _CHAINED:
             return not at.next_cursor
         if self._paging.style == "page" and at.pages is not None:
             return place.page - self._paging.first_page >= at.pages

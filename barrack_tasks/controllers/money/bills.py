@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,17 +14,24 @@ from prefect import task
 from prefect.cache_policies import NO_CACHE
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError
-from barrack_tasks.api.models import AITransaction, Snapshot, UserVM, VolumeResponse
+from barrack_tasks.api.models import Snapshot, UserVM, VolumeResponse
 from barrack_tasks.controllers.money.funds import Funds
-from barrack_tasks.controllers.money.seen import Entries, read_sightings, write_sightings
+from barrack_tasks.controllers.money.seen import (
+    Entries,
+    read_chats,
+    read_sightings,
+    write_chats,
+    write_sightings,
+)
 from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of, clipped
+from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of, chat_charge, clipped
 from barrack_tasks.plans.money.burn import priced
 from barrack_tasks.plans.money.cost_report import CostReport
-from barrack_tasks.plans.money.kept import Observed, Sighting, sightings, to_ask
+from barrack_tasks.plans.money.kept import KeptChats, Observed, Sighting, sightings, to_ask
 from barrack_tasks.plans.report import money
 
 _MOST_THREADS = 16
+_NOTED_WITHIN = timedelta(hours=1)
 
 
 def read_bill(
@@ -83,11 +90,11 @@ def _read_bill(
     missing += [
         _sentence(s, "the API has no bill of it any more", funds)
         for s in billed
-        if s.settled and not s.is_whole
+        if s.settled and not s.is_known(start)
     ]
     charges = [charge for s in billed for charge in s.charges(end)]
     if not names:
-        charges += _of_chats(client, start, end, missing)
+        charges += _of_chats(credentials, start, end, missing)
     return Bill(
         start,
         end,
@@ -210,23 +217,25 @@ def thing_of(instance: UserVM) -> Thing:
     )
 
 
-def _of_chats(client: Barrack, start: datetime, end: datetime, missing: list[str]) -> list[Charge]:
+def _of_chats(
+    account: BarrackCredentials, start: datetime, end: datetime, missing: list[str]
+) -> Iterable[Charge]:
+    """Each use of AI chat: read once, and kept, for none of them changes any more."""
+    kept = read_chats(account.account)
+    asked = start if kept is None else kept.resumes(start)
     try:
-        history: list[AITransaction] = list(client.ai.usage_history(start, end))
+        history = list(account.get_client().ai.usage_history(asked, end))
     except BarrackError as error:
-        missing.append(f"AI chat: {error}")
-        return []
-    return [
-        Charge(
-            Thing("ai chat", t.id, t.model or "chat", t.model or ""),
-            t.created_at,
-            t.created_at,
-            "ai chat",
-            0,
-            t.cost,
-        )
-        for t in history
-    ]
+        told = f"; what was read until {kept.until:%Y-%m-%d %H:%M} UTC counts" if kept else ""
+        missing.append(f"AI chat: {str(error).rstrip('.')}{told}")
+        return kept.charges.values() if kept else ()
+    new = {t.id: chat_charge(t.id, t.model or "", t.created_at, t.cost) for t in history}
+    now = (kept or KeptChats(asked, end, {})).answered(asked, new, end)
+    # That nothing was used need not be noted each time.
+    is_old = kept is None or end - kept.until > _NOTED_WITHIN or asked < kept.since
+    if kept is None or is_old or now.charges != kept.charges:
+        write_chats(account.account, now)
+    return now.charges.values()
 
 
 def check_file(path: Path | None) -> None:

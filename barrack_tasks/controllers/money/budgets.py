@@ -28,7 +28,7 @@ from barrack_tasks.plans.money.budgets import (
     whom_budgets_rest,
     with_budgets,
 )
-from barrack_tasks.plans.money.shedding import Shedding, named
+from barrack_tasks.plans.money.shedding import Shedding, as_sentence, named
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import Row
 from barrack_tasks.plans.selection import Called, named_in_vain
@@ -116,7 +116,9 @@ class Budgeting:
         kept = [stand for stand in standings if stand not in refused]
         unmet: tuple[str, ...] = ()
         if funds.is_read("instance"):
-            things: list[Called] = [*funds.instances, *instances_seen(account.account)]
+            things: list[Called] = [*funds.instances]
+            if any(b.names for b in budgets):
+                things += instances_seen(account.account)
             names = [n for b in budgets for n in named_in_vain("budgets: names", b.names, things)]
             unmet = run.check_lists(funds.instances, priority=how.priority, more=names)
         protected = {i.id for i in funds.instances if is_protected(run.never, i.id, i.name)}
@@ -134,7 +136,7 @@ class Budgeting:
             chosen,
             readings,
             (*unmet, *missing, *(about_refused(stand, currency) for stand in refused), *stuck),
-            (*([going] if chosen else []), *(f"{n[0].upper()}{n[1:]}." for n in stuck)),
+            (*([going] if chosen else []), *map(as_sentence, stuck)),
             currency,
             unable,
         )

@@ -14,7 +14,6 @@ from barrack_tasks.api.models import Balance, Snapshot, UserVM, VolumeResponse
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import BalanceSample, Burn, Tariff, burn_of, priced, tariff_of
 from barrack_tasks.server.tables import merge_all, read_all
-from barrack_tasks.tasks.base import barrack_task
 
 
 @dataclass(frozen=True)
@@ -57,9 +56,8 @@ class Funds(Listed):
         return burn_of(self.instances, self.volumes, self.snapshots, self.tariff, other)
 
 
-@barrack_task()
 def read_account(credentials: BarrackCredentials) -> Listed:
-    """Everything that the account holds, with one set of list calls, in one task run.
+    """Everything that the account holds, with one set of list calls.
 
     Raises:
         BarrackError: nothing can be read.
@@ -70,9 +68,8 @@ def read_account(credentials: BarrackCredentials) -> Listed:
     return Listed(*(tuple(found.get(o, ())) for o in _LISTS), unread=unread)
 
 
-@barrack_task()
 def read_funds(credentials: BarrackCredentials) -> Funds:
-    """The account's funds now, in one task run.
+    """The account's funds now.
 
     Raises:
         BarrackError: the balance cannot be read. What else cannot is named in `unread`: a

@@ -11,12 +11,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from barrack_tasks.plans.money.bill import Charge, Thing, charge_at_rate
-from barrack_tasks.plans.money.kept import Kept, Sighting
-from barrack_tasks.server.tables import merge_all, read_all
+from barrack_tasks.plans.money.bill import Charge, Thing, charge_at_rate, chat_charge
+from barrack_tasks.plans.money.kept import Kept, KeptChats, Sighting
+from barrack_tasks.server.tables import change_all, merge_all, read_all
 
 _TABLES = "tables"
 """The entry of the first table that tells how many there are."""
+_READ = "read"
+"""The entry that tells from when until when all uses of AI chat were read."""
 _MOST_TABLES = 16
 _TABLE_HOLDS = 1_000_000
 """Characters of JSON that a table is filled with; see `tables` for what fits at most."""
@@ -56,6 +58,46 @@ def write_sightings(account: str, before: Entries, seen: Iterable[Sighting]) -> 
     # The first table last: until it says so, nobody looks into new ones.
     for number in reversed(range(new)):
         merge_all(_prefix(account, number), was[number], now[number])
+
+
+def read_chats(account: str) -> KeptChats | None:
+    """What is kept of the uses of AI chat; None if nothing is."""
+    return _chats(read_all(_chats_prefix(account)))
+
+
+def write_chats(account: str, chats: KeptChats) -> None:
+    """Keep the uses of AI chat, beside what other runs have read meanwhile."""
+    change_all(
+        _chats_prefix(account),
+        lambda stands: _written_chats(chats.joined(_chats(stands)).bounded()),
+    )
+
+
+def _written_chats(chats: KeptChats) -> Entries:
+    read = [_seconds(chats.since), _seconds(chats.until)]
+    uses = {
+        f"chat:{id_}": [_seconds(c.start), c.thing.model, str(c.cost)]
+        for id_, c in chats.charges.items()
+    }
+    return {_READ: read, **uses}
+
+
+def _chats(entries: Entries) -> KeptChats | None:
+    found = {}
+    try:
+        since, until = map(_moment, entries[_READ])
+        for key, written in entries.items():
+            if key != _READ:
+                at, model, cost = written
+                id_ = key.partition(":")[2]
+                found[id_] = chat_charge(id_, str(model), _moment(at), Decimal(cost))
+    except (ArithmeticError, KeyError, TypeError, ValueError):
+        return None
+    return KeptChats(since, until, found)
+
+
+def _chats_prefix(account: str) -> str:
+    return f"barrack_chats_{account}_"
 
 
 def _bounded(entries: Entries, sizes: Mapping[str, int]) -> Entries:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.expiry import Ends
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.making import NOTHING_CAME, Making
 from barrack_tasks.plans.stock.announcing import Claimed
 from barrack_tasks.runtime.leases import Hold
@@ -20,11 +21,6 @@ from barrack_tasks.runtime.withdrawing import Notes
 from barrack_tasks.server.variables import Records, key_of_id
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
-
-
-def claim_key(name: str) -> str:
-    """By which the claim of an instance of this name is reserved."""
-    return f"claim:{name}"
 
 
 class ClaimsToTell(Protocol):
@@ -109,8 +105,8 @@ class SharedLedger:
         """Note that a request surely came to nothing; see `Notes.withdraw`."""
         with self._lock:
             try:
-                self.ends.not_made(name, claim_key(name))
-                self._notes.withdraw(Claimed("", name, _moment(0)).key, claim_key(name))
+                self.ends.not_made(name, lease_keys.claim(name))
+                self._notes.withdraw(Claimed("", name, _moment(0)).key, lease_keys.claim(name))
             except Exception as error:  # noqa: BLE001 - a note that stays does no harm
                 self.log.warning("what came to nothing stays noted for a day: %s", error)
 
@@ -126,7 +122,7 @@ class SharedLedger:
         What no list has shown for a day is forgotten: nothing came of it.
         """
         by = one.by
-        if by is None or self.hold.claim({claim_key(one.name): one.name}):
+        if by is None or self.hold.claim({lease_keys.claim(one.name): one.name}):
             return one  # the run that asks for it lives
         made = next((i.id for i in instances if by.has_made(i)), "")
         with Records(self._prefix) as records:
@@ -148,7 +144,7 @@ class SharedLedger:
 
     def take(self, one: Claimed) -> bool:
         """Whether it is this run's to announce: no other run announces it, or has done so."""
-        if self.hold.claim({f"announce:{one.id}": one.name}):
+        if self.hold.claim({lease_keys.announcement(one.id): one.name}):
             return False
         with Records(self._prefix) as records:
             # Another run may have held it, announced it and let go since it was read.

@@ -104,7 +104,8 @@ class StockRun:
             zone: of the report's hours.
         """
         run, account = self._run, self._run.account
-        teller = Teller(account.account, self._scope, run.notifiers, self._file, run.log)
+        alarms = run.alarms("stock", self._scope)
+        teller = Teller(account.account, self._scope, alarms, self._file, run.log)
         ends = Ends(account.account, self._expires, self._on_expiry, now, hold)
         watcher = StockWatcher(
             account,
@@ -120,7 +121,7 @@ class StockRun:
         )
 
         def on_look(look: StockLook) -> None:
-            teller.tell_of(watcher, look)
+            teller.tell_of(watcher, look, now())
             endings, _ = end_due(account, hold, now(), run.log)
             teller.told.extend(said_of(endings))
 
@@ -131,7 +132,7 @@ class StockRun:
         found, picture = summary_of(watcher, self._file, now(), zone)
         rows = rows_of_claims(watcher.wants, watcher.claims, watcher.instances, places, {})
         there = {row.instance_id for row in rows if row.outcome == "already"}
-        unheard = (f"{n} could not be told: {why}" for n, why in teller.undelivered.items())
+        unheard = (f"{n} could not be told: {why}" for n, why in alarms.undelivered.items())
         report = StockReport(
             flow=run.flow,
             rows=rows,

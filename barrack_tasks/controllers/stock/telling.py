@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.stock.memory import note_history, write_seen
@@ -18,7 +16,7 @@ from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.stock.announcing import Claimed
 from barrack_tasks.plans.stock.edges import Edge
-from barrack_tasks.runtime.notify import tell
+from barrack_tasks.runtime.alerts import Alarms
 
 
 @dataclass
@@ -28,31 +26,33 @@ class Teller:
     Args:
         account: see `BarrackCredentials.account`.
         scope: see `scope_of_stock`.
-        notifiers: who is told of stock that came and of claims.
+        alarms: who is told of stock that came and of claims, and what is owed to them.
         file: of the history.
         log: of the run.
     """
 
     account: str
     scope: str
-    notifiers: Mapping[str, NotificationBlock]
+    alarms: Alarms
     file: Path
     log: Log
     told: list[str] = field(default_factory=list)
-    undelivered: dict[str, str] = field(default_factory=dict)
+    _news: dict[str, str] = field(default_factory=dict)
 
-    def tell_of(self, watcher: StockWatcher, look: StockLook) -> None:
+    def tell_of(self, watcher: StockWatcher, look: StockLook, now: datetime) -> None:
         """Tell what a look brought, and remember it."""
+        self._news.clear()
         for claimed, instance in look.claimed:
             self._claimed(claimed, instance)
         for claimed in look.lost:
-            self._say(
-                f"{claimed.name} was claimed at {claimed.at:%Y-%m-%d %H:%M} UTC and is not up"
-            )
+            at = f"{claimed.at:%Y-%m-%d %H:%M} UTC"
+            self._say(claimed.key, f"{claimed.name} was claimed at {at} and is not up")
         for edge in look.edges:
             if edge.kind == "unwatched":
                 continue  # whether anything moved is not known
             self._moved(edge, watcher.price_of(edge.place))
+        gone = [str(edge.place) for edge in look.edges if edge.kind == "depleted"]
+        self.alarms.pass_on(self._news, now, gone)
         if look.edges:
             note_history(self.file, look.edges)
             write_seen(self.account, self.scope, watcher.seen)
@@ -73,7 +73,7 @@ class Teller:
             payload["expires"] = claimed.ends.isoformat()
             text = f"{text}; {claimed.how}d at {claimed.ends:%Y-%m-%d %H:%M} UTC"
         emit("barrack.instance.claimed", instance.id, instance.name, payload=payload)
-        self._say(text)
+        self._say(claimed.key, text)
 
     def _moved(self, edge: Edge, price: Decimal | None) -> None:
         place = edge.place
@@ -90,12 +90,11 @@ class Teller:
         id_ = f"{place.region}.{place.gpu_model}.{place.gpu_count}x"
         emit(f"barrack.gpu-stock.{edge.kind}", id_, str(place), payload=payload)
         if edge.kind == "available":
-            self._say(f"in stock: {place}, at least {edge.count}")
+            self._say(str(place), f"in stock: {place}, at least {edge.count}")
         elif edge.until is not None:
             self.log.info("gone: %s, after %s", place, said(edge.until - edge.since))
 
-    def _say(self, text: str) -> None:
+    def _say(self, about: str, text: str) -> None:
         self.log.info(text)
         self.told.append(text)
-        failed = tell(self.notifiers, list(self.notifiers), f"Barrack: {text}", text)
-        self.undelivered.update(failed)
+        self._news[about] = text

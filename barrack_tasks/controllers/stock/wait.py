@@ -22,7 +22,7 @@ from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.stock.claims import taken_by
 from barrack_tasks.plans.stock.pace import Pace
-from barrack_tasks.plans.stock.wants import LOST, Want
+from barrack_tasks.plans.stock.wants import Want, family_of, wanted_names
 from barrack_tasks.tasks.base import Account
 
 
@@ -77,17 +77,17 @@ def create_when_available(
     watcher = StockWatcher(account, [wanted], caps, now, log)
     watcher.open()
     [wanted] = watcher.wants
-    for instance in watcher.instances:
-        taken = taken_by(wanted, instance) if instance.name in wanted.names else None
-        if taken and instance.status not in LOST:
+    for instance in family_of(wanted, watcher.instances):
+        if taken := taken_by(wanted, instance):
             raise ValueError(f"{taken}; give the claim another name")
     log.info("waiting for %s", ", else ".join(str(o) for o in wanted.options))
     watch(watcher, pace, now() + span, lambda look: _progress(look, log), log, now, sleep)
     there = {i.name: i for i in watcher.instances}
-    names = [n for n in (*wanted.names, *watcher.claims.made) if n in there]
+    family = family_of(wanted, watcher.instances)
+    names = [*wanted_names(wanted, family, watcher.claims.made), *watcher.claims.made]
     if not watcher.is_done():
         raise TimeoutError(_missed(wanted, watcher, span))
-    return [there[name] for name in dict.fromkeys(names)]
+    return [there[name] for name in dict.fromkeys(names) if name in there]
 
 
 def _missed(want: Want, watcher: StockWatcher, span: timedelta) -> str:

@@ -18,9 +18,10 @@ from barrack_tasks.api import (
 )
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.admission import Admission, read_means
-from barrack_tasks.controllers.stock.claimed import ClaimsToTell, OwnLedger, claim_key
+from barrack_tasks.controllers.stock.claimed import ClaimsToTell, OwnLedger
 from barrack_tasks.controllers.stock.sources import with_image, with_snapshots
 from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
 from barrack_tasks.plans.money.caps import Caps, Means, objections, rulings
 from barrack_tasks.plans.protection import is_protected
@@ -45,10 +46,8 @@ from barrack_tasks.plans.stock.wants import (
     place_of,
     places_of,
     why_not_ended,
-    with_first_names,
 )
 from barrack_tasks.plans.world import stock_of
-from barrack_tasks.runtime.leases import snapshot_key
 from barrack_tasks.runtime.observe import unable_of
 from barrack_tasks.tasks.base import barrack_task
 
@@ -147,27 +146,40 @@ class StockWatcher:
         client = self._client
         self.wants = tuple(with_image(client, want) for want in self.wants)
         with ThreadPoolExecutor(3) as pool:
-            specs = pool.submit(client.gpu_specs.list)
-            regions = pool.submit(client.regions.list)
-            prices = pool.submit(client.pricing.list)
+            # What an API does not have, its stock tells as far as it can.
+            has = client.dialect.operations
+            specs = pool.submit(client.gpu_specs.list if "get_gpu_specs" in has else list)
+            regions = pool.submit(client.regions.list if "list_regions" in has else list)
+            prices = pool.submit(client.pricing.list if "get_pricing" in has else list)
+            stock = pool.submit(
+                list if {"get_gpu_specs", "list_regions"} <= has.keys() else client.gpu_stocks.list
+            )
         self._tariff = tariff_of(prices.result())
-        offered = {
-            str(spec.gpu_model): [int(one.gpu_count) for one in spec.specs]
-            for spec in specs.result()
-        }
+        offered: dict[str, list[int]] = {}
+        told = [(str(s.gpu_model), [int(c.gpu_count) for c in s.specs]) for s in specs.result()]
+        if "get_gpu_specs" not in has:
+            of_stock = stock.result()
+            told = [
+                (str(s.gpu_model), [int(c.gpu_count) for c in s.configurations]) for s in of_stock
+            ]
+        for model, counts in told:
+            known = offered.setdefault(model, [])
+            known += [count for count in counts if count not in known]
+        places = [str(region.name) for region in regions.result()]
+        if "list_regions" not in has:
+            places = list(dict.fromkeys(str(item.region) for item in stock.result()))
         if self._must_hibernate:
             self._unable = unable_of(specs.result())
         self._refresh()
         if self._read_at is None:
             # What the wants name must be known, and nothing else will do.
             self.instances = tuple(client.instances.list())
-        self.wants = with_first_names(self.wants, self.instances)
         # An instance that costs more than the whole account may burn can never begin either.
         limits = [c for caps in self._caps for c in (caps.hourly_price, caps.burn) if c is not None]
         check_wants(
             self.wants,
             offered,
-            [str(region.name) for region in regions.result()],
+            places,
             self._tariff,
             self._currency,
             min(limits, default=None),
@@ -229,7 +241,7 @@ class StockWatcher:
         names = {i.name for i in self.instances}
         fresh = [name for name in self.claims.made if name not in names]
         mine = [UserVM(id=name, name=name, status=VMStatus.ACTIVE) for name in fresh]
-        return is_met(want, [*self.instances, *mine])
+        return is_met(want, [*self.instances, *mine], self.wants)
 
     def _is_wanted(self, place: Place) -> bool:
         return any(option.fits(place) for want in self.wants for option in want.options)
@@ -463,9 +475,9 @@ class StockWatcher:
             source = source_of(want, self.instances)
             claim = want.claim
             for name in self._names_of(want):
-                keys[name] = [claim_key(name), *([source.id] if source else [])]
+                keys[name] = [lease_keys.claim(name), *([source.id] if source else [])]
                 if claim is not None and claim.how == "snapshot":
-                    keys[name].append(snapshot_key(claim.snapshot_id or "", shared=True))
+                    keys[name].append(lease_keys.snapshot(claim.snapshot_id or "", shared=True))
         wanted = {key: name for name, own in keys.items() for key in own}
         refused = self._reserve(wanted) if wanted else {}
         self._granted = {name for name, own in keys.items() if not refused.keys() & set(own)}
@@ -478,12 +490,12 @@ class StockWatcher:
 def keys_of(attempt: Attempt) -> tuple[str, ...]:
     """What must be held for an attempt: its name, and what it brings back or restores."""
     step = attempt.step
-    own = claim_key(step.subject)
+    own = lease_keys.claim(step.subject)
     match step.operation:
         case "restore_instance":
             return own, step.instance_id
         case "restore_snapshot":
-            return own, snapshot_key(step.arguments["snapshot_id"], shared=True)
+            return own, lease_keys.snapshot(step.arguments["snapshot_id"], shared=True)
         case _:
             return (own,)
 

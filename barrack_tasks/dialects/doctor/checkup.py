@@ -18,6 +18,7 @@ from barrack_tasks.api.transport.body import TooMuch, parsed
 from barrack_tasks.api.transport.bounds import DEFAULT
 from barrack_tasks.dialects.doctor.examine import examine
 from barrack_tasks.dialects.doctor.report import DoctorReport, Finding, Readiness, Verdict
+from barrack_tasks.dialects.doctor.sense import make_no_sense
 
 _LISTED_BY = {
     "instance_id": "list_instances",
@@ -103,6 +104,9 @@ class _Round:
             if heard == name
             for difference in examine(self._client.dialect, operation, _json(body))
         )
+        if failure is None:
+            found = self._results[name]
+            differences += tuple(make_no_sense(name, found, self._results, self._client.now()))
         return self._finding(operation, tuple(dict.fromkeys(differences)), failure)
 
     def _finding(

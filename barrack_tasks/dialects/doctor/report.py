@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from barrack_tasks.api.models.text import one_line
 
-Kind = Literal["missing", "unseen", "unknown", "type", "word"]
+Kind = Literal["missing", "unseen", "unknown", "type", "word", "sense"]
 Verdict = Literal["works", "differs", "path not found", "refused", "unreadable", "not tried"]
 State = Literal["ready", "not ready", "unknown"]
 
@@ -17,8 +17,9 @@ class Difference(BaseModel):
     """One place in which an answer is not what the dialect says.
 
     By kind: a required field is `missing`; an optional field is `unseen` while strangers stand
-    beside it, so it may go by another name; a field is `unknown`; a value is of another `type`; a
-    `word` of an enum is new. `line` is what to write into a dialect file, if that can correct it.
+    beside it, so it may go by another name; a field is `unknown`; a value is of another
+    `type`; a `word` of an enum is new; a value can be read, but makes no `sense`. `line` is
+    what to write into a dialect file, if that can correct it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -37,6 +38,9 @@ class Difference(BaseModel):
             "unknown": f"{place} is not known to this release",
             "type": f"{place} cannot be read: {self.seen}",
             "word": f"{place} has the new word {self.seen!r}",
+            "sense": f"{place} makes no sense: it is {self.seen}"
+            if self.field in ("hourly_price", "hourly", "id")
+            else f"{place} makes no sense: it {self.seen}",
         }[self.kind]
         return one_line(f"{text}; write {self.line}" if self.line else text)
 
@@ -56,7 +60,7 @@ class Finding(BaseModel):
         """Whether flows that need the operation cannot rely on it."""
         if self.verdict in ("path not found", "refused", "unreadable"):
             return True
-        return any(d.kind in ("missing", "type") for d in self.differences)
+        return any(d.kind in ("missing", "type", "sense") for d in self.differences)
 
 
 class Readiness(BaseModel):

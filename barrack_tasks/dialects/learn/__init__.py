@@ -11,7 +11,12 @@ from barrack_tasks.dialects.learn.probe import probe
 from barrack_tasks.dialects.learn.report import FlowReport, LearnReport
 from barrack_tasks.dialects.learn.result import AnswerOption, Learned, Match, Question
 from barrack_tasks.dialects.learn.samples import RecordedCall, learn_samples
-from barrack_tasks.dialects.learn.writing import dialect_text, write_dialect
+from barrack_tasks.dialects.learn.writing import (
+    answers_text,
+    dialect_text,
+    read_answers,
+    write_dialect,
+)
 
 __all__ = [
     "AnswerOption",
@@ -22,10 +27,12 @@ __all__ = [
     "Match",
     "Question",
     "RecordedCall",
+    "answers_text",
     "dialect_text",
     "learn_har",
     "learn_openapi",
     "learn_samples",
     "probe",
+    "read_answers",
     "write_dialect",
 ]

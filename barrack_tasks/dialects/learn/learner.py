@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.dialects.learn.calls import Wired, wired_operations
+from barrack_tasks.dialects.learn.beyond import look_beyond, parents
+from barrack_tasks.dialects.learn.calls import PARAMETER, Wired, wired_operations
 from barrack_tasks.dialects.learn.document import Document
 from barrack_tasks.dialects.learn.envelopes import choose_envelopes, error_envelope
 from barrack_tasks.dialects.learn.fields import Mapper
@@ -54,9 +58,17 @@ def learn_openapi(
         >>> print(learned.report())
     """
     read = document if isinstance(document, Document) else Document.read(document)
-    learned = Learner(read, Learned(name), complete=True, source_url=source_url).run()
-    if yes:
-        learned.take_clear()
+
+    def again(answered: Mapping[str, str | None]) -> Learned:
+        learner = Learner(read, Learned(name), complete=True, source_url=source_url)
+        learner.answered = answered
+        learned = learner.run()
+        if yes:
+            learned.take_clear()
+        return learned
+
+    learned = again({})
+    learned.again = again
     return learned
 
 
@@ -79,6 +91,7 @@ class Learner:
         self.learned = learned
         self.complete = complete
         self.source_url = source_url
+        self.answered: Mapping[str, str | None] = {}
         self.schemas = Schemas(document)
         self.mapper = Mapper()
         self.wired = wired_operations(document, self.schemas)
@@ -86,7 +99,7 @@ class Learner:
     def run(self) -> Learned:
         """Read everything."""
         learned = self.learned
-        found = match_operations(self.wired, self.mapper)
+        found = match_operations(self.wired, self.mapper, self.answered)
         whole = self.complete and len(found.matched) >= WHOLE
         matched = {n: (OPERATIONS[n], c.wired) for n, c in found.matched.items()}
         main, chosen = choose_envelopes(self.mapper, matched)
@@ -101,6 +114,14 @@ class Learner:
         pairs.by_name()
         self._operations(found, chosen, main or (), whole)
         pairs.merge(absent_is_known=whole)
+        look_beyond(learned, self.mapper, matched, chosen)
+        if whole:
+            there = {(w.method, PARAMETER.sub("{}", w.path)) for w in self.wired}
+            learned.elsewhere = frozenset(
+                name
+                for name, ours in builtin().operations.items()
+                if (ours.method, PARAMETER.sub("{}", ours.path)) not in there
+            )
         learned.recognised = self._is_barrack(found, pairs.distinctive)
         if not learned.recognised:
             learned.doubt()
@@ -211,7 +232,9 @@ class Learner:
 
 def wire_of(name: str, wired: Wired) -> dict[str, object]:
     """How an operation goes on the wire, with this library's names in its path."""
-    ours, theirs = list(OPERATIONS[name].path_parameters), list(wired.in_path)
+    operation = OPERATIONS[name]
+    above = parents(operation, wired.in_path) or ()
+    ours, theirs = [*operation.path_parameters, *above], list(wired.in_path)
     names: dict[str, str] = {}
     free = list(theirs)
     for position, parameter in enumerate(ours):

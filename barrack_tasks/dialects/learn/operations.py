@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from difflib import SequenceMatcher
 from functools import lru_cache
@@ -10,6 +11,7 @@ from heapq import nlargest
 from typing import Any
 
 from barrack_tasks.api.operations import OPERATIONS, Operation
+from barrack_tasks.dialects.learn.beyond import parents
 from barrack_tasks.dialects.learn.calls import (
     Wired,
     common_prefix,
@@ -69,12 +71,31 @@ class Found:
     """Absent ones that are there in a shape that no dialect can say, with their place."""
 
 
-def match_operations(wired: list[Wired], mapper: Mapper) -> Found:
-    """Match a document's operations with this library's: titles first, then all else."""
+def match_operations(
+    wired: list[Wired], mapper: Mapper, answered: Mapping[str, str | None] | None = None
+) -> Found:
+    """Match a document's operations with this library's: titles first, then all else.
+
+    Args:
+        wired: the operations of the document.
+        mapper: of schemas.
+        answered: what a person has said: for operations of ours the place of one of the
+            document's, as method and path, or None if there is none.
+    """
     scorer = _Scorer(wired, mapper)
     found = Found()
     taken: set[int] = set()
+    by_place = {w.place: w for w in wired}
+    said = answered or {}
+    for name, place in said.items():
+        if place in by_place:
+            found.matched[name] = Candidate(by_place[place], 1.0, "answered")
+            taken.add(id(by_place[place]))
+        elif place is None:
+            found.absent.append(name)
     for name, operation in OPERATIONS.items():
+        if name in found.matched or name in found.absent:
+            continue
         titled = [c for w in wired if (c := scorer.by_title(operation, w))]
         titled.sort(key=lambda c: -c.score)
         if len(titled) == 1 or (titled and titled[0].score - titled[1].score >= MARGIN):
@@ -85,17 +106,21 @@ def match_operations(wired: list[Wired], mapper: Mapper) -> Found:
             taken |= {id(c.wired) for c in titled}
     _settle(found)
     rest = [w for w in wired if id(w) not in taken]
-    left = [o for n, o in OPERATIONS.items() if n not in found.matched and n not in found.open]
+    settled = {*found.matched, *found.open, *found.absent}
+    left = [o for n, o in OPERATIONS.items() if n not in settled]
     _match_rest(found, scorer, left, rest)
-    _keep_chances(found, scorer, rest)
+    _keep_chances(found, scorer, rest, said)
+    _doubt_other_families(found, scorer)
     return found
 
 
-def _keep_chances(found: Found, scorer: _Scorer, rest: list[Wired]) -> None:
+def _keep_chances(
+    found: Found, scorer: _Scorer, rest: list[Wired], said: Mapping[str, str | None]
+) -> None:
     """What may be there under a name that says nothing is open, not absent."""
     taken = {id(c.wired) for c in found.matched.values()}
     free = [w for w in rest if id(w) not in taken]
-    for name in list(found.absent):
+    for name in [n for n in found.absent if n not in said]:
         chances = [c for w in free if (c := scorer.by_chance(OPERATIONS[name], w))]
         if chances:
             found.absent.remove(name)
@@ -156,6 +181,64 @@ def _match_rest(
             taken.add(id(best.wired))
 
 
+def _before_parameters(path: str) -> list[str]:
+    """For each parameter of a path the word before it, which says what it is the id of."""
+    segments = segments_of(path)
+    return [segments[n - 1] if n else "" for n, one in enumerate(segments) if one == "{}"]
+
+
+_THINGS = {
+    parameter: thing
+    for operation in OPERATIONS.values()
+    for parameter, thing in zip(
+        operation.path_parameters, _before_parameters(operation.path), strict=True
+    )
+}
+"""By parameter of ours, the word that stands before it in a path."""
+
+
+def _is_of_another_thing(operation: Operation[Any], wired: Wired) -> bool:
+    """Whether a parameter is the id of something else: a snapshot asked for by its instance.
+
+    No dialect can say that, and what changes something would change the wrong thing.
+    """
+    theirs = _before_parameters(wired.path)
+    others = set(_THINGS.values())
+    last = segments_of(wired.path)[-1:]
+    if (
+        operation.path.endswith("}")
+        and theirs
+        and last == (_THINGS[operation.path_parameters[-1]],)
+    ):
+        return theirs[-1] != last[0]  # all firewalls of a project are not one firewall
+    return any(
+        word in others and word != _THINGS[ours]
+        for ours, word in zip(operation.path_parameters, theirs, strict=False)
+    )
+
+
+def _family(path: str, prefix: int) -> str:
+    """The part of an API that a path belongs to, where the API has several; else nothing."""
+    words: list[str] = []
+    for segment in segments_of(path)[prefix:]:
+        if segment == "{}":
+            break
+        words.append(segment)
+    return words[0] if len(words) > 1 else ""
+
+
+def _doubt_other_families(found: Found, scorer: _Scorer) -> None:
+    """What is in another part of the API than the instances, and not certain, is asked."""
+    lists = [found.matched[n] for n in ("list_instances", "get_instance") if n in found.matched]
+    home = _family(lists[0].wired.path, scorer.prefix) if lists else ""
+    for name, candidate in list(found.matched.items()):
+        own = _family(candidate.wired.path, scorer.prefix)
+        if home and own and own != home and candidate.score < CERTAIN:
+            del found.matched[name]
+            reason = f"{candidate.reason}; but the instances are under {home}"
+            found.open[name] = [replace(candidate, reason=reason)]
+
+
 @lru_cache(maxsize=65536)
 def _plain(title: str) -> str:
     return " ".join(title.casefold().strip(" .!").split())
@@ -172,7 +255,7 @@ _GISTS = Counter(_gist(o.title) for o in OPERATIONS.values())
 class _Scorer:
     def __init__(self, wired: list[Wired], mapper: Mapper) -> None:
         self._mapper = mapper
-        self._prefix = common_prefix([w.path for w in wired])
+        self.prefix = common_prefix([w.path for w in wired])
 
     def by_title(self, operation: Operation[Any], wired: Wired) -> Candidate | None:
         """A match by the words of the reference, which are known for sure."""
@@ -208,7 +291,9 @@ class _Scorer:
     @staticmethod
     def _possible(operation: Operation[Any], wired: Wired) -> bool:
         """Whether a dialect could say it, and whether it does nothing worse than ours."""
-        if len(wired.in_path) != len(operation.path_parameters):
+        if parents(operation, wired.in_path) is None or _is_of_another_thing(operation, wired):
+            return False
+        if operation.request is not None and wired.method == "GET":
             return False
         if not operation.changes and wired.method in ("DELETE", "PUT", "PATCH"):
             return False
@@ -218,7 +303,7 @@ class _Scorer:
         theirs = segments_of(wired.path)
         best = 0.0
         for ours in known_paths(operation):
-            for path in {theirs, theirs[self._prefix :]}:
+            for path in {theirs, theirs[self.prefix :]}:
                 if set(ours) & set(path) - {"{}"}:
                     ratio = SequenceMatcher(None, ours, path, autojunk=False).ratio()
                 else:  # nothing but parameters in common
@@ -235,7 +320,7 @@ class _Scorer:
             return Candidate(wired, 0.35, f"answers {operation.response.__name__}")
         stem = segments_of(operation.path)[:-1]
         unclear = operation.changes and is_unclear(wired) and len(stem) > 1
-        if unclear and segments_of(wired.path)[self._prefix :][:-1] == stem:
+        if unclear and segments_of(wired.path)[self.prefix :][:-1] == stem:
             return Candidate(wired, 0.3, "does something to the same kind of thing")
         return None
 

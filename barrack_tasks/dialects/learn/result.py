@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,10 +46,13 @@ class AnswerOption:
     wire: Any
     reason: str
     score: float
+    label: str = ""
 
     @property
     def shown(self) -> str:
         """The answer, for people."""
+        if self.label:
+            return self.label
         if isinstance(self.wire, Mapping) and "path" in self.wire:
             return f"{self.wire.get('method', '')} {self.wire['path']}".strip()
         if isinstance(self.wire, Mapping):
@@ -101,6 +105,12 @@ class Learned:
     unseen: dict[str, str] = field(default_factory=dict)
     """What the evidence says nothing about, with the reason; stays as the built-in dialect is."""
     notes: list[str] = field(default_factory=list)
+    elsewhere: frozenset[str] = frozenset()
+    """Operations that are not where the built-in dialect has them, wherever they are."""
+    answers: dict[str, Any] = field(default_factory=dict)
+    """What a person has answered, by question; it outlives new evidence."""
+    again: Callable[[Mapping[str, str | None]], Learned] | None = None
+    """Learns anew with answers for operations: what one is tells what lies in its answer."""
     recognised: bool = True
     """Whether the evidence looks like Barrack's API at all."""
 
@@ -114,15 +124,26 @@ class Learned:
         """Keep a question."""
         self.open[what] = Question(what, text, candidates, risky)
 
-    def questions(self) -> Iterator[Question]:
-        """What is open, operations first."""
-        order = ("base_url", "auth", "operations", "paging", "words", "schemas")
+    def questions(self, flows: Iterable[str] | None = None) -> Iterator[Question]:
+        """What is open: those first on which the most flows wait.
 
-        def place(question: Question) -> int:
+        Args:
+            flows: only what one of these flows needs, or what says where the API is.
+        """
+        order = ("base_url", "auth", "operations", "paging", "currency", "prices", "words")
+        wanted = NEEDS if flows is None else {name: NEEDS[name] for name in flows}
+
+        def waiting(question: Question) -> int:
+            return sum(_is_of(question.what, need) for need in wanted.values())
+
+        def place(question: Question) -> tuple[int, int, int]:
             first = question.what.split(".")[0]
-            return order.index(first) if first in order else len(order)
+            rank = order.index(first) if first in order else len(order)
+            return (0 if rank < 2 else 1, -waiting(question), rank)
 
-        yield from sorted(self.open.values(), key=place)
+        for question in sorted(self.open.values(), key=place):
+            if flows is None or waiting(question) or question.what in ("base_url", "auth"):
+                yield question
 
     def answer(
         self, question: Question | str, choice: int | str | Mapping[str, Any] | None
@@ -149,10 +170,32 @@ class Learned:
         elif isinstance(choice, str) and what.startswith("operations.") and what.count(".") == 1:
             method, _, path = choice.strip().partition(" ")
             wire = {"method": method.upper(), "path": path.strip()}
-        match = Match(what, wire, "answered", "certain")
-        merged(_content(self.name, [match]), "the answer")
-        self.matches[what] = match
-        del self.open[what]
+        merged(_content(self.name, [Match(what, wire, "answered", "certain")]), "the answer")
+        self.recall({what: wire})
+
+    def recall(self, answers: Mapping[str, Any]) -> None:
+        """Take answers that were given before, as far as anything is asked or said of them.
+
+        Raises:
+            LearnError: one cannot be.
+        """
+        for what, wire in answers.items():
+            merged(_content(self.name, [Match(what, wire, "answered", "certain")]), "an answer")
+        self.answers.update(answers)
+        of_operations = {
+            what.split(".")[1]: _place_of(wire)
+            for what, wire in self.answers.items()
+            if what.startswith("operations.") and what.count(".") == 1
+        }
+        if self.again is not None and any(what.startswith("operations.") for what in answers):
+            fresh = self.again(of_operations)
+            self.matches, self.open, self.unseen = fresh.matches, fresh.open, fresh.unseen
+            self.notes, self.recognised = fresh.notes, fresh.recognised
+        for what, wire in self.answers.items():
+            found = self.matches.get(what)
+            if found is None or found.wire != wire or what in self.open:
+                self.matches[what] = Match(what, wire, "answered", "certain")
+            self.open.pop(what, None)
 
     def take_clear(self) -> None:
         """Answer every question that has one candidate clearly the best, and no risk."""
@@ -176,7 +219,12 @@ class Learned:
 
     def dialect(self) -> dict[str, Any]:
         """What a dialect file says: only what differs from the built-in dialect."""
-        return _content(self.name, list(self.matches.values()))
+        content = _content(self.name, list(self.matches.values()))
+        # Where the whole API is known, what is open is not where the built-in dialect has it.
+        elsewhere = dict.fromkeys(n for n in self.elsewhere if f"operations.{n}" in self.open)
+        if elsewhere:
+            content["operations"] = {**content.get("operations", {}), **elsewhere}
+        return {key: content[key] for key in _ORDER if key in content}
 
     def reasons(self) -> dict[str, Match]:
         """For each entry of the dialect, by its place there, why it is there."""
@@ -185,6 +233,36 @@ class Learned:
     def report(self, needs: Mapping[str, Needs] = NEEDS) -> LearnReport:
         """Figures, what is open, and which flows can run."""
         return _report(self, needs)
+
+
+def _place_of(wire: Any) -> str | None:
+    """Method and path of an answer about an operation; the path under the document's names."""
+    if not isinstance(wire, Mapping):
+        return None
+    names = wire.get("path_parameters") or {}
+    path = re.sub(r"\{([^}]*)\}", lambda m: f"{{{names.get(m[1], m[1])}}}", str(wire.get("path")))
+    return f"{wire.get('method')} {path}"
+
+
+_STATES = {"VMStatus": "UserVM.status", "SnapshotStatus": "Snapshot.status"}
+
+
+def _is_of(what: str, need: Needs) -> bool:
+    """Whether a flow waits for the answer to a question."""
+    steps = what.split(".")
+    match steps[0]:
+        case "operations":
+            tells_prices = steps[1] == "get_pricing" and "UserVM.hourly_price" in need.fields
+            return steps[1] in need.operations or tells_prices
+        case "schemas":
+            return ".".join(steps[1:]) in need.fields
+        case "words":
+            return _STATES.get(steps[1]) in need.fields
+        case "currency":
+            return "Balance.currency" in need.fields or "UserVM.currency" in need.fields
+        case "prices":
+            return "UserVM.hourly_price" in need.fields
+    return False
 
 
 def _content(name: str, matches: list[Match]) -> dict[str, Any]:
@@ -203,6 +281,11 @@ def _content(name: str, matches: list[Match]) -> dict[str, Any]:
             _, enum, word = steps
             if word != match.wire:
                 content.setdefault("words", {}).setdefault(enum, {})[word] = match.wire
+        elif steps[0] == "values":
+            _, schema, inner = steps
+            content.setdefault("values", {}).setdefault(schema, {})[inner] = match.wire
+        elif steps[0] in ("currency", "prices"):
+            _pour(content, match.wire or {})
         elif isinstance(match.wire, Mapping):
             ours = base.get(steps[0], {})
             differs = {k: v for k, v in match.wire.items() if ours.get(k) != v}
@@ -219,8 +302,16 @@ def _content(name: str, matches: list[Match]) -> dict[str, Any]:
 
 _ORDER = (
     "name", "base_url", "auth", "envelope", "error_envelope", "request_id_header", "paging",
-    "operations", "schemas", "words",
+    "operations", "schemas", "words", "values", "joins",
 )  # fmt: skip
+
+
+def _pour(into: dict[str, Any], more: Mapping[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, Mapping):
+            _pour(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
 
 
 def _operation(content: dict[str, Any], base: dict[str, Any], name: str, wire: Any) -> None:
@@ -251,6 +342,7 @@ def _query(content: dict[str, Any], base: dict[str, Any], steps: list[str], wire
 
 def _report(learned: Learned, needs: Mapping[str, Needs]) -> LearnReport:
     """Count, and hold against what the flows need."""
+    told = _told_elsewhere(learned)
     figures = {"operations": Figures(), "schemas": Figures(), "words": Figures()}
     for what, match in learned.matches.items():
         section = figures.get(what.split(".")[0])
@@ -273,7 +365,7 @@ def _report(learned: Learned, needs: Mapping[str, Needs]) -> LearnReport:
         operations=figures["operations"],
         fields=figures["schemas"],
         words=figures["words"],
-        flows={name: _flow_report(learned, need) for name, need in needs.items()},
+        flows={name: _flow_report(learned, need, told) for name, need in needs.items()},
         absent=[w for w, m in learned.matches.items() if m.wire is None and w.count(".") == 1],
         open=[q.what for q in learned.questions()],
         notes=list(learned.notes),
@@ -281,12 +373,42 @@ def _report(learned: Learned, needs: Mapping[str, Needs]) -> LearnReport:
     )
 
 
-def _flow_report(learned: Learned, need: Needs) -> FlowReport:
+def _told_elsewhere(learned: Learned) -> set[str]:
+    """Fields that values, joins or the paths of operations tell."""
+    content = learned.dialect()
+    found = {
+        f"schemas.{schema}.{name}"
+        for schema, entry in content.get("values", {}).items()
+        for name, how in entry.items()
+        if "constant" in how or "cases" in how
+    }
+    for schema, join in content.get("joins", {}).items():
+        found |= {f"schemas.{schema}.{name}" for name in join["take"]}
+    return found | known_by_path(learned)
+
+
+def known_by_path(learned: Learned) -> set[str]:
+    """Fields of requests that stand in the paths of their operations."""
+    found = set()
+    for what, match in learned.matches.items():
+        steps = what.split(".")
+        if steps[0] != "operations" or len(steps) != 2 or not isinstance(match.wire, Mapping):
+            continue
+        request = OPERATIONS[steps[1]].request
+        for name in re.findall(r"\{([^}]*)\}", str(match.wire.get("path", ""))):
+            if request is not None and name in request.model_fields:
+                found.add(f"schemas.{request.__name__}.{name}")
+    return found
+
+
+def _flow_report(learned: Learned, need: Needs, told: set[str]) -> FlowReport:
     flow = FlowReport()
     places = [f"operations.{o}" for o in need.operations]
     places += [f"schemas.{f}" for f in need.fields]
     for place in places:
         match = learned.matches.get(place)
+        if place in told:
+            continue
         if match is None:
             flow.open.append(place)
         elif match.wire is None:

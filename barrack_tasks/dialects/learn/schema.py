@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from typing import Any
@@ -37,6 +38,10 @@ class Schemas:
 
 def _escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1").replace("%", "%25")
+
+
+_MEANS_MORE = re.compile(r"\.|\[[0-9*]*\]|\{\}|^\^$|^@(key|value)$")
+"""Names of fields that a path of a dialect reads as something else."""
 
 
 class Schema:
@@ -121,7 +126,7 @@ class Schema:
         if depth > _DEEPEST:
             return
         for name, inner in document.table(node.get("properties")).items():
-            if isinstance(name, str) and name and "." not in name:
+            if isinstance(name, str) and name and not _MEANS_MORE.search(name):
                 own.setdefault(name, self._schemas.of(inner))
         for part in document.listed(node.get("allOf")):
             schema = self._schemas.of(part)

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from barrack_tasks.api.dialect.loading import merged
+from barrack_tasks.api.dialect.reading import UnreadableError, read_file, read_yaml, text_of
 from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.result import Learned
 
@@ -71,6 +72,27 @@ def _put(draft: Path, target: Path, overwrite: bool) -> None:
         if target.exists():
             raise FileExistsError(17, "File exists") from None
         draft.replace(target)
+
+
+def answers_text(learned: Learned) -> str:
+    """What a person has answered, as the text of a YAML file."""
+    note = "# Answers given to barrack learn. They are taken again when it runs again.\n"
+    return note + yaml.safe_dump(learned.answers, sort_keys=True)
+
+
+def read_answers(path: Path) -> dict[str, Any]:
+    """Answers that were given before.
+
+    Raises:
+        LearnError: the file holds something else.
+    """
+    try:
+        content = read_yaml(text_of(read_file(path), path.name), path.name)
+    except UnreadableError as error:
+        raise LearnError(f"the answers cannot be read: {error.message}") from None
+    if not isinstance(content, dict):
+        raise LearnError(f"{path.name} must be a table of questions and answers; delete it")
+    return content
 
 
 def dialect_text(learned: Learned) -> str:

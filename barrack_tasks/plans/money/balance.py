@@ -17,6 +17,7 @@ from barrack_tasks.plans.money.shedding import (
     about_stuck,
     about_unpriced,
     acting_of,
+    as_sentence,
     candidates,
     named,
     stuck,
@@ -56,7 +57,7 @@ class Outlook:
             how = ", a snapshot of each first" if self.snapshot else ""
             told.append(f"Going to hibernate {named(self.chosen, self.burn)}{how}.")
         notes = [*filter(None, [minimum_note(self.balance)]), *self.notes]
-        return told + [f"{note[0].upper()}{note[1:]}." for note in notes]
+        return told + [as_sentence(note) for note in notes]
 
 
 def unreadable(*why: str) -> Reading:

@@ -39,13 +39,26 @@ class Thing:
     region: str = ""
     hourly: Decimal | None = None
 
+    def or_as(self, before: Thing) -> Thing:
+        """The same, with what is not known of it now as it was known before."""
+        return replace(
+            self,
+            model=self.model or before.model,
+            region=self.region or before.region,
+            hourly=before.hourly if self.hourly is None else self.hourly,
+        )
+
     def is_called(self, names: Sequence[str]) -> bool:
         """Whether it is an instance of one of these names, globs or ids."""
         return self.kind == "instance" and is_named(self.id, self.name, names)
 
 
 def day_begins(day: date, zone: ZoneInfo) -> datetime:
-    """When a day of a zone begins, in UTC: at its midnight, or where the clock leaps over that."""
+    """When a day of a zone begins, in UTC: at its midnight, or where the clock leaps over that.
+
+    Where the clock goes back over a midnight, the second one counts: no moment after it is named
+    by an earlier day.
+    """
     return _day_begins(day.toordinal(), zone)
 
 
@@ -53,11 +66,17 @@ def day_begins(day: date, zone: ZoneInfo) -> datetime:
 def _day_begins(ordinal: int, zone: ZoneInfo) -> datetime:
     day = date.fromordinal(ordinal)
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
-    moment = midnight.astimezone(UTC)
-    if moment.astimezone(zone).date() < day:
-        # The clock goes back over this midnight, so that it comes twice: the day before ends twice.
-        return midnight.replace(fold=1).astimezone(UTC)
-    return moment
+    first, last = sorted(midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    # A midnight may come twice, or never. Where the clock goes back over it, the day before ends
+    # twice; where it goes back to it, the day begins once.
+    is_last = (last - _MICROSECOND).astimezone(zone).date() < day
+    return last if is_last else first
+
+
+def day_of(moment: datetime, zone: ZoneInfo) -> date:
+    """The day of a zone that a moment lies in; see `day_begins`."""
+    day = moment.astimezone(zone).date()
+    return day if moment >= day_begins(day, zone) else day - timedelta(days=1)
 
 
 def days_back(now: datetime, days: int, zone: str) -> datetime:
@@ -68,7 +87,7 @@ def days_back(now: datetime, days: int, zone: str) -> datetime:
         datetime.datetime(2026, 3, 28, 23, 0, tzinfo=datetime.timezone.utc)
     """
     at = ZoneInfo(zone)
-    return day_begins(now.astimezone(at).date() - timedelta(days=days), at)
+    return day_begins(day_of(now, at) - timedelta(days=days), at)
 
 
 class Share(NamedTuple):
@@ -136,7 +155,7 @@ class Charge:
         It is divided by the minutes that were billed on each day, where the record tells enough
         for that, and else by time.
         """
-        first = self.start.astimezone(zone).date()
+        first = day_of(self.start, zone)
         if self.end <= day_begins(first + timedelta(days=1), zone):
             yield first.isoformat(), Share(self.start, self.end, self.minutes, self.cost)
             return
@@ -189,6 +208,12 @@ def charge_at_rate(
     """What a thing costs in a stretch of time at an hourly rate."""
     minutes = _clock_minutes(start, end)
     return Charge(thing, start, end, state, minutes, cost_of(rate, minutes), rate)
+
+
+def chat_charge(id_: str, model: str, at: datetime, cost: Decimal) -> Charge:
+    """What one use of AI chat cost."""
+    thing = Thing("ai chat", id_, model or "chat", model)
+    return Charge(thing, at, at, "ai chat", 0, cost)
 
 
 def cost_of(rate: Decimal, minutes: int) -> Decimal:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal, Self
 
@@ -14,6 +14,7 @@ from pydantic import field_validator, model_validator
 from barrack_tasks.api.models import CurrencyEnum, UserVM
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.inputs import Amount, Given, Texts, read_each
+from barrack_tasks.plans.money.bill import day_begins, day_of
 from barrack_tasks.plans.money.burn import Burn
 from barrack_tasks.plans.money.shedding import (
     Limit,
@@ -98,7 +99,7 @@ def read_budgets(value: Any) -> list[Budget]:
 
 @dataclass(frozen=True)
 class Period:
-    """The hour, day or month that a moment lies in, in the civil time of a zone."""
+    """The hour, day or month that a moment lies in, in the civil time of a zone; ends in UTC."""
 
     name: str
     start: datetime
@@ -115,24 +116,19 @@ def period_of(per: Per, now: datetime, zone: str) -> Period:
     Raises:
         ValueError: no such zone.
     """
-    local = now.astimezone(zone_of(zone))
+    at = zone_of(zone)
     if per == "hour":
-        start = local.replace(minute=0, second=0, microsecond=0)
-        return Period(f"{start:%Y-%m-%d %H}h", start, start + timedelta(hours=1))
+        local = now.astimezone(at)
+        start = local.replace(minute=0, second=0, microsecond=0).astimezone(UTC)
+        return Period(f"{local:%Y-%m-%d %H}h", start, start + timedelta(hours=1))
+    today = day_of(now, at)
     if per == "day":
-        first = local.date()
-        last = first + timedelta(days=1)
-        name = first.isoformat()
+        first, last, name = today, today + timedelta(days=1), today.isoformat()
     else:
-        first = local.date().replace(day=1)
+        first = today.replace(day=1)
         last = (first + timedelta(days=31)).replace(day=1)
         name = f"{first:%Y-%m}"
-    at = local.tzinfo
-    return Period(
-        name,
-        datetime(first.year, first.month, first.day, tzinfo=at),
-        datetime(last.year, last.month, last.day, tzinfo=at),
-    )
+    return Period(name, day_begins(first, at), day_begins(last, at))
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,8 @@ def priced(instance: UserVM, tariff: Tariff, currency: CurrencyEnum | None = Non
     if instance.hourly_price is not None or instance.gpu_model is None:
         return instance
     region = str(instance.region) if instance.region is not None else None
-    price = tariff.of(str(instance.gpu_model), int(instance.gpu_count or 1), region)
+    tier = None if instance.tier is None else str(instance.tier)
+    price = tariff.of(str(instance.gpu_model), int(instance.gpu_count or 1), region, tier)
     return instance.model_copy(update={"hourly_price": price})
 
 

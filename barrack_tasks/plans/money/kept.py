@@ -7,9 +7,9 @@ the bill is read from that charge on. Of one that is gone the bill is read once,
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from barrack_tasks.plans.money.bill import ZERO, Charge, Thing, merged
@@ -17,6 +17,8 @@ from barrack_tasks.plans.money.bill import ZERO, Charge, Thing, merged
 LONGEST_PERIOD = timedelta(days=400)
 """Nothing is asked for that was spent longer ago than this, so what is gone for longer is left
 out of bills: `report_costs` looks back a year at most."""
+NEVER = datetime(1970, 1, 1, tzinfo=UTC)
+"""From when on the bill is known of what was made after the moment that it was asked from."""
 SURE = timedelta(minutes=5)
 """The API must say twice, so far apart, that there is no bill of what is gone."""
 _NEW = timedelta(minutes=10)
@@ -24,6 +26,9 @@ _NEW = timedelta(minutes=10)
 _BELIEVED = timedelta(hours=24)
 _BELIEVED_UNDATED = timedelta(hours=1)
 """So long a thing is taken to be as it was, where lists do not tell when it last changed."""
+_LISTED_WITHIN = timedelta(minutes=10)
+"""So long after it was begun a use of AI chat may be listed for the first time."""
+_MOST_CHATS = 12_000
 _MOST_AGAIN = 500
 """So many bills of things that did not change are read again in one look, the oldest first."""
 
@@ -121,6 +126,10 @@ class Sighting:
             self.gone is not None and kept is not None and not kept.runs and kept.until >= self.gone
         )
 
+    def is_known(self, start: datetime) -> bool:
+        """Whether all that it cost from a moment on was read, to its end."""
+        return self.is_whole and self.kept is not None and self.kept.since <= start
+
     def is_billed(self, start: datetime) -> bool:
         """Whether there may be charges of it after a moment."""
         return self.gone is None or self.gone > start
@@ -139,9 +148,11 @@ class Sighting:
         """The same with its bill from `asked` until now."""
         new = merged(charges)
         kept, since = self.kept, asked
+        if self.look and self.look.made and self.look.made >= asked:
+            since = NEVER  # nothing was spent on it before it was made
         before: tuple[Charge, ...] = ()
         if kept is not None and kept.since < asked:
-            since, edge = kept.since, new[0].start if new else asked
+            since, edge = min(since, kept.since), new[0].start if new else asked
             before = tuple(c for c in kept.charges if c.end <= edge)
         known = merged([*before, *new])
         last = known[-1] if known else None
@@ -178,7 +189,9 @@ def sightings(
     found = []
     for one in there:
         old = known.pop(one.key, None)
-        found.append(one if old is None else replace(one, kept=old.kept))
+        if old is not None:
+            one = replace(one, thing=one.thing.or_as(old.thing), kept=old.kept)
+        found.append(one)
     for old in known.values():
         gone = replace(old, gone=old.gone or now, look=None)
         is_source = old.thing.kind == "instance" and old.thing.id in sources
@@ -214,3 +227,39 @@ def to_ask(seen: Sequence[Sighting], start: datetime, now: datetime) -> dict[int
         assert old is not None  # noqa: S101 - only what was read is read again
         asked[place] = old.resumes
     return asked
+
+
+@dataclass(frozen=True)
+class KeptChats:
+    """What was read of the uses of AI chat: all from `since` until `until`, by the cloud's clock.
+
+    `charges` has them by id.
+    """
+
+    since: datetime
+    until: datetime
+    charges: Mapping[str, Charge]
+
+    def resumes(self, start: datetime) -> datetime:
+        """From when on they must be read for a bill that begins at a moment."""
+        return start if self.since > start else self.until - _LISTED_WITHIN
+
+    def answered(self, asked: datetime, new: Mapping[str, Charge], now: datetime) -> KeptChats:
+        """The same with those from `asked` until now."""
+        return KeptChats(min(self.since, asked), now, {**self.charges, **new})
+
+    def bounded(self) -> KeptChats:
+        """The same without the oldest, if there are more than can be kept or a bill needs."""
+        since = max(self.since, self.until - LONGEST_PERIOD)
+        if len(self.charges) > _MOST_CHATS:
+            since = max(since, sorted(c.start for c in self.charges.values())[-_MOST_CHATS])
+        return KeptChats(
+            since, self.until, {k: c for k, c in self.charges.items() if c.start >= since}
+        )
+
+    def joined(self, other: KeptChats | None) -> KeptChats:
+        """The same with what another run has read, if nothing lies between the two."""
+        if other is None or other.since > self.until or self.since > other.until:
+            return self
+        both = {**other.charges, **self.charges}
+        return KeptChats(min(self.since, other.since), max(self.until, other.until), both)

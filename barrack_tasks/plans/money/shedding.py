@@ -80,7 +80,7 @@ def about_stuck(instances: Sequence[UserVM], burn: Burn) -> tuple[str, ...]:
     if not instances:
         return ()
     names = named(instances, burn)
-    return (f"cannot be hibernated, for their flavor cannot, and go on costing: {names}",)
+    return (f"these cannot be hibernated, for their flavor cannot, and go on costing: {names}",)
 
 
 def about_unpriced(instances: Iterable[UserVM], burn: Burn) -> tuple[str, ...]:
@@ -90,6 +90,16 @@ def about_unpriced(instances: Iterable[UserVM], burn: Burn) -> tuple[str, ...]:
     if not unknown:
         return ()
     return (f"these have no known price, so they are put to rest last: {named(unknown, burn)}",)
+
+
+def as_sentence(note: str) -> str:
+    """A note as a sentence of a message, of which no word is written otherwise than it is.
+
+    Example:
+        >>> as_sentence("train-1 has no known price")
+        'Note: train-1 has no known price.'
+    """
+    return f"Note: {note.rstrip('.')}."
 
 
 def named(instances: Sequence[UserVM], burn: Burn) -> str:

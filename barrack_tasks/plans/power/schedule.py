@@ -318,8 +318,7 @@ def _is_moved(instance: UserVM, verdict: Verdict, memory: Memory, was: UserVM | 
     wants_up = verdict.boundary is None or verdict.boundary.wish is Wish.UP
     if instance.id in memory.woken or wants_up:
         return False
-    is_coming = instance.status in (VMStatus.RESTORING, VMStatus.STARTING)
-    return is_coming or came_back(was, instance)
+    return instance.status.is_waking or came_back(was, instance)
 
 
 def in_hand(memory: Memory) -> set[str]:

@@ -13,6 +13,7 @@ from typing import Literal
 
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH, INSTANCE_NAME_STRANGER
+from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.names import LATEST, hardware_told_by, nearest
@@ -24,7 +25,6 @@ WaitUntil = Literal["address", "active", "none"]
 OutOfStock = Literal["wait", "stop"]
 LISTS_LAG = timedelta(seconds=10)
 """So long an instance that a run before has asked for may be missing from the lists."""
-_KEY = "restore:"
 _STRANGERS = re.compile(f"{INSTANCE_NAME_STRANGER.pattern}+")
 
 
@@ -74,7 +74,7 @@ class Restoring:
     @property
     def key(self) -> str:
         """By which it is held and remembered."""
-        return key_of(self.name)
+        return lease_keys.restore(self.name)
 
 
 def hardware_needed(
@@ -89,11 +89,6 @@ def hardware_needed(
     """
     told = hardware_of(source) if source else hardware_told_by(snapshot)
     return told or seen().get(snapshot.instance_id or "")
-
-
-def key_of(name: str) -> str:
-    """By which the making of an instance of this name is held."""
-    return f"{_KEY}{name}"
 
 
 def find_snapshot(asked: str, snapshots: Sequence[Snapshot]) -> Snapshot:

@@ -13,10 +13,15 @@ from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.money.caps import Proposed
 from barrack_tasks.plans.steps import Reason, Step
 from barrack_tasks.plans.stock.sources import source_of
-from barrack_tasks.plans.stock.wants import LOST, Option, Place, Want, place_of
+from barrack_tasks.plans.stock.wants import (
+    Option,
+    Place,
+    Want,
+    family_of,
+    place_of,
+    wanted_names,
+)
 
-_ON_THE_WAY_UP = (VMStatus.ACTIVE, VMStatus.RESTORING, VMStatus.STARTING)
-_BEING_MADE = (VMStatus.CREATING, VMStatus.BUILD, VMStatus.REBOOTING)
 PriceOf = Callable[[Place, str | None], Decimal | None]
 """What a configuration costs an hour in a tier; in the dearest, if none is named."""
 
@@ -90,13 +95,13 @@ class Claims:
     """Why the last look did not ask for a name, or asked in vain."""
 
 
-def is_met(want: Want, instances: Iterable[UserVM]) -> bool:
-    """Whether all that is wanted is there or on its way."""
+def is_met(want: Want, instances: Iterable[UserVM], wants: Iterable[Want] = ()) -> bool:
+    """Whether all that is wanted is there or on its way; `wants` are all of them."""
     all_of_them = list(instances)
     if want.claim is not None and want.claim.how == "restore":
         return not list(_missing(want, all_of_them, set()))
-    there = {i.name: i for i in all_of_them}
-    return all(name in there and taken_by(want, there[name]) is None for name in want.names)
+    family = family_of(want, all_of_them, wants)
+    return sum(taken_by(want, one) is None for one in family) >= len(want.names)
 
 
 def taken_by(want: Want, instance: UserVM) -> str | None:
@@ -105,7 +110,7 @@ def taken_by(want: Want, instance: UserVM) -> str | None:
     It may be another configuration, or rest: what was claimed for a time and hibernated is neither
     had nor asked for again.
     """
-    if want.is_met_by(instance) and instance.status in (*_ON_THE_WAY_UP, *_BEING_MADE):
+    if want.is_met_by(instance) and VMStatus.ACTIVE in (instance.status, instance.status.leads_to):
         return None
     is_told = instance.gpu_model is not None and instance.region is not None
     what = f" {place_of(instance)}" if is_told else ""
@@ -123,8 +128,8 @@ def choose(
 ) -> Choice:
     """What to ask for now, in the order of the wants.
 
-    Stock that one attempt takes is not there for the next. A name that exists is not asked for
-    again. Where the best place will not do, the next best is taken.
+    Stock that one attempt takes is not there for the next. As many are asked for as there are not,
+    by names that nothing has. Where the best place will not do, the next best is taken.
 
     Args:
         wants: the best first.
@@ -142,10 +147,11 @@ def choose(
     for number, want in enumerate(wants):
         only = _where(want, instances, snapshots or {})
         price = _price(want, instances, price_of)
-        for name in _missing(want, instances, taken):
+        made = [name for name, (which, _) in claims.made.items() if which == number]
+        for name in _missing(want, instances, taken, made, wants):
             fitting = list(_fitting(want, left, price, only))
             if not fitting:
-                found.missed[name] = why_missed(want, places, left, only)
+                found.missed[name] = why_missed(want, places, left, only, price)
                 continue
             refused: list[tuple[Attempt, Refusal]] = []
             for place in fitting:
@@ -162,18 +168,31 @@ def choose(
     return found
 
 
-def _missing(want: Want, instances: Sequence[UserVM], taken: Collection[str]) -> Iterator[str]:
+def _is_up(status: VMStatus) -> bool:
+    return status is VMStatus.ACTIVE or status.is_waking
+
+
+def _missing(
+    want: Want,
+    instances: Sequence[UserVM],
+    taken: Collection[str],
+    made: Iterable[str] = (),
+    wants: Iterable[Want] = (),
+) -> Iterator[str]:
     """Names of the instances that are still to be claimed for a want."""
     claim = want.claim
     if claim is None:
         return
     if claim.how == "restore":
         source = source_of(want, instances)
-        if source and source.status not in _ON_THE_WAY_UP and source.name not in taken:
+        if source and source.name not in taken and not _is_up(source.status):
             yield source.name
         return
-    there = {i.name for i in instances if i.status not in LOST}
-    yield from (name for name in want.names if name not in there and name not in taken)
+    family = family_of(want, instances, wants)
+    there = {i.name for i in family}
+    for name in wanted_names(want, family, made):
+        if name not in there and name not in taken:
+            yield name
 
 
 def _where(want: Want, instances: Sequence[UserVM], snapshots: Mapping[str, Place]) -> Place | None:
@@ -194,7 +213,11 @@ def _price(
 
 
 def why_missed(
-    want: Want, places: Mapping[Place, int], left: Mapping[Place, int], only: Place | None = None
+    want: Want,
+    places: Mapping[Place, int],
+    left: Mapping[Place, int],
+    only: Place | None = None,
+    price_of: Callable[[Place], Decimal | None] = lambda _: None,
 ) -> Refusal:
     """Why nothing is there for a want.
 
@@ -203,11 +226,18 @@ def why_missed(
         places: the stock.
         left: the same, without what was taken of it.
         only: the only place that will do, if there is one.
+        price_of: what it costs an hour there.
     """
     fitting = [p for p, n in places.items() if n > 0 and any(o.fits(p) for o in want.options)]
     where = [p for p in fitting if only is None or p == only]
-    if any(left.get(p, 0) > 0 for p in where):
-        return Refusal("too-dear", "in stock, but not at the price", Reason.TOO_DEAR)
+    if there := [p for p in where if left.get(p, 0) > 0]:
+        unpriced = [str(p) for p in there if price_of(p) is None]
+        of_it = ", ".join(unpriced)
+        if len(unpriced) == len(there):
+            why = f"in stock, but the price of {of_it} is not known: it may be above max_price"
+            return Refusal("unpriced", why, Reason.UNPRICED)
+        more = f"; the price of {of_it} is not known" if unpriced else ""
+        return Refusal("too-dear", f"in stock, but not at the price{more}", Reason.TOO_DEAR)
     if where:
         return Refusal("too-few", "no more of it is in stock", Reason.OUT_OF_STOCK)
     if fitting and only is not None:

@@ -11,7 +11,7 @@ from barrack_tasks.plans.report import Report, Row, escape, money
 from barrack_tasks.plans.steps import Outcome, Reason
 from barrack_tasks.plans.stock.claims import Claims, taken_by, why_missed
 from barrack_tasks.plans.stock.history import Summary
-from barrack_tasks.plans.stock.wants import LOST, Place, Want
+from barrack_tasks.plans.stock.wants import LOST, Place, Want, family_of, wanted_names
 
 
 class StockReport(Report):
@@ -71,10 +71,12 @@ def rows_of_claims(
         places: the stock, as last seen.
         dry_run: what would be claimed where, by name.
     """
-    there = {i.name: i for i in instances}
+    all_of_them = list(instances)
+    there = {i.name: i for i in all_of_them}
     rows = []
-    for want in wants:
-        names = want.names
+    for number, want in enumerate(wants):
+        made = [name for name, (which, _) in claims.made.items() if which == number]
+        names = wanted_names(want, family_of(want, all_of_them, wants), made)
         if want.claim is not None and want.claim.instance:
             names = (want.claim.instance,)
         rows += [_row(want, name, claims, there, places, dry_run) for name in names]
@@ -134,7 +136,7 @@ def _said(
         return "done", "claimed; it is not up yet", None
     if name in claims.refused:
         return "failed", claims.refused[name].why, claims.refused[name].reason
-    by_name = found is not None and name in want.names
+    by_name = found is not None and want.number_of(name) is not None
     if found is not None and by_name and found.status not in LOST:
         taken = taken_by(want, found)
         if taken:

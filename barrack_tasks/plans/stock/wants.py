@@ -13,7 +13,6 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import (
     BeforeValidator,
     Field,
-    PrivateAttr,
     WithJsonSchema,
     field_validator,
     model_validator,
@@ -129,7 +128,6 @@ class Want(Option):
     quantity: int = Field(default=1, ge=1, le=100)
     otherwise: tuple[Option, ...] = ()
     claim: Claim | None = None
-    _first: str | None = PrivateAttr(default=None)
 
     @field_validator("otherwise", mode="before")
     @classmethod
@@ -175,44 +173,69 @@ class Want(Option):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What the instances are called that are claimed for it: always the same.
-
-        The first is called as `with_first_names` found it, if that was asked.
-        """
+        """What the instances are called that are claimed for it: always the same."""
         if self.claim is None or self.claim.name is None:
             return ()
         name = self.claim.name
-        first = self._first or (name if self.quantity == 1 else f"{name}-1")
-        return (first, *(f"{name}-{n}" for n in range(2, self.quantity + 1)))
+        if self.quantity == 1:
+            return (name,)
+        return tuple(f"{name}-{n}" for n in range(1, self.quantity + 1))
+
+    @property
+    def own_names(self) -> set[str]:
+        """Names that are its own, whatever other want has a family of names that they fit."""
+        name = self.claim.name if self.claim is not None else None
+        return {*self.names, name} if name is not None else set()
+
+    def number_of(self, name: str) -> int | None:
+        """Which of its family of names one is: 0 for `train`, 7 for `train-7`; None if of none."""
+        base = self.claim.name if self.claim is not None else None
+        if base is None or name == base:
+            return None if base is None else 0
+        start, _, number = name.rpartition("-")
+        return int(number) if start == base and number.isdecimal() else None
 
 
-def with_first_names(wants: Sequence[Want], instances: Iterable[UserVM]) -> tuple[Want, ...]:
-    """The wants, those whose quantity was another before with what they have by its old name.
+def family_of(
+    want: Want, instances: Iterable[UserVM], wants: Iterable[Want] = ()
+) -> tuple[UserVM, ...]:
+    """The instances that count as one of those that a want is to have, by their numbers.
 
-    Of a single one the name is `train`, of several `train-1`, `train-2` and so on: when `quantity`
-    goes from one to two, `train` is the first of them, and back again.
+    These are all that have one of its `names`, for no other can be called so, and all others of
+    its family of names that are what is wanted, such as `train` where a quantity was one before.
 
     Args:
-        wants: the wants.
+        want: the want.
         instances: all of the account.
+        wants: all of them: what is called like another is not counted for this one.
     """
-    there = {i.name: i for i in instances if i.status not in LOST}
-    theirs = {name for want in wants for name in want.names}
+    others = {name for one in wants if one is not want for name in one.own_names}
+    found = [
+        (number, i)
+        for i in instances
+        if i.status not in LOST
+        and (number := want.number_of(i.name)) is not None
+        and (i.name in want.names or (i.name not in others and want.is_met_by(i)))
+    ]
+    return tuple(i for _, i in sorted(found, key=lambda one: one[0]))
 
-    def named(want: Want) -> Want:
-        if want.claim is None or want.claim.name is None:
-            return want
-        first, name = want.names[0], want.claim.name
-        other = name if first != name else f"{name}-1"
-        if first in there or other in theirs or other not in there:
-            return want
-        if not want.is_met_by(there[other]):
-            return want
-        copy = want.model_copy()
-        copy._first = other
-        return copy
 
-    return tuple(map(named, wants))
+def wanted_names(want: Want, there: Iterable[UserVM], made: Iterable[str] = ()) -> tuple[str, ...]:
+    """What the instances of a want are called: those that there are, and those to be asked for.
+
+    As many are asked for as are missing, whatever the others are called, so that one more is had
+    when a quantity is raised by one. Whoever sees the same instances asks for the same names.
+
+    Args:
+        want: the want.
+        there: its family, see `family_of`.
+        made: names that were claimed for it and may not be listed yet.
+    """
+    known = {i.name for i in there} | set(made)
+    free = [name for name in want.names if name not in known]
+    missing = max(0, want.quantity - len(known))
+    asked = free[len(free) - missing :]
+    return tuple(sorted([*known, *asked], key=lambda name: want.number_of(name) or 0))
 
 
 def only_in(want: Want, region: str) -> Want:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 CLOCK = "clock"
@@ -59,7 +59,7 @@ class Ledger:
 
     def dump(self) -> list[dict[str, Any]]:
         """All effects as JSON values."""
-        return [asdict(effect) for effect in self._effects]
+        return [dict(vars(effect)) for effect in self._effects]
 
 
 class RequestLog:
@@ -87,7 +87,7 @@ class RequestLog:
 
     def dump(self) -> list[dict[str, Any]]:
         """The requests as JSON values."""
-        return [asdict(asked) for asked in self.entries]
+        return [dict(vars(asked)) for asked in self.entries]
 
     def counters(self) -> dict[str, Any]:
         """How many, of what, and the most that came within one real second."""

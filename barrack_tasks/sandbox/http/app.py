@@ -10,14 +10,17 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import format_datetime
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel
 
 from barrack_tasks.api.dialect import Dialect
 from barrack_tasks.api.models import ErrorResponse
+from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.sandbox.cloud.clock import SECOND, to_datetime
 from barrack_tasks.sandbox.cloud.ledger import LoggedRequest, RequestLog
 from barrack_tasks.sandbox.cloud.refusals import Refused
@@ -39,9 +42,9 @@ from barrack_tasks.sandbox.http.replies import (
     reset,
     send_reply,
 )
-from barrack_tasks.sandbox.http.requests import Asking, read_call
+from barrack_tasks.sandbox.http.requests import Asking, json_in, read_call
 from barrack_tasks.sandbox.http.routes import Route, Routes
-from barrack_tasks.sandbox.http.wire import wrap, write
+from barrack_tasks.sandbox.http.wire import as_json, path_of, priced, put, wrap, write
 
 log = logging.getLogger(__name__)
 _PAGE = "<html><head><title>{0} Bad Gateway</title></head><body><h1>{0}</h1></body></html>\n"
@@ -79,6 +82,9 @@ class App:
         self._control = Control(world, self.faults, self.requests)
         self._auth_header = dialect.auth.header.lower().encode("latin-1")
         self._auth_value = f"{dialect.auth.scheme} {api_key}".strip()
+        self._api_key = api_key
+        self._works: dict[str, int] = {}
+        """Work that an answer named, and how often it was asked for."""
         self._document: bytes | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -116,6 +122,10 @@ class App:
             parameters={},
             query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         )
+        if (work := self._work(asked.path)) is not None:
+            self.requests.add(asked, time.monotonic())
+            await self._send(send, asked, work)
+            return
         if self.latency:
             await asyncio.sleep(self.latency)
         try:
@@ -152,7 +162,9 @@ class App:
             route = methods.get(asked.method)
             if route is not None:
                 asked.operation, asked.parameters = route.operation.name, values
-                self._check_key(scope)
+                self._check_key(scope, asked.query)
+                route = route.chosen(json_in(body))
+                asked.operation = route.operation.name
                 asking = read_call(self.dialect, route, values, asked.query, body)
                 asked.body = asking.raw
                 return route, asking
@@ -166,7 +178,12 @@ class App:
             headers={"allow": ", ".join(allowed)},
         )
 
-    def _check_key(self, scope: Scope) -> None:
+    def _check_key(self, scope: Scope, query: Mapping[str, str]) -> None:
+        parameter = self.dialect.auth.query
+        if parameter:
+            if query.get(parameter) == self._api_key:
+                return
+            raise Refused(401, f"The key in {parameter} is missing or not valid", "invalid_api_key")
         for name, value in scope["headers"]:
             if name == self._auth_header:
                 if value.decode("latin-1").strip() == self._auth_value:
@@ -193,7 +210,7 @@ class App:
             if handler is None:
                 raise Refused(501, f"The sandbox does not know {name} yet", "not_implemented")
             with self.world.acting(name, asked.request_id):
-                call = asking.call()
+                call = self._with_ids(asking.call())
                 self.world.twists = {x.kind: x.seconds for x in hits if x.kind in f.TWISTS}
                 answer = handler(self.world, call)
                 return self._success(route, call, answer)
@@ -210,10 +227,61 @@ class App:
             done = {"status": True, "message": f"{route.operation.title}: done"}
             answer = answer.model_copy(update=done)
         envelope = self.dialect.envelope if route.wire.envelope is None else route.wire.envelope
+        answer, headers = self._linked(call, priced(self.dialect, answer))
         body = write(self.dialect, answer)
         if self.drift:
             body = tamper(route.operation.name, body)
-        return json_reply(200, wrap(envelope, body))
+        body = wrap(envelope, body)
+        if self.dialect.failure is not None:
+            put(body, path_of(self.dialect.failure.at), as_json(self.dialect.failure.good[0]))
+        if self.dialect.work is not None and route.operation.changes:
+            id_ = f"work-{len(self._works) + 1}"
+            self._works[id_] = 0
+            body = {}
+            put(body, path_of(self.dialect.work.id), id_)
+            return json_reply(202, body)
+        return json_reply(200, body, headers)
+
+    def _with_ids(self, call: SandboxCall) -> SandboxCall:
+        """A call in which the names that the wire sends for ids have become ids."""
+        found: dict[str, str] = {}
+        for field, how in self.dialect.values.get(type(call.body).__name__, {}).items():
+            given = getattr(call.body, field)
+            if how.name_of is None or given is None:
+                continue
+            listed = HANDLERS[how.name_of](self.world, SandboxCall(how.name_of))
+            things = getattr(listed, OPERATIONS[how.name_of].result)
+            found[field] = next((thing.id for thing in things if thing.name == given), given)
+        body = call.body.model_copy(update=found) if found else call.body
+        return replace(call, body=body)
+
+    def _linked(self, call: SandboxCall, answer: Any) -> tuple[Any, dict[str, str]]:
+        """A page that tells the address of the next one, in the styles that do."""
+        paging = self.dialect.paging
+        at = getattr(answer, "pagination", None)
+        if paging.style not in ("link", "next") or at is None:
+            return answer, {}
+        after = at.next_cursor
+        query = urlencode({paging.cursor: after or "", paging.page_size: call.page.size})
+        address = f"https://elsewhere.example{self.routes.prefix}/list?{query}" if after else None
+        is_link = paging.style == "link"
+        told = at.model_copy(update={"next_cursor": None if is_link else address})
+        headers = {"link": f'<{address}>; rel="next"'} if is_link and address else {}
+        return answer.model_copy(update={"pagination": told}), headers
+
+    def _work(self, path: str) -> Reply | None:
+        """How work fares that is asked for, if that is what stands at a path."""
+        how = self.dialect.work
+        if how is None:
+            return None
+        before, _, after = f"{self.routes.prefix}{how.path}".partition("{id}")
+        id_ = path.removeprefix(before).removesuffix(after)
+        if id_ not in self._works or path != f"{before}{id_}{after}":
+            return None
+        self._works[id_] += 1
+        body: dict[str, Any] = {}
+        put(body, path_of(how.state), how.done[0] if self._works[id_] > 1 else "under_way")
+        return json_reply(200, body)
 
     def _refusal(self, refusal: Refused) -> Reply:
         about: dict[str, Any] = {
@@ -224,6 +292,12 @@ class App:
         if refusal.errors:
             about["errors"] = refusal.errors
         body = wrap(self.dialect.error_envelope, write(self.dialect, ErrorResponse(**about)))
+        failure = self.dialect.failure
+        if failure is not None:
+            put(body, path_of(failure.at), f"not {failure.good[0]}")
+            if failure.status is not None:
+                put(body, path_of(failure.status), refusal.status)
+            return json_reply(200, body, refusal.headers)
         return json_reply(refusal.status, body, refusal.headers)
 
     async def _send(self, send: Send, asked: LoggedRequest, reply: Reply) -> None:

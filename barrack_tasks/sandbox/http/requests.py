@@ -92,7 +92,7 @@ class Asking:
         match paging.style:
             case "offset":
                 return PageAsk("offset", size, self._number(paging.offset, 0, MOST, 0))
-            case "cursor":
+            case "cursor" | "link" | "next":
                 cursor = self.query.get(paging.cursor)
                 after = place_of(cursor) if cursor is not None else 0
                 if after is None:
@@ -112,17 +112,29 @@ class Asking:
         return number
 
 
+def json_in(body: bytes) -> Any:
+    """The JSON of a body; None where it is none."""
+    try:
+        return json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        return None
+
+
 def read_call(
     dialect: Dialect, route: Route, path: dict[str, str], query: Mapping[str, str], body: bytes
 ) -> Asking:
     """Read a request. What is wrong with its body is kept for later, not raised."""
-    asking = Asking(dialect, route, path, query, None, {})
     request = route.operation.request
+    fields = request.model_fields if request is not None else {}
+    # Of a path's parameters those that the operation has none of are fields of the request.
+    of_body = {k: v for k, v in path.items() if k in fields}
+    of_path = {k: v for k, v in path.items() if k not in fields}
+    asking = Asking(dialect, route, of_path, query, None, {})
     if request is None:
         return asking
     try:
         asking.raw = json.loads(body or b"{}", parse_float=Decimal)
-        asking.canonical = read_body(dialect, request, asking.raw)
+        asking.canonical = {**read_body(dialect, request, asking.raw), **of_body}
     except Unreadable as error:
         asking.refusal = refusals.invalid(error.errors)
     except (ValueError, ArithmeticError, RecursionError):

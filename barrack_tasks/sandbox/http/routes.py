@@ -19,6 +19,15 @@ class Route:
     def __init__(self, operation: Operation[Any], wire: OperationWire) -> None:
         self.operation = operation
         self.wire = wire
+        self.rivals: list[Route] = []
+        """Others at the same place, which the body of a request tells apart."""
+
+    def chosen(self, body: Any) -> Route:
+        """This one, or the one at the same place whose fixed part the body holds."""
+        for route in (self, *self.rivals):
+            if route.wire.body and _holds(body, route.wire.body):
+                return route
+        return self
 
 
 class Routes:
@@ -38,9 +47,12 @@ class Routes:
                 continue
             table = patterns if _PARAMETER.search(wire.path) else self._static
             path = self.prefix + wire.path
-            route = table.setdefault(path, {}).setdefault(wire.method, Route(operation, wire))
-            if route.operation is operation:
+            own = Route(operation, wire)
+            route = table.setdefault(path, {}).setdefault(wire.method, own)
+            if route is own:
                 self._all.append((wire.path, wire.method, route))
+            elif wire.body:
+                route.rivals.append(own)
         self._templated = [
             (_pattern(path), methods)
             for path, methods in sorted(
@@ -63,6 +75,13 @@ class Routes:
                 values = {k: unquote(v) for k, v in match.groupdict().items()}
                 found.append((methods, values))
         return found
+
+
+def _holds(body: Any, part: Mapping[str, Any]) -> bool:
+    return isinstance(body, Mapping) and all(
+        _holds(body.get(key), value) if isinstance(value, Mapping) else body.get(key) == value
+        for key, value in part.items()
+    )
 
 
 def _pattern(path: str) -> re.Pattern[str]:

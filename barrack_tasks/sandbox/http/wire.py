@@ -14,10 +14,12 @@ from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from typing import Annotated, Any
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from barrack_tasks.api.dialect import Dialect
+from barrack_tasks.api.dialect import Dialect, Value
+from barrack_tasks.api.models import PricingResponse
 
 DIGITS = 15
 """Of the longest whole number that is read when it is written with a point."""
@@ -67,12 +69,20 @@ def write(dialect: Dialect, model: BaseModel) -> Any:
     become decimal strings, moments ISO 8601 in UTC with Z, ids of digits only JSON numbers.
     """
     result: dict[str, Any] = {}
+    values = dialect.values.get(type(model).__name__, {})
     for field, place in wire_names(dialect, type(model)).items():
         value = getattr(model, field)
         if value is None and field not in model.model_fields_set:
             continue
+        if field in values and values[field].constant is not None:
+            continue  # the wire does not say it
         written = _value(dialect, field, value)
+        if field in values and value is not None:
+            written = as_value(values[field], value, written)
         steps = path_of(place)
+        if any(_marker(step) for step in steps):
+            put_in_groups(result, steps, written or [])
+            continue
         if not steps:
             # The object itself: a list can only replace it, an object is poured into it.
             if written is None:
@@ -81,13 +91,98 @@ def write(dialect: Dialect, model: BaseModel) -> Any:
                 return written
             result.update(written)
             continue
-        target = result
-        for step in steps[:-1]:
-            target = target.setdefault(step, {})
-        target[steps[-1]] = written
+        put(result, steps, written)
+    for field, how in values.items():
+        row = next((c for c in how.cases if c.word == str(getattr(model, field))), None)
+        for place, word in row.when.items() if row else ():
+            put(result, path_of(place), as_json(word))
     for field, value in (model.model_extra or {}).items():
         result.setdefault(field, _value(dialect, field, value))
     return result
+
+
+def put(target: Any, steps: tuple[str, ...], value: Any) -> None:
+    """Put a value at a path, making the objects and lists on the way there."""
+    for at, step in enumerate(steps):
+        last = at == len(steps) - 1
+        fresh: Any = value if last else [] if steps[at + 1].isdecimal() else {}
+        if isinstance(target, list):
+            while len(target) <= int(step):
+                target.append(fresh)
+            target = target[int(step)]
+        elif last:
+            target[step] = value
+        else:
+            target = target.setdefault(step, fresh)
+
+
+def as_json(word: str) -> Any:
+    """A word of a dialect file as the JSON value that it stands for."""
+    return {"true": True, "false": False, "null": None}.get(word, word)
+
+
+def _marker(step: str) -> str:
+    return step[-2:] if step.endswith(("[]", "{}")) else ""
+
+
+_OF_AN_ITEM = ("^", "@key", "@value")
+
+
+def put_in_groups(target: dict[str, Any], steps: tuple[str, ...], items: list[Any]) -> None:
+    """Put items where a path through groups leads; those that share a group lie in one."""
+    at = next(n for n, step in enumerate(steps) if _marker(step))
+    rest = steps[at + 1 :]
+    is_list = _marker(steps[at]) == "[]"
+    groups: Any = [] if is_list else {}
+    put(target, (*steps[:at], steps[at][:-2]), groups)
+    deeper = sum(bool(_marker(step)) for step in rest)
+    known: dict[str, tuple[dict[str, Any], list[Any]]] = {}
+    for number, item in enumerate(items):
+        own = item
+        for _ in range(deeper):
+            own = own.get("^", {})
+        shared = repr(own) if deeper else str(number)
+        known.setdefault(shared, (own, []))[1].append(item)
+    for own, inside in known.values():
+        entry = {key: value for key, value in own.items() if key not in _OF_AN_ITEM}
+        if deeper:
+            put_in_groups(entry, rest, inside)
+        if is_list:
+            groups.append(entry)
+        else:
+            groups[str(own.get("@key"))] = own.get("@value", entry)
+
+
+def as_value(how: Value, value: Any, written: Any) -> Any:
+    """A value as the dialect's `values` write it."""
+    if how.times is not None and isinstance(value, Decimal | int):
+        number = Decimal(value) / how.times
+        return int(number) if number == int(number) else float(number)
+    if how.epoch is not None and isinstance(value, datetime):
+        return int(value.timestamp() * (1000 if how.epoch == "milliseconds" else 1))
+    if how.zone is not None and isinstance(value, datetime):
+        return value.astimezone(ZoneInfo(how.zone)).strftime("%Y-%m-%dT%H:%M:%S.%f")
+    if how.yes and isinstance(value, bool):
+        return as_json(how.yes[0] if value else how.no[0])
+    if how.digits and isinstance(value, int):
+        return f"{int(value)}x"
+    return written
+
+
+def from_value(how: Value, wire: Any) -> Any:
+    """A value of a request as it is meant, by the dialect's `values`."""
+    if how.times is not None and isinstance(wire, int | Decimal):
+        return wire * how.times
+    if how.yes:
+        for word, meant in (*((w, True) for w in how.yes), *((w, False) for w in how.no)):
+            if wire == as_json(word):
+                return meant
+    if how.epoch is not None and isinstance(wire, int):
+        seconds = wire / 1000 if how.epoch == "milliseconds" else wire
+        return datetime.fromtimestamp(seconds, UTC).isoformat()
+    if how.zone is not None and isinstance(wire, str):
+        return datetime.fromisoformat(wire).replace(tzinfo=ZoneInfo(how.zone)).isoformat()
+    return wire
 
 
 def _value(dialect: Dialect, field: str, value: Any) -> Any:
@@ -134,6 +229,15 @@ def moment(value: datetime) -> str:
     return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
+def priced(dialect: Dialect, answer: Any) -> Any:
+    """An answer with prices as a wire has them that knows no configurations: one a model."""
+    if not isinstance(answer, PricingResponse):
+        return answer
+    if dialect.tells("Price", "gpu_count"):
+        return answer
+    return answer.model_copy(update={"prices": [p for p in answer.prices if p.gpu_count == 1]})
+
+
 # Reading
 
 
@@ -154,6 +258,9 @@ def read_body(dialect: Dialect, model: type[BaseModel], wire: Any) -> dict[str, 
         found, value = _dig(wire, path_of(place))
         if not found:
             continue
+        how = dialect.values.get(model.__name__, {}).get(field)
+        if how is not None:
+            value = from_value(how, value)
         try:
             canonical[field] = _read(dialect, model.model_fields[field].annotation, value)
         except Unreadable as error:
@@ -166,6 +273,9 @@ def read_body(dialect: Dialect, model: type[BaseModel], wire: Any) -> dict[str, 
 
 def _dig(value: Any, steps: tuple[str, ...]) -> tuple[bool, Any]:
     for step in steps:
+        if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+            continue
         if not isinstance(value, Mapping) or step not in value:
             return False, None
         value = value[step]

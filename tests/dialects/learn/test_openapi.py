@@ -117,15 +117,28 @@ def test_a_flow_that_lacks_an_operation_is_said_to() -> None:
         assert flows["watch_gpu_stock"].can_run
 
 
+def test_a_snapshot_may_be_made_under_its_instance() -> None:
+    with furnished(dialect("builtin")) as sandbox:
+        root = document(sandbox)
+        create = root["paths"]["/snapshots"].pop("post")
+        root["paths"]["/machines/{vm_id}/snapshots"] = {"post": create}
+        learned = learn_openapi(json.dumps(root).encode())
+        wire = learned.dialect()["operations"]["create_snapshot"]
+        assert wire["path"] == "/machines/{instance_id}/snapshots"
+        assert learned.report().flows["snapshot_before_stop"].can_run
+
+
 def test_an_operation_of_another_shape_is_named() -> None:
     with furnished(dialect("builtin")) as sandbox:
         root = document(sandbox)
         create = root["paths"]["/snapshots"].pop("post")
         create["operationId"], create["summary"] = "make", "Create a snapshot"
-        root["paths"]["/instances/{instance_id}/snapshots"] = {"post": create}
+        root["paths"]["/instances/{instance_id}/of/{user}/snapshots"] = {"post": create}
         learned = learn_openapi(json.dumps(root).encode())
         assert learned.matches["operations.create_snapshot"].wire is None
-        assert "POST /instances/{instance_id}/snapshots may be it" in str(learned.report())
+        assert "POST /instances/{instance_id}/of/{user}/snapshots may be it" in str(
+            learned.report()
+        )
         assert learned.report().flows["snapshot_before_stop"].lacking == [
             "operations.create_snapshot"
         ]
@@ -173,7 +186,7 @@ def test_a_verb_that_nobody_knows_leaves_the_operation_open() -> None:
         assert what not in learned.matches
         shown = [c.shown for c in learned.open[what].candidates]
         assert shown == ["POST /instances/{instance_id}/park"]
-        assert learned.report().flows["snapshot_before_stop"].open == [what]
+        assert learned.report().flows["snapshot_before_stop"].can_run, "it stops only when told to"
         with pytest.raises(LearnError, match="1 candidates, not 2"):
             learned.answer(what, 1)
         with pytest.raises(DialectError, match="must hold"):

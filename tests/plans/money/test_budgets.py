@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 
 from barrack_tasks.api.models import CurrencyEnum, UserVM
 from barrack_tasks.plans.money.balance import unpriced
+from barrack_tasks.plans.money.bill import day_begins
 from barrack_tasks.plans.money.budgets import (
     Budget,
     Standing,
@@ -31,6 +33,15 @@ from barrack_tasks.plans.money.burn import Tariff, burn_of
 from barrack_tasks.plans.money.shedding import Shedding
 from tests.plans.money.test_watch import machine
 
+ZONES = [
+    "UTC",
+    "Europe/Berlin",
+    "Australia/Lord_Howe",
+    "Asia/Kathmandu",
+    "Africa/Cairo",
+    "America/Santiago",
+    "America/St_Johns",
+]
 NOW = datetime(2026, 3, 20, 12, tzinfo=UTC)
 FLEET = [machine("team-a-1", "1"), machine("team-a-2", "2"), machine("team-b", "4")]
 BURN = burn_of(FLEET, [], [], Tariff())
@@ -59,19 +70,47 @@ def test_a_budget_that_cannot_be_meant_is_refused(written: Any, said: str) -> No
 
 
 @given(
-    moment=st.integers(1_735_689_600, 1_830_297_600),
-    zone=st.sampled_from(["UTC", "Europe/Berlin", "Australia/Lord_Howe", "Asia/Kathmandu"]),
+    moment=st.integers(1_735_689_600, 1_830_297_600) | st.integers(1_289_090_000, 1_289_110_000),
+    zone=st.sampled_from(ZONES),
     per=st.sampled_from(["day", "month"]),
 )
-def test_a_moment_lies_in_its_period_which_begins_at_a_midnight(
+def test_a_moment_lies_in_its_period_which_begins_at_the_first_moment_of_its_name(
     moment: int, zone: str, per: Any
 ) -> None:
     now = datetime.fromtimestamp(moment, UTC)
     period = period_of(per, now, zone)
-    assert period.start.timestamp() <= now.timestamp() < period.end.timestamp()
-    assert (period.start.hour, period.start.minute) == (0, 0)
-    assert period.end.day == 1 or per == "day"
+    assert period.start <= now < period.end
     assert period_of(per, period.end, zone).start == period.end
+    form = {"day": "%Y-%m-%d", "month": "%Y-%m"}[per]
+    at = ZoneInfo(zone)
+    first, last = period.start.astimezone(at), period.end - timedelta(seconds=1)
+    assert f"{first:{form}}" == period.name, "also when it comes twice"
+    assert f"{last.astimezone(at):{form}}" == period.name
+    before = period.start - timedelta(seconds=1)
+    assert f"{before.astimezone(at):{form}}" < period.name
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "hours"),
+    [
+        ("America/St_Johns", "2010-11-06", 25),  # at 00:01 of the next the clock goes back
+        ("America/St_Johns", "2010-11-07", 24),
+        ("America/Havana", "2026-11-01", 25),  # the clock goes back to its midnight
+        ("America/Havana", "2026-10-31", 24),
+        ("Africa/Cairo", "2026-10-29", 25),
+        ("Africa/Cairo", "2026-10-30", 24),
+        ("America/Santiago", "2026-04-04", 25),
+        ("America/Santiago", "2026-09-06", 23),  # the clock leaps over its midnight
+        ("Europe/Berlin", "2026-10-25", 25),
+    ],
+)
+def test_a_day_on_which_the_clock_changes_has_as_many_hours_as_it_has(
+    zone: str, day: str, hours: int
+) -> None:
+    noon = datetime.fromisoformat(f"{day} 12:00").replace(tzinfo=ZoneInfo(zone))
+    found = period_of("day", noon, zone)
+    assert found.end.astimezone(UTC) - found.start.astimezone(UTC) == timedelta(hours=hours)
+    assert found.start == day_begins(noon.date(), ZoneInfo(zone)), "a bill's day is a budget's"
 
 
 def test_the_forecast_is_what_was_spent_and_what_still_burns() -> None:
@@ -204,7 +243,7 @@ def test_what_a_budget_cannot_put_to_rest_is_named() -> None:
     over, within = stand(9, per="day", hard=5, names=("team-a-*",)), stand(per="hour", hard=99)
     unable = {("L40", 1)}
     assert notes_on_budgets([over, within], FLEET[1:], set(), unable) == (
-        "cannot be hibernated, for their flavor cannot, and go on costing: team-a-2",
+        "these cannot be hibernated, for their flavor cannot, and go on costing: team-a-2",
     )
     assert notes_on_budgets([within], FLEET, set(), unable) == ()
     unpriced = [FLEET[0], *(UserVM(id=n, name=f"team-a-{n}", status="ACTIVE") for n in "xy")]

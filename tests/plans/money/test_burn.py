@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrack_tasks.api import Barrack
-from barrack_tasks.api.models import CurrencyEnum, Price, UserVM, VMStatus
+from barrack_tasks.api.models import CurrencyEnum, Price, TierEnum, UserVM, VMStatus
 from barrack_tasks.plans.durations import read_span, said
 from barrack_tasks.plans.money.burn import (
     BalanceSample,
@@ -101,6 +101,25 @@ def test_a_price_that_is_missing_comes_from_the_tariff_or_is_named() -> None:
     assert burn_of([machine], [], [], Tariff()).unknown == ("instance m",)
     asleep = UserVM(id="2", name="n", status="HIBERNATED")
     assert burn_of([asleep], [], [], Tariff()).unknown == ("instance n",)
+    cheap = (("on-demand", "1.19"), ("spot", "0.50"))
+    tiers = tariff_of(
+        Price(
+            resource_type="instance",
+            gpu_model="L40",
+            gpu_count=2,
+            hourly=hourly,
+            tier=tier,
+            currency="USD",
+        )
+        for tier, hourly in cheap
+    )
+    spot = machine.model_copy(update={"tier": TierEnum.SPOT})
+    assert burn_of([spot], [], [], tiers).hourly == Decimal("0.50")
+    assert burn_of([machine], [], [], tiers).hourly == Decimal("1.19"), "of no tier: the dearest"
+    other = machine.model_copy(update={"tier": TierEnum("reserved")})
+    assert burn_of([other], [], [], tiers).unknown == ("instance m",)
+    listed = UserVM.model_validate({"id": "3", "name": "s", "status": "ACTIVE", "tier": "spot"})
+    assert listed.tier is TierEnum.SPOT
     known_account = priced(asleep, Tariff(), CurrencyEnum.INR)
     assert burn_of([known_account], [], [], Tariff()).hourly == 1
 

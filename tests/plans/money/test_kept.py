@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barrack_tasks.controllers.money import seen as stored
 from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_at_rate
@@ -107,11 +109,56 @@ def test_a_bill_that_is_gone_leaves_what_was_read_of_it_and_is_settled_when_it_i
     assert twice.settled
     assert to_ask([twice], START, later + SURE) == {}
     assert twice.charges(later + SURE) == (active(START, NOW),), "the last known cost stays"
-    assert not twice.is_whole, "so that it is told as missing"
+    assert not twice.is_known(START), "so that it is told as missing"
     there = read().unanswered(later)
     assert (there.settled, there.lost) == (False, None), "what is there has a bill"
     found = once.answered(START, [active(START, NOW)], later + SURE)
     assert found.lost is None
+
+
+@given(
+    read_from=st.integers(0, 40),
+    asked_from=st.integers(0, 40),
+    made=st.none() | st.integers(0, 40),
+    ended=st.integers(41, 60),
+    is_settled=st.booleans(),
+)
+def test_a_bill_of_which_a_part_was_never_read_is_never_taken_for_whole(
+    read_from: int, asked_from: int, made: int | None, ended: int, is_settled: bool
+) -> None:
+    first, start, end = (START + n * HOUR for n in (read_from, asked_from, ended))
+    begins = START if made is None else START + made * HOUR
+    look = replace(ACTIVE, made=None if made is None else begins)
+    charges = [active(max(first, begins), NOW)]
+    there = Sighting(ALPHA, look=look).answered(first, charges, NOW)
+    gone = replace(there, look=None, gone=NOW + end.hour * HOUR)
+    whole = gone.answered(gone.kept.resumes if gone.kept else first, charges, gone.gone or NOW)
+    if is_settled:
+        whole = replace(whole, settled=True)
+    all_is_read = first <= start or (made is not None and begins >= first)
+    assert whole.is_known(start) == all_is_read
+    again = to_ask([whole], start, NOW + timedelta(days=30))
+    assert again == ({} if all_is_read or is_settled else {0: start})
+    [kept] = sightings([], [whole], (), NOW)
+    back = stored._sighting("instance", "1", stored._written(kept))
+    assert back.is_known(start) == all_is_read, "also as it is read by the next run"
+
+
+@given(
+    before=st.tuples(st.sampled_from(["", "1x L40"]), st.sampled_from(["", "CANADA-1"])),
+    after=st.tuples(st.sampled_from(["", "8x H100"]), st.sampled_from(["", "NORWAY-1"])),
+    prices=st.tuples(st.sampled_from([None, Decimal(1)]), st.sampled_from([None, Decimal(2)])),
+)
+def test_what_was_known_of_a_thing_stays_known_until_it_is_known_otherwise(
+    before: tuple[str, str], after: tuple[str, str], prices: tuple[Decimal | None, Decimal | None]
+) -> None:
+    old = Sighting(Thing("instance", "1", "old", *before, prices[0]))
+    new = Sighting(Thing("instance", "1", "new", *after, prices[1]), look=ACTIVE)
+    [found] = sightings([new], [old], (), NOW)
+    assert found.thing.name == "new"
+    assert found.thing.model == (after[0] or before[0])
+    assert found.thing.region == (after[1] or before[1])
+    assert found.thing.hourly == (prices[0] if prices[1] is None else prices[1])
 
 
 def test_what_is_gone_is_remembered_for_as_long_as_a_bill_or_a_restore_needs_it() -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -52,6 +53,10 @@ class World:
     balance: Decimal = Decimal(400)
     now: datetime = START
     disturbed: datetime = START
+    zone: str = "UTC"
+    spent: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """What each machine, and storage, cost on each day of the zone."""
+    ends: dict[str, datetime] = field(default_factory=dict)
     states: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -75,9 +80,43 @@ class World:
         return [n for n, state in self.states.items() if state != "HIBERNATED" and n not in but]
 
     def pass_time(self, span: timedelta) -> None:
+        if span > TICK:  # no step lies over a midnight
+            for _ in range(span // TICK):
+                self.pass_time(TICK)
+            return
+        hours = Decimal(int(span.total_seconds())) / 3600
+        today = self.called("%Y-%m-%d")
         self.now += span
+        for name in self.prices:
+            self.spent[name, today] += self.hourly(among=[name]) * hours
+        self.spent["storage", today] += STORAGE * hours
         spent = (self.hourly() + self.chat) * int(span.total_seconds()) / 3600
         self.balance -= spent.quantize(Decimal("0.000001"))
+
+    def called(self, form: str, moment: datetime | None = None) -> str:
+        """How a moment is called in the zone: its day or its month."""
+        return f"{(moment or self.now).astimezone(ZoneInfo(self.zone)):{form}}"
+
+    def spent_in(self, period: str, among: Collection[str] | None = None) -> Decimal:
+        """What was spent in a day or a month."""
+        return sum(
+            (
+                cost
+                for (name, day), cost in self.spent.items()
+                if day.startswith(period) and (among is None or name in among)
+            ),
+            Decimal(0),
+        )
+
+    def end_of(self, form: str) -> datetime:
+        """When the present day or month ends: moments are asked one by one how they are called."""
+        period = self.called(form)
+        if period not in self.ends:
+            moment = self.now
+            while self.called(form, moment) == period:
+                moment += TICK
+            self.ends[period] = moment
+        return self.ends[period]
 
     def people(self) -> None:
         """What happens between two looks."""
@@ -314,6 +353,119 @@ def cap(
     happened["rested by budgets"] += len(chosen)
     world.states.update(dict.fromkeys(chosen, "HIBERNATED"))
     return with_budgets(known, budgets, world.now.toordinal())
+
+
+PERIODS = (
+    [
+        {"per": "day", "soft": 150, "hard": 260},
+        {"per": "month", "hard": 1500},
+        {"per": "day", "hard": 120, "names": ["m[4-7]"]},
+    ],
+    [{"per": "month", "soft": 900, "hard": 1400, "names": ["m[4-7]"]}, {"per": "hour", "hard": 14}],
+)
+CLOCKS = [
+    ("Europe/Berlin", datetime(2026, 3, 27, tzinfo=UTC)),
+    ("America/Santiago", datetime(2026, 4, 2, tzinfo=UTC)),
+    ("America/Havana", datetime(2026, 10, 29, tzinfo=UTC)),
+    ("Africa/Cairo", datetime(2026, 10, 27, tzinfo=UTC)),
+    ("Australia/Lord_Howe", datetime(2026, 10, 1, tzinfo=UTC)),
+]
+"""Zones, and moments some days before their clocks change."""
+FORMS = {"day": "%Y-%m-%d", "month": "%Y-%m"}
+
+
+def simulate_periods(seed: int, ticks: int) -> Counter[str]:
+    """Random ticks of budgets an hour, a day and a month, over a change of the clock."""
+    dice = random.Random(seed)
+    zone, start = CLOCKS[seed % len(CLOCKS)]
+    world = World(dice, Decimal(0), Decimal(9000), start, start, zone)
+    kept: dict[str, dict[str, Alarm]] = {}
+    happened: Counter[str] = Counter()
+    deployments = [
+        (read_budgets(caps), Deployment(kept, ["a", "b"], *read_budgets(caps))) for caps in PERIODS
+    ]
+    for _ in range(ticks):
+        world.people()
+        failing = {n for n in "ab" if dice.random() < 0.2}
+        for (budgets, deployment), how in zip(deployments, HOWS, strict=True):
+            cap_periods(world, budgets, deployment, how, failing, happened)
+    for _, deployment in deployments:
+        happened["crossings"] += deployment.book.crossings
+    return happened
+
+
+def cap_periods(
+    world: World,
+    budgets: Sequence[Any],
+    deployment: Deployment,
+    how: Shedding,
+    failing: Collection[str],
+    happened: Counter[str],
+) -> None:
+    """One tick of `enforce_budget` with days and months; m3 is protected."""
+    listed = world.listed()
+    burn = burn_of(listed, VOLUMES, [], TARIFF)
+    stands, truth, over_all, hourly = [], {}, set(), {}
+    for budget in budgets:
+        name = budget.names[0] if budget.names else "everything"
+        scope, burning = SCOPES[name], world.hourly(among=SCOPES[name])
+        form = FORMS.get(budget.per, "")
+        period = world.called(form) if form else ""
+        spent = world.spent_in(period, scope) if form else burning
+        stands.append(standing(budget, listed, burn, spent, world.now, world.zone))
+        label = f" {period}" if form else ""
+        for kind, limit in (("soft", budget.soft), ("hard", budget.hard)):
+            if limit is not None:
+                key = f"{name} per {budget.per}: {kind}{label}"
+                truth[key] = (spent > limit, spent <= limit * Decimal("0.95"), False)
+        if form and budget.hard is not None:
+            left = int((world.end_of(form) - world.now).total_seconds())
+            will = spent + burning * left / 3600
+            key = f"{name} per {budget.per}: forecast{label}"
+            is_clear = will <= budget.hard * Decimal("0.95")
+            truth[key] = (will > budget.hard >= spent, is_clear, False)
+        if budget.hard is not None and spent > budget.hard:
+            if form:
+                over_all |= set(world.prices if scope is None else scope)
+            else:
+                hourly[name] = budget.hard
+    heard = deployment.tell(
+        [r for stand in stands for r in readings_of(stand, "USD")], world.now, failing
+    )
+    for line in deployment.book.crossed.keys() - truth.keys():
+        del deployment.book.crossed[line]  # its period is over
+    deployment.book.check(truth, heard, failing)
+    usd = CurrencyEnum.USD
+    chosen = [i.name for i in whom_budgets_rest(stands, listed, {"id-m3"}, set(), how, usd)]
+    anyway = over_all & set(world.awake("m3"))
+    assert anyway <= set(chosen)
+
+    def unmet(resting: Collection[str]) -> set[str]:
+        rest = anyway | set(resting)
+        return {n for n, most in hourly.items() if world.hourly(rest, SCOPES[n]) > most}
+
+    check_needed(set(chosen) - anyway, world.awake("m3", *anyway), unmet)
+    happened["rested by periods"] += len(anyway)
+    happened["rested by an hour"] += len(chosen) - len(anyway)
+    world.states.update(dict.fromkeys(chosen, "HIBERNATED"))
+
+
+def judge_periods(happened: Counter[str]) -> None:
+    """The ticks were worth something."""
+    assert happened["crossings"] > 6
+    assert happened["rested by periods"] > 3
+    assert happened["rested by an hour"] > 3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_random_ticks_of_hours_days_and_months_over_a_change_of_the_clock(seed: int) -> None:
+    judge_periods(simulate_periods(seed, 600))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(10, 30))
+def test_a_thousand_random_ticks_of_periods(seed: int) -> None:
+    judge_periods(simulate_periods(seed, 1500))
 
 
 def judge(happened: Counter[str]) -> None:

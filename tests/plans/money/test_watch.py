@@ -239,7 +239,7 @@ def test_the_message_has_the_figures() -> None:
     assert told.details == [
         "Burning 7.00 USD an hour: instance ACTIVE 7.00 USD.",
         "Going to hibernate a, b, c.",
-        "Below 1.00 USD nothing can be restored or deployed.",
+        "Note: below 1.00 USD nothing can be restored or deployed.",
     ]
 
 
@@ -284,7 +284,7 @@ def test_what_is_named_in_vain_is_said_in_the_message_and_the_report() -> None:
     unmet = ("select: no instance matches 'b'; there are a",)
     seen = outlook(shed, usd(2), burn, fleet, [], set(), Shedding(), unmet)
     assert [i.name for i in seen.chosen] == ["a"]
-    assert "Select: no instance matches 'b'; there are a." in seen.details
+    assert "Note: select: no instance matches 'b'; there are a." in seen.details
     assert report_of(seen, ["later"]).notes == (*unmet, "later")
 
 
@@ -370,9 +370,21 @@ def test_what_cannot_be_hibernated_is_named_when_a_line_acts() -> None:
     def notes(*actions: str) -> tuple[str, ...]:
         drawn = lines({"runway": "24h", "actions": actions})
         seen = outlook(drawn, usd(2), burn, fleet, ["id-db"], {("H100", 1)}, Shedding())
-        assert all(f"{n[0].upper()}{n[1:]}." in seen.details for n in seen.notes)
+        assert all(f"Note: {n}." in seen.details for n in seen.notes)
         return seen.notes
 
-    said = "cannot be hibernated, for their flavor cannot, and go on costing: big"
+    said = "these cannot be hibernated, for their flavor cannot, and go on costing: big"
     assert notes("alert", "hibernate_all") == notes("hibernate") == (said,)
     assert notes("alert") == ()
+
+
+def test_no_name_is_written_otherwise_because_a_sentence_begins_with_it() -> None:
+    fleet = [machine("alpha"), machine("beta")]
+    burn = burn_of(fleet, [], [], Tariff())
+    notes = ("alpha has moved", "select: no instance matches 'gamma'", "it says 'no.'", "it ends.")
+    line = {"runway": "99h", "actions": ["hibernate"]}
+    seen = outlook(lines(line), usd(10), burn, fleet, [], set(), Shedding(), notes)
+    assert seen.chosen == tuple(fleet)
+    assert not any("Alpha" in text or "Select:" in text for text in seen.details)
+    assert "Note: alpha has moved." in seen.details
+    assert "Note: it ends." in seen.details

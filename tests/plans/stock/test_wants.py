@@ -29,10 +29,11 @@ from barrack_tasks.plans.stock.wants import (
     Place,
     Want,
     check_wants,
+    family_of,
     only_in,
     places_of,
     read_wants,
-    with_first_names,
+    wanted_names,
 )
 from barrack_tasks.plans.world import stock_of
 
@@ -303,7 +304,10 @@ def test_what_boots_from_an_image_is_wanted_in_its_region_alone() -> None:
         (2, ["train"], ["train-2"]),
         (3, ["train", "train-3"], ["train-2"]),
         (1, ["train-1", "train-2"], []),
-        (2, ["train", "train-1"], ["train-2"]),
+        (2, ["train", "train-1"], []),
+        (2, ["train-2"], ["train-1"]),
+        (2, ["train-7"], ["train-2"]),
+        (3, ["train", "train-1"], ["train-3"]),
         (2, [], ["train-1", "train-2"]),
     ],
 )
@@ -312,23 +316,57 @@ def test_a_quantity_that_is_raised_or_lowered_claims_the_difference(
 ) -> None:
     given = {"gpu_model": H100, "gpu_count": 8, "quantity": quantity, "claim": CLAIM}
     instances = [vm(name) for name in there]
-    wants = with_first_names(read_wants([given]), instances)
+    wants = read_wants([given])
     stock = {Place("CANADA-1", H100, 8): 9}
     found = choose(wants, stock, instances, price_of, Claims()).attempts
     assert [a.step.subject for a in found] == asked
     assert is_met(wants[0], [*instances, *(vm(name) for name in asked)])
 
 
-def test_a_first_name_is_neither_another_wants_nor_another_configurations() -> None:
-    two = {"gpu_model": H100, "gpu_count": 8, "quantity": 2, "claim": CLAIM}
-    other = vm("train", gpu_model="L40", gpu_count=1)
-    assert with_first_names(read_wants([two]), [other])[0].names == ("train-1", "train-2")
+def test_what_is_called_like_another_want_or_is_something_else_is_not_counted() -> None:
+    def missing(*wants: dict[str, Any], there: Sequence[UserVM]) -> list[list[str]]:
+        found = read_wants(list(wants))
+        of_each = [(want, family_of(want, there, found)) for want in found]
+        return [sorted({*wanted_names(w, own)} - {i.name for i in own}) for w, own in of_each]
+
     single = {"gpu_model": H100, "gpu_count": 8, "claim": CLAIM}
+    two = {**single, "quantity": 2}
+    other = {"gpu_model": "L40", "gpu_count": 1}
+    assert missing(two, there=[vm("train", **other)]) == [["train-1", "train-2"]]
+    assert missing(two, there=[vm("train-2", **other)]) == [["train-1"]], "its name is taken"
+    assert missing(two, there=[vm("train", "ERROR")]) == [["train-1", "train-2"]]
+    assert missing(two, there=[vm("train", "HIBERNATED")]) == [["train-2"]], "it is there"
+    strangers = [vm("train-a"), vm("trainer-1"), vm("train-1-1"), vm("train-")]
+    assert missing(two, there=strangers) == [["train-1", "train-2"]]
     apart = {**single, "claim": {**CLAIM, "name": "train-1"}}
-    kept = with_first_names(read_wants([single, apart]), [vm("train-1")])
-    assert [want.names for want in kept] == [("train",), ("train-1",)]
-    gone = with_first_names(read_wants([two]), [vm("train", "ERROR")])
-    assert gone[0].names == ("train-1", "train-2")
+    assert missing(single, apart, there=[vm("train-1")]) == [["train"], []]
+    more = {**apart, "quantity": 2}
+    assert missing(single, more, there=[vm("train-1")]) == [["train"], ["train-1-2"]]
+
+
+@given(
+    before=st.sets(st.integers(0, 9), max_size=6),
+    quantity=st.integers(1, 6),
+    looks=st.lists(st.tuples(st.booleans(), st.integers(0, 9)), max_size=8),
+)
+def test_exactly_as_many_are_had_whatever_they_are_called_and_whatever_is_deleted(
+    before: set[int], quantity: int, looks: list[tuple[bool, int]]
+) -> None:
+    given = {"gpu_model": H100, "gpu_count": 8, "quantity": quantity, "claim": CLAIM}
+    wants = read_wants([given])
+    called = ["train", *(f"train-{n}" for n in range(1, 10))]
+    there = {called[n] for n in before}
+    for is_deleted, number in [*looks, (False, 0)]:
+        if is_deleted:
+            there.discard(called[number])
+        instances = [vm(name) for name in sorted(there)]
+        found = choose(wants, {Place("CANADA-1", H100, 8): 99}, instances, price_of, Claims())
+        asked = {a.step.subject for a in found.attempts}
+        assert not asked & there
+        assert len(asked) == max(0, quantity - len(there))
+        assert is_met(wants[0], instances) is not bool(asked)
+        there |= asked
+    assert len(there) >= quantity
 
 
 def prices(*given: tuple[str | None, str]) -> Tariff:
@@ -375,13 +413,19 @@ def test_a_row_says_the_true_reason_why_nothing_was_claimed() -> None:
     def said(stock: dict[Place, int], price: str = "1.19", **more: Any) -> list[tuple[Any, str]]:
         wants = read_wants([{**want, **more}])
         claims = Claims()
-        found = choose(wants, stock, [], lambda *_: Decimal(price), claims)
+        known = Decimal(price) if price else None
+        found = choose(wants, stock, [], lambda p, _: known if p == here else Decimal(9), claims)
         claims.missed = found.missed
         claims.made = {a.step.subject: (0, "id") for a in found.attempts}
         rows = rows_of_claims(wants, claims, [], stock, {})
         return [(row.reason, row.why) for row in rows if row.outcome == "skipped"]
 
     assert said({here: 5}, "2.50") == [(Reason.TOO_DEAR, "in stock, but not at the price")] * 2
+    place = "1x L40 in CANADA-1"
+    unknown = f"in stock, but the price of {place} is not known: it may be above max_price"
+    assert said({here: 5}, "") == [(Reason.UNPRICED, unknown)] * 2
+    both = f"in stock, but not at the price; the price of {place} is not known"
+    assert said({here: 5, Place("NORWAY-1", "L40", 1): 5}, "") == [(Reason.TOO_DEAR, both)] * 2
     assert said({here: 1}) == [(Reason.OUT_OF_STOCK, "no more of it is in stock")]
     assert said({here: 0}) == [(Reason.OUT_OF_STOCK, "out of stock: 1x L40")] * 2
     taken = Claims(elsewhere={"train-1"})

@@ -1,0 +1,209 @@
+"""Each example of the table in docs/first-ten-minutes.md, spoken by client and sandbox.
+
+The two read a dialect with code of their own. What the client sees must be the same in every
+dialect, while what goes over the wire is not.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from barrack_tasks.api import Barrack, BarrackNotFoundError, Dialect
+from barrack_tasks.api.dialect import Codec, DialectError, load_dialect
+from barrack_tasks.sandbox import Sandbox
+from tests.api.helpers import client_of
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "first-ten-minutes.md"
+ROW = re.compile(r"^\| (?P<says>[^|]+) \| `(?P<yaml>[^|]+)` \|$", re.MULTILINE)
+EXAMPLES = {
+    m["says"]: m["yaml"]
+    for m in ROW.finditer(PAGE.read_text())
+    if re.match(r"\{?[a-z]+: ", m["yaml"])
+}
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TOLD = {"id", "name", "status", "region", "gpu_model", "gpu_count", "hourly_price", "currency"}
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO0mJ6x0iQ8y5bXb0w3n6l8s8G4m1qk0m0oQ4mGJr1Zx one"
+
+
+class Shouting(Codec):
+    """A codec of a user: this wire spells the names of instances in capitals."""
+
+    def decode(self, model: Any, wire: Any) -> Any:
+        """As ever, but for the name."""
+        canonical = super().decode(model, wire)
+        if model.__name__ == "UserVM":
+            canonical = {**canonical, "name": canonical["name"].upper()}
+        return canonical
+
+
+def in_dialect(text: str, folder: Path) -> Dialect:
+    file = folder / "example.yaml"
+    file.write_text(text)
+    return load_dialect(file)
+
+
+def started(dialect: Dialect | None, key: str = "key-1") -> Sandbox:
+    sandbox = Sandbox(fleet=5, speed=0.001, seed=3, api_key=key, dialect=dialect, start=START)
+    sandbox.start()
+    return sandbox
+
+
+def second(moment: datetime | None) -> datetime | None:
+    return moment.astimezone(UTC).replace(microsecond=0) if moment else None
+
+
+def walk(sandbox: Sandbox, client: Barrack) -> dict[str, Any]:
+    """What a caller sees of everything that the examples are about."""
+    first = client.instances.list()
+    machines = list(first)
+    one, two = machines[0].id, machines[1].id
+    key = client.ssh_keys.create(name="one", public_key=KEY)
+    seen: dict[str, Any] = {
+        "machines": [m.model_dump(include=TOLD) for m in machines],
+        "made": [second(m.created_at) for m in machines],
+        "stock": [s.model_dump() for s in client.gpu_stocks.list()],
+        "balance": client.balance.get().model_dump(),
+    }
+    snapshot = client.snapshots.create(instance_id=one, name="kept", is_image=False)
+    seen["snapshot"] = (snapshot.name, snapshot.instance_id, snapshot.is_image)
+    seen["taken"] = second(snapshot.created_at)
+    sandbox.advance(3600)
+    client.instances.stop(two)
+    sandbox.advance(3600)
+    seen["stopped"] = client.instances.get(two).status
+    client.instances.hibernate(one)
+    sandbox.advance(3600)
+    seen["hibernated"] = client.instances.get(one).status
+    image = client.os_images.list()[0]
+    made = client.instances.create(
+        name="made", region=machines[0].region, gpu_model="RTX-A6000", image_id=image.id,
+        ssh_key_id=key.id,
+    )  # fmt: skip
+    seen["made with"] = client.instances.get(made.id).ssh_key
+    with pytest.raises(BarrackNotFoundError):
+        client.instances.get("BRK-NOTHERE")
+    return seen
+
+
+def wire_of(sandbox: Sandbox, heard: list[tuple[str, bytes]]) -> str:
+    asked = [(r["method"], r["path"], r["query"], r["body"]) for r in sandbox.requests()]
+    return json.dumps([asked, [(n, b.decode()) for n, b in heard]], default=str)
+
+
+@pytest.fixture(scope="module")
+def plain() -> tuple[dict[str, Any], str]:
+    sandbox = started(None)
+    try:
+        with client_of(sandbox) as client, client.listening() as heard:
+            return walk(sandbox, client), wire_of(sandbox, heard)
+    finally:
+        sandbox.stop()
+
+
+def test_the_page_has_examples() -> None:
+    assert len(EXAMPLES) >= 18
+
+
+@pytest.mark.parametrize("says", EXAMPLES)
+def test_a_caller_sees_the_same_in_every_dialect(
+    says: str, plain: tuple[dict[str, Any], str], tmp_path: Path
+) -> None:
+    dialect = in_dialect(EXAMPLES[says], tmp_path)
+    sandbox = started(dialect)
+    try:
+        with client_of(sandbox, dialect=dialect) as client, client.listening() as heard:
+            seen = walk(sandbox, client)
+            spoken = wire_of(sandbox, heard)
+    finally:
+        sandbox.stop()
+    expected, ours = plain
+    if dialect.codec:
+        assert [m["name"] for m in seen["machines"]] == [
+            m["name"].upper() for m in expected["machines"]
+        ]
+        return
+    for thing, told in expected.items():
+        assert seen[thing] == told, thing
+    if not {"auth"} & set(yaml.safe_load(EXAMPLES[says])):
+        assert spoken != ours, "the example changes nothing on the wire"
+
+
+def test_a_key_in_the_address_is_not_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    dialect = in_dialect("auth: {query: api_key}", tmp_path)
+    sandbox = started(dialect, key="key-of-nobody-4711")
+    try:
+        with caplog.at_level(logging.DEBUG), client_of(sandbox, dialect=dialect) as client:
+            assert len(list(client.instances.list())) == 5
+    finally:
+        sandbox.stop()
+    assert any("/instances" in record.getMessage() for record in caplog.records)
+    assert "key-of-nobody-4711" not in caplog.text
+
+
+WRONG = {
+    "operations: {create_snapshot: {path: '/instances/{vm}/snapshots'}}": "may hold {instance_id}",
+    "schemas: {UserVM: {name: 'a[].b'}}": "schemas.UserVM.name: only a list",
+    "schemas: {UserVM: {volumes: 'a[0]'}}": "schemas.UserVM.volumes: must be names joined",
+    "schemas: {CreateVolumeRequest: {name: 'a..b'}}": "schemas.CreateVolumeRequest.name",
+    "values: {Balance: {amount: {times: '0'}}}": "values.Balance.amount.times: must be a number",
+    "values: {Balance: {amount: {time: '1'}}}": "values.Balance.amount.time: there is no such",
+    "values: {Balance: {amount: {}}}": "values.Balance.amount: must say exactly one",
+    "values: {Balance: {currency: {constant: YEN}}}": "values.Balance.currency: there is no",
+    "values: {UserVM: {created_at: {zone: Mars/Base}}}": "values.UserVM.created_at.zone",
+    "values: {UserVM: {status: {cases: [{when: {a: b}, word: OFFISH}]}}}": "values.UserVM.status",
+    "values: {DeploymentRequest: {ssh_key_id: {name_of: create_script}}}": "name_of: must be",
+    "values: {Snapshot: {is_image: {yes: [x], no: [x]}}}": "values.Snapshot.is_image",
+    "joins: {UserVM: {operation: get_price}}": "joins.UserVM.operation",
+    "joins: {UserVM: {operation: get_pricing, match: {gpu: gpu_model}, take: {}}}": "UserVM.match",
+    "failure: {at: ok}": "failure.good",
+    "work: {id: id, path: /works, state: s, done: [a], failed: [b]}": "work.path",
+    "codec: 'os.system'": "codec: must be module:Class",
+    "paging: {style: guess}": "paging.style",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_what_is_wrong_is_refused_with_its_place(text: str, tmp_path: Path) -> None:
+    with pytest.raises(DialectError) as refusal:
+        in_dialect(f"name: x\n{text}", tmp_path)
+    assert "line 2" in str(refusal.value)
+    assert WRONG[text] in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("codec", "why"),
+    [("no_such_module_here:Codec", "cannot be imported"), ("json:JSONDecoder", "no class that")],
+)
+def test_a_codec_that_is_none_is_refused_when_the_client_is_made(
+    codec: str, why: str, tmp_path: Path
+) -> None:
+    dialect = in_dialect(f"codec: '{codec}'", tmp_path)
+    with pytest.raises(Exception, match=why):
+        Barrack("key-1", dialect=dialect)
+
+
+def test_a_next_address_leads_to_no_other_host(tmp_path: Path) -> None:
+    dialect = in_dialect(
+        "paging: {style: next, page_size: limit}\n"
+        "schemas: {Pagination: {next_cursor: next, total: null, pages: null}}",
+        tmp_path,
+    )
+    sandbox = Sandbox(fleet=230, speed=0.001, api_key="key-1", dialect=dialect)
+    sandbox.start()
+    try:
+        with client_of(sandbox, dialect=dialect) as client, client.listening() as heard:
+            assert len(list(client.instances.list())) == 230
+    finally:
+        sandbox.stop()
+    assert b"https://elsewhere.example" in heard[0][1]
+    assert len(heard) == 3
