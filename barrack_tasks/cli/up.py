@@ -58,6 +58,7 @@ def up(
     from barrack_tasks.cli.deployments import POOL, apply, check_place, deployments_file
     from barrack_tasks.cli.keeping import choose, key_at_hand
     from barrack_tasks.cli.servers import is_same_server, spoken_with
+    from barrack_tasks.runtime.notify import register_blocks
     from barrack_tasks.server.services import Services, answers
 
     if beside and move:
@@ -98,6 +99,7 @@ def up(
         choice = choose(credentials, given, yes, console, untried)
         check_place(deployments_file(), choice.called, credentials, another)
         choice.keep(console)
+        register_blocks()
         console.print("Applying the deployments ...")
         deployed = apply(deployments_file(), credentials, another)
         if own and worker:
