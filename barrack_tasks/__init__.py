@@ -1,4 +1,5 @@
-"""Prefect tasks for every operation of the Barrack API, and the block they take first.
+"""Prefect tasks for every operation of the Barrack API, the block they take first, and the names
+that programs around flows catch and write.
 
 The names are loaded when they are first asked for, so that `barrack_tasks.api` and the sandbox
 start without Prefect.
@@ -8,11 +9,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from barrack_tasks.api.errors import BarrackError as BarrackError
+    from barrack_tasks.controllers.guard import ApprovalNeeded as ApprovalNeeded
+    from barrack_tasks.controllers.guard import GuardRefused as GuardRefused
+    from barrack_tasks.controllers.guard import ask_approval as ask_approval
     from barrack_tasks.controllers.guard import guarded_create_instance as guarded_create_instance
     from barrack_tasks.controllers.guard import guarded_restore as guarded_restore
+    from barrack_tasks.controllers.guard import with_approval as with_approval
+    from barrack_tasks.controllers.reports import WorkFailed as WorkFailed
     from barrack_tasks.controllers.stock.wait import create_when_available as create_when_available
     from barrack_tasks.credentials import BarrackCredentials as BarrackCredentials
     from barrack_tasks.events import on as on
+    from barrack_tasks.plans.money.caps import Caps as Caps
+    from barrack_tasks.plans.money.thresholds import Threshold as Threshold
+    from barrack_tasks.plans.power.schedule import Rule as Rule
+    from barrack_tasks.plans.report import Report as Report
+    from barrack_tasks.plans.selection import SelectionError as SelectionError
+    from barrack_tasks.plans.selection import Selector as Selector
+    from barrack_tasks.plans.stock.wants import Want as Want
+    from barrack_tasks.runtime.notify import AppriseUrl as AppriseUrl
     from barrack_tasks.runtime.state_hooks import tell_state as tell_state
     from barrack_tasks.tasks.ai import *
     from barrack_tasks.tasks.catalogue import *
@@ -41,7 +56,7 @@ _GIVEN = {
         "list_snapshot_images"
     ),
     "tasks.instances": (
-        "create_instance list_instances get_instance get_instance_billing "
+        "create_instance list_instances get_instance get_instance_by_name get_instance_billing "
         "get_hibernated_instances start_instance stop_instance reboot_instance "
         "hibernate_instance restore_instance toggle_public_ip add_security_rule "
         "remove_security_rule delete_instance"
@@ -59,20 +74,32 @@ _GIVEN = {
         "attach_volumes detach_volumes list_volume_types get_volume_billing"
     ),
     "runtime.state_hooks": "tell_state",
-    "controllers.guard": "guarded_create_instance guarded_restore",
+    "controllers.guard": (
+        "guarded_create_instance guarded_restore with_approval ask_approval GuardRefused "
+        "ApprovalNeeded"
+    ),
+    "controllers.reports": "WorkFailed",
     "controllers.stock.wait": "create_when_available",
+    "api.errors": "BarrackError",
+    "plans.report": "Report",
+    "plans.selection": "Selector SelectionError",
+    "plans.money.caps": "Caps",
+    "plans.money.thresholds": "Threshold",
+    "plans.power.schedule": "Rule",
+    "plans.stock.wants": "Want",
+    "runtime.notify": "AppriseUrl",
 }
 """What each home gives."""
-_HOMES = {name: home for home, names in _GIVEN.items() for name in names.split()}
+HOMES = {name: home for home, names in _GIVEN.items() for name in names.split()}
 
 if not TYPE_CHECKING:  # mypy would take any name of a module with such a function
-    __all__ = sorted(_HOMES)
+    __all__ = sorted(HOMES)
 
     def __getattr__(name: str) -> Any:
-        if name in _HOMES:
-            return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+        if name in HOMES:
+            return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOMES})
+    return sorted({*globals(), *HOMES})

@@ -9,18 +9,27 @@ from typing import Annotated, Any, Self, cast
 from uuid import UUID
 
 import httpx
-from prefect.blocks.core import Block
+from prefect.blocks.abstract import CredentialsBlock
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import BlockDocument, State
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.futures import PrefectFuture
 from prefect.settings import PREFECT_API_URL
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, WithJsonSchema
+from pydantic import (
+    ConfigDict,
+    Field,
+    HttpUrl,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    WithJsonSchema,
+)
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
-from barrack_tasks.api.dialect import builtin, load_dialect
+from barrack_tasks.api.dialect import DialectError, builtin, is_text, read_dialect, text_of_dialect
 from barrack_tasks.events import get_logger, speak_for
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.server.account_names import (
@@ -45,7 +54,7 @@ _LONG = 12
 """A key with fewer characters is looked for as a whole value only, not inside of longer texts."""
 
 
-class BarrackCredentials(Block):
+class BarrackCredentials(CredentialsBlock):
     """An account at Barrack.
 
     Save it once as a Prefect block and pass its name to flows, or set `BARRACK_API_KEY` (and, if
@@ -67,13 +76,22 @@ class BarrackCredentials(Block):
         header_name: header that carries the key; `x-api-key`, if not given (inferred).
         requests_per_second: send no faster than this; unlimited, if not given.
         max_concurrency: requests under way at once.
-        dialect: a dialect file, where the API differs from what this release expects.
+        dialect: where the API differs from what this release expects: the text of a dialect in
+            YAML, or the path of a dialect file. A block keeps the text: a path is read when the
+            block is saved.
         protect: names, globs and ids of instances that no flow ever touches.
         caps: what every flow may spend at most, as `Caps`.
 
     Example:
-        >>> BarrackCredentials(api_key="...", protect=["prod-*"]).save("team-a")
-        >>> snapshot_before_stop(select=["train-*"], credentials="team-a")
+        Load a saved account:
+
+        ```python
+        from barrack_tasks import BarrackCredentials, list_instances
+
+        account = BarrackCredentials.load("BLOCK_NAME")
+        for instance in list_instances(account):
+            print(instance.name, instance.status, instance.public_ip)
+        ```
     """
 
     # A field that is not known is dropped, since a key under a wrong name would be shown.
@@ -81,7 +99,8 @@ class BarrackCredentials(Block):
     _block_type_name = "Barrack Credentials"
     _block_type_slug = "barrack-credentials"
     _description = "An account at Barrack (barrack.ai): API key, address and limits."
-    _documentation_url = "https://docs.barrack.ai"  # type: ignore[assignment]
+    _documentation_url = HttpUrl("https://docs.barrack.ai")
+    _logo_url = Secret._logo_url  # Prefect's own picture: a key that is kept
 
     api_key: SecretStr = Field(description="Key from the dashboard's API Keys page.")
     base_url: str | None = Field(default=None, description="Address of the API.")
@@ -99,7 +118,9 @@ class BarrackCredentials(Block):
         default=64, ge=1, description="How many requests may be under way at once."
     )
     dialect: str | None = Field(
-        default=None, description="A dialect file, if the API differs from the built-in dialect."
+        default=None,
+        description="The text of a dialect in YAML, or the path of its file, if the API differs "
+        "from the built-in dialect.",
     )
     protect: list[str] = Field(
         default_factory=list,
@@ -397,7 +418,7 @@ class BarrackCredentials(Block):
             return self.base_url
         if self.dialect:
             try:
-                return load_dialect(self.dialect).base_url
+                return read_dialect(self.dialect).base_url
             except BarrackConfigurationError:
                 # The client says what is wrong with the file, when it is used.
                 pass
@@ -416,7 +437,20 @@ class BarrackCredentials(Block):
             self.base_url = None
 
     def _to_block_document(self, *given: Any, **named: Any) -> BlockDocument:
-        return Block._to_block_document(self.without_environment(), *given, **named)
+        own = self.without_environment()
+        if own.dialect:
+            own.dialect = self._dialect_to_keep(own.dialect)
+        return CredentialsBlock._to_block_document(own, *given, **named)
+
+    def _dialect_to_keep(self, dialect: str) -> str:
+        try:
+            return text_of_dialect(dialect)
+        except DialectError as error:
+            if self._block_document_id is None or is_text(dialect):
+                raise
+            # An earlier release kept a path, which may be one of another machine.
+            _log.warning("the block keeps the path of its dialect, which is not here: %s", error)
+            return dialect
 
     def without_environment(self) -> Self:
         """A copy that holds what was given or saved, and nothing that came from elsewhere."""
@@ -479,7 +513,7 @@ class BarrackCredentials(Block):
                     header_name=self.header_name,
                     requests_per_second=self.requests_per_second,
                     max_concurrency=self.max_concurrency,
-                    dialect=load_dialect(self.dialect) if self.dialect else None,
+                    dialect=read_dialect(self.dialect) if self.dialect else None,
                 )
             return client
 

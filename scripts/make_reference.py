@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import docstring_parser
+from prefect import Task
+from prefect.blocks.core import Block
 
 import barrack_tasks
 from barrack_tasks.api.operations import (
@@ -36,8 +38,13 @@ from the docstrings of the client's methods and the operation table; change thos
 
 Tasks are synchronous. They are called alike in flows, in async flows, in notebook cells and
 outside of flows; inside a flow `.submit` and `.map` run them in threads. The first parameter is the
-account: a `BarrackCredentials`. The same operations are there without Prefect: `Barrack(api_key)`
+account: a `BarrackCredentials`, the name of a saved one, or None for the environment. It may be
+left out if all else is passed by name: `list_instances()`,
+`get_instance(instance_id="BRK-A1B2C3D")`. `.map` takes one account for all its calls:
+`get_instance.map(account, ids)`. The same operations are there without Prefect: `Barrack(api_key)`
 from `barrack_tasks.api` has a method for each.
+
+What else `from barrack_tasks import ...` gives is listed under [Exports](#exports).
 
 Beside what is listed with it, any task can raise what any request can come to:
 `BarrackAuthenticationError`, `BarrackRateLimitedError`, `BarrackServerError`,
@@ -120,6 +127,7 @@ def reference() -> str:
     parts = [HEAD, *_contents(groups)]
     for group, operations in groups:
         parts += [f"## {group}\n", *(_section(operation) for operation in operations)]
+    parts += ["## Exports\n", *_exports()]
     return "\n".join(parts).rstrip() + "\n"
 
 
@@ -128,6 +136,27 @@ def _contents(groups: list[tuple[str, list[Operation[Any]]]]) -> Iterator[str]:
     for group, operations in groups:
         yield f"| {group} | {', '.join(f'[{o.name}](#{o.name})' for o in operations)} |"
     yield ""
+
+
+def _exports() -> Iterator[str]:
+    """What the top level gives besides the operations: what it is, and where its home is."""
+    yield "Names that `from barrack_tasks import ...` gives besides the tasks above.\n"
+    yield "| name | what it is | home | meaning |\n| --- | --- | --- | --- |"
+    for name in barrack_tasks.__all__:
+        if name not in OPERATIONS:
+            thing = getattr(barrack_tasks, name)
+            text = inspect.getdoc(getattr(thing, "fn", thing)) or ""
+            meaning = _one_line(text.partition("\n\n")[0]).replace("|", r"\|")
+            home = f"barrack_tasks.{barrack_tasks.HOMES[name]}"
+            yield f"| `{name}` | {_kind(thing)} | `{home}` | {meaning} |"
+
+
+def _kind(thing: Any) -> str:
+    if not isinstance(thing, type):
+        return "task" if isinstance(thing, Task) else "function"
+    if issubclass(thing, Block):
+        return "block"
+    return "error" if issubclass(thing, Exception) else "model"
 
 
 def _section(operation: Operation[Any]) -> str:

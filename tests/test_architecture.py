@@ -72,7 +72,7 @@ ARROWS = {
     "controllers": (
         *("api", "credentials", "dialects", "events", "plans", "runtime", "server", "tasks"),
     ),
-    "__init__": ("controllers", "credentials", "events", "runtime", "tasks"),
+    "__init__": ("api", "controllers", "credentials", "events", "plans", "runtime", "tasks"),
     "flows": ("_flows",),
     "cli": (
         *("api", "controllers", "credentials", "dialects", "events", "flows", "plans"),

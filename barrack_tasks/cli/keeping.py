@@ -19,7 +19,7 @@ from barrack_tasks.api import (
     BarrackError,
     BarrackTransportError,
 )
-from barrack_tasks.api.dialect import load_dialect
+from barrack_tasks.api.dialect import DialectError, is_text, read_dialect, text_of_dialect
 from barrack_tasks.api.transport.addresses import is_loopback
 from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.cli.screen import Screen
@@ -52,7 +52,7 @@ def tried(account: BarrackCredentials) -> Trial:
         account.base_url,
         header_name=account.header_name,
         retry=_ASK_TWICE,
-        dialect=load_dialect(account.dialect) if account.dialect else None,
+        dialect=read_dialect(account.dialect) if account.dialect else None,
     ) as client:
         lists = (client.instances, client.volumes, client.snapshots)
         reads = [
@@ -161,7 +161,8 @@ def choose(
         if trial.refused:
             _check(wanted, trial, f"the key that the block {name!r} holds")
         adds = given is not None and set(wanted.protect) > set(there.protect)
-        return KeptAccount(name, wanted, trial, adds or not there.base_url, False)
+        reads = there.dialect != _text(there.dialect)
+        return KeptAccount(name, wanted, trial, adds or reads or not there.base_url, False)
     _check(wanted, trial)
     if there is not None:
         if not trial.works and not untried:
@@ -224,7 +225,7 @@ def _merged(there: BarrackCredentials, given: BarrackCredentials) -> BarrackCred
 
 def _differs(wanted: BarrackCredentials, there: BarrackCredentials) -> bool:
     key, old = wanted.api_key.get_secret_value(), there.api_key.get_secret_value()
-    return (key, wanted.dialect) != (old, there.dialect) or (
+    return (key, _text(wanted.dialect)) != (old, _text(there.dialect)) or (
         normalised(wanted.address) != normalised(there.address)
     )
 
@@ -302,10 +303,19 @@ def _called(account: BarrackCredentials, block: str) -> str:
     return wanted.name_among(others, known_names())
 
 
+def _text(dialect: str | None) -> str | None:
+    """What a block keeps of a dialect: its text; the whole path, if there must be a file."""
+    if not dialect or is_text(dialect):
+        return dialect
+    try:
+        return text_of_dialect(str(Path(dialect).expanduser().resolve()))
+    except DialectError:
+        return dialect  # the path of another machine; whoever uses it is told
+
+
 def _save(account: BarrackCredentials, name: str) -> None:
     # Another folder, and another machine's environment, must not change what is meant.
-    dialect = str(Path(account.dialect).expanduser().resolve()) if account.dialect else None
-    meant = {"dialect": dialect, "base_url": account.address}
+    meant = {"dialect": _text(account.dialect), "base_url": account.address}
     kept = account.model_copy(update=meant).with_environment()
     # Elsewhere the environment may say no name, or another one; the block says it to all.
     called = _called(account, name)

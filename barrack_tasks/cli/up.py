@@ -60,6 +60,7 @@ def up(
     from barrack_tasks.cli.deployments import POOL, apply, check_place, deployments_file
     from barrack_tasks.cli.keeping import choose, key_at_hand
     from barrack_tasks.cli.servers import is_same_server, spoken_with
+    from barrack_tasks.runtime.notify import register_blocks
     from barrack_tasks.server.services import Services
 
     if beside and move:
@@ -97,6 +98,7 @@ def up(
         choice = choose(credentials, given, yes, console, untried)
         check_place(deployments_file(), choice.called, credentials, another)
         choice.keep(console)
+        register_blocks()
         console.print("Applying the deployments ...")
         deployed = apply(deployments_file(), credentials, another)
         if own and worker:

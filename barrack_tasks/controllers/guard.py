@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from prefect import Task, runtime
 from prefect.flow_runs import pause_flow_run, suspend_flow_run
@@ -31,7 +31,6 @@ from barrack_tasks.tasks.catalogue import quote_price
 from barrack_tasks.tasks.instances import create_instance, restore_instance
 
 T = TypeVar("T")
-T_co = TypeVar("T_co", covariant=True)
 
 
 class GuardRefused(Exception):
@@ -50,7 +49,7 @@ class ApprovalNeeded(GuardRefused):
     """A person must approve it; pass `approved=True` then, or use `with_approval`."""
 
 
-@barrack_task("guarded create {name}")
+@barrack_task("guarded create {name}")  # type: ignore[arg-type]  # `more` may hold any name
 def guarded_create_instance(
     credentials: BarrackCredentials,
     caps: Caps | Mapping[str, Any] | None,
@@ -66,7 +65,7 @@ def guarded_create_instance(
     """Deploy an instance if the caps allow it.
 
     Args:
-        credentials: the account, whose own caps count as well.
+        credentials: the account, whose own caps count as well; the environment's, if not given.
         caps: what may be spent: `Caps`, its fields as a dict, or None for the account's alone.
         name: 2 to 30 characters, unique among the account's instances (documented).
         region: such as `CANADA-1`.
@@ -115,7 +114,7 @@ def guarded_restore(
     """Bring a hibernated instance back if the caps allow it.
 
     Args:
-        credentials: the account, whose own caps count as well.
+        credentials: the account, whose own caps count as well; the environment's, if not given.
         caps: what may be spent: `Caps`, its fields as a dict, or None for the account's alone.
         instance_id: id of the instance.
         approved: a person has approved what is over `approve_over`.
@@ -238,10 +237,6 @@ class Approval(RunInput):
     by: str = Field(default="", description="Who decides.")
 
 
-class _Guarded(Protocol[T_co]):
-    def __call__(self, *arguments: Any, approved: bool = False, **more: Any) -> T_co: ...
-
-
 def ask_approval(question: str, timeout: int = 3600) -> bool:
     """Ask a person, in the Prefect UI, whether a flow run may go on.
 
@@ -265,7 +260,9 @@ def ask_approval(question: str, timeout: int = 3600) -> bool:
     return bool(answer and answer.approve)
 
 
-def with_approval(guarded: _Guarded[T], *arguments: Any, timeout: int = 3600, **more: Any) -> T:
+def with_approval(
+    guarded: Callable[..., T], *arguments: Any, timeout: int = 3600, **more: Any
+) -> T:
     """Do something guarded, and ask a person if that is what it needs. Call it in a flow.
 
     A suspended run begins anew with the answer. What it had done before is not done again, as far
@@ -288,8 +285,8 @@ def with_approval(guarded: _Guarded[T], *arguments: Any, timeout: int = 3600, **
 
 
 def _once_a_run(
-    guarded: _Guarded[T], arguments: Sequence[Any], more: Mapping[str, Any]
-) -> _Guarded[T]:
+    guarded: Callable[..., T], arguments: Sequence[Any], more: Mapping[str, Any]
+) -> Callable[..., T]:
     if not runtime.deployment.id or not isinstance(guarded, Task):
         return guarded
     what = [a for a in arguments if not isinstance(a, BarrackCredentials)]

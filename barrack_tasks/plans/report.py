@@ -17,13 +17,15 @@ from barrack_tasks.plans.steps import Outcome, Reason
 class Row(BaseModel):
     """One instance: what was, what was done, what is, why, and what it costs an hour.
 
-    `why` is a sentence for people; programs read `reason`.
+    `public_ip` is the address where the instance can be reached, if that is known. `why` is a
+    sentence for people; programs read `reason`.
     """
 
     model_config = ConfigDict(frozen=True)
 
     instance_id: str
     instance: str
+    public_ip: str | None = None
     was: str
     did: tuple[str, ...] = ()
     now: str

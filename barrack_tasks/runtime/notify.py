@@ -7,7 +7,8 @@ import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
+from uuid import UUID
 
 import httpx
 from prefect.blocks.abstract import NotificationBlock
@@ -15,6 +16,7 @@ from prefect.blocks.core import Block
 from prefect.blocks.notifications import (
     AbstractAppriseNotificationBlock,
     AppriseNotificationBlock,
+    CustomWebhookNotificationBlock,
 )
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
@@ -22,6 +24,7 @@ from pydantic import Field, WithJsonSchema
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line, printable
+from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.dialects.doctor import Readiness
 from barrack_tasks.events import get_logger
 from barrack_tasks.tasks.base import NOTIFIER, check_names
@@ -48,19 +51,49 @@ Notify = Annotated[
 class AppriseUrl(AppriseNotificationBlock):
     """Any service that Apprise knows, by its URL; for mail servers of your own above all.
 
+    Like an account, it keeps its secret where it is: a pickle of a saved block is a reference.
+
     Example:
-        >>> AppriseUrl(url="mailto://user:secret@mail.example.com?to=team@example.com").save("mail")
+        Tell people by a saved URL:
+
+        ```python
+        from barrack_tasks import AppriseUrl
+
+        notifier = AppriseUrl.load("BLOCK_NAME")
+        notifier.notify("The disk of train-1 is nearly full.")
+        ```
     """
 
     _block_type_name = "Apprise URL"
     _block_type_slug = "apprise-url"
     _description = "A notification service by its Apprise URL, such as mailto://."
+    _logo_url = CustomWebhookNotificationBlock._logo_url
+
+    def __reduce__(self) -> Any:
+        id_ = self._block_document_id
+        if id_ is None:
+            raise BarrackConfigurationError(
+                "a notification block that is not saved cannot be stored or sent to another "
+                "process, because its URL would be sent in clear text; save it and pass its name"
+            )
+        return _load_by_reference, (id_,)
 
     def block_initialization(self) -> None:
         """Refuse a URL that nobody could be told by, before the block is saved or used."""
         with _wire_silent():
             super().block_initialization()
         _check_url(self)
+
+
+def _load_by_reference(id_: UUID) -> AppriseUrl:
+    """The block that a pickle refers to."""
+    return cast("AppriseUrl", cast(Any, AppriseUrl.load_from_ref)(id_, _sync=True))
+
+
+def register_blocks() -> None:
+    """Let the Prefect server offer the block types of this library as they are in this release."""
+    for kind in (BarrackCredentials, AppriseUrl):
+        cast(Any, kind.register_type_and_schema)(_sync=True)
 
 
 def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:

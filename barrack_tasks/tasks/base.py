@@ -5,15 +5,17 @@ from __future__ import annotations
 import inspect
 import logging
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
-from typing import Any, Concatenate, ParamSpec, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 from uuid import UUID
 
-from prefect import Flow, Task, get_client, runtime
+from prefect import Flow, Task, get_client, runtime, unmapped
 from prefect.cache_policies import NO_CACHE
+from prefect.client.schemas.objects import State
 from prefect.exceptions import ParameterBindError
+from prefect.futures import PrefectFuture
 from prefect.types.entrypoint import EntrypointType
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
@@ -26,6 +28,7 @@ R = TypeVar("R")
 Account = BarrackCredentials | str | None
 """An account: itself, the name of a saved one, or None for the environment."""
 Resolve = Mapping[str, Callable[[Barrack, Any], Any]]
+_POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
 """How a notification block is named: its name, or its type and its name."""
 DOOR = "barrack_tasks.flows"
@@ -34,40 +37,85 @@ _ROOMS = ("flows", "barrack_tasks._flows")
 _prefect_log = logging.getLogger("prefect.flows")
 
 
-class _BarrackTask(Task[P, R]):
-    """A task that keeps what it is given out of messages, and keys out of Prefect's storage."""
+class AccountTask(Task[Concatenate[Account, P], R], Generic[P, R]):
+    """A task whose first parameter is the account; a call that gives none means the environment.
 
-    def __call__(self, *arguments: Any, **named: Any) -> Any:
-        problem = _misfit(self.fn, arguments, named)
-        if problem is not None:
-            del arguments, named
-            raise problem
-        return super().__call__(*arguments, **named)
+    The account may be left out if all else is passed by name. `map` takes one account for all
+    calls, or a list of accounts. What a task is given is kept out of messages, and keys are kept
+    out of Prefect's storage.
 
-    def submit(self, *arguments: Any, **named: Any) -> Any:
-        problem = _misfit(self.fn, arguments, named)
-        if problem is not None:
-            del arguments, named
-            raise problem
-        return super().submit(*arguments, **named)
+    Example:
+        >>> list_instances()
+        >>> get_instance(instance_id="BRK-A1B2C3D")
+        >>> get_instance.map(account, ["BRK-A1B2C3D", "BRK-E4F5G6H"])
+    """
+
+    if TYPE_CHECKING:
+
+        @overload  # type: ignore[override]
+        def __call__(self, credentials: Account, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        @overload
+        def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R: ...
+        @overload
+        def __call__(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State[R]: ...
+        @overload
+        def __call__(self, *args: Any, wait_for: Any, **kwargs: Any) -> R: ...
+        def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
+
+        @overload  # type: ignore[override]
+        def submit(
+            self, credentials: Account, *args: P.args, **kwargs: P.kwargs
+        ) -> PrefectFuture[R]: ...
+        @overload
+        def submit(self, *args: P.args, **kwargs: P.kwargs) -> PrefectFuture[R]: ...
+        @overload
+        def submit(self, *args: Any, return_state: Literal[True], **kwargs: Any) -> State[R]: ...
+        @overload
+        def submit(self, *args: Any, wait_for: Any, **kwargs: Any) -> PrefectFuture[R]: ...
+        def submit(self, *args: Any, **kwargs: Any) -> Any: ...
+
+    else:
+
+        def __call__(self, *arguments: Any, **named: Any) -> Any:
+            named = _with_account(arguments, named)
+            problem = _misfit(self.fn, arguments, named)
+            if problem is not None:
+                del arguments, named
+                raise problem
+            return super().__call__(*arguments, **named)
+
+        def submit(self, *arguments: Any, **named: Any) -> Any:
+            named = _with_account(arguments, named)
+            problem = _misfit(self.fn, arguments, named)
+            if problem is not None:
+                del arguments, named
+                raise problem
+            return super().submit(*arguments, **named)
 
     def map(self, *arguments: Any, **named: Any) -> Any:
+        named = _with_account(arguments, named)
         problem = _misfit(self.fn, arguments, named, is_mapped=True)
         if problem is not None:
             del arguments, named
             raise problem
-        return super().map(*arguments, **named)
+        # Prefect takes whatever can be iterated for a list, and a block can be.
+        given = [unmapped(a) if isinstance(a, BarrackCredentials) else a for a in arguments]
+        if isinstance(named.get("credentials"), BarrackCredentials):
+            named["credentials"] = unmapped(named["credentials"])
+        return super().map(*given, **named)
 
     def apply_async(  # type: ignore[override]
         self, args: Any = None, kwargs: Any = None, **how: Any
     ) -> Any:
-        problem = _misfit(self.fn, args or (), kwargs or {}, is_pickled=True)
+        kwargs = _with_account(args or (), kwargs or {})
+        problem = _misfit(self.fn, args or (), kwargs, is_pickled=True)
         if problem is not None:
             del args, kwargs
             raise problem
         return self._deferred(args, kwargs, **how)
 
     def delay(self, *args: Any, **kwargs: Any) -> Any:
+        kwargs = _with_account(args, kwargs)
         problem = _misfit(self.fn, args, kwargs, is_pickled=True)
         if problem is not None:
             del args, kwargs
@@ -83,7 +131,12 @@ class _BarrackTask(Task[P, R]):
             self.persist_result = before
 
     def with_options(self, **options: Any) -> Any:
-        return _turned(super().with_options(**options), _BarrackTask)
+        return _turned(super().with_options(**options), AccountTask)
+
+
+def _with_account(arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The named arguments of a call, with the environment as its account if it gives none."""
+    return dict(named) if arguments else {"credentials": None, **named}
 
 
 def _by_its_module(method: Any) -> Any:
@@ -171,7 +224,9 @@ def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
     return decorate
 
 
-def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task[P, R]]:
+def barrack_task(
+    run_name: str | None = None,
+) -> Callable[[Callable[Concatenate[BarrackCredentials, P], R]], AccountTask[P, R]]:
     """A task around one operation.
 
     Tasks are synchronous: those work from sync and async flows, notebook cells and outside of
@@ -179,21 +234,26 @@ def barrack_task(run_name: str | None = None) -> Callable[[Callable[P, R]], Task
     cloud is the only truth, and the client knows better than a scheduler what may be repeated.
 
     The account, which comes first, may be a `BarrackCredentials`, the name of a saved one, or None
-    for the environment, as in flows.
+    for the environment, as in flows; a call that gives none means the environment as well.
     """
 
-    def decorate(function: Callable[P, R]) -> Task[P, R]:
+    def decorate(
+        function: Callable[Concatenate[BarrackCredentials, P], R],
+    ) -> AccountTask[P, R]:
         @wraps(function)
         def of_account(*arguments: Any, **named: Any) -> R:
-            if arguments:
-                account, *rest = arguments
-                return function(_resolved(account), *rest, **named)
-            if "credentials" in named:
-                named["credentials"] = _resolved(named["credentials"])
-            return function(**named)  # type: ignore[call-arg]
+            account, *rest = arguments or (named.pop("credentials", None),)
+            return function(_resolved(account), *rest, **named)
 
-        return _BarrackTask(
-            cast("Callable[P, R]", of_account),
+        signature = inspect.signature(function)
+        account, *own = signature.parameters.values()
+        # Python wants no parameter without a default behind one with a default.
+        is_needed = any(p.default is p.empty and p.kind is _POSITIONAL for p in own)
+        account = account.replace(default=account.empty if is_needed else None)
+        made: Any = of_account
+        made.__signature__ = signature.replace(parameters=[account, *own])
+        return AccountTask(
+            made,
             name=function.__name__,
             task_run_name=run_name,
             cache_policy=NO_CACHE,
@@ -209,13 +269,13 @@ def task_of(
     method: Callable[Concatenate[Any, P], Iterator[R]],
     run_name: str | None = None,
     resolve: Resolve | None = None,
-) -> Task[Concatenate[Account, P], list[R]]: ...
+) -> AccountTask[P, list[R]]: ...
 @overload
 def task_of(
     method: Callable[Concatenate[Any, P], R],
     run_name: str | None = None,
     resolve: Resolve | None = None,
-) -> Task[Concatenate[Account, P], R]: ...
+) -> AccountTask[P, R]: ...
 def task_of(method: Any, run_name: str | None = None, resolve: Resolve | None = None) -> Any:
     """The task of an operation, made from the client's method: one more parameter, the account.
 
@@ -248,9 +308,7 @@ def task_of(method: Any, run_name: str | None = None, resolve: Resolve | None = 
     signature = inspect.signature(method)
     _, *own = signature.parameters.values()
     own = [p.replace(annotation=_as_in_a_task(p.annotation)) for p in own]
-    account = inspect.Parameter(
-        "credentials", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation="BarrackCredentials"
-    )
+    account = inspect.Parameter("credentials", _POSITIONAL, annotation="Account")
     back = _as_in_a_task(signature.return_annotation)
     made: Any = call
     made.__name__ = made.__qualname__ = operation.name
@@ -258,7 +316,7 @@ def task_of(method: Any, run_name: str | None = None, resolve: Resolve | None = 
     made.__doc__ = _docs(method.__doc__, f"client.{group}.{name}", operation.name, resolves)
     made.__signature__ = inspect.Signature([account, *own], return_annotation=back)
     hints = {p.name: p.annotation for p in own}
-    made.__annotations__ = {"credentials": BarrackCredentials, **hints, "return": back}
+    made.__annotations__ = {"credentials": Account, **hints, "return": back}
     return barrack_task(run_name)(made)
 
 
@@ -275,7 +333,7 @@ def _docs(text: str, path: str, name: str, resolves: Resolve) -> str:
     for parameter, function in resolves.items():
         line, _, _ = (function.__doc__ or "").partition("\n")
         adds += f"For `{parameter}`, {line}\n\n"
-    first = f"\n{adds}Args:\n    credentials: the account.\n"
+    first = f"\n{adds}Args:\n    credentials: the account; the environment's, if not given.\n"
     return text.replace("\nArgs:\n", first, 1)
 
 

@@ -1,7 +1,10 @@
 """Tasks of the groups Instance management and Deploy Instance."""
 
+from barrack_tasks.api import BarrackConflictError, BarrackNotFoundError
+from barrack_tasks.api.models import UserVM
 from barrack_tasks.api.resources import Instances
-from barrack_tasks.tasks.base import task_of
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.tasks.base import barrack_task, task_of
 from barrack_tasks.tasks.images import resolve_image
 
 create_instance = task_of(Instances.create, "create {name}", {"image_id": resolve_image})
@@ -22,3 +25,36 @@ remove_security_rule = task_of(
     Instances.remove_security_rule, "remove security rule {rule_id} of {instance_id}"
 )
 delete_instance = task_of(Instances.delete, "delete {instance_id}")
+
+
+@barrack_task("look for instance {name}")
+def get_instance_by_name(credentials: BarrackCredentials, name: str) -> UserVM:
+    """The one instance that has a name, as the list of instances shows it.
+
+    Args:
+        credentials: the account; the environment's, if not given.
+        name: the whole name, as it is spelt.
+
+    Returns:
+        The instance, with id and address.
+
+    Raises:
+        BarrackNotFoundError: no instance has the name.
+        BarrackConflictError: several have it; their ids are named.
+        BarrackError: the key was refused, or no answer came.
+
+    Example:
+        >>> get_instance_by_name(account, "train-1").public_ip
+    """
+    found = [one for one in credentials.get_client().instances.list() if one.name == name]
+    match found:
+        case [instance]:
+            return instance
+        case []:
+            error = BarrackNotFoundError(f"no instance is called {name!r}")
+            error.advice = "Check the name; `list_instances` shows all names of the account."
+            raise error
+    ids = ", ".join(one.id for one in found)
+    clash = BarrackConflictError(f"{len(found)} instances are called {name!r}: {ids}")
+    clash.advice = "Use `get_instance` with the id of the one that is meant."
+    raise clash

@@ -11,12 +11,30 @@ import sys
 import tomllib
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
+from prefect import flow
+from prefect.exceptions import ParameterBindError
 
-from barrack_tasks import BarrackCredentials, get_credit_balance, list_instances
-from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks import (
+    BarrackCredentials,
+    create_when_available,
+    get_credit_balance,
+    get_instance,
+    get_instance_by_name,
+    guarded_create_instance,
+    guarded_restore,
+    hibernate_instance,
+    list_instances,
+)
+from barrack_tasks.api import (
+    BarrackConfigurationError,
+    BarrackConflictError,
+    BarrackNotFoundError,
+)
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import PREFECT_AUTH
 
@@ -83,6 +101,67 @@ def test_the_environment_names_one(sandbox: Sandbox, monkeypatch: pytest.MonkeyP
     found = BarrackCredentials.resolve(None)
     assert found.protect == ["prod-*", "BRK-A1B2C3D"]
     assert get_credit_balance(found).amount > 0
+
+
+def test_nothing_passed_means_the_environment_in_every_task(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in sandbox.env.items():
+        monkeypatch.setenv(name, value)
+    [alpha, *_] = list_instances()
+
+    @flow
+    def submitted() -> int:
+        return len(list_instances.submit().result())
+
+    assert submitted() == len(list_instances.fn()) == len(list_instances(None)) == 3
+    assert get_instance(instance_id=alpha.id).name == alpha.name
+    assert get_instance_by_name(name=alpha.name).id == alpha.id
+    assert hibernate_instance(instance_id=alpha.id).id == alpha.id
+    sandbox.advance(3600)
+    assert guarded_restore(caps=None, instance_id=alpha.id).id == alpha.id
+    assert guarded_restore.with_options(name="mine").fn.__name__ == "guarded_restore"
+    made = guarded_create_instance(
+        caps=None, name="made", region="CANADA-1", gpu_model="L40", image_id="1"
+    )
+    assert made.id
+    claim = {"gpu_model": "L40", "claim": {"name": "later", "image_id": "1"}}
+    [later] = create_when_available(
+        None,
+        claim,
+        timeout=7200,
+        now=sandbox.now,
+        sleep=sandbox.advance,
+    )
+    assert later.name == "later"
+
+
+def test_a_call_that_leaves_out_more_than_the_account_is_refused_by_name() -> None:
+    with pytest.raises(ParameterBindError, match="get_instance: missing a required argument"):
+        get_instance()  # type: ignore[call-overload]
+    with pytest.raises(ParameterBindError, match="'instance_id'"):
+        get_instance("BRK-A1B2C3D")
+
+
+def test_an_instance_is_found_by_its_name_or_the_error_says_why_not(
+    sandbox: Sandbox, account: BarrackCredentials
+) -> None:
+    sandbox.seed_instance("twin")
+    found = get_instance_by_name(account, "twin")
+    assert (found.name, found.id) in [(i.name, i.id) for i in list_instances(account)]
+    with pytest.raises(BarrackNotFoundError, match="no instance is called 'Twin'") as caught:
+        get_instance_by_name(account, "Twin")
+    assert "list_instances" in str(caught.value)
+
+
+def test_a_name_that_several_instances_have_names_none(account: BarrackCredentials) -> None:
+    """The sandbox gives no name twice, so the list is made up here."""
+    twins = [one.model_copy(update={"name": "twin"}) for one in list_instances(account)]
+    listed = SimpleNamespace(instances=SimpleNamespace(list=lambda: twins))
+    holder: Any = SimpleNamespace(get_client=lambda: listed)
+    with pytest.raises(BarrackConflictError, match="3 instances are called 'twin'") as several:
+        get_instance_by_name.fn(holder, "twin")
+    assert all(one.id in str(several.value) for one in twins)
 
 
 @pytest.mark.parametrize("value", [None, "", "   "])

@@ -66,6 +66,27 @@ def test_mapped_in_a_flow(sandbox: Sandbox, account: BarrackCredentials) -> None
     assert len(stopped) == 3
 
 
+@pytest.mark.parametrize("given", ["first", "by name", "a list", "nothing"])
+def test_mapped_with_one_account_for_all(
+    sandbox: Sandbox, account: BarrackCredentials, given: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in sandbox.env.items():
+        monkeypatch.setenv(name, value)
+
+    @flow
+    def look() -> list[str]:
+        ids = ids_of(sandbox)
+        found = {
+            "first": lambda: get_instance.map(account, ids),
+            "by name": lambda: get_instance.map(credentials=account, instance_id=ids),
+            "a list": lambda: get_instance.map([account] * 3, ids),
+            "nothing": lambda: get_instance.map(instance_id=ids),
+        }[given]()
+        return [instance.name for instance in found.result()]
+
+    assert look() == FLEET
+
+
 def test_what_it_raises_comes_out_of_the_flow_as_it_is(
     sandbox: Sandbox, account: BarrackCredentials
 ) -> None:

@@ -6,6 +6,7 @@ import ast
 import builtins
 import inspect
 import re
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -122,9 +123,20 @@ def test_the_reference_has_a_section_for_every_operation() -> None:
     text = TARGET.read_text(encoding="utf-8")
     assert re.findall(r"^### (\w+)$", text, re.MULTILINE) == list(OPERATIONS)
     links = re.findall(r"\]\(#(\w+)\)", text)
-    assert sorted(links) == sorted(OPERATIONS)
+    assert sorted(links) == sorted([*OPERATIONS, "exports"])
     groups = list(dict.fromkeys(operation.group for operation in OPERATIONS.values()))
-    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == groups
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == [*groups, "Exports"]
+
+
+@pytest.mark.parametrize("name", sorted(set(barrack_tasks.__all__) - set(OPERATIONS)))
+def test_what_the_top_level_gives_is_what_its_home_gives_and_is_listed(name: str) -> None:
+    home = f"barrack_tasks.{barrack_tasks.HOMES[name]}"
+    thing = getattr(import_module(home), name)
+    assert getattr(barrack_tasks, name) is thing
+    assert getattr(thing, "fn", thing).__module__ == home, "it is not from a third place"
+    [row] = re.findall(rf"^\| `{name}` \| .*$", TARGET.read_text(encoding="utf-8"), re.MULTILINE)
+    assert f"| `{home}` |" in row
+    assert re.search(r"[A-Z].*\. \|$", row), "its meaning is a sentence"
 
 
 def test_no_row_of_a_table_falls_apart() -> None:

@@ -12,9 +12,11 @@ from barrack_tasks.api import models
 
 ROOT = Path(__file__).resolve().parents[2]
 CALLS = """
+from prefect.client.schemas.objects import State
 from prefect.futures import PrefectFuture
 
-from barrack_tasks import BarrackCredentials, create_volume, list_instances, stop_instance
+from barrack_tasks import BarrackCredentials, create_volume, guarded_restore, list_instances
+from barrack_tasks import stop_instance, with_approval
 from barrack_tasks.api.models import UserVM, VMResponse, VolumeResponse
 
 
@@ -25,6 +27,14 @@ def calls(account: BarrackCredentials) -> None:
     later: PrefectFuture[VMResponse] = stop_instance.submit(account, "BRK-A1B2C3D")
     pages: list[UserVM] = list_instances(account, status="ACTIVE")
     volume: VolumeResponse = create_volume(account, "data", 10, "CANADA-1")
+    pages = list_instances(status="ACTIVE")
+    stopped = stop_instance(instance_id="BRK-A1B2C3D")
+    looked: PrefectFuture[list[UserVM]] = list_instances.submit()
+    stopped = guarded_restore(caps=None, instance_id="BRK-A1B2C3D")
+    stopped = with_approval(guarded_restore, account, {"burn": 10}, "BRK-A1B2C3D")
+    state: State[VMResponse] = stop_instance(account, "BRK-A1B2C3D", return_state=True)
+    stop_instance()  # wrong: the instance is missing
+    list_instances(5)  # wrong: a number is no account
     stop_instance(account)  # wrong: the instance is missing
     stop_instance(5, "BRK-A1B2C3D")  # wrong: a number is no account
     stop_instance(account, 5)  # wrong: an id is text

@@ -7,7 +7,13 @@ part.
 from barrack_tasks.api.dialect.address import own_address
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.codec import Codec, codec_of
-from barrack_tasks.api.dialect.loading import DialectError, load_dialect
+from barrack_tasks.api.dialect.loading import (
+    DialectError,
+    is_text,
+    load_dialect,
+    read_dialect,
+    text_of_dialect,
+)
 from barrack_tasks.api.dialect.model import (
     Auth,
     Case,
@@ -34,6 +40,9 @@ __all__ = [
     "Work",
     "builtin",
     "codec_of",
+    "is_text",
     "load_dialect",
     "own_address",
+    "read_dialect",
+    "text_of_dialect",
 ]

@@ -10,6 +10,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -40,6 +41,13 @@ _INDEX = re.compile(r"\[[0-9*]*\]|\{\}")
 _SECTIONS = ("operations", "schemas", "words", "values", "joins")
 
 
+_SUFFIXES = (".yaml", ".yml", ".toml")
+_TITLE = re.compile(r"# (\S[^\n]{0,200}\.(?:ya?ml|toml))[ \r]*\n")
+"""The first line of a text that says what its file was called."""
+LARGEST_TEXT = 200_000
+"""Characters of a dialect that is kept as a text."""
+
+
 class DialectError(BarrackConfigurationError):
     """A dialect file that cannot be used; says in which place, and why."""
 
@@ -62,6 +70,64 @@ def load_dialect(path: str | Path) -> Dialect:
         raise DialectError(f"the dialect file {clipped(path)} cannot be found") from None
     content, lines = _read(file)
     return merged(content, shown(Path(file.name)), lines).as_from_file()
+
+
+def is_text(given: str) -> bool:
+    """Whether a dialect is given as its text, and not as the path of its file."""
+    return "\n" in given or given.lstrip().startswith("{")
+
+
+def read_dialect(given: str) -> Dialect:
+    """A dialect that is given as its text, or as the path of its file.
+
+    A text is YAML. Its first line may be a comment that names a file, such as `# mine.toml`: then
+    it is called so, and it is TOML if that is a file of TOML.
+
+    Raises:
+        DialectError: it cannot be read, or says something that cannot be. Or a text names a codec:
+            texts are kept where others may write them, and a codec is a program.
+
+    Example:
+        >>> read_dialect("# mine.yaml\\nenvelope: data").name
+        'mine'
+    """
+    return _of_text(given) if is_text(given) else load_dialect(given)
+
+
+def text_of_dialect(given: str) -> str:
+    """What is kept of a dialect: its text, which is read now if a path is given.
+
+    The path of a file that names a codec stays a path.
+
+    Raises:
+        DialectError: see `read_dialect`; or the text is too long to be kept.
+    """
+    dialect = read_dialect(given)
+    if is_text(given) or dialect.codec:
+        return given
+    file = Path(given).expanduser()
+    title = shown(Path(file.name if file.suffix in _SUFFIXES else f"{file.name}.yaml"))
+    text = f"# {title}\n{text_of(read_file(file), title)}"
+    read_dialect(text)
+    return text
+
+
+@lru_cache(maxsize=8)
+def _of_text(text: str) -> Dialect:
+    if len(text) > LARGEST_TEXT:
+        raise DialectError(
+            f"the text of the dialect is longer than {LARGEST_TEXT} characters; leave out what is "
+            "as in the built-in dialect"
+        )
+    title = _TITLE.match(text)
+    file = Path(title[1] if title else "dialect.yaml")
+    content, lines = _parsed(text, file)
+    if content.get("codec"):
+        raise DialectError(
+            f"{shown(file)}: codec: only a file may name a codec, which is a program; give the "
+            "path of the file"
+        )
+    return merged(content, shown(file), lines).as_from_file()
 
 
 def merged(content: Mapping[str, Any], source: str, lines: Lines | None = None) -> Dialect:
@@ -90,9 +156,15 @@ def _merge(base: Any, over: Any) -> Any:
 
 
 def _read(file: Path) -> tuple[dict[str, Any], Lines]:
+    try:
+        return _parsed(text_of(read_file(file), shown(Path(file.name))), file)
+    except UnreadableError as error:
+        raise DialectError(f"the dialect file {error.message}") from None
+
+
+def _parsed(text: str, file: Path) -> tuple[dict[str, Any], Lines]:
     lines: Lines = {}
     try:
-        text = text_of(read_file(file), shown(Path(file.name)))
         if file.suffix == ".toml":
             content: Any = read_toml(text, shown(Path(file.name)))
         else:

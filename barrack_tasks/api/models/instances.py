@@ -221,7 +221,12 @@ class UserVM(Model):
     @property
     def has_address(self) -> bool:
         """Whether it has a public address that can be reached."""
-        return self.public_ip not in (None, "", PENDING_ADDRESS)
+        return self.address is not None
+
+    @property
+    def address(self) -> str | None:
+        """The public address where it can be reached; None if it has none, or none yet."""
+        return None if self.public_ip in ("", PENDING_ADDRESS) else self.public_ip
 
 
 class VMInstance(UserVM):

@@ -23,10 +23,11 @@ from barrack_tasks.plans.report import money
 from barrack_tasks.plans.stock.claims import taken_by
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.wants import Want, family_of, wanted_names
+from barrack_tasks.tasks.base import Account
 
 
 def create_when_available(
-    credentials: BarrackCredentials,
+    credentials: Account,
     want: Want | Mapping[str, Any],
     *,
     timeout: float | timedelta | str = timedelta(hours=24),
@@ -39,7 +40,7 @@ def create_when_available(
     """Wait for stock, deploy what is wanted, and return it once it is up. For notebooks.
 
     Args:
-        credentials: the account.
+        credentials: the account: itself, the name of a saved one, or None for the environment.
         want: a `Want` with a claim, or a dict of its fields.
         timeout: give up after so long: seconds, a timedelta or text such as `"2h"`.
         interval: between two looks, as a rule, a second or more; a quarter while the stock moves.
@@ -70,9 +71,10 @@ def create_when_available(
     if wanted.claim is None:
         raise ValueError("the want has no claim: say what to deploy, claim={'name': ..., ...}")
     span, every = read_positive(timeout), read_positive(interval)
-    pace = Pace(every, random.random, credentials.requests_per_second)
+    account = BarrackCredentials.find(credentials)
+    pace = Pace(every, random.random, account.requests_per_second)
     log = _Saying(say) if say else _log_or_print()
-    watcher = StockWatcher(credentials, [wanted], caps, now, log)
+    watcher = StockWatcher(account, [wanted], caps, now, log)
     watcher.open()
     [wanted] = watcher.wants
     for instance in family_of(wanted, watcher.instances):

@@ -36,6 +36,7 @@ def _row(target: Target, next_: Next, world: World, memory: Memory) -> Row:
     return Row(
         instance_id=target.id,
         instance=target.name,
+        public_ip=instance.address if instance else None,
         was=str(before.status) if before else "gone",
         did=_did(target, next_, memory),
         now=str(instance.status) if instance else str(VMStatus.DELETED),

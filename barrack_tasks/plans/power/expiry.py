@@ -366,6 +366,7 @@ def _row(one: Ending, instance: UserVM | None, dry_run: bool, is_known: bool) ->
     return Row(
         instance_id=one.expiry.id,
         instance=one.expiry.name,
+        public_ip=instance.address if instance else None,
         was=status,
         did=did,
         now=status,

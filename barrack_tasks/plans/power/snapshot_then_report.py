@@ -58,6 +58,7 @@ def _row(
     return Row(
         instance_id=target.id,
         instance=target.name,
+        public_ip=instance.address if instance else None,
         was=str(before.status) if before else "gone",
         did=did,
         now=_state_now(instance, before, target, world),

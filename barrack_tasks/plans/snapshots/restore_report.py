@@ -66,6 +66,7 @@ def rows_of_restores(
             Row(
                 instance_id=mine.id if mine else memory.made.get(one.key, ""),
                 instance=one.name,
+                public_ip=mine.address if mine else None,
                 was=f"snapshot {one.snapshot.status}",
                 did=("restore snapshot",) if did else (),
                 now=str(mine.status) if mine else "-",

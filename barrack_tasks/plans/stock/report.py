@@ -97,6 +97,7 @@ def _row(
     return Row(
         instance_id=claims.made[name][1] if made else found.id if found else "",
         instance=name,
+        public_ip=found.address if found else None,
         was="wanted",
         did=("claim",) if made or name in dry_run else (),
         now=str(found.status) if found else "not there",
