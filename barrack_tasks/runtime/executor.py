@@ -24,6 +24,7 @@ from barrack_tasks.events import get_run_logger
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.runtime.leases import Hold
+from barrack_tasks.tasks.base import TAG
 
 _GOOD_FOR = 5.0
 """Seconds after a look for which what was decided on it may be sent."""
@@ -153,7 +154,13 @@ class Executor:
         # Prefect takes braces for the names of parameters.
         label = label.replace("{", "{{").replace("}", "}}")
 
-        @task(name=operation, task_run_name=label, cache_policy=NO_CACHE, persist_result=False)
+        @task(
+            name=operation,
+            task_run_name=label,
+            tags={TAG},
+            cache_policy=NO_CACHE,
+            persist_result=False,
+        )
         def carry_out() -> None:
             if len(steps) == 1:
                 errors = [self._carry_out(steps[0], since)]

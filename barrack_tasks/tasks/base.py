@@ -31,6 +31,8 @@ Resolve = Mapping[str, Callable[[Barrack, Any], Any]]
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
 """How a notification block is named: its name, or its type and its name."""
+TAG = "barrack"
+"""Of every task, so that one concurrency limit of Prefect's can hold over all that it starts."""
 DOOR = "barrack_tasks.flows"
 """The module that has the flows of this library wherever it is installed."""
 _ROOMS = ("flows", "barrack_tasks._flows")
@@ -256,6 +258,7 @@ def barrack_task(
             made,
             name=function.__name__,
             task_run_name=run_name,
+            tags={TAG},
             cache_policy=NO_CACHE,
             retries=0,
             persist_result=False,

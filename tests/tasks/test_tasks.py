@@ -87,6 +87,11 @@ def test_its_first_parameter_is_the_account(name: str) -> None:
 
 
 @every_task
+def test_one_limit_of_prefects_holds_over_all(name: str) -> None:
+    assert task_of(name).tags == {"barrack"}
+
+
+@every_task
 def test_its_run_is_named_after_what_it_is_about(name: str) -> None:
     template = task_of(name).task_run_name
     parameters = parameters_of(name)
