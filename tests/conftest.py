@@ -128,6 +128,8 @@ def prefect_server(prefect_home: Path) -> Iterator[str]:
     import time
 
     import httpx
+    from prefect.events.worker import EventsWorker
+    from prefect.logging.handlers import APILogWorker
     from prefect.settings import PREFECT_FLOWS_HEARTBEAT_FREQUENCY, temporary_settings
 
     log_file = prefect_home / "server.log"
@@ -162,6 +164,10 @@ def prefect_server(prefect_home: Path) -> Iterator[str]:
         # Nobody looks for crashed runs here, and each run waits for its heart's last second.
         with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
             yield url
+        # What waits to be sent would be tried for minutes, at the end of this process, once the
+        # server is gone.
+        for service in (EventsWorker, APILogWorker):
+            service.drain_all(timeout=10)
     finally:
         if server is not None:
             os.killpg(server.pid, signal.SIGTERM)

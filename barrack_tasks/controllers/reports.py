@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
+from prefect import get_client, runtime
 from prefect.artifacts import create_markdown_artifact
 from prefect.blocks.abstract import NotificationBlock
+from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
 from prefect.client.schemas.objects import State
 from prefect.states import Completed
 
@@ -22,22 +24,40 @@ _log = get_logger(__name__)
 R = TypeVar("R", bound=Report)
 
 
-def keep(key: str, markdown: str, description: str) -> None:
+def keep(key: str, markdown: str, description: str, is_news: bool = True) -> None:
     """Keep markdown as an artifact of the run; what cannot be kept is logged instead.
 
-    Every run that reports comes by here at its end, so this is where guards are looked after too.
+    A guard that runs every few minutes leaves none where it found nothing new. Every run that
+    reports comes by here at its end, so this is where guards are looked after too.
+
+    Args:
+        key: of the artifact.
+        markdown: its text.
+        description: what it is.
+        is_news: whether it says more than that all is as it should be.
     """
+    text = printable(markdown)
     try:
-        create_markdown_artifact(
-            markdown=printable(markdown),
-            key=key,
-            description=description,
-            _sync=True,  # type: ignore[call-arg]
-        )
+        if runtime.deployment.id is None or (is_news and text != _latest(key)):
+            create_markdown_artifact(
+                markdown=text,
+                key=key,
+                description=description,
+                _sync=True,  # type: ignore[call-arg]
+            )
     except Exception as error:  # noqa: BLE001 - what was done is done, artifact or not
         # Nobody finds it anywhere else.
-        _log.error("the report could not be saved: %s\n%s", error, printable(markdown))
+        _log.error("the report could not be saved: %s\n%s", error, text)
     tell_of_blind_guards()
+
+
+def _latest(key: str) -> Any:
+    """What the latest artifact of a key says; None if there is none."""
+    with get_client(sync_client=True) as client:
+        found = client.read_latest_artifacts(
+            artifact_filter=ArtifactCollectionFilter(key=ArtifactCollectionFilterKey(any_=[key]))
+        )
+    return found[0].data if found else None
 
 
 class WorkFailed(Exception):
@@ -69,7 +89,8 @@ def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None
     """
     if not report.dry_run:
         report = report.model_copy(update={"notes": (*report.notes, *_left_ends())})
-    keep(report.flow.replace("_", "-"), report.artifact(), f"What {report.flow} did")
+    key = report.flow.replace("_", "-")
+    keep(key, report.artifact(), f"What {report.flow} did", report.is_news)
     if report.ok:
         return report
     failed = WorkFailed(report)
@@ -97,7 +118,7 @@ def stand_aside(report: R) -> R:
     The run ends in the state `Skipped`, which is no failure: and yet it has not done its work, so
     it does not count as one that completed. Whoever calls the flow gets the report.
     """
-    keep(report.flow.replace("_", "-"), report.artifact(), f"Why {report.flow} did nothing")
+    keep(report.flow.replace("_", "-"), report.artifact(), f"Why {report.flow} did nothing", False)
     skipped: State[R] = Completed(name=SKIPPED, message="; ".join(report.notes), data=report)
     return cast(R, skipped)  # the flow's engine takes the report out of it
 

@@ -11,6 +11,11 @@ class AccountReport(Report):
 
     changes: tuple[AccountChange, ...] = ()
 
+    @property
+    def is_news(self) -> bool:
+        """Whether anything changed or was noted."""
+        return bool(self.changes) or super().is_news
+
     def markdown(self) -> str:
         """The changes as a table."""
         rows = [

@@ -50,6 +50,14 @@ class Report(BaseModel):
     dry_run: bool = False
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
+    """What people were told in the run."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether something was done, or would be, or failed, or was told or noted."""
+        did = any(row.did or row.outcome == "failed" for row in self.rows)
+        return did or bool(self.told or self.notes)
 
     @property
     def noun(self) -> str:

@@ -258,3 +258,22 @@ def test_no_value_is_markup_in_the_reports_about_money(currency: str, name: str)
         assert len(found.splitlines()) == len(plain.splitlines())
         for sign in "<>`[]~\\|*":
             assert found.count(sign) == plain.count(sign), sign
+
+
+# News
+
+
+@pytest.mark.parametrize(
+    ("report", "is_news"),
+    [
+        (Report(flow="hibernate", rows=()), False),
+        (Report(flow="hibernate", rows=(row(outcome="already", was="HIBERNATED"),)), False),
+        (Report(flow="hibernate", rows=(row(did=("hibernate",)),)), True),
+        (Report(flow="hibernate", rows=(row(outcome="planned", did=("hibernate",)),)), True),
+        (Report(flow="hibernate", rows=(row(outcome="failed", why="no"),)), True),
+        (Report(flow="hibernate", rows=(), notes=("a bill could not be read",)), True),
+        (Report(flow="watch_balance", rows=(), told=("the balance is low",)), True),
+    ],
+)
+def test_what_is_news(report: Report, is_news: bool) -> None:
+    assert report.is_news is is_news

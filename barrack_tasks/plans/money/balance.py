@@ -152,8 +152,6 @@ class BalanceReport(Report):
     burn_hourly: Decimal | None = None
     lasts: timedelta | None = None
     by_state: dict[str, Decimal] = {}
-    told: tuple[str, ...] = ()
-    """What was told in this run."""
 
     def markdown(self) -> str:
         """The figures, what was told, and the rows."""

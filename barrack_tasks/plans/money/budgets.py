@@ -332,7 +332,6 @@ class BudgetReport(Report):
 
     budgets: tuple[dict[str, str], ...] = ()
     """For each budget: its name, what was spent (an hour, for `hour`), forecast and limits."""
-    told: tuple[str, ...] = ()
 
     def markdown(self) -> str:
         """The budgets, what was told, and the rows."""

@@ -92,7 +92,6 @@ class DrillReport(Report):
     """One row a drill; `ages` has, for each instance, how old snapshots and proofs are."""
 
     ages: tuple[tuple[str, str, str], ...] = ()
-    told: tuple[str, ...] = ()
     drilled: tuple[Drilled, ...] = ()
 
     @property

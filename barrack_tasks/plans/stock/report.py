@@ -19,7 +19,6 @@ class StockReport(Report):
 
     stock: dict[str, int] = {}
     """How many instances of what is wanted can be deployed, by configuration and region."""
-    told: tuple[str, ...] = ()
     summaries: tuple[Summary, ...] = ()
     looks: int = 0
     picture: str = ""
