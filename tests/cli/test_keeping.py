@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -185,3 +186,23 @@ def test_up_saves_nothing_where_the_deployments_belong_to_another_account(
     assert "is saved" not in capsys.readouterr().out
     with pytest.raises(BarrackConfigurationError):
         BarrackCredentials.find(name)
+
+
+def test_a_block_keeps_the_text_of_a_dialect_and_the_same_text_asks_nobody(
+    sandbox: Sandbox, name: str, says: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text("request_id_header: x-mine\n")
+    text = f"# mine.yaml\n{file.read_text()}"
+    environment = {**sandbox.env, "BARRACK_DIALECT": str(file)}
+    says(name, **environment)
+    assert BarrackCredentials.find(name).dialect == text
+    says(name, **environment)  # would raise if it wanted to ask
+    with monkeypatch.context() as earlier:
+        earlier.setattr(BarrackCredentials, "_dialect_to_keep", lambda _, dialect: dialect)
+        old = BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url, dialect=str(file))
+        old.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
+    monkeypatch.delenv("BARRACK_DIALECT")
+    assert BarrackCredentials.find(name).dialect == str(file)
+    says(name, **environment)
+    assert BarrackCredentials.find(name).dialect == text, "the path of an earlier release is read"

@@ -14,14 +14,19 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from barrack_tasks.api.models import CurrencyEnum, VMStatus
+from barrack_tasks.api.models.instances import PENDING_ADDRESS
 from barrack_tasks.api.models.text import one_line
+from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.money.balance import BalanceReport
 from barrack_tasks.plans.money.bill import Bill, Charge, Thing
 from barrack_tasks.plans.money.cost_report import CostReport
+from barrack_tasks.plans.power.drive_report import rows_of
+from barrack_tasks.plans.power.snapshot_then_report import rows_planned
 from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.report import COLUMNS, Report, Row, effect_of, escape, failures, money
 from barrack_tasks.plans.snapshots.drill_report import DrillReport
-from tests.plans.worlds import vm
+from barrack_tasks.plans.steps import Wait
+from tests.plans.worlds import NOW, account, intent, vm
 
 NASTY = [
     "a|b",
@@ -277,3 +282,17 @@ def test_no_value_is_markup_in_the_reports_about_money(currency: str, name: str)
 )
 def test_what_is_news(report: Report, is_news: bool) -> None:
     assert report.is_news is is_news
+
+
+@pytest.mark.parametrize(
+    ("told", "reached"),
+    [("203.0.113.7", "203.0.113.7"), ("", None), (PENDING_ADDRESS, None), (None, None)],
+)
+def test_rows_have_id_and_address_of_an_instance(told: str | None, reached: str | None) -> None:
+    one = vm(public_ip=told)
+    [planned] = rows_planned(intent(one), account(one))
+    [driven] = rows_of(
+        [Target(one.id, one.name, NOW, one)], {one.id: Wait("")}, account(one), Memory()
+    )
+    for row in (planned, driven):
+        assert (row.instance_id, row.public_ip) == (one.id, reached)
