@@ -86,8 +86,8 @@ def _read_bill(
         answers = pool.map(lambda n: _asked(client, seen[n], asking[n], end), asking)
         for place, (after, error) in zip(asking, answers, strict=True):
             seen[place] = after
-            if error is not None:
-                missing.append(_sentence(after, str(error), funds))
+            if error:
+                missing.append(_sentence(after, error, funds))
     if keep:
         write_sightings(credentials.account, written, seen)
     billed = [seen[n] for n in meant if seen[n].is_billed(start)]
@@ -126,10 +126,8 @@ def _sightings_now(
     return sightings(_there(funds, before), before, snapshotted, now), written
 
 
-def _asked(
-    client: Barrack, one: Sighting, since: datetime, end: datetime
-) -> tuple[Sighting, BarrackError | None]:
-    """A thing with its bill from a moment on, or why that cannot be read."""
+def _asked(client: Barrack, one: Sighting, since: datetime, end: datetime) -> tuple[Sighting, str]:
+    """A thing with its bill from a moment on, and why that cannot be read; empty if it can."""
     readers = {
         "instance": client.instances.billing,
         "volume": client.volumes.billing,
@@ -140,13 +138,15 @@ def _asked(
         answer = read(one.thing.id, since, end)
     except BarrackNotFoundError as error:
         if one.is_new(end):
-            return one, None
+            return one, ""
         after = one.unanswered(end) if error.is_api_answer else one
-        return after, None if after.settled else error
+        return after, "" if after.settled else str(error)
     except BarrackError as error:
-        return one, error
+        return one, str(error)
     charges = [charge_of(one.thing, record, end) for record in answer.records]
-    return one.answered(since, charges, end), None
+    after = one.answered(since, charges, end)
+    is_bill = after.settled or not one.is_vanished(since, charges)
+    return after, "" if is_bill else "the API has no charge where it had one before"
 
 
 def _sentence(one: Sighting, why: str, funds: Funds) -> str:

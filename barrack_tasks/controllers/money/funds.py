@@ -13,6 +13,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Balance, Snapshot, UserVM, VolumeResponse
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import BalanceSample, Burn, Tariff, burn_of, priced, tariff_of
+from barrack_tasks.plans.report import about_error
 from barrack_tasks.server.tables import merge_all, read_all
 
 
@@ -29,7 +30,7 @@ class Listed:
     @property
     def missing(self) -> tuple[str, ...]:
         """What could not be read, as sentences."""
-        return tuple(f"{operation}: {error}" for operation, error in self.unread.items())
+        return tuple(about_error(operation, error) for operation, error in self.unread.items())
 
     def is_read(self, kind: str) -> bool:
         """Whether all things of a kind, such as `volume`, are known."""

@@ -46,9 +46,11 @@ class Tariff:
 
         Of no tier in particular it costs what the dearest does.
         """
+        prices = self.by_tier(gpu_model, gpu_count, region)
         if tier is not None:
-            prices = self.by_tier(gpu_model, gpu_count, region)
             return prices.get(tier, prices.get(None))
+        if prices:
+            return max(prices.values())
         exact = self.instances.get((gpu_model, gpu_count, region))
         return self.instances.get((gpu_model, gpu_count, None)) if exact is None else exact
 
@@ -335,9 +337,39 @@ def about_debits(samples: Sequence[BalanceSample], currency: str) -> tuple[str, 
         also = f", and {len(debits) - 1} smaller of {money(rest, currency)} in all"
     return (
         f"a debit of {money(amount, currency)} was seen in the balance between "
-        f"{loss.start.astimezone(UTC):%Y-%m-%d %H:%M} and {loss.end.astimezone(UTC):%H:%M} UTC"
+        f"{loss.start.astimezone(UTC):%Y-%m-%d %H:%M} and {_until(loss)} UTC"
         f"{also}: what is lost once is not counted as burn",
     )
+
+
+def _until(loss: Loss) -> str:
+    """When a stretch ended, with the day if it is another than that on which it began."""
+    start, end = loss.start.astimezone(UTC), loss.end.astimezone(UTC)
+    return f"{end:%H:%M}" if end.date() == start.date() else f"{end:%Y-%m-%d %H:%M}"
+
+
+def seen_until(
+    samples: Sequence[BalanceSample],
+    now: datetime,
+    balance: Decimal,
+    burn: Burn,
+    is_read: bool = True,
+) -> list[BalanceSample]:
+    """The samples of the last day, with the present balance if it is known what burns.
+
+    What is not known to burn would count as lost, so a look that lacks a list or a price says
+    nothing. The next that lacks none explains the whole time since the last that lacked none.
+
+    Args:
+        samples: what was seen before.
+        now: by the cloud's clock.
+        balance: what is left now.
+        burn: what burns now.
+        is_read: whether all lists could be read.
+    """
+    if is_read and not burn.unknown:
+        return with_sample(samples, BalanceSample(now, balance, burn.hourly))
+    return [s for s in samples if now - _WINDOW <= s.at]
 
 
 def with_sample(samples: Sequence[BalanceSample], sample: BalanceSample) -> list[BalanceSample]:

@@ -158,6 +158,11 @@ def test_a_charge_is_divided_by_billed_minutes_and_else_by_time_which_is_said() 
     each = cost_of(rate, 1)
     assert bill.by("day") == {"2026-03-10": each, "2026-03-11": exact.cost - each}
     assert bill.divided_by_time == ()
+    late = datetime(2026, 3, 10, 23, 29, 1, tzinfo=UTC)
+    until = datetime(2026, 3, 11, 1, 0, tzinfo=UTC)
+    at_no_rate = Charge(thing, late, until, "ACTIVE", 91, Decimal(91))
+    assert bill_of(at_no_rate).by("day") == {"2026-03-10": 31, "2026-03-11": 60}
+    assert bill_of(at_no_rate).divided_by_time == ()
     rounded_up = replace(exact, minutes=3, cost=cost_of(rate, 3))
     other = bill_of(rounded_up)
     assert other.divided_by_time == (rounded_up,)
