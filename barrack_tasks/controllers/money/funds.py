@@ -113,9 +113,9 @@ def read_samples(account: str) -> list[BalanceSample]:
     found = []
     for at, written in read_all(_prefix(account)).items():
         try:
-            balance, hourly = written
+            balance, hourly, *more = written
             moment = datetime.fromtimestamp(int(at), UTC)
-            found.append(BalanceSample(moment, Decimal(balance), Decimal(hourly)))
+            found.append(BalanceSample(moment, Decimal(balance), Decimal(hourly), not more))
         except (ArithmeticError, TypeError, ValueError):
             continue
     return sorted(found, key=lambda sample: sample.at)
@@ -129,7 +129,14 @@ def write_samples(
 
 
 def _written(samples: Sequence[BalanceSample]) -> dict[str, list[str]]:
-    return {str(int(s.at.timestamp())): [str(s.balance), str(s.hourly)] for s in samples}
+    return {
+        str(int(s.at.timestamp())): [
+            str(s.balance),
+            str(s.hourly),
+            *([] if s.is_priced else ["unpriced"]),
+        ]
+        for s in samples
+    }
 
 
 def _prefix(account: str) -> str:

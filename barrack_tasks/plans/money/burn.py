@@ -224,11 +224,15 @@ def runway(balance: Decimal, hourly: Decimal) -> timedelta | None:
 
 @dataclass(frozen=True)
 class BalanceSample:
-    """The balance at a moment, and the burn that its things explained then."""
+    """The balance at a moment, and the burn that its things explained then.
+
+    `is_priced` is False if a price was not known then, so that its things cost more.
+    """
 
     at: datetime
     balance: Decimal
     hourly: Decimal
+    is_priced: bool = True
 
 
 _WINDOW = timedelta(hours=24)
@@ -274,10 +278,13 @@ class Loss:
 def losses(samples: Sequence[BalanceSample]) -> list[Loss]:
     """What the balance lost between each two looks.
 
-    Where it grew, credits were added, and that stretch says nothing.
+    Where it grew, credits were added, and that stretch says nothing. Looks that lacked a price
+    count while one is lacking: what is lost then stands in for it. Once all are known it would
+    count twice, and the stretch from before such looks to after them is one.
     """
     found = []
-    for before, after in pairwise(samples):
+    is_priced = bool(samples) and samples[-1].is_priced
+    for before, after in pairwise(s for s in samples if s.is_priced or not is_priced):
         fell, span = before.balance - after.balance, after.at - before.at
         hourly = max(before.hourly, after.hourly)
         if fell >= 0:
@@ -355,10 +362,7 @@ def seen_until(
     burn: Burn,
     is_read: bool = True,
 ) -> list[BalanceSample]:
-    """The samples of the last day, with the present balance if it is known what burns.
-
-    What is not known to burn would count as lost, so a look that lacks a list or a price says
-    nothing. The next that lacks none explains the whole time since the last that lacked none.
+    """The samples of the last day, with the present balance if the lists could be read.
 
     Args:
         samples: what was seen before.
@@ -367,8 +371,8 @@ def seen_until(
         burn: what burns now.
         is_read: whether all lists could be read.
     """
-    if is_read and not burn.unknown:
-        return with_sample(samples, BalanceSample(now, balance, burn.hourly))
+    if is_read:
+        return with_sample(samples, BalanceSample(now, balance, burn.hourly, not burn.unknown))
     return [s for s in samples if now - _WINDOW <= s.at]
 
 
