@@ -123,6 +123,8 @@ def _conclude(show: Display, plan: Mapping[str, Next], before: dict[str, UserVM]
 
 def _what_is_left(left: Sequence[UserVM]) -> Text:
     burn = sum((i.hourly_price or Decimal(0) for i in left), Decimal(0))
+    currency = next((str(i.currency) for i in left if i.currency), None)
+    least = "at least " if any(i.hourly_price is None for i in left) else ""
     names = ", ".join(i.name for i in left)
-    said = f"NOT hibernated, and burning {burn:.2f} an hour: {names}"
+    said = f"NOT hibernated, and burning {least}{money(burn, currency)} an hour: {names}"
     return Text(one_line(said), style="red")

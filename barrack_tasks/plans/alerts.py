@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 
@@ -45,7 +45,8 @@ class Message:
     """What is to be told to whom.
 
     `owed` is told to those who have not heard of a crossing yet, `owed recovery` to those who
-    have not heard that it is over.
+    have not heard that it is over. What is over says when it was crossed, for not everybody may
+    have heard of that.
     """
 
     key: str
@@ -80,14 +81,31 @@ def messages_of(
                 found.append(Message(reading.key, "crossed", reading.text, everyone))
         elif not alarm.is_over:
             if owed:
-                found.append(Message(reading.key, "owed recovery", reading.text, owed))
+                found.append(Message(reading.key, "owed recovery", _over(reading, alarm), owed))
         elif reading.is_clear:
-            found.append(Message(reading.key, "recovered", reading.text, everyone))
+            found.append(Message(reading.key, "recovered", _over(reading, alarm), everyone))
         elif remind is not None and now - alarm.told >= remind:
-            found.append(Message(reading.key, "reminder", reading.text, everyone))
+            found.append(Message(reading.key, "reminder", _lasting(reading, alarm), everyone))
         elif owed:
-            found.append(Message(reading.key, "owed", reading.text, owed))
+            found.append(Message(reading.key, "owed", _lasting(reading, alarm), owed))
     return tuple(found)
+
+
+def _lasting(reading: Reading, alarm: Alarm) -> str:
+    """How things stand with a line that was crossed, also if the value is just behind it again."""
+    if reading.is_over:
+        return reading.text
+    return (
+        f"the alarm was raised on {_said(alarm.since)} and is not yet clearly over: {reading.text}"
+    )
+
+
+def _over(reading: Reading, alarm: Alarm) -> str:
+    return f"{reading.text} (the alarm was raised on {_said(alarm.since)})"
+
+
+def _said(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d at %H:%M} UTC"
 
 
 def note(

@@ -178,6 +178,17 @@ def money(amount: Decimal | None, currency: str | None) -> str:
     return f"{amount:z.2f} {currency if _CURRENCY.fullmatch(currency) else '?'}"
 
 
+def about_error(operation: str, error: object) -> str:
+    """One sentence about an operation that failed; most errors name their operation themselves.
+
+    Example:
+        >>> about_error("get_pricing", "not found"), about_error("get_pricing", "get_pricing: no")
+        ('get_pricing: not found', 'get_pricing: no')
+    """
+    text = str(error)
+    return text if text.startswith(f"{operation}: ") else f"{operation}: {text}"
+
+
 def failures(rows: Sequence[Row]) -> str:
     """One sentence about the instances that failed."""
     return "; ".join(one_line(f"{row.instance}: {row.why}") for row in rows)

@@ -164,7 +164,7 @@ class Alarms:
             self._notifiers,
             message.to,
             f"Barrack {self._guard}: {said}",
-            "\n".join(map(one_line, [f"{said}.", *details])),
+            "\n".join(map(one_line, [f"{said.rstrip('.')}.", *details])),
         )
         self.undelivered.update(failed)
         if message.kind in ("crossed", "recovered"):

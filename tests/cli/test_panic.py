@@ -103,7 +103,7 @@ def test_it_goes_on_through_an_api_that_fails_and_says_what_is_left(sandbox: San
     sandbox.fault("status", operation="hibernate_instance", status=500, count=2)
     done = panic(sandbox, "--yes", "--protect", "prod-*")
     assert done.returncode == 1
-    assert "NOT hibernated, and burning 21.52 an hour: big" in done.stdout
+    assert "NOT hibernated, and burning 21.52 USD an hour: big" in done.stdout
     found = states(sandbox)
     assert {found[n] for n in ("one", "two", "parked")} == {"HIBERNATED"}
 

@@ -19,6 +19,7 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.controllers.admission import read_means
 from barrack_tasks.controllers.money.bills import spent_since
 from barrack_tasks.controllers.money.funds import read_funds
+from barrack_tasks.controllers.money.seen import read_sightings
 from barrack_tasks.plans.money.burn import Burn, burn_of
 from barrack_tasks.plans.money.caps import Caps, today_of
 from barrack_tasks.sandbox import Sandbox
@@ -391,3 +392,25 @@ def test_costs_are_asked_for_by_the_clouds_clock(cloud: Cloud, ahead: timedelta)
     means = read_means(account, [Caps(daily_budget=100)])
     assert means.spent_today == spent
     assert Decimal(2) - Decimal("0.1") < means.hours_left_today <= 2
+
+
+def test_a_new_limit_that_was_first_seen_blind_does_not_act_unasked(
+    cloud: Cloud, hook: Any
+) -> None:
+    _, name = hook
+    sandbox = at(fleet(cloud, "5000", "a1", start=MARCH, speed=0))
+    account = account_of(sandbox)
+    how: dict[str, Any] = {"notify": [name], "credentials": account}
+    month, hour = [{"per": "month", "hard": 5}], [{"per": "hour", "hard": 1}]
+    enforce_budget(month, dry_run=True, **how)
+    assert read_sightings(account.account) == ([], {}), "a dry run remembers nothing"
+    sandbox.advance(10 * 3600)
+    sandbox.fault("status", operation="get_instance_billing", status=403, count=1)
+    report = enforce_budget(month, **how)
+    assert any("the hard limit of everything per month is new" in note for note in report.notes)
+    sandbox.fault("status", operation="list_instances", status=403, count=1)
+    enforce_budget(hour, **how)
+    for limit in (month, hour):
+        with pytest.raises(ValueError, match="until then it is not enforced"):
+            enforce_budget(limit, **how)
+    assert states(sandbox) == {"a1": "ACTIVE"}

@@ -51,6 +51,22 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
     assert list(shelf) == ["a"]
 
 
+def test_a_message_ends_with_one_full_stop(monkeypatch: pytest.MonkeyPatch) -> None:
+    bodies: list[str] = []
+
+    def tell(_notifiers: Any, _to: Any, _subject: str, body: str) -> dict[str, str]:
+        bodies.append(body)
+        return {}
+
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", lambda _prefix: {})
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.merge_all", lambda *_: None)
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.tell", tell)
+    monkeypatch.setattr("barrack_tasks.runtime.alerts.emit", lambda *_, **__: None)
+    readings = [Reading("a", True, False, "it ends."), Reading("b", True, False, "it ends")]
+    Alarms("balance", "account", {}, None, logging.getLogger(__name__)).raise_for(readings, NOW)
+    assert bodies == ["it ends.", "it ends."]
+
+
 def test_a_notice_is_owed_to_whom_it_could_not_be_told_and_to_nobody_else(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -9,7 +9,7 @@ from barrack_tasks.controllers.money.funds import Funds, read_samples, write_sam
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.money.balance import Outlook, outlook
-from barrack_tasks.plans.money.burn import BalanceSample, about_debits, other_hourly, with_sample
+from barrack_tasks.plans.money.burn import about_debits, other_hourly, seen_until
 from barrack_tasks.plans.money.shedding import Shedding
 from barrack_tasks.plans.money.thresholds import Threshold, check_thresholds
 from barrack_tasks.plans.protection import is_protected
@@ -48,10 +48,10 @@ class BalanceWatch:
         unmet: tuple[str, ...] = ()
         if funds.is_read("instance"):
             unmet = run.check_lists(funds.instances, select=select, priority=how.priority)
-        self._before = self._samples = read_samples(run.account.account)
-        if not funds.unread:  # a burn that is not known explains nothing
-            sample = BalanceSample(funds.at, funds.balance.amount, funds.burn().hourly)
-            self._samples = with_sample(self._samples, sample)
+        self._before = read_samples(run.account.account)
+        self._samples = seen_until(
+            self._before, funds.at, funds.balance.amount, funds.burn(), not funds.unread
+        )
         selected = selected_that_exist(select, funds.instances)
         self.unable = flavors_that_cannot_hibernate(run.account) if selected else frozenset()
         self.view: Outlook = outlook(

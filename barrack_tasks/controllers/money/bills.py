@@ -41,6 +41,7 @@ def read_bill(
     end: datetime,
     zone: str = "UTC",
     names: Sequence[str] = (),
+    keep: bool = True,
 ) -> Bill:
     """All that was spent between two moments, as far as billing records tell.
 
@@ -56,8 +57,9 @@ def read_bill(
         zone: whose days the bill is divided into.
         names: names, globs and ids of instances: only these, there or gone, and nothing else;
             everything, if not given.
+        keep: whether what was seen and read is kept for later bills.
     """
-    return _in_one_task(lambda: _read_bill(credentials, funds, start, end, zone, names))
+    return _in_one_task(lambda: _read_bill(credentials, funds, start, end, zone, names, keep))
 
 
 @task(name="read_billing", cache_policy=NO_CACHE, persist_result=False)
@@ -73,6 +75,7 @@ def _read_bill(
     end: datetime,
     zone: str,
     names: Sequence[str],
+    keep: bool = True,
 ) -> Bill:
     client = credentials.get_client()
     seen, written = _sightings_now(credentials, funds, end)
@@ -83,18 +86,20 @@ def _read_bill(
         answers = pool.map(lambda n: _asked(client, seen[n], asking[n], end), asking)
         for place, (after, error) in zip(asking, answers, strict=True):
             seen[place] = after
-            if error is not None:
-                missing.append(_sentence(after, str(error), funds))
-    write_sightings(credentials.account, written, seen)
+            if error:
+                missing.append(_sentence(after, error, funds))
+    if keep:
+        write_sightings(credentials.account, written, seen)
     billed = [seen[n] for n in meant if seen[n].is_billed(start)]
+    charges = [charge for s in billed for charge in s.charges(end)]
+    if not names:
+        charges += _of_chats(credentials, start, end, missing, keep)
+    is_read = not missing and not funds.unread
     missing += [
         _sentence(s, "the API has no bill of it any more", funds)
         for s in billed
         if s.settled and not s.is_known(start)
     ]
-    charges = [charge for s in billed for charge in s.charges(end)]
-    if not names:
-        charges += _of_chats(credentials, start, end, missing)
     return Bill(
         start,
         end,
@@ -102,6 +107,7 @@ def _read_bill(
         zone,
         clipped(charges, start, end),
         (*funds.missing, *sorted(missing)),
+        is_read,
     )
 
 
@@ -120,10 +126,8 @@ def _sightings_now(
     return sightings(_there(funds, before), before, snapshotted, now), written
 
 
-def _asked(
-    client: Barrack, one: Sighting, since: datetime, end: datetime
-) -> tuple[Sighting, BarrackError | None]:
-    """A thing with its bill from a moment on, or why that cannot be read."""
+def _asked(client: Barrack, one: Sighting, since: datetime, end: datetime) -> tuple[Sighting, str]:
+    """A thing with its bill from a moment on, and why that cannot be read; empty if it can."""
     readers = {
         "instance": client.instances.billing,
         "volume": client.volumes.billing,
@@ -134,13 +138,15 @@ def _asked(
         answer = read(one.thing.id, since, end)
     except BarrackNotFoundError as error:
         if one.is_new(end):
-            return one, None
+            return one, ""
         after = one.unanswered(end) if error.is_api_answer else one
-        return after, None if after.settled else error
+        return after, "" if after.settled else str(error)
     except BarrackError as error:
-        return one, error
+        return one, str(error)
     charges = [charge_of(one.thing, record, end) for record in answer.records]
-    return one.answered(since, charges, end), None
+    after = one.answered(since, charges, end)
+    is_bill = after.settled or not one.is_vanished(since, charges)
+    return after, "" if is_bill else "the API has no charge where it had one before"
 
 
 def _sentence(one: Sighting, why: str, funds: Funds) -> str:
@@ -218,7 +224,7 @@ def thing_of(instance: UserVM) -> Thing:
 
 
 def _of_chats(
-    account: BarrackCredentials, start: datetime, end: datetime, missing: list[str]
+    account: BarrackCredentials, start: datetime, end: datetime, missing: list[str], keep: bool
 ) -> Iterable[Charge]:
     """Each use of AI chat: read once, and kept, for none of them changes any more."""
     kept = read_chats(account.account)
@@ -233,7 +239,7 @@ def _of_chats(
     now = (kept or KeptChats(asked, end, {})).answered(asked, new, end)
     # That nothing was used need not be noted each time.
     is_old = kept is None or end - kept.until > _NOTED_WITHIN or asked < kept.since
-    if kept is None or is_old or now.charges != kept.charges:
+    if keep and (kept is None or is_old or now.charges != kept.charges):
         write_chats(account.account, now)
     return now.charges.values()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from barrack_tasks.api.models import UserVM
@@ -18,8 +18,11 @@ from barrack_tasks.plans.money.budgets import (
     BudgetReport,
     Standing,
     about_refused,
+    about_waiting,
     burn_watched,
     cells_of,
+    is_burn_read,
+    kept_of,
     notes_on_budgets,
     period_of,
     readings_of,
@@ -43,16 +46,18 @@ def read_standings(
     funds: Funds,
     budgets: Sequence[Budget],
     zone: str,
+    keep: bool = True,
 ) -> tuple[list[Standing], tuple[str, ...]]:
     """How each budget stands by the cloud's clock, and whose bill could not be read.
 
-    What is there is noted, so that it stays on later bills when it is gone.
+    What is there is noted, so that it stays on later bills when it is gone; in a dry run it is not.
 
     Args:
         credentials: the account.
         funds: the account as it is.
         budgets: the budgets.
         zone: whose days and months.
+        keep: whether what was seen and read is kept.
     """
     burn, now = funds.burn(), funds.at
     long = [b for b in budgets if b.per != "hour"]
@@ -60,15 +65,18 @@ def read_standings(
     if long:
         start = min(period_of(b.per, now, zone).start for b in long)
         names = [n for b in long for n in b.names] if all(b.names for b in long) else []
-        bill = read_bill(credentials, funds, start, now, zone, names)
-    else:
+        bill = read_bill(credentials, funds, start, now, zone, names, keep)
+    elif keep:
         note_sightings(credentials, funds)
     standings = []
     for budget in budgets:
-        spent = burn.hourly
+        found = standing(budget, funds.instances, burn, burn.hourly, now, zone)
+        is_read = is_burn_read(budget, found.burn, funds.unread)
         if bill is not None and budget.per != "hour":
-            spent = bill.since(period_of(budget.per, now, zone).start, budget.names)
-        standings.append(standing(budget, funds.instances, burn, spent, now, zone))
+            spent = bill.since(found.period.start, budget.names)
+            found = standing(budget, funds.instances, burn, spent, now, zone)
+            is_read = bill.is_read
+        standings.append(replace(found, is_read=is_read))
     return standings, bill.missing if bill is not None else funds.missing
 
 
@@ -79,6 +87,7 @@ class Budgeting:
     Attributes:
         standings: of all budgets.
         refused: those that are not kept, since what runs already is above a new hard limit.
+        kept: those that are remembered as kept, see `kept_of`.
         chosen: the instances that are put to rest.
         readings: what people are told, once each.
         notes: sentences for the report.
@@ -88,6 +97,7 @@ class Budgeting:
 
     standings: Sequence[Standing]
     refused: Sequence[Standing]
+    kept: Sequence[Standing]
     chosen: Sequence[UserVM]
     readings: Sequence[Reading]
     notes: Sequence[str]
@@ -111,9 +121,11 @@ class Budgeting:
             SelectionError: a person called the flow, and a list names what does not exist.
         """
         account, currency = run.account, str(funds.balance.currency)
-        standings, missing = read_standings(account, funds, budgets, zone)
-        refused = [] if enforce_at_once else refused_of(standings, known_budgets(account.account))
-        kept = [stand for stand in standings if stand not in refused]
+        standings, missing = read_standings(account, funds, budgets, zone, not run.dry_run)
+        known = known_budgets(account.account)
+        refused = [] if enforce_at_once else refused_of(standings, known)
+        remembered = kept_of(standings, known, enforce_at_once)
+        acting = [stand for stand in standings if stand not in refused]
         unmet: tuple[str, ...] = ()
         if funds.is_read("instance"):
             things: list[Called] = [*funds.instances]
@@ -123,19 +135,31 @@ class Budgeting:
             unmet = run.check_lists(funds.instances, priority=how.priority, more=names)
         protected = {i.id for i in funds.instances if is_protected(run.never, i.id, i.name)}
         unable = flavors_that_cannot_hibernate(account)
-        aimed = (kept, funds.instances, protected, unable)
+        aimed = (acting, funds.instances, protected, unable)
         chosen = whom_budgets_rest(*aimed, how, funds.balance.currency)
         stuck = notes_on_budgets(*aimed)
         readings = [unreadable(*missing), unpriced(burn_watched(standings), currency)]
         for stand in standings:
             readings += readings_of(stand, currency, not missing, stand in refused)
-        going = f"Going to hibernate {named(chosen, burn_watched(kept))}."
+        waiting = [
+            stand
+            for stand in standings
+            if stand.budget.hard is not None and stand not in (*refused, *remembered)
+        ]
+        going = f"Going to hibernate {named(chosen, burn_watched(acting))}."
         return cls(
             standings,
             refused,
+            remembered,
             chosen,
             readings,
-            (*unmet, *missing, *(about_refused(stand, currency) for stand in refused), *stuck),
+            (
+                *unmet,
+                *missing,
+                *(about_refused(stand, currency) for stand in refused),
+                *(about_waiting(stand) for stand in waiting),
+                *stuck,
+            ),
             (*([going] if chosen else []), *map(as_sentence, stuck)),
             currency,
             unable,
@@ -146,7 +170,7 @@ class Budgeting:
         if run.dry_run:
             return ()
         told = alarms.raise_for(self.readings, now(), self.about_chosen)
-        kept = (stand.budget for stand in self.standings if stand not in self.refused)
+        kept = (stand.budget for stand in self.kept)
         remember_budgets(run.account.account, kept, funds.at)
         return told
 

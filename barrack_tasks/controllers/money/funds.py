@@ -13,6 +13,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Balance, Snapshot, UserVM, VolumeResponse
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import BalanceSample, Burn, Tariff, burn_of, priced, tariff_of
+from barrack_tasks.plans.report import about_error
 from barrack_tasks.server.tables import merge_all, read_all
 
 
@@ -29,7 +30,7 @@ class Listed:
     @property
     def missing(self) -> tuple[str, ...]:
         """What could not be read, as sentences."""
-        return tuple(f"{operation}: {error}" for operation, error in self.unread.items())
+        return tuple(about_error(operation, error) for operation, error in self.unread.items())
 
     def is_read(self, kind: str) -> bool:
         """Whether all things of a kind, such as `volume`, are known."""
@@ -112,9 +113,9 @@ def read_samples(account: str) -> list[BalanceSample]:
     found = []
     for at, written in read_all(_prefix(account)).items():
         try:
-            balance, hourly = written
+            balance, hourly, *more = written
             moment = datetime.fromtimestamp(int(at), UTC)
-            found.append(BalanceSample(moment, Decimal(balance), Decimal(hourly)))
+            found.append(BalanceSample(moment, Decimal(balance), Decimal(hourly), not more))
         except (ArithmeticError, TypeError, ValueError):
             continue
     return sorted(found, key=lambda sample: sample.at)
@@ -128,7 +129,14 @@ def write_samples(
 
 
 def _written(samples: Sequence[BalanceSample]) -> dict[str, list[str]]:
-    return {str(int(s.at.timestamp())): [str(s.balance), str(s.hourly)] for s in samples}
+    return {
+        str(int(s.at.timestamp())): [
+            str(s.balance),
+            str(s.hourly),
+            *([] if s.is_priced else ["unpriced"]),
+        ]
+        for s in samples
+    }
 
 
 def _prefix(account: str) -> str:

@@ -24,7 +24,7 @@ from barrack_tasks.plans.money.shedding import (
     whom_to_rest,
 )
 from barrack_tasks.plans.money.thresholds import Threshold, minimum_note, read_line
-from barrack_tasks.plans.report import Report, escape, money
+from barrack_tasks.plans.report import Report, about_error, escape, money
 
 UNREADABLE = "unreadable"
 
@@ -116,7 +116,7 @@ def outlook(
         if (t.runway is not None and missing and not line.is_over)
         or (line.is_over and acting_of([t]) and "list_instances" in missing)
     ]
-    why = "; ".join(f"{operation}: {error}" for operation, error in missing.items())
+    why = "; ".join(about_error(operation, error) for operation, error in missing.items())
     sight = in_part(why) if why and not unjudged else unreadable(*filter(None, [why]))
     readings = (sight, unpriced(burn, str(balance.currency)), *lines)
     told = [*notes]

@@ -269,7 +269,8 @@ class Bill:
     """All charges of an account in a stretch of time.
 
     `missing` names things whose bill could not be read in full: what was read of it before counts,
-    and the totals lack the rest.
+    and the totals lack the rest. `is_read` tells whether nothing of it may be read another time:
+    what the API has no bill of any more never can.
 
     Example:
         >>> bill.by("instance"), bill.total
@@ -282,6 +283,7 @@ class Bill:
     zone: str
     charges: tuple[Charge, ...]
     missing: tuple[str, ...] = ()
+    is_read: bool = True
 
     @property
     def total(self) -> Decimal:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Literal, Self
 
 from pydantic import field_validator, model_validator
@@ -17,6 +19,7 @@ from barrack_tasks.plans.inputs import Amount, Given, Texts, read_each
 from barrack_tasks.plans.money.bill import day_begins, day_of
 from barrack_tasks.plans.money.burn import Burn
 from barrack_tasks.plans.money.shedding import (
+    MOST_NAMED,
     Limit,
     Shedding,
     about_stuck,
@@ -30,6 +33,7 @@ from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.timetable.zones import zone_of
 
 Per = Literal["hour", "day", "month"]
+_EVERYTHING = "everything"
 _REMEMBERED = 40
 """Days after which a limit that was not kept any more is new again."""
 CLEAR = Decimal("0.95")
@@ -72,14 +76,52 @@ class Budget(Given):
         return self
 
     @property
+    def title(self) -> str:
+        """What the budget is called in messages: five names at most, and how many more."""
+        more = len(self.names) - MOST_NAMED
+        also = f" and {more} more" if more > 0 else ""
+        return f"{_listed(self.names[:MOST_NAMED])}{also} per {self.per}"
+
+    @property
     def key(self) -> str:
-        """What the budget is called in memory and messages."""
-        return f"{', '.join(self.names) or 'everything'} per {self.per}"
+        """What the budget is called in memory: as no other, in whatever order it has its names."""
+        names = sorted(set(self.names))
+        listed = _listed(names)
+        if len(names) > MOST_NAMED:
+            digest = hashlib.blake2s(listed.encode(), digest_size=8).hexdigest()
+            listed = f"{_listed(names[:MOST_NAMED])} and {len(names) - MOST_NAMED} more ({digest})"
+        return f"{listed} per {self.per}"
 
     @property
     def identity(self) -> str:
         """The budget with its hard limit: with another limit it is another."""
-        return f"{self.key}: {self.hard}"
+        return _normal(f"{self.key}: {self.hard}")
+
+    def is_known(self, known: Iterable[str]) -> bool:
+        """Whether its hard limit is among identities, also as an earlier release wrote them."""
+        mine = {self.identity}
+        if all(_quoted(name) == name for name in self.names):
+            mine.add(_normal(f"{_listed(self.names)} per {self.per}: {self.hard}"))
+        return not mine.isdisjoint(map(_normal, known))
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(map(_quoted, names)) or _EVERYTHING
+
+
+def _quoted(name: str) -> str:
+    """A name, in quotation marks if it could be taken for something else without them."""
+    is_plain = name != _EVERYTHING and name == name.strip() and not set(name) & set(',"()')
+    return name if is_plain and " and " not in name else json.dumps(name, ensure_ascii=False)
+
+
+def _normal(identity: str) -> str:
+    """An identity with its limit as one number is written in one way only."""
+    key, _, limit = identity.rpartition(": ")
+    try:
+        return f"{key}: {Decimal(limit).normalize():f}"
+    except InvalidOperation:  # there is no limit, or nothing that this library wrote
+        return identity
 
 
 def read_budgets(value: Any) -> list[Budget]:
@@ -93,7 +135,9 @@ def read_budgets(value: Any) -> list[Budget]:
     budgets = read_each(Budget, value, "budget")
     for budget in budgets:
         if sum(b.key == budget.key for b in budgets) > 1:
-            raise ValueError(f"there are two budgets for {budget.key}; write one with both limits")
+            raise ValueError(
+                f"there are two budgets for {budget.title}; write one with both limits"
+            )
     return budgets
 
 
@@ -142,6 +186,8 @@ class Standing:
     scope: tuple[UserVM, ...]
     """The instances that it is about."""
     burn: Burn
+    is_read: bool = True
+    """Whether all that it counts was read, as far as it can be; else it is so much at the least."""
 
 
 def standing(
@@ -151,6 +197,7 @@ def standing(
     spent: Decimal,
     now: datetime,
     zone: str,
+    is_read: bool = True,
 ) -> Standing:
     """How a budget stands.
 
@@ -161,14 +208,15 @@ def standing(
         spent: by what the budget is about, since its period began; not needed for `hour`.
         now: zone-aware.
         zone: whose days and months.
+        is_read: whether all that it counts was read.
     """
     period = period_of(budget.per, now, zone)
     scope = tuple(i for i in instances if not budget.names or matches(i, budget.names))
     own = burn_of_scope(budget, scope, burn)
     if budget.per == "hour":
-        return Standing(budget, period, own.hourly, own.hourly, scope, own)
+        return Standing(budget, period, own.hourly, own.hourly, scope, own, is_read)
     forecast = spent + own.hourly * period.share_left(now)
-    return Standing(budget, period, spent, forecast, scope, own)
+    return Standing(budget, period, spent, forecast, scope, own, is_read)
 
 
 def burn_of_scope(budget: Budget, scope: Sequence[UserVM], burn: Burn) -> Burn:
@@ -177,6 +225,20 @@ def burn_of_scope(budget: Budget, scope: Sequence[UserVM], burn: Burn) -> Burn:
         return burn
     ids = {i.id for i in scope}
     return Burn(tuple(c for c in burn.costs if c.kind == "instance" and c.id in ids))
+
+
+def is_burn_read(budget: Budget, burn: Burn, unread: Collection[str]) -> bool:
+    """Whether the part of the burn that a budget is about was read, with all prices.
+
+    Args:
+        budget: the budget.
+        burn: that part of the burn.
+        unread: operations that could not be read.
+    """
+    needed = {"list_instances"}
+    if not budget.names:
+        needed |= {"list_volumes", "list_snapshots"}
+    return needed.isdisjoint(unread) and not burn.unknown
 
 
 def burn_watched(standings: Iterable[Standing]) -> Burn:
@@ -196,6 +258,7 @@ def readings_of(
         is_refused: whether its hard limit is refused, see `refused_of`: that is told instead.
     """
     budget, per = stand.budget, stand.budget.per
+    least = _least(is_whole and stand.is_read)
     found = []
     for name, limit in (("soft", budget.soft), ("hard", budget.hard)):
         if limit is None:
@@ -207,8 +270,8 @@ def readings_of(
         key = f"{budget.key}: {name}" + ("" if per == "hour" else f" {stand.period.name}")
         verb = "burns" if per == "hour" else "spent"
         text = (
-            f"{budget.key}: {verb} {money(stand.spent, currency)}, the {name} limit is "
-            f"{money(limit, currency)}{_coming(stand, currency)}"
+            f"{budget.title}: {verb} {least}{money(stand.spent, currency)}, the {name} limit is "
+            f"{money(limit, currency)}{_coming(stand, currency, least)}"
         )
         found.append(
             Reading(key, stand.spent > limit, is_whole and stand.spent <= limit * CLEAR, text)
@@ -217,7 +280,7 @@ def readings_of(
         key = f"{budget.key}: forecast {stand.period.name}"
         will = stand.forecast > budget.hard >= stand.spent
         text = (
-            f"{budget.key}: {money(stand.spent, currency)} spent, and "
+            f"{budget.title}: {least}{money(stand.spent, currency)} spent, and {least}"
             f"{money(stand.forecast, currency)} at the end of the {per} if nothing changes; the "
             f"hard limit is {money(budget.hard, currency)}"
         )
@@ -225,10 +288,15 @@ def readings_of(
     return found
 
 
-def _coming(stand: Standing, currency: str) -> str:
+def _coming(stand: Standing, currency: str, least: str) -> str:
     if stand.budget.per == "hour":
         return ""
-    return f"; {money(stand.forecast, currency)} at the end of the {stand.budget.per} as it burns"
+    coming = money(stand.forecast, currency)
+    return f"; {least}{coming} at the end of the {stand.budget.per} as it burns"
+
+
+def _least(is_read: bool) -> str:
+    return "" if is_read else "at least "
 
 
 def _is_exceeded(stand: Standing) -> bool:
@@ -298,16 +366,44 @@ def refused_of(standings: Iterable[Standing], known: Collection[str]) -> list[St
         standings: how the budgets stand.
         known: identities of budgets that were kept before.
     """
-    return [s for s in standings if _is_exceeded(s) and s.budget.identity not in known]
+    return [s for s in standings if _is_exceeded(s) and not s.budget.is_known(known)]
+
+
+def kept_of(
+    standings: Iterable[Standing], known: Collection[str], at_once: bool = False
+) -> list[Standing]:
+    """The budgets that are remembered as kept, so that their hard limits may act from now on.
+
+    A new one is, once all that it needs was read: what could not be read may be above it already.
+
+    Args:
+        standings: how the budgets stand.
+        known: identities of budgets that were kept before.
+        at_once: whether a person has asked for limits that act at once.
+    """
+    return [
+        s
+        for s in standings
+        if at_once or s.budget.is_known(known) or (s.is_read and not _is_exceeded(s))
+    ]
+
+
+def about_waiting(stand: Standing) -> str:
+    """The sentence about a new hard limit of which it is not known yet whether it is exceeded."""
+    return (
+        f"the hard limit of {stand.budget.title} is new, and not all that it counts can be read: "
+        "it is in force once that was read and is within it"
+    )
 
 
 def about_refused(stand: Standing, currency: str) -> str:
     """The sentence about a hard limit that is refused: the figures, and what to do."""
     verb = "burns" if stand.budget.per == "hour" else "has already spent"
+    least = _least(stand.is_read)
     return (
-        f"the hard limit of {stand.budget.key} is {money(stand.budget.hard, currency)}, and it "
-        f"{verb} {money(stand.spent, currency)}: raise it, hibernate something first, or say "
-        "enforce_at_once=True; until then it is not enforced"
+        f"the hard limit of {stand.budget.title} is {money(stand.budget.hard, currency)}, and it "
+        f"{verb} {least}{money(stand.spent, currency)}: raise it, hibernate something first, or "
+        "say enforce_at_once=True; until then it is not enforced"
     )
 
 
@@ -347,12 +443,12 @@ class BudgetReport(Report):
 
 def cells_of(stand: Standing, currency: str) -> dict[str, str]:
     """How a budget stands, as text."""
-    budget = stand.budget
+    budget, least = stand.budget, _least(stand.is_read)
     return {
-        "budget": budget.key,
+        "budget": budget.title,
         "period": "now" if budget.per == "hour" else stand.period.name,
-        "spent": money(stand.spent, currency),
-        "forecast": money(stand.forecast, currency),
+        "spent": least + money(stand.spent, currency),
+        "forecast": least + money(stand.forecast, currency),
         "soft limit": money(budget.soft, currency) if budget.soft is not None else "none",
         "hard limit": money(budget.hard, currency) if budget.hard is not None else "none",
     }

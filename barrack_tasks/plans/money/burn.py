@@ -46,9 +46,11 @@ class Tariff:
 
         Of no tier in particular it costs what the dearest does.
         """
+        prices = self.by_tier(gpu_model, gpu_count, region)
         if tier is not None:
-            prices = self.by_tier(gpu_model, gpu_count, region)
             return prices.get(tier, prices.get(None))
+        if prices:
+            return max(prices.values())
         exact = self.instances.get((gpu_model, gpu_count, region))
         return self.instances.get((gpu_model, gpu_count, None)) if exact is None else exact
 
@@ -222,11 +224,15 @@ def runway(balance: Decimal, hourly: Decimal) -> timedelta | None:
 
 @dataclass(frozen=True)
 class BalanceSample:
-    """The balance at a moment, and the burn that its things explained then."""
+    """The balance at a moment, and the burn that its things explained then.
+
+    `is_priced` is False if a price was not known then, so that its things cost more.
+    """
 
     at: datetime
     balance: Decimal
     hourly: Decimal
+    is_priced: bool = True
 
 
 _WINDOW = timedelta(hours=24)
@@ -272,10 +278,13 @@ class Loss:
 def losses(samples: Sequence[BalanceSample]) -> list[Loss]:
     """What the balance lost between each two looks.
 
-    Where it grew, credits were added, and that stretch says nothing.
+    Where it grew, credits were added, and that stretch says nothing. Looks that lacked a price
+    count while one is lacking: what is lost then stands in for it. Once all are known it would
+    count twice, and the stretch from before such looks to after them is one.
     """
     found = []
-    for before, after in pairwise(samples):
+    is_priced = bool(samples) and samples[-1].is_priced
+    for before, after in pairwise(s for s in samples if s.is_priced or not is_priced):
         fell, span = before.balance - after.balance, after.at - before.at
         hourly = max(before.hourly, after.hourly)
         if fell >= 0:
@@ -335,9 +344,36 @@ def about_debits(samples: Sequence[BalanceSample], currency: str) -> tuple[str, 
         also = f", and {len(debits) - 1} smaller of {money(rest, currency)} in all"
     return (
         f"a debit of {money(amount, currency)} was seen in the balance between "
-        f"{loss.start.astimezone(UTC):%Y-%m-%d %H:%M} and {loss.end.astimezone(UTC):%H:%M} UTC"
+        f"{loss.start.astimezone(UTC):%Y-%m-%d %H:%M} and {_until(loss)} UTC"
         f"{also}: what is lost once is not counted as burn",
     )
+
+
+def _until(loss: Loss) -> str:
+    """When a stretch ended, with the day if it is another than that on which it began."""
+    start, end = loss.start.astimezone(UTC), loss.end.astimezone(UTC)
+    return f"{end:%H:%M}" if end.date() == start.date() else f"{end:%Y-%m-%d %H:%M}"
+
+
+def seen_until(
+    samples: Sequence[BalanceSample],
+    now: datetime,
+    balance: Decimal,
+    burn: Burn,
+    is_read: bool = True,
+) -> list[BalanceSample]:
+    """The samples of the last day, with the present balance if the lists could be read.
+
+    Args:
+        samples: what was seen before.
+        now: by the cloud's clock.
+        balance: what is left now.
+        burn: what burns now.
+        is_read: whether all lists could be read.
+    """
+    if is_read:
+        return with_sample(samples, BalanceSample(now, balance, burn.hourly, not burn.unknown))
+    return [s for s in samples if now - _WINDOW <= s.at]
 
 
 def with_sample(samples: Sequence[BalanceSample], sample: BalanceSample) -> list[BalanceSample]:

@@ -75,16 +75,17 @@ class CostReport:
         def amount(value: Decimal) -> str:
             return escape(money(value, bill.currency))
 
+        least = "at least " if bill.missing else ""
         lines = [
-            f"# {amount(bill.total)} spent",
+            f"# {least}{amount(bill.total)} spent",
             f"from {bill.start:%Y-%m-%d %H:%M} to {bill.end:%Y-%m-%d %H:%M}, "
             f"days of {escape(bill.zone)}",
             "",
             "| what | amount |",
             "| --- | ---: |",
             f"| burns now, an hour | {amount(self.burn_hourly)} |",
-            f"| this month so far | {amount(self.month_so_far)} |",
-            f"| this month, if nothing changes | {amount(self.month_forecast)} |",
+            f"| this month so far | {least}{amount(self.month_so_far)} |",
+            f"| this month, if nothing changes | {least}{amount(self.month_forecast)} |",
             f"| saved by hibernation | {amount(bill.saved_by_hibernation)} |",
             f"| wasted by instances that were stopped | {amount(bill.wasted_by_stopping)} |",
             "",

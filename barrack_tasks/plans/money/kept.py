@@ -145,15 +145,18 @@ class Sighting:
         return tuple(c if c.thing == self.thing else replace(c, thing=self.thing) for c in known)
 
     def answered(self, asked: datetime, charges: Iterable[Charge], now: datetime) -> Sighting:
-        """The same with its bill from `asked` until now."""
+        """The same with its bill from `asked` until now; see also `is_vanished`."""
         new = merged(charges)
+        if self.is_vanished(asked, new):
+            return self.unanswered(now)
         kept, since = self.kept, asked
         if self.look and self.look.made and self.look.made >= asked:
             since = NEVER  # nothing was spent on it before it was made
         before: tuple[Charge, ...] = ()
-        if kept is not None and kept.since < asked:
-            since, edge = min(since, kept.since), new[0].start if new else asked
+        if kept is not None:
+            edge = new[0].start if new else asked
             before = tuple(c for c in kept.charges if c.end <= edge)
+            since = min(since, kept.since)
         known = merged([*before, *new])
         last = known[-1] if known else None
         runs = last is not None and last.end >= now
@@ -161,6 +164,11 @@ class Sighting:
         if last is not None and self.look and last.state not in (self.look.state, self.thing.kind):
             mark = ""  # it changed between the list and the bill
         return replace(self, kept=Kept(since, now, known, runs, mark), lost=None)
+
+    def is_vanished(self, asked: datetime, charges: Collection[Charge]) -> bool:
+        """Whether an answer has no charge where something was billed before: it is no bill."""
+        known = self.kept.charges if self.kept else ()
+        return not charges and any(c.end > asked and c.cost > 0 for c in known)
 
     def unanswered(self, now: datetime) -> Sighting:
         """The same once the API has said that there is no bill: what was read before stays."""

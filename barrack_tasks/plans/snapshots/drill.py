@@ -20,6 +20,7 @@ from barrack_tasks.plans.inputs import Given
 from barrack_tasks.plans.making import CLOCKS_DIFFER, Making
 from barrack_tasks.plans.memory import MOST_REFUSALS, Memory, Target, decide_each
 from barrack_tasks.plans.protection import is_protected, why_protected
+from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import SelectionError, Selector
 from barrack_tasks.plans.snapshots.prune import selected_snapshots
 from barrack_tasks.plans.snapshots.restore import Restoring, decide_restore, differing
@@ -190,7 +191,10 @@ def within_cost(
         if price is None:
             found[one.key] = "its price is not known, so the cap on the cost refuses it"
         elif price * hours > left:
-            found[one.key] = f"it may cost {price * hours:.2f}, and {left:.2f} of the cap is left"
+            found[one.key] = (
+                f"it may cost {money(price * hours, one.currency)}, and "
+                f"{money(left, one.currency)} of the cap is left"
+            )
         else:
             left -= price * hours
     return found

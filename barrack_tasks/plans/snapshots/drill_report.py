@@ -12,7 +12,7 @@ from barrack_tasks.api.models import Snapshot
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.report import Report, escape
+from barrack_tasks.plans.report import Report, escape, money
 from barrack_tasks.plans.snapshots.drill import Proof, proven_at
 from barrack_tasks.plans.snapshots.restore import Restoring
 from barrack_tasks.plans.world import newest_ready
@@ -71,6 +71,7 @@ class Drilled(BaseModel):
     snapshot: str
     took: timedelta
     cost: Decimal | None
+    currency: str | None = None
 
 
 def drilled_of(
@@ -84,7 +85,15 @@ def drilled_of(
         took = memory.arrived_at.get(one.key, now) - began
         hours = Decimal(int(took.total_seconds())) / 3600
         cost = None if one.hourly_price is None else one.hourly_price * hours
-        found.append(Drilled(instance=one.name, snapshot=one.snapshot.name, took=took, cost=cost))
+        found.append(
+            Drilled(
+                instance=one.name,
+                snapshot=one.snapshot.name,
+                took=took,
+                cost=cost,
+                currency=one.currency,
+            )
+        )
     return tuple(found)
 
 
@@ -111,14 +120,17 @@ class DrillReport(Report):
         rows = [f"| {' | '.join(map(escape, cells))} |" for cells in self.ages]
         took = ["", "| drill | duration | maximum cost |", "| --- | --- | --- |"]
         took += [
-            f"| {escape(d.instance)} | {said(d.took)} | {_amount(d.cost)} |" for d in self.drilled
+            f"| {escape(d.instance)} | {said(d.took)} | {_amount(d.cost, d.currency)} |"
+            for d in self.drilled
         ]
-        drilled = [*took, "", f"Total: {_amount(self.cost)}."] if self.drilled else []
+        currency = next((d.currency for d in self.drilled if d.currency), None)
+        total = f"Total: {_amount(self.cost, currency)}."
+        drilled = [*took, "", total] if self.drilled else []
         return "\n".join([super().markdown(), *head, *rows, *drilled])
 
 
-def _amount(cost: Decimal | None) -> str:
-    return "not known" if cost is None else f"{cost:.2f}"
+def _amount(cost: Decimal | None, currency: str | None) -> str:
+    return "not known" if cost is None else escape(money(cost, currency))
 
 
 def ages_of(

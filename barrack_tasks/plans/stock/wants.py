@@ -18,7 +18,7 @@ from pydantic import (
     model_validator,
 )
 
-from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.api.models import TierEnum, UserVM, VMStatus
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.plans.inputs import Given, PositiveAmount, Texts, read_each
 from barrack_tasks.plans.money.burn import Tariff
@@ -95,6 +95,18 @@ class Claim(Given):
     script_id: str | None = None
     tier: str | None = None
     public_ip: bool = True
+
+    @field_validator("tier")
+    @classmethod
+    def _is_a_tier(cls, value: str | None) -> str | None:
+        """A price is looked up by it, so that one that is written otherwise would have none."""
+        if value is None:
+            return None
+        tiers = [str(tier) for tier in TierEnum]
+        written = value.strip().casefold().replace("_", "-").replace(" ", "-")
+        if written not in tiers:
+            raise ValueError(f"there is no tier {value!r}; there are {', '.join(tiers)}")
+        return written
 
     @model_validator(mode="after")
     def _has_what_it_needs(self) -> Self:

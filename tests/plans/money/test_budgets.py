@@ -20,6 +20,9 @@ from barrack_tasks.plans.money.budgets import (
     Standing,
     about_refused,
     burn_watched,
+    cells_of,
+    is_burn_read,
+    kept_of,
     notes_on_budgets,
     period_of,
     read_budgets,
@@ -29,7 +32,7 @@ from barrack_tasks.plans.money.budgets import (
     whom_budgets_rest,
     with_budgets,
 )
-from barrack_tasks.plans.money.burn import Tariff, burn_of
+from barrack_tasks.plans.money.burn import Burn, Tariff, burn_of
 from barrack_tasks.plans.money.shedding import Shedding
 from tests.plans.money.test_watch import machine
 
@@ -253,3 +256,107 @@ def test_what_a_budget_cannot_put_to_rest_is_named() -> None:
     assert notes_on_budgets([found], unpriced, {"y"}, set()) == (
         "these have no known price, so they are put to rest last: team-a-x",
     )
+
+
+def test_a_limit_is_known_once_all_that_it_needs_was_read() -> None:
+    """A bill or a list that could not be read once makes no new limit act unasked."""
+    day, hour = Budget(per="day", hard=5), Budget(per="hour", hard=5)
+    for budget in (day, hour):
+        blind = standing(budget, [], Burn(()), Decimal(0), NOW, "UTC", is_read=False)
+        seen = standing(budget, FLEET, BURN, Decimal(9), NOW, "UTC")
+        assert refused_of([blind], []) == []
+        assert kept_of([blind], []) == [], "nobody knows what runs"
+        assert kept_of([blind], [budget.identity]) == [blind], "it was known before"
+        assert kept_of([blind], [], at_once=True) == [blind], "a person asked for it"
+        known = with_budgets({}, [s.budget for s in kept_of([blind], [])], 700)
+        assert refused_of([seen], known) == [seen]
+        assert kept_of([seen], known) == []
+        within = standing(budget, [], Burn(()), Decimal(4), NOW, "UTC")
+        assert kept_of([within], []) == [within]
+
+
+@pytest.mark.parametrize(
+    ("unread", "names", "is_read"),
+    [
+        ((), (), True),
+        (("list_volumes",), (), False),
+        (("list_volumes",), ("team-*",), True),
+        (("list_instances",), ("team-*",), False),
+        (("get_pricing",), (), True),
+    ],
+)
+def test_what_an_hour_needs_are_the_lists_and_the_prices_of_what_it_is_about(
+    unread: tuple[str, ...], names: tuple[str, ...], is_read: bool
+) -> None:
+    assert is_burn_read(Budget(per="hour", hard=5, names=names), BURN, unread) == is_read
+    odd = burn_of([*FLEET, UserVM(id="x", name="x", status="ACTIVE")], [], [], Tariff())
+    assert not is_burn_read(Budget(per="hour", hard=5), odd, ())
+
+
+def test_limits_that_differ_are_told_apart_and_those_that_do_not_are_one() -> None:
+    def identity(hard: Any, *names: str) -> str:
+        [budget] = read_budgets([{"per": "hour", "hard": hard, "names": names}])
+        return budget.identity
+
+    assert identity(40) == "everything per hour: 40"
+    assert identity(40, "everything") != identity(40)
+    assert identity(40, "a, b") != identity(40, "a", "b")
+    assert identity(40, '"a"') != identity(40, "a")
+    assert identity(40, "a", "b") == identity(40, "b", "a", "a")
+    assert {identity(h) for h in (40, 40.0, "40.0", "4e1")} == {identity(40)}
+    read_budgets([{"per": "hour", "hard": 40}, {"per": "hour", "hard": 4, "names": ["everything"]}])
+    many = [f"machine-{n:03}" for n in range(300)]
+    assert identity(40, *many) != identity(40, *many[:-1], "another")
+    found = stand(per="hour", hard=5, names=("team-b", "team-a-1", "team-a-2"))
+    for old in (
+        "team-b, team-a-1, team-a-2 per hour: 5",
+        "team-b, team-a-1, team-a-2 per hour: 5.0",
+    ):
+        assert refused_of([found], [old]) == [], "as an earlier release wrote it"
+    assert refused_of([stand(per="hour", hard=5)], ["everything per hour: 5.00"]) == []
+    vague = stand(per="hour", hard=1, names=("everything", "team-*"))
+    assert refused_of([vague], ["everything per hour: 1"]) == [vague]
+
+
+@given(
+    names=st.lists(
+        st.lists(
+            st.text(st.sampled_from('a,*" '), min_size=1, max_size=5).filter(str.strip), max_size=7
+        ),
+        min_size=2,
+        max_size=2,
+    )
+)
+def test_no_two_budgets_have_one_key(names: list[list[str]]) -> None:
+    one, other = (Budget(per="hour", hard=4, names=n) for n in names)
+    assert (one.key == other.key) == (set(names[0]) == set(names[1]))
+
+
+def test_a_budget_of_many_names_is_told_with_five_of_them() -> None:
+    names = [f"training-machine-{n:03}" for n in range(300)]
+    fleet = [machine(name, "1") for name in names]
+    found = standing(
+        Budget(per="day", soft=1, hard=5, names=names),
+        fleet,
+        burn_of(fleet, [], [], Tariff()),
+        Decimal(9),
+        NOW,
+        "UTC",
+    )
+    told = [r for refused in (True, False) for r in readings_of(found, "USD", True, refused)]
+    for reading in told:
+        assert f"{', '.join(names[:5])} and 295 more per day" in reading.text
+        assert len(reading.text) < 400
+        assert len(reading.key) < 200
+    assert "295 more" in cells_of(found, "USD")["budget"]
+
+
+def test_what_is_spent_at_the_least_is_told_so() -> None:
+    found = readings_of(stand(9, per="day", soft=2, hard=200), "USD", is_whole=False)
+    assert (
+        "spent at least 9.00 USD, the soft limit is 2.00 USD; at least 93.00 USD" in found[0].text
+    )
+    assert "at least 9.00 USD spent, and at least 93.00 USD at the end" in found[2].text
+    blind = standing(Budget(per="hour", hard=5), FLEET, BURN, Decimal(0), NOW, "UTC", is_read=False)
+    assert "burns at least 7.00 USD" in about_refused(blind, "USD")
+    assert cells_of(blind, "USD")["spent"] == "at least 7.00 USD"

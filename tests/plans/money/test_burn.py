@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from barrack_tasks.api import Barrack
-from barrack_tasks.api.models import CurrencyEnum, Price, TierEnum, UserVM, VMStatus
+from barrack_tasks.api.models import CurrencyEnum, Price, Snapshot, TierEnum, UserVM, VMStatus
+from barrack_tasks.controllers.money import funds
 from barrack_tasks.plans.durations import read_span, said
 from barrack_tasks.plans.money.burn import (
     BalanceSample,
@@ -23,6 +24,7 @@ from barrack_tasks.plans.money.burn import (
     other_hourly,
     priced,
     runway,
+    seen_until,
     tariff_of,
     with_sample,
 )
@@ -116,6 +118,20 @@ def test_a_price_that_is_missing_comes_from_the_tariff_or_is_named() -> None:
     spot = machine.model_copy(update={"tier": TierEnum.SPOT})
     assert burn_of([spot], [], [], tiers).hourly == Decimal("0.50")
     assert burn_of([machine], [], [], tiers).hourly == Decimal("1.19"), "of no tier: the dearest"
+    split = tariff_of(
+        Price(
+            resource_type="instance",
+            gpu_model="L40",
+            gpu_count=2,
+            hourly=hourly,
+            tier=tier,
+            region=region,
+            currency="USD",
+        )
+        for tier, hourly, region in (("on-demand", "2.00", None), ("spot", "0.50", "CANADA-1"))
+    )
+    assert split.of("L40", 2, "CANADA-1") == 2, "of no tier: the dearest that may be charged"
+    assert split.of("L40", 2, "CANADA-1", "spot") == Decimal("0.50")
     other = machine.model_copy(update={"tier": TierEnum("reserved")})
     assert burn_of([other], [], [], tiers).unknown == ("instance m",)
     listed = UserVM.model_validate({"id": "3", "name": "s", "status": "ACTIVE", "tier": "spot"})
@@ -181,11 +197,64 @@ def test_a_debit_is_no_burn() -> None:
         "what is lost once is not counted as burn",
     )
     assert about_debits(burning[:2], "USD") == ()
+    long = [
+        BalanceSample(START + hours * HOUR, Decimal(balance), Decimal(1))
+        for hours, balance in ((16, 900), (17, 899), (31, 480), (32, 479))
+    ]
+    assert "between 2026-03-01 17:00 and 2026-03-02 07:00 UTC" in about_debits(long, "USD")[0]
     blind = [
         BalanceSample(START + hours * HOUR, Decimal(balance), Decimal("1.19"))
         for hours, balance in ((0, "2000"), (7, "1842.15"), (8, "1840.96"), (9, "1839.77"))
     ]
     assert [other_hourly(blind[:count]) for count in (1, 2, 3, 4)] == [0] * 4
+
+
+@pytest.mark.parametrize("unknown_until", [1, 6, 30])
+def test_what_a_price_that_is_not_known_costs_is_no_loss_once_it_is_known(
+    unknown_until: int,
+) -> None:
+    cheap, dear = Cost("instance", "z", "z", "ACTIVE", Decimal(1)), Decimal(10)
+    samples: list[BalanceSample] = []
+    for hour in range(unknown_until + 14):
+        price = dear if hour >= unknown_until else None
+        burn = Burn((cheap, Cost("instance", "m", "m", "ACTIVE", price)))
+        now = START + hour * HOUR
+        samples = seen_until(samples, now, Decimal(4000) - 11 * hour, burn)
+        if hour >= unknown_until:
+            assert other_hourly(samples) == 0
+        elif hour >= 2:
+            assert Decimal("9.9") < other_hourly(samples) <= 10, "it stands in for the price"
+        assert all(now - s.at <= timedelta(hours=24) for s in samples)
+
+
+def test_what_cannot_be_read_explains_nothing_and_old_samples_go_all_the_same() -> None:
+    known = seen("100", "97", "94", "91")
+    later = START + 4 * HOUR
+    assert seen_until(known, later, Decimal(88), Burn(()), is_read=False) == known
+    assert len(seen_until(known, later, Decimal(88), Burn(()))) == 5
+    assert seen_until(known, START + 30 * HOUR, Decimal(9), Burn(()), is_read=False) == []
+
+
+def test_what_moved_between_two_looks_explains_what_it_cost() -> None:
+    """The dearer of both burns counts, whichever of the two it is."""
+    for hourly in ("2", "8"), ("8", "2"):
+        samples = [
+            BalanceSample(START + n * HOUR, Decimal(balance), Decimal(hourly[n % 2]))
+            for n, balance in enumerate((100, 92, 84, 76))
+        ]
+        assert other_hourly(samples) == 0
+        assert about_debits(samples, "USD") == ()
+
+
+def test_a_snapshot_that_failed_costs_nothing() -> None:
+    tariff = Tariff(snapshot_gb=Decimal("0.01"))
+
+    def burn(status: str) -> Burn:
+        made = Snapshot.model_validate({"id": "1", "name": "s", "status": status, "size_gb": 100})
+        return burn_of([], [], [made], tariff)
+
+    assert burn("ACTIVE").hourly == 1
+    assert burn("ERROR") == Burn(())
 
 
 @pytest.mark.parametrize("every", [timedelta(minutes=5), timedelta(minutes=10), HOUR])
@@ -274,3 +343,14 @@ def test_a_tariff_has_the_prices_of_one_currency() -> None:
     assert rupees.of("L40", 1, "CANADA-1") == Decimal("101.15")
     assert (dollars.volume_gb, rupees.volume_gb) == (Decimal("0.0001"), Decimal("0.0085"))
     assert tariff_of(prices, "EUR") == Tariff()
+
+
+def test_samples_are_read_as_they_were_written(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = [
+        BalanceSample(START, Decimal("5.5"), Decimal(1)),
+        BalanceSample(START + HOUR, Decimal(4), Decimal(0), is_priced=False),
+    ]
+    written = {"junk": ["x"], **funds._written(samples)}
+    monkeypatch.setattr(funds, "read_all", lambda _prefix: written)
+    assert funds.read_samples("account") == samples
+    assert funds._written(samples[:1]) == {"1772323200": ["5.5", "1"]}, "as it was ever written"

@@ -116,6 +116,42 @@ def test_a_bill_that_is_gone_leaves_what_was_read_of_it_and_is_settled_when_it_i
     assert found.lost is None
 
 
+def test_an_empty_answer_is_no_bill_where_something_was_billed() -> None:
+    later = NOW + HOUR
+    gone = seen_again(read(), None, later)
+    assert gone.is_vanished(START, [])
+    once = gone.answered(START, [], later)
+    assert once.charges(later) == (active(START, NOW),), "what was billed does not vanish"
+    assert (once.is_whole, once.settled, once.lost) == (False, False, later)
+    assert to_ask([once], START, later) == {0: START}, "it is asked again whether that is sure"
+    assert once.answered(START, [], later + SURE).settled
+    there = seen_again(read(), ASLEEP, later)
+    assert there.answered(START, [], later) == there, "it is asked for again"
+    ended = replace(gone, kept=replace(gone.kept, runs=False)) if gone.kept else gone
+    assert not ended.is_vanished(NOW, []), "nothing new was spent since it was read"
+    assert ended.answered(NOW, [], later).is_whole
+    free = Sighting(ALPHA, look=ACTIVE).answered(START, [active(START, NOW, "ERROR", "0")], NOW)
+    assert not free.is_vanished(START, [])
+
+
+@given(asked=st.integers(-20, 30), first=st.integers(-20, 30), is_gone=st.booleans())
+def test_no_answer_takes_away_what_was_billed_before_its_first_charge(
+    asked: int, first: int, is_gone: bool
+) -> None:
+    two = [active(START, START + 5 * HOUR), active(START + 5 * HOUR, START + 9 * HOUR)]
+    before = Sighting(ALPHA, look=None if is_gone else ACTIVE, gone=NOW if is_gone else None)
+    before = before.answered(START - 9 * HOUR, two, START + 9 * HOUR)
+    answer = [active(START + first * HOUR, NOW)] if first >= asked else []
+    after = before.answered(START + asked * HOUR, answer, NOW)
+    billed = {
+        m
+        for c in after.charges(NOW)
+        for m in range(24 * 60)
+        if c.start <= START + m * HOUR / 60 < c.end
+    }
+    assert billed >= set(range(9 * 60)) or (first >= asked and first < 9)
+
+
 @given(
     read_from=st.integers(0, 40),
     asked_from=st.integers(0, 40),

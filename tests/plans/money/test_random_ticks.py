@@ -143,7 +143,11 @@ class World:
 
 @dataclass
 class Bookkeeper:
-    """Counts for one deployment what was to be told to whom, and what was."""
+    """Counts for one deployment what was to be told to whom, and what was.
+
+    A crossing that was over before a notifier was back is not told to it any more: what it hears is
+    one message that says both, see `Deployment.tell`.
+    """
 
     notifiers: Sequence[str]
     crossed: dict[str, Counter[str]] = field(default_factory=dict)
@@ -201,6 +205,8 @@ class Deployment:
     ) -> list[tuple[str, str, str]]:
         heard = []
         for message in messages_of(readings, self.alarms, self.notifiers, now):
+            is_over = message.kind in ("recovered", "owed recovery")
+            assert is_over == ("(the alarm was raised on " in message.text), "it may be news"
             heard += [(message.key, message.kind, n) for n in message.to if n not in failing]
             note(self.alarms, message, [n for n in message.to if n in failing], now)
         forget_others(self.alarms, [r.key for r in readings])

@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api.models import BillingRecord
 from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of, cost_of, days_back
+from barrack_tasks.plans.money.budgets import Period
+from barrack_tasks.plans.money.burn import Burn
+from barrack_tasks.plans.money.cost_report import CostReport
 
 START = datetime(2026, 3, 20, 7, 31, tzinfo=UTC)
 ZONES = ["UTC", "Europe/Berlin", "Asia/Kathmandu", "Australia/Lord_Howe", "America/New_York"]
@@ -158,8 +161,24 @@ def test_a_charge_is_divided_by_billed_minutes_and_else_by_time_which_is_said() 
     each = cost_of(rate, 1)
     assert bill.by("day") == {"2026-03-10": each, "2026-03-11": exact.cost - each}
     assert bill.divided_by_time == ()
+    late = datetime(2026, 3, 10, 23, 29, 1, tzinfo=UTC)
+    until = datetime(2026, 3, 11, 1, 0, tzinfo=UTC)
+    at_no_rate = Charge(thing, late, until, "ACTIVE", 91, Decimal(91))
+    assert bill_of(at_no_rate).by("day") == {"2026-03-10": 31, "2026-03-11": 60}
+    assert bill_of(at_no_rate).divided_by_time == ()
     rounded_up = replace(exact, minutes=3, cost=cost_of(rate, 3))
     other = bill_of(rounded_up)
     assert other.divided_by_time == (rounded_up,)
     assert sum(other.by("day").values()) == rounded_up.cost
     assert other.by("day")["2026-03-10"] < each
+
+
+def test_a_report_of_a_bill_that_lacks_something_says_at_least() -> None:
+    def head(*missing: str) -> str:
+        bill = replace(bill_of(one("ACTIVE", 60, "1.20")), missing=missing)
+        month = Period("2026-03", START, START + timedelta(days=30))
+        return CostReport.of(bill, START, month, bill.end, Burn(())).markdown()
+
+    assert head().startswith("# 1.20 USD spent")
+    assert head("volume v: not found").startswith("# at least 1.20 USD spent")
+    assert "| this month so far | at least 1.20 USD |" in head("volume v: not found")

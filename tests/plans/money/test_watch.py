@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.plans import SelectionError
-from barrack_tasks.plans.alerts import Alarm, Reading, forget_others, messages_of, note
+from barrack_tasks.plans.alerts import Alarm, Message, Reading, forget_others, messages_of, note
 from barrack_tasks.plans.money.balance import outlook, report_of, unreadable
-from barrack_tasks.plans.money.burn import Tariff, burn_of
+from barrack_tasks.plans.money.burn import Burn, Tariff, burn_of
 from barrack_tasks.plans.money.shedding import Shedding, candidates
 from barrack_tasks.plans.money.thresholds import (
     WOBBLE,
@@ -184,6 +185,50 @@ def test_who_could_not_be_told_that_it_is_over_is_told_later() -> None:
     assert tick(clear) == [("owed recovery", ("b",))]
     assert tick(clear) == []
     assert alarms == {}
+
+
+def test_what_is_told_late_says_truly_how_things_stand() -> None:
+    [line] = lines({"runway": "72h"})
+    alarms: dict[str, Alarm] = {}
+
+    def tick(minutes: int, hours: int, *failed: str, remind: bool = False) -> list[Message]:
+        reading = read_line(line, usd(100), hours * HOUR)
+        now = NOW + timedelta(minutes=minutes)
+        found = messages_of([reading], alarms, ["a", "b"], now, HOUR if remind else None)
+        for message in found:
+            note(alarms, message, failed, now)
+        return list(found)
+
+    tick(0, 71, "b")
+    [owed] = tick(5, 73)
+    assert (owed.kind, owed.to) == ("owed", ("b",))
+    assert owed.text == (
+        "the alarm was raised on 2026-03-01 at 00:00 UTC and is not yet clearly over: "
+        "100.00 USD left, which lasts 73 h: above the line of 72 h"
+    )
+    [reminder] = tick(70, 73, remind=True)
+    assert reminder.text == owed.text
+    [reminder] = tick(140, 71, remind=True)
+    assert reminder.text == "100.00 USD left, which lasts 71 h: below the line of 72 h"
+    [over] = tick(150, 90, "b")
+    said = (
+        "100.00 USD left, which lasts 90 h: above the line of 72 h "
+        "(the alarm was raised on 2026-03-01 at 00:00 UTC)"
+    )
+    assert (over.kind, over.text) == ("recovered", said)
+    [owed] = tick(160, 95)
+    assert (owed.kind, owed.to) == ("owed recovery", ("b",))
+    assert owed.text == said.replace("90 h", "95 h"), "whoever missed the crossing hears of both"
+
+
+def test_an_operation_that_cannot_be_read_is_named_once() -> None:
+    errors = {
+        o: BarrackError(f"{o} is down", operation=o) for o in ("list_volumes", "list_snapshots")
+    }
+    view = outlook(lines({"amount": 5}), usd(9), Burn(()), [], set(), set(), Shedding(), (), errors)
+    [sight] = [r.text for r in view.readings if r.key == "unreadable"]
+    for operation in errors:
+        assert sight.count(f"{operation}: ") == 1
 
 
 def test_the_users_order_comes_first_then_what_does_nothing_then_the_price() -> None:

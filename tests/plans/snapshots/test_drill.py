@@ -27,7 +27,12 @@ from barrack_tasks.plans.snapshots.drill import (
     verdict_of,
     within_cost,
 )
-from barrack_tasks.plans.snapshots.drill_report import ages_of, readings_of_proofs
+from barrack_tasks.plans.snapshots.drill_report import (
+    DrillReport,
+    ages_of,
+    drilled_of,
+    readings_of_proofs,
+)
 from barrack_tasks.plans.snapshots.restore import Restoring
 from barrack_tasks.plans.steps import Finished, Step, Wait
 from barrack_tasks.plans.world import World
@@ -104,6 +109,16 @@ def test_the_cap_on_the_cost_holds(prices: list[Decimal | None], most: Decimal) 
     assert spent <= most
     assert all(k in left_out for k, p in known.items() if p is None)
     assert within_cost(chosen, known, Decimal(1), None) == {}
+
+
+def test_what_a_drill_costs_is_said_with_its_currency() -> None:
+    one = Restoring(snap("1"), "drill-a", hourly_price=Decimal(8), currency="EUR")
+    assert within_cost([one], {one.key: Decimal(8)}, Decimal(1), Decimal(5)) == {
+        one.key: "it may cost 8.00 EUR, and 5.00 EUR of the cap is left"
+    }
+    drilled = drilled_of([one], Memory(made={one.key: "new"}), NOW, NOW + timedelta(hours=1))
+    report = DrillReport(flow="verify_snapshots", rows=(), drilled=drilled).markdown()
+    assert report.count("8.00 EUR") == 2
 
 
 ONE = Restoring(snap("1"), "drill-a")

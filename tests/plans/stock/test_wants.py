@@ -374,6 +374,20 @@ def prices(*given: tuple[str | None, str]) -> Tariff:
     return tariff_of(Price(hourly=hourly, tier=tier, **common) for tier, hourly in given)
 
 
+@pytest.mark.parametrize(
+    ("written", "tier"),
+    [("Spot", "spot"), (" spot", "spot"), ("on_demand", "on-demand"), ("On Demand", "on-demand")],
+)
+def test_a_tier_is_read_as_the_api_writes_it_or_refused(written: str, tier: str) -> None:
+    def claim(tier: str) -> Want:
+        [want] = read_wants([{"gpu_model": "L40", "claim": {**CLAIM, "tier": tier}}])
+        return want
+
+    assert claim(written).tier == tier
+    with pytest.raises(ValueError, match="no tier 'cheap'; there are on-demand, spot"):
+        claim("cheap")
+
+
 def test_a_want_is_priced_by_its_tier() -> None:
     tiers = prices(("on-demand", "1.19"), ("spot", "0.50"))
 
