@@ -151,7 +151,9 @@ def test_a_port_that_must_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) 
 
 def test_the_cap_on_the_cost_and_a_stuck_restore(cloud: Cloud) -> None:
     sandbox, account = with_snapshots(cloud, "alpha")
-    with pytest.raises(WorkFailed, match=r"it may cost 0\.6\d, and 0\.10 of the cap is left"):
+    with pytest.raises(
+        WorkFailed, match=r"it may cost 0\.6\d USD, and 0\.10 USD of the cap is left"
+    ):
         verify_snapshots(select=["*"], max_cost="0.10", credentials=account)
     assert effects(sandbox, "restore_snapshot") == []
     sandbox.fault("stuck", operation="restore_snapshot")
