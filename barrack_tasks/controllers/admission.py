@@ -231,6 +231,7 @@ class Admission:
         self._read = read
         self._run = uuid.uuid4().hex
         self._open: dict[str, Proposed] = {}
+        self._price_of: Callable[[Proposed], Decimal | None] = lambda asked: asked.price
         self._known: dict[str, UserVM] = {}
         """What was seen, in whatever list, and is not known to be gone."""
         self._parts = 0
@@ -375,7 +376,8 @@ class Admission:
         if not allowed or not self.caps or self._dry_run:
             return True
         before = dict(self._open)
-        self._open.update(allowed)
+        # Others count it by the price that it was judged by; they may not know the tariff.
+        self._open |= {k: replace(a, price=self._price_of(a)) for k, a in allowed.items()}
         self._write()
         if self._turn.is_mine:
             return True
@@ -401,7 +403,9 @@ class Admission:
     def _means(self, also: Collection[str]) -> Means:
         # What was written down first: what is taken out of it meanwhile shows in the lists then.
         begun = [*self._begun_by_others(), *self._open.values()] if self.caps else []
-        return self._look(also).with_unseen(begun)
+        means = self._look(also).with_unseen(begun)
+        self._price_of = means.price_of
+        return means
 
     def _look(self, also: Collection[str] = ()) -> Means:
         if self._spent and self._now() - self._spent[0] > _BILLS_AGE:
