@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
@@ -259,15 +259,22 @@ class _Checker:
             raise self.error(place, f"must hold {needed}{may}; got {clipped(path)!r}")
 
     def _schemas(self, section: Mapping[str, Any]) -> None:
+        for place, model, field, path in self._fields("schemas", section):
+            if isinstance(path, str):
+                self._wire_path(place, path, model, field)
+
+    def _fields(
+        self, title: str, section: Mapping[str, Any]
+    ) -> Iterator[tuple[Place, Any, str, Any]]:
+        """What a section says of fields of schemas: its place, the schema, the field, and that."""
         known = schema_fields()
-        self._known(("schemas",), section, known, "schema")
+        self._known((title,), section, known, "schema")
         for name, entry in section.items():
             if not isinstance(entry, dict):
-                raise self.error(("schemas", name), "must be a table of fields")
-            self._known(("schemas", name), entry, known[name], "field")
-            for field, path in entry.items():
-                if isinstance(path, str):
-                    self._wire_path(("schemas", name, field), path, getattr(models, name), field)
+                raise self.error((title, name), "must be a table of fields")
+            self._known((title, name), entry, known[name], "field")
+            for field, told in entry.items():
+                yield (title, name, field), getattr(models, name), field, told
 
     def _wire_path(self, place: Place, path: str, model: type[BaseModel], field: str) -> None:
         steps = steps_of(path)
@@ -285,18 +292,11 @@ class _Checker:
             raise self.error(place, f"a request has no groups; got {clipped(path)!r}")
 
     def _values(self, section: Mapping[str, Any]) -> None:
-        known = schema_fields()
-        self._known(("values",), section, known, "schema")
-        for name, entry in section.items():
-            if not isinstance(entry, dict):
-                raise self.error(("values", name), "must be a table of fields")
-            self._known(("values", name), entry, known[name], "field")
-            for field, how in entry.items():
-                place = ("values", name, field)
-                if not isinstance(how, dict):
-                    raise self.error(place, 'must be a table, such as {times: "0.01"}')
-                self._known(place, how, Value.model_fields, "setting")
-                self._fits(place, how, getattr(models, name), field)
+        for place, model, field, how in self._fields("values", section):
+            if not isinstance(how, dict):
+                raise self.error(place, 'must be a table, such as {times: "0.01"}')
+            self._known(place, how, Value.model_fields, "setting")
+            self._fits(place, how, model, field)
 
     def _fits(
         self, place: Place, how: Mapping[str, Any], model: type[BaseModel], field: str
