@@ -231,7 +231,6 @@ class Admission:
         self._read = read
         self._run = uuid.uuid4().hex
         self._open: dict[str, Proposed] = {}
-        self._price_of: Callable[[Proposed], Decimal | None] = lambda asked: asked.price
         self._known: dict[str, UserVM] = {}
         """What was seen, in whatever list, and is not known to be gone."""
         self._parts = 0
@@ -338,7 +337,7 @@ class Admission:
                 return None
             rulings = admit(asking, self.caps, means, self._is_approved)
             allowed = {k: asking[k] for k, r in rulings.items() if not r.refused + r.to_approve}
-            return rulings if self.let_begin(allowed) else None
+            return rulings if self.let_begin(allowed, means) else None
 
     @contextmanager
     def judging(
@@ -367,7 +366,7 @@ class Admission:
         finally:
             self._turn.give_back()
 
-    def let_begin(self, allowed: Mapping[str, Proposed]) -> bool:
+    def let_begin(self, allowed: Mapping[str, Proposed], means: Means) -> bool:
         """Write down what may begin, in the block of `judging`; whether it may indeed.
 
         It may not if the turn was lost meanwhile, because the machine slept: others may have been
@@ -377,7 +376,7 @@ class Admission:
             return True
         before = dict(self._open)
         # Others count it by the price that it was judged by; they may not know the tariff.
-        self._open |= {k: replace(a, price=self._price_of(a)) for k, a in allowed.items()}
+        self._open |= {k: replace(a, price=means.price_of(a)) for k, a in allowed.items()}
         self._write()
         if self._turn.is_mine:
             return True
@@ -403,9 +402,7 @@ class Admission:
     def _means(self, also: Collection[str]) -> Means:
         # What was written down first: what is taken out of it meanwhile shows in the lists then.
         begun = [*self._begun_by_others(), *self._open.values()] if self.caps else []
-        means = self._look(also).with_unseen(begun)
-        self._price_of = means.price_of
-        return means
+        return self._look(also).with_unseen(begun)
 
     def _look(self, also: Collection[str] = ()) -> Means:
         if self._spent and self._now() - self._spent[0] > _BILLS_AGE:

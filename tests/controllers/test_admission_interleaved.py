@@ -139,7 +139,7 @@ class Interleaved(RuleBasedStateMachine):
             asking = {name: asked(name) for name in dict.fromkeys(names) if name not in busy}
             rulings = admit(asking, [CAPS], run.had)
             allowed = {name: asking[name] for name, said in rulings.items() if not said.refused}
-            if run.admission.let_begin(allowed):
+            if run.admission.let_begin(allowed, run.had):
                 run.unsent.update(dict.fromkeys(allowed, self.now))
         run.block.__exit__(None, None, None)
         run.block = None

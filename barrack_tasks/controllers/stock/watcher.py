@@ -313,7 +313,8 @@ class StockWatcher:
                     return []
                 self._learn(means)
                 attempts = self._chosen(places, means)
-                begun = self._admission.let_begin({a.step.subject: a.asked for a in attempts})
+                asked = {a.step.subject: a.asked for a in attempts}
+                begun = self._admission.let_begin(asked, means)
                 return attempts if begun else []
         except BarrackError as error:
             return self._chosen(places, str(error))
