@@ -20,6 +20,7 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect import Dialect, load_dialect
 from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.api.transport.exchange import Exchange
+from barrack_tasks.events import account_resource
 from barrack_tasks.runtime.notify import AppriseUrl
 from barrack_tasks.sandbox import Sandbox
 from tests.flows.killing import demand_permits
@@ -156,13 +157,20 @@ def states(sandbox: Sandbox) -> dict[str, str]:
     return {i["name"]: i["status"] for i in sandbox.state()["instances"]}
 
 
-def events_about(resource: str, event: str = "barrack.", count: int = 1) -> list[dict[str, Any]]:
-    """What the Prefect server was told of a resource, the oldest first; waits for so many."""
+def events_about(
+    resource: str, event: str = "barrack.", count: int = 1, account: str = ""
+) -> list[dict[str, Any]]:
+    """What the Prefect server was told of a resource, the oldest first; waits for so many.
+
+    Two sandboxes may give the same id; an account tells their events apart.
+    """
     found: list[dict[str, Any]] = []
-    wanted = {
+    wanted: dict[str, Any] = {
         "filter": {"event": {"prefix": [event]}, "resource": {"id": [resource]}},
         "limit": 50,
     }
+    if account:
+        wanted["filter"]["related"] = {"id": [account_resource(account)]}
     with get_client(sync_client=True) as client:
         for _ in range(100):
             found = client.request("POST", "/events/filter", json=wanted).json()["events"]

@@ -58,7 +58,11 @@ def test_an_instance_comes_back_from_its_newest_snapshot(cloud: Cloud) -> None:
     assert str(restored.hourly_price) == "1.19"
     assert restored.took is not None
     assert restored.took > timedelta(0)
-    [event] = events_about(f"barrack.snapshot.{restored.snapshot_id}", "barrack.snapshot.restored")
+    [event] = events_about(
+        f"barrack.snapshot.{restored.snapshot_id}",
+        "barrack.snapshot.restored",
+        account=account.account,
+    )
     assert event["payload"]["address"] == machine["public_ip"]
     roles = {r["prefect.resource.role"]: r["prefect.resource.id"] for r in event["related"]}
     assert roles["new"] == f"barrack.instance.{restored.id}"
