@@ -12,12 +12,15 @@ import socket
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import certifi
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -76,6 +79,16 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
 )
 settings.load_profile("tests")
+
+
+def asked(method: str, url: str, *, body: Any = None) -> httpx.Response:
+    """What a Prefect server answers. A busy one answers 503, and its own client then asks again."""
+    for _ in range(20):
+        answer = httpx.request(method, url, json=body, auth=PREFECT_AUTH, timeout=30)
+        if answer.status_code != 503:
+            break
+        time.sleep(0.5)
+    return answer
 
 
 def end_with_this_process() -> None:

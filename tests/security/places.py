@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 from prefect.client.orchestration import get_client
 
-from tests.conftest import PREFECT_AUTH
+from tests.conftest import asked
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,21 +52,16 @@ def told_by_server(server: str, kind: str) -> str:
     texts: list[str] = []
     if kind == "events":
         wanted: dict[str, Any] = {"filter": {"event": {"prefix": [""]}}, "limit": 50}
-        answer = httpx.post(
-            f"{server}/events/filter", json=wanted, auth=PREFECT_AUTH
-        ).raise_for_status()
+        answer = asked("POST", f"{server}/events/filter", body=wanted).raise_for_status()
         while True:
             texts.append(answer.text)
             following = answer.json()["next_page"]
             if not following:
                 return "\n".join(texts)
-            answer = httpx.get(following, auth=PREFECT_AUTH).raise_for_status()
+            answer = asked("GET", following).raise_for_status()
     while True:
-        answer = httpx.post(
-            f"{server}/{kind}/filter",
-            json={"limit": 200, "offset": 200 * len(texts)},
-            auth=PREFECT_AUTH,
-        ).raise_for_status()
+        page = {"limit": 200, "offset": 200 * len(texts)}
+        answer = asked("POST", f"{server}/{kind}/filter", body=page).raise_for_status()
         texts.append(answer.text)
         if len(answer.json()) < 200:
             return "\n".join(texts)
@@ -88,13 +82,10 @@ KINDS = (
 
 def states_of(server: str) -> str:
     """The states of all flow runs."""
-    answer = httpx.post(f"{server}/flow_runs/filter", json={"limit": 200}, auth=PREFECT_AUTH)
+    answer = asked("POST", f"{server}/flow_runs/filter", body={"limit": 200})
     runs = answer.raise_for_status().json()
     return "\n".join(
-        httpx.get(
-            f"{server}/flow_run_states/", params={"flow_run_id": run["id"]}, auth=PREFECT_AUTH
-        ).text
-        for run in runs
+        asked("GET", f"{server}/flow_run_states/?flow_run_id={run['id']}").text for run in runs
     )
 
 

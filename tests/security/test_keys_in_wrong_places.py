@@ -33,7 +33,7 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from flows.watch_account import watch_account
-from tests.conftest import PREFECT_AUTH
+from tests.conftest import asked
 from tests.security.places import ROOT, files_with, frames_with, holds, settled, told_by_server
 
 NAMES = sorted(p.stem for p in (ROOT / "flows").glob("*.py") if p.stem != "__init__")
@@ -187,9 +187,7 @@ def deployment(prefect_server: str) -> str:
 
 def create_run(server: str, deployment: str, **parameters: Any) -> httpx.Response:
     body = {"parameters": parameters, "state": {"type": "PENDING"}}
-    return httpx.post(
-        f"{server}/deployments/{deployment}/create_flow_run", json=body, auth=PREFECT_AUTH
-    )
+    return asked("POST", f"{server}/deployments/{deployment}/create_flow_run", body=body)
 
 
 def execute(run: str, **env: str) -> str:
@@ -219,7 +217,7 @@ def test_a_key_that_the_server_took_for_a_name_is_taken_out_of_the_run_again(
     key = fresh()
     run = create_run(prefect_server, deployment, credentials=key).raise_for_status().json()["id"]
     said = execute(run)
-    found = httpx.get(f"{prefect_server}/flow_runs/{run}", auth=PREFECT_AUTH).json()
+    found = asked("GET", f"{prefect_server}/flow_runs/{run}").json()
     assert found["state"]["type"] == "FAILED", said
     assert "no saved Barrack Credentials block" in found["state"]["message"]
     assert found["parameters"] == {}
@@ -239,7 +237,7 @@ def test_a_reference_to_a_saved_block_is_an_account(
     reference = {"$ref": {"block_document_id": str(block._block_document_id)}}
     answer = create_run(prefect_server, deployment, credentials=reference).raise_for_status()
     said = execute(answer.json()["id"])
-    found = httpx.get(f"{prefect_server}/flow_runs/{answer.json()['id']}", auth=PREFECT_AUTH).json()
+    found = asked("GET", f"{prefect_server}/flow_runs/{answer.json()['id']}").json()
     assert found["state"]["type"] == "COMPLETED", said
     assert not holds(said, sandbox.api_key)
 

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from barrack_tasks.sandbox import Sandbox
-from tests.conftest import PREFECT_AUTH
+from tests.conftest import asked
 from tests.security.places import (
     ROOT,
     files_with,
@@ -214,7 +214,7 @@ def listener(server: str) -> int:
 def blocks(server: str, secrets: bool) -> str:
     """All blocks, as the server tells them."""
     wanted: dict[str, Any] = {"include_secrets": secrets, "limit": 200}
-    answer = httpx.post(f"{server}/block_documents/filter", json=wanted, auth=PREFECT_AUTH)
+    answer = asked("POST", f"{server}/block_documents/filter", body=wanted)
     return answer.raise_for_status().text
 
 

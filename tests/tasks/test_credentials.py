@@ -14,7 +14,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import httpx
 import pytest
 from prefect import flow
 from prefect.exceptions import ParameterBindError
@@ -36,7 +35,7 @@ from barrack_tasks.api import (
     BarrackNotFoundError,
 )
 from barrack_tasks.sandbox import Sandbox
-from tests.conftest import PREFECT_AUTH
+from tests.conftest import asked
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = "brk-9f8e7d6c5b4a-not-to-be-seen"
@@ -226,7 +225,7 @@ def test_a_wrong_setting_does_not_show_the_key() -> None:
 def test_the_server_keeps_the_key_sealed(prefect_server: str, prefect_home: Path) -> None:
     save(BarrackCredentials(api_key=KEY), "sealed")
     about = {"block_documents": {"block_type_id": None}, "include_secrets": False}
-    shown = httpx.post(f"{prefect_server}/block_documents/filter", json=about, auth=PREFECT_AUTH)
+    shown = asked("POST", f"{prefect_server}/block_documents/filter", body=about)
     assert '"sealed"' in shown.text
     assert KEY not in shown.text
     files = [path for path in prefect_home.rglob("*") if path.is_file()]
@@ -286,7 +285,7 @@ def run(*arguments: str, **environment: str) -> str:
 def test_the_block_type_can_be_registered(prefect_server: str) -> None:
     said = run("-m", "prefect", "block", "register", "-m", "barrack_tasks")
     assert "Barrack Credentials" in said
-    answer = httpx.get(f"{prefect_server}/block_types/slug/barrack-credentials", auth=PREFECT_AUTH)
+    answer = asked("GET", f"{prefect_server}/block_types/slug/barrack-credentials")
     assert answer.raise_for_status().json()["name"] == "Barrack Credentials"
 
 

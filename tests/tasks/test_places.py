@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import httpx
 import pytest
 from prefect import flow, unmapped
 from prefect.client.schemas.objects import State
@@ -24,7 +23,7 @@ from barrack_tasks import (
 )
 from barrack_tasks.api import BarrackConflictError, BarrackNotFoundError
 from barrack_tasks.sandbox import Sandbox
-from tests.conftest import PREFECT_AUTH
+from tests.conftest import asked
 
 FLEET = ["alpha", "beta", "gamma"]
 HELD = 0.4
@@ -239,11 +238,7 @@ def test_runs_have_the_names_of_what_they_are_about(
 
 def task_run_names(server: str, flow_name: str) -> set[str]:
     about = {"flows": {"name": {"any_": [flow_name]}}}
-    runs = (
-        httpx.post(f"{server}/task_runs/filter", json=about, auth=PREFECT_AUTH)
-        .raise_for_status()
-        .json()
-    )
+    runs = asked("POST", f"{server}/task_runs/filter", body=about).raise_for_status().json()
     return {run["name"] for run in runs}
 
 
@@ -272,8 +267,8 @@ def test_no_run_says_the_key(
     with pytest.raises(Exception, match="API key") as caught:
         look(stranger)
     about = {"flows": {"name": {"any_": [f"wrong key {how}"]}}}
-    runs = httpx.post(f"{prefect_server}/flow_runs/filter", json=about, auth=PREFECT_AUTH).text
+    runs = asked("POST", f"{prefect_server}/flow_runs/filter", body=about).text
     assert '"credentials"' in runs
-    tasks = httpx.post(f"{prefect_server}/task_runs/filter", json=about, auth=PREFECT_AUTH).text
+    tasks = asked("POST", f"{prefect_server}/task_runs/filter", body=about).text
     for text in (str(caught.value), repr(caught.value), runs, tasks, caplog.text):
         assert secret not in text
