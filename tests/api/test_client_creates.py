@@ -558,6 +558,7 @@ TWO = st.lists(
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", [n for n in CREATES if n != "create_snapshot"])
 @given(moves=TWO)
 @settings(max_examples=15)

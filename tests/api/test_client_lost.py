@@ -119,6 +119,7 @@ def test_one_lost_answer(account: Account, operation: str, kind: str) -> None:
     check_once(account, operation, kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("operation", REPEATABLE)
 @pytest.mark.parametrize("kinds", PAIRS, ids="-".join)
 def test_two_lost_answers(account: Account, operation: str, kinds: tuple[str, str]) -> None:

@@ -224,6 +224,7 @@ def test_an_unknown_name_changes_nothing_of_any(barrack: Any) -> None:
     assert barrack("arm")[0] == 2
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_answer_is_said_as_status_says_it(barrack: Any) -> None:
     url = f"http://127.0.0.1:{free_port()}/api"
     with temporary_settings({PREFECT_API_URL: url}):

@@ -97,6 +97,7 @@ def test_a_name_in_the_environment_that_is_gone_is_told_and_stops_nothing(
     assert {found["one"], found["parked"]} == {"HIBERNATED"}
 
 
+@pytest.mark.slow
 def test_it_goes_on_through_an_api_that_fails_and_says_what_is_left(sandbox: Sandbox) -> None:
     sandbox.seed_instance("big", gpu_model="H100-SXM5-80GB", gpu_count=8)
     sandbox.fault("status", operation="list_instances", status=503, after=1, count=4)
@@ -115,6 +116,7 @@ def test_nothing_is_left_to_do_a_second_time(sandbox: Sandbox) -> None:
     assert "Nothing is left to hibernate" in again.stdout
 
 
+@pytest.mark.slow
 def test_what_cannot_be_seen_again_is_asked_to_hibernate_and_never_called_done(
     sandbox: Sandbox,
 ) -> None:
@@ -181,6 +183,7 @@ def all_is_hibernated(sandbox: Sandbox) -> bool:
     return {s for name, s in states(sandbox).items() if name != "prod-db"} == {"HIBERNATED"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("output", ["full", "unread", "gone", "ascii"])
 def test_an_output_that_fails_or_hangs_does_not_stop_it(sandbox: Sandbox, output: str) -> None:
     for number in range(40):

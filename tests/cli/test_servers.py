@@ -36,6 +36,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         services.stop("server")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spelling", ["http://localhost:{}/api", "HTTP://127.0.0.1:{}/api/"])
 def test_the_own_server_is_known_however_its_address_is_spelt(home: Path, spelling: str) -> None:
     url = Services(home / "state" / "prefect-barrack").url
@@ -47,6 +48,7 @@ def test_the_own_server_is_known_however_its_address_is_spelt(home: Path, spelli
     assert "Deployments at http://127.0.0.1:" in told.stdout
 
 
+@pytest.mark.slow
 def test_a_server_that_wants_a_password_is_told_in_one_sentence(home: Path) -> None:
     url = Services(home / "state" / "prefect-barrack").url
     assert url
@@ -159,6 +161,7 @@ def guarded(url: str) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.slow
 def test_what_prefects_own_client_is_set_to_send_is_sent(home: Path) -> None:
     services = Services(home / "state" / "prefect-barrack")
     assert services.url

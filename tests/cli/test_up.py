@@ -131,6 +131,7 @@ def test_a_number_that_cannot_be_meant_ends_a_command_before_it_begins(
     assert not (tmp_path / "state").exists()
 
 
+@pytest.mark.slow
 def test_what_is_in_the_way_is_said_in_one_sentence(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

@@ -108,6 +108,7 @@ def test_deployments_of_one_account_are_not_moved_to_another_unasked(file: Path)
     assert sorted(here(file), key=lambda one: len(one.name))[0] == left
 
 
+@pytest.mark.slow
 def test_what_is_moved_outright_is_a_dry_run_again(file: Path) -> None:
     a, b = saved(), saved()
     apply(file, a)
@@ -178,6 +179,7 @@ def test_what_a_first_time_that_was_cut_off_left_is_told_as_such(
     assert "interrupted" not in str(refused.value)
 
 
+@pytest.mark.slow
 def test_a_rotated_key_is_no_other_account(file: Path) -> None:
     name = saved()
     apply(file, name)

@@ -54,6 +54,7 @@ def together(*begin: Callable[[], Any]) -> list[str]:
     return told
 
 
+@pytest.mark.slow
 def test_of_two_restores_at_once_only_one_gets_the_room_that_is_left(cloud: Cloud) -> None:
     sandbox = asleep(cloud, "alpha", "beta", latency=0.5)
     account = account_of(sandbox, caps={"gpus": 1})
@@ -85,6 +86,7 @@ def test_restores_claims_and_guarded_tasks_at_once_share_one_admission(
     assert sum("2 GPUs would be in use, the cap is 1" in text for text in told) == 2
 
 
+@pytest.mark.slow
 def test_what_a_run_was_let_begin_and_lists_do_not_show_counts_for_the_next(cloud: Cloud) -> None:
     sandbox = asleep(cloud, "alpha", speed=0)
     sandbox.advance(900)
@@ -106,6 +108,7 @@ def test_a_request_that_surely_failed_leaves_its_room_to_the_next(cloud: Cloud) 
     assert awake(sandbox) == ["alpha"]
 
 
+@pytest.mark.slow
 def test_a_fleet_comes_back_in_few_admissions(cloud: Cloud) -> None:
     names = [f"n-{number}" for number in range(200)]
     sandbox = asleep(cloud, *names, speed=120)

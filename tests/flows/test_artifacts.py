@@ -23,6 +23,7 @@ def artifacts() -> list[str]:
     return [one["data"] for one in reversed(found)]
 
 
+@pytest.mark.slow
 def test_a_deployed_run_leaves_one_only_for_what_is_new(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

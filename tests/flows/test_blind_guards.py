@@ -70,6 +70,7 @@ def guard(hook: tuple[Webhook, str]) -> Iterator[Guard]:
         client.delete_deployment(UUID(str(made.id)))
 
 
+@pytest.mark.slow
 def test_a_blind_guard_is_told_once_to_those_whom_it_would_have_told(
     cloud: Callable[..., Sandbox], hook: tuple[Webhook, str], guard: Guard
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_blind_guard_is_told_once_to_those_whom_it_would_have_told(
     assert len(subjects(hook[0])) == 2
 
 
+@pytest.mark.slow
 def test_what_hangs_is_named_and_a_run_that_stood_aside_has_not_completed(
     cloud: Callable[..., Sandbox], hook: tuple[Webhook, str], guard: Guard
 ) -> None:
@@ -118,6 +120,7 @@ def test_guards_are_asked_for_in_two_requests_while_all_is_well(prefect_server: 
     assert len(sent) <= 2, sent
 
 
+@pytest.mark.slow
 def test_status_shows_what_last_completed_what_hangs_and_who_is_blind(
     cloud: Callable[..., Sandbox], hook: tuple[Webhook, str], guard: Guard
 ) -> None:

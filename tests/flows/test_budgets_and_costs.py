@@ -49,6 +49,7 @@ def at(sandbox: Sandbox) -> Sandbox:
     return sandbox
 
 
+@pytest.mark.slow
 def test_a_cap_on_the_burn_hibernates_as_few_as_needed(cloud: Cloud, hook: Any) -> None:
     kept, name = hook
     sandbox = at(fleet(cloud, "5000", "alpha", "beta", speed=60))
@@ -260,6 +261,7 @@ def test_a_bill_that_cannot_be_read_is_named_and_told(cloud: Cloud, hook: Any) -
     assert "cannot be read: instance" in kept.received[0]["subject"]
 
 
+@pytest.mark.slow
 def test_two_deployments_with_budgets_of_their_own_do_not_disturb_each_other(
     cloud: Cloud, hook: Any
 ) -> None:
@@ -276,6 +278,7 @@ def test_two_deployments_with_budgets_of_their_own_do_not_disturb_each_other(
     assert sum("b* per hour" in s for s in subjects(kept)) == 1
 
 
+@pytest.mark.slow
 def test_two_deployments_with_other_limits_for_the_same_are_told_once_each(
     cloud: Cloud, hook: Any
 ) -> None:
@@ -299,6 +302,7 @@ def test_two_deployments_with_other_limits_for_the_same_are_told_once_each(
     assert told == [[], [], ten, [], [], [], [], [], twenty, []]
 
 
+@pytest.mark.slow
 def test_the_tighter_of_two_deployments_enforces_although_the_other_keeps_its_own(
     cloud: Cloud,
 ) -> None:
@@ -312,6 +316,7 @@ def test_the_tighter_of_two_deployments_enforces_although_the_other_keeps_its_ow
     assert [r.outcome for r in enforce_budget(tight, **how).rows] == ["done"]
 
 
+@pytest.mark.slow
 def test_a_limit_that_is_refused_is_told_once_and_turns_no_other_off(
     cloud: Cloud, hook: Any
 ) -> None:
@@ -394,6 +399,7 @@ def test_costs_are_asked_for_by_the_clouds_clock(cloud: Cloud, ahead: timedelta)
     assert Decimal(2) - Decimal("0.1") < means.hours_left_today <= 2
 
 
+@pytest.mark.slow
 def test_a_new_limit_that_was_first_seen_blind_does_not_act_unasked(
     cloud: Cloud, hook: Any
 ) -> None:

@@ -303,6 +303,7 @@ SHORT = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flow", "point"), SHORT, ids=str)
 def test_cut_off_and_started_again(
     flow: str, point: Point, cloud: Cloud, prefect_server: str

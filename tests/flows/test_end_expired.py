@@ -31,6 +31,7 @@ Cloud = Callable[..., Sandbox]
 AGO = datetime.now(UTC) - timedelta(hours=1)
 
 
+@pytest.mark.slow
 def test_what_was_made_for_a_time_ends_and_nothing_else(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, seed=8112)  # ids that no other test has
     names = ("sleeps", "goes", "later", "prod", "off", "bystander")
@@ -121,6 +122,7 @@ def one_due(cloud: Cloud, seed: int, how: str, **more: Any) -> tuple[Sandbox, An
     return sandbox, account, id_
 
 
+@pytest.mark.slow
 def test_what_could_not_be_ended_is_asked_again_after_ten_minutes(
     cloud: Cloud, clock: Clock
 ) -> None:
@@ -140,6 +142,7 @@ def test_what_could_not_be_ended_is_asked_again_after_ten_minutes(
     assert end_expired(credentials=account).rows == ()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("becomes", "seed"), [("ACTIVE", 8121), ("ERROR", 8122)])
 def test_a_hibernation_that_was_accepted_and_came_to_nothing_is_asked_for_again(
     cloud: Cloud, clock: Clock, becomes: str, seed: int
@@ -171,6 +174,7 @@ def test_a_hibernation_that_was_accepted_and_came_to_nothing_is_asked_for_again(
     [_] = events_about(f"barrack.instance.{id_}", "barrack.instance.expired")
 
 
+@pytest.mark.slow
 def test_one_brought_back_before_it_was_seen_at_rest_is_asked_again_and_after_it_is_left_alone(
     cloud: Cloud, clock: Clock
 ) -> None:
@@ -191,6 +195,7 @@ def test_one_brought_back_before_it_was_seen_at_rest_is_asked_again_and_after_it
     assert states(sandbox) == {"due": "ACTIVE"}
 
 
+@pytest.mark.slow
 def test_a_record_of_an_earlier_release_ends_and_one_that_cannot_be_read_deletes_nothing(
     cloud: Cloud,
 ) -> None:
@@ -207,6 +212,7 @@ def test_a_record_of_an_earlier_release_ends_and_one_that_cannot_be_read_deletes
     [_] = events_about(f"barrack.instance.{id_}", "barrack.instance.expired")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("seed", "more", "sentence"),
     [
@@ -264,6 +270,7 @@ def test_what_another_flow_was_refused_is_told_by_the_next_run(
     assert "the request is repeated at " in row.why
 
 
+@pytest.mark.slow
 def test_a_watch_holds_what_it_ends_only_while_it_asks(cloud: Cloud) -> None:
     _, account, id_ = one_due(cloud, 8128, "hibernate")
     span = timedelta(minutes=5)

@@ -72,6 +72,7 @@ def ends_of(account: BarrackCredentials) -> tuple[Row, ...]:
         return failed.report.rows
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", FLOWS)
 def test_killed_right_after_the_request_what_was_made_ends(
     cloud: Cloud, prefect_server: str, clock: Callable[[timedelta], None], what: str
@@ -193,6 +194,7 @@ def test_lists_that_lack_it_and_one_404_do_not_forget_an_end(cloud: Cloud, kind:
     assert states(sandbox) == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [timedelta(minutes=3), timedelta(minutes=-3)])
 def test_a_drill_s_left_over_is_ended_though_the_clocks_of_worker_and_cloud_differ(
     cloud: Cloud, prefect_server: str, ahead: timedelta
@@ -213,6 +215,7 @@ def test_a_drill_s_left_over_is_ended_though_the_clocks_of_worker_and_cloud_diff
     assert sorted(states(sandbox)) == ["alpha", "other"]
 
 
+@pytest.mark.slow
 def test_a_left_over_that_a_person_renamed_is_left_alone_and_told_of_once(
     cloud: Cloud, prefect_server: str
 ) -> None:
@@ -238,6 +241,7 @@ def test_a_left_over_that_a_person_renamed_is_left_alone_and_told_of_once(
     assert read_open(account.account) == {}
 
 
+@pytest.mark.slow
 def test_a_left_over_that_lost_its_name_to_a_later_drill_is_judged_by_the_name_it_had(
     cloud: Cloud,
 ) -> None:
@@ -292,6 +296,7 @@ FOR_GOOD: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", FLOWS)
 def test_the_end_of_a_run_that_was_cut_off_does_not_end_what_is_then_made_without_one(
     cloud: Cloud, prefect_server: str, clock: Callable[[timedelta], None], what: str
@@ -310,6 +315,7 @@ def test_the_end_of_a_run_that_was_cut_off_does_not_end_what_is_then_made_withou
     assert effects(sandbox, "delete_instance") == []
 
 
+@pytest.mark.slow
 def test_who_goes_on_without_an_end_drops_that_of_the_run_that_was_cut_off_and_says_so(
     cloud: Cloud, prefect_server: str, clock: Callable[[timedelta], None]
 ) -> None:
@@ -328,6 +334,7 @@ def test_who_goes_on_without_an_end_drops_that_of_the_run_that_was_cut_off_and_s
     assert len(effects(sandbox, "restore_snapshot")) == 1
 
 
+@pytest.mark.slow
 def test_what_is_there_already_and_ends_is_told_of_by_who_wants_it_without_an_end(
     cloud: Cloud, prefect_server: str
 ) -> None:
@@ -339,6 +346,7 @@ def test_what_is_there_already_and_ends_is_told_of_by_who_wants_it_without_an_en
         assert any(note.startswith("train: it is deleted at ") for note in report.notes)
 
 
+@pytest.mark.slow
 def test_a_run_that_is_repeated_after_its_work_was_done_makes_no_second_machine(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -69,6 +69,7 @@ def killed_at(
     assert code == -9, "it never came to the request"
 
 
+@pytest.mark.slow
 def test_a_person_who_comes_while_another_instance_hangs_is_left_alone(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     quick = sandbox.seed_instance("quick", gpu_model="L40")
@@ -92,6 +93,7 @@ def test_a_person_who_comes_while_another_instance_hangs_is_left_alone(cloud: Cl
     assert states(sandbox)["quick"] == "ACTIVE"
 
 
+@pytest.mark.slow
 def test_a_person_who_comes_after_a_kill_is_left_alone_once_it_was_seen_at_rest(
     cloud: Cloud, prefect_server: str
 ) -> None:
@@ -109,6 +111,7 @@ def test_a_person_who_comes_after_a_kill_is_left_alone_once_it_was_seen_at_rest(
     assert len(effects(sandbox, "hibernate_instance")) == 1
 
 
+@pytest.mark.slow
 def test_a_hibernation_that_comes_to_nothing_after_a_kill_is_asked_for_again(
     cloud: Cloud, prefect_server: str
 ) -> None:
@@ -121,6 +124,7 @@ def test_a_hibernation_that_comes_to_nothing_after_a_kill_is_asked_for_again(
     assert states(sandbox) == {"alpha": "HIBERNATED"}
 
 
+@pytest.mark.slow
 def test_a_hibernation_that_hangs_and_comes_to_nothing_fails_each_run_and_is_asked_for_again(
     cloud: Cloud,
 ) -> None:
@@ -144,6 +148,7 @@ def test_a_hibernation_that_hangs_and_comes_to_nothing_fails_each_run_and_is_ask
     assert read_notes(account.account)[id_].tries == 0
 
 
+@pytest.mark.slow
 def test_killed_before_the_request_was_sent_it_is_put_to_rest_by_the_next_run(
     cloud: Cloud, prefect_server: str
 ) -> None:
@@ -189,6 +194,7 @@ def test_never_and_always_act_at_first_sight(cloud: Cloud) -> None:
     assert states(sandbox) == {"day": "HIBERNATED", "night": "ACTIVE"}
 
 
+@pytest.mark.slow
 def test_hibernated_at_first_sight_it_waits_for_the_next_boundary_or_is_adopted_now(
     cloud: Cloud,
 ) -> None:
@@ -290,6 +296,7 @@ def test_what_two_runs_note_of_one_instance_at_once_is_both_kept(prefect_server:
     )
 
 
+@pytest.mark.slow
 def test_no_snapshot_goes_that_an_image_needs_a_drill_proved_or_another_run_uses(
     cloud: Cloud,
 ) -> None:
@@ -320,6 +327,7 @@ def test_no_snapshot_goes_that_an_image_needs_a_drill_proved_or_another_run_uses
     assert old not in left
 
 
+@pytest.mark.slow
 def test_killed_after_its_snapshot_no_second_one_is_taken(
     cloud: Cloud, prefect_server: str
 ) -> None:
@@ -356,6 +364,7 @@ def test_what_is_named_in_vain_is_refused_when_called_by_hand(
     assert changed(sandbox) == []
 
 
+@pytest.mark.slow
 def test_the_prefect_server_may_be_away_for_a_moment(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -384,6 +393,7 @@ def test_the_prefect_server_may_be_away_for_a_moment(
     assert len(effects(sandbox, "create_snapshot")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("how", "says"), IN_VAIN)
 def test_what_is_named_in_vain_is_told_once_when_scheduled(
     cloud: Cloud, hook: tuple[Webhook, str], monkeypatch: pytest.MonkeyPatch, how: Any, says: str

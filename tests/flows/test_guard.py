@@ -46,6 +46,7 @@ def changes(sandbox: Sandbox) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_what_the_caps_allow_is_deployed_and_what_they_forbid_is_never_sent(cloud: Cloud) -> None:
     sandbox = fleet(cloud, "5000", "alpha")
     account = account_of(sandbox)
@@ -88,6 +89,7 @@ def test_a_daily_budget_is_read_from_the_bills(cloud: Cloud) -> None:
         guarded_create_instance(account, {"daily_budget": 9000}, "beta", **L40)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("says_yes", [True, False])
 def test_a_person_is_asked_in_prefect_and_the_answer_counts(cloud: Cloud, says_yes: bool) -> None:
     sandbox = fleet(cloud, "5000")
@@ -114,6 +116,7 @@ def test_a_person_is_asked_in_prefect_and_the_answer_counts(cloud: Cloud, says_y
     assert set(states(sandbox)) == ({"beta"} if says_yes else set())
 
 
+@pytest.mark.slow
 def test_of_several_that_begin_at_once_no_more_than_the_caps_allow(cloud: Cloud) -> None:
     sandbox = fleet(cloud, "5000", speed=60)
     sandbox.settings(list_lag=60)

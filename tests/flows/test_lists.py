@@ -91,6 +91,7 @@ def test_a_name_that_means_nothing_is_refused_when_a_person_calls(
     assert changes(sandbox) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("flow", "how", "name"), LISTS, ids=IDS)
 def test_on_a_schedule_it_is_told_and_the_rest_is_done(
     sandbox: Sandbox,

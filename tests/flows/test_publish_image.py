@@ -18,6 +18,7 @@ from tests.flows.killing import Point, killed_and_rerun
 Cloud = Callable[..., Sandbox]
 
 
+@pytest.mark.slow
 def test_the_newest_of_a_family_are_kept_and_booted_from(cloud: Cloud, tmp_path: Path) -> None:
     sandbox = cloud(fleet=0, balance="500")
     sandbox.seed_instance("builder", gpu_model="L40")

@@ -45,6 +45,7 @@ def with_snapshot(cloud: Cloud, *names: str, **how: Any) -> tuple[Sandbox, Barra
     return sandbox, account
 
 
+@pytest.mark.slow
 def test_an_instance_comes_back_from_its_newest_snapshot(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud, "one", "two")
     plan = restore_from_snapshot("latest:alpha", dry_run=True, credentials=account)
@@ -91,6 +92,7 @@ def test_a_lost_answer_makes_no_second_instance(cloud: Cloud) -> None:
     assert len(effects(sandbox, "restore_snapshot")) == 1
 
 
+@pytest.mark.slow
 def test_what_was_restored_for_a_time_ends_and_nothing_else(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -124,6 +126,7 @@ def test_what_could_not_be_hibernated_is_refused_before_anything_is_sent(
     assert restore_from_snapshot("base", **how).ok
 
 
+@pytest.mark.slow
 def test_an_address_that_does_not_come_and_hardware_that_differs_are_said(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud)
     sandbox.fault("addressless", operation="restore_snapshot")
@@ -154,6 +157,7 @@ def test_where_the_dialect_tells_no_address_none_is_waited_for(
         verify_snapshots(select=["alpha"], probe={"port": 22}, credentials=account)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_gone_on_with_and_its_instance_ends_all_the_same(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud)
     sandbox.fault("addressless", operation="restore_snapshot")
@@ -208,6 +212,7 @@ def test_what_is_not_waited_for_is_told_with_its_id_and_not_as_billed(cloud: Clo
     assert events_about("barrack.snapshot." + restored.snapshot_id, "barrack.snapshot.restored")
 
 
+@pytest.mark.slow
 def test_what_a_run_before_has_made_is_not_counted_twice_by_the_caps(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud, "one", "two")
     sandbox.fault("addressless", operation="restore_snapshot")
@@ -241,6 +246,7 @@ def test_two_runs_at_the_same_are_not_two_instances(
     assert list(states(sandbox)) == ["alpha"]
 
 
+@pytest.mark.slow
 def test_what_a_drill_left_is_ended_in_passing_and_a_drill_at_work_is_left_alone(
     cloud: Cloud,
 ) -> None:
@@ -259,6 +265,7 @@ def test_what_a_drill_left_is_ended_in_passing_and_a_drill_at_work_is_left_alone
     assert sorted(states(sandbox)) == ["alpha", "one", "two"]
 
 
+@pytest.mark.slow
 def test_stock_that_vanishes_between_look_and_request_is_waited_for(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -304,6 +311,7 @@ def _waiting_for_stock(
     return ends
 
 
+@pytest.mark.slow
 def test_two_restores_at_once_stay_within_one_cap(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud, "one", "two")
     how: dict[str, Any] = {"caps": {"burn": "2.5"}, "out_of_stock": "wait", "credentials": account}
@@ -315,6 +323,7 @@ def test_two_restores_at_once_stay_within_one_cap(cloud: Cloud) -> None:
     assert len(effects(sandbox, "restore_snapshot")) == 1
 
 
+@pytest.mark.slow
 def test_caps_are_judged_by_what_is_there_when_the_stock_comes(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud, "one")
 
@@ -367,6 +376,7 @@ def test_an_instance_that_was_seen_is_remembered_when_it_is_gone(cloud: Cloud) -
         restore_from_snapshot("by-hand", caps={"gpu_models": ["H100*"]}, credentials=account)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("says_yes", [True, False])
 def test_what_is_over_the_soft_limit_waits_for_a_person(cloud: Cloud, says_yes: bool) -> None:
     sandbox, account = with_snapshot(cloud, "one", "two")

@@ -50,6 +50,7 @@ def flow_run_states(server: str, name: str = "snapshot_before_stop") -> list[str
     return [run["state_type"] for run in found]
 
 
+@pytest.mark.slow
 def test_the_first_look_is_used_and_old_snapshots_go_without_a_look_between(cloud: Cloud) -> None:
     sandbox = cloud(fleet=1)
     account = account_of(sandbox)
@@ -69,6 +70,7 @@ def test_the_first_look_is_used_and_old_snapshots_go_without_a_look_between(clou
     assert "list_instances" not in asked[dropped[0] : dropped[-1]]
 
 
+@pytest.mark.slow
 def test_a_fleet_goes_to_rest_behind_its_snapshots(cloud: Cloud, prefect_server: str) -> None:
     sandbox = cloud()
     report = snapshot_before_stop(select=["*"], credentials=account_of(sandbox))
@@ -142,6 +144,7 @@ def test_a_vanished_snapshot_leaves_its_instance_running(cloud: Cloud) -> None:
     assert not effects(sandbox, "hibernate_instance")
 
 
+@pytest.mark.slow
 def test_a_stuck_snapshot_times_out_and_each_instance_goes_on_its_own(cloud: Cloud) -> None:
     sandbox = cloud()
     sandbox.fault("stuck", operation="create_snapshot", match="alpha*")
@@ -153,6 +156,7 @@ def test_a_stuck_snapshot_times_out_and_each_instance_goes_on_its_own(cloud: Clo
     assert rows["beta"].now == rows["gamma"].now == "HIBERNATED"
 
 
+@pytest.mark.slow
 def test_stop_and_delete(cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
     sandbox = cloud()
     account = account_of(sandbox)
@@ -178,6 +182,7 @@ def test_what_is_there_already_is_done_and_what_cannot_be_done_is_said(cloud: Cl
     assert changes(sandbox) == []
 
 
+@pytest.mark.slow
 def test_only_the_newest_snapshots_of_this_library_are_kept(cloud: Cloud) -> None:
     sandbox = cloud(fleet=1)
     account = account_of(sandbox)
@@ -291,6 +296,7 @@ def test_no_account_at_all_is_one_sentence(cloud: Cloud) -> None:
         snapshot_before_stop(select=["*"], credentials="nobody-saved-this")
 
 
+@pytest.mark.slow
 def test_the_environment_and_a_saved_block_serve_as_accounts(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,6 +309,7 @@ def test_the_environment_and_a_saved_block_serve_as_accounts(
     assert snapshot_before_stop(select=selector, credentials="team-a").ok
 
 
+@pytest.mark.slow
 def test_two_runs_that_want_the_same_instance_do_not_interleave(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -341,6 +348,7 @@ def test_two_runs_that_want_the_same_instance_do_not_interleave(
     assert sorted(r.rows[0].outcome for r in reports.values()) == ["done", "failed"]
 
 
+@pytest.mark.slow
 def test_a_run_that_breaks_off_is_taken_up_by_the_next(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +367,7 @@ def test_a_run_that_breaks_off_is_taken_up_by_the_next(
     assert len(effects(sandbox, "create_snapshot")) == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_prefect_retries_goes_on_with_its_snapshot(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -379,6 +388,7 @@ def test_a_run_that_prefect_retries_goes_on_with_its_snapshot(
     assert len(effects(sandbox, "hibernate_instance")) == 1
 
 
+@pytest.mark.slow
 def test_the_key_is_nowhere_in_prefects_database(
     cloud: Cloud, prefect_server: str, prefect_home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -401,6 +411,7 @@ def test_the_key_is_nowhere_in_prefects_database(
     assert key not in repr(account.get_client())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["camel", "upstream"])
 def test_a_fleet_goes_to_rest_in_a_foreign_dialect(cloud: Cloud, name: str) -> None:
     sandbox = cloud(dialect=spoken(name))

@@ -103,6 +103,7 @@ def test_a_snapshot_that_a_run_uses_is_not_pruned(cloud: Cloud, use: Any, operat
     assert end().ok
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_a_watcher_is_to_claim_is_not_pruned(cloud: Cloud, tmp_path: Path) -> None:
     sandbox, account, id_ = with_snapshots(cloud)
     [oldest] = account.get_client().snapshots.list()
@@ -126,6 +127,7 @@ def test_a_snapshot_that_a_watcher_is_to_claim_is_not_pruned(cloud: Cloud, tmp_p
     assert "back" in states(sandbox)
 
 
+@pytest.mark.slow
 def test_restores_and_a_drill_of_one_snapshot_go_side_by_side(cloud: Cloud) -> None:
     sandbox, account, _ = with_snapshots(cloud)
     [only] = account.get_client().snapshots.list()
@@ -143,6 +145,7 @@ def test_restores_and_a_drill_of_one_snapshot_go_side_by_side(cloud: Cloud) -> N
     assert sorted(states(sandbox)) == ["alpha", "one", "two"]
 
 
+@pytest.mark.slow
 def test_a_snapshot_that_is_about_to_be_deleted_is_not_restored_and_the_row_says_why(
     cloud: Cloud,
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_snapshot_that_is_about_to_be_deleted_is_not_restored_and_the_row_says
     assert effects(sandbox, "create_image") == []
 
 
+@pytest.mark.slow
 def test_a_stop_does_not_drop_an_old_snapshot_that_a_run_uses(cloud: Cloud) -> None:
     sandbox, account, _ = with_snapshots(cloud, 3)
     oldest = min(account.get_client().snapshots.list(), key=lambda s: s.name)
@@ -193,6 +197,7 @@ def test_a_publish_of_an_instance_that_another_run_holds_sends_nothing(cloud: Cl
     assert sandbox.ledger() == before
 
 
+@pytest.mark.slow
 def test_an_instance_is_held_while_its_snapshot_is_taken_for_an_image(cloud: Cloud) -> None:
     sandbox, account, id_ = with_snapshots(cloud, 0)
     sandbox.settings(durations={"snapshot": LONG})

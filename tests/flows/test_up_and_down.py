@@ -48,6 +48,7 @@ def changed(sandbox: Sandbox) -> list[str]:
     return [e["operation"] for e in sandbox.ledger() if e["operation"] not in ("person", "clock")]
 
 
+@pytest.mark.slow
 def test_hibernate_and_restore_bring_a_fleet_down_and_up(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0)
     for name, status in (("on", "ACTIVE"), ("off", "SHUTOFF"), ("asleep", "HIBERNATED")):
@@ -102,6 +103,7 @@ def test_a_restore_waits_for_stock_and_asks_only_when_it_is_there(cloud: Cloud) 
     assert [r["status"] for r in asked] == [200]
 
 
+@pytest.mark.slow
 def test_out_of_stock_can_alert_or_let_another_stand_in(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0)
     id_ = sandbox.seed_instance("one", gpu_model="L40", region="CANADA-1")
@@ -193,6 +195,7 @@ def test_rules_that_cannot_be_read_are_refused_before_anything(
     assert sandbox.requests() == []
 
 
+@pytest.mark.slow
 def test_two_workers_on_one_timetable_do_not_fight(cloud: Cloud, prefect_server: str) -> None:
     sandbox = cloud(fleet=0, start=datetime.now(UTC) - timedelta(days=1))
     for number in range(4):

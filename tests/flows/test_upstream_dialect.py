@@ -59,6 +59,7 @@ def changes(sandbox: Sandbox) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 def test_snapshots_come_before_the_stop_and_what_sleeps_wakes(
     upstream: tuple[Sandbox, BarrackCredentials],
 ) -> None:

@@ -81,6 +81,7 @@ def test_snapshots_are_proven_in_turn_and_nothing_is_left(
     assert read_open(account.account) == {}
 
 
+@pytest.mark.slow
 def test_two_deployments_for_different_instances_tell_each_thing_once(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -108,6 +109,7 @@ def test_a_proof_that_is_missing_and_that_nobody_hears_of_fails_the_run_after_th
     assert sorted(states(sandbox)) == ["alpha", "beta"]
 
 
+@pytest.mark.slow
 def test_a_probe_that_is_not_content_fails_the_drill_and_nothing_is_left(cloud: Cloud) -> None:
     sandbox, account = with_snapshots(cloud, "alpha")
     probe = {"command": BAD, "within": "0.2s"}
@@ -117,6 +119,7 @@ def test_a_probe_that_is_not_content_fails_the_drill_and_nothing_is_left(cloud: 
     assert proven_snapshots(account.account) == frozenset()
 
 
+@pytest.mark.slow
 def test_a_probe_that_hangs_is_not_waited_for_longer_than_the_drill(cloud: Cloud) -> None:
     sandbox, account = with_snapshots(cloud, "alpha", "beta")
     hangs = {"command": ["python3", "-c", "import time; time.sleep(20)"], "within": "20s"}
@@ -129,6 +132,7 @@ def test_a_probe_that_hangs_is_not_waited_for_longer_than_the_drill(cloud: Cloud
     assert sorted(states(sandbox)) == ["alpha", "beta"]
 
 
+@pytest.mark.slow
 def test_a_port_that_must_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     sandbox, account = with_snapshots(cloud, "alpha")
     connect = socket.create_connection
@@ -162,6 +166,7 @@ def test_the_cap_on_the_cost_and_a_stuck_restore(cloud: Cloud) -> None:
     assert list(states(sandbox)) == ["alpha"]
 
 
+@pytest.mark.slow
 def test_the_newest_proven_snapshot_is_never_pruned(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -194,6 +199,7 @@ def test_what_a_drill_did_not_make_is_never_ended_whatever_its_name(cloud: Cloud
     assert effects(sandbox, "delete_instance") == []
 
 
+@pytest.mark.slow
 def test_a_leftover_that_cannot_be_deleted_holds_up_nothing_and_stays_on_record(
     cloud: Cloud,
 ) -> None:
@@ -214,6 +220,7 @@ def test_a_leftover_that_cannot_be_deleted_holds_up_nothing_and_stays_on_record(
     assert read_open(account.account) == {}
 
 
+@pytest.mark.slow
 def test_a_leftover_of_the_snapshot_that_is_drilled_again_stays_on_record(cloud: Cloud) -> None:
     sandbox, account = with_snapshots(cloud, "alpha")
     api = account.get_client()

@@ -22,6 +22,7 @@ from tests.flows.receivers import Mailbox, Webhook, subjects
 Cloud = Callable[..., Sandbox]
 
 
+@pytest.mark.slow
 def test_each_crossing_is_told_once_over_runs_and_a_top_up_ends_it(
     cloud: Cloud, hook: tuple[Webhook, str], mail: tuple[Mailbox, str]
 ) -> None:
@@ -67,6 +68,7 @@ def test_events_tell_of_crossings(cloud: Cloud, hook: tuple[Webhook, str]) -> No
     assert seen[0]["payload"]["line"] == "amount 50"
 
 
+@pytest.mark.slow
 def test_instances_are_hibernated_in_the_users_order_until_the_balance_lasts(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -96,6 +98,7 @@ def test_instances_are_hibernated_in_the_users_order_until_the_balance_lasts(
     assert states(sandbox) == {"prod": "ACTIVE", "dev": "ACTIVE", "scratch": "HIBERNATED"}
 
 
+@pytest.mark.slow
 def test_everything_unprotected_with_a_snapshot_first(cloud: Cloud) -> None:
     sandbox = fleet(cloud, "20", "prod", "dev", speed=120)
     report = watch_balance(
@@ -109,6 +112,7 @@ def test_everything_unprotected_with_a_snapshot_first(cloud: Cloud) -> None:
     assert len(effects(sandbox, "create_snapshot")) >= 1
 
 
+@pytest.mark.slow
 def test_a_notifier_that_is_down_stops_nothing_and_is_told_later(
     cloud: Cloud, hook: tuple[Webhook, str], mail: tuple[Mailbox, str]
 ) -> None:
@@ -133,6 +137,7 @@ def test_a_notifier_that_is_down_stops_nothing_and_is_told_later(
     assert len(box.received) == 1
 
 
+@pytest.mark.slow
 def test_an_alarm_that_nobody_hears_fails_the_run_after_the_work(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -149,6 +154,7 @@ def test_an_alarm_that_nobody_hears_fails_the_run_after_the_work(
     assert states(sandbox) == {"alpha": "HIBERNATED"}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("operation", ["get_credit_balance", "get_pricing", "list_instances"])
 def test_what_cannot_be_read_is_an_alarm_told_once(
@@ -225,6 +231,7 @@ def test_bad_input_is_one_sentence_before_anything_is_done(
     assert not [r for r in sandbox.requests() if r["method"] != "GET"]
 
 
+@pytest.mark.slow
 def test_a_block_of_prefects_own_is_found_by_its_name_and_by_type_and_name(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -241,6 +248,7 @@ def test_a_block_of_prefects_own_is_found_by_its_name_and_by_type_and_name(
     assert "below the line of 30.00 USD" in str(kept.received)
 
 
+@pytest.mark.slow
 def test_two_runs_at_the_same_moment_tell_it_once(cloud: Cloud, hook: tuple[Webhook, str]) -> None:
     kept, name = hook
     sandbox = fleet(cloud, "10", "alpha")
@@ -255,6 +263,7 @@ def test_two_runs_at_the_same_moment_tell_it_once(cloud: Cloud, hook: tuple[Webh
     assert len(kept.received) == 1
 
 
+@pytest.mark.slow
 def test_the_watch_and_a_person_do_not_fight_over_an_instance(cloud: Cloud) -> None:
     sandbox = fleet(cloud, "20", "alpha", speed=60)
     account = account_of(sandbox)
@@ -267,6 +276,7 @@ def test_the_watch_and_a_person_do_not_fight_over_an_instance(cloud: Cloud) -> N
     assert report.rows == ()
 
 
+@pytest.mark.slow
 def test_two_deployments_with_lines_of_their_own_do_not_disturb_each_other(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -278,6 +288,7 @@ def test_two_deployments_with_lines_of_their_own_do_not_disturb_each_other(
     assert [s.rpartition("line of ")[2] for s in subjects(kept)] == ["50.00 USD", "40.00 USD"]
 
 
+@pytest.mark.slow
 def test_a_line_without_an_alert_silences_nobody_elses_nor_its_own_once_it_has_one(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -299,6 +310,7 @@ def test_a_line_without_an_alert_silences_nobody_elses_nor_its_own_once_it_has_o
     assert len(kept.received) == 2, "one of each that alerts"
 
 
+@pytest.mark.slow
 def test_deployments_with_the_same_lines_for_other_instances_keep_them_side_by_side(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -314,6 +326,7 @@ def test_deployments_with_the_same_lines_for_other_instances_keep_them_side_by_s
     assert ["Going to hibernate beta." in b for b in bodies] == [False, True]
 
 
+@pytest.mark.slow
 def test_a_debit_is_told_apart_and_puts_nothing_to_rest(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:

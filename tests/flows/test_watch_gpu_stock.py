@@ -83,6 +83,7 @@ def test_what_is_wanted_is_claimed_when_it_appears_and_announced(
     assert len(effects(sandbox, "create_instance")) == 2
 
 
+@pytest.mark.slow
 def test_the_next_best_is_taken_and_the_first_look_claims(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:
@@ -122,6 +123,7 @@ def test_a_dry_run_says_which_parts_of_a_claim_do_not_exist_and_lists_the_best_f
     assert states(sandbox) == {}
 
 
+@pytest.mark.slow
 def test_stock_that_vanishes_in_between_is_watched_for_again(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:
@@ -141,6 +143,7 @@ def test_stock_that_vanishes_in_between_is_watched_for_again(
     assert len(effects(sandbox, "create_instance")) == 1
 
 
+@pytest.mark.slow
 def test_where_the_caps_or_the_stock_refuse_one_place_the_next_is_taken_in_the_same_look(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:
@@ -171,6 +174,7 @@ def test_where_the_caps_or_the_stock_refuse_one_place_the_next_is_taken_in_the_s
         )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "error_after"])
 def test_a_lost_answer_makes_no_second_one(cloud: Cloud, how: dict[str, Any], kind: str) -> None:
     sandbox = empty(cloud)
@@ -209,6 +213,7 @@ def test_a_hibernated_instance_is_claimed_back_and_a_snapshot_restored(
     assert len(asked(sandbox, "restore_instance")) == len(asked(sandbox, "restore_snapshot")) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("impatient")
 def test_the_guard_decides_and_says_why(cloud: Cloud, how: dict[str, Any]) -> None:
     sandbox = empty(cloud)
@@ -243,6 +248,7 @@ def test_a_refusal_is_told_once_and_again_only_for_another_reason(
         assert sum("failed" in m["subject"] for m in kept.received) == told
 
 
+@pytest.mark.slow
 def test_who_is_told_by_another_deployment_hears_of_stock_too(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -263,6 +269,7 @@ def test_who_is_told_by_another_deployment_hears_of_stock_too(
     assert (len(kept.received), len(also.received)) == (1, 1)
 
 
+@pytest.mark.slow
 def test_what_a_notifier_refused_is_told_once_it_takes_it_and_not_again(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -309,6 +316,7 @@ def test_a_name_that_another_watcher_has_claimed_is_told_as_that(
     assert row.why == "somebody else has it or is asking for it"
 
 
+@pytest.mark.slow
 def test_a_quantity_that_is_raised_buys_one_more(cloud: Cloud, how: dict[str, Any]) -> None:
     sandbox = empty(cloud)
     sandbox.set_stock(*HERE, 9)
@@ -322,6 +330,7 @@ def test_a_quantity_that_is_raised_buys_one_more(cloud: Cloud, how: dict[str, An
     assert sorted(states(sandbox)) == ["train", "train-2"]
 
 
+@pytest.mark.slow
 def test_the_caps_hold_for_all_that_is_claimed_in_one_look(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:
@@ -335,6 +344,7 @@ def test_the_caps_hold_for_all_that_is_claimed_in_one_look(
         assert sorted(states(sandbox)) == ["train-1", "train-2"]
 
 
+@pytest.mark.slow
 def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     cloud: Cloud, how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,6 +366,7 @@ def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     assert states(sandbox) == {"bystander": "ACTIVE"}
 
 
+@pytest.mark.slow
 def test_what_could_not_be_hibernated_is_not_claimed_for_a_time(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:
@@ -392,6 +403,7 @@ def test_a_snapshot_of_what_could_not_be_hibernated_is_not_restored_for_a_time(
         watch_gpu_stock([{**options, "claim": claim}], expires="1h", credentials=account, **how)
 
 
+@pytest.mark.slow
 def test_what_one_look_claimed_is_announced_once_by_a_later_one_and_ends(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -422,6 +434,7 @@ def test_what_one_look_claimed_is_announced_once_by_a_later_one_and_ends(
     assert states(sandbox) == {}
 
 
+@pytest.mark.slow
 def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -450,6 +463,7 @@ def test_edges_are_remembered_over_restarts_and_the_history_has_a_picture(
     assert len(kept.received) == 2
 
 
+@pytest.mark.slow
 def test_watchers_of_different_things_leave_each_others_memory_alone(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -467,6 +481,7 @@ def test_watchers_of_different_things_leave_each_others_memory_alone(
     assert not list(how["history"].iterdir())
 
 
+@pytest.mark.slow
 def test_one_look_is_one_request(cloud: Cloud, how: dict[str, Any]) -> None:
     sandbox = empty(cloud)
     wants = [{"gpu_model": model} for model in ("L40", "H100*", "A100*", "A40")]
@@ -477,6 +492,7 @@ def test_one_look_is_one_request(cloud: Cloud, how: dict[str, Any]) -> None:
     assert len(others) <= 8, "what is read once at the start"
 
 
+@pytest.mark.slow
 def test_it_never_looks_more_often_than_the_account_allows(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:
@@ -525,6 +541,7 @@ def test_a_snapshot_of_something_else_than_is_wanted_is_not_restored(
     assert asked(sandbox, "restore_snapshot") == []
 
 
+@pytest.mark.slow
 def test_what_is_protected_or_held_by_another_run_is_not_restored(
     cloud: Cloud, how: dict[str, Any]
 ) -> None:

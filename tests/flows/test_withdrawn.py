@@ -36,6 +36,7 @@ def when_asked(sandbox: Sandbox, operation: str, act: Callable[[], Any]) -> thre
     return person
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flow", "operation", "more"),
     [
@@ -58,6 +59,7 @@ def test_what_is_protected_while_its_request_waits_is_left_alone(
     assert effects(sandbox, operation) == []
 
 
+@pytest.mark.slow
 def test_a_deletion_that_waits_is_recalled_when_somebody_works_on_the_instance(
     cloud: Cloud,
 ) -> None:
@@ -86,6 +88,7 @@ def test_braces_in_a_name_hold_up_nobody(cloud: Cloud) -> None:
     assert {row.outcome for row in report.rows} == {"done"}
 
 
+@pytest.mark.slow
 def test_a_drill_deletes_its_machine_only_when_nobody_else_works_on_it(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, start=datetime(2026, 1, 2, tzinfo=UTC))
     id_ = sandbox.seed_instance("alpha", gpu_model="L40")

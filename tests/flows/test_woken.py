@@ -179,6 +179,7 @@ def test_only_the_drill_that_recorded_a_machine_forgets_it(two: Callable[[], Hol
     assert list(read_open("woken").values()) != [], "what the first asked for may show"
 
 
+@pytest.mark.slow
 def test_a_restore_that_wakes_goes_on_with_what_another_asked_for_meanwhile(
     cloud: Cloud, prefect_server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,6 +201,7 @@ def test_a_restore_that_wakes_goes_on_with_what_another_asked_for_meanwhile(
     assert [end.id for end in read_expiries(account.account)] == [machine["id"]]
 
 
+@pytest.mark.slow
 def test_what_may_have_been_claimed_keeps_its_end_when_the_lease_is_lost_before_the_repeat(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -216,6 +218,7 @@ def test_what_may_have_been_claimed_keeps_its_end_when_the_lease_is_lost_before_
     assert "not known whether the request took effect" in row.why
 
 
+@pytest.mark.slow
 def test_a_claim_that_was_not_sent_says_so(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -241,6 +244,7 @@ def shared(account: str) -> list[str]:
     return [key for record in open_ for key in record["held"] if key.startswith("shared:")]
 
 
+@pytest.mark.slow
 def test_a_watcher_that_lost_its_lease_shares_its_snapshot_again(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

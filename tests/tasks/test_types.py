@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import barrack_tasks
 from barrack_tasks.api import models
 
@@ -60,6 +62,7 @@ def errors(file: Path, text: str) -> dict[int, str]:
     return {int(line): said for line, said in found}
 
 
+@pytest.mark.slow
 def test_a_wrong_argument_is_a_type_error(tmp_path: Path) -> None:
     wrong = {n for n, line in enumerate(CALLS.splitlines(), 1) if "# wrong" in line}
     assert set(errors(tmp_path / "calls.py", CALLS)) == wrong
