@@ -41,7 +41,7 @@ def changes(sandbox: Sandbox) -> list[str]:
     return [r["operation"] for r in sandbox.requests() if r["method"] != "GET"]
 
 
-def flow_run_states(server: str, name: str = "snapshot_before_stop") -> list[str]:
+def flow_run_states(server: str, name: str = "barrack-snapshot-before-stop") -> list[str]:
     found = httpx.post(
         f"{server}/flow_runs/filter",
         json={"flows": {"name": {"any_": [name]}}, "sort": "START_TIME_DESC"},
