@@ -31,6 +31,7 @@ from tests.flows.conftest import account_of, answer, effects, events_about, stat
 from tests.flows.killing import Point, killed_and_rerun
 
 Cloud = Callable[..., Sandbox]
+RESTORES = "barrack-restore-from-snapshot"
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "restoring.md"
 
 
@@ -220,7 +221,9 @@ def test_what_a_run_before_has_made_is_not_counted_twice_by_the_caps(cloud: Clou
     how: dict[str, Any] = {"caps": {"instances": 3, "approve_over": "1"}, "credentials": account}
     asked: list[str] = []
     for _ in range(2):
-        person = threading.Thread(target=answer, args=("restore_from_snapshot", True, asked))
+        person = threading.Thread(
+            target=answer, args=("barrack-restore-from-snapshot", True, asked)
+        )
         person.start()
         try:
             report = restore_from_snapshot(["one", "two"], timeout=4, wait_until="active", **how)
@@ -384,7 +387,9 @@ def test_what_is_over_the_soft_limit_waits_for_a_person(cloud: Cloud, says_yes: 
     plan = restore_from_snapshot(["one", "two"], dry_run=True, **how)
     assert [n for n in plan.notes if "A person is asked" in n and "1.19" in n] != []
     asked: list[str] = []
-    person = threading.Thread(target=answer, args=("restore_from_snapshot", says_yes, asked))
+    person = threading.Thread(
+        target=answer, args=("barrack-restore-from-snapshot", says_yes, asked)
+    )
     person.start()
     if says_yes:
         assert restore_from_snapshot(["one", "two"], **how).ok

@@ -22,7 +22,7 @@ def test_a_run_that_fails_is_told_and_one_that_does_not_is_not(hook: tuple[Webho
     with pytest.raises(ValueError, match="the disk is full"):
         mine(True)
     [told] = kept.received
-    assert "Barrack mine" in told["subject"]
+    assert told["subject"].startswith("mine: run ")
     assert "is Failed" in told["subject"]
     assert "the disk is full" in told["body"]
 
