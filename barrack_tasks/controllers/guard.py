@@ -26,6 +26,7 @@ from barrack_tasks.plans.report import escape
 from barrack_tasks.plans.snapshots.restore import LISTS_LAG
 from barrack_tasks.runtime.leases import intent_of
 from barrack_tasks.runtime.turns import WAITED_FOR
+from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.tasks.base import barrack_task
 from barrack_tasks.tasks.catalogue import quote_price
 from barrack_tasks.tasks.instances import create_instance, restore_instance
@@ -251,7 +252,7 @@ def ask_approval(question: str, timeout: int = 3600) -> bool:
     """
     form = Approval.with_initial_data(description=f"**{escape(question)}**\n\nMay it go on?")
     answer: Any
-    if runtime.deployment.id:
+    if deployment_of_run():
         answer = suspend_flow_run(
             wait_for_input=form, timeout=timeout, key=f"approval-{intent_of(question)}"
         )
@@ -287,7 +288,7 @@ def with_approval(
 def _once_a_run(
     guarded: Callable[..., T], arguments: Sequence[Any], more: Mapping[str, Any]
 ) -> Callable[..., T]:
-    if not runtime.deployment.id or not isinstance(guarded, Task):
+    if not deployment_of_run() or not isinstance(guarded, Task):
         return guarded
     what = [a for a in arguments if not isinstance(a, BarrackCredentials)]
     key = intent_of(runtime.flow_run.id, guarded.name, what, dict(more))

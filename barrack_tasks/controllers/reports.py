@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, TypeVar, cast
 
-from prefect import get_client, runtime
+from prefect import get_client
 from prefect.artifacts import create_markdown_artifact
 from prefect.blocks.abstract import NotificationBlock
 from prefect.client.schemas.filters import ArtifactCollectionFilter, ArtifactCollectionFilterKey
@@ -20,6 +20,7 @@ from barrack_tasks.plans.names import artifact_key
 from barrack_tasks.plans.report import Report, escape, failures
 from barrack_tasks.runtime.health import SKIPPED, tell_of_blind_guards
 from barrack_tasks.runtime.notify import tell
+from barrack_tasks.server.runs import deployment_of_run
 
 _log = get_logger(__name__)
 R = TypeVar("R", bound=Report)
@@ -41,7 +42,7 @@ def keep(what: str, account: str, markdown: str, description: str, is_news: bool
     text = printable(markdown)
     key = artifact_key(what, account)
     try:
-        if runtime.deployment.id is None or (is_news and text != _latest(key)):
+        if deployment_of_run() is None or (is_news and text != _latest(key)):
             create_markdown_artifact(
                 markdown=text,
                 key=key,

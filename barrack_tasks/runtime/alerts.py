@@ -26,6 +26,7 @@ from barrack_tasks.plans.alerts import (
 from barrack_tasks.runtime.leases import holding, intent_of
 from barrack_tasks.runtime.loop import SERVER_AWAY
 from barrack_tasks.runtime.notify import tell
+from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.server.tables import merge_all, read_all
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -270,5 +271,5 @@ def this_deployment() -> dict[str, str]:
 
     Its keys tell the watch of one deployment from that of another, see `scope_of`.
     """
-    id_ = runtime.deployment.id
+    id_ = deployment_of_run()
     return {lease_keys.deployment(id_, runtime.flow_run.tags): "deployment"} if id_ else {}

@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
-from prefect import runtime
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.context import FlowRunContext
@@ -32,6 +31,7 @@ from barrack_tasks.plans.health import (
 )
 from barrack_tasks.runtime.leases import intent_of
 from barrack_tasks.runtime.notify import find_notifiers, tell
+from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.server.variables import Records
 
 COMPLETED = "Completed"
@@ -216,7 +216,7 @@ def tell_of_blind_guards() -> None:
     try:
         given = run.parameters or {}
         with get_client(sync_client=True) as client:
-            blind = blind_guards(client, but=runtime.deployment.id)
+            blind = blind_guards(client, but=deployment_of_run())
             if blind:
                 _tell(client, blind, given.get("notify") or (), bool(given.get("dry_run")), log)
     except Exception as error:  # noqa: BLE001 - see above

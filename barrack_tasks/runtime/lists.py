@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from prefect import runtime
 from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.models import UserVM
@@ -25,12 +24,13 @@ from barrack_tasks.plans.selection import (
 from barrack_tasks.runtime.alerts import scope_of, this_deployment
 from barrack_tasks.runtime.loop import Log
 from barrack_tasks.runtime.notify import tell
+from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.server.tables import merge_all, read_all
 
 
 def is_by_hand() -> bool:
     """Whether a person called this run, and not a deployment."""
-    return runtime.deployment.id is None
+    return deployment_of_run() is None
 
 
 def lists_in_vain(

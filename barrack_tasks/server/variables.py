@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import ssl
+import threading
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -14,7 +16,13 @@ import httpx
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
-from prefect.settings import PREFECT_API_SSL_CERT_FILE, PREFECT_API_TLS_INSECURE_SKIP_VERIFY
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_KEY,
+    PREFECT_API_SSL_CERT_FILE,
+    PREFECT_API_TLS_INSECURE_SKIP_VERIFY,
+    PREFECT_API_URL,
+)
 from tenacity import Retrying, retry_if_exception_type, stop_after_delay, wait_random_exponential
 
 MOST_CHARACTERS = 4_500
@@ -68,10 +76,38 @@ def _trust(file: str | None) -> ssl.SSLContext:
     return ssl.create_default_context(cafile=file) if file else httpx.create_ssl_context()
 
 
+def _client() -> SyncPrefectClient:
+    """A client of the Prefect API that is set now; the same one each time, in one process.
+
+    Each new one connects anew, and first asks the server for a token that most do not use.
+    """
+    url = PREFECT_API_URL.value()
+    if not url:  # the address of a temporary server, which may end before this process does
+        return _new_client()
+    login = (PREFECT_API_AUTH_STRING.value(), PREFECT_API_KEY.value())
+    with _lock:
+        kept = _clients.get(os.getpid())
+        if kept is None or kept[0] != (url, login):
+            client = _new_client()
+            client.__enter__()  # never left, so that whoever leaves it last does not close it
+            kept = _clients[os.getpid()] = ((url, login), client)
+        return kept[1]
+
+
+def _new_client() -> SyncPrefectClient:
+    hooks = {"event_hooks": {"response": [_raise_if_busy]}}
+    return get_client(sync_client=True, httpx_settings={**hooks, **_verification()})
+
+
+_lock = threading.Lock()
+_clients: dict[int, tuple[Any, SyncPrefectClient]] = {}
+"""By process: what its client was made for, and the client."""
+
+
 class Records:
     """Reads and writes variables whose names begin with `prefix`.
 
-    A context manager: it holds one connection to the Prefect API.
+    A context manager. All of a process share their connections to a Prefect API.
 
     Args:
         prefix: of the names.
@@ -90,8 +126,7 @@ class Records:
         self._client: SyncPrefectClient | None = None
 
     def __enter__(self) -> Records:
-        hooks = {"event_hooks": {"response": [_raise_if_busy]}}
-        self._client = get_client(sync_client=True, httpx_settings={**hooks, **_verification()})
+        self._client = _client()
         self._client.__enter__()
         return self
 

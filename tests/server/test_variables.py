@@ -6,7 +6,13 @@ import os
 from collections import Counter
 
 import pytest
-from prefect.settings import PREFECT_API_URL, temporary_settings
+from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import (
+    PREFECT_API_AUTH_STRING,
+    PREFECT_API_URL,
+    PREFECT_CLIENT_CSRF_SUPPORT_ENABLED,
+    temporary_settings,
+)
 
 from barrack_tasks.server.variables import Records
 from tests.relay import relay
@@ -68,3 +74,37 @@ def test_no_record_is_missed_while_another_is_deleted(
                 records.put(name, 1)
             assert set(records.all()) == {"page_b", "page_c", "page_d"}
             assert deleted
+
+
+def test_records_share_their_connections_and_ask_for_a_token_once(prefect_server: str) -> None:
+    target = os.environ["PREFECT_API_URL"].removesuffix("/api")
+    tokens: list[str] = []
+
+    def before(method: str, _: bytes) -> None:
+        tokens.append(method)
+
+    with (
+        relay(target, before=before) as (_, url),
+        temporary_settings(
+            {PREFECT_API_URL: f"{url}/api", PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: True}
+        ),
+    ):
+        for number in range(3):
+            with Records(f"shared_{number}_") as records, Records("shared_") as others:
+                records.put("one", number)
+                assert others.all() == {f"shared_{number}_one": number}
+                records.drop("one")
+    # Three requests to write and delete one, one to read them, three times; one for a token.
+    assert len(tokens) == 3 * 4 + 1
+
+
+def test_another_server_or_password_is_another_client(prefect_server: str) -> None:
+    with Records("mine_") as first, Records("mine_") as second:
+        assert first._client is second._client
+        with (
+            temporary_settings({PREFECT_API_AUTH_STRING: "another:password"}),
+            Records("mine_") as stranger,
+            pytest.raises(PrefectHTTPStatusError),
+        ):
+            stranger.all()
+        assert first.all() == {}, "it goes on with its own"
