@@ -78,13 +78,8 @@ def test_no_record_is_missed_while_another_is_deleted(
 
 def test_records_share_their_connections_and_ask_for_a_token_once(prefect_server: str) -> None:
     target = os.environ["PREFECT_API_URL"].removesuffix("/api")
-    tokens: list[str] = []
-
-    def before(method: str, _: bytes) -> None:
-        tokens.append(method)
-
     with (
-        relay(target, before=before) as (_, url),
+        relay(target) as (passed, url),
         temporary_settings(
             {PREFECT_API_URL: f"{url}/api", PREFECT_CLIENT_CSRF_SUPPORT_ENABLED: True}
         ),
@@ -94,8 +89,9 @@ def test_records_share_their_connections_and_ask_for_a_token_once(prefect_server
                 records.put("one", number)
                 assert others.all() == {f"shared_{number}_one": number}
                 records.drop("one")
-    # Three requests to write and delete one, one to read them, three times; one for a token.
-    assert len(tokens) == 3 * 4 + 1
+    # Three requests to write and delete one, one to read them, three times; one for a token. The
+    # real server may be busy, when another test writes at this moment.
+    assert len([1 for _, status in passed.answered if status != 503]) == 3 * 4 + 1
 
 
 def test_another_server_or_password_is_another_client(prefect_server: str) -> None:
