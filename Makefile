@@ -6,7 +6,7 @@ RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns bench sbom clean
+.PHONY: help setup demo test lint types unit test-slow test-dialects test-oldest campaigns bench sbom clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
@@ -14,6 +14,7 @@ help:
 	@echo "make test         format, lint, types and tests"
 	@echo "make test-slow    whole days with servers, workers and many processes"
 	@echo "make test-dialects  the flow tests in each foreign dialect"
+	@echo "make test-oldest  the tests of what Prefect does, with the oldest Prefect that is allowed"
 	@echo "make campaigns    long searches"
 	@echo "make bench        the flows beside scripts by hand, into benchmarks/results.md"
 	@echo "make bench PART=a BENCH='--sizes 100 1000 5000 --in-flight 16 64'   one part of it, larger"
@@ -47,6 +48,13 @@ test-dialects: setup
 	BARRACK_TEST_DIALECT=camel $(RUN) -m pytest tests/flows -m 'not campaign'
 	BARRACK_TEST_DIALECT=upstream $(RUN) -m pytest tests/flows -m 'not campaign'
 	$(RUN) -m pytest tests/flows/test_upstream_dialect.py
+
+# What depends on Prefect most, with the oldest Prefect that is allowed; downloads it.
+test-oldest:
+	$(PYTHON) -m venv .cache/oldest
+	.cache/oldest/bin/python -m pip --quiet install -c constraints-oldest.txt -e '.[test]'
+	.cache/oldest/bin/python -m pytest -m 'not campaign' -n 2 tests/cli/test_arm.py tests/deployments/test_renamed.py \
+		tests/examples tests/flows/test_artifacts.py tests/flows/test_guard.py tests/tasks
 
 # Long searches: every zone and year of the timetables, and what else is marked as a campaign.
 campaigns: setup

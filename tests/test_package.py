@@ -143,9 +143,16 @@ def test_a_project_has_flows_of_its_own_beside_ours(
 
 def test_no_place_on_this_machine_and_no_registry_is_named() -> None:
     """Pins are versions, never addresses."""
-    for name in (*PINS, "pyproject.toml", "Makefile", "scripts/setup.sh"):
+    for name in (*PINS, "constraints-oldest.txt", "pyproject.toml", "Makefile", "scripts/setup.sh"):
         text = (ROOT / name).read_text()
         assert "://" not in text.replace("https://docs.", ""), f"{name} names an address"
+
+
+def test_the_oldest_prefect_that_is_allowed_is_the_one_that_is_tried() -> None:
+    needed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    [floor] = [text for text in needed if text.startswith("prefect>=")]
+    tried = (ROOT / "constraints-oldest.txt").read_text().splitlines()
+    assert floor.partition(",")[0].replace(">=", "==") in tried
 
 
 def test_every_pin_has_its_hashes_and_all_that_is_installed_is_pinned() -> None:
