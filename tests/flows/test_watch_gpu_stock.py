@@ -171,6 +171,63 @@ def test_where_the_caps_or_the_stock_refuse_one_place_the_next_is_taken_in_the_s
         )
 
 
+@pytest.mark.parametrize("status", [403, 409, 422])
+def test_a_refused_place_is_left_alone_for_a_while_and_the_next_best_is_taken_at_once(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], status: int
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    account = account_of(sandbox)
+
+    def refuse(count: int | None) -> None:
+        sandbox.fault(
+            "status",
+            operation="create_instance",
+            status=status,
+            message="quota reached for L40",
+            count=count,
+        )
+
+    refuse(1)
+    one_look = {**how, "watch_for": None, "credentials": account}
+    want = {**L40, "claim": CLAIM}
+    [row] = watch_gpu_stock([{**want, "otherwise": [{"gpu_model": "A40"}]}], **one_look).rows
+    assert (row.outcome, asked(sandbox)) == ("done", [status, 200])
+    assert [i["gpu_model"] for i in sandbox.state()["instances"]] == ["A40"]
+
+    refuse(None)
+    other = {**L40, "claim": {"name": "other", "image_id": "1"}}
+    for _ in range(2):
+        with pytest.raises(WorkFailed, match="quota reached for L40") as failed:
+            watch_gpu_stock([other], notify=[name], **{**one_look, "watch_for": "3s"})
+    assert asked(sandbox) == [status, 200, status], "asked once more in two runs of many looks"
+    [row] = failed.value.report.rows
+    assert "somebody else" not in row.why
+    assert "API key" not in row.why
+    assert "It is not asked again for 1x L40 in CANADA-1 before" in row.why
+    assert sum("quota" in message["body"] for message in kept.received) == 1
+
+
+def test_what_comes_up_in_error_is_a_failure_and_its_name_is_not_asked_for_again(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any]
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    sandbox.fault("fail", operation="create_instance", count=1)
+    account = account_of(sandbox)
+    for _ in range(2):
+        with pytest.raises(WorkFailed, match="train is in ERROR and keeps its name") as failed:
+            watch_gpu_stock([{**L40, "claim": CLAIM}], notify=[name], credentials=account, **how)
+        [row] = failed.value.report.rows
+        assert (row.outcome, row.now, row.reason) == ("failed", "ERROR", Reason.IN_ERROR)
+    assert asked(sandbox) == [200]
+    assert sum("is in ERROR" in message["body"] for message in kept.received) == 1
+    with pytest.raises(ValueError, match="the name is taken by train, ERROR"):
+        create_when_available(account, {**L40, "claim": CLAIM}, timeout=5)
+
+
 @pytest.mark.parametrize("kind", ["reset_after", "timeout_after", "error_after"])
 def test_a_lost_answer_makes_no_second_one(cloud: Cloud, how: dict[str, Any], kind: str) -> None:
     sandbox = empty(cloud)

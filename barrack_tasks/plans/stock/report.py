@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import Report, Row, escape, money
 from barrack_tasks.plans.steps import Outcome, Reason
-from barrack_tasks.plans.stock.claims import Claims, taken_by, why_missed
+from barrack_tasks.plans.stock.claims import Claims, in_error, taken_by, why_missed
 from barrack_tasks.plans.stock.history import Summary
 from barrack_tasks.plans.stock.wants import LOST, Place, Want, family_of, wanted_names
 
@@ -126,6 +126,8 @@ def _said(
     places: Mapping[Place, int],
     dry_run: Mapping[str, str],
 ) -> tuple[Outcome, str, Reason | None]:
+    if found is not None and found.status is VMStatus.ERROR:
+        return "failed", in_error(name).why, Reason.IN_ERROR
     if name in dry_run:
         return "planned", dry_run[name], None
     if name in claims.made:
