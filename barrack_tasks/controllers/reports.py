@@ -16,7 +16,7 @@ from barrack_tasks.api.models.text import printable
 from barrack_tasks.controllers.adoption import told_of_left_ends
 from barrack_tasks.dialects.doctor import DoctorReport
 from barrack_tasks.events import get_logger
-from barrack_tasks.plans.report import Report, escape, failures
+from barrack_tasks.plans.report import Report, failures
 from barrack_tasks.runtime.health import SKIPPED, tell_of_blind_guards
 from barrack_tasks.runtime.notify import tell
 
@@ -75,7 +75,9 @@ class WorkFailed(Exception):
         return type(self), (self.report,)
 
 
-def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None) -> R:
+def conclude(
+    report: R, notifiers: Mapping[str, NotificationBlock] | None = None, account: str = ""
+) -> R:
     """Leave the report as an artifact and return it.
 
     Ends that are overdue and that no known account owns are told in its notes.
@@ -83,6 +85,7 @@ def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None
     Args:
         report: of the run.
         notifiers: who is told if something failed.
+        account: what the account is called.
 
     Raises:
         WorkFailed: something failed; the flow run ends Failed.
@@ -95,7 +98,14 @@ def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None
         return report
     failed = WorkFailed(report)
     if notifiers and not report.dry_run:
-        tell(notifiers, list(notifiers), f"Barrack {report.flow} failed", str(failed))
+        tell(
+            notifiers,
+            list(notifiers),
+            f"Barrack {report.flow} failed",
+            str(failed),
+            severity="failure",
+            account=account,
+        )
     raise failed
 
 
@@ -142,17 +152,7 @@ def conclude_checkup(report: DoctorReport) -> DoctorReport:
     Raises:
         CheckupFailed: something is not in order; the flow run ends Failed.
     """
-    rows = [
-        f"| {finding.operation} | {finding.verdict} | "
-        f"{escape('; '.join([finding.said, *map(str, finding.differences)]).strip('; '))} |"
-        for finding in report.findings
-    ]
-    ready = [f"| {r.topic} | {r.state} | {escape(r.said)} |" for r in report.readiness]
-    head = "| operation | verdict | what |\n| --- | --- | --- |"
-    ready_head = "| ready? | | |\n| --- | --- | --- |"
-    keep(
-        "doctor", "\n".join([head, *rows, "", ready_head, *ready]), "How well the API is understood"
-    )
+    keep("doctor", report.page().artifact(), "How well the API is understood")
     if not report.ok:
         raise CheckupFailed(report)
     return report

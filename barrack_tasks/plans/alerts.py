@@ -54,6 +54,11 @@ class Message:
     text: str
     to: tuple[str, ...]
 
+    @property
+    def is_over(self) -> bool:
+        """Whether it tells that something is over."""
+        return self.kind in ("recovered", "owed recovery")
+
 
 def messages_of(
     readings: Iterable[Reading],

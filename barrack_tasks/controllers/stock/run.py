@@ -29,9 +29,9 @@ from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.stock.claims import Refusal
 from barrack_tasks.plans.stock.history import Summary, summaries
 from barrack_tasks.plans.stock.pace import Pace
-from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
+from barrack_tasks.plans.stock.report import HOURS_TITLE, StockReport, rows_of_claims
 from barrack_tasks.plans.stock.wants import Want
-from barrack_tasks.runtime.charts import as_image, lines_by_hour
+from barrack_tasks.runtime.charts import lines_by_hour
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import SERVER_AWAY, now
 
@@ -211,5 +211,4 @@ def summary_of(
     found = tuple(summaries(spells, since, now, zone))
     most = sorted(found, key=lambda s: s.total, reverse=True)[:_MOST_LINES]
     shares = {str(s.place): s.hours for s in most}
-    title = "In stock, by hour of the day"
-    return found, as_image(lines_by_hour(title, shares, zone), title)
+    return found, lines_by_hour(HOURS_TITLE, shares, zone)

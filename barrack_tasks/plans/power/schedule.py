@@ -385,3 +385,8 @@ def read_rules(value: Any) -> list[Rule]:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("rules must be a list of at least one rule: {select: ..., timetable: ...}")
     return read_each(Rule, value, "rule")
+
+
+def read_rules_if_any(value: Any) -> list[Rule]:
+    """As `read_rules`, where none may be given."""
+    return read_rules(value) if value else []
