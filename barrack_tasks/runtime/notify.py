@@ -321,13 +321,14 @@ def _shows_subject(block: CustomWebhookNotificationBlock) -> bool:
 def _is_mail(block: AppriseUrl) -> bool:
     from apprise.plugins.email import NotifyEmail
 
-    return all(isinstance(one, NotifyEmail) for one in block._apprise_client.servers)
+    client = cast(Any, block._apprise_client)
+    return all(isinstance(one, NotifyEmail) for one in client.servers)
 
 
 def _send_with_picture(block: AppriseUrl, subject: str, body: str, picture: str) -> None:
     from apprise.attachment.memory import AttachMemory
 
-    attached = AttachMemory(content=picture, name="chart.svg", mimetype="image/svg+xml")
+    attached = cast(Any, AttachMemory)(content=picture, name="chart.svg", mimetype="image/svg+xml")
     client = cast(Any, block._apprise_client)
     if not client.notify(
         body=body or subject, title=subject, notify_type=block.notify_type, attach=attached

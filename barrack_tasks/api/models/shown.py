@@ -16,6 +16,7 @@ from collections.abc import Generator, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from importlib import import_module
 from typing import Any, Self, TypeVar
 
 from pydantic import BaseModel
@@ -202,7 +203,8 @@ class Listing(Shown, list[R]):
     def page(self) -> Page:
         """What is shown: how many there are and in which states, and a row for each."""
         noun = noun_of(self[0]) if self else "entries"
-        states = Counter(str(one.status) for one in self if getattr(one, "status", None))
+        found = (getattr(one, "status", None) for one in self)
+        states = Counter(str(status) for status in found if status)
         counted = ", ".join(f"{count} {state}" for state, count in states.most_common())
         summary = f"{len(self)} {noun}: {counted}." if counted else f"{len(self)} {noun}."
         if not self:
@@ -303,7 +305,7 @@ def frame_of(records: Sequence[dict[str, Any]]) -> Any:
         ImportError: pandas is not installed.
     """
     try:
-        import pandas
+        pandas: Any = import_module("pandas")  # large, and not needed otherwise
     except ImportError:
         raise ImportError(
             "to_frame() needs pandas, which is not installed: run pip install pandas, or use "
