@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import logging
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 from uuid import UUID
 
 import httpx
@@ -22,6 +23,7 @@ from prefect.blocks.notifications import (
 )
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.logging import LogEavesdropper
 from prefect.settings import PREFECT_UI_URL
 from pydantic import Field, WithJsonSchema
 
@@ -271,11 +273,12 @@ def tell(
     below = [f"Account: {account}" if account else "", f"Run: {address}" if address else ""]
     subject = one_line(subject, _LONGEST_SUBJECT)
     body = printable("\n".join(filter(None, [body.strip("\n"), *below])))
+    letter = Letter(subject, body or subject, severity, address, picture)
 
     def one(name: str) -> tuple[str, str | None]:
         try:
             with _wire_silent():
-                _send(notifiers[name], subject, body, severity, picture)
+                _send(notifiers[name], letter)
         except Exception as error:  # noqa: BLE001 - whatever a notifier does stops nothing
             return name, _reason(error)
         return name, None
@@ -297,20 +300,42 @@ def link_to_run(id_: object = None) -> str:
     return f"{address}/runs/flow-run/{run}" if run and address else ""
 
 
-def _send(
-    block: NotificationBlock, subject: str, body: str, severity: Severity, picture: str
-) -> None:
+class Letter(NamedTuple):
+    """One message to people; `link` is the last address in the body, `picture` an SVG."""
+
+    subject: str
+    body: str
+    severity: Severity
+    link: str
+    picture: str
+
+    @property
+    def html(self) -> str:
+        """The body as HTML: names are text, and the link can be followed."""
+        lines = [
+            f'Run: <a href="{html.escape(self.link)}">{html.escape(self.link)}</a>'
+            if self.link and line == f"Run: {self.link}"
+            else html.escape(line)
+            for line in self.body.splitlines()
+        ]
+        return f"<p>{'<br/>'.join(lines)}</p>"
+
+
+def _send(block: NotificationBlock, letter: Letter) -> None:
     chosen: Any = block
+    body = letter.body
     if isinstance(block, AbstractAppriseNotificationBlock):
         if block.notify_type == "info":  # whoever saved another one wants that
-            chosen = block.model_copy(update={"notify_type": severity})
-        if picture and isinstance(block, AppriseUrl) and _is_mail(block):
-            _send_with_picture(chosen, subject, body, picture)
+            chosen = block.model_copy(update={"notify_type": letter.severity})
+        if isinstance(block, AppriseUrl) and _is_mail(block):
+            _send_mail(chosen, letter)
             return
+        # Else a service that shows HTML would take a name for markup.
+        block._apprise_client.asset.body_format = "text"
     elif isinstance(block, CustomWebhookNotificationBlock) and not _shows_subject(block):
-        body = f"{subject}\n{body}".strip()
+        body = f"{letter.subject}\n{body}" if body != letter.subject else body
     with chosen.raise_on_failure():
-        chosen.notify(body or subject, subject, _sync=True)
+        chosen.notify(body, letter.subject, _sync=True)
 
 
 def _shows_subject(block: CustomWebhookNotificationBlock) -> bool:
@@ -321,19 +346,27 @@ def _shows_subject(block: CustomWebhookNotificationBlock) -> bool:
 def _is_mail(block: AppriseUrl) -> bool:
     from apprise.plugins.email import NotifyEmail
 
-    client = cast(Any, block._apprise_client)
-    return all(isinstance(one, NotifyEmail) for one in client.servers)
+    return all(isinstance(one, NotifyEmail) for one in cast(Any, block._apprise_client))
 
 
-def _send_with_picture(block: AppriseUrl, subject: str, body: str, picture: str) -> None:
+def _send_mail(block: AppriseUrl, letter: Letter) -> None:
+    """Send it as HTML and as text, with the picture, if there is one."""
     from apprise.attachment.memory import AttachMemory
 
-    attached = cast(Any, AttachMemory)(content=picture, name="chart.svg", mimetype="image/svg+xml")
-    client = cast(Any, block._apprise_client)
-    if not client.notify(
-        body=body or subject, title=subject, notify_type=block.notify_type, attach=attached
-    ):
-        raise NotificationError(log="")
+    with LogEavesdropper("apprise", level=logging.WARNING) as heard:
+        is_sent = cast(Any, block._apprise_client).notify(
+            body=letter.html,
+            title=letter.subject,
+            notify_type=block.notify_type,
+            body_format="html",
+            attach=cast(Any, AttachMemory)(
+                content=letter.picture, name="chart.svg", mimetype="image/svg+xml"
+            )
+            if letter.picture
+            else None,
+        )
+    if not is_sent:
+        raise NotificationError(log=heard.text())
 
 
 _HTTP = re.compile(r"error[=:]\s*([1-5][0-9]{2})\b")

@@ -80,17 +80,26 @@ def advice_of(bill: Bill, instances: Iterable[UserVM], rules: Sequence[Rule]) ->
 rest, or widen its timetable.'
     """
     outside = (
-        f"{one.name} ran {said(one.span)} outside its timetable, which cost "
+        f"{one.name} ran {_hours(one.span)} outside its timetable, which cost "
         f"{money(one.cost, bill.currency)}: let follow_schedule put it to rest, or widen its "
         "timetable."
         for one in outside_timetables(bill, instances, rules)[:_MOST]
     )
     shut = (
-        f"{one.name} was SHUTOFF for {said(one.span)} and billed in full, which cost "
+        f"{one.name} was SHUTOFF for {_hours(one.span)} and billed in full, which cost "
         f"{money(one.cost, bill.currency)}: hibernate it instead of stopping it."
         for one in stopped(bill)[:_MOST]
     )
     return (*outside, *shut)
+
+
+def _hours(span: timedelta) -> str:
+    """A stretch of time to the nearest hour, however many days that is; short ones as usual."""
+    hours = round(span / timedelta(hours=1))
+    return f"{hours} h" if hours >= _FEW else said(span)
+
+
+_FEW = 2
 
 
 def _at_full_rate(bill: Bill, states: Sequence[str]) -> Iterator[Charge]:
