@@ -93,7 +93,8 @@ def conclude(
     if not report.dry_run:
         report = report.model_copy(update={"notes": (*report.notes, *_left_ends())})
     key = report.flow.replace("_", "-")
-    keep(key, report.artifact(), f"What {report.flow} did", report.is_news)
+    what = "would do (dry run)" if report.dry_run else "did"
+    keep(key, report.artifact(), f"What {report.flow} {what}", report.is_news)
     if report.ok:
         return report
     failed = WorkFailed(report)

@@ -122,8 +122,8 @@ class Report(Shown, BaseModel):
 
     def page(self) -> Page:
         """What is shown: the sum first, then the tables, then the notes."""
-        title = f"{self.flow}{' (dry run: nothing was changed)' if self.dry_run else ''}"
-        return Page(title, self.summary, (*self.parts(), Lines(self.notes)))
+        mark = "dry run: nothing was changed" if self.dry_run else ""
+        return Page(self.flow, self.summary, (*self.parts(), Lines(self.notes)), mark)
 
     def parts(self) -> tuple[Part, ...]:
         """The tables, lines and charts; a kind of report with more of them adds to these."""

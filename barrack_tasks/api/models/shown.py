@@ -92,11 +92,19 @@ Part = Table | Lines | Chart
 
 @dataclass(frozen=True)
 class Page:
-    """A title, a sentence that sums up, and what follows in order."""
+    """A title, a sentence that sums up, and what follows in order.
+
+    `mark` is said in the title of what is not as usual, such as a dry run, and stands out.
+    """
 
     title: str
     summary: str = ""
     parts: tuple[Part, ...] = field(default=())
+    mark: str = ""
+
+    @property
+    def _title(self) -> str:
+        return f"{self.title} ({self.mark})" if self.mark else self.title
 
     def markdown(self) -> str:
         """The page as markdown, as an artifact of Prefect holds it; without charts."""
@@ -107,7 +115,10 @@ class Page:
         return self._markdown(charts=True)
 
     def _markdown(self, charts: bool) -> str:
-        blocks = [f"## {escape(self.title)}", f"**{escape(self.summary)}**" if self.summary else ""]
+        blocks = [
+            f"## {escape(self._title)}",
+            f"**{escape(self.summary)}**" if self.summary else "",
+        ]
         for part in self.parts:
             match part:
                 case Table():
@@ -123,7 +134,8 @@ class Page:
 
     def html(self) -> str:
         """The page as HTML, as a notebook shows it. All text is escaped."""
-        blocks = [f"<h3>{_html(self.title)}</h3>"]
+        mark = f' <span style="color: #b7791f">({_html(self.mark)})</span>' if self.mark else ""
+        blocks = [f"<h3>{_html(self.title)}{mark}</h3>"]
         blocks += [f"<p><strong>{_html(self.summary)}</strong></p>"] if self.summary else []
         for part in self.parts:
             match part:
@@ -139,7 +151,7 @@ class Page:
 
     def text(self) -> str:
         """The page for a terminal: aligned columns."""
-        blocks = ["\n".join(filter(None, [one_line(self.title), one_line(self.summary)]))]
+        blocks = ["\n".join(filter(None, [one_line(self._title), one_line(self.summary)]))]
         for part in self.parts:
             match part:
                 case Table():

@@ -27,6 +27,7 @@ from barrack_tasks.controllers.stock.claimed import ClaimsToTell, OwnLedger
 from barrack_tasks.controllers.stock.sources import with_image, with_snapshots
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans import lease_keys
+from barrack_tasks.plans.alerts import without_ids
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
 from barrack_tasks.plans.money.caps import Caps, Means, objections, rulings
 from barrack_tasks.plans.protection import is_protected
@@ -438,7 +439,8 @@ class StockWatcher:
             self._others[name] = self._now()
             self.claims.elsewhere.add(name)
             return None
-        code = " ".join(filter(None, (type(error).__name__, error.reason, *sorted(error.fields))))
+        told = (type(error).__name__, without_ids(error.reason or ""), *sorted(error.fields))
+        code = " ".join(filter(None, told))
         self.claims.refused[name] = Refusal(code, str(error))
         self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
         if is_sure and isinstance(error, _STAYS_REFUSED):
