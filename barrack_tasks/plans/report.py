@@ -40,8 +40,11 @@ class Row(BaseModel):
     currency: str | None = None
 
 
-COLUMNS = ("instance", "state", "done", "an hour", "snapshot", "why")
-"""What a row is shown as; a column that is empty in all rows is left out."""
+COLUMNS = ("instance", "state", "done", "an hour", "why", "snapshot")
+"""What a row is shown as; a column that is empty in all rows is left out.
+
+A page that is too narrow cuts off what is last: the longest, and the least needed.
+"""
 
 
 class Report(Shown, BaseModel):
@@ -109,8 +112,8 @@ class Report(Shown, BaseModel):
                 _from_to(row.was, row.now),
                 _done(row),
                 _price(row),
-                row.snapshot or "",
                 row.why,
+                row.snapshot or "",
             )
             for row in self.rows
         )

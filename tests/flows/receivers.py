@@ -86,7 +86,7 @@ def subjects(hook: Webhook) -> list[str]:
     return [message["subject"] for message in hook.received]
 
 
-def told(hook: Webhook) -> list[str]:
+def sentences(hook: Webhook) -> list[str]:
     """All sentences that a webhook was sent, whichever message they were in."""
     return [
         line

@@ -28,7 +28,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, effects, events_about, saved_hook, states
 from tests.flows.killing import ended, start_in_process
-from tests.flows.receivers import Webhook
+from tests.flows.receivers import Webhook, sentences
 
 Cloud = Callable[..., Sandbox]
 HERE = ("CANADA-1", "L40")
@@ -74,9 +74,8 @@ def test_what_is_wanted_is_claimed_when_it_appears_and_announced(
     ]
     machines = {i["name"]: i for i in sandbox.state()["instances"]}
     assert report.rows[0].why == f"{machines['train-1']['public_ip']}, 1.19 USD an hour"
-    subjects = [m["subject"] for m in kept.received]
-    assert any("in stock: 1x L40 in CANADA-1" in s for s in subjects)
-    assert sum("is up: " in s for s in subjects) == 2
+    assert any("in stock: 1x L40 in CANADA-1" in s for s in sentences(kept))
+    assert sum("is up: " in s for s in sentences(kept)) == 2
     assert asked(sandbox) == [200, 200], "asked only when it was there"
     again = watch_gpu_stock([want], credentials=account_of(sandbox), **how)
     assert [r.outcome for r in again.rows] == ["already", "already"]
@@ -333,7 +332,7 @@ def test_what_a_notifier_refused_is_told_once_it_takes_it_and_not_again(
         sandbox.advance(300)
         report = watch_gpu_stock([L40], notify=[name], **one_look)
         assert any("could not be told" in note for note in report.notes) == (kept.status != 200)
-        return [message["body"] for message in kept.received]
+        return sentences(kept)
 
     kept.status = 500
     assert look() == look() == []

@@ -167,10 +167,10 @@ def test_a_report_as_markdown() -> None:
     assert report.markdown() == (
         "## snapshot_before_stop (dry run: nothing was changed)\n\n"
         "**Nothing was changed: of 2 instances, 1 was left alone and 1 was in trouble.**\n\n"
-        "| instance | state | done | an hour | snapshot | why |\n"
+        "| instance | state | done | an hour | why | snapshot |\n"
         "| --- | --- | --- | ---: | --- | --- |\n"
-        "| alpha | ACTIVE → HIBERNATED | snapshot, hibernate | 2.50 → 0.01 USD | alpha-x |  |\n"
-        "| beta | ACTIVE | failed | ? |  | no |\n"
+        "| alpha | ACTIVE → HIBERNATED | snapshot, hibernate | 2.50 → 0.01 USD |  | alpha-x |\n"
+        "| beta | ACTIVE | failed | ? | no |  |\n"
         "\n- a note"
     )
     assert all(len(cells) == len(COLUMNS) for cells in report.cells())

@@ -28,9 +28,8 @@ __all__ = ["Chart", "Lines", "Listing", "Page", "Shown", "Table", "escape", "fra
 R = TypeVar("R")
 
 _MARKS = re.compile(r"[\\`*\[\]|~#&<>]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
-_NUMBER = re.compile(
-    r"(at least )?(([-+]?[\d.,]+|\?) → )?([-+]?[\d.,]+|\?)\+?( [A-Za-z0-9?%]{1,8})?|-|"
-)
+_AMOUNT = r"([-+]?[\d,]+(\.\d+)?|\?)"
+_NUMBER = re.compile(rf"(at least )?({_AMOUNT} → )?{_AMOUNT}\+?( [A-Za-z0-9?%]{{1,8}})?|-|")
 """Cells that are aligned to the right: counts, amounts, and what an amount became."""
 _WIDEST = 60
 """Columns of a terminal that one cell takes before it is broken into several lines."""
@@ -356,7 +355,7 @@ def _html_table(table: Table) -> list[str]:
 
     def row_of(tag: str, cells: Sequence[str]) -> str:
         inner = "".join(
-            f'<{tag} style="text-align: {side}">{_html(cell)}</{tag}>'
+            f'<{tag} style="text-align: {side}; padding: 0 0.6em">{_html(cell)}</{tag}>'
             for side, cell in zip(sides, cells, strict=True)
         )
         return f"<tr>{inner}</tr>"
