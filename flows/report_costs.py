@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from barrack_tasks.controllers.money.bills import check_file, read_bill, save
 from barrack_tasks.controllers.money.funds import read_funds
 from barrack_tasks.controllers.reports import keep
 from barrack_tasks.controllers.run import Run, barrack_flow
+from barrack_tasks.plans.money.advice import advice_of
 from barrack_tasks.plans.money.bill import days_back
 from barrack_tasks.plans.money.budgets import period_of
-from barrack_tasks.plans.money.cost_report import CostReport
+from barrack_tasks.plans.money.cost_report import CHART_TITLE, CostReport
+from barrack_tasks.plans.power.schedule import Rule, read_rules_if_any
 from barrack_tasks.plans.timetable.zones import zone_of
-from barrack_tasks.runtime.charts import as_image, stacked_bars
-from barrack_tasks.runtime.parameters import Credentials
+from barrack_tasks.runtime.charts import stacked_bars
+from barrack_tasks.runtime.parameters import Credentials, Notify
 
 
 @barrack_flow(name="report_costs")
@@ -24,17 +27,22 @@ def report_costs(
     days: Annotated[int, Field(ge=1, le=366)] = 30,
     zone: str = "UTC",
     save_to: Path | None = None,
+    rules: Annotated[list[Rule], BeforeValidator(read_rules_if_any)] = [],  # noqa: B006 - for the form
+    notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     credentials: Credentials = None,
 ) -> CostReport:
     """Report what was spent by instance, GPU model, region, state and day. Changes nothing.
 
-    The report is kept as the artifact `costs`, with a chart. What is gone is part of it if this
-    library saw it while it was there: the API has no list of what was deleted.
+    The report is kept as the artifact `costs`, with a chart. It compares the last seven days with
+    the seven before if `days` is 14 or more, and says what could have been saved. What is gone is
+    part of it if this library saw it while it was there: the API has no list of what was deleted.
 
     Args:
         days: how many days back, besides the present one.
         zone: whose days and months count.
         save_to: a file for the records, as CSV or JSON by its ending.
+        rules: as `follow_schedule` takes them: then the report says what ran outside them.
+        notify: names of notification blocks that the sum is sent to, with the chart in mails.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
 
     Returns:
@@ -47,19 +55,24 @@ def report_costs(
     Example:
         >>> pandas.DataFrame(report_costs(days=7).records())
     """
-    run = Run.begin("report_costs", credentials)
+    run = Run.begin("report_costs", credentials, notify)
     zone_of(zone)
     check_file(save_to)
     funds = read_funds(run.account)
     month = period_of("month", funds.at, zone)
     first = days_back(funds.at, days, zone)
     whole = read_bill(run.account, funds, min(first, month.start), funds.at, zone)
-    report = CostReport.of(whole, first, month, funds.at, funds.burn())
+    advice = advice_of(whole.from_moment(first), funds.instances, rules)
+    report = CostReport.of(whole, first, month, funds.at, funds.burn(), advice)
     for name in whole.missing:
         run.log.warning("its bill could not be read: %s", name)
-    title, by_day = "Spent by day and state", report.bill.by_day_and("state")
-    chart = as_image(stacked_bars(title, by_day, report.bill.currency), title)
-    keep("costs", run.account.account, report.markdown(chart), "What was spent")
+    by_day = report.bill.by_day_and("state")
+    report = replace(
+        report, picture=stacked_bars(CHART_TITLE, by_day, report.bill.currency) if by_day else ""
+    )
+    keep("costs", run.account.account, report.artifact(), "What was spent")
     if save_to is not None:
         save(report, save_to)
+    page = report.page()
+    run.tell(f"Barrack: {page.title}", [page.summary, *report.advice], picture=report.picture)
     return report

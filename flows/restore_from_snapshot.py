@@ -43,7 +43,8 @@ def restore_from_snapshot(
 
     Args:
         snapshot: an id, a name, or `latest:<instance name>`; or a list of these.
-        name: of the new instance: 2 to 30 characters; `<snapshot>-restored`, if not given.
+        name: of the new instance: 2 to 30 characters; `<snapshot>-restored`, if not given, and
+            for `latest:` `<instance name>-restored` where that is free.
         wait_until: until the instance has its address, is ACTIVE, or not at all. Not `wait_for`:
             that is a keyword of Prefect's own for every flow, takes futures of other tasks, and
             says nothing of a word like "active", which then has no effect. Type checkers do.
@@ -77,7 +78,7 @@ def restore_from_snapshot(
     wanted = Wanted(name, wait_until, out_of_stock, span_of(timeout), caps, expires, on_expiry)
     # A dry run takes nothing up of a run that was cut off: the next real one does.
     dry = run.id if dry_run else None
-    intent = run.intent(sorted(s.id for s in chosen), name, dry)
+    intent = run.intent(sorted(one.snapshot.id for one in chosen), name, dry)
     with run.holding(intent, keep=TAKEN_UP) as hold:
         passed = () if dry_run else clear_up(run, hold)
         with Restores(run, hold, chosen, wanted) as restores:

@@ -98,9 +98,23 @@ class BarrackNotFoundError(BarrackError):
 
 
 class BarrackConflictError(BarrackError):
-    """The state does not allow it, or the name is taken (409)."""
+    """The state does not allow it, or the name is taken (409).
+
+    Attributes:
+        is_name_taken: whether the API says that something else has the name.
+    """
 
     advice = "Check the present state, or choose another name or region."
+
+    def __init__(self, message: str, *, is_name_taken: bool = False, **known: Any) -> None:
+        super().__init__(message, **known)
+        self.is_name_taken = is_name_taken
+
+
+class BarrackQuotaError(BarrackError):
+    """The account may have no more of it: a quota is reached (400, 403, 409, 422)."""
+
+    advice = "Delete what you do not need, choose another model or region, or ask for more quota."
 
 
 class BarrackValidationError(BarrackError, ValueError):

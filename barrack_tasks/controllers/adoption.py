@@ -24,6 +24,7 @@ _WHAT = {
     "claimed": "claimed stock",
     "stock": "stock that was seen",
     "refused": "offers that were refused",
+    "shunned": "places that are left alone for a while",
     "balance": "balances that were seen",
     "budgets": "limits of budgets",
     **{

@@ -36,7 +36,7 @@ def begin(account: BarrackCredentials, source: str, family: str, moment: datetim
         if source in (instance.id, instance.name):
             return Publishing(family, name, instance=instance)
     try:
-        return Publishing(family, name, snapshot=find_snapshot(source, snapshots))
+        return Publishing(family, name, snapshot=find_snapshot(source, snapshots, client.now()))
     except ValueError as error:
         if source.startswith(LATEST):
             raise ValueError(f"source: {error}") from None

@@ -17,7 +17,7 @@ from barrack_tasks.controllers.adoption import told_of_left_ends
 from barrack_tasks.dialects.doctor import DoctorReport
 from barrack_tasks.events import get_logger
 from barrack_tasks.plans.names import artifact_key
-from barrack_tasks.plans.report import Report, escape, failures
+from barrack_tasks.plans.report import Report, failures
 from barrack_tasks.runtime.health import SKIPPED, tell_of_blind_guards
 from barrack_tasks.runtime.notify import tell
 from barrack_tasks.server.runs import deployment_of_run
@@ -80,7 +80,10 @@ class WorkFailed(Exception):
 
 
 def conclude(
-    report: R, account: str, notifiers: Mapping[str, NotificationBlock] | None = None
+    report: R,
+    account: str,
+    notifiers: Mapping[str, NotificationBlock] | None = None,
+    called: str = "",
 ) -> R:
     """Leave the report as an artifact and return it.
 
@@ -90,18 +93,27 @@ def conclude(
         report: of the run.
         account: see `BarrackCredentials.account`.
         notifiers: who is told if something failed.
+        called: what people call the account.
 
     Raises:
         WorkFailed: something failed; the flow run ends Failed.
     """
     if not report.dry_run:
         report = report.model_copy(update={"notes": (*report.notes, *_left_ends())})
-    keep(report.flow, account, report.artifact(), f"What {report.flow} did", report.is_news)
+    what = "would do (dry run)" if report.dry_run else "did"
+    keep(report.flow, account, report.artifact(), f"What {report.flow} {what}", report.is_news)
     if report.ok:
         return report
     failed = WorkFailed(report)
     if notifiers and not report.dry_run:
-        tell(notifiers, list(notifiers), f"Barrack {report.flow} failed", str(failed))
+        tell(
+            notifiers,
+            list(notifiers),
+            f"Barrack {report.flow} failed",
+            str(failed),
+            severity="failure",
+            account=called,
+        )
     raise failed
 
 
@@ -148,16 +160,7 @@ def conclude_checkup(report: DoctorReport, account: str) -> DoctorReport:
     Raises:
         CheckupFailed: something is not in order; the flow run ends Failed.
     """
-    rows = [
-        f"| {finding.operation} | {finding.verdict} | "
-        f"{escape('; '.join([finding.said, *map(str, finding.differences)]).strip('; '))} |"
-        for finding in report.findings
-    ]
-    ready = [f"| {r.topic} | {r.state} | {escape(r.said)} |" for r in report.readiness]
-    head = "| operation | verdict | what |\n| --- | --- | --- |"
-    ready_head = "| ready? | | |\n| --- | --- | --- |"
-    text = "\n".join([head, *rows, "", ready_head, *ready])
-    keep("doctor", account, text, "How well the API is understood")
+    keep("doctor", account, report.page().artifact(), "How well the API is understood")
     if not report.ok:
         raise CheckupFailed(report)
     return report

@@ -6,10 +6,11 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import islice
 from typing import Any, Literal
 
 from barrack_tasks.api import Barrack, BarrackError
-from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
+from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.controllers.admission import (
     asked_of,
@@ -30,6 +31,7 @@ from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.money.caps import Caps, Means, Ruling, rulings
 from barrack_tasks.plans.power.expiry import why_no_end
 from barrack_tasks.plans.snapshots.restore import (
+    Meant,
     OutOfStock,
     Restoring,
     WaitUntil,
@@ -102,7 +104,7 @@ class Restores:
         wanted: what is wanted of all of them.
     """
 
-    def __init__(self, run: Run, hold: Hold, snapshots: Sequence[Snapshot], wanted: Wanted) -> None:
+    def __init__(self, run: Run, hold: Hold, snapshots: Sequence[Meant], wanted: Wanted) -> None:
         self._run = run
         self._hold = hold
         self._wanted = wanted
@@ -117,8 +119,8 @@ class Restores:
         account, wanted, dry_run = self._run.account, self._wanted, self._run.dry_run
         try:
             instances = list(account.get_client().instances.list())
-            for snapshot in self._snapshots:
-                self._all.append(begin(self._hold, snapshot, wanted.name, instances, dry_run))
+            for meant in self._snapshots:
+                self._all.append(begin(self._hold, meant, wanted.name, instances, dry_run))
             judged = with_problems(account, self._all, wanted.caps)
             self._all = with_ends(account, judged, wanted.expires, wanted.on_expiry)
         except BaseException:
@@ -217,13 +219,15 @@ class Restores:
         return notes_of(self._all, self._wanted.expires, self._wanted.on_expiry)
 
 
-def snapshots_asked(account: BarrackCredentials, names: Sequence[str]) -> list[Snapshot]:
+def snapshots_asked(account: BarrackCredentials, names: Sequence[str]) -> list[Meant]:
     """The snapshots of these names or ids.
 
     Raises:
         ValueError: some do not exist; names them all, with the nearest.
     """
-    return find_snapshots(names, list(account.get_client().snapshots.list()))
+    client = account.get_client()
+    snapshots = list(client.snapshots.list())
+    return find_snapshots(names, snapshots, client.now())
 
 
 def until_when(account: BarrackCredentials, wait_until: WaitUntil) -> WaitUntil:
@@ -237,7 +241,7 @@ def tells_addresses(account: BarrackCredentials) -> bool:
 
 
 def begin(
-    hold: Hold, snapshot: Snapshot, name: str | None, instances: Sequence[UserVM], dry_run: bool
+    hold: Hold, meant: Meant, name: str | None, instances: Sequence[UserVM], dry_run: bool
 ) -> Restoring:
     """Choose the name of the new instance, and hold it, so that no other run takes it.
 
@@ -254,6 +258,7 @@ def begin(
             f"snapshot: {hold.rival} is restoring the same at this moment; wait for it, or give "
             "this instance a name"
         )
+    snapshot = meant.snapshot
     source = next((i for i in instances if i.id == snapshot.instance_id), None)
     taken = {i.name for i in instances}
     if name is not None:
@@ -262,10 +267,13 @@ def begin(
         if since is None and not dry_run and name not in taken:
             hold.claim({lease_keys.restore(name): name})
         return Restoring(snapshot, name, source, since=since)
-    for candidate in restored_names(snapshot):
+    # Before any name that is free now comes the one that an attempt before has asked for.
+    known = len(hold.inherited) + len(hold.done) + len(taken) + 2
+    for candidate in islice(restored_names(snapshot, meant.is_latest), known):
         if since := _asked_before(hold, candidate):
             _refuse_what_is_gone(hold, candidate, taken)
             return Restoring(snapshot, candidate, source, since=since)
+    for candidate in restored_names(snapshot, meant.is_latest):
         if candidate not in taken and (
             dry_run or not hold.claim({lease_keys.restore(candidate): candidate})
         ):

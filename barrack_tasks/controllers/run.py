@@ -13,6 +13,7 @@ from prefect import runtime
 from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api import BarrackError
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.controllers import reports
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.dialects.needs import NEEDS, check_needs
@@ -27,7 +28,7 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.runtime import leases, lists, loop
 from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone
 from barrack_tasks.runtime.leases import Hold
-from barrack_tasks.runtime.notify import find_notifiers
+from barrack_tasks.runtime.notify import Severity, find_notifiers, tell
 from barrack_tasks.tasks.base import barrack_flow
 
 __all__ = ["Run", "barrack_flow"]
@@ -197,11 +198,44 @@ class Run:
         """
         notes = (*report.notes, *(note for note in self.without if note not in report.notes))
         report = report.model_copy(update={"notes": notes})
-        return reports.conclude(report, self.account.account, {} if silent else self.notifiers)
+        notifiers = {} if silent else self.notifiers
+        return reports.conclude(report, self.account.account, notifiers, self.called)
 
     def stand_aside(self, report: R) -> R:
         """Leave the report of a run that did nothing; see `controllers.reports.stand_aside`."""
         return reports.stand_aside(report, self.account.account)
+
+    @property
+    def called(self) -> str:
+        """What people call the account: the name of its block, or that of its records."""
+        return self.account._block_document_name or self.account.account
+
+    def tell(
+        self,
+        subject: str,
+        lines: Iterable[str],
+        severity: Severity = "info",
+        picture: str = "",
+    ) -> dict[str, str]:
+        """Tell the notifiers something in one message; those that could not be told, and why.
+
+        Args:
+            subject: is told as one line.
+            lines: sentences that do not repeat it.
+            severity: in the words of Apprise.
+            picture: an SVG that is attached to mails.
+        """
+        if self.dry_run:
+            return {}
+        return tell(
+            self.notifiers,
+            list(self.notifiers),
+            subject,
+            "\n".join(map(one_line, lines)),
+            severity=severity,
+            account=self.called,
+            picture=picture,
+        )
 
     def report(self, rows: Iterable[Any], notes: Iterable[str] = ()) -> Report:
         """A report with one row an instance, concluded as `conclude` does."""
@@ -223,7 +257,8 @@ class Run:
             scope: which runs share what was told; see `scope_of`.
             remind: tell again after so long while it lasts; None to tell once.
         """
-        return Alarms(kind, self.account.account, self.notifiers, remind, self.log, scope)
+        account = self.account.account
+        return Alarms(kind, account, self.notifiers, remind, self.log, scope, self.called)
 
     def alone(self, kind: str, scope: str = "") -> AbstractContextManager[bool]:
         """Whether no other run watches the same at this moment; held while the block runs."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from barrack_tasks.api.models.shown import Part, Table
 from barrack_tasks.plans.account_changes import AccountChange
-from barrack_tasks.plans.report import Report, escape
+from barrack_tasks.plans.report import Report
 
 
 class AccountReport(Report):
@@ -16,13 +19,22 @@ class AccountReport(Report):
         """Whether anything changed or was noted."""
         return bool(self.changes) or super().is_news
 
-    def markdown(self) -> str:
+    @property
+    def summary(self) -> str:
+        """How many changes were seen."""
+        count = len(self.changes)
+        if not count:
+            return "Nothing has changed."
+        return f"{count} {'change was' if count == 1 else 'changes were'} seen."
+
+    def records(self) -> list[dict[str, Any]]:
+        """One dict for each change."""
+        return [{"name": c.name, "event": c.event, **c.payload} for c in self.changes]
+
+    def parts(self) -> tuple[Part, ...]:
         """The changes as a table."""
-        rows = [
-            f"| {escape(c.name)} | {escape(c.event)} | "
-            f"{escape(', '.join(f'{k}: {v}' for k, v in c.payload.items() if v is not None))} |"
+        rows = (
+            (c.name, c.event, ", ".join(f"{k}: {v}" for k, v in c.payload.items() if v is not None))
             for c in self.changes
-        ]
-        table = ["| what | event | |", "| --- | --- | --- |", *rows]
-        notes = [f"\n{escape(note)}" for note in self.notes]
-        return "\n".join([*(table if rows else ["Nothing changed."]), *notes])
+        )
+        return (Table(("what", "event", "details"), tuple(rows)),)

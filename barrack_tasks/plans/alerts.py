@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -53,6 +54,11 @@ class Message:
     kind: Literal["crossed", "reminder", "recovered", "owed", "owed recovery"]
     text: str
     to: tuple[str, ...]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it tells that something is over."""
+        return self.kind in ("recovered", "owed recovery")
 
 
 def messages_of(
@@ -129,6 +135,24 @@ def note(
             if missed.intersection(message.to):
                 known = before.heard if message.kind == "owed recovery" else ()
                 alarms[message.key] = Alarm(before.since, before.told, (*known, *heard), False)
+
+
+_CHANGING = re.compile(
+    r"\b[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"  # a UUID
+    r"|\b(?=[\w-]*[a-z])(?=[\w-]*\d)[\w-]{8,}\b"  # another id
+    r"|\b\d+(?:[.:]\d+)*\b",  # a figure or a time
+    re.IGNORECASE,
+)
+
+
+def without_ids(reason: str) -> str:
+    """A reason without what changes each time it is given: ids of requests, figures, times.
+
+    Example:
+        >>> without_ids("quota reached (request 0d3b9a52-7c7e-4a30-9d0a-1f2e3d4c5b6a)")
+        'quota reached (request )'
+    """
+    return _CHANGING.sub("", reason)
 
 
 def forget_others(alarms: MutableMapping[str, Alarm], keys: Iterable[str]) -> bool:

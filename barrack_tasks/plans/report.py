@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import html
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
+from barrack_tasks.api.models.shown import Lines, Page, Part, Shown, Table
+from barrack_tasks.api.models.shown import escape as escape
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.plans.steps import Outcome, Reason
 
@@ -38,11 +40,19 @@ class Row(BaseModel):
     currency: str | None = None
 
 
-COLUMNS = ("instance", "was", "done", "now", "snapshot", "before, an hour", "now, an hour", "why")
+COLUMNS = ("instance", "state", "done", "an hour", "why", "snapshot")
+"""What a row is shown as; a column that is empty in all rows is left out.
+
+A page that is too narrow cuts off what is last: the longest, and the least needed.
+"""
 
 
-class Report(BaseModel):
-    """What a flow run did. Iterate over `rows`, or show `markdown()`."""
+class Report(Shown, BaseModel):
+    """What a flow run did. It shows itself in notebooks and when it is printed.
+
+    Iterate over `rows`, or use `records()`, `to_frame()` and `markdown()`. In a notebook cell
+    `await flow(...)` gives the report as well as `flow(...)`.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -89,41 +99,149 @@ class Report(BaseModel):
         """What all instances cost an hour now; None if that is not known of one of them."""
         return _sum(row.hourly_now for row in self.rows)
 
+    @property
+    def summary(self) -> str:
+        """What the rows come to, in one or two sentences for people."""
+        return summary_of(self)
+
     def cells(self) -> list[tuple[str, ...]]:
         """The rows as text, under `COLUMNS`: each cell is one line without control characters."""
         rows = (
             (
                 row.instance,
-                row.was,
-                f"{row.outcome}: {', '.join(row.did)}" if row.did else row.outcome,
-                row.now,
-                row.snapshot or "",
-                money(row.hourly_before, row.currency),
-                money(row.hourly_now, row.currency),
+                _from_to(row.was, row.now),
+                _done(row),
+                _price(row),
                 row.why,
+                row.snapshot or "",
             )
             for row in self.rows
         )
         return [tuple(map(one_line, row)) for row in rows]
 
+    def records(self) -> list[dict[str, Any]]:
+        """One dict for each row, with the fields of `Row`."""
+        return [row.model_dump() for row in self.rows]
+
+    def page(self) -> Page:
+        """What is shown: the sum first, then the tables, then the notes."""
+        mark = "dry run: nothing was changed" if self.dry_run else ""
+        return Page(self.flow, self.summary, (*self.parts(), Lines(self.notes)), mark)
+
+    def parts(self) -> tuple[Part, ...]:
+        """The tables, lines and charts; a kind of report with more of them adds to these."""
+        return (Table(COLUMNS, tuple(self.cells())),) if self.rows else ()
+
     def markdown(self) -> str:
-        """The report as a markdown table. What came from the API is escaped."""
-        title = f"## {self.flow}{' (dry run)' if self.dry_run else ''}"
-        head = [f"| {' | '.join(COLUMNS)} |", f"|{' --- |' * len(COLUMNS)}"]
-        rows = [f"| {' | '.join(escape(cell) for cell in cells)} |" for cells in self.cells()]
-        notes = [f"\n{escape(note)}" for note in self.notes]
-        table = [*head, *rows] if rows else ["No instance needed anything."]
-        return "\n".join([title, "", *table, *notes])
+        """The report as markdown. What came from the API is escaped."""
+        return self.page().markdown()
 
     def artifact(self) -> str:
-        """The markdown that a run leaves in Prefect: the same, and pictures, if there are any."""
-        return self.markdown()
+        """The markdown that a run leaves in Prefect: the same, and charts, if there are any."""
+        return self.page().artifact()
+
+
+def summary_of(report: Report) -> str:
+    """What the rows of a report come to, in one or two sentences.
+
+    Example:
+        >>> summary_of(report)
+        '3 of 4 instances were hibernated, and 1 failed. This saves 25.02 USD an hour.'
+    """
+    if not report.rows:
+        return "Nothing needed to be done."
+    count, noun = len(report.rows), report.noun
+    outcome = "planned" if report.dry_run else "done"
+    worked = Counter(_past(row) for row in report.rows if row.outcome == outcome and row.did)
+    failed = len(report.failed)
+    said = [f"{number} {verb}" for verb, number in worked.most_common()]
+    if not said:
+        left = [
+            (sum(row.outcome == "already" for row in report.rows), "as wanted already"),
+            (sum(row.outcome in ("skipped", "done") for row in report.rows), "left alone"),
+            (failed, "in trouble"),
+        ]
+        what = _joined([f"{number} {_was(number)} {how}" for number, how in left if number])
+        return f"Nothing was changed: of {count} {noun}, {what}." if what else "Nothing is done."
+    first, *more = said
+    number, _, verb = first.partition(" ")
+    are = "would be" if report.dry_run else _was(int(number))
+    more += [f"{failed} {'would fail' if report.dry_run else 'failed'}"] if failed else []
+    text = _joined([f"{number} of {count} {noun} {are} {verb}", *more])
+    return f"{text}.{_effect_said(report)}"
+
+
+def _was(number: int) -> str:
+    return "was" if number == 1 else "were"
+
+
+def _joined(parts: Sequence[str]) -> str:
+    return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
+
+
+def _effect_said(report: Report) -> str:
+    effect, amount = effect_of(report), ""
+    if effect.change:
+        verb = "saves" if effect.change < 0 else "costs"
+        verb = f"would {verb[:-1]}" if report.dry_run else verb
+        more = "" if effect.change < 0 else " more"
+        amount = f" This {verb} {money(abs(effect.change), report.currency)} an hour{more}."
+    if effect.unknown:
+        amount += f" The price of {effect.unknown} of them is not known."
+    return amount
+
+
+_PAST = {
+    "claim": "claimed",
+    "create": "created",
+    "delete": "deleted",
+    "hibernate": "hibernated",
+    "publish": "published",
+    "restore": "restored",
+    "snapshot": "saved",
+    "start": "started",
+    "stop": "stopped",
+}
+_NOW = {"ACTIVE": "brought up", "DELETED": "deleted", "HIBERNATED": "hibernated"}
+_NOW |= {"SHUTOFF": "stopped"}
+
+
+def _past(row: Row) -> str:
+    """What was done to a row, or would be, as a participle."""
+    found = [_PAST[word] for did in row.did if (word := did.partition(" ")[0]) in _PAST]
+    if row.outcome == "planned" or not found or row.did[-1].partition(" ")[0] not in _PAST:
+        # What a run does last is told by where it led.
+        return found[-1] if found and row.outcome == "planned" else _NOW.get(row.now, "changed")
+    others = [word for word in found if word != "saved"]
+    return others[-1] if others else found[-1]
+
+
+def _done(row: Row) -> str:
+    """How a row ended, and what was done for it or would be."""
+    did = ", ".join(map(_briefly, row.did))
+    if row.outcome == "done":
+        return did or "done"
+    return f"{row.outcome}: {did}" if did else row.outcome
+
+
+def _briefly(did: str) -> str:
+    """What is done, without the name of a snapshot that is to be taken."""
+    word, _, _ = did.partition(" ")
+    return word if word == "snapshot" else did
+
+
+def _from_to(was: str, now: str) -> str:
+    return now if was == now else f"{was} → {now}"
+
+
+def _price(row: Row) -> str:
+    now = money(row.hourly_now, row.currency)
+    if row.hourly_before == row.hourly_now:
+        return now
+    return f"{money(row.hourly_before, None)} → {now}"
 
 
 _CURRENCY = re.compile(r"[A-Za-z0-9]{1,8}")
-_ESCAPED = {ord(sign): f"&#{ord(sign)};" for sign in "\\`*_[]|~#"} | {
-    ord(sign): html.escape(sign) for sign in "&<>"
-}
 
 
 class CostEffect(NamedTuple):
@@ -153,11 +271,6 @@ def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
             return None
         total += amount
     return total
-
-
-def escape(text: str) -> str:
-    """Text that shows as itself in a markdown table and in the HTML that becomes of it."""
-    return one_line(" ".join(text.split())).translate(_ESCAPED)
 
 
 def money(amount: Decimal | None, currency: str | None) -> str:

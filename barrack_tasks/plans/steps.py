@@ -60,6 +60,8 @@ class Reason(StrEnum):
     OVERTAKEN = "overtaken"
     """What was asked of it when the run began is not asked any more."""
     DUE = "due"
+    COMING = "coming"
+    """It is on its way to what is wanted, and the next run looks again."""
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,16 @@ def newest_of(snapshots: Iterable[Snapshot]) -> Snapshot:
     return max(snapshots, key=lambda s: (s.created_at or _OLDEST, s.name))
 
 
+def lies_ahead(snapshot: Snapshot, now: datetime) -> bool:
+    """Whether a snapshot is dated in the future, so that its age tells nothing.
+
+    Args:
+        snapshot: the snapshot.
+        now: this moment, by the cloud's clock.
+    """
+    return snapshot.created_at is not None and snapshot.created_at > now
+
+
 def stock_of(items: Iterable[GPUStockItem]) -> dict[tuple[str, str], dict[int, int]]:
     """Stock by region and GPU model, as instances of each GPU count that can be deployed.
 

@@ -52,6 +52,7 @@ class Alarms:
         remind: tell again after so long, while a line stays crossed.
         log: of the run.
         scope: see `scope_of`; what one deployment remembers is no business of another's.
+        called: what people call the account; as its records do, if not given.
     """
 
     def __init__(
@@ -62,7 +63,9 @@ class Alarms:
         remind: timedelta | None,
         log: Log,
         scope: str = "",
+        called: str = "",
     ) -> None:
+        self._called = called or account
         self._guard = guard
         self._account = account
         self._notifiers = notifiers
@@ -84,8 +87,8 @@ class Alarms:
     ) -> tuple[Message, ...]:
         """Tell what is new and remember it.
 
-        Each message is noted as soon as it was told: a run that is killed in between tells that
-        one again, for an alarm twice is better than none, and no other.
+        All that the same people are to hear is one message, which is noted as soon as it was told:
+        a run that is killed in between tells it again, for an alarm twice is better than none.
 
         Args:
             readings: how things stand.
@@ -95,8 +98,8 @@ class Alarms:
         """
         alarms = self._read()
         messages = messages_of(readings, alarms, list(self._notifiers), now, self._remind)
-        for message in messages:
-            self._tell(message, details, alarms, now)
+        for to, together in _by_recipients(messages):
+            self._tell(to, together, details, alarms, now)
             self._write(alarms)
         if complete and forget_others(alarms, [r.key for r in readings]):
             self._write(alarms)
@@ -124,14 +127,17 @@ class Alarms:
         for key in news:
             alarms.pop(key, None)
         due = [Reading(key, True, False, t) for key, t in texts.items() if is_due or key in news]
-        for message in messages_of(due, alarms, list(self._notifiers), now):
-            said = one_line(message.text)
-            failed = tell(self._notifiers, message.to, f"Barrack: {said}", said)
-            for name in message.to:
+        for to, together in _by_recipients(messages_of(due, alarms, list(self._notifiers), now)):
+            said = [message.text for message in together]
+            subject = f"Barrack: {said[0]}" if len(said) == 1 else f"Barrack: {len(said)} news"
+            body = "\n".join(map(one_line, said)) if len(said) > 1 else ""
+            failed = tell(self._notifiers, to, subject, body, account=self._called)
+            for name in to:
                 self.undelivered.pop(name, None)
             self.undelivered.update(failed)
-            note(alarms, message, failed, now)
-            alarms[message.key] = replace(alarms[message.key], text=message.text)
+            for message in together:
+                note(alarms, message, failed, now)
+                alarms[message.key] = replace(alarms[message.key], text=message.text)
         for key in [k for k, a in alarms.items() if set(a.heard) >= set(self._notifiers)]:
             del alarms[key]
         if is_due:
@@ -152,30 +158,39 @@ class Alarms:
         return {k: a for k, a in found.items() if k not in over and now - a.since < _OWED_FOR}
 
     def _tell(
-        self, message: Message, details: Sequence[str], alarms: dict[str, Alarm], now: datetime
+        self,
+        to: tuple[str, ...],
+        messages: Sequence[Message],
+        details: Sequence[str],
+        alarms: dict[str, Alarm],
+        now: datetime,
     ) -> None:
-        said = f"{_SAID[message.kind]}{message.text}"
-        self._log.log(
-            logging.INFO if message.kind in ("recovered", "owed recovery") else logging.WARNING,
-            "%s: %s",
-            self._guard,
-            said,
-        )
+        said = [f"{_SAID[message.kind]}{message.text}" for message in messages]
+        for message, sentence in zip(messages, said, strict=True):
+            level = logging.INFO if message.is_over else logging.WARNING
+            self._log.log(level, "%s: %s", self._guard, sentence)
+        over = sum(message.is_over for message in messages)
+        counts = [f"{len(said) - over} alerts" if len(said) > over else "", f"{over} over"]
+        several = ", ".join(filter(None, counts if over else counts[:1]))
+        lines = [] if len(said) == 1 else [f"{sentence.rstrip('.')}." for sentence in said]
         failed = tell(
             self._notifiers,
-            message.to,
-            f"Barrack {self._guard}: {said}",
-            "\n".join(map(one_line, [f"{said.rstrip('.')}.", *details])),
+            to,
+            f"Barrack {self._guard}: {said[0] if len(said) == 1 else several}",
+            "\n".join(map(one_line, [*lines, *details])),
+            severity="info" if over == len(messages) else "warning",
+            account=self._called,
         )
         self.undelivered.update(failed)
-        if message.kind in ("crossed", "recovered"):
-            emit(
-                f"barrack.{self._guard}.{message.kind}",
-                self._account,
-                self._guard,
-                payload={"line": message.key, "text": message.text},
-            )
-        note(alarms, message, failed, now)
+        for message in messages:
+            if message.kind in ("crossed", "recovered"):
+                emit(
+                    f"barrack.{self._guard}.{message.kind}",
+                    self._account,
+                    self._guard,
+                    payload={"line": message.key, "text": message.text},
+                )
+            note(alarms, message, failed, now)
 
     def _read(self) -> dict[str, Alarm]:
         found: dict[str, Alarm] = {}
@@ -205,6 +220,16 @@ class Alarms:
         }
         merge_all(self._prefix, self._kept, content)
         self._kept = content
+
+
+def _by_recipients(
+    messages: Iterable[Message],
+) -> list[tuple[tuple[str, ...], list[Message]]]:
+    """Messages by those who are told, so that each of them hears of all in one."""
+    found: dict[tuple[str, ...], list[Message]] = {}
+    for message in messages:
+        found.setdefault(message.to, []).append(message)
+    return list(found.items())
 
 
 class NobodyTold(Exception):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
@@ -12,7 +11,6 @@ import pygal
 from pygal.style import Style
 
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.plans.report import escape
 
 _COLOURS = {
     "ACTIVE": "#2f855a",
@@ -96,9 +94,3 @@ def _drawn(chart: Any) -> str:
         for child in [c for c in parent if str(c.tag).endswith("script")]:
             parent.remove(child)
     return tostring(tree, encoding="unicode")
-
-
-def as_image(svg: str, alt: str) -> str:
-    """An SVG as a markdown image that carries its own data."""
-    data = base64.b64encode(svg.encode()).decode()
-    return f"![{escape(one_line(alt, _LONGEST))}](data:image/svg+xml;base64,{data})"

@@ -273,7 +273,8 @@ def _tell_one(notifier: str, text: str, log: Log) -> bool:
     except BarrackConfigurationError as error:
         log.warning("%s", error)
         return False
-    return not tell(found, list(found), "Barrack: a guard is blind", f"{text}.")
+    subject = "Barrack: a guard is blind"
+    return not tell(found, list(found), subject, f"{text}.", severity="failure")
 
 
 def readiness_of_server(barrack: Barrack) -> Readiness:

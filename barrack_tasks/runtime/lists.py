@@ -113,6 +113,8 @@ def _tell(
             list(notifiers),
             f"Barrack {flow}: names in its lists match nothing ({len(news)})",
             "\n".join(one_line(f"{text}.") for text in news),
+            severity="warning",
+            account=account,
         )
         if set(failed) >= set(notifiers):
             errors = {key: text for key, text in errors.items() if key in told}

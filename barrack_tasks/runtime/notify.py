@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
 import logging
+import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, NamedTuple, cast
 from uuid import UUID
 
 import httpx
-from prefect.blocks.abstract import NotificationBlock
+from prefect import runtime
+from prefect.blocks.abstract import NotificationBlock, NotificationError
 from prefect.blocks.core import Block
 from prefect.blocks.notifications import (
     AbstractAppriseNotificationBlock,
@@ -20,6 +23,8 @@ from prefect.blocks.notifications import (
 )
 from prefect.client.orchestration import get_client
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.logging import LogEavesdropper
+from prefect.settings import PREFECT_UI_URL
 from pydantic import Field, WithJsonSchema
 
 from barrack_tasks.api import BarrackConfigurationError
@@ -35,8 +40,11 @@ _LONGEST_SUBJECT = 200
 _WIRE = ("apprise", "httpcore", "httpx", "requests", "urllib3")
 """Loggers of those that carry messages: they log addresses, and addresses carry secrets."""
 _wire_lock = threading.Lock()
-_wire_before: list[tuple[logging.Logger, bool, int]] = []
+_wire_before: list[tuple[logging.Logger, bool, int, bool]] = []
+_handlers_before: list[logging.Handler] = []
 _wire_depth = 0
+Severity = Literal["info", "success", "warning", "failure"]
+"""How bad it is, in the words of Apprise."""
 Notify = Annotated[
     list[Annotated[str, WithJsonSchema({"type": "string", "pattern": NOTIFIER})]],
     Field(
@@ -171,14 +179,24 @@ def _load(slug: str) -> NotificationBlock:
 
 @contextmanager
 def _wire_silent() -> Iterator[None]:
-    """Nothing is logged of what goes over the wire: it would say a URL with the secret in it."""
+    """Nothing is logged of what goes over the wire: it would say a URL with the secret in it.
+
+    What Apprise logs goes only to Prefect's own listener, so that it can be told why it failed.
+    """
     global _wire_depth
     with _wire_lock:
         _wire_depth += 1
         if _wire_depth == 1:
             known = [n for n in logging.root.manager.loggerDict if n.partition(".")[0] in _WIRE]
             for logger in map(logging.getLogger, {*known, *_WIRE}):
-                _wire_before.append((logger, logger.disabled, logger.level))
+                _wire_before.append((logger, logger.disabled, logger.level, logger.propagate))
+                logger.propagate = False
+                if logger.name == "apprise":
+                    _handlers_before.extend(logger.handlers)
+                    logger.handlers.clear()
+                    logger.disabled = False
+                    logger.setLevel(logging.WARNING)
+                    continue
                 logger.disabled = True
                 # Loggers that are made meanwhile take their level from those above them.
                 logger.setLevel(logging.CRITICAL + 1)
@@ -188,9 +206,12 @@ def _wire_silent() -> Iterator[None]:
         with _wire_lock:
             _wire_depth -= 1
             while _wire_depth == 0 and _wire_before:
-                logger, was_disabled, level = _wire_before.pop()
-                logger.disabled = was_disabled
+                logger, was_disabled, level, propagates = _wire_before.pop()
+                logger.disabled, logger.propagate = was_disabled, propagates
                 logger.setLevel(level)
+                if logger.name == "apprise":
+                    logger.handlers[:] = [*_handlers_before, *logger.handlers]
+                    _handlers_before.clear()
 
 
 def _check_url(block: Any) -> None:
@@ -221,30 +242,45 @@ def readiness_of_notifiers() -> Readiness:
 
 
 def tell(
-    notifiers: Mapping[str, NotificationBlock], to: Sequence[str], subject: str, body: str
+    notifiers: Mapping[str, NotificationBlock],
+    to: Sequence[str],
+    subject: str,
+    body: str = "",
+    *,
+    severity: Severity = "info",
+    account: str = "",
+    link: str | None = None,
+    picture: str = "",
 ) -> dict[str, str]:
     """Tell people, all at once; those that could not be told, each with the reason.
 
-    A notifier that is down holds up and breaks nothing.
+    A notifier that is down holds up and breaks nothing. What the subject says the body does not
+    repeat, unless a notifier shows no subject.
 
     Args:
         notifiers: by name.
         to: the names of those that are told.
         subject: is told as one line.
         body: may have several lines; control characters are shown by number.
+        severity: in the words of Apprise; services show it as a colour or an icon.
+        account: what the account is called; stands below the body.
+        link: an address that says more; that of the run in Prefect's UI, if not given.
+        picture: an SVG that is attached to mails.
     """
     if not to:
         return {}
-    subject, body = one_line(subject, _LONGEST_SUBJECT), printable(body)
+    address = link_to_run() if link is None else link
+    below = [f"Account: {account}" if account else "", f"Run: {address}" if address else ""]
+    subject = one_line(subject, _LONGEST_SUBJECT)
+    body = printable("\n".join(filter(None, [body.strip("\n"), *below])))
+    letter = Letter(subject, body or subject, severity, address, picture)
 
     def one(name: str) -> tuple[str, str | None]:
         try:
-            with _wire_silent(), notifiers[name].raise_on_failure():
-                notify: Any = notifiers[name].notify
-                notify(body, subject, _sync=True)
+            with _wire_silent():
+                _send(notifiers[name], letter)
         except Exception as error:  # noqa: BLE001 - whatever a notifier does stops nothing
-            # A reason may carry the address, and an address may carry a secret.
-            return name, type(error).__name__
+            return name, _reason(error)
         return name, None
 
     with ThreadPoolExecutor(len(to)) as pool:
@@ -253,3 +289,101 @@ def tell(
     for name, why in failed.items():
         _log.error("the notification block %s could not send %r: %s", name, subject, why)
     return failed
+
+
+def link_to_run(id_: object = None) -> str:
+    """The address of a flow run in Prefect's UI; of the one that is under way, if none is given.
+
+    Empty outside of runs, and where the UI has no address.
+    """
+    run, address = id_ or runtime.flow_run.id, PREFECT_UI_URL.value()
+    return f"{address}/runs/flow-run/{run}" if run and address else ""
+
+
+class Letter(NamedTuple):
+    """One message to people; `link` is the last address in the body, `picture` an SVG."""
+
+    subject: str
+    body: str
+    severity: Severity
+    link: str
+    picture: str
+
+    @property
+    def html(self) -> str:
+        """The body as HTML: names are text, and the link can be followed."""
+        lines = [
+            f'Run: <a href="{html.escape(self.link)}">{html.escape(self.link)}</a>'
+            if self.link and line == f"Run: {self.link}"
+            else html.escape(line)
+            for line in self.body.splitlines()
+        ]
+        return f"<p>{'<br/>'.join(lines)}</p>"
+
+
+def _send(block: NotificationBlock, letter: Letter) -> None:
+    chosen: Any = block
+    body = letter.body
+    if isinstance(block, AbstractAppriseNotificationBlock):
+        if block.notify_type == "info":  # whoever saved another one wants that
+            chosen = block.model_copy(update={"notify_type": letter.severity})
+        if isinstance(block, AppriseUrl) and _is_mail(block):
+            _send_mail(chosen, letter)
+            return
+        # Else a service that shows HTML would take a name for markup.
+        block._apprise_client.asset.body_format = "text"
+    elif isinstance(block, CustomWebhookNotificationBlock) and not _shows_subject(block):
+        body = f"{letter.subject}\n{body}" if body != letter.subject else body
+    with chosen.raise_on_failure():
+        chosen.notify(body, letter.subject, _sync=True)
+
+
+def _shows_subject(block: CustomWebhookNotificationBlock) -> bool:
+    written = (block.url, block.params, block.json_data, block.form_data, block.headers)
+    return any("{{subject}}" in str(part).replace(" ", "") for part in written)
+
+
+def _is_mail(block: AppriseUrl) -> bool:
+    from apprise.plugins.email import NotifyEmail
+
+    return all(isinstance(one, NotifyEmail) for one in cast(Any, block._apprise_client))
+
+
+def _send_mail(block: AppriseUrl, letter: Letter) -> None:
+    """Send it as HTML and as text, with the picture, if there is one."""
+    from apprise.attachment.memory import AttachMemory
+
+    with LogEavesdropper("apprise", level=logging.WARNING) as heard:
+        is_sent = cast(Any, block._apprise_client).notify(
+            body=letter.html,
+            title=letter.subject,
+            notify_type=block.notify_type,
+            body_format="html",
+            attach=cast(Any, AttachMemory)(
+                content=letter.picture, name="chart.svg", mimetype="image/svg+xml"
+            )
+            if letter.picture
+            else None,
+        )
+    if not is_sent:
+        raise NotificationError(log=heard.text())
+
+
+_HTTP = re.compile(r"error[=:]\s*([1-5][0-9]{2})\b")
+
+
+def _reason(error: Exception) -> str:
+    """Why a notifier could not tell: a sentence without its address, which may carry a secret."""
+    log = error.log.casefold() if isinstance(error, NotificationError) else ""
+    kind = type(error).__name__
+    if isinstance(error, httpx.HTTPStatusError):
+        return f"it answered with the status {error.response.status_code} ({kind})"
+    if code := _HTTP.search(log):
+        return f"it answered with the status {code[1]} ({kind})"
+    if isinstance(error, httpx.TimeoutException | TimeoutError) or "timed out" in log:
+        return f"it gave no answer in time ({kind})"
+    if isinstance(error, httpx.TransportError | OSError) or "connection error" in log:
+        return f"it cannot be reached ({kind})"
+    if "authentication" in log or "login" in log:
+        return f"it refuses the user or the password ({kind})"
+    return f"it gives no reason ({kind})"

@@ -7,9 +7,8 @@ from typing import Any
 
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
-from prefect.settings import PREFECT_UI_URL
 
-from barrack_tasks.runtime.notify import find_notifiers, tell
+from barrack_tasks.runtime.notify import find_notifiers, link_to_run, tell
 
 StateHook = Callable[[Flow[..., Any], FlowRun, State], None]
 
@@ -40,9 +39,14 @@ def tell_state(*notify: str) -> StateHook:
     def hook(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
         notifiers = find_notifiers(notify)
         subject = f"{flow.name}: run {flow_run.name} is {state.name}"
-        address = PREFECT_UI_URL.value()
-        link = f"\n{address}/runs/flow-run/{flow_run.id}" if address else ""
-        tell(notifiers, list(notifiers), subject, f"{state.message or ''}{link}".strip() or subject)
+        tell(
+            notifiers,
+            list(notifiers),
+            subject,
+            state.message or "",
+            severity="info" if state.is_completed() else "failure",
+            link=link_to_run(flow_run.id),
+        )
 
     hook.__name__ = f"tell_state_{'_'.join(notify)}"
     return hook

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
@@ -20,6 +21,7 @@ from prefect.futures import PrefectFuture
 from prefect.types.entrypoint import EntrypointType
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
+from barrack_tasks.api.models.shown import Listing
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.credentials import BarrackCredentials, check_account, check_parameters
 from barrack_tasks.events import spread
@@ -39,6 +41,10 @@ DOOR = "barrack_tasks.flows"
 """The module that has the flows of this library wherever it is installed."""
 _ROOMS = ("flows", "barrack_tasks._flows")
 _prefect_log = logging.getLogger("prefect.flows")
+# A task that is called outside of flows logs on the terminal alone, and that is what is wanted.
+warnings.filterwarnings(
+    "ignore", "Logger 'prefect.task_runs' attempted to send logs to the API", UserWarning
+)
 
 
 class AccountTask(Task[Concatenate[Account, P], R], Generic[P, R]):
@@ -322,7 +328,7 @@ def task_of(method: Any, run_name: str | None = None, resolve: Resolve | None = 
         for parameter in resolves.keys() & named.keys():
             named[parameter] = resolves[parameter](client, named[parameter])
         result = getattr(getattr(client, group), name)(*arguments, **named)
-        return list(result) if operation.paged else result
+        return Listing(result) if operation.paged else result
 
     signature = inspect.signature(method)
     _, *own = signature.parameters.values()

@@ -191,6 +191,10 @@ INJECTED: list[tuple[int, dict[str, Any], type[BarrackError]]] = [
     (401, {}, api.BarrackAuthenticationError),
     (402, {}, api.BarrackInsufficientCreditsError),
     (403, {}, api.BarrackAuthenticationError),
+    (403, {"message": "GPU quota reached"}, api.BarrackQuotaError),
+    (409, {"error_reason": "quota_exceeded"}, api.BarrackQuotaError),
+    (422, {"message": "instance limit reached"}, api.BarrackQuotaError),
+    (422, {"message": "'quota' is no region"}, api.BarrackValidationError),
     (404, {}, api.BarrackNotFoundError),
     (405, {}, api.BarrackResponseError),
     (409, {}, api.BarrackConflictError),
@@ -219,6 +223,27 @@ def test_every_status(
     assert error.request_id
     assert error.took_effect is False, "a read changes nothing, whatever becomes of it"
     assert how.get("message", "") in str(error)
+
+
+@pytest.mark.parametrize(
+    ("said", "is_taken"),
+    [
+        ({"message": "the name is taken"}, True),
+        ({"error_reason": "duplicate_name"}, True),
+        ({"message": "Instance name 'x' is already in use"}, True),
+        ({"message": "wrong state"}, False),
+        ({}, False),
+    ],
+)
+def test_a_conflict_tells_whether_the_name_is_taken(
+    sandbox: Sandbox, said: dict[str, str], is_taken: bool
+) -> None:
+    sandbox.fault("status", "get_credit_balance", status=409, count=None, **said)
+    with client_of(sandbox, policy=ONCE) as client:
+        error = caught(client.balance.get)
+    assert isinstance(error, api.BarrackConflictError)
+    assert error.is_name_taken is is_taken
+    assert pickle.loads(pickle.dumps(error)).is_name_taken is is_taken  # noqa: S301
 
 
 def test_a_refusal_that_says_nothing_is_told_by_its_number() -> None:

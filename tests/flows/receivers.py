@@ -84,3 +84,13 @@ def mailbox() -> Iterator[tuple[Mailbox, int]]:
 def subjects(hook: Webhook) -> list[str]:
     """The subjects of what a webhook was sent."""
     return [message["subject"] for message in hook.received]
+
+
+def sentences(hook: Webhook) -> list[str]:
+    """All sentences that a webhook was sent, whichever message they were in."""
+    return [
+        line
+        for message in hook.received
+        for line in (message["subject"].partition(": ")[2], *message["body"].splitlines())
+        if line and not line.startswith(("Account: ", "Run: "))
+    ]

@@ -17,7 +17,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from flows.watch_balance import watch_balance
 from tests.flows.conftest import account_of, effects, events_about, fleet, states
-from tests.flows.receivers import Mailbox, Webhook, subjects
+from tests.flows.receivers import Mailbox, Webhook, sentences, subjects
 
 Cloud = Callable[..., Sandbox]
 
@@ -50,11 +50,13 @@ def test_each_crossing_is_told_once_over_runs_and_a_top_up_ends_it(
     assert "Burning 2.38 USD an hour" in box.received[0][1]
     sandbox.advance(21 * 3600)
     tick()
-    assert len(kept.received) == 3, "10 h and 5 USD were crossed"
+    assert len(kept.received) == 2, "10 h and 5 USD were crossed, and told in one message"
+    assert sum("below the line of" in sentence for sentence in sentences(kept)) == 3
     sandbox.add_credit("500")
     tick()
     tick()
-    assert [("over: " in s) for s in subjects(kept)] == [False] * 3 + [True] * 3
+    assert [subject.rpartition(": ")[2] for subject in subjects(kept)[1:]] == ["2 alerts", "3 over"]
+    assert sum("over: " in sentence for sentence in sentences(kept)) == 3
 
 
 def test_events_tell_of_crossings(cloud: Cloud, hook: tuple[Webhook, str]) -> None:
@@ -129,7 +131,8 @@ def test_a_notifier_that_is_down_stops_nothing_and_is_told_later(
     report = watch_balance(**how)
     assert states(sandbox) == {"alpha": "HIBERNATED"}
     assert len(box.received) == 1
-    assert report.notes == (f"the notification block {name} could not send: HTTPStatusError",)
+    why = "it answered with the status 500 (HTTPStatusError)"
+    assert report.notes == (f"the notification block {name} could not send: {why}",)
     kept.status = 200
     for _ in range(2):
         watch_balance(**how)
@@ -185,9 +188,8 @@ def test_an_amount_is_watched_and_kept_without_what_it_does_not_need(
     how: dict[str, Any] = {"select": ["*"], "notify": [name], "credentials": account_of(sandbox)}
     report = watch_balance(thresholds=[line], **how)
     assert set(states(sandbox).values()) == {"HIBERNATED"}
-    told = subjects(kept)
-    assert any("below the line of 300.00 USD" in t for t in told)
-    assert any(operation in t for t in told)
+    assert any("below the line of 300.00 USD" in t for t in sentences(kept))
+    assert any(operation in t for t in sentences(kept))
     assert any(operation in note for note in report.notes)
 
 

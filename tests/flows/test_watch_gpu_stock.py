@@ -28,7 +28,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, effects, events_about, saved_hook, states
 from tests.flows.killing import ended, start_in_process
-from tests.flows.receivers import Webhook
+from tests.flows.receivers import Webhook, sentences
 
 Cloud = Callable[..., Sandbox]
 HERE = ("CANADA-1", "L40")
@@ -74,9 +74,8 @@ def test_what_is_wanted_is_claimed_when_it_appears_and_announced(
     ]
     machines = {i["name"]: i for i in sandbox.state()["instances"]}
     assert report.rows[0].why == f"{machines['train-1']['public_ip']}, 1.19 USD an hour"
-    subjects = [m["subject"] for m in kept.received]
-    assert any("in stock: 1x L40 in CANADA-1" in s for s in subjects)
-    assert sum("is up: " in s for s in subjects) == 2
+    assert any("in stock: 1x L40 in CANADA-1" in s for s in sentences(kept))
+    assert sum("is up: " in s for s in sentences(kept)) == 2
     assert asked(sandbox) == [200, 200], "asked only when it was there"
     again = watch_gpu_stock([want], credentials=account_of(sandbox), **how)
     assert [r.outcome for r in again.rows] == ["already", "already"]
@@ -172,6 +171,63 @@ def test_where_the_caps_or_the_stock_refuse_one_place_the_next_is_taken_in_the_s
             credentials=account,
             **one_look,
         )
+
+
+@pytest.mark.parametrize("status", [403, 409, 422])
+def test_a_refused_place_is_left_alone_for_a_while_and_the_next_best_is_taken_at_once(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], status: int
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    account = account_of(sandbox)
+
+    def refuse(count: int | None) -> None:
+        sandbox.fault(
+            "status",
+            operation="create_instance",
+            status=status,
+            message="quota reached for L40",
+            count=count,
+        )
+
+    refuse(1)
+    one_look = {**how, "watch_for": None, "credentials": account}
+    want = {**L40, "claim": CLAIM}
+    [row] = watch_gpu_stock([{**want, "otherwise": [{"gpu_model": "A40"}]}], **one_look).rows
+    assert (row.outcome, asked(sandbox)) == ("done", [status, 200])
+    assert [i["gpu_model"] for i in sandbox.state()["instances"]] == ["A40"]
+
+    refuse(None)
+    other = {**L40, "claim": {"name": "other", "image_id": "1"}}
+    for _ in range(2):
+        with pytest.raises(WorkFailed, match="quota reached for L40") as failed:
+            watch_gpu_stock([other], notify=[name], **{**one_look, "watch_for": "3s"})
+    assert asked(sandbox) == [status, 200, status], "asked once more in two runs of many looks"
+    [row] = failed.value.report.rows
+    assert "somebody else" not in row.why
+    assert "API key" not in row.why
+    assert "It is not asked again for 1x L40 in CANADA-1 before" in row.why
+    assert sum("quota" in message["body"] for message in kept.received) == 1
+
+
+def test_what_comes_up_in_error_is_a_failure_and_its_name_is_not_asked_for_again(
+    cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any]
+) -> None:
+    kept, name = hook
+    sandbox = empty(cloud)
+    sandbox.set_stock(*HERE, 9)
+    sandbox.fault("fail", operation="create_instance", count=1)
+    account = account_of(sandbox)
+    for _ in range(2):
+        with pytest.raises(WorkFailed, match="train is in ERROR and keeps its name") as failed:
+            watch_gpu_stock([{**L40, "claim": CLAIM}], notify=[name], credentials=account, **how)
+        [row] = failed.value.report.rows
+        assert (row.outcome, row.now, row.reason) == ("failed", "ERROR", Reason.IN_ERROR)
+    assert asked(sandbox) == [200]
+    assert sum("is in ERROR" in message["body"] for message in kept.received) == 1
+    with pytest.raises(ValueError, match="the name is taken by train, ERROR"):
+        create_when_available(account, {**L40, "claim": CLAIM}, timeout=5)
 
 
 @pytest.mark.slow
@@ -283,7 +339,7 @@ def test_what_a_notifier_refused_is_told_once_it_takes_it_and_not_again(
         sandbox.advance(300)
         report = watch_gpu_stock([L40], notify=[name], **one_look)
         assert any("could not be told" in note for note in report.notes) == (kept.status != 200)
-        return [message["body"] for message in kept.received]
+        return sentences(kept)
 
     kept.status = 500
     assert look() == look() == []

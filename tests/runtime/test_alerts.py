@@ -26,15 +26,15 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     shelf: dict[str, Any] = {}
-    told: list[str] = []
+    told: list[tuple[str, ...]] = []
     killed_at = 2
 
     def write(_prefix: str, _before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         shelf.clear()
         shelf.update(content)
 
-    def tell(_notifiers: Any, _to: Any, subject: str, _body: str) -> dict[str, str]:
-        told.append(subject[-1])
+    def tell(_notifiers: Any, to: Any, subject: str, body: str, **_: Any) -> dict[str, str]:
+        told.append((*to, subject.rpartition(": ")[2], *body.splitlines()))
         if len(told) == killed_at:
             raise Killed
         return {}
@@ -43,21 +43,26 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
     monkeypatch.setattr("barrack_tasks.runtime.alerts.merge_all", write)
     monkeypatch.setattr("barrack_tasks.runtime.alerts.tell", tell)
     monkeypatch.setattr("barrack_tasks.runtime.alerts.emit", lambda *_, **__: None)
-    readings = [Reading(key, True, False, key) for key in "abc"]
-    alarms = Alarms("balance", "account", {}, None, logging.getLogger(__name__))
+    people: Any = {"me": None}
+    quiet = Reading("q", True, False, "q", quiet=True)
+    readings = [quiet, *(Reading(key, True, False, key) for key in "abc")]
+    alarms = Alarms("balance", "account", people, None, logging.getLogger(__name__))
     with pytest.raises(Killed):
         alarms.raise_for(readings, NOW)
+    assert list(shelf) == ["q"], "what was told before is noted"
     alarms.raise_for(readings, NOW)
-    assert told == ["a", "b", "b", "c"]
-    alarms.raise_for(readings[:1], NOW)
-    assert list(shelf) == ["a"]
+    digest = ("me", "3 alerts", "a.", "b.", "c.")
+    assert told == [("q",), digest, digest], "what the same people hear is one message"
+    alarms.raise_for(readings[:2], NOW)
+    assert sorted(shelf) == ["a", "q"]
 
 
 def test_a_message_ends_with_one_full_stop(monkeypatch: pytest.MonkeyPatch) -> None:
     bodies: list[str] = []
 
-    def tell(_notifiers: Any, _to: Any, _subject: str, body: str) -> dict[str, str]:
-        bodies.append(body)
+    def tell(_notifiers: Any, _to: Any, subject: str, body: str, **_: Any) -> dict[str, str]:
+        bodies.append(subject)
+        bodies.extend(body.splitlines())
         return {}
 
     monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", lambda _prefix: {})
@@ -66,7 +71,7 @@ def test_a_message_ends_with_one_full_stop(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setattr("barrack_tasks.runtime.alerts.emit", lambda *_, **__: None)
     readings = [Reading("a", True, False, "it ends."), Reading("b", True, False, "it ends")]
     Alarms("balance", "account", {}, None, logging.getLogger(__name__)).raise_for(readings, NOW)
-    assert bodies == ["it ends.", "it ends."]
+    assert bodies == ["Barrack balance: 2 alerts", "it ends.", "it ends."]
 
 
 def test_a_notice_is_owed_to_whom_it_could_not_be_told_and_to_nobody_else(
@@ -86,8 +91,9 @@ def test_a_notice_is_owed_to_whom_it_could_not_be_told_and_to_nobody_else(
         shelf.clear()
         shelf.update(content)
 
-    def tell(_notifiers: Any, to: Any, subject: str, _body: str) -> dict[str, str]:
-        heard.extend((name, subject) for name in to if name not in down)
+    def tell(_notifiers: Any, to: Any, subject: str, body: str, **_: Any) -> dict[str, str]:
+        said = body.splitlines() or [subject.removeprefix("Barrack: ")]
+        heard.extend((name, text) for name in to if name not in down for text in said)
         return dict.fromkeys(set(to) & down, "ConnectError")
 
     monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", read)
@@ -102,14 +108,14 @@ def test_a_notice_is_owed_to_whom_it_could_not_be_told_and_to_nobody_else(
     alarms.pass_on({"1": "one", "2": "two", "3": "three"}, NOW)
     for seconds in range(1, 60):
         alarms.pass_on({}, NOW + timedelta(seconds=seconds), over=["2"] if seconds == 9 else [])
-    assert heard == [("a", f"Barrack: {text}") for text in ("one", "two", "three")]
+    assert heard == [("a", text) for text in ("one", "two", "three")]
     assert looked == 2, "it is not tried, nor looked up, at each look"
     down.clear()
     alarms.pass_on({"3": "three again"}, NOW + timedelta(seconds=60))
     assert sorted(heard[3:]) == [
-        ("a", "Barrack: three again"),
-        ("b", "Barrack: one"),
-        ("b", "Barrack: three again"),
+        ("a", "three again"),
+        ("b", "one"),
+        ("b", "three again"),
     ]
     assert (shelf, alarms.undelivered) == ({}, {})
     for minute in (2, 3):
@@ -119,7 +125,7 @@ def test_a_notice_is_owed_to_whom_it_could_not_be_told_and_to_nobody_else(
     run().pass_on({"4": "four"}, NOW)
     down.clear()
     run().pass_on({}, NOW + timedelta(days=8))
-    assert heard[6:] == [("b", "Barrack: four")], "what is a week old is no news"
+    assert heard[6:] == [("b", "four")], "what is a week old is no news"
     assert shelf == {}
 
 
@@ -129,7 +135,7 @@ def test_news_are_told_while_the_prefect_server_is_away(monkeypatch: pytest.Monk
     def away(*_: Any) -> dict[str, Any]:
         raise httpx.ConnectError("no route")
 
-    def tell(_notifiers: Any, _to: Any, subject: str, _body: str) -> dict[str, str]:
+    def tell(_notifiers: Any, _to: Any, subject: str, _body: str, **_: Any) -> dict[str, str]:
         told.append(subject)
         return {}
 

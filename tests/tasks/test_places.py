@@ -5,6 +5,9 @@ from __future__ import annotations
 import ast
 import asyncio
 import inspect
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -23,6 +26,7 @@ from barrack_tasks import (
 )
 from barrack_tasks.api import BarrackConflictError, BarrackNotFoundError
 from barrack_tasks.sandbox import Sandbox
+from flows.hibernate import hibernate
 from tests.conftest import asked
 
 FLEET = ["alpha", "beta", "gamma"]
@@ -203,7 +207,28 @@ def test_a_flow_in_a_cell(sandbox: Sandbox, account: BarrackCredentials) -> None
     assert names["found"] == FLEET
 
 
+def test_a_flow_that_is_awaited_in_a_cell_gives_its_report(account: BarrackCredentials) -> None:
+    names: dict[str, Any] = {"hibernate": hibernate, "account": account}
+    cell = "found = await hibernate(select=['*'], dry_run=True, credentials=account)"
+    asyncio.run(run_cell(cell, names))
+    assert {row.instance for row in names["found"].rows} == set(FLEET)
+
+
 # Outside of flows
+
+ALONE = "from barrack_tasks import list_instances; print(len(list_instances()))"
+
+
+def test_outside_of_any_flow_prefect_warns_of_nothing(sandbox: Sandbox) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE],
+        env={**os.environ, **sandbox.env},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stdout.strip() == str(len(FLEET)), done.stderr
+    assert "Warning" not in done.stderr
 
 
 def test_outside_of_any_flow(sandbox: Sandbox, account: BarrackCredentials) -> None:

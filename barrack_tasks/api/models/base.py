@@ -14,6 +14,8 @@ from typing import Annotated, Any, Self
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import CoreSchema
 
+from barrack_tasks.api.models.shown import page_of
+
 __all__ = ["Answer", "Id", "Model", "Money", "OpenEnum", "OpenIntEnum", "Request", "Timestamp"]
 
 
@@ -122,6 +124,12 @@ class Model(BaseModel):
         schema = handler(source)
         _fail_fast(schema)
         return schema
+
+    def _repr_html_(self) -> str:
+        return page_of(self).html()
+
+    def _repr_markdown_(self) -> str:
+        return page_of(self).markdown()
 
     @property
     def unknown(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from pydantic import ValidationError
 
 from barrack_tasks.api.errors import BarrackValidationError
+from barrack_tasks.api.models.shown import Listing
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.exchange import Call
 
@@ -107,7 +108,8 @@ class Resource:
     def _carry_out_operation(self, name: str, arguments: dict[str, Any]) -> Any:
         call = make_call(name, arguments)
         answer = self._carry_out(call)
-        return getattr(answer, call.operation.result) if call.operation.result else answer
+        result = getattr(answer, call.operation.result) if call.operation.result else answer
+        return Listing(result) if isinstance(result, list) else result
 
     def _each(self, name: str, arguments: dict[str, Any]) -> Iterator[Any]:
         yield from self._read_pages(make_call(name, arguments))

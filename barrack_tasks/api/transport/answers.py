@@ -40,6 +40,8 @@ _QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
 _NOT_THERE = object()
 _CREDITS = re.compile(r"\b(credits?|balance|funds)\b")
 _STOCK = re.compile(r"\b(stock|capacity)\b")
+_QUOTA = re.compile(r"\bquotas?\b|\b(account|gpu|instance|resource|vcpu) limit\b")
+_NAME = re.compile(r"\bname\b.*\b(taken|exists?|in use|used)\b|\bduplicate\b.*\bname\b")
 _STATE = re.compile(r"\b(state|already|exists?|duplicate|in use)\b")
 
 
@@ -197,6 +199,8 @@ class Answers:
         # What stands in quotes is someone's name for a thing, not the API's word for a reason.
         said = _QUOTED.sub("", f"{reason or ''} {message}".replace("_", " ")).casefold()
         after = retry_after(response.headers.get("retry-after"), self.server_time)
+        if code in (400, 403, 409, 422) and _QUOTA.search(said):
+            return errors.BarrackQuotaError(message, **known)
         if code in (401, 403):
             return errors.BarrackAuthenticationError(message, **known)
         if code == 429:
@@ -211,7 +215,8 @@ class Answers:
         if code == 404:
             return errors.BarrackNotFoundError(message, **known)
         if code == 409 or (code == 400 and _STATE.search(said)):
-            return errors.BarrackConflictError(message, **known)
+            is_taken = bool(_NAME.search(said))
+            return errors.BarrackConflictError(message, is_name_taken=is_taken, **known)
         if code in (400, 413, 422):
             return errors.BarrackValidationError(message, **known)
         return errors.BarrackResponseError(message, **known)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from barrack_tasks.plans.stock.claims import Refusal
+from barrack_tasks.plans.stock.claims import Refusal, Shunned
 from barrack_tasks.plans.stock.edges import Edge, PlaceSeen
 from barrack_tasks.plans.stock.history import Spell
 from barrack_tasks.plans.stock.wants import Place
@@ -60,6 +60,54 @@ def write_seen(account: str, scope: str, seen: Mapping[Place, PlaceSeen]) -> Non
         return {key: told for key, told in {**stands, **content}.items() if told is not None}
 
     change_all(_prefix("stock", account, scope), together)
+
+
+def read_shunned(account: str) -> list[Shunned]:
+    """The places that the API refused lately, and that are left alone for a while."""
+    found = []
+    for key, written in read_all(_prefix("shunned", account)).items():
+        with suppress(TypeError, ValueError):
+            claim, _, place = key.partition("@")
+            until, code, why = written
+            refusal = Refusal(code, why)
+            found.append(
+                Shunned(
+                    claim,
+                    _place(place) if place else None,
+                    refusal,
+                    datetime.fromtimestamp(until, UTC),
+                )
+            )
+    return found
+
+
+def write_shunned(account: str, shunned: Iterable[Shunned], now: datetime) -> None:
+    """Keep what is left alone, beside what other watchers leave alone. Nothing new costs nothing.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        shunned: what this run knows; what is over is forgotten.
+        now: zone-aware.
+    """
+    content = {
+        f"{one.claim}@{one.place.region}/{one.place.gpu_model}/{one.place.gpu_count}"
+        if one.place
+        else f"{one.claim}@": [_seconds(one.until), one.refusal.code, one.refusal.why[:_LONGEST]]
+        for one in shunned
+        if one.until > now
+    }
+    if not content:
+        return
+
+    def together(stands: dict[str, Any]) -> dict[str, Any]:
+        living = {k: v for k, v in stands.items() if v[0] > now.timestamp()}
+        return {**living, **content}
+
+    change_all(_prefix("shunned", account), together)
+
+
+_LONGEST = 300
+"""Characters of a refusal that are kept."""
 
 
 def history_file(account: str, folder: Path | None = None) -> Path:
@@ -165,5 +213,5 @@ def scope_of_stock(notify: Iterable[str]) -> str:
     return scope_of((), told) if told else ""
 
 
-def _prefix(kind: str, account: str, scope: str) -> str:
+def _prefix(kind: str, account: str, scope: str = "") -> str:
     return f"barrack_{kind}_{account}_{scope and f'{scope}_'}"

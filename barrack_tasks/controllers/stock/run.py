@@ -17,18 +17,21 @@ from barrack_tasks.controllers.stock.memory import (
     history_file,
     read_history,
     read_seen,
+    read_shunned,
     spells_now,
     write_seen,
+    write_shunned,
 )
 from barrack_tasks.controllers.stock.sources import missing_of_claims
 from barrack_tasks.controllers.stock.telling import Teller
 from barrack_tasks.controllers.stock.watcher import Log, StockLook, StockWatcher
 from barrack_tasks.plans.money.caps import Caps
+from barrack_tasks.plans.stock.claims import Refusal
 from barrack_tasks.plans.stock.history import Summary, summaries
 from barrack_tasks.plans.stock.pace import Pace
-from barrack_tasks.plans.stock.report import StockReport, rows_of_claims
+from barrack_tasks.plans.stock.report import HOURS_TITLE, StockReport, rows_of_claims
 from barrack_tasks.plans.stock.wants import Want
-from barrack_tasks.runtime.charts import as_image, lines_by_hour
+from barrack_tasks.runtime.charts import lines_by_hour
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import SERVER_AWAY, now
 
@@ -83,6 +86,7 @@ class StockRun:
             run.log,
             self._seen,
             must_hibernate=self._must_hibernate,
+            shunned=read_shunned(run.account.account),
         )
         watcher.open()
         places = watcher.stock()
@@ -118,9 +122,15 @@ class StockRun:
             SharedLedger(account.account, ends, hold, run.log),
             must_hibernate=self._must_hibernate,
             guarded=hold.guarded,
+            shunned=read_shunned(account.account),
         )
 
+        known = dict(watcher.shunned)
+
         def on_look(look: StockLook) -> None:
+            if watcher.shunned != known:
+                write_shunned(account.account, watcher.shunned.values(), now())
+                known.update(watcher.shunned)
             teller.tell_of(watcher, look, now())
             endings, _ = end_due(account, hold, now(), run.log)
             teller.told.extend(said_of(endings))
@@ -143,7 +153,11 @@ class StockRun:
             picture=picture,
             notes=(*unheard, *ends.told, *ends_before(account.account, there)),
         )
-        refused = {row.instance: watcher.claims.refused[row.instance] for row in report.failed}
+        refused = {
+            row.instance: watcher.claims.refused.get(row.instance)
+            or Refusal(str(row.reason), row.why, row.reason)
+            for row in report.failed
+        }
         names = [row.instance for row in report.rows]
         return report, bool(changed_refusals(account.account, self._scope, refused, names))
 
@@ -175,7 +189,7 @@ def watch(
         except _PASSING as error:
             log.warning("the stock cannot be read, and is looked at again: %s", error)
         looks += 1
-        if watcher.is_done() or now() >= until:
+        if watcher.is_done() or watcher.is_stuck() or now() >= until:
             return last, looks
         try:
             watcher.prepare()
@@ -197,5 +211,4 @@ def summary_of(
     found = tuple(summaries(spells, since, now, zone))
     most = sorted(found, key=lambda s: s.total, reverse=True)[:_MOST_LINES]
     shares = {str(s.place): s.hours for s in most}
-    title = "In stock, by hour of the day"
-    return found, as_image(lines_by_hour(title, shares, zone), title)
+    return found, lines_by_hour(HOURS_TITLE, shares, zone)

@@ -42,12 +42,13 @@ def with_snapshots(
     """
     if not any(want.claim and want.claim.how == "snapshot" for want in wants):
         return tuple(wants), {}
-    snapshots = list(credentials.get_client().snapshots.list())
+    client = credentials.get_client()
+    snapshots = list(client.snapshots.list())
     found: list[Want] = []
     places: dict[str, Place] = {}
     for want in wants:
         if want.claim and want.claim.how == "snapshot":
-            snapshot = ready_snapshot(want, snapshots)
+            snapshot = ready_snapshot(want, snapshots, client.now())
             places[snapshot.id] = place_of_snapshot(
                 snapshot, instances, lambda: hardware_seen(credentials.account)
             )

@@ -46,7 +46,9 @@ class Teller:
             self._claimed(claimed, instance)
         for claimed in look.lost:
             at = f"{claimed.at:%Y-%m-%d %H:%M} UTC"
-            self._say(claimed.key, f"{claimed.name} was claimed at {at} and is not up")
+            is_broken = claimed.name in watcher.broken
+            end = "came up in ERROR; look at it, and delete it" if is_broken else "is not up"
+            self._say(claimed.key, f"{claimed.name} was claimed at {at} and {end}")
         for edge in look.edges:
             if edge.kind == "unwatched":
                 continue  # whether anything moved is not known

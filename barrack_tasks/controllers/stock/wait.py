@@ -86,6 +86,7 @@ def create_when_available(
     family = family_of(wanted, watcher.instances)
     names = [*wanted_names(wanted, family, watcher.claims.made), *watcher.claims.made]
     if not watcher.is_done():
+        # Also where it ended early, because what was deployed came up in ERROR.
         raise TimeoutError(_missed(wanted, watcher, span))
     return [there[name] for name in dict.fromkeys(names) if name in there]
 

@@ -11,10 +11,15 @@ from decimal import Decimal
 from typing import Any
 
 from barrack_tasks.api import (
+    BarrackAuthenticationError,
     BarrackConflictError,
     BarrackError,
+    BarrackInsufficientCreditsError,
+    BarrackNotFoundError,
     BarrackNotPermittedError,
     BarrackOutOfStockError,
+    BarrackQuotaError,
+    BarrackValidationError,
 )
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.admission import Admission, read_means
@@ -22,6 +27,7 @@ from barrack_tasks.controllers.stock.claimed import ClaimsToTell, OwnLedger
 from barrack_tasks.controllers.stock.sources import with_image, with_snapshots
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans import lease_keys
+from barrack_tasks.plans.alerts import without_ids
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
 from barrack_tasks.plans.money.caps import Caps, Means, objections, rulings
 from barrack_tasks.plans.protection import is_protected
@@ -33,8 +39,12 @@ from barrack_tasks.plans.stock.claims import (
     Choice,
     Claims,
     Refusal,
+    Shunned,
     choose,
+    claim_of,
+    in_error,
     is_met,
+    shunned,
 )
 from barrack_tasks.plans.stock.edges import Edge, PlaceSeen, advance
 from barrack_tasks.plans.stock.sources import check_place, source_of
@@ -58,6 +68,15 @@ _FRESH = timedelta(seconds=60)
 _PATIENCE = timedelta(seconds=10)
 """So long a claim waits for its turn at the guard: stock does not wait much longer."""
 _LISTED = ("list_instances", "get_pricing")
+_STAYS_REFUSED = (
+    BarrackAuthenticationError,
+    BarrackConflictError,
+    BarrackInsufficientCreditsError,
+    BarrackNotFoundError,
+    BarrackQuotaError,
+    BarrackValidationError,
+)
+"""What the API says again if it is asked for the same at once."""
 _FORGET_OTHERS = timedelta(minutes=2)
 
 
@@ -93,6 +112,7 @@ class StockWatcher:
         guarded: the account for a request that may be sent only while keys are held; see
             `Hold.guarded`.
         must_hibernate: what is made is to be hibernated later; what cannot be is not claimed.
+        shunned: places that were refused lately, and are left alone for a while.
         now: the clock.
         log: of the run.
     """
@@ -109,6 +129,7 @@ class StockWatcher:
         ledger: ClaimsToTell | None = None,
         must_hibernate: bool = False,
         guarded: Guarded = lambda account, *_: account,
+        shunned: Iterable[Shunned] = (),
     ) -> None:
         self._credentials = credentials
         self._client = credentials.get_client()
@@ -127,6 +148,7 @@ class StockWatcher:
         self._failed: list[str] = []
         # Others watch other places: what this one does not look at must not count as empty.
         self.seen = {p: s for p, s in (seen or {}).items() if self._is_wanted(p)}
+        self.shunned = {(one.claim, one.place): one for one in shunned}
         self.claims = Claims()
         self._others: dict[str, datetime] = {}
         self._tariff = Tariff()
@@ -237,6 +259,17 @@ class StockWatcher:
         waiting = set(self.claims.made) - self.claims.told
         return bool(claiming) and not waiting and all(map(self._is_met, claiming))
 
+    @property
+    def broken(self) -> set[str]:
+        """Names of the instances that are in ERROR."""
+        return {i.name for i in self.instances if i.status is VMStatus.ERROR}
+
+    def is_stuck(self) -> bool:
+        """Whether nothing more can be claimed before a person acts: what has the name is broken."""
+        unmet = [want for want in self.wants if want.claim is not None and not self._is_met(want)]
+        waiting = self.claims.made.keys() - self.claims.told
+        return bool(unmet) and not waiting and all(self.broken & {*w.names} for w in unmet)
+
     def _is_met(self, want: Want) -> bool:
         names = {i.name for i in self.instances}
         fresh = [name for name in self.claims.made if name not in names]
@@ -264,7 +297,7 @@ class StockWatcher:
             return
         if not self._caps and (self._read_at is None or now - self._read_at > _FRESH):
             self._refresh()
-        # What answers that it is out of stock is left out, so that the next best is tried at once.
+        # What is out of stock or refused at one place is tried at the next best at once.
         left = dict(places)
         while attempts := self._allowed(left):
             try:
@@ -274,14 +307,14 @@ class StockWatcher:
                 self._miss(attempts, "unnoted", "the claim cannot be noted on the Prefect server")
                 return
             with ThreadPoolExecutor(len(attempts)) as pool:
-                gone = [a for a in pool.map(self._ask, attempts) if a is not None]
+                again = [a for a in pool.map(self._ask, attempts) if a is not None]
             self._read_at = None  # what is there is not known any more
             self._admission.settle(failed=self._failed)
             self._failed.clear()
-            self.claims.asked |= {a.step.subject for a in attempts if a not in gone}
-            if not gone:
+            self.claims.asked |= {a.step.subject for a in attempts if a not in again}
+            if not again:
                 return
-            left.update(dict.fromkeys((a.place for a in gone), 0))
+            left.update({a.place: 0 for a in again if self._shunned(a) is None})
 
     def _choose(self, places: Mapping[Place, int], against: Against) -> Choice:
         choice = choose(
@@ -340,6 +373,8 @@ class StockWatcher:
         """
 
         def against(attempt: Attempt, before: Sequence[Attempt]) -> Refusal | None:
+            if (shunned := self._shunned(attempt)) is not None:
+                return shunned.refusal
             if self.wants[attempt.want].is_made and (
                 why := why_not_ended(attempt.place, self._unable)
             ):
@@ -359,6 +394,12 @@ class StockWatcher:
 
         return against
 
+    def _shunned(self, attempt: Attempt) -> Shunned | None:
+        """The refusal for which a place is left alone; None if it may be asked for."""
+        claim = claim_of(self.wants[attempt.want])
+        found = (self.shunned.get((claim, place)) for place in (attempt.place, None))
+        return next((one for one in found if one is not None and self._now() < one.until), None)
+
     def _note_first(self, attempts: Sequence[Attempt]) -> None:
         """Note what is about to be asked for: this run may not live to see what comes of it."""
         asked = self._client.now()
@@ -367,7 +408,7 @@ class StockWatcher:
         self._ledger.asking([a.making(asked) for a in attempts], ids, self._now())
 
     def _ask(self, attempt: Attempt) -> Attempt | None:
-        """Ask for it; gives it back if it was out of stock."""
+        """Ask for it; gives it back if it was out of stock or refused at that place."""
         name = attempt.step.subject
         try:
             made = claim(self._guarded(self._credentials, *keys_of(attempt)), attempt.step)
@@ -379,7 +420,7 @@ class StockWatcher:
         return None
 
     def _failed_with(self, attempt: Attempt, error: BarrackError) -> Attempt | None:
-        """Note what came of an error; gives the attempt back if it was out of stock."""
+        """Note what came of an error; gives the attempt back if another place may do."""
         name, is_sure = attempt.step.subject, error.took_effect is False
         if is_sure:
             # Only what surely made nothing is forgotten, counted out, or asked for elsewhere.
@@ -393,14 +434,20 @@ class StockWatcher:
             self._log.info("%s: %s", name, gone)
             self.claims.missed[name] = Refusal("gone", gone, Reason.OUT_OF_STOCK)
             return attempt
-        if isinstance(error, BarrackConflictError) and is_sure:
+        if isinstance(error, BarrackConflictError) and is_sure and error.is_name_taken:
             self._log.info("%s: somebody else has it: %s", name, error)
             self._others[name] = self._now()
             self.claims.elsewhere.add(name)
             return None
-        code = " ".join(filter(None, (type(error).__name__, error.reason, *sorted(error.fields))))
+        told = (type(error).__name__, without_ids(error.reason or ""), *sorted(error.fields))
+        code = " ".join(filter(None, told))
         self.claims.refused[name] = Refusal(code, str(error))
         self._log.warning("%s: %s could not be claimed: %s", name, attempt.place, error)
+        if is_sure and isinstance(error, _STAYS_REFUSED):
+            claim = claim_of(self.wants[attempt.want])
+            place = None if isinstance(error, BarrackAuthenticationError) else attempt.place
+            self.shunned[(claim, place)] = shunned(claim, place, str(error), code, self._now())
+            return attempt
         return None
 
     def _came_up(self) -> tuple[list[tuple[Claimed, UserVM]], list[Claimed]]:
@@ -427,6 +474,10 @@ class StockWatcher:
             for name, (_, id_) in self.claims.made.items()
             if id_ in there and there[id_].has_come_up
         }
+        for name in self.broken & self.claims.made.keys():
+            self._log.error("%s: %s", name, in_error(name).why)
+            self.claims.refused[name] = in_error(name)
+            del self.claims.made[name]
         now = self._now()
         stands = {one: standing(one, there.get(one.id), now) for one in waiting}
         over = [one for one in waiting if stands[one] != "waiting" and self._ledger.take(one)]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from barrack_tasks.api.models.shown import Page, Shown, Table
 from barrack_tasks.api.models.text import one_line
 
 Kind = Literal["missing", "unseen", "unknown", "type", "word", "sense"]
@@ -73,7 +74,7 @@ class Readiness(BaseModel):
     said: str
 
 
-class DoctorReport(BaseModel):
+class DoctorReport(Shown, BaseModel):
     """What a check-up found, by operation, and whether the account is ready for the flows."""
 
     model_config = ConfigDict(frozen=True)
@@ -95,8 +96,39 @@ class DoctorReport(BaseModel):
         """Whether not even a harmless difference was seen."""
         return self.ok and not any(f.differences for f in self.findings)
 
+    def records(self) -> list[dict[str, Any]]:
+        """One dict for each operation: what was found, as texts."""
+        return [
+            {
+                "operation": finding.operation,
+                "verdict": finding.verdict,
+                "what": _what(finding),
+            }
+            for finding in self.findings
+        ]
+
+    def page(self) -> Page:
+        """What is shown: whether all is in order, what is not first, then all operations."""
+        trouble = [f for f in self.findings if f.is_trouble]
+        lacking = [r for r in self.readiness if r.state == "not ready"]
+        works = sum(f.verdict == "works" for f in self.findings)
+        summary = (
+            f"{works} of {len(self.findings)} operations work as expected, {len(trouble)} cannot "
+            f"be relied on, and {len(lacking)} of {len(self.readiness)} requirements are not met."
+        )
+        # What somebody must act on stands first.
+        findings = sorted(self.findings, key=lambda f: not f.is_trouble)
+        rows = tuple((f.operation, str(f.verdict), _what(f)) for f in findings)
+        ready = tuple((r.topic, str(r.state), r.said) for r in self.readiness)
+        tables = (Table(("requirement", "state", "what"), ready),)
+        return Page("doctor", summary, (*tables, Table(("operation", "verdict", "what"), rows)))
+
     @property
     def lines(self) -> tuple[str, ...]:
         """What to write into a dialect file, each line once."""
         found = [d.line for f in self.findings for d in f.differences if d.line]
         return tuple(dict.fromkeys(found))
+
+
+def _what(finding: Finding) -> str:
+    return "; ".join(filter(None, [finding.said, *map(str, finding.differences)]))

@@ -8,6 +8,7 @@ from datetime import timedelta
 from decimal import Decimal
 
 from barrack_tasks.api.models import Balance, UserVM
+from barrack_tasks.api.models.shown import Lines, Part, Table
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.money.burn import Burn, runway
@@ -24,7 +25,7 @@ from barrack_tasks.plans.money.shedding import (
     whom_to_rest,
 )
 from barrack_tasks.plans.money.thresholds import Threshold, minimum_note, read_line
-from barrack_tasks.plans.report import Report, about_error, escape, money
+from barrack_tasks.plans.report import Report, about_error, money
 
 UNREADABLE = "unreadable"
 
@@ -153,22 +154,23 @@ class BalanceReport(Report):
     lasts: timedelta | None = None
     by_state: dict[str, Decimal] = {}
 
-    def markdown(self) -> str:
-        """The figures, what was told, and the rows."""
+    @property
+    def summary(self) -> str:
+        """What is left, how fast it is spent, and what was put to rest."""
         currency = self.account_currency
-        figures = [
-            f"**{escape(money(self.balance, currency))}** left, burning "
-            f"**{escape(money(self.burn_hourly, currency))}** an hour: "
-            f"lasts **{escape(said(self.lasts))}**.",
-            "",
-            "| what | an hour |",
-            "| --- | ---: |",
-            *(f"| {escape(k)} | {escape(money(v, currency))} |" for k, v in self.by_state.items()),
-            "",
-            *(f"- {escape(text)}" for text in self.told),
-            "",
-        ]
-        return "\n".join([*figures, super().markdown()])
+        figures = (
+            f"{money(self.balance, currency)} is left; {money(self.burn_hourly, currency)} is "
+            f"spent an hour, so it lasts {said(self.lasts)}."
+            if self.balance is not None
+            else ""
+        )
+        return " ".join(filter(None, [figures, super().summary if self.rows else ""]))
+
+    def parts(self) -> tuple[Part, ...]:
+        """The figures, what was told, and the rows."""
+        states = ((k, money(v, self.account_currency)) for k, v in self.by_state.items())
+        table = Table(("what", "an hour"), tuple(states))
+        return (table, Lines(self.told), *super().parts())
 
 
 def report_of(view: Outlook, notes: Sequence[str] = (), **more: object) -> BalanceReport:

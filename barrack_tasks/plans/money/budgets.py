@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import field_validator, model_validator
 
 from barrack_tasks.api.models import CurrencyEnum, UserVM
+from barrack_tasks.api.models.shown import Lines, Part, Table
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.inputs import Amount, Given, Texts, read_each
 from barrack_tasks.plans.money.bill import day_begins, day_of
@@ -28,7 +29,7 @@ from barrack_tasks.plans.money.shedding import (
     stuck,
     whom_limits_rest,
 )
-from barrack_tasks.plans.report import Report, escape, money
+from barrack_tasks.plans.report import Report, money
 from barrack_tasks.plans.selection import matches
 from barrack_tasks.plans.timetable.zones import zone_of
 
@@ -429,16 +430,20 @@ class BudgetReport(Report):
     budgets: tuple[dict[str, str], ...] = ()
     """For each budget: its name, what was spent (an hour, for `hour`), forecast and limits."""
 
-    def markdown(self) -> str:
-        """The budgets, what was told, and the rows."""
-        head = list(self.budgets[0]) if self.budgets else []
-        table = [
-            f"| {' | '.join(head)} |",
-            f"|{' --- |' * len(head)}",
-            *(f"| {' | '.join(escape(v) for v in one.values())} |" for one in self.budgets),
+    @property
+    def summary(self) -> str:
+        """How each budget stands, and what was put to rest."""
+        stands = [
+            f"{one['budget']}: {one['spent']} is spent, and the hard limit is {one['hard limit']}."
+            for one in self.budgets
         ]
-        told = [f"- {escape(text)}" for text in self.told]
-        return "\n".join([*(table if head else []), "", *told, "", super().markdown()])
+        return " ".join([*stands, *([super().summary] if self.rows else [])])
+
+    def parts(self) -> tuple[Part, ...]:
+        """The budgets, what was told, and the rows."""
+        head = tuple(self.budgets[0]) if self.budgets else ()
+        table = Table(head, tuple(tuple(one.values()) for one in self.budgets))
+        return (table, Lines(self.told), *super().parts())
 
 
 def cells_of(stand: Standing, currency: str) -> dict[str, str]:

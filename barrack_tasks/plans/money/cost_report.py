@@ -4,26 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from barrack_tasks.api.models.shown import Chart, Lines, Page, Part, Shown, Table
 from barrack_tasks.plans.money.bill import Bill
 from barrack_tasks.plans.money.budgets import Period
 from barrack_tasks.plans.money.burn import Burn
-from barrack_tasks.plans.report import escape, money
+from barrack_tasks.plans.report import money
 
 _MOST_ROWS = 25
 _TABLES = (("thing", "by thing"), ("model", "by GPU model"), ("region", "by region"))
+_WEEK = timedelta(days=7)
+CHART_TITLE = "Spent by day and state"
 
 
 @dataclass(frozen=True)
-class CostReport:
+class CostReport(Shown):
     """A bill, and what the month comes to if nothing changes.
 
     Example:
         >>> report = report_costs(days=30)
-        >>> pandas.DataFrame(report.records())
+        >>> report.to_frame().groupby("name")["cost"].sum()
         >>> report.bill.total, report.month_forecast
     """
 
@@ -33,10 +36,24 @@ class CostReport:
     month_forecast: Decimal
     unpriced: tuple[str, ...] = ()
     """What has a price that is not known, so the forecast lacks it."""
+    week: Decimal | None = None
+    """What the last seven days cost."""
+    week_before: Decimal | None = None
+    """What the seven days before cost; None if the bill does not reach back so far."""
+    advice: tuple[str, ...] = ()
+    """What could have been saved, and what to do, as sentences."""
+    picture: str = ""
+    """What was spent by day and state, as SVG."""
 
     @classmethod
     def of(
-        cls, whole: Bill, first: datetime, month: Period, now: datetime, burn: Burn
+        cls,
+        whole: Bill,
+        first: datetime,
+        month: Period,
+        now: datetime,
+        burn: Burn,
+        advice: tuple[str, ...] = (),
     ) -> CostReport:
         """The report of a bill.
 
@@ -44,16 +61,22 @@ class CostReport:
             whole: a bill that reaches back to `first` and to the month's beginning.
             first: the moment that the report begins at.
             month: the present month.
-            now: zone-aware.
+            now: zone-aware, by the cloud's clock.
             burn: of the account as it is.
+            advice: what could have been saved; see `advice_of`.
         """
         so_far = whole.since(month.start)
+        week, both = whole.since(now - _WEEK), whole.since(now - 2 * _WEEK)
+        is_long = whole.start <= now - 2 * _WEEK
         return cls(
             bill=whole.from_moment(first),
             burn_hourly=burn.hourly,
             month_so_far=so_far,
             month_forecast=so_far + burn.hourly * month.share_left(now),
             unpriced=burn.unknown,
+            week=week if is_long else None,
+            week_before=both - week if is_long else None,
+            advice=advice,
         )
 
     def records(self) -> list[dict[str, Any]]:
@@ -68,57 +91,85 @@ class CostReport:
         """Totals and records as JSON."""
         return self.bill.json()
 
-    def markdown(self, chart: str = "") -> str:
-        """All tables, and a chart if one is given."""
-        bill = self.bill
+    def markdown(self) -> str:
+        """All tables."""
+        return self.page().markdown()
 
-        def amount(value: Decimal) -> str:
-            return escape(money(value, bill.currency))
+    def artifact(self) -> str:
+        """All tables, and the chart, if there is one."""
+        return self.page().artifact()
 
+    @property
+    def summary(self) -> str:
+        """What was spent, what is to come, and what the week before was like."""
+        least = "at least " if self.bill.missing else ""
+        text = (
+            f"This month has cost {least}{self._amount(self.month_so_far)} so far, and comes to "
+            f"{least}{self._amount(self.month_forecast)} if nothing changes."
+        )
+        if self.week is None or self.week_before is None:
+            return text
+        more = self.week - self.week_before
+        compared = (
+            "as much as"
+            if not more
+            else f"{self._amount(abs(more))} {'more' if more > 0 else 'less'} than"
+        )
+        return (
+            f"{text} The last 7 days cost {least}{self._amount(self.week)}, {compared} the 7 days "
+            "before."
+        )
+
+    def page(self) -> Page:
+        """What is shown: the sum first, then what to do, the chart and the tables."""
+        bill, amount = self.bill, self._amount
         least = "at least " if bill.missing else ""
-        lines = [
-            f"# {least}{amount(bill.total)} spent",
-            f"from {bill.start:%Y-%m-%d %H:%M} to {bill.end:%Y-%m-%d %H:%M}, "
-            f"days of {escape(bill.zone)}",
-            "",
-            "| what | amount |",
-            "| --- | ---: |",
-            f"| burns now, an hour | {amount(self.burn_hourly)} |",
-            f"| this month so far | {least}{amount(self.month_so_far)} |",
-            f"| this month, if nothing changes | {least}{amount(self.month_forecast)} |",
-            f"| saved by hibernation | {amount(bill.saved_by_hibernation)} |",
-            f"| wasted by instances that were stopped | {amount(bill.wasted_by_stopping)} |",
-            "",
-            chart,
-            "",
-            *_table("by state", bill.by("state"), bill.currency),
+        parts: list[Part] = [Lines(self.advice)]
+        if self.picture:
+            parts.append(Chart(self.picture, CHART_TITLE))
+        figures = (
+            ("burns now, an hour", amount(self.burn_hourly)),
+            ("this month so far", f"{least}{amount(self.month_so_far)}"),
+            ("this month, if nothing changes", f"{least}{amount(self.month_forecast)}"),
+            ("saved by hibernation", amount(bill.saved_by_hibernation)),
+            ("wasted by instances that were stopped", amount(bill.wasted_by_stopping)),
+        )
+        parts += [Table(("what", "amount"), figures), self._table("by state", bill.by("state"))]
+        parts += [self._table(title, bill.by(key)) for key, title in _TABLES]
+        parts += [self._table("by day", bill.by("day"), most=None), Lines(tuple(self._notes()))]
+        title = (
+            f"{least}{amount(bill.total)} spent from {bill.start:%Y-%m-%d %H:%M} to "
+            f"{bill.end:%Y-%m-%d %H:%M} UTC, days of {bill.zone}"
+        )
+        return Page(title, self.summary, tuple(parts))
+
+    def _amount(self, value: Decimal) -> str:
+        return money(value, self.bill.currency)
+
+    def _notes(self) -> list[str]:
+        bill = self.bill
+        notes = [f"missing: {name}" for name in bill.missing]
+        notes += [
+            f"the price of {name} is not known; what was saved lacks it" for name in bill.unpriced
         ]
-        for key, title in _TABLES:
-            lines += _table(title, bill.by(key), bill.currency)
-        lines += _table("by day", bill.by("day"), bill.currency, most=None)
-        for name in bill.missing:
-            lines.append(f"- **missing**: {escape(name)}")
-        for name in bill.unpriced:
-            lines.append(f"- the price of {escape(name)} is not known; what was saved lacks it")
         if bill.divided_by_time:
-            amount_of_it = amount(sum((c.cost for c in bill.divided_by_time), Decimal(0)))
-            lines.append(
-                f"- {amount_of_it} of charges that run over a midnight are divided by time between "
-                "the days, for their records do not tell which minutes were billed"
+            of_it = self._amount(sum((c.cost for c in bill.divided_by_time), Decimal(0)))
+            notes.append(
+                f"{of_it} of charges that run over a midnight are divided by time between the "
+                "days, for their records do not tell which minutes were billed"
             )
-        for name in self.unpriced:
-            lines.append(f"- the price of {escape(name)} is not known; the forecast lacks it")
-        return "\n".join(lines)
+        notes += [
+            f"the price of {name} is not known; the forecast lacks it" for name in self.unpriced
+        ]
+        return notes
 
-
-def _table(
-    title: str, sums: Mapping[str, Decimal], currency: str, most: int | None = _MOST_ROWS
-) -> list[str]:
-    shown = list(sums.items())[:most]
-    rest = sum((value for _, value in list(sums.items())[len(shown) :]), Decimal(0))
-    rows = [f"| {escape(name)} | {escape(money(value, currency))} |" for name, value in shown]
-    if rest:
-        rows.append(f"| {len(sums) - len(shown)} more | {escape(money(rest, currency))} |")
-    total = escape(money(sum(sums.values(), Decimal(0)), currency))
-    head = f"| {title.removeprefix('by ')} | spent |"
-    return [f"### {title}", "", head, "| --- | ---: |", *rows, f"| **all** | **{total}** |", ""]
+    def _table(
+        self, title: str, sums: Mapping[str, Decimal], most: int | None = _MOST_ROWS
+    ) -> Table:
+        shown = list(sums.items())[:most]
+        rest = sum((value for _, value in list(sums.items())[len(shown) :]), Decimal(0))
+        rows = [(name, self._amount(value)) for name, value in shown]
+        if rest:
+            rows.append((f"{len(sums) - len(shown)} more", self._amount(rest)))
+        rows.append(("all", self._amount(sum(sums.values(), Decimal(0)))))
+        return Table((title.removeprefix("by "), "spent"), tuple(rows), title)

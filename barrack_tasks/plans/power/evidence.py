@@ -386,6 +386,26 @@ def came_back(was: UserVM | None, now: UserVM) -> bool:
     return was.has_address and now.has_address and was.public_ip != now.public_ip
 
 
+def restore_seen_through(note: Note | None, now: UserVM, cloud_now: datetime) -> timedelta | None:
+    """How long a restore took that one run has asked for and another finds done.
+
+    None if none did, and if so much time has passed since that it tells nothing.
+
+    Args:
+        note: what was remembered before this look.
+        now: the instance as it is.
+        cloud_now: this moment, by the cloud's clock.
+    """
+    if note is None or note.asked is None or not note.tries:
+        return None
+    if note.operation != "restore_instance" or now.status is not VMStatus.ACTIVE:
+        return None
+    changed = changed_at(now)
+    arrived = changed if changed is not None and changed > note.asked else cloud_now
+    took = min(arrived, cloud_now) - note.asked
+    return took if timedelta(0) <= took <= 2 * SETTLES_WITHIN else None
+
+
 def with_restore(note: Note | None, took: timedelta) -> Note:
     """What is remembered of an instance whose restore took so long."""
     before = note or Note()

@@ -28,8 +28,10 @@ from barrack_tasks.plans.power.evidence import (
     fulfils,
     observed,
     pursuing,
+    restore_seen_through,
     trouble,
     why_moved,
+    with_restore,
 )
 from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.protection import is_protected
@@ -177,7 +179,8 @@ def judge(
     if instance.status is VMStatus.ERROR:
         return verdict(None, "it is in ERROR; somebody must look at it", Reason.IN_ERROR)
     goal: Goal = "up" if boundary.wish is Wish.UP else "down"
-    if policy.strict:
+    # A one-sided rule asks for something at its moments, and says nothing of the time between.
+    if policy.strict and not rule.timetable.is_one_sided(boundary):
         return verdict(goal, f"its timetable wants it {goal}, and strict is set", Reason.DUE)
     if moved := why_moved(instance, boundary, known):
         return verdict(None, _left_alone(instance, moved, following), Reason.MOVED)
@@ -303,6 +306,9 @@ def remember(
             is_early=boundary is not None and boundary.moment > now,
             is_done=_is_moved(instances[id_], verdict, memory, was.get(id_)),
         )
+        took = restore_seen_through(known.notes.get(id_), instances[id_], cloud_now)
+        if took is not None and id_ not in in_hand(memory):
+            note = with_restore(note, took)  # what this run asked for it learns at its end
         step = plan.get(id_)
         if isinstance(step, Step) and boundary is not None:
             note = pursuing(note, boundary, step.operation, cloud_now)
@@ -379,3 +385,8 @@ def read_rules(value: Any) -> list[Rule]:
     if not isinstance(value, list | tuple) or not value:
         raise ValueError("rules must be a list of at least one rule: {select: ..., timetable: ...}")
     return read_each(Rule, value, "rule")
+
+
+def read_rules_if_any(value: Any) -> list[Rule]:
+    """As `read_rules`, where none may be given."""
+    return read_rules(value) if value else []

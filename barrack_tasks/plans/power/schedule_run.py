@@ -90,7 +90,8 @@ def decide_round(
     """What each target needs next.
 
     What must wait for stock or for another run is left to the next run: it looks again anyway.
-    So is what is not asked any more, because a boundary passed or a person came first.
+    So is what is on its way when the time of this run is over, and what is not asked any more,
+    because a boundary passed or a person came first.
 
     Args:
         round_: what the run has to do.
@@ -122,7 +123,24 @@ def decide_round(
         else next_
         for id_, next_ in plan.items()
     }
+    coming = {t.id: _coming(round_.verdicts[t.id], t.id, plan[t.id], world) for t in round_.targets}
+    plan |= {id_: left for id_, left in coming.items() if left is not None}
     return in_turn(plan, round_.order, world, round_.at_once)
+
+
+_LEADS_TO = {"up": VMStatus.ACTIVE, "down": VMStatus.HIBERNATED}
+
+
+def _coming(verdict: Verdict, id_: str, next_: Next, world: World) -> Finished | None:
+    """How it ends if only time is lacking: it is on its way, and the next run looks again."""
+    instance = world.instances.get(id_)
+    is_late = isinstance(next_, Finished) and next_.reason is Reason.NO_TIME
+    if not is_late or instance is None or verdict.goal is None:
+        return None
+    if instance.status.leads_to is not _LEADS_TO[verdict.goal]:
+        return None
+    why = f"it is {instance.status}, which takes longer than this run; the next run looks again"
+    return Finished("skipped", why, Reason.COMING)
 
 
 def _overtaken(begun: Verdict, now: Verdict | None, is_busy: bool) -> Finished | None:

@@ -9,10 +9,11 @@ from decimal import Decimal
 from pydantic import BaseModel, ConfigDict
 
 from barrack_tasks.api.models import Snapshot
+from barrack_tasks.api.models.shown import Lines, Part, Table
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.plans.report import Report, escape, money
+from barrack_tasks.plans.report import Report, money
 from barrack_tasks.plans.snapshots.drill import Proof, proven_at
 from barrack_tasks.plans.snapshots.restore import Restoring
 from barrack_tasks.plans.world import newest_ready
@@ -114,23 +115,20 @@ class DrillReport(Report):
         """What the rows are about."""
         return "drills"
 
-    def markdown(self) -> str:
-        """The report, and the ages as a second table."""
-        head = ["", "| instance | newest snapshot | newest proven |", "| --- | --- | --- |"]
-        rows = [f"| {' | '.join(map(escape, cells))} |" for cells in self.ages]
-        took = ["", "| drill | duration | maximum cost |", "| --- | --- | --- |"]
-        took += [
-            f"| {escape(d.instance)} | {said(d.took)} | {_amount(d.cost, d.currency)} |"
-            for d in self.drilled
-        ]
+    def parts(self) -> tuple[Part, ...]:
+        """The rows, the ages, and what the drills took."""
+        ages = Table(("instance", "newest snapshot", "newest proven"), self.ages, "Ages")
+        took = tuple((d.instance, said(d.took), _amount(d.cost, d.currency)) for d in self.drilled)
+        if not took:
+            return (*super().parts(), ages)
         currency = next((d.currency for d in self.drilled if d.currency), None)
-        total = f"Total: {_amount(self.cost, currency)}."
-        drilled = [*took, "", total] if self.drilled else []
-        return "\n".join([super().markdown(), *head, *rows, *drilled])
+        total = f"The drills cost at most {_amount(self.cost, currency)} in all."
+        drilled = Table(("drill", "duration", "maximum cost"), took, "Drills")
+        return (*super().parts(), ages, drilled, Lines((total,)))
 
 
 def _amount(cost: Decimal | None, currency: str | None) -> str:
-    return "not known" if cost is None else escape(money(cost, currency))
+    return "not known" if cost is None else money(cost, currency)
 
 
 def ages_of(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import count
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus
 from barrack_tasks.api.models.rules import INSTANCE_NAME_LENGTH, INSTANCE_NAME_STRANGER
@@ -19,7 +19,7 @@ from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.names import LATEST, hardware_told_by, nearest
 from barrack_tasks.plans.power.drive import hardware_of, holds, short_of
 from barrack_tasks.plans.steps import Finished, Next, Step, Wait
-from barrack_tasks.plans.world import World, newest_of, newest_ready
+from barrack_tasks.plans.world import World, lies_ahead, newest_of, newest_ready
 
 WaitUntil = Literal["address", "active", "none"]
 OutOfStock = Literal["wait", "stop"]
@@ -91,14 +91,29 @@ def hardware_needed(
     return told or seen().get(snapshot.instance_id or "")
 
 
-def find_snapshot(asked: str, snapshots: Sequence[Snapshot]) -> Snapshot:
+class Meant(NamedTuple):
+    """A snapshot that is asked for; `is_latest` if it is as the newest of an instance."""
+
+    snapshot: Snapshot
+    is_latest: bool = False
+
+
+def find_snapshot(asked: str, snapshots: Sequence[Snapshot], now: datetime) -> Snapshot:
     """The snapshot that is meant by an id, a name, or `latest:` and an instance's name or id.
+
+    As for retention, what is dated in the future is not the newest of an instance, unless there
+    is no other.
+
+    Args:
+        asked: what is asked for.
+        snapshots: all of the account.
+        now: this moment, by the cloud's clock.
 
     Raises:
         ValueError: there is none; names the nearest that does exist.
     """
     if asked.startswith(LATEST):
-        return _latest(asked.removeprefix(LATEST), snapshots)
+        return _latest(asked.removeprefix(LATEST), snapshots, now)
     for snapshot in (*(s for s in snapshots if s.id == asked), *snapshots):
         if asked in (snapshot.id, snapshot.name):
             return snapshot
@@ -129,18 +144,20 @@ def names_asked(snapshot: str | Sequence[str], name: str | None) -> list[str]:
     return asked
 
 
-def find_snapshots(asked: Iterable[str], snapshots: Sequence[Snapshot]) -> list[Snapshot]:
-    """The snapshots that are meant, each once.
+def find_snapshots(
+    asked: Iterable[str], snapshots: Sequence[Snapshot], now: datetime
+) -> list[Meant]:
+    """The snapshots that are meant, each once; see `find_snapshot`.
 
     Raises:
         ValueError: some do not exist; says so of all of them.
     """
-    found: dict[str, Snapshot] = {}
+    found: dict[str, Meant] = {}
     problems = []
     for one in asked:
         try:
-            snapshot = find_snapshot(one, snapshots)
-            found[snapshot.id] = snapshot
+            snapshot = find_snapshot(one, snapshots, now)
+            found.setdefault(snapshot.id, Meant(snapshot, one.startswith(LATEST)))
         except ValueError as error:
             problems.append(str(error))
     if problems:
@@ -148,7 +165,7 @@ def find_snapshots(asked: Iterable[str], snapshots: Sequence[Snapshot]) -> list[
     return list(found.values())
 
 
-def _latest(instance: str, snapshots: Sequence[Snapshot]) -> Snapshot:
+def _latest(instance: str, snapshots: Sequence[Snapshot], now: datetime) -> Snapshot:
     of_it = [s for s in snapshots if instance in (s.instance_name, s.instance_id)]
     if not of_it:
         names = [s.instance_name for s in snapshots if s.instance_name]
@@ -156,18 +173,24 @@ def _latest(instance: str, snapshots: Sequence[Snapshot]) -> Snapshot:
             f"snapshot: no snapshot is of an instance {instance!r}; {nearest(instance, names)}"
         )
     # One that is still being taken is waited for, and why a failed one will not do is said.
-    return newest_ready(of_it) or newest_of(of_it)
+    dated = [s for s in of_it if not lies_ahead(s, now)]
+    return newest_ready(dated) or newest_ready(of_it) or newest_of(of_it)
 
 
-def restored_names(snapshot: Snapshot) -> Iterator[str]:
+def restored_names(snapshot: Snapshot, is_latest: bool = False) -> Iterator[str]:
     """What the instance may be called, the best first: `<snapshot>-restored`, then numbered.
 
-    Always valid; what is shortened is made distinct by a hash of the snapshot's id.
+    Always valid; what is shortened is made distinct by a hash of the snapshot's id. What was asked
+    for as the newest of an instance is called `<instance>-restored` before all else.
 
     Example:
         >>> next(restored_names(Snapshot(id="1", name="base", status="SUCCESS")))
         'base-restored'
     """
+    of_instance = f"{snapshot.instance_name}-restored"
+    is_valid = len(of_instance) <= INSTANCE_NAME_LENGTH[1] and not _STRANGERS.search(of_instance)
+    if is_latest and snapshot.instance_name and is_valid:
+        yield of_instance
     clean = _STRANGERS.sub("-", snapshot.name)
     mark = hashlib.blake2s(snapshot.id.encode(), digest_size=4).hexdigest()[:6]
     for number in count(1):

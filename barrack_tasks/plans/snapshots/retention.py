@@ -13,6 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.plans.inputs import Given
 from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.plans.world import lies_ahead
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def _uncounted(snapshot: Snapshot, now: datetime) -> str:
         return f"not ready: {snapshot.status}"
     if snapshot.created_at is None:
         return "its age is not known"
-    if snapshot.created_at > now:
+    if lies_ahead(snapshot, now):
         return "its time of creation is in the future"
     return ""
 

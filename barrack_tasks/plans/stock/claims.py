@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import NamedTuple
 
@@ -61,6 +61,55 @@ class Attempt:
         boots_from = "snapshot" if self.step.operation == "restore_snapshot" else None
         hardware = (self.place.gpu_model, self.place.gpu_count)
         return Making(self.step.subject, asked, boots_from, hardware, self.place.region)
+
+
+SHUNNED_FOR = timedelta(minutes=10)
+"""So long a place is left alone for a want after the API refused it there."""
+
+
+@dataclass(frozen=True)
+class Shunned:
+    """A place that the API refused, for what is claimed under one name: why, and until when.
+
+    Without a `place` it is left alone everywhere: the API refuses whoever asks.
+    """
+
+    claim: str
+    place: Place | None
+    refusal: Refusal
+    until: datetime
+
+
+def shunned(claim: str, place: Place | None, why: str, code: str, now: datetime) -> Shunned:
+    """Leave a place alone for a while, and say so.
+
+    Args:
+        claim: see `claim_of`.
+        place: where it was refused; None for everywhere.
+        why: the API's sentence.
+        code: what the refusal is called; another code is another reason.
+        now: zone-aware.
+    """
+    until = now + SHUNNED_FOR
+    what = "this claim" if place is None else str(place)
+    said = f"{why.rstrip('.')}. It is not asked again for {what} before {until:%H:%M} UTC"
+    return Shunned(claim, place, Refusal(code, said), until)
+
+
+def claim_of(want: Want) -> str:
+    """What a claim is called from run to run: the name that it makes or brings back."""
+    claim = want.claim
+    return "" if claim is None else claim.name or claim.instance or ""
+
+
+def in_error(name: str) -> Refusal:
+    """Why nothing is claimed under the name of an instance that is in ERROR."""
+    return Refusal(
+        "in-error",
+        f"{name} is in ERROR and keeps its name, so nothing else is claimed for it; look at it, "
+        "and delete it to have it claimed again",
+        Reason.IN_ERROR,
+    )
 
 
 Against = Callable[[Attempt, Sequence[Attempt]], Refusal | None]
@@ -185,7 +234,8 @@ def _missing(
         return
     if claim.how == "restore":
         source = source_of(want, instances)
-        if source and source.name not in taken and not _is_up(source.status):
+        is_broken = source is not None and source.status is VMStatus.ERROR
+        if source and source.name not in taken and not is_broken and not _is_up(source.status):
             yield source.name
         return
     family = family_of(want, instances, wants)

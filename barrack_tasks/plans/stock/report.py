@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
-from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.api.models.shown import Chart, Lines, Part, Table
 from barrack_tasks.plans.durations import said
-from barrack_tasks.plans.report import Report, Row, escape, money
+from barrack_tasks.plans.report import Report, Row, money
 from barrack_tasks.plans.steps import Outcome, Reason
-from barrack_tasks.plans.stock.claims import Claims, taken_by, why_missed
+from barrack_tasks.plans.stock.claims import Claims, in_error, taken_by, why_missed
 from barrack_tasks.plans.stock.history import Summary
 from barrack_tasks.plans.stock.wants import LOST, Place, Want, family_of, wanted_names
 
@@ -22,36 +23,39 @@ class StockReport(Report):
     summaries: tuple[Summary, ...] = ()
     looks: int = 0
     picture: str = ""
+    """When there was stock, by hour of the day, as SVG."""
 
-    def artifact(self) -> str:
-        """The same, with the picture of the history."""
-        return self.markdown(self.picture)
+    @property
+    def noun(self) -> str:
+        """What the rows are about."""
+        return "wanted instances"
 
-    def markdown(self, chart: str = "") -> str:
-        """The stock, the history, and the rows, and a chart if one is given."""
-        stock = [f"| {escape(k)} | {v} |" for k, v in self.stock.items()]
-        known = [
-            f"| {escape(str(s.place))} | {s.spells} | {said(s.typical)} | {said(s.total)} | "
-            f"{s.most} |"
+    @property
+    def summary(self) -> str:
+        """How much of what is wanted is in stock, and what was claimed."""
+        there = sum(count > 0 for count in self.stock.values())
+        stock = f"{there} of {len(self.stock)} wanted configurations {_is(there)} in stock."
+        return " ".join(
+            [*([stock] if self.stock else []), *([super().summary] if self.rows else [])]
+        )
+
+    def parts(self) -> tuple[Part, ...]:
+        """The rows, the stock, what was told, and what is known of it."""
+        stock = Table(("wanted", "in stock"), tuple((k, str(v)) for k, v in self.stock.items()))
+        head = ("seen so far", "times", "as a rule for", "in all", "at most")
+        known = tuple(
+            (str(s.place), str(s.spells), said(s.typical), said(s.total), str(s.most))
             for s in self.summaries
-        ]
-        lines = [
-            "| wanted | in stock |",
-            "| --- | ---: |",
-            *stock,
-            "",
-            *(f"- {escape(text)}" for text in self.told),
-            "",
-        ]
-        if known:
-            lines += [
-                "| seen so far | times | as a rule for | in all | at most |",
-                "| --- | ---: | ---: | ---: | ---: |",
-                *known,
-                "",
-                *([chart, ""] if chart else []),
-            ]
-        return "\n".join([*lines, super().markdown()])
+        )
+        chart = (Chart(self.picture, HOURS_TITLE),) if self.picture else ()
+        return (*super().parts(), stock, Lines(self.told), Table(head, known), *chart)
+
+
+HOURS_TITLE = "In stock, by hour of the day"
+
+
+def _is(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def rows_of_claims(
@@ -126,6 +130,8 @@ def _said(
     places: Mapping[Place, int],
     dry_run: Mapping[str, str],
 ) -> tuple[Outcome, str, Reason | None]:
+    if found is not None and found.status is VMStatus.ERROR:
+        return "failed", in_error(name).why, Reason.IN_ERROR
     if name in dry_run:
         return "planned", dry_run[name], None
     if name in claims.made:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 
 from barrack_tasks.api.models import Snapshot, UserVM
@@ -25,14 +26,14 @@ def source_of(want: Want, instances: Iterable[UserVM]) -> UserVM | None:
     return next((i for i in instances if is_named(i.id, i.name, wanted)), None)
 
 
-def ready_snapshot(want: Want, snapshots: Sequence[Snapshot]) -> Snapshot:
-    """The snapshot that a claim names.
+def ready_snapshot(want: Want, snapshots: Sequence[Snapshot], now: datetime) -> Snapshot:
+    """The snapshot that a claim names; `now` is this moment, by the cloud's clock.
 
     Raises:
         ValueError: there is none, naming the nearest; or it cannot be restored now.
     """
     asked = want.claim.snapshot_id if want.claim else None
-    found = find_snapshot(asked or "", snapshots)
+    found = find_snapshot(asked or "", snapshots, now)
     if not found.status.is_ready:
         raise ValueError(f"the snapshot {found.name} is {found.status}, and not ready to restore")
     return found

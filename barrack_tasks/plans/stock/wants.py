@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from difflib import get_close_matches
@@ -27,7 +27,7 @@ from barrack_tasks.plans.power.expiry import why_no_end
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.world import Stock
 
-LOST = (VMStatus.DELETED, VMStatus.DELETING, VMStatus.ERROR)
+LOST = (VMStatus.DELETED, VMStatus.DELETING)
 """States in which an instance does not keep its name from being asked for."""
 _COUNT = re.compile(r"\s*(\d+)\s*x?\s*")
 
@@ -215,6 +215,7 @@ def family_of(
 
     These are all that have one of its `names`, for no other can be called so, and all others of
     its family of names that are what is wanted, such as `train` where a quantity was one before.
+    One in ERROR keeps its own name, and does for nothing else.
 
     Args:
         want: the want.
@@ -227,9 +228,14 @@ def family_of(
         for i in instances
         if i.status not in LOST
         and (number := want.number_of(i.name)) is not None
-        and (i.name in want.names or (i.name not in others and want.is_met_by(i)))
+        and (i.name in want.names or _stands_in(want, i, others))
     ]
     return tuple(i for _, i in sorted(found, key=lambda one: one[0]))
+
+
+def _stands_in(want: Want, instance: UserVM, others: Collection[str]) -> bool:
+    is_broken = instance.status is VMStatus.ERROR
+    return instance.name not in others and not is_broken and want.is_met_by(instance)
 
 
 def wanted_names(want: Want, there: Iterable[UserVM], made: Iterable[str] = ()) -> tuple[str, ...]:

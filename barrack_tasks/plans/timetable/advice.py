@@ -8,12 +8,13 @@ from itertools import islice
 
 from barrack_tasks.plans.timetable.boundaries import is_always, spans_from
 from barrack_tasks.plans.timetable.rules import Absolute, Constant, Rule, Weekly
+from barrack_tasks.plans.timetable.zone_names import same_all_year
 
 _MARKS_LOOKED_AT = 60
 
 
 def advice(rules: Sequence[Rule], now: datetime) -> tuple[str, ...]:
-    """One sentence for each rule that does nothing from now on."""
+    """One sentence for each rule that does nothing from now on, and for each doubtful zone."""
     said: list[str] = []
     seen: set[Rule] = set()
     for i, rule in enumerate(rules):
@@ -22,6 +23,8 @@ def advice(rules: Sequence[Rule], now: datetime) -> tuple[str, ...]:
         seen.add(rule)
         if problem:
             said.append(f"{rule}: {problem}")
+    zones = [rule.zone for rule in rules if not isinstance(rule, Constant) and rule.zone]
+    said += filter(None, map(same_all_year, dict.fromkeys(zones)))
     return tuple(said)
 
 

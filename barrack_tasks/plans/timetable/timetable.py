@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cached_property
+from itertools import dropwhile
 from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
@@ -198,6 +199,17 @@ one every year, no window begins; for all rules at once write `; except ...` at 
                 for rule in self.rules
             )
         )
+
+    def is_one_sided(self, boundary: Boundary) -> bool:
+        """Whether a boundary comes of a one-sided rule alone: it asks for something once.
+
+        After one that opens or closes a window the timetable goes on to want what it wants.
+        """
+        if not self._marking:
+            return False
+        windows = boundaries_from(self._windowed, (), boundary.moment)
+        after = dropwhile(lambda one: one.moment < boundary.moment, windows)
+        return next(after, None) != boundary
 
     @property
     def zones(self) -> tuple[str, ...]:

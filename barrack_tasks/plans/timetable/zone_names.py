@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import re
 from functools import cache
 from zoneinfo import available_timezones
 
 _NOT_PLACES = {"localtime", "posixrules", "Factory"}
 """Files among the zones whose meaning depends on the machine, or that have none."""
+
+_CITY_MEANT = {"EST": "America/New_York", "MST": "America/Denver", "HST": "Pacific/Honolulu"}
+"""The city that most people mean by an abbreviation which is one offset the whole year."""
+_OFFSET = re.compile(r"(?:Etc/)?GMT([+-])([1-9]\d?)")
 
 
 @cache
@@ -33,3 +38,29 @@ def nearest_zones(name: str) -> list[str]:
         min(by_city[match], key=lambda proper: (proper.count("/") != 1, proper)) for match in cities
     ]
     return list(dict.fromkeys(found))[:3]
+
+
+def same_all_year(name: str) -> str | None:
+    """A sentence about a zone that is one offset the whole year, with the city to write instead.
+
+    None for a zone that is a place, and for UTC, which is meant as it is.
+
+    Example:
+        >>> same_all_year("EST")
+        'EST is UTC-5 the whole year and knows no summer time; if New York is meant, write \
+America/New_York'
+    """
+    if city := _CITY_MEANT.get(name):
+        hours = {"EST": 5, "MST": 7, "HST": 10}[name]
+        place = city.rpartition("/")[2].replace("_", " ")
+        return (
+            f"{name} is UTC-{hours} the whole year and knows no summer time; if {place} is meant, "
+            f"write {city}"
+        )
+    if offset := _OFFSET.fullmatch(name):
+        sign = "-" if offset[1] == "+" else "+"
+        return (
+            f"{name} is UTC{sign}{offset[2]} (its sign is reversed) the whole year and knows no "
+            "summer time; write the city that is meant, for example Europe/Berlin"
+        )
+    return None

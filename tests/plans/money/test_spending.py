@@ -179,6 +179,6 @@ def test_a_report_of_a_bill_that_lacks_something_says_at_least() -> None:
         month = Period("2026-03", START, START + timedelta(days=30))
         return CostReport.of(bill, START, month, bill.end, Burn(())).markdown()
 
-    assert head().startswith("# 1.20 USD spent")
-    assert head("volume v: not found").startswith("# at least 1.20 USD spent")
+    assert head().startswith("## 1.20 USD spent")
+    assert head("volume v: not found").startswith("## at least 1.20 USD spent")
     assert "| this month so far | at least 1.20 USD |" in head("volume v: not found")

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Snapshot, UserVM
-from barrack_tasks.plans.memory import Memory
+from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.power.evidence import Known, Note, Watched, clock_ahead, with_restore
+from barrack_tasks.plans.power.rise import Shortage
 from barrack_tasks.plans.power.schedule import (
     Policy,
     Rule,
@@ -26,8 +27,10 @@ from barrack_tasks.plans.power.schedule import (
     rule_warnings,
     rules_in_vain,
 )
-from barrack_tasks.plans.steps import Reason, Step
+from barrack_tasks.plans.power.schedule_run import Round, decide_round
+from barrack_tasks.plans.steps import Finished, Reason, Step
 from barrack_tasks.plans.timetable import Boundary, Wish
+from barrack_tasks.plans.world import World
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
@@ -160,6 +163,27 @@ def test_a_one_sided_rule_leaves_the_morning_to_people() -> None:
     assert morning.status == "ACTIVE"
     morning.becomes("HIBERNATED", at(0, 22))
     assert morning.tick(at(0, 23)).goal is None
+
+
+@pytest.mark.parametrize(
+    ("timetable", "day", "left"),
+    [
+        ("Mon-Sun -22:00 UTC", 1, "ACTIVE"),
+        ("Mon-Sun 08:00- UTC", 1, "HIBERNATED"),
+        ("Mon-Fri 08:00-20:00 UTC, Sat -22:00 UTC", 6, "ACTIVE"),
+        ("Mon-Fri 08:00-20:00 UTC, Sat -22:00 UTC", 5, "HIBERNATED"),
+    ],
+)
+def test_strict_enforces_a_one_sided_rule_at_its_boundary_and_no_later(
+    timetable: str, day: int, left: str
+) -> None:
+    machine = Machine(timetable, strict=True)
+    for hour in range(24 * (day - 1), 24 * day + 10):
+        machine.tick(at(0, hour, 5))
+    opposite = "HIBERNATED" if machine.status == "ACTIVE" else "ACTIVE"
+    machine.becomes(opposite, at(day, 10))
+    machine.tick(at(day, 11))
+    assert machine.status == left
 
 
 @pytest.mark.parametrize("end", ["23:55", "24:00"])
@@ -611,6 +635,37 @@ def test_restores_begin_as_much_earlier_as_they_take() -> None:
         note = with_restore(note, timedelta(hours=9))
     assert lead(note) == timedelta(minutes=30), "never more than half an hour"
     assert len(note.restores) == 5
+
+
+@pytest.mark.parametrize("is_timed", [True, False])
+def test_a_restore_that_outlasts_its_run_is_learned_by_the_next(is_timed: bool) -> None:
+    machine = Machine(OFFICE, "HIBERNATED", is_timed=is_timed)
+    machine.look(at(0, 8, 0), "restore_instance")
+    machine.becomes("RESTORING", at(0, 8, 0))
+    for minute in (5, 10, 15):
+        machine.look(at(0, 8, minute))
+    machine.becomes("ACTIVE", at(0, 8, 17))
+    for minute in (20, 25):
+        machine.look(at(0, 8, minute))
+    note = machine.notes["BRK-1"]
+    assert note.restores == ((17 if is_timed else 20) * 60,)
+    assert timedelta(minutes=15) < lead(note) < timedelta(minutes=30)
+
+
+def test_what_is_on_its_way_when_time_is_over_is_left_to_the_next_run() -> None:
+    machine = Machine(OFFICE, "HIBERNATED")
+    verdict = machine.judge(at(0, 8, 1))
+    target = Target("BRK-1", "one", at(0, 8, 1), machine.seen)
+    shortage = Shortage("wait", (), timedelta(0))
+    round_ = Round({"BRK-1": verdict}, (target,), (), at(0, 8), timedelta(minutes=15), 5, shortage)
+    memory = Memory()
+    memory.woken.add("BRK-1")
+    for status, outcome in (("RESTORING", "skipped"), ("HIBERNATED", "failed")):
+        machine.status = status
+        world = World(instances={"BRK-1": machine.seen})
+        end = decide_round(round_, world, memory, at(0, 8, 17), {"BRK-1": verdict})["BRK-1"]
+        assert isinstance(end, Finished)
+        assert end.outcome == outcome, end
 
 
 def test_the_first_rule_that_means_a_machine_counts() -> None:

@@ -12,12 +12,14 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.api.models.rules import check_instance_name
+from barrack_tasks.plans import Retention
 from barrack_tasks.plans.memory import STOCK_AGAIN, Memory, Target, decide_each
 from barrack_tasks.plans.snapshots.restore import (
     LISTS_LAG,
     Restoring,
     decide_restore,
     find_snapshot,
+    find_snapshots,
     free_name,
     refusal,
     restored_names,
@@ -74,18 +76,42 @@ def test_which_snapshot_is_meant() -> None:
     new = snap("2", "two", created_at=NOW - timedelta(days=1))
     bad = snap("3", "three", status="FAILED", created_at=NOW)
     all_of_them = [old, new, bad]
-    assert find_snapshot("1", all_of_them) is old
-    assert find_snapshot("three", all_of_them) is bad
-    assert find_snapshot("latest:alpha", all_of_them) is new
+    assert find_snapshot("1", all_of_them, NOW) is old
+    assert find_snapshot("three", all_of_them, NOW) is bad
+    assert find_snapshot("latest:alpha", all_of_them, NOW) is new
     with pytest.raises(ValueError, match="the nearest is 'three'"):
-        find_snapshot("thre", all_of_them)
+        find_snapshot("thre", all_of_them, NOW)
     with pytest.raises(
         ValueError, match="no snapshot is of an instance 'alpah'; the nearest is 'alpha'"
     ):
-        find_snapshot("latest:alpah", all_of_them)
-    assert find_snapshot("latest:alpha", [bad]) is bad, "why it will not do is said of its row"
+        find_snapshot("latest:alpah", all_of_them, NOW)
+    assert find_snapshot("latest:alpha", [bad], NOW) is bad, "why it will not do is said of its row"
     with pytest.raises(ValueError, match="there is none at all"):
-        find_snapshot("x", [])
+        find_snapshot("x", [], NOW)
+
+
+def test_what_is_dated_in_the_future_is_the_newest_for_nobody() -> None:
+    old = snap("1", "one", created_at=NOW - timedelta(days=2))
+    odd = snap("2", "two", created_at=NOW + timedelta(days=300))
+    assert find_snapshot("latest:alpha", [old, odd], NOW) is old
+    assert find_snapshot("latest:alpha", [odd], NOW) is odd, "there is no other"
+    keep, _ = Retention(last=1, daily=0, weekly=0, monthly=0).split([old, odd], NOW)
+    assert keep == [old, odd], "retention does not count it either"
+
+
+def test_the_newest_of_an_instance_is_called_like_it_where_that_is_free() -> None:
+    one = snap("1", "alpha-20261125T190000Z-abcdef", created_at=NOW)
+    [by_name] = find_snapshots([one.name], [one], NOW)
+    [newest] = find_snapshots(["latest:alpha", one.name], [one], NOW)
+    assert not by_name.is_latest
+    assert newest.is_latest
+    assert list(islice(restored_names(one, is_latest=True), 2)) == [
+        "alpha-restored",
+        next(restored_names(one)),
+    ]
+    for name in ("a" * 29, "spöt", None):
+        odd = snap("1", "base", instance_name=name)
+        assert next(restored_names(odd, is_latest=True)) == "base-restored"
 
 
 def decided(
@@ -179,8 +205,8 @@ def test_it_is_paid_for_from_when_it_was_active_and_done_when_it_has_its_address
 
 def test_an_id_is_meant_before_a_name() -> None:
     named, meant = snap("1", "4102"), snap("4102", "other")
-    assert find_snapshot("4102", [named, meant]) is meant
-    assert find_snapshot("4102", [named]) is named
+    assert find_snapshot("4102", [named, meant], NOW) is meant
+    assert find_snapshot("4102", [named], NOW) is named
 
 
 def test_what_differs_is_left_for_a_person() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -14,6 +15,7 @@ from barrack_tasks.plans.stock.claims import Claims, choose
 from barrack_tasks.plans.stock.sources import check_place, place_of_snapshot, ready_snapshot
 from barrack_tasks.plans.stock.wants import Place, Want
 
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 BIG = Place("CANADA-1", "H100-PCIe-80GB", 8)
 SMALL = Place("CANADA-1", "A40", 1)
 SOURCE = UserVM(
@@ -53,12 +55,12 @@ def test_the_instance_tells_what_a_snapshot_restores_to_then_whoever_remembers()
 
 
 def test_a_snapshot_that_is_missing_or_not_ready_is_refused() -> None:
-    assert ready_snapshot(want(), [snapshot()]).id == "17"
+    assert ready_snapshot(want(), [snapshot()], NOW).id == "17"
     other = want(claim={"how": "snapshot", "snapshot_id": "save", "name": "copy"})
     with pytest.raises(ValueError, match="none is called 'save'; the nearest is 'saved'"):
-        ready_snapshot(other, [snapshot()])
+        ready_snapshot(other, [snapshot()], NOW)
     with pytest.raises(ValueError, match="the snapshot saved is CREATING, and not ready"):
-        ready_snapshot(want(), [snapshot(status="CREATING")])
+        ready_snapshot(want(), [snapshot(status="CREATING")], NOW)
 
 
 def test_what_comes_back_as_something_else_or_too_dear_is_refused() -> None:

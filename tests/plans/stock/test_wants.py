@@ -176,7 +176,7 @@ def test_never_more_is_claimed_than_wanted_or_than_there_is(
     found = choose(wants, stock, instances, price_of, Claims()).attempts
     asked = [a.step.subject for a in found]
     assert len(set(asked)) == len(asked)
-    present = {i.name for i in instances if lost == "ACTIVE"}
+    present = {i.name for i in instances if lost != "DELETED"}
     assert set(asked) <= set(names) - present
     by_gpus: dict[tuple[str, str], int] = {}
     for a in found:
@@ -335,6 +335,7 @@ def test_what_is_called_like_another_want_or_is_something_else_is_not_counted() 
     assert missing(two, there=[vm("train", **other)]) == [["train-1", "train-2"]]
     assert missing(two, there=[vm("train-2", **other)]) == [["train-1"]], "its name is taken"
     assert missing(two, there=[vm("train", "ERROR")]) == [["train-1", "train-2"]]
+    assert missing(two, there=[vm("train-1", "ERROR")]) == [["train-2"]], "it keeps its name"
     assert missing(two, there=[vm("train", "HIBERNATED")]) == [["train-2"]], "it is there"
     strangers = [vm("train-a"), vm("trainer-1"), vm("train-1-1"), vm("train-")]
     assert missing(two, there=strangers) == [["train-1", "train-2"]]

@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from barrack_tasks.plans.timetable import zones
+from barrack_tasks.plans.timetable import Timetable, zones
+from barrack_tasks.plans.timetable.zone_names import zone_called
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 
@@ -17,6 +18,26 @@ def test_the_data_in_use_is_named() -> None:
     data = zones.data_in_use("Europe/Berlin")
     assert data.source in ("system", "wheel")
     assert data.where in str(data)
+
+
+@pytest.mark.parametrize(
+    ("zone", "hint"),
+    [
+        ("EST", "write America/New_York"),
+        ("MST", "write America/Denver"),
+        ("HST", "write Pacific/Honolulu"),
+        ("Etc/GMT+2", "is UTC-2 (its sign is reversed)"),
+        ("Etc/GMT-10", "is UTC+10 (its sign is reversed)"),
+        *((zone, "") for zone in ("UTC", "Etc/GMT", "Europe/Berlin", "America/Phoenix", "EST5EDT")),
+    ],
+)
+def test_a_zone_without_summer_time_is_warned_of_with_the_city_meant(zone: str, hint: str) -> None:
+    text = f"Mon-Fri 08:00-20:00 {zone}, 2030-12-24-2030-12-26 {zone}"
+    said = Timetable.parse(text).warnings(NOW)
+    assert len(said) == bool(hint)
+    assert all(hint in one and "no summer time" in one for one in said)
+    if hint.startswith("write"):
+        assert zone_called(hint.removeprefix("write ")) is not None
 
 
 def test_zones_that_agree_are_not_warned_of() -> None:
