@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from barrack_tasks.controllers.guard import guarded_create_instance as guarded_create_instance
     from barrack_tasks.controllers.guard import guarded_restore as guarded_restore
     from barrack_tasks.controllers.guard import with_approval as with_approval
+    from barrack_tasks.controllers.leases import extend_lease as extend_lease
+    from barrack_tasks.controllers.leases import lease_instance as lease_instance
+    from barrack_tasks.controllers.leases import release_lease as release_lease
     from barrack_tasks.controllers.reports import WorkFailed as WorkFailed
     from barrack_tasks.controllers.stock.wait import create_when_available as create_when_available
     from barrack_tasks.credentials import BarrackCredentials as BarrackCredentials
@@ -78,6 +81,7 @@ _GIVEN = {
         "guarded_create_instance guarded_restore with_approval ask_approval GuardRefused "
         "ApprovalNeeded"
     ),
+    "controllers.leases": "lease_instance extend_lease release_lease",
     "controllers.reports": "WorkFailed",
     "controllers.stock.wait": "create_when_available",
     "api.errors": "BarrackError",

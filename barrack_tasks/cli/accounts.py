@@ -3,9 +3,33 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import load_dialect
+
+if TYPE_CHECKING:
+    from barrack_tasks.credentials import BarrackCredentials
+
+
+def account_named(name: str | None, there: bool) -> BarrackCredentials:
+    """The account of a block; without a name the environment's, else that of `barrack up`.
+
+    Args:
+        name: of a saved block.
+        there: whether a Prefect server answers, which has the block that `barrack up` saved.
+    """
+    from barrack_tasks.cli.up import BLOCK
+    from barrack_tasks.credentials import BarrackCredentials
+
+    if name is not None:
+        return BarrackCredentials.resolve(name)
+    try:
+        return BarrackCredentials.from_environment()
+    except BarrackConfigurationError:
+        if not there:
+            raise
+        return BarrackCredentials.resolve(BLOCK)
 
 
 def client_from_environment() -> Barrack:

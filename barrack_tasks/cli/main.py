@@ -17,6 +17,7 @@ from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
 from barrack_tasks.cli.learn import learn
+from barrack_tasks.cli.lease import lease_app
 from barrack_tasks.cli.panic import panic
 from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.cli.screen import Screen
@@ -39,6 +40,7 @@ app.command(adopt)
 app.command(doctor)
 app.command(learn)
 app.command(panic)
+app.command(lease_app)
 app.command(schedule_app)
 app.command(dialect_app)
 app.command(deployments_app)

@@ -16,7 +16,8 @@ from barrack_tasks.server.accounts import Unowned, known_names, move, unowned
 from barrack_tasks.server.variables import Records
 
 _WHAT = {
-    "hold": "leases",
+    "hold": "locks of runs",
+    "leases": "leases of machines",
     "expiry": "ends of instances",
     "proofs": "proven snapshots",
     "drilling": "drills under way",
