@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from barrack_tasks.sandbox import Sandbox
@@ -13,7 +14,8 @@ def test_a_machine_is_leased_extended_listed_and_released(
 ) -> None:
     with Sandbox(fleet=0) as sandbox:
         sandbox.seed_instance("train-1", gpu_model="L40")
-        env = {**sandbox.env, "PREFECT_API_URL": prefect_server}
+        server = {k: v for k, v in os.environ.items() if k.startswith("PREFECT_")}
+        env = {**server, **sandbox.env, "PREFECT_API_URL": prefect_server}
 
         def lease(*words: str) -> tuple[int, str]:
             done = barrack(tmp_path, "lease", *words, **env)
