@@ -237,6 +237,10 @@ EVENTS: dict[str, EventKind] = {
         "the lease of such an instance was extended, or the instance has ended or is being ended",
         _LINE,
     ),
+    "barrack.forgotten.crossed": EventKind(
+        "a machine is longer as it is than its rule allows, or belongs to nobody", _LINE
+    ),
+    "barrack.forgotten.recovered": EventKind("such a machine is within its rule again", _LINE),
     "barrack.guard.refused": EventKind(
         "the caps did not let something begin", {"why": "sentences with the figures"}
     ),

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from barrack_tasks._flows.hibernate import hibernate
     from barrack_tasks._flows.prune_snapshots import prune_snapshots
     from barrack_tasks._flows.publish_image import publish_image
+    from barrack_tasks._flows.reap_forgotten import reap_forgotten
     from barrack_tasks._flows.report_costs import report_costs
     from barrack_tasks._flows.restore import restore
     from barrack_tasks._flows.restore_from_snapshot import restore_from_snapshot
@@ -42,6 +43,7 @@ __all__ = [
     "hibernate",
     "prune_snapshots",
     "publish_image",
+    "reap_forgotten",
     "report_costs",
     "restore",
     "restore_from_snapshot",

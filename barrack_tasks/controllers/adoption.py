@@ -18,6 +18,7 @@ from barrack_tasks.server.variables import Records
 _WHAT = {
     "hold": "locks of runs",
     "leases": "leases of machines",
+    "forgotten": "machines that were seen",
     "expiry": "ends of instances",
     "proofs": "proven snapshots",
     "drilling": "drills under way",
@@ -33,6 +34,7 @@ _WHAT = {
             "balance": "the balance",
             "budget": "budgets",
             "expiry": "ends of instances",
+            "forgotten": "machines that nobody needs",
             "proof": "proofs of snapshots",
             "stock": "stock",
         }.items()

@@ -29,6 +29,8 @@ class Reason(StrEnum):
     """
 
     PROTECTED = "protected"
+    LEASED = "leased"
+    """Somebody needs the machine for a time that is not over."""
     HELD = "held"
     """Another run works on it."""
     UNDER_WAY = "under-way"

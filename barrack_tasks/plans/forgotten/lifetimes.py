@@ -24,6 +24,7 @@ Action = Literal["report", "alert", "hibernate", "delete"]
 GRACE = timedelta(hours=1)
 """So long after people were told what will happen to a machine it happens."""
 
+_KEPT = timedelta(days=30)
 LOOKS = timedelta(hours=1)
 """Two looks that lie further apart tell nothing of the time between them."""
 
@@ -281,24 +282,29 @@ def _verdict(
 
 
 def with_notices(
-    seen: Mapping[str, Sighting], verdicts: Iterable[Verdict], told: bool, now: datetime
+    seen: Mapping[str, Sighting],
+    verdicts: Iterable[Verdict],
+    rules: Iterable[Lifetime],
+    now: datetime,
 ) -> dict[str, Sighting]:
-    """What is remembered, with the notices that stand: a rule that lets a machine go forgets it.
+    """What is remembered once people were told: a rule that lets a machine go forgets its notice.
 
     Args:
         seen: what is remembered, by id.
         verdicts: of all machines that were seen.
-        told: whether people were told of each notice that is to be given.
+        rules: of this run; notices of other rules stay, for the runs that have them.
         now: by the cloud's clock.
     """
-    stand: dict[str, dict[str, datetime]] = {}
+    own = {rule.key for rule in rules}
+    stand = {
+        id_: {k: at for k, at in one.noticed.items() if k not in own and now - at < _KEPT}
+        for id_, one in seen.items()
+    }
     for one in verdicts:
-        before = seen[one.instance.id].noticed.get(one.rule.key)
-        if one.stage is Stage.NOTICE and told:
-            stand.setdefault(one.instance.id, {})[one.rule.key] = now
-        elif one.stage in (Stage.GRACE, Stage.DUE) and before is not None:
-            stand.setdefault(one.instance.id, {})[one.rule.key] = before
-    return {id_: replace(one, noticed=stand.get(id_, {})) for id_, one in seen.items()}
+        if one.stage in (Stage.NOTICE, Stage.GRACE, Stage.DUE):
+            before = seen[one.instance.id].noticed.get(one.rule.key, now)
+            stand[one.instance.id][one.rule.key] = before
+    return {id_: replace(one, noticed=stand[id_]) for id_, one in seen.items()}
 
 
 def notices_of(verdicts: Iterable[Verdict], more: Mapping[str, str] | None = None) -> list[Reading]:

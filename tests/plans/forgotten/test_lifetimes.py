@@ -89,22 +89,18 @@ def test_people_are_told_first_and_a_lease_says_no() -> None:
     assert first.stage is Stage.NOTICE
     [text] = [reading.text for reading in notices_of([first])]
     assert "barrack lease scratch-1 --extend 8h" in text
-    told = with_notices({"BRK-scratch-1": since(9)}, [first], True, NOW - GRACE)
+    told = with_notices({"BRK-scratch-1": since(9)}, [first], RULES, NOW - GRACE)
     [second] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"])
     assert second.stage is Stage.DUE
     lease = Lease("BRK-scratch-1", "scratch-1", "ann", NOW + HOUR)
     [spared] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"], {"BRK-scratch-1": lease})
     assert (spared.stage, "the lease of ann keeps it" in spared.why) == (Stage.SPARED, True)
-    forgotten = with_notices(told, [spared], True, NOW)
+    forgotten = with_notices(told, [spared], RULES, NOW)
     assert forgotten["BRK-scratch-1"].noticed == {}, "after the lease people are told anew"
+    others = with_notices(told, [spared], [OFF], NOW)
+    assert others == told, "the notices of other rules are another run's"
     [never] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"], protect=("Scratch-*",))
     assert never.stage is Stage.SPARED
-
-
-def test_whom_nobody_told_is_not_acted_on() -> None:
-    [first] = judged("scratch-1", "ACTIVE", since(9))
-    kept = with_notices({"BRK-scratch-1": since(9)}, [first], False, NOW)
-    assert kept["BRK-scratch-1"].noticed == {}
 
 
 looks = st.lists(
