@@ -150,12 +150,13 @@ def with_an_end(sandbox: Sandbox, account: BarrackCredentials) -> None:
 FORGOTTEN = {"select": ["alpha"], "longer_than": "1s", "then": "delete"}
 
 
-def with_a_notice(sandbox: Sandbox, account: BarrackCredentials) -> None:
+def with_a_notice(_: Sandbox, account: BarrackCredentials) -> None:
     """People were told long ago that the instance is deleted."""
-    [alpha] = sandbox.state()["instances"]
-    then = account.get_client().now() - timedelta(hours=2)
+    client = account.get_client()
+    [alpha] = client.instances.list()
+    then = client.now() - timedelta(hours=2)
     noticed = {Lifetime.model_validate(FORGOTTEN).key: then}
-    remember(account.account, {}, {alpha["id"]: Sighting("ACTIVE", then, then, noticed=noticed)})
+    remember(account.account, {}, {alpha.id: Sighting("ACTIVE", then, then, noticed=noticed)})
 
 
 CASES = {

@@ -197,7 +197,7 @@ def judge_output(output: str, below: float, what: str) -> Evidence:
     return judge_numbers(numbers, below, what)
 
 
-def why_put_off(
+def put_off(
     evidence: Evidence, boundary: datetime, at_most: timedelta, now: datetime
 ) -> str | None:
     """Why a machine that a timetable wants at rest is left up for now; None if it is not.

@@ -20,8 +20,8 @@ from barrack_tasks.plans.forgotten.idleness import (
     combined,
     judge_numbers,
     judge_output,
+    put_off,
     read_idleness,
-    why_put_off,
 )
 from tests.plans.worlds import HOUR, NOW, vm
 
@@ -53,12 +53,12 @@ def test_nothing_is_put_off_beyond_the_limit_nor_what_is_idle(
     is_idle: bool | None, minutes: int
 ) -> None:
     now = NOW + timedelta(minutes=minutes)
-    why = why_put_off(Evidence(is_idle, "why"), NOW, 6 * HOUR, now)
+    why = put_off(Evidence(is_idle, "why"), NOW, 6 * HOUR, now)
     assert (why is None) == (is_idle is True or minutes >= 360)
 
 
 def test_what_is_put_off_says_until_when() -> None:
-    why = why_put_off(Evidence(False, "GPU at 93"), NOW, 6 * HOUR, NOW + HOUR)
+    why = put_off(Evidence(False, "GPU at 93"), NOW, 6 * HOUR, NOW + HOUR)
     assert why is not None
     assert "GPU at 93" in why
     assert "at most until 2026-11-26 01:00 UTC" in why
