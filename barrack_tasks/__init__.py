@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from barrack_tasks.api.errors import BarrackError as BarrackError
+    from barrack_tasks.controllers.awake import hibernate_when_done as hibernate_when_done
+    from barrack_tasks.controllers.awake import keep_awake as keep_awake
     from barrack_tasks.controllers.guard import ApprovalNeeded as ApprovalNeeded
     from barrack_tasks.controllers.guard import GuardRefused as GuardRefused
     from barrack_tasks.controllers.guard import ask_approval as ask_approval
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from barrack_tasks.controllers.leases import release_lease as release_lease
     from barrack_tasks.controllers.reports import WorkFailed as WorkFailed
     from barrack_tasks.controllers.stock.wait import create_when_available as create_when_available
+    from barrack_tasks.controllers.wake import wake as wake
     from barrack_tasks.credentials import BarrackCredentials as BarrackCredentials
     from barrack_tasks.events import on as on
     from barrack_tasks.plans.money.caps import Caps as Caps
@@ -77,6 +80,7 @@ _GIVEN = {
         "attach_volumes detach_volumes list_volume_types get_volume_billing"
     ),
     "runtime.state_hooks": "tell_state",
+    "controllers.awake": "keep_awake hibernate_when_done",
     "controllers.guard": (
         "guarded_create_instance guarded_restore with_approval ask_approval GuardRefused "
         "ApprovalNeeded"
@@ -84,6 +88,7 @@ _GIVEN = {
     "controllers.leases": "lease_instance extend_lease release_lease",
     "controllers.reports": "WorkFailed",
     "controllers.stock.wait": "create_when_available",
+    "controllers.wake": "wake",
     "api.errors": "BarrackError",
     "plans.report": "Report",
     "plans.selection": "Selector SelectionError",

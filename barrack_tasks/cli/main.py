@@ -24,6 +24,7 @@ from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import about
 from barrack_tasks.cli.status import status
 from barrack_tasks.cli.up import down, up
+from barrack_tasks.cli.wake import ssh, wake
 
 app = App(
     name="barrack",
@@ -41,6 +42,8 @@ app.command(doctor)
 app.command(learn)
 app.command(panic)
 app.command(lease_app)
+app.command(wake)
+app.command(ssh)
 app.command(schedule_app)
 app.command(dialect_app)
 app.command(deployments_app)

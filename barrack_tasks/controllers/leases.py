@@ -27,6 +27,7 @@ from barrack_tasks.server.tables import change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
 _LONGEST_OWNER = 100
+_KEPT_FOR = timedelta(days=30)
 Change = Callable[[dict[str, Lease]], Iterable[Lease]]
 
 
@@ -47,7 +48,8 @@ def change_leases(account: str, change: Change) -> list[Lease]:
 
     def changed(stands: dict[str, Any]) -> dict[str, Any]:
         put[:] = change(_read(stands))
-        return {**stands, **{one.key: _written(one) for one in put}}
+        kept = {k: v for k, v in stands.items() if not _is_old(v)}
+        return {**kept, **{one.key: _written(one) for one in put}}
 
     change_all(_prefix(account), changed)
     return put
@@ -274,6 +276,12 @@ def _told(event: str, lease: Lease, account: str) -> Lease:
 def _written(one: Lease) -> list[Any]:
     moments = [None if at is None else int(at.timestamp()) for at in (one.warned, one.released)]
     return [one.instance_id, one.name, one.owner, int(one.until.timestamp()), *moments]
+
+
+def _is_old(value: Any) -> bool:
+    """Whether a lease ended so long ago that it says nothing of the machine any more."""
+    leases = _read({"": value}).values()
+    return any(datetime.now(UTC) - one.until > _KEPT_FOR for one in leases)
 
 
 def _read(written: dict[str, Any]) -> dict[str, Lease]:
