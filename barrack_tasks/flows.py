@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from barrack_tasks._flows.enforce_budget import enforce_budget
     from barrack_tasks._flows.follow_schedule import follow_schedule
     from barrack_tasks._flows.hibernate import hibernate
+    from barrack_tasks._flows.keep_machine import keep_machine
     from barrack_tasks._flows.prune_snapshots import prune_snapshots
     from barrack_tasks._flows.publish_image import publish_image
     from barrack_tasks._flows.reap_forgotten import reap_forgotten
@@ -41,6 +42,7 @@ __all__ = [
     "enforce_budget",
     "follow_schedule",
     "hibernate",
+    "keep_machine",
     "prune_snapshots",
     "publish_image",
     "reap_forgotten",

@@ -12,6 +12,7 @@ from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.forgotten.leases import WARNING, now_warned, warnings_of
 from barrack_tasks.plans.power.expiry import EndingsReport, known_of, readings_of, rows_of_endings
 from barrack_tasks.runtime.alerts import scope_of, untold
+from barrack_tasks.runtime.keep_form import keeping_link
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.parameters import Credentials, Notify
 
@@ -70,7 +71,7 @@ def end_expired(
     with run.alone("expiry", scope) as is_alone:
         if is_alone:
             leases = read_leases(run.account.account)
-            warnings = warnings_of(leases, instances, now(), warning)
+            warnings = warnings_of(leases, instances, now(), warning, keeping_link())
             told = alarms.raise_for([*readings_of(endings), *warnings], now())
             heard = now_warned(leases, instances, now(), warning)
             note_warned(run.account.account, heard, now())

@@ -44,6 +44,7 @@ from barrack_tasks.plans.selection import Selector
 from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.alerts import Alarms
+from barrack_tasks.runtime.keep_form import keeping_link
 from barrack_tasks.runtime.leases import names_of
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.observe import (
@@ -128,7 +129,7 @@ class Reaping:
             for one in self.left
             if one.rule.then == "alert"
         ]
-        return [*notices_of(self.verdicts), *loose]
+        return [*notices_of(self.verdicts, keeping_link()), *loose]
 
     def tell(self, alarms: Alarms) -> tuple[Message, ...]:
         """Tell people what will happen, and then remember that, and what was seen.

@@ -107,6 +107,7 @@ NEEDS: dict[str, Needs] = {
     "end_expired": Needs(
         ("list_instances", "get_instance", "hibernate_instance", "delete_instance"), _LOOKING
     ),
+    "keep_machine": Needs(("list_instances",), _LOOKING),
     "reap_forgotten": Needs(
         ("list_instances", "get_instance"),
         _LOOKING,

@@ -16,6 +16,7 @@ from barrack_tasks.controllers.awake import Awake
 from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.sandbox import Sandbox
+from examples.keep_awake_callbacks import HuggingFaceKeepAwake, LightningKeepAwake
 from flows.end_expired import end_expired
 from tests.flows.conftest import account_of, cloud, states
 
@@ -78,6 +79,27 @@ def test_a_block_that_ends_well_gives_the_lease_back_or_puts_the_machine_to_rest
     now = datetime.now(UTC)
     running = [one.owner for one in read_leases(account.account) if one.runs(now)]
     assert len(running) == 2, "there is time to look at what failed"
+
+
+def test_the_callbacks_of_the_example_keep_a_machine_while_a_training_runs(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, seed=8513)
+    sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+    good = LightningKeepAwake("train", credentials=account)
+    good.on_fit_start(None, None)
+    good.on_train_batch_end(None, None, None, 1)
+    assert len(read_leases(account.account)) == 1
+    good.on_fit_end(None, None)
+    assert read_leases(account.account) == []
+    bad = LightningKeepAwake("train", credentials=account)
+    bad.on_fit_start(None, None)
+    bad.on_exception(None, None, RuntimeError("out of memory"))
+    assert len(read_leases(account.account)) == 1, "there is time to look"
+    other = HuggingFaceKeepAwake("train", credentials=account)
+    other.on_train_begin(None, None, None)
+    other.on_step_end(None, None, None)
+    other.on_train_end(None, None, None)
+    assert len(read_leases(account.account)) == 1
 
 
 def test_when_the_program_is_killed_its_lease_is_renewed_no_more(

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from barrack_tasks import lease_instance
 from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.sandbox import Sandbox
 from flows.end_expired import end_expired
+from flows.keep_machine import keep_machine
 from flows.reap_forgotten import reap_forgotten
 from tests.flows.conftest import account_of, effects, states
 from tests.flows.receivers import Webhook
@@ -71,6 +76,40 @@ def test_the_forgotten_are_told_of_and_put_to_rest_unless_somebody_leases_them(
         ids["off"],
     }
     assert len(effects(sandbox, "create_snapshot")) == 2
+
+
+def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    start = datetime.now(UTC) - timedelta(days=1)
+    sandbox = cloud(fleet=0, seed=8414, start=start)
+    id_ = sandbox.seed_instance("scratch-1", gpu_model="L40")
+    account, (receiver, block) = account_of(sandbox), hook
+    with get_client(sync_client=True) as client:
+        flow = client.request("POST", "/flows/", json={"name": keep_machine.name}).json()
+        made = {
+            "name": "on-demand",
+            "flow_id": flow["id"],
+            "tags": ["barrack"],
+            "entrypoint": "barrack_tasks.flows.keep_machine",
+        }
+        deployed = client.request("POST", "/deployments/", json=made).json()
+        try:
+            advance(sandbox, hours=9)
+            reap_forgotten(rules=RULES, notify=[block], credentials=account)
+        finally:
+            path: Any = f"/deployments/{deployed['id']}"
+            client.request("DELETE", path)
+    [told] = [str(message) for message in receiver.received]
+    page, _, query = told.partition(f"/deployments/deployment/{deployed['id']}/run?parameters=")
+    assert page.rpartition(" ")[2].startswith("http")
+    given = json.loads(unquote(re.match(r"[A-Za-z0-9%:_-]+", query)[0]))  # type: ignore[index]
+    assert given == {"instance": id_, "for_": "8h"}
+    # What the form starts.
+    [row] = keep_machine(**given, owner="ann", credentials=account).rows
+    assert "the lease of ann keeps it until" in row.why
+    [spared] = reap_forgotten(rules=RULES, notify=[block], credentials=account).rows
+    assert "the lease of ann keeps it" in spared.why
 
 
 def test_what_has_slept_for_a_month_is_restored_snapshotted_and_deleted(cloud: Cloud) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -149,6 +149,7 @@ def warnings_of(
     instances: Mapping[str, UserVM],
     now: datetime,
     warning: timedelta = WARNING,
+    link: Callable[[str], str] = lambda _: "",
 ) -> list[Reading]:
     """One line a machine whose last lease ends soon, or lasts.
 
@@ -157,6 +158,7 @@ def warnings_of(
         instances: as they are, by id; nothing is said of one that is at rest or missing.
         now: zone-aware.
         warning: how long before the end.
+        link: what a warning ends with, by the machine's id.
     """
     found = []
     for id_, held in by_machine(leases).items():
@@ -168,7 +170,8 @@ def warnings_of(
         is_told = ends_soon and there is not None and not is_down(there.status)
         text = (
             f"{last.said} on {last.name} ends at {_moment(last.ends(now, warning))}, and then the "
-            f"machine is hibernated; to keep it, run: barrack lease {last.name} --extend 8h"
+            f"machine is hibernated; to keep it, run: "
+            f"barrack lease {last.name} --extend 8h{link(id_)}"
             if is_told
             else f"{last.said} on {last.name} lasts until {_moment(last.until)}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -307,12 +307,14 @@ def with_notices(
     return {id_: replace(one, noticed=stand[id_]) for id_, one in seen.items()}
 
 
-def notices_of(verdicts: Iterable[Verdict], more: Mapping[str, str] | None = None) -> list[Reading]:
+def notices_of(
+    verdicts: Iterable[Verdict], link: Callable[[str], str] = lambda _: ""
+) -> list[Reading]:
     """One line a machine that people are told of: what will happen to it, and how to say no.
 
     Args:
         verdicts: of all machines.
-        more: a sentence that a notice ends with, by the machine's id.
+        link: what a notice ends with, by the machine's id.
     """
     found = []
     for one in verdicts:
@@ -321,12 +323,12 @@ def notices_of(verdicts: Iterable[Verdict], more: Mapping[str, str] | None = Non
             found.append(Reading(one.key, True, False, f"{name}: {one.why}"))
         elif one.stage in (Stage.NOTICE, Stage.GRACE, Stage.DUE):
             does = f"a snapshot is taken and it is {one.rule.then}d"
+            link_to = link(one.instance.id)
             text = (
                 f"{name}: {one.why}; {does} at {one.acts_at:%Y-%m-%d %H:%M} UTC; to keep it, "
-                f"run: barrack lease {name} --extend 8h"
+                f"run: barrack lease {name} --extend 8h{link_to}"
             )
-            extra = (more or {}).get(one.instance.id, "")
-            found.append(Reading(one.key, True, False, f"{text}{extra}"))
+            found.append(Reading(one.key, True, False, text))
     return found
 
 
