@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from barrack_tasks.controllers.leases import extend_lease as extend_lease
     from barrack_tasks.controllers.leases import lease_instance as lease_instance
     from barrack_tasks.controllers.leases import release_lease as release_lease
+    from barrack_tasks.controllers.owners import set_owner as set_owner
     from barrack_tasks.controllers.reports import WorkFailed as WorkFailed
     from barrack_tasks.controllers.stock.wait import create_when_available as create_when_available
     from barrack_tasks.controllers.wake import wake as wake
@@ -86,6 +87,7 @@ _GIVEN = {
         "ApprovalNeeded"
     ),
     "controllers.leases": "lease_instance extend_lease release_lease",
+    "controllers.owners": "set_owner",
     "controllers.reports": "WorkFailed",
     "controllers.stock.wait": "create_when_available",
     "controllers.wake": "wake",

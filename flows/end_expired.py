@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from barrack_tasks.controllers.expiry import end_due
 from barrack_tasks.controllers.leases import note_warned, read_leases
+from barrack_tasks.controllers.owners import tell_owners
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.durations import PositiveSpan
@@ -68,6 +69,7 @@ def end_expired(
     scope = scope_of(["ends"], notify)
     alarms = run.alarms("expiry", scope, remind)
     told: tuple[Message, ...] = ()
+    missed: tuple[str, ...] = ()
     with run.alone("expiry", scope) as is_alone:
         if is_alone:
             leases = read_leases(run.account.account)
@@ -75,7 +77,8 @@ def end_expired(
             told = alarms.raise_for([*readings_of(endings), *warnings], now())
             heard = now_warned(leases, instances, now(), warning)
             note_warned(run.account.account, heard, now())
+            missed = tell_owners(run, told, instances)
     rows = rows_of_endings(endings, instances, known=known_of(endings, told))
-    notes = untold(told, run.notifiers, alarms.undelivered)
+    notes = (*untold(told, run.notifiers, alarms.undelivered), *missed)
     report = EndingsReport(flow=run.flow, rows=rows, notes=notes)
     return run.conclude_told(report, told, alarms)

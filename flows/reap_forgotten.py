@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from barrack_tasks.controllers.forgotten import Means, Reaping
+from barrack_tasks.controllers.owners import tell_owners
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Report, Row
 from barrack_tasks.plans.alerts import Message
@@ -95,6 +96,7 @@ def reap_forgotten(
     with run.alone("forgotten") as is_alone:
         if is_alone:
             told = reaping.tell(alarms)
+            notes = (*notes, *tell_owners(run, told, reaping.world.instances))
             reaping.grant()
             done = reaping.act()
     notes = (*notes, *untold(told, run.notifiers, alarms.undelivered))

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
+from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.controllers.money.bills import check_file, read_bill, save
 from barrack_tasks.controllers.money.funds import read_funds
+from barrack_tasks.controllers.owners import read_owners
 from barrack_tasks.controllers.reports import keep
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.money.bill import days_back
@@ -26,7 +29,10 @@ def report_costs(
     save_to: Path | None = None,
     credentials: Credentials = None,
 ) -> CostReport:
-    """Report what was spent by instance, GPU model, region, state and day. Changes nothing.
+    """Report what was spent by instance, GPU model, region, state, owner, team and day.
+
+    Changes nothing. Owners and teams are those of `barrack owner` and of leases, where there are
+    any.
 
     The report is kept as the artifact `costs`, with a chart. What is gone is part of it if this
     library saw it while it was there: the API has no list of what was deleted.
@@ -55,6 +61,8 @@ def report_costs(
     first = days_back(funds.at, days, zone)
     whole = read_bill(run.account, funds, min(first, month.start), funds.at, zone)
     report = CostReport.of(whole, first, month, funds.at, funds.burn())
+    owners, leases = read_owners(run.account.account), read_leases(run.account.account)
+    report = replace(report, owners=tuple(owners), leases=tuple(leases))
     for name in whole.missing:
         run.log.warning("its bill could not be read: %s", name)
     title, by_day = "Spent by day and state", report.bill.by_day_and("state")

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from barrack_tasks.cli.accounts import account_named
+from barrack_tasks.cli.accounts import leasing_account
 from barrack_tasks.cli.screen import Screen
-from barrack_tasks.cli.servers import known_server
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.forgotten.leases import Lease, with_leases
-
-if TYPE_CHECKING:
-    from barrack_tasks.credentials import BarrackCredentials
 
 lease_app = App(name="lease", help="Leases of machines: who needs which machine until when.")
 
@@ -57,7 +51,7 @@ def lease(
     if release and extend:
         screen.print("Give either --extend or --release, and not both.")
         return 2
-    with _account(screen, credentials) as account:
+    with leasing_account(screen, credentials) as account:
         if account is None:
             return 1
         try:
@@ -90,7 +84,7 @@ def ls(*, credentials: str | None = None) -> int:
     from barrack_tasks.controllers.leases import read_leases
 
     screen = Screen()
-    with _account(screen, credentials) as account:
+    with leasing_account(screen, credentials) as account:
         if account is None:
             return 1
         now = datetime.now(UTC)
@@ -103,17 +97,6 @@ def ls(*, credentials: str | None = None) -> int:
         columns = ("machine", "owner", "until", "state")
         screen.print_rows("Leases", columns, rows) if rows else screen.print("There are no leases.")
     return 0
-
-
-@contextmanager
-def _account(screen: Screen, name: str | None) -> Iterator[BarrackCredentials | None]:
-    """The account; None, and a sentence, where no Prefect server keeps leases."""
-    with known_server() as server:
-        if server.answers:
-            yield account_named(name, True)
-        else:
-            screen.print(server.absence)
-            yield None
 
 
 def _row(one: Lease, now: datetime) -> tuple[str, ...]:

@@ -18,6 +18,7 @@ from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.lease import lease_app
+from barrack_tasks.cli.owner import owner_app
 from barrack_tasks.cli.panic import panic
 from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.cli.screen import Screen
@@ -42,6 +43,7 @@ app.command(doctor)
 app.command(learn)
 app.command(panic)
 app.command(lease_app)
+app.command(owner_app)
 app.command(wake)
 app.command(ssh)
 app.command(schedule_app)

@@ -19,6 +19,7 @@ _WHAT = {
     "hold": "locks of runs",
     "leases": "leases of machines",
     "forgotten": "machines that were seen",
+    "owners": "owners of machines",
     "expiry": "ends of instances",
     "proofs": "proven snapshots",
     "drilling": "drills under way",
@@ -35,6 +36,7 @@ _WHAT = {
             "budget": "budgets",
             "expiry": "ends of instances",
             "forgotten": "machines that nobody needs",
+            "owner": "machines of owners",
             "proof": "proofs of snapshots",
             "stock": "stock",
         }.items()

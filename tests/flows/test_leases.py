@@ -8,11 +8,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from barrack_tasks import BarrackError, extend_lease, lease_instance, release_lease
+from barrack_tasks import BarrackError, extend_lease, lease_instance, release_lease, set_owner
 from barrack_tasks.controllers.leases import change_leases, read_leases
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.sandbox import Sandbox
 from flows.end_expired import end_expired
+from flows.report_costs import report_costs
 from tests.flows.conftest import account_of, states
 from tests.flows.receivers import Webhook
 
@@ -107,3 +108,20 @@ def test_a_lease_that_lasts_keeps_what_was_made_with_an_end(cloud: Cloud) -> Non
     sandbox.advance(600)
     assert states(sandbox) == {}
     assert [one.how for one in read_expiries(account.account)] == ["delete"], "until it is seen"
+
+
+def test_the_owner_is_told_in_their_own_channel(cloud: Cloud, hook: tuple[Webhook, str]) -> None:
+    sandbox = cloud(fleet=0, seed=8315)
+    for name in ("train-1", "other"):
+        sandbox.seed_instance(name, gpu_model="L40")
+    account, (receiver, block) = account_of(sandbox), hook
+    set_owner(account, "train-*", owner="ann", team="vision", tell=block)
+    for name in ("train-1", "other"):
+        lease_instance(account, name, for_="5m", owner="ann")
+    for _ in range(2):
+        end_expired(credentials=account)
+    [told] = [str(message) for message in receiver.received]
+    assert "the lease of ann on train-1 ends at" in told
+    report = report_costs(days=1, credentials=account)
+    assert set(report.by("team")) <= {"vision", "nobody"}
+    assert sum(report.by("team").values()) == report.bill.total

@@ -8,6 +8,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.forgotten.owners import Ownership, spent_by
 from barrack_tasks.plans.money.bill import Bill
 from barrack_tasks.plans.money.budgets import Period
 from barrack_tasks.plans.money.burn import Burn
@@ -33,6 +35,10 @@ class CostReport:
     month_forecast: Decimal
     unpriced: tuple[str, ...] = ()
     """What has a price that is not known, so the forecast lacks it."""
+    owners: tuple[Ownership, ...] = ()
+    """Whose machines are, as far as somebody said so."""
+    leases: tuple[Lease, ...] = ()
+    """Whose machines are where nobody said so."""
 
     @classmethod
     def of(
@@ -59,6 +65,14 @@ class CostReport:
     def records(self) -> list[dict[str, Any]]:
         """One dict for each day and charge: what a DataFrame is made of."""
         return self.bill.records()
+
+    def by(self, what: str) -> dict[str, Decimal]:
+        """Sums by `owner` or `team`, the largest first; `nobody` stands for what is not known.
+
+        Example:
+            >>> report_costs(days=30).by("team")
+        """
+        return spent_by(what, self.bill, self.owners, self.leases)
 
     def csv(self) -> str:
         """The records as CSV."""
@@ -95,6 +109,9 @@ class CostReport:
         ]
         for key, title in _TABLES:
             lines += _table(title, bill.by(key), bill.currency)
+        if self.owners or self.leases:
+            for key in ("owner", "team"):
+                lines += _table(f"by {key}", self.by(key), bill.currency)
         lines += _table("by day", bill.by("day"), bill.currency, most=None)
         for name in bill.missing:
             lines.append(f"- **missing**: {escape(name)}")
