@@ -10,14 +10,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from barrack_tasks.api.errors import BarrackError as BarrackError
+    from barrack_tasks.controllers.awake import hibernate_when_done as hibernate_when_done
+    from barrack_tasks.controllers.awake import keep_awake as keep_awake
     from barrack_tasks.controllers.guard import ApprovalNeeded as ApprovalNeeded
     from barrack_tasks.controllers.guard import GuardRefused as GuardRefused
     from barrack_tasks.controllers.guard import ask_approval as ask_approval
     from barrack_tasks.controllers.guard import guarded_create_instance as guarded_create_instance
     from barrack_tasks.controllers.guard import guarded_restore as guarded_restore
     from barrack_tasks.controllers.guard import with_approval as with_approval
+    from barrack_tasks.controllers.leases import extend_lease as extend_lease
+    from barrack_tasks.controllers.leases import lease_instance as lease_instance
+    from barrack_tasks.controllers.leases import release_lease as release_lease
+    from barrack_tasks.controllers.owners import set_owner as set_owner
     from barrack_tasks.controllers.reports import WorkFailed as WorkFailed
     from barrack_tasks.controllers.stock.wait import create_when_available as create_when_available
+    from barrack_tasks.controllers.wake import wake as wake
     from barrack_tasks.credentials import BarrackCredentials as BarrackCredentials
     from barrack_tasks.events import on as on
     from barrack_tasks.plans.money.caps import Caps as Caps
@@ -74,12 +81,16 @@ _GIVEN = {
         "attach_volumes detach_volumes list_volume_types get_volume_billing"
     ),
     "runtime.state_hooks": "tell_state",
+    "controllers.awake": "keep_awake hibernate_when_done",
     "controllers.guard": (
         "guarded_create_instance guarded_restore with_approval ask_approval GuardRefused "
         "ApprovalNeeded"
     ),
+    "controllers.leases": "lease_instance extend_lease release_lease",
+    "controllers.owners": "set_owner",
     "controllers.reports": "WorkFailed",
     "controllers.stock.wait": "create_when_available",
+    "controllers.wake": "wake",
     "api.errors": "BarrackError",
     "plans.report": "Report",
     "plans.selection": "Selector SelectionError",

@@ -157,6 +157,7 @@ _STOCK = {
     "available": "how many instances can be deployed, at least",
     "hourly_price": "what one instance costs an hour, as text; null if it is not known",
 }
+_LEASE = {"owner": "who needs the machine", "until": "when the lease ends, ISO 8601"}
 _LINE = {"line": "the line", "text": "a sentence with the figures"}
 
 
@@ -215,6 +216,9 @@ EVENTS: dict[str, EventKind] = {
         "the time limit of an instance was reached, and the instance was seen to have ended: it "
         "is HIBERNATED or deleted"
     ),
+    "barrack.lease.granted": EventKind("somebody said that a machine is needed", _LEASE),
+    "barrack.lease.extended": EventKind("somebody keeps a machine for longer", _LEASE),
+    "barrack.lease.released": EventKind("somebody does not need a machine any more", _LEASE),
     # Lines that were crossed
     "barrack.balance.crossed": EventKind("the balance fell below a line", _LINE),
     "barrack.balance.recovered": EventKind("the balance is above a line again", _LINE),
@@ -225,9 +229,18 @@ EVENTS: dict[str, EventKind] = {
     ),
     "barrack.proof.recovered": EventKind("an instance has such a snapshot again", _LINE),
     "barrack.expiry.crossed": EventKind(
-        "the time limit of an instance was reached, but the instance could not be ended", _LINE
+        "the last lease of an instance ends soon, or it has ended and the instance could not be "
+        "put to rest",
+        _LINE,
     ),
-    "barrack.expiry.recovered": EventKind("such an instance has ended, or is being ended", _LINE),
+    "barrack.expiry.recovered": EventKind(
+        "the lease of such an instance was extended, or the instance has ended or is being ended",
+        _LINE,
+    ),
+    "barrack.forgotten.crossed": EventKind(
+        "a machine is longer as it is than its rule allows, or belongs to nobody", _LINE
+    ),
+    "barrack.forgotten.recovered": EventKind("such a machine is within its rule again", _LINE),
     "barrack.guard.refused": EventKind(
         "the caps did not let something begin", {"why": "sentences with the figures"}
     ),

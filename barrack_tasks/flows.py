@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from barrack_tasks._flows.enforce_budget import enforce_budget
     from barrack_tasks._flows.follow_schedule import follow_schedule
     from barrack_tasks._flows.hibernate import hibernate
+    from barrack_tasks._flows.keep_machine import keep_machine
     from barrack_tasks._flows.prune_snapshots import prune_snapshots
     from barrack_tasks._flows.publish_image import publish_image
+    from barrack_tasks._flows.reap_forgotten import reap_forgotten
     from barrack_tasks._flows.report_costs import report_costs
     from barrack_tasks._flows.restore import restore
     from barrack_tasks._flows.restore_from_snapshot import restore_from_snapshot
@@ -40,8 +42,10 @@ __all__ = [
     "enforce_budget",
     "follow_schedule",
     "hibernate",
+    "keep_machine",
     "prune_snapshots",
     "publish_image",
+    "reap_forgotten",
     "report_costs",
     "restore",
     "restore_from_snapshot",

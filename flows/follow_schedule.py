@@ -11,6 +11,7 @@ from barrack_tasks.controllers.admission import Admission
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.controllers.schedule import Following
 from barrack_tasks.plans import Report
+from barrack_tasks.plans.forgotten.idleness import GivenIdleness
 from barrack_tasks.plans.power.rise import Shortage
 from barrack_tasks.plans.power.schedule import (
     Policy,
@@ -42,6 +43,7 @@ def follow_schedule(
     protect: Protect = [],  # noqa: B006
     credentials: Credentials = None,
     adopt: Literal["boundary", "now"] = "boundary",
+    idleness: GivenIdleness = None,
 ) -> Report:
     """Keep each instance in the state that its timetable asks for. Run it every few minutes.
 
@@ -49,7 +51,9 @@ def follow_schedule(
     run comes, and are brought up within `catch_up`. One that a person moved after the boundary
     that counts is left alone until the next, unless `strict`; that a person moved it must be
     evident: it was seen where it was wanted, or was made or changed after the boundary and not
-    from here. Restores begin early, by as long as the instance's last restores took.
+    from here. Restores begin early, by as long as the instance's last restores took. Without
+    `strict` a machine that an owner has leased, or that still works by the probes of `idleness`,
+    is not put to rest.
 
     Args:
         rules: `Rule(select=, timetable=)` or dicts; the first that means an instance counts.
@@ -67,6 +71,8 @@ def follow_schedule(
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
         adopt: an instance that hibernates when it is first looked at, and is wanted up, comes up
             at the next `boundary`, or `now`. `always` and `never` act at first sight.
+        idleness: probes that put a rest off while a machine works, or while nobody can tell, for
+            `at_most` after the boundary: an `Idleness` or a dict. None asks no probe.
 
     Returns:
         A report with one row for each instance that a rule means, and with notes on what `rules`,
@@ -84,7 +90,7 @@ def follow_schedule(
     run = Run.begin("follow_schedule", credentials, notify, protect, dry_run)
     policy = Policy(tuple(rules), tuple(exclude), strict, span_of(catch_up), adopt=adopt)
     how = Shortage(out_of_stock, timedelta(0), tuple(substitutes))
-    following = Following(run, policy, how, at_once, span_of(timeout))
+    following = Following(run, policy, how, at_once, span_of(timeout), idleness)
     seen = list(following.first.instances.values())
     in_vain = rules_in_vain(policy.rules, seen)
     notes = run.check_lists(seen, exclude=exclude, more=in_vain)

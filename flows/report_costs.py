@@ -8,8 +8,10 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.controllers.money.bills import check_file, read_bill, save
 from barrack_tasks.controllers.money.funds import read_funds
+from barrack_tasks.controllers.owners import read_owners
 from barrack_tasks.controllers.reports import keep
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.money.advice import advice_of
@@ -31,7 +33,10 @@ def report_costs(
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     credentials: Credentials = None,
 ) -> CostReport:
-    """Report what was spent by instance, GPU model, region, state and day. Changes nothing.
+    """Report what was spent by instance, GPU model, region, state, owner, team and day.
+
+    Changes nothing. Owners and teams are those of `barrack owner` and of leases, where there are
+    any.
 
     The report is kept as the artifact `costs`, with a chart. It compares the last seven days with
     the seven before if `days` is 14 or more, and says what could have been saved. What is gone is
@@ -64,6 +69,8 @@ def report_costs(
     whole = read_bill(run.account, funds, min(first, month.start), funds.at, zone)
     advice = advice_of(whole.from_moment(first), funds.instances, rules)
     report = CostReport.of(whole, first, month, funds.at, funds.burn(), advice)
+    owners, leases = read_owners(run.account.account), read_leases(run.account.account)
+    report = replace(report, owners=tuple(owners), leases=tuple(leases))
     for name in whole.missing:
         run.log.warning("its bill could not be read: %s", name)
     by_day = report.bill.by_day_and("state")

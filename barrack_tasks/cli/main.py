@@ -17,12 +17,15 @@ from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
 from barrack_tasks.cli.learn import learn
+from barrack_tasks.cli.lease import lease_app
+from barrack_tasks.cli.owner import owner_app
 from barrack_tasks.cli.panic import panic
 from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import about
 from barrack_tasks.cli.status import status
 from barrack_tasks.cli.up import down, up
+from barrack_tasks.cli.wake import ssh, wake
 
 app = App(
     name="barrack",
@@ -39,6 +42,10 @@ app.command(adopt)
 app.command(doctor)
 app.command(learn)
 app.command(panic)
+app.command(lease_app)
+app.command(owner_app)
+app.command(wake)
+app.command(ssh)
 app.command(schedule_app)
 app.command(dialect_app)
 app.command(deployments_app)

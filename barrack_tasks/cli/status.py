@@ -6,18 +6,16 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from barrack_tasks.api import BarrackConfigurationError, BarrackError
+from barrack_tasks.api import BarrackError
+from barrack_tasks.cli.accounts import account_named
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
-from barrack_tasks.cli.up import BLOCK
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.money.burn import runway
 from barrack_tasks.plans.report import money
 
 if TYPE_CHECKING:
     from prefect.client.orchestration import SyncPrefectClient
-
-    from barrack_tasks.credentials import BarrackCredentials
 
 _ARMED = {"True": "no: dry run", "False": "ARMED"}
 _LONG = timedelta(hours=1)
@@ -43,24 +41,11 @@ def status(*, credentials: str | None = None) -> int:
     return 0 if fine else 1
 
 
-def _account(name: str | None, there: bool) -> BarrackCredentials:
-    from barrack_tasks.credentials import BarrackCredentials
-
-    if name is not None:
-        return BarrackCredentials.resolve(name)
-    try:
-        return BarrackCredentials.from_environment()
-    except BarrackConfigurationError:
-        if not there:
-            raise
-        return BarrackCredentials.resolve(BLOCK)
-
-
 def _show_account(screen: Screen, name: str | None, there: bool) -> bool:
     from barrack_tasks.controllers.money.funds import read_funds
 
     try:
-        funds = read_funds(_account(name, there))
+        funds = read_funds(account_named(name, there))
     except BarrackError as error:
         screen.print(f"Account: {error}", style="red")
         return False

@@ -16,7 +16,10 @@ from barrack_tasks.server.accounts import Unowned, known_names, move, unowned
 from barrack_tasks.server.variables import Records
 
 _WHAT = {
-    "hold": "leases",
+    "hold": "locks of runs",
+    "leases": "leases of machines",
+    "forgotten": "machines that were seen",
+    "owners": "owners of machines",
     "expiry": "ends of instances",
     "proofs": "proven snapshots",
     "drilling": "drills under way",
@@ -33,6 +36,8 @@ _WHAT = {
             "balance": "the balance",
             "budget": "budgets",
             "expiry": "ends of instances",
+            "forgotten": "machines that nobody needs",
+            "owner": "machines of owners",
             "proof": "proofs of snapshots",
             "stock": "stock",
         }.items()

@@ -12,8 +12,10 @@ from uuid import NAMESPACE_OID, uuid5
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM
+from barrack_tasks.controllers.leases import drop_ended, read_leases
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
+from barrack_tasks.plans.forgotten.leases import WARNING, with_leases
 from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
 from barrack_tasks.plans.power.expiry import (
     Ending,
@@ -234,9 +236,16 @@ def _read(written: Any) -> Expiry:
 
 
 def end_due(
-    credentials: BarrackCredentials, hold: Hold, now: datetime, log: Log, dry_run: bool = False
+    credentials: BarrackCredentials,
+    hold: Hold,
+    now: datetime,
+    log: Log,
+    dry_run: bool = False,
+    warning: timedelta = WARNING,
 ) -> tuple[list[Ending], Mapping[str, UserVM]]:
-    """End what was made for a time that is over; what becomes of each, and the instances.
+    """End what has no lease any more; what becomes of each, and the instances.
+
+    The instances are looked at only when a lease ends within `warning`, or has ended.
 
     Args:
         credentials: the account.
@@ -245,15 +254,19 @@ def end_due(
         now: zone-aware.
         log: of the run.
         dry_run: decide only.
+        warning: how long people are warned before a lease ends.
     """
     noted = _on_record(credentials.account)
     if not dry_run:
         drop_expiries(credentials.account, (one for one in noted if _tells_nothing(one, now)))
-    expiries = [one for one in noted if one.how]
-    if not any(one.at <= now or not one.id for one in expiries):
+    leases = read_leases(credentials.account)
+    set_ends = [one for one in noted if one.how]
+    expiries = with_leases(set_ends, leases, now, warning)
+    if not any(one.at <= now + warning or not one.id for one in expiries):
         return [Ending(one, decide_ending(one, World(), False, None, now)) for one in expiries], {}
     world = instances_of(credentials, [one.id for one in expiries if one.id and one.at <= now])
-    expiries = _with_ids(credentials.account, expiries, world, dry_run)
+    set_ends = _with_ids(credentials.account, set_ends, world, dry_run)
+    expiries = with_leases(set_ends, leases, now, warning)
     run = _Run(credentials, hold, world, now, credentials.get_client().now(), log)
     endings = [run.decided(one) for one in expiries]
     if dry_run:
@@ -261,9 +274,10 @@ def end_due(
     sending = {one.expiry.id: one.expiry.name for one in endings if isinstance(one.next, Step)}
     if sending:
         with hold.briefly(sending) as held:
-            current = {one.id: one for one in read_expiries(credentials.account) if one.id}
+            ends, leases = read_expiries(credentials.account), read_leases(credentials.account)
+            current = {one.id: one for one in with_leases(ends, leases, now, warning) if one.id}
             endings = [run.carried_out(one, held, current) for one in endings]
-    _close([one for one in endings if one.is_over], credentials.account)
+    _close([one for one in endings if one.is_over], credentials.account, now)
     return endings, world.instances
 
 
@@ -349,7 +363,7 @@ class _Run:
         return None
 
 
-def _close(over: Sequence[Ending], account: str) -> None:
+def _close(over: Sequence[Ending], account: str, now: datetime) -> None:
     """Tell of each that was ended that it is, and forget them all.
 
     A run that is cut off in between tells it again; for whoever keeps events it is the same one.
@@ -363,6 +377,7 @@ def _close(over: Sequence[Ending], account: str) -> None:
             identity = uuid5(NAMESPACE_OID, what)
             emit("barrack.instance.expired", expiry.id, expiry.name, event_id=identity)
     drop_expiries(account, [one.expiry for one in over])
+    drop_ended(account, {one.expiry.id for one in over if one.expiry.id}, now)
 
 
 def ends_before(account: str, ids: Collection[str]) -> list[str]:

@@ -10,11 +10,15 @@ import httpx
 from prefect.exceptions import PrefectHTTPStatusError
 
 from barrack_tasks.api import BarrackTransportError
+from barrack_tasks.api.models import VMStatus
 from barrack_tasks.controllers.account import watched_of
 from barrack_tasks.controllers.admission import Decide
+from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.controllers.notes import read_notes, write_notes
 from barrack_tasks.controllers.rest import with_droppable
 from barrack_tasks.controllers.run import Run
+from barrack_tasks.plans.forgotten.idleness import Idleness, put_off
+from barrack_tasks.plans.forgotten.leases import holders
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.power.evidence import Known, clock_ahead
 from barrack_tasks.plans.power.rise import Shortage
@@ -24,6 +28,7 @@ from barrack_tasks.plans.power.schedule import (
     judge_all,
     remember,
     without_restores,
+    without_rests,
 )
 from barrack_tasks.plans.power.schedule_run import (
     Round,
@@ -33,7 +38,7 @@ from barrack_tasks.plans.power.schedule_run import (
     schedule_rows,
 )
 from barrack_tasks.plans.report import Row
-from barrack_tasks.plans.steps import Next, Step, Wait
+from barrack_tasks.plans.steps import Next, Reason, Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import now
@@ -44,6 +49,7 @@ from barrack_tasks.runtime.observe import (
     with_images,
     with_stock,
 )
+from barrack_tasks.runtime.probes import find_evidence
 
 _SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
 _AWAY = "the Prefect server cannot be reached"
@@ -59,6 +65,7 @@ class Following:
         shortage: what is done while a GPU is out of stock.
         at_once: how many are restored at the same time at most.
         timeout: for one instance.
+        idleness: the probes that tell whether a machine works that is to rest; None for none.
     """
 
     def __init__(
@@ -68,6 +75,7 @@ class Following:
         shortage: Shortage,
         at_once: int,
         timeout: timedelta,
+        idleness: Idleness | None = None,
     ) -> None:
         self._run = run
         self._account = account = run.account
@@ -80,6 +88,8 @@ class Following:
         self.first = observe(account, snapshots=self._reads)
         self._known = self._known_with(self.first)
         verdicts = judge_all(self.first.instances.values(), self._known, policy, now())
+        self._kept = self._keep(verdicts, idleness)
+        verdicts = without_rests(verdicts, self._kept)
         self._fresh: Mapping[str, Verdict] = {}
         self.round = Round(verdicts, (), run.never, now(), timeout, at_once, shortage)
 
@@ -87,6 +97,28 @@ class Following:
     def wants_restores(self) -> bool:
         """Whether anything is to be brought up."""
         return any(verdict.goal == "up" for verdict in self.round.verdicts.values())
+
+    def _keep(
+        self, verdicts: Mapping[str, Verdict], idleness: Idleness | None
+    ) -> dict[str, tuple[str, Reason]]:
+        """What is left up although it is to rest, and why: it is leased, or may still work."""
+        to_rest = [self.first.instances[k] for k, one in verdicts.items() if one.goal == "down"]
+        if not to_rest or self._policy.strict:
+            return {}
+        leased = holders(read_leases(self._account.account), now())
+        kept = {
+            id_: (f"{one.said} keeps it until {one.until:%Y-%m-%d %H:%M} UTC", Reason.LEASED)
+            for id_, one in leased.items()
+        }
+        if idleness is None:
+            return kept
+        at = self._account.get_client().now()
+        asked = [one for one in to_rest if one.id not in kept and one.status is VMStatus.ACTIVE]
+        for id_, found in find_evidence(idleness, asked, at).items():
+            boundary = verdicts[id_].boundary
+            if boundary and (why := put_off(found, boundary.moment, idleness.at_most, now())):
+                kept[id_] = (why, Reason.WORKS)
+        return kept
 
     def begin(self, may_not_restore: str | None) -> None:
         """Settle what is asked of which instances.
@@ -135,7 +167,8 @@ class Following:
 
     def decide(self, world: World, moment: datetime) -> Mapping[str, Next]:
         """What each target needs next, of that which is still asked of it."""
-        self._fresh = judge_all(world.instances.values(), self._known, self._policy, moment)
+        fresh = judge_all(world.instances.values(), self._known, self._policy, moment)
+        self._fresh = without_rests(fresh, self._kept)
         return decide_round(self.round, world, self.memory, moment, self._fresh)
 
     def writing(self, decide: Decide) -> Decide:

@@ -107,6 +107,17 @@ NEEDS: dict[str, Needs] = {
     "end_expired": Needs(
         ("list_instances", "get_instance", "hibernate_instance", "delete_instance"), _LOOKING
     ),
+    "keep_machine": Needs(("list_instances",), _LOOKING),
+    "reap_forgotten": Needs(
+        ("list_instances", "get_instance"),
+        _LOOKING,
+        {
+            "hibernate_instance": "it tells of machines, and hibernates none.",
+            "delete_instance": "it tells of machines, and deletes none.",
+            "get_gpu_specs": _NO_SPECS,
+            "get_gpu_stock": _NO_STOCK,
+        },
+    ),
     "verify_snapshots": Needs(
         (
             "list_instances",

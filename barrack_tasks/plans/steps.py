@@ -29,6 +29,10 @@ class Reason(StrEnum):
     """
 
     PROTECTED = "protected"
+    LEASED = "leased"
+    """Somebody needs the machine for a time that is not over."""
+    WORKS = "works"
+    """Probes saw that the machine works, or saw nothing."""
     HELD = "held"
     """Another run works on it."""
     UNDER_WAY = "under-way"

@@ -29,6 +29,7 @@ ASKED_FOR = {"end_expired"}
 """Acts only on what a person has given an end."""
 ON_DEMAND = {
     "snapshot_before_stop",
+    "keep_machine",
     "hibernate",
     "restore",
     "restore_from_snapshot",

@@ -22,6 +22,8 @@ import pytest
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.controllers.expiry import add_expiries, read_expiries
+from barrack_tasks.controllers.forgotten import remember
+from barrack_tasks.plans.forgotten.lifetimes import Lifetime, Sighting
 from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.names import snapshot_description
 from barrack_tasks.plans.power.expiry import Expiry
@@ -145,6 +147,18 @@ def with_an_end(sandbox: Sandbox, account: BarrackCredentials) -> None:
     add_expiries(account.account, [end])
 
 
+FORGOTTEN = {"select": ["alpha"], "longer_than": "1s", "then": "delete"}
+
+
+def with_a_notice(_: Sandbox, account: BarrackCredentials) -> None:
+    """People were told long ago that the instance is deleted."""
+    client = account.get_client()
+    [alpha] = client.instances.list()
+    then = client.now() - timedelta(hours=2)
+    noticed = {Lifetime.model_validate(FORGOTTEN).key: then}
+    remember(account.account, {}, {alpha.id: Sighting("ACTIVE", then, then, noticed=noticed)})
+
+
 CASES = {
     "snapshot_before_stop": Case(
         "snapshot_before_stop",
@@ -197,6 +211,12 @@ CASES = {
         prepare=with_an_old_image,
     ),
     "end_expired": Case("end_expired", dict, ended_or_on_record, prepare=with_an_end),
+    "reap_forgotten": Case(
+        "reap_forgotten",
+        lambda: {"rules": [FORGOTTEN]},
+        snapshot_then("delete_instance"),
+        prepare=with_a_notice,
+    ),
     "watch_balance": Case(
         "watch_balance",
         lambda: {

@@ -9,6 +9,8 @@ from decimal import Decimal
 from typing import Any
 
 from barrack_tasks.api.models.shown import Chart, Lines, Page, Part, Shown, Table
+from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.forgotten.owners import Ownership, spent_by
 from barrack_tasks.plans.money.bill import Bill
 from barrack_tasks.plans.money.budgets import Period
 from barrack_tasks.plans.money.burn import Burn
@@ -44,6 +46,10 @@ class CostReport(Shown):
     """What could have been saved, and what to do, as sentences."""
     picture: str = ""
     """What was spent by day and state, as SVG."""
+    owners: tuple[Ownership, ...] = ()
+    """Whose machines are, as far as somebody said so."""
+    leases: tuple[Lease, ...] = ()
+    """Whose machines are where nobody said so."""
 
     @classmethod
     def of(
@@ -82,6 +88,14 @@ class CostReport(Shown):
     def records(self) -> list[dict[str, Any]]:
         """One dict for each day and charge: what a DataFrame is made of."""
         return self.bill.records()
+
+    def by(self, what: str) -> dict[str, Decimal]:
+        """Sums by `owner` or `team`, the largest first; `nobody` stands for what is not known.
+
+        Example:
+            >>> report_costs(days=30).by("team")
+        """
+        return spent_by(what, self.bill, self.owners, self.leases)
 
     def csv(self) -> str:
         """The records as CSV."""
@@ -136,6 +150,8 @@ class CostReport(Shown):
         )
         parts += [Table(("what", "amount"), figures), self._table("by state", bill.by("state"))]
         parts += [self._table(title, bill.by(key)) for key, title in _TABLES]
+        if self.owners or self.leases:
+            parts += [self._table(f"by {key}", self.by(key)) for key in ("owner", "team")]
         parts += [self._table("by day", bill.by("day"), most=None), Lines(tuple(self._notes()))]
         title = (
             f"{least}{amount(bill.total)} spent from {bill.start:%Y-%m-%d %H:%M} to "

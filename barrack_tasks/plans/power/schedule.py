@@ -273,6 +273,23 @@ def without_restores(verdicts: Mapping[str, Verdict], why: str) -> dict[str, Ver
     }
 
 
+def without_rests(
+    verdicts: Mapping[str, Verdict], kept: Mapping[str, tuple[str, Reason]]
+) -> dict[str, Verdict]:
+    """The verdicts with nothing asked of those that are to rest, and that somebody or work keeps.
+
+    Args:
+        verdicts: of all instances.
+        kept: why each of these is left up, as a sentence and a reason, by id.
+    """
+    found = dict(verdicts)
+    for id_ in kept.keys() & verdicts.keys():
+        if verdicts[id_].goal == "down":
+            why, reason = kept[id_]
+            found[id_] = replace(verdicts[id_], goal=None, why=why, reason=reason)
+    return found
+
+
 def remember(
     instances: Mapping[str, UserVM],
     verdicts: Mapping[str, Verdict],

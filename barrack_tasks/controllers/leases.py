@@ -1,0 +1,301 @@
+"""Leases of machines, kept where every worker sees them, and the tasks by which people ask."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Callable, Collection, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from barrack_tasks.api import BarrackConflictError, BarrackNotFoundError
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.events import emit
+from barrack_tasks.plans.durations import read_lifetime
+from barrack_tasks.plans.forgotten.leases import (
+    Lease,
+    by_machine,
+    extended,
+    granted,
+    last_of,
+    released,
+    warned,
+)
+from barrack_tasks.server.tables import change_all, read_all
+from barrack_tasks.tasks.base import barrack_task
+
+_LONGEST_OWNER = 100
+_KEPT_FOR = timedelta(days=30)
+Change = Callable[[dict[str, Lease]], Iterable[Lease]]
+
+
+def read_leases(account: str) -> list[Lease]:
+    """All leases of machines. What cannot be read is left out."""
+    return list(_read(read_all(_prefix(account))).values())
+
+
+def change_leases(account: str, change: Change) -> list[Lease]:
+    """Put leases in the place of those with the same machine and owner; those that were put.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        change: given the leases that stand, by key, gives those that changed. It is asked again
+            when another worker was faster, so that neither undoes the other's.
+    """
+    put: list[Lease] = []
+
+    def changed(stands: dict[str, Any]) -> dict[str, Any]:
+        put[:] = change(_read(stands))
+        kept = {k: v for k, v in stands.items() if not _is_old(v)}
+        return {**kept, **{one.key: _written(one) for one in put}}
+
+    change_all(_prefix(account), changed)
+    return put
+
+
+def grant_default(
+    account: str, machines: Iterable[UserVM], until: datetime, now: datetime
+) -> list[Lease]:
+    """Give each machine that has no lease one without an owner; those that were given.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        machines: that were seen without one.
+        until: when these leases end.
+        now: zone-aware.
+    """
+
+    def change(stands: dict[str, Lease]) -> list[Lease]:
+        have = by_machine(stands.values())
+        return [Lease(m.id, m.name, "", until) for m in machines if m.id not in have]
+
+    return change_leases(account, change)
+
+
+def note_warned(account: str, told: Collection[Lease], now: datetime) -> None:
+    """Note that people know when these leases end; one extended meanwhile stays as it is."""
+    if not told:
+        return
+
+    def change(stands: dict[str, Lease]) -> list[Lease]:
+        there = [(stands[one.key], one.until) for one in told if one.key in stands]
+        return [warned(stand, until, now) for stand, until in there]
+
+    change_leases(account, change)
+
+
+def drop_ended(account: str, ids: Collection[str], now: datetime) -> None:
+    """Forget the leases of machines that have ended; those that run again stay."""
+    if not ids:
+        return
+
+    def change(stands: dict[str, Any]) -> dict[str, Any]:
+        over = {k for k, o in _read(stands).items() if o.instance_id in ids and not o.runs(now)}
+        return {k: v for k, v in stands.items() if k not in over}
+
+    change_all(_prefix(account), change)
+
+
+def drop_lease(account: str, key: str) -> None:
+    """Forget one lease, as if nobody had asked for it: the machine does not end for that."""
+    change_all(_prefix(account), lambda stands: {k: v for k, v in stands.items() if k != key})
+
+
+@barrack_task("lease {instance} for {for_}")
+def lease_instance(
+    credentials: BarrackCredentials,
+    instance: str,
+    for_: str | float | timedelta = "8h",
+    owner: str | None = None,
+) -> Lease:
+    """Say that a machine is needed for a time. It is hibernated when its last lease has ended.
+
+    Each owner has a lease of their own on a machine, and one that runs longer already is not
+    shortened. While it runs, no timetable hibernates the machine; guards of the balance and of
+    budgets do. People are warned before it ends (`end_expired` does both).
+
+    Args:
+        credentials: the account; the environment's, if not given.
+        instance: its name or id.
+        for_: how long from now: `"8h"`, seconds or a timedelta; at most 3650 days.
+        owner: who needs it; the user who calls, if not given.
+
+    Returns:
+        The lease as it stands.
+
+    Raises:
+        ValueError: `for_` is no duration longer than zero.
+        BarrackNotFoundError: no instance has this name or id.
+        BarrackConflictError: several have it; their ids are named.
+
+    Example:
+        >>> lease_instance(account, "train-1", for_="8h", owner="ann").until
+    """
+    there = find_instance(credentials, instance)
+    until = _from_now(for_)
+    lease = Lease(there.id, there.name, _owner(owner), until)
+    [stands] = change_leases(
+        credentials.account, lambda found: [granted(found.get(lease.key), lease)]
+    )
+    return _told("barrack.lease.granted", stands, credentials.account)
+
+
+@barrack_task("extend the lease of {instance} by {for_}")
+def extend_lease(
+    credentials: BarrackCredentials,
+    instance: str,
+    for_: str | float | timedelta = "8h",
+    owner: str | None = None,
+) -> Lease:
+    """Keep a machine for longer: its lease lasts at least so long from now.
+
+    The later end counts, so two who extend at once, or one who asks twice, lose nothing. An end
+    that was set with `expires=` is extended in the same way.
+
+    Args:
+        credentials: the account; the environment's, if not given.
+        instance: its name or id.
+        for_: how long from now: `"8h"`, seconds or a timedelta; at most 3650 days.
+        owner: whose lease; the one that lasts longest, if not given, and the user's who calls
+            where there is none.
+
+    Returns:
+        The lease as it stands.
+
+    Raises:
+        ValueError: `for_` is no duration longer than zero.
+        BarrackNotFoundError: no instance has this name or id.
+        BarrackConflictError: several have it; their ids are named.
+
+    Example:
+        >>> extend_lease(account, "train-1", for_="4h").until
+    """
+    there = find_instance(credentials, instance)
+    until = _from_now(for_)
+
+    def change(stands: dict[str, Lease]) -> list[Lease]:
+        last = last_of(by_machine(stands.values()).get(there.id, []))
+        whose = last.owner if owner is None and last is not None else _owner(owner)
+        lease = Lease(there.id, there.name, whose, until)
+        standing = stands.get(lease.key)
+        return [lease if standing is None else extended(standing, until)]
+
+    [stands] = change_leases(credentials.account, change)
+    return _told("barrack.lease.extended", stands, credentials.account)
+
+
+@barrack_task("release the lease of {instance}")
+def release_lease(
+    credentials: BarrackCredentials, instance: str, owner: str | None = None
+) -> list[Lease]:
+    """Say that a machine is not needed any more: it is hibernated soon, unless others need it.
+
+    Args:
+        credentials: the account; the environment's, if not given.
+        instance: its name or id.
+        owner: whose lease; the user's who calls, if not given.
+
+    Returns:
+        The leases of others that keep the machine; none if it is hibernated by the next run of
+        `end_expired`.
+
+    Raises:
+        BarrackNotFoundError: no instance has this name or id.
+        BarrackConflictError: several have it; their ids are named.
+
+    Example:
+        >>> release_lease(account, "train-1", owner="ann")
+        []
+    """
+    there = find_instance(credentials, instance)
+    now = datetime.now(UTC)
+    lease = Lease(there.id, there.name, _owner(owner), now)
+    others: list[Lease] = []
+
+    def change(stands: dict[str, Lease]) -> list[Lease]:
+        mine = by_machine(stands.values()).get(there.id, [])
+        # The default lease is nobody's: whoever speaks for the machine speaks for it, too.
+        unowned = [released(one, now) for one in mine if not one.owner]
+        others[:] = [o for o in mine if o.owner and o.key != lease.key and o.runs(now)]
+        return [released(stands.get(lease.key, lease), now), *unowned]
+
+    stands, *_ = change_leases(credentials.account, change)
+    _told("barrack.lease.released", stands, credentials.account)
+    return others
+
+
+def find_instance(credentials: BarrackCredentials, called: str) -> UserVM:
+    """The instance that has a name or an id.
+
+    Raises:
+        BarrackNotFoundError: none has.
+        BarrackConflictError: several have; their ids are named.
+    """
+    all_of_them = list(credentials.get_client().instances.list())
+    found = [one for one in all_of_them if called in (one.name, one.id)]
+    if not found:
+        error = BarrackNotFoundError(f"no instance is called {called!r}")
+        error.advice = "Check the name; `list_instances` shows all names of the account."
+        raise error
+    if len(found) > 1:
+        ids = ", ".join(one.id for one in found)
+        clash = BarrackConflictError(f"{len(found)} instances are called {called!r}: {ids}")
+        clash.advice = "Give the id of the one that is meant."
+        raise clash
+    return found[0]
+
+
+def _owner(owner: str | None) -> str:
+    if owner is None:
+        with suppress(Exception):  # a user without a name has no home either
+            owner = getpass.getuser()
+    name = " ".join((owner or "").split())[:_LONGEST_OWNER]
+    if not name:
+        raise ValueError("owner: say who needs the machine, such as owner='ann'")
+    return name
+
+
+def _from_now(span: Any) -> datetime:
+    return datetime.now(UTC).replace(microsecond=0) + read_lifetime(span)
+
+
+def _told(event: str, lease: Lease, account: str) -> Lease:
+    emit(
+        event,
+        lease.instance_id,
+        lease.name,
+        instance=lease.instance_id,
+        payload={"owner": lease.owner, "until": lease.until.isoformat()},
+        account=account,
+    )
+    return lease
+
+
+def _written(one: Lease) -> list[Any]:
+    moments = [None if at is None else int(at.timestamp()) for at in (one.warned, one.released)]
+    return [one.instance_id, one.name, one.owner, int(one.until.timestamp()), *moments]
+
+
+def _is_old(value: Any) -> bool:
+    """Whether a lease ended so long ago that it says nothing of the machine any more."""
+    leases = _read({"": value}).values()
+    return any(datetime.now(UTC) - one.until > _KEPT_FOR for one in leases)
+
+
+def _read(written: dict[str, Any]) -> dict[str, Lease]:
+    found: dict[str, Lease] = {}
+    for value in written.values():
+        with suppress(TypeError, ValueError):
+            id_, name, owner, until, *moments = value
+            lease = Lease(str(id_), str(name), str(owner), datetime.fromtimestamp(until, UTC))
+            told, given_up = (
+                None if at is None else datetime.fromtimestamp(at, UTC) for at in moments
+            )
+            found[lease.key] = replace(lease, warned=told, released=given_up)
+    return found
+
+
+def _prefix(account: str) -> str:
+    return f"barrack_leases_{account}_"

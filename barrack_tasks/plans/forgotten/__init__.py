@@ -1,0 +1,1 @@
+"""Machines that nobody remembers: leases, lifetimes, and idleness by evidence."""

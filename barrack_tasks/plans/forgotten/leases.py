@@ -1,0 +1,210 @@
+"""Leases of machines: who needs a machine until when, and when it ends because nobody does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.plans.alerts import Reading
+from barrack_tasks.plans.power.drive import is_down
+from barrack_tasks.plans.power.expiry import Expiry
+
+WARNING = timedelta(minutes=15)
+"""So long before a machine is hibernated its people are warned, unless a run says otherwise."""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """One owner's claim that a machine is needed until a moment. Each owner has one of their own.
+
+    Attributes:
+        instance_id: of the machine.
+        name: of the machine.
+        owner: who needs it; empty for the lease that a machine got because it had none.
+        until: when the claim ends, unless it is extended.
+        warned: when people were told that it ends soon; None while they were not.
+        released: when the owner said that the machine is not needed any more; None otherwise.
+    """
+
+    instance_id: str
+    name: str
+    owner: str
+    until: datetime
+    warned: datetime | None = None
+    released: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        """By which it is remembered: machine and owner."""
+        return f"{self.instance_id} {self.owner}"
+
+    def runs(self, now: datetime) -> bool:
+        """Whether it keeps the machine at a moment."""
+        return self.released is None and now < self.until
+
+    def ends(self, now: datetime, warning: timedelta) -> datetime:
+        """When it lets the machine go: never before people were warned for long enough."""
+        if self.released is not None:
+            return self.released
+        return max(self.until, (self.warned or now) + warning)
+
+    @property
+    def said(self) -> str:
+        """Whose it is, for a sentence."""
+        return f"the lease of {self.owner}" if self.owner else "the default lease"
+
+
+def granted(standing: Lease | None, lease: Lease) -> Lease:
+    """A lease as it stands once it is asked for: one that runs longer already is not shortened."""
+    if standing is None or standing.released is not None:
+        return lease
+    return extended(standing, lease.until)
+
+
+def extended(lease: Lease, until: datetime) -> Lease:
+    """A lease that lasts at least until a moment.
+
+    The later end counts, so it makes no difference who of two comes first, nor whether somebody
+    asks twice. One that was released or had ended runs again.
+    """
+    if lease.released is not None:
+        return replace(lease, until=until, warned=None, released=None)
+    if until <= lease.until:
+        return lease
+    return replace(lease, until=until, warned=None)
+
+
+def released(lease: Lease, now: datetime) -> Lease:
+    """A lease whose owner does not need the machine any more."""
+    return lease if lease.released is not None else replace(lease, released=now)
+
+
+def warned(lease: Lease, until: datetime, now: datetime) -> Lease:
+    """A lease of whose end people were told; one that was extended meanwhile stays unwarned."""
+    return lease if lease.until != until or lease.warned else replace(lease, warned=now)
+
+
+def by_machine(leases: Iterable[Lease]) -> dict[str, list[Lease]]:
+    """Leases by the id of their machine."""
+    found: dict[str, list[Lease]] = {}
+    for lease in leases:
+        found.setdefault(lease.instance_id, []).append(lease)
+    return found
+
+
+def holders(leases: Iterable[Lease], now: datetime) -> dict[str, Lease]:
+    """The machines that an owner needs now, by id, each with the lease that runs longest.
+
+    A default lease has no owner: it says how long a machine may stay, and not that it is needed.
+    """
+    found: dict[str, Lease] = {}
+    for lease in leases:
+        best = found.get(lease.instance_id)
+        if lease.owner and lease.runs(now) and (best is None or lease.until > best.until):
+            found[lease.instance_id] = lease
+    return found
+
+
+def with_leases(
+    ends: Iterable[Expiry], leases: Iterable[Lease], now: datetime, warning: timedelta = WARNING
+) -> list[Expiry]:
+    """All ends of machines: those that were set with `expires=`, and those of leases.
+
+    A machine ends when the last of its leases does. An end that was set with `expires=` counts as
+    one of them until somebody releases the machine.
+
+    Args:
+        ends: that were set with `expires=`, or that a run has begun to carry out.
+        leases: of all machines.
+        now: zone-aware.
+        warning: how long people are warned before a lease ends.
+    """
+    of_machine = by_machine(leases)
+    found = []
+    for end in ends:
+        held = of_machine.pop(end.id, []) if end.id else []
+        found.append(_later(end, held, now, warning) if held else end)
+    for id_, held in of_machine.items():
+        end = Expiry(id_, held[0].name, datetime.min.replace(tzinfo=UTC), "hibernate")
+        found.append(_later(end, held, now, warning))
+    return sorted(found, key=lambda one: (one.at, one.key))
+
+
+def _later(end: Expiry, held: Sequence[Lease], now: datetime, warning: timedelta) -> Expiry:
+    kept = [one.ends(now, warning) for one in held if one.released is None]
+    given_up = [one.released for one in held if one.released is not None]
+    at = max(kept or given_up)
+    if not given_up:
+        at = max(at, end.at)
+    if end.asked is not None and at > end.asked:
+        # That request was for an end that does not stand any more.
+        return replace(end, at=at, asked=None, asked_for="", trouble="")
+    return replace(end, at=at)
+
+
+def warnings_of(
+    leases: Iterable[Lease],
+    instances: Mapping[str, UserVM],
+    now: datetime,
+    warning: timedelta = WARNING,
+    link: Callable[[str], str] = lambda _: "",
+) -> list[Reading]:
+    """One line a machine whose last lease ends soon, or lasts.
+
+    Args:
+        leases: of all machines.
+        instances: as they are, by id; nothing is said of one that is at rest or missing.
+        now: zone-aware.
+        warning: how long before the end.
+        link: what a warning ends with, by the machine's id.
+    """
+    found = []
+    for id_, held in by_machine(leases).items():
+        last = last_of(held)
+        if last is None:
+            continue
+        there = instances.get(id_)
+        ends_soon = now >= last.until - warning
+        is_told = ends_soon and there is not None and not is_down(there.status)
+        text = (
+            f"{last.said} on {last.name} ends at {_moment(last.ends(now, warning))}, and then the "
+            f"machine is hibernated; to keep it, run: "
+            f"barrack lease {last.name} --extend 8h{link(id_)}"
+            if is_told
+            else f"{last.said} on {last.name} lasts until {_moment(last.until)}"
+        )
+        # That it is over is no news: whoever extended it knows, and whoever reads the report.
+        found.append(Reading(f"lease {id_}", is_told, not is_told, text, quiet=not is_told))
+    return found
+
+
+def now_warned(
+    leases: Iterable[Lease],
+    instances: Mapping[str, UserVM],
+    now: datetime,
+    warning: timedelta = WARNING,
+) -> list[Lease]:
+    """The leases of whose end people know, once all that `warnings_of` gave was told.
+
+    That may have been an earlier run, which was cut off before it could note it. Of a machine that
+    is at rest already nobody has to be told. What is missing from the list was not told of.
+    """
+    return [
+        lease
+        for id_, held in by_machine(leases).items()
+        for last in [last_of(held)]
+        if last is not None and now >= last.until - warning and id_ in instances
+        for lease in held
+        if lease.released is None and lease.warned is None
+    ]
+
+
+def last_of(held: Iterable[Lease]) -> Lease | None:
+    """The lease that keeps a machine longest; None if all were released."""
+    return max((o for o in held if o.released is None), key=lambda o: o.until, default=None)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"

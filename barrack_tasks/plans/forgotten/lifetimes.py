@@ -1,0 +1,378 @@
+"""Lifetimes: how long machines may be as they are, and what happens to those that are longer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, model_validator
+
+from barrack_tasks.api.models import Snapshot, UserVM, VMStatus, VolumeResponse
+from barrack_tasks.plans.alerts import Reading
+from barrack_tasks.plans.durations import PositiveSpan, said
+from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.inputs import Given, read_each
+from barrack_tasks.plans.power.schedule import is_meant
+from barrack_tasks.plans.protection import is_protected
+from barrack_tasks.plans.selection import SELECT_SCHEMA, Selector, selector_of
+
+Action = Literal["report", "alert", "hibernate", "delete"]
+GRACE = timedelta(hours=1)
+"""So long after people were told what will happen to a machine it happens."""
+
+_KEPT = timedelta(days=30)
+LOOKS = timedelta(hours=1)
+"""Two looks that lie further apart tell nothing of the time between them."""
+
+
+class Lifetime(Given):
+    """How long some machines may be as they are, and what is done with those that are longer.
+
+    Time counts since the machine is in its state where the rule names states or hibernates, since
+    every probe found it idle where the rule says `idle`, and since it was made otherwise.
+
+    Attributes:
+        select: which machines: names, globs and ids, or a `Selector` with regions, models, states.
+        longer_than: how long they may be so.
+        then: `report` names them, `alert` tells people once, `hibernate` and `delete` take a
+            snapshot first, after a notice.
+        idle: count only the time for which the probes found the machine idle without a break.
+
+    Example:
+        >>> Lifetime(select=["scratch-*"], longer_than="8h", then="hibernate")
+        >>> Lifetime(select={"states": ["SHUTOFF"]}, longer_than="15m", then="hibernate")
+        >>> Lifetime(select={"states": ["HIBERNATED"]}, longer_than="30d", then="delete")
+        >>> Lifetime(select={"states": ["ERROR"]}, longer_than="1h", then="alert")
+    """
+
+    select: Annotated[Selector, BeforeValidator(selector_of), SELECT_SCHEMA]
+    longer_than: PositiveSpan
+    then: Action = "alert"
+    idle: bool = Field(default=False, description="Count only the time for which it was idle.")
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> Self:
+        states = {VMStatus(state) for state in self.select.states}
+        if VMStatus.ERROR in states and self.then in ("hibernate", "delete"):
+            raise ValueError(
+                f"then: no snapshot can be taken of what is in ERROR, so it cannot {self.then}; "
+                "use 'alert' or 'report'"
+            )
+        if states == {VMStatus.HIBERNATED} and self.then == "hibernate":
+            raise ValueError("then: what is HIBERNATED cannot be hibernated; use 'delete'")
+        return self
+
+    @property
+    def key(self) -> str:
+        """The same for the same rule, in whatever order rules are given."""
+        return hashlib.blake2s(self.model_dump_json().encode(), digest_size=4).hexdigest()
+
+    @property
+    def counts_state(self) -> bool:
+        """Whether time counts since the machine is in its state, and not since it was made."""
+        return bool(self.select.states) or self.then == "hibernate"
+
+
+def read_lifetimes(values: Any) -> list[Lifetime]:
+    """Read rules, typed or as dicts.
+
+    Raises:
+        ValueError: one cannot be read; says which, counted from 1, and why.
+    """
+    return read_each(Lifetime, values, "lifetime")
+
+
+class Leftover(Given):
+    """How old a snapshot or a volume may be that belongs to no machine any more.
+
+    Attributes:
+        of: `snapshots` whose machine is gone, or `volumes` that are attached to nothing.
+        longer_than: how old they may be.
+        then: `report` names them, `alert` tells people once. `prune_snapshots` deletes snapshots.
+
+    Example:
+        >>> Leftover(of="volumes", longer_than="7d")
+    """
+
+    of: Literal["snapshots", "volumes"]
+    longer_than: PositiveSpan
+    then: Literal["report", "alert"] = "report"
+
+
+def read_leftovers(values: Any) -> list[Leftover]:
+    """Read rules about what belongs to nothing, typed or as dicts.
+
+    Raises:
+        ValueError: one cannot be read; says which, counted from 1, and why.
+    """
+    return read_each(Leftover, values, "leftover")
+
+
+@dataclass(frozen=True)
+class Sighting:
+    """What is remembered of a machine, by the cloud's clock.
+
+    Attributes:
+        state: in which it was seen last.
+        since: since when it surely is in that state.
+        seen: when it was looked at last.
+        idle: since when the probes found it idle at every look; None if they did not.
+        noticed: when people were told what a rule will do with it, by the rule's key.
+    """
+
+    state: str
+    since: datetime
+    seen: datetime
+    idle: datetime | None = None
+    noticed: Mapping[str, datetime] = field(default_factory=dict)
+
+
+def sighted(
+    before: Sighting | None, instance: UserVM, is_idle: bool | None, now: datetime
+) -> Sighting:
+    """What is remembered of a machine once it was seen.
+
+    It surely is in its state since its last change at the latest, by what it tells of itself. It
+    is so since an earlier look only if it was in that state then, and has not changed since: what
+    was hibernated and brought back between two looks is not as old as before. One that does not
+    tell of changes must have been looked at within `LOOKS`.
+
+    Args:
+        before: what was remembered; None at first sight.
+        instance: as a list shows it.
+        is_idle: what the probes tell; None if they tell nothing: then idle time begins anew.
+        now: by the cloud's clock.
+    """
+    state, changed = str(instance.status), instance.updated_at
+    slept = instance.hibernated_at if instance.status is VMStatus.HIBERNATED else None
+    since = min(now, slept or changed or now)
+    if before is None:
+        return Sighting(state, since, now, now if is_idle else None)
+    is_recent = now - before.seen <= LOOKS
+    is_unchanged = is_recent if changed is None else changed <= before.seen
+    if before.state == state and is_unchanged:
+        since = min(before.since, since)
+    idle = ((before.idle if is_recent else None) or now) if is_idle else None
+    return Sighting(state, since, now, idle, before.noticed)
+
+
+class Stage(StrEnum):
+    """How far a rule has come with a machine that is longer than it may be."""
+
+    NAMED = "named"
+    """It is named in the report, or alerted of; nothing is done."""
+    SPARED = "spared"
+    """A lease keeps it, or it is protected."""
+    NOTICE = "notice"
+    """People are to be told now what will happen."""
+    GRACE = "grace"
+    """They were told, and may still say no."""
+    DUE = "due"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a rule says of a machine that is longer than it may be; `why` is for people."""
+
+    instance: UserVM
+    rule: Lifetime
+    stage: Stage
+    why: str
+    acts_at: datetime | None = None
+
+    @property
+    def key(self) -> str:
+        """Of the notice about it."""
+        return f"{self.rule.key} {self.instance.id}"
+
+
+def judge_lifetimes(
+    instances: Iterable[UserVM],
+    rules: Sequence[Lifetime],
+    seen: Mapping[str, Sighting],
+    held: Mapping[str, Lease],
+    protect: Iterable[str],
+    now: datetime,
+    grace: timedelta = GRACE,
+) -> list[Verdict]:
+    """What the rules say of each machine; at most one that acts, the first, and all that tell.
+
+    Args:
+        instances: as a list shows them.
+        rules: in their order.
+        seen: what is remembered of each, by id, this look included.
+        held: machines that somebody needs now, by id.
+        protect: names, globs and ids that are never touched.
+        now: by the cloud's clock.
+        grace: how long after a notice it is acted on.
+    """
+    never = tuple(protect)
+    found = []
+    for instance in instances:
+        acts = False
+        for rule in rules:
+            is_action = rule.then in ("hibernate", "delete")
+            if (acts and is_action) or not _applies(rule, instance):
+                continue
+            age = _age(rule, instance, seen.get(instance.id), now)
+            if age is None or age <= rule.longer_than:
+                continue
+            verdict = _verdict(instance, rule, age, seen[instance.id], held, never, now, grace)
+            acts = acts or is_action
+            found.append(verdict)
+    return found
+
+
+def _applies(rule: Lifetime, instance: UserVM) -> bool:
+    if not is_meant(rule.select, instance):
+        return False
+    states = {VMStatus(state) for state in rule.select.states}
+    if states and instance.status not in states:
+        return False
+    match rule.then:
+        case "hibernate":
+            return instance.status in (VMStatus.ACTIVE, VMStatus.SHUTOFF)
+        case "delete":
+            may = (VMStatus.ACTIVE, VMStatus.SHUTOFF, VMStatus.HIBERNATED)
+            return instance.status in may
+    return instance.status is not VMStatus.DELETED
+
+
+def _age(
+    rule: Lifetime, instance: UserVM, seen: Sighting | None, now: datetime
+) -> timedelta | None:
+    if seen is None:
+        return None
+    if rule.idle:
+        return None if seen.idle is None else now - seen.idle
+    if rule.counts_state or instance.created_at is None:
+        return now - seen.since
+    return now - instance.created_at
+
+
+def _verdict(
+    instance: UserVM,
+    rule: Lifetime,
+    age: timedelta,
+    seen: Sighting,
+    held: Mapping[str, Lease],
+    protect: Sequence[str],
+    now: datetime,
+    grace: timedelta,
+) -> Verdict:
+    what = "idle" if rule.idle else str(instance.status) if rule.counts_state else "there"
+    why = f"it has been {what} for {said(age)}, longer than {said(rule.longer_than)}"
+    lease = held.get(instance.id)
+    if rule.then in ("report", "alert"):
+        return Verdict(instance, rule, Stage.NAMED, why)
+    if is_protected(protect, instance.id, instance.name):
+        return Verdict(instance, rule, Stage.SPARED, f"{why}; it is protected")
+    if lease is not None:
+        return Verdict(instance, rule, Stage.SPARED, f"{why}; {lease.said} keeps it")
+    told = seen.noticed.get(rule.key)
+    if told is None:
+        return Verdict(instance, rule, Stage.NOTICE, why, now + grace)
+    if now < told + grace:
+        return Verdict(instance, rule, Stage.GRACE, why, told + grace)
+    return Verdict(instance, rule, Stage.DUE, why, told + grace)
+
+
+def with_notices(
+    seen: Mapping[str, Sighting],
+    verdicts: Iterable[Verdict],
+    rules: Iterable[Lifetime],
+    now: datetime,
+) -> dict[str, Sighting]:
+    """What is remembered once people were told: a rule that lets a machine go forgets its notice.
+
+    Args:
+        seen: what is remembered, by id.
+        verdicts: of all machines that were seen.
+        rules: of this run; notices of other rules stay, for the runs that have them.
+        now: by the cloud's clock.
+    """
+    own = {rule.key for rule in rules}
+    stand = {
+        id_: {k: at for k, at in one.noticed.items() if k not in own and now - at < _KEPT}
+        for id_, one in seen.items()
+    }
+    for one in verdicts:
+        if one.stage in (Stage.NOTICE, Stage.GRACE, Stage.DUE):
+            before = seen[one.instance.id].noticed.get(one.rule.key, now)
+            stand[one.instance.id][one.rule.key] = before
+    return {id_: replace(one, noticed=stand[id_]) for id_, one in seen.items()}
+
+
+def notices_of(
+    verdicts: Iterable[Verdict], link: Callable[[str], str] = lambda _: ""
+) -> list[Reading]:
+    """One line a machine that people are told of: what will happen to it, and how to say no.
+
+    Args:
+        verdicts: of all machines.
+        link: what a notice ends with, by the machine's id.
+    """
+    found = []
+    for one in verdicts:
+        name = one.instance.name
+        if one.stage is Stage.NAMED and one.rule.then == "alert":
+            found.append(Reading(one.key, True, False, f"{name}: {one.why}"))
+        elif one.stage in (Stage.NOTICE, Stage.GRACE, Stage.DUE):
+            does = f"a snapshot is taken and it is {one.rule.then}d"
+            link_to = link(one.instance.id)
+            text = (
+                f"{name}: {one.why}; {does} at {one.acts_at:%Y-%m-%d %H:%M} UTC; to keep it, "
+                f"run: barrack lease {name} --extend 8h{link_to}"
+            )
+            found.append(Reading(one.key, True, False, text))
+    return found
+
+
+@dataclass(frozen=True)
+class Left:
+    """A snapshot or a volume that belongs to no machine and is older than it may be."""
+
+    id: str
+    name: str
+    kind: str
+    rule: Leftover
+    why: str
+
+
+def judge_leftovers(
+    rules: Iterable[Leftover],
+    snapshots: Iterable[Snapshot],
+    volumes: Iterable[VolumeResponse],
+    instances: Mapping[str, UserVM],
+    now: datetime,
+) -> list[Left]:
+    """What belongs to nothing any more. What does not tell its age or its machine is left out.
+
+    Args:
+        rules: how old it may be.
+        snapshots: of the account.
+        volumes: of the account.
+        instances: of the account, by id.
+        now: by the cloud's clock.
+    """
+    found = []
+    kept, loose = tuple(snapshots), tuple(volumes)
+    for rule in rules:
+        things: list[tuple[str, str, datetime | None]] = (
+            [
+                (s.id, s.name, s.created_at)
+                for s in kept
+                if s.instance_id and s.instance_id not in instances and not s.is_image
+            ]
+            if rule.of == "snapshots"
+            else [(v.id, v.name, v.created_at) for v in loose if not v.attachments]
+        )
+        for id_, name, made in things:
+            if made is not None and now - made > rule.longer_than:
+                why = f"it belongs to no machine and is {said(now - made)} old"
+                found.append(Left(id_, name, rule.of.removesuffix("s"), rule, why))
+    return found

@@ -1,0 +1,108 @@
+"""Owners of machines: Barrack has no tags, so a small table says whose a machine is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fnmatch import fnmatchcase
+
+from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.money.bill import Bill
+
+NOBODY = "nobody"
+"""Stands for the owner, or the team, that is not known."""
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Whose some machines are.
+
+    Attributes:
+        machines: an id, a name or a glob.
+        owner: a person; empty if only the team is known.
+        team: that pays for it; empty if that is not known.
+        note: what it is for.
+        tell: the name of the notification block that tells the owner; empty for none.
+    """
+
+    machines: str
+    owner: str = ""
+    team: str = ""
+    note: str = ""
+    tell: str = ""
+
+
+def owner_of(
+    id_: str, name: str, table: Iterable[Ownership], leases: Iterable[Lease] = ()
+) -> Ownership:
+    """Whose a machine is: by its id, else by its name, else by the longest glob that fits.
+
+    Where none of these says so, it is whose lease lasts longest, and else nobody's.
+
+    Args:
+        id_: of the machine.
+        name: of the machine.
+        table: all that is known.
+        leases: of all machines.
+
+    Example:
+        >>> owner_of("BRK-1", "train-1", [Ownership("train-*", "ann", "vision")]).team
+        'vision'
+    """
+    fitting = [o for o in table if o.machines in (id_, name) or fnmatchcase(name, o.machines)]
+
+    def rank(one: Ownership) -> tuple[bool, bool, int, str]:
+        return one.machines == id_, one.machines == name, len(one.machines), one.machines
+
+    if fitting:
+        return max(fitting, key=rank)
+    mine = [one for one in leases if one.instance_id == id_ and one.owner]
+    last = max(mine, key=lambda one: (one.until, one.owner), default=None)
+    return Ownership(id_, last.owner if last else "")
+
+
+def spent_by(
+    what: str, bill: Bill, table: Iterable[Ownership], leases: Iterable[Lease] = ()
+) -> dict[str, Decimal]:
+    """What was spent by `owner` or by `team`, the largest first; its sum is the bill's total.
+
+    Args:
+        what: `owner` or `team`.
+        bill: what was spent on what.
+        table: whose machines are.
+        leases: of all machines.
+    """
+    known, held = tuple(table), tuple(leases)
+    names: dict[tuple[str, str], str] = {}
+    sums: dict[str, Decimal] = {}
+    for charge in bill.charges:
+        thing = (charge.thing.id, charge.thing.name)
+        if thing not in names:
+            names[thing] = getattr(owner_of(*thing, known, held), what) or NOBODY
+        sums[names[thing]] = sums.get(names[thing], Decimal(0)) + charge.cost
+    return dict(sorted(sums.items(), key=lambda item: (-item[1], item[0])))
+
+
+def channels(
+    news: Mapping[str, str],
+    names: Mapping[str, str],
+    table: Iterable[Ownership],
+    leases: Iterable[Lease],
+) -> dict[str, dict[str, str]]:
+    """What each owner's own channel is told, by the name of its block.
+
+    Args:
+        news: sentences by keys that end with a space and a machine's id.
+        names: names of machines by their ids.
+        table: whose machines are.
+        leases: of all machines.
+    """
+    known, held = tuple(table), tuple(leases)
+    told: dict[str, dict[str, str]] = {}
+    for key, text in news.items():
+        id_ = key.rpartition(" ")[2]
+        block = owner_of(id_, names.get(id_, ""), known, held).tell
+        if block:
+            told.setdefault(block, {})[key] = text
+    return told

@@ -1,0 +1,151 @@
+"""reap_forgotten against a real Prefect server and a real local cloud."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import unquote
+
+import pytest
+from prefect.client.orchestration import get_client
+
+from barrack_tasks import lease_instance
+from barrack_tasks.controllers.leases import read_leases
+from barrack_tasks.sandbox import Sandbox
+from flows.end_expired import end_expired
+from flows.keep_machine import keep_machine
+from flows.reap_forgotten import reap_forgotten
+from tests.flows.conftest import account_of, effects, states
+from tests.flows.receivers import Webhook
+
+Cloud = Callable[..., Sandbox]
+RULES = [
+    {"select": ["scratch-*"], "longer_than": "8h", "then": "hibernate"},
+    {"select": {"states": ["SHUTOFF"]}, "longer_than": "15m", "then": "hibernate"},
+    {"select": {"states": ["HIBERNATED"]}, "longer_than": "30d", "then": "delete"},
+]
+
+
+def advance(sandbox: Sandbox, **span: float) -> None:
+    sandbox.advance(timedelta(**span).total_seconds())
+
+
+def test_the_forgotten_are_told_of_and_put_to_rest_unless_somebody_leases_them(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    start = datetime.now(UTC) - timedelta(days=1)
+    sandbox = cloud(fleet=0, seed=8411, start=start)
+    names = ("scratch-1", "scratch-2", "prod", "train-1", "off")
+    ids = {name: sandbox.seed_instance(name, gpu_model="L40") for name in names}
+    account = account_of(sandbox, protect=["prod"])
+    receiver, block = hook
+
+    def run(**more: Any) -> dict[str, str]:
+        report = reap_forgotten(rules=RULES, notify=[block], credentials=account, **more)
+        return {row.instance: row.why for row in report.rows}
+
+    account.get_client().instances.stop(ids["off"])  # as from inside: billed in full
+    advance(sandbox, hours=9)
+    plan = run(dry_run=True)
+    assert "people would be told" in plan["scratch-1"]
+    assert receiver.received == []
+    rows = run()
+    assert rows["train-1"] == "nobody has leased it"
+    assert "prod" not in rows
+    assert "it has been SHUTOFF for" in rows["off"]
+    told = "\n".join(str(message) for message in receiver.received)
+    assert "barrack lease scratch-1 --extend 8h" in told
+    lease_instance(account, "scratch-2", for_="8h", owner="ann")
+    run()
+    assert effects(sandbox, "create_snapshot") == [], "the grace is not over"
+    sandbox.advance(3700)
+    rows = run()
+    assert "the lease of ann keeps it" in rows["scratch-2"]
+    assert states(sandbox) == {
+        "scratch-1": "HIBERNATED",
+        "scratch-2": "ACTIVE",
+        "prod": "ACTIVE",
+        "train-1": "ACTIVE",
+        "off": "HIBERNATED",
+    }
+    assert {e["id"] for e in effects(sandbox, "hibernate_instance")} == {
+        ids["scratch-1"],
+        ids["off"],
+    }
+    assert len(effects(sandbox, "create_snapshot")) == 2
+
+
+def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    start = datetime.now(UTC) - timedelta(days=1)
+    sandbox = cloud(fleet=0, seed=8414, start=start)
+    id_ = sandbox.seed_instance("scratch-1", gpu_model="L40")
+    account, (receiver, block) = account_of(sandbox), hook
+    with get_client(sync_client=True) as client:
+        flow = client.request("POST", "/flows/", json={"name": keep_machine.name}).json()
+        made = {
+            "name": "on-demand",
+            "flow_id": flow["id"],
+            "tags": ["barrack"],
+            "entrypoint": "barrack_tasks.flows.keep_machine",
+        }
+        deployed = client.request("POST", "/deployments/", json=made).json()
+        try:
+            advance(sandbox, hours=9)
+            reap_forgotten(rules=RULES, notify=[block], credentials=account)
+        finally:
+            path: Any = f"/deployments/{deployed['id']}"
+            client.request("DELETE", path)
+    [told] = [str(message) for message in receiver.received]
+    page, _, query = told.partition(f"/deployments/deployment/{deployed['id']}/run?parameters=")
+    assert page.rpartition(" ")[2].startswith("http")
+    given = json.loads(unquote(re.match(r"[A-Za-z0-9%:_-]+", query)[0]))  # type: ignore[index]
+    assert given == {"instance": id_, "for_": "8h"}
+    # What the form starts.
+    [row] = keep_machine(**given, owner="ann", credentials=account).rows
+    assert "the lease of ann keeps it until" in row.why
+    [spared] = reap_forgotten(rules=RULES, notify=[block], credentials=account).rows
+    assert "the lease of ann keeps it" in spared.why
+
+
+def test_what_has_slept_for_a_month_is_restored_snapshotted_and_deleted(cloud: Cloud) -> None:
+    start = datetime.now(UTC) - timedelta(days=40)
+    sandbox = cloud(fleet=0, seed=8412, start=start, balance="90000")
+    sandbox.seed_instance("old", gpu_model="L40")
+    id_ = sandbox.seed_instance("sleeps", gpu_model="L40")
+    account = account_of(sandbox)
+    account.get_client().instances.hibernate(id_)
+    advance(sandbox, days=31)
+    reap_forgotten(rules=RULES, credentials=account)
+    advance(sandbox, hours=1.1)
+    reap_forgotten(rules=RULES, credentials=account)
+    assert states(sandbox) == {"old": "ACTIVE"}
+    [taken] = effects(sandbox, "create_snapshot")
+    [gone] = effects(sandbox, "delete_instance")
+    assert taken["time"] < gone["time"]
+
+
+def test_a_machine_that_nobody_leased_gets_a_lease_and_ends_with_it(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = cloud(fleet=0, seed=8413)
+    for name in ("new", "mine"):
+        sandbox.seed_instance(name, gpu_model="L40")
+    account = account_of(sandbox)
+    lease_instance(account, "mine", for_="30d", owner="ann")
+    report = reap_forgotten(default_lease="8h", dry_run=True, credentials=account)
+    [row] = report.rows
+    assert row.why == "nobody has leased it, so it gets a lease without an owner"
+    assert len(read_leases(account.account)) == 1
+    reap_forgotten(default_lease="8h", credentials=account)
+    assert {one.owner for one in read_leases(account.account)} == {"ann", ""}
+    for hours in (7.9, 8.2):
+        later = timedelta(hours=hours)
+        monkeypatch.setattr("flows.end_expired.now", lambda: datetime.now(UTC) + later)  # noqa: B023
+        end_expired(credentials=account)
+    sandbox.advance(600)
+    assert states(sandbox) == {"new": "HIBERNATED", "mine": "ACTIVE"}

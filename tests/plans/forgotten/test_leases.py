@@ -1,0 +1,150 @@
+"""Leases: who asks first makes no difference, and no machine ends unwarned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.plans.forgotten.leases import (
+    WARNING,
+    Lease,
+    extended,
+    granted,
+    holders,
+    now_warned,
+    released,
+    warned,
+    warnings_of,
+    with_leases,
+)
+from barrack_tasks.plans.power.expiry import Expiry
+from tests.plans.worlds import HOUR, NOW, vm
+
+hours = st.integers(-48, 48).map(lambda n: NOW + n * HOUR)
+maybe = st.none() | hours
+leases = st.builds(
+    Lease,
+    instance_id=st.sampled_from(["BRK-a", "BRK-b"]),
+    name=st.just("a"),
+    owner=st.sampled_from(["", "ann", "bob"]),
+    until=hours,
+    warned=maybe,
+    released=maybe,
+)
+
+
+@given(leases, hours, hours)
+def test_two_who_extend_at_once_both_get_what_they_asked_for(
+    lease: Lease, a: datetime, b: datetime
+) -> None:
+    one, other = extended(extended(lease, a), b), extended(extended(lease, b), a)
+    assert one == other
+    assert one.until >= max(a, b)
+    assert extended(one, a) == one, "asking twice adds nothing"
+
+
+@given(leases, hours)
+def test_a_lease_that_is_asked_for_again_is_not_shortened(lease: Lease, until: datetime) -> None:
+    stands = granted(lease, Lease(lease.instance_id, "a", lease.owner, until))
+    assert stands.released is None
+    assert stands.until >= until
+    if lease.released is None:
+        assert stands.until >= lease.until
+
+
+@given(leases, hours)
+def test_releasing_twice_is_releasing_once(lease: Lease, at: datetime) -> None:
+    once = released(lease, at)
+    assert released(once, NOW) == once
+    assert not once.runs(NOW)
+
+
+@given(st.lists(leases, max_size=6, unique_by=lambda one: one.key))
+def test_no_machine_ends_while_a_lease_runs_or_before_people_were_warned(held: list[Lease]) -> None:
+    due = {one.id for one in with_leases([], held, NOW) if one.at <= NOW}
+    for lease in held:
+        if lease.released is None and lease.instance_id in due:
+            assert not lease.runs(NOW)
+            assert lease.warned is not None
+            assert lease.warned + WARNING <= NOW
+    for id_ in {one.instance_id for one in held} - due:
+        mine = [one for one in held if one.instance_id == id_]
+        assert any(one.ends(NOW, WARNING) > NOW for one in mine), "else it would run for ever"
+
+
+def test_an_end_that_was_set_with_expires_is_a_lease_like_any_other() -> None:
+    end = Expiry("BRK-a", "a", NOW, "delete")
+    ann = Lease("BRK-a", "a", "ann", NOW + 8 * HOUR)
+    assert with_leases([end], [], NOW) == [end]
+    [kept] = with_leases([end], [ann], NOW)
+    assert (kept.at, kept.how) == (NOW + 8 * HOUR, "delete"), "and it ends as was asked for then"
+    [given_up] = with_leases(
+        [Expiry("BRK-a", "a", NOW + HOUR, "delete")], [released(ann, NOW)], NOW
+    )
+    assert given_up.at == NOW
+
+
+def test_what_was_asked_for_an_earlier_end_is_forgotten_when_somebody_extends() -> None:
+    asked = Expiry("BRK-a", "a", NOW - HOUR, "hibernate", NOW - HOUR, "hibernate_instance", "why")
+    [later] = with_leases([asked], [Lease("BRK-a", "a", "ann", NOW + HOUR)], NOW)
+    assert (later.asked, later.asked_for, later.trouble) == (None, "", "")
+
+
+def test_one_who_released_a_machine_does_not_end_it_for_the_others() -> None:
+    ann = released(Lease("BRK-a", "a", "ann", NOW + HOUR), NOW)
+    bob = Lease("BRK-a", "a", "bob", NOW + 2 * HOUR)
+    [end] = with_leases([], [ann, bob], NOW)
+    assert end.at == bob.until
+    assert holders([ann, bob], NOW) == {"BRK-a": bob}
+
+
+def test_a_default_lease_does_not_say_that_a_machine_is_needed() -> None:
+    assert holders([Lease("BRK-a", "a", "", NOW + HOUR)], NOW) == {}
+
+
+def test_people_are_warned_once_and_the_machine_waits_for_that() -> None:
+    lease = Lease("BRK-a", "a", "ann", NOW + timedelta(minutes=10))
+    there = {"BRK-a": vm("a", id_="BRK-a")}
+    [reading] = warnings_of([lease], there, NOW)
+    assert reading.is_over
+    assert "barrack lease a --extend 8h" in reading.text
+    assert now_warned([lease], {}, NOW) == [], "it is missing, so nobody was told"
+    [told] = now_warned([lease], there, NOW)
+    [end] = with_leases([], [warned(told, told.until, NOW)], NOW)
+    assert end.at == NOW + WARNING
+
+
+def test_of_a_machine_at_rest_nobody_is_told() -> None:
+    lease = Lease("BRK-a", "a", "ann", NOW)
+    at_rest = {"BRK-a": vm("a", "HIBERNATED", id_="BRK-a")}
+    [reading] = warnings_of([lease], at_rest, NOW)
+    assert reading.is_clear
+    assert now_warned([lease], at_rest, NOW) == [lease]
+
+
+def test_the_shorter_lease_of_two_is_no_reason_to_warn() -> None:
+    short, long = Lease("BRK-a", "a", "ann", NOW), Lease("BRK-a", "a", "bob", NOW + 9 * HOUR)
+    [reading] = warnings_of([short, long], {"BRK-a": vm("a", id_="BRK-a")}, NOW)
+    assert reading.is_clear
+
+
+def test_a_lease_that_was_extended_while_people_were_told_is_warned_of_anew() -> None:
+    lease = Lease("BRK-a", "a", "ann", NOW)
+    longer = extended(lease, NOW + HOUR)
+    assert warned(longer, lease.until, NOW).warned is None
+
+
+KEEPS: dict[str, Callable[[Lease], Lease]] = {
+    "extended": lambda one: extended(one, NOW + HOUR),
+    "granted": lambda one: granted(one, Lease("BRK-a", "a", "ann", NOW + HOUR)),
+}
+
+
+def test_an_ended_lease_runs_again_when_somebody_asks() -> None:
+    for act in KEEPS.values():
+        again = act(Lease("BRK-a", "a", "ann", NOW - HOUR, NOW - HOUR, NOW - HOUR))
+        assert again.runs(NOW)
+        assert again.warned is None

@@ -1,0 +1,198 @@
+"""Lifetimes: nothing is acted on before it is old enough, and people could say no."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.api.models import VolumeResponse
+from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.forgotten.lifetimes import (
+    GRACE,
+    Leftover,
+    Lifetime,
+    Sighting,
+    Stage,
+    Verdict,
+    judge_leftovers,
+    judge_lifetimes,
+    notices_of,
+    read_lifetimes,
+    sighted,
+    with_notices,
+)
+from tests.plans.worlds import HOUR, NOW, snap, vm
+
+SCRATCH = Lifetime(select=["scratch-*"], longer_than="8h", then="hibernate")
+OFF = Lifetime(select={"states": ["SHUTOFF"]}, longer_than="15m", then="hibernate")
+ASLEEP = Lifetime(select={"states": ["HIBERNATED"]}, longer_than="30d", then="delete")
+BROKEN = Lifetime(select={"states": ["ERROR"]}, longer_than="1h", then="alert")
+IDLE = Lifetime(select=["*"], longer_than="1h", then="hibernate", idle=True)
+RULES = [SCRATCH, OFF, ASLEEP, BROKEN, IDLE]
+
+
+def judged(
+    name: str,
+    status: str,
+    seen: Sighting,
+    held: Mapping[str, Lease] | None = None,
+    protect: tuple[str, ...] = (),
+    **more: Any,
+) -> list[Verdict]:
+    instance = vm(name, status, **more)
+    return judge_lifetimes([instance], RULES, {instance.id: seen}, held or {}, protect, NOW)
+
+
+def since(hours: float, status: str = "ACTIVE", **more: Any) -> Sighting:
+    return Sighting(status, NOW - timedelta(hours=hours), NOW, **more)
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "hours", "rule"),
+    [
+        ("scratch-1", "ACTIVE", 9, SCRATCH),
+        ("scratch-1", "ACTIVE", 7, None),
+        ("train-1", "ACTIVE", 900, None),
+        ("train-1", "SHUTOFF", 0.3, OFF),
+        ("train-1", "SHUTOFF", 0.2, None),
+        ("train-1", "HIBERNATED", 24 * 31, ASLEEP),
+        ("train-1", "HIBERNATED", 24 * 29, None),
+        ("train-1", "ERROR", 2, BROKEN),
+        ("scratch-1", "HIBERNATED", 24, None),
+        ("scratch-1", "HIBERNATING", 24, None),
+    ],
+)
+def test_each_rule_of_the_story_means_what_it_says(
+    name: str, status: str, hours: float, rule: Lifetime | None
+) -> None:
+    found = judged(name, status, since(hours, status))
+    assert [one.rule for one in found] == ([rule] if rule else [])
+
+
+def test_a_machine_that_was_woken_yesterday_is_not_as_old_as_the_day_it_was_made() -> None:
+    assert judged("scratch-1", "ACTIVE", since(2), created_at=NOW - 900 * HOUR) == []
+
+
+def test_one_that_is_idle_is_known_by_evidence_alone() -> None:
+    assert judged("train-1", "ACTIVE", since(900, idle=None)) == []
+    [verdict] = judged("train-1", "ACTIVE", since(900, idle=NOW - 2 * HOUR))
+    assert verdict.why == "it has been idle for 2 h, longer than 60 min"
+
+
+def test_people_are_told_first_and_a_lease_says_no() -> None:
+    [first] = judged("scratch-1", "ACTIVE", since(9))
+    assert first.stage is Stage.NOTICE
+    [text] = [reading.text for reading in notices_of([first])]
+    assert "barrack lease scratch-1 --extend 8h" in text
+    told = with_notices({"BRK-scratch-1": since(9)}, [first], RULES, NOW - GRACE)
+    [second] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"])
+    assert second.stage is Stage.DUE
+    lease = Lease("BRK-scratch-1", "scratch-1", "ann", NOW + HOUR)
+    [spared] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"], {"BRK-scratch-1": lease})
+    assert (spared.stage, "the lease of ann keeps it" in spared.why) == (Stage.SPARED, True)
+    forgotten = with_notices(told, [spared], RULES, NOW)
+    assert forgotten["BRK-scratch-1"].noticed == {}, "after the lease people are told anew"
+    others = with_notices(told, [spared], [OFF], NOW)
+    assert others == told, "the notices of other rules are another run's"
+    [never] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"], protect=("Scratch-*",))
+    assert never.stage is Stage.SPARED
+
+
+looks = st.lists(
+    st.tuples(
+        st.sampled_from(["ACTIVE", "SHUTOFF", "HIBERNATED"]),
+        st.integers(0, 600),
+        st.sampled_from([True, False, None]),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(looks)
+def test_no_age_is_longer_than_what_was_seen(told: list[tuple[str, int, Any]]) -> None:
+    """State and idleness never count from before they began, nor over a long time unseen."""
+    moment, began, idle_began = NOW, NOW, None
+    sighting: Sighting | None = None
+    state = ""
+    for status, minutes, is_idle in told:
+        moment += timedelta(minutes=minutes)
+        if status != state or minutes > 60:
+            state, began = status, moment
+        before = idle_began if minutes <= 60 else None
+        idle_began = (before or moment) if is_idle else None
+        sighting = sighted(sighting, vm("a", status), is_idle, moment)
+        assert sighting.since == began
+        assert sighting.idle == idle_began
+
+
+@given(*[st.integers(0, 600)] * 3)
+def test_a_machine_that_changed_since_the_last_look_is_no_older_than_that(
+    began: int, looked: int, changed: int
+) -> None:
+    since, seen, told = (NOW - timedelta(minutes=m) for m in (began + looked, looked, changed))
+    sighting = sighted(Sighting("ACTIVE", since, seen), vm("a", updated_at=told), None, NOW)
+    assert sighting.since == (told if told > seen else min(since, told))
+
+
+def test_one_that_hibernates_tells_since_when() -> None:
+    slept = NOW - 900 * HOUR
+    there = vm("a", "HIBERNATED", hibernated_at=slept, updated_at=NOW)
+    assert sighted(None, there, None, NOW).since == slept
+    assert sighted(since(1, "HIBERNATED"), there, None, NOW).since == slept
+
+
+@given(
+    st.dictionaries(st.sampled_from([r.key for r in RULES]), st.integers(-240, 0), max_size=3),
+    st.sampled_from(["ACTIVE", "SHUTOFF", "HIBERNATED", "ERROR"]),
+    st.integers(0, 2000),
+)
+def test_nothing_is_due_before_its_notice_is_old_enough(
+    noticed: dict[str, int], status: str, hours: int
+) -> None:
+    notices: dict[str, datetime] = {k: NOW + timedelta(minutes=m) for k, m in noticed.items()}
+    found = judged("scratch-1", status, since(hours, status, idle=NOW - HOUR * 5, noticed=notices))
+    assert sum(one.rule.then in ("hibernate", "delete") for one in found) <= 1
+    for one in found:
+        if one.stage is Stage.DUE:
+            assert notices[one.rule.key] + GRACE <= NOW
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ({"select": {"states": ["ERROR"]}, "longer_than": "1h", "then": "delete"}, "no snapshot"),
+        ({"select": {"states": ["HIBERNATED"]}, "longer_than": "1h", "then": "hibernate"}, "use"),
+        ({"select": [], "longer_than": "1h"}, "empty"),
+        ({"select": ["a"], "longer_than": "0h"}, "longer than zero"),
+        ({"select": ["a"], "longer_then": "1h"}, "longer_than"),
+    ],
+)
+def test_a_rule_that_cannot_be_meant_is_refused(rule: dict[str, Any], why: str) -> None:
+    with pytest.raises(ValueError, match=f"lifetime 1: .*{why}"):
+        read_lifetimes([rule])
+
+
+def test_what_belongs_to_nothing_is_named_once_it_is_old() -> None:
+    there, gone = vm("there"), vm("gone")
+    snapshots = [snap(there, NOW - 99 * HOUR), snap(gone, NOW - 99 * HOUR), snap(gone, NOW)]
+    unknown = snap(gone, NOW - 99 * HOUR, instance_id=None)
+    volumes = [
+        VolumeResponse(id="1", name="loose", created_at=NOW - 99 * HOUR),
+        VolumeResponse(id="2", name="young", created_at=NOW),
+        VolumeResponse(id="3", name="ageless"),
+        VolumeResponse.model_validate(
+            {"id": "4", "name": "used", "created_at": NOW - 99 * HOUR}
+        ).model_copy(update={"attachments": [object()]}),
+    ]
+    rules = [Leftover(of="snapshots", longer_than="1d"), Leftover(of="volumes", longer_than="1d")]
+    found = judge_leftovers(rules, [*snapshots, unknown], volumes, {there.id: there}, NOW)
+    assert [(one.kind, one.id) for one in found] == [
+        ("snapshot", snapshots[1].id),
+        ("volume", "1"),
+    ]

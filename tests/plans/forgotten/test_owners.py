@@ -1,0 +1,71 @@
+"""Owners: the nearest name counts, and nothing that was spent is lost between them."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.forgotten.owners import NOBODY, Ownership, channels, owner_of, spent_by
+from barrack_tasks.plans.money.bill import Bill, Charge, Thing
+from tests.plans.worlds import HOUR, NOW
+
+TABLE = [
+    Ownership("*", "office"),
+    Ownership("train-*", "ann", "vision", tell="ann-slack"),
+    Ownership("train-1", "bob", "speech"),
+    Ownership("BRK-7", "eve", "speech"),
+]
+
+
+def test_an_id_counts_before_a_name_and_a_name_before_a_glob() -> None:
+    assert owner_of("BRK-7", "train-1", TABLE).owner == "eve"
+    assert owner_of("BRK-8", "train-1", TABLE).owner == "bob"
+    assert owner_of("BRK-8", "train-2", TABLE).owner == "ann"
+    assert owner_of("BRK-8", "other", TABLE).owner == "office"
+    lease = Lease("BRK-8", "other", "zoe", NOW + HOUR)
+    assert owner_of("BRK-8", "other", [], [lease]).owner == "zoe"
+    assert owner_of("BRK-8", "other", [], []).owner == ""
+
+
+@given(st.lists(st.sampled_from(TABLE), unique=True), st.randoms(use_true_random=False))
+def test_the_order_of_the_table_makes_no_difference(table: list[Ownership], random: object) -> None:
+    mixed = sorted(table, key=lambda _: random.random())  # type: ignore[attr-defined]
+    for id_, name in (("BRK-7", "train-1"), ("BRK-8", "train-2"), ("BRK-9", "x")):
+        assert owner_of(id_, name, table) == owner_of(id_, name, mixed)
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["train-1", "train-2", "x"]), st.integers(0, 10**6)), max_size=8
+    ),
+    st.lists(st.sampled_from(TABLE), unique=True),
+)
+def test_owners_and_teams_together_pay_all_of_it(
+    spent: list[tuple[str, int]], table: list[Ownership]
+) -> None:
+    charges = tuple(
+        Charge(
+            Thing("instance", f"BRK-{name}", name),
+            NOW - HOUR,
+            NOW,
+            "ACTIVE",
+            60,
+            Decimal(cents) / 100,
+        )
+        for name, cents in spent
+    )
+    bill = Bill(NOW - timedelta(days=1), NOW, "USD", "UTC", charges)
+    for what in ("owner", "team"):
+        sums = spent_by(what, bill, table)
+        assert sum(sums.values()) == sum(cents for _, cents in spent) / Decimal(100)
+        assert table or set(sums) <= {NOBODY}
+
+
+def test_each_owner_is_told_of_their_own_machines_alone() -> None:
+    news = {"lease BRK-1": "train-1 ends", "ab12 BRK-2": "train-2 ends", "volume BRK-3": "x"}
+    names = {"BRK-1": "train-1", "BRK-2": "train-2"}
+    assert channels(news, names, TABLE, []) == {"ann-slack": {"ab12 BRK-2": "train-2 ends"}}
