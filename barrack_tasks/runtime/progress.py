@@ -117,11 +117,14 @@ class Progress:
         # A line costs nearly a millisecond, and nobody reads a thousand.
         if len(names) <= _FEW:
             for name in names:
-                self._log.log(level, "%s: %s", name, text)
+                self._log.log(level, "%s: %s", name, text, extra=_for_a_display([name], text))
             return
         for first in range(0, len(names), _A_LINE):
             some = names[first : first + _A_LINE]
-            self._log.log(level, "%d instances: %s: %s", len(some), text, ", ".join(some))
+            more = _for_a_display(some, text)
+            self._log.log(
+                level, "%d instances: %s: %s", len(some), text, ", ".join(some), extra=more
+            )
 
     def _ended(self, id_: str, finished: Finished, instance: UserVM | None) -> None:
         name = self._names[id_]
@@ -129,6 +132,11 @@ class Progress:
             emit(self._on_done[id_], id_, name, payload=instance_payload(instance))
         elif finished.outcome == "failed":
             emit("barrack.instance.failed", resource_of(id_), name, payload={"why": finished.why})
+
+
+def _for_a_display(names: list[str], text: str) -> dict[str, Any]:
+    """What a record tells besides its message, for a display with a line an instance."""
+    return {"barrack_names": tuple(names), "barrack_doing": text}
 
 
 def _sentence(next_: Next) -> str:

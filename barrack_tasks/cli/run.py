@@ -1,0 +1,348 @@
+"""`barrack run`, and the short ways to the flows that people start by hand."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+from cyclopts import App, Parameter
+from rich.live import Live
+from rich.text import Text
+
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api.models.text import one_line
+from barrack_tasks.cli.accounts import has_key
+from barrack_tasks.cli.answers import ReportShown, RowShown
+from barrack_tasks.cli.failing import WrongWordsError, code_of
+from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.running import flags_of, given_by, help_of, jsonable, parameters_of
+from barrack_tasks.cli.screen import Screen
+from barrack_tasks.cli.servers import known_server, spoken_with
+from barrack_tasks.cli.up import BLOCK
+from barrack_tasks.plans.names import nearest
+from barrack_tasks.plans.report import COLUMNS, Report, effect_of, money
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+run_app = App(name="run", help_flags=[], help="Run a flow now, in this process.")
+_HELP = ("--help", "-h")
+_OWN = {"--json", "--watch", "--no-watch"}
+_MOST_LINES = 40
+_OF_A_TEMPORARY_SERVER = {
+    "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "120",  # a busy machine takes a minute
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+}
+
+
+@run_app.default
+def run(*words: Annotated[str, Parameter(allow_leading_hyphen=True, negative="")]) -> int:
+    """Run a flow now, in this process, and show what it did.
+
+    Each parameter of the flow is a flag: `barrack run hibernate --select train-* --dry-run`. A
+    value with parts is JSON or YAML. `barrack run FLOW --help` lists the flags of a flow. Ends 0
+    when all is done, 1 when something failed, and 2 when what was given cannot be meant.
+
+    Parameters
+    ----------
+    words
+        The flow, its parameters, and --json for JSON, --watch to see on a terminal or in a pipe
+        what each instance is doing (on a terminal it is shown unless you say --no-watch).
+    """
+    from barrack_tasks import flows
+
+    screen = Screen()
+    name, *rest = words or ("--help",)
+    if name in _HELP:
+        screen.print("Usage: barrack run FLOW [NAMES...] [FLAGS]")
+        screen.print(f"Flows: {', '.join(flows.__all__)}")
+        screen.print("`barrack run FLOW --help` lists the flags of a flow.")
+        return 0 if words else 2
+    flow = name.replace("-", "_")
+    if flow not in flows.__all__:
+        raise WrongWordsError(f"there is no flow {name!r}; {nearest(flow, flows.__all__)}")
+    function = getattr(flows, flow).fn
+    if any(word in _HELP for word in rest):
+        for line in help_of(flow, function):
+            screen.print(line)
+        return 0
+    own = {word for word in rest if word in _OWN}
+    flags = flags_of(function)
+    given = given_by([word for word in rest if word not in _OWN], flags)
+    is_watched = "--watch" in own or (sys.stderr.isatty() and "--no-watch" not in own)
+    return run_flow(flow, parameters_of(flags, given), "--json" in own, is_watched)
+
+
+def hibernate(
+    names: list[str],
+    /,
+    *,
+    snapshot: bool = False,
+    dry_run: bool = False,
+    credentials: str | None = None,
+    watch: bool | None = None,
+    json: AsJson = False,
+) -> int:
+    """Hibernate instances: the short way to `barrack run hibernate`.
+
+    Parameters
+    ----------
+    names
+        Names, globs and ids of instances.
+    snapshot
+        Take a snapshot first, and hibernate only once it is ready.
+    dry_run
+        Show what would be done, and change nothing.
+    credentials
+        Name of the account's block; the environment's account, else the block `barrack`.
+    watch
+        Show what each instance is doing; on a terminal it is shown anyway.
+    json
+        Show JSON instead of a table.
+    """
+    given = {"select": names, "snapshot": snapshot, "dry_run": dry_run, "credentials": credentials}
+    return run_flow("hibernate", given, json, _is_watched(watch))
+
+
+def restore(
+    names: list[str],
+    /,
+    *,
+    dry_run: bool = False,
+    credentials: str | None = None,
+    watch: bool | None = None,
+    json: AsJson = False,
+) -> int:
+    """Bring hibernated instances back: the short way to `barrack run restore`.
+
+    Parameters
+    ----------
+    names
+        Names, globs and ids of instances.
+    dry_run
+        Show what would be done, and change nothing.
+    credentials
+        Name of the account's block; the environment's account, else the block `barrack`.
+    watch
+        Show what each instance is doing; on a terminal it is shown anyway.
+    json
+        Show JSON instead of a table.
+    """
+    given = {"select": names, "dry_run": dry_run, "credentials": credentials}
+    return run_flow("restore", given, json, _is_watched(watch))
+
+
+def _is_watched(watch: bool | None) -> bool:
+    return sys.stderr.isatty() if watch is None else watch
+
+
+def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: bool) -> int:
+    """Run a flow of this library in this process, and show its report.
+
+    Args:
+        name: of its function, such as `hibernate`.
+        parameters: what it is called with.
+        as_json: show JSON instead of a table.
+        watch: show what each instance is doing, as the error output.
+
+    Returns:
+        0 if all is done, 1 if something failed, 2 if what was given cannot be meant.
+    """
+    told = Screen(stderr=True)
+    with known_server() as server, spoken_with({} if server.url else _OF_A_TEMPORARY_SERVER):
+        if server.url is not None and not server.answers:
+            told.print(f"barrack: {server.absence}", style="red")
+            return 1
+        if server.url is None:
+            told.print("No Prefect server is known, so a temporary one is started ...", style="dim")
+        given = dict(parameters)
+        if given.get("credentials") is None:
+            given.pop("credentials", None)
+            if not has_key():
+                if not server.answers:
+                    raise BarrackConfigurationError(
+                        "no account is known; set BARRACK_API_KEY to your key (dashboard, API Keys "
+                        "page), or pass --credentials with the name of a saved block"
+                    )
+                given["credentials"] = BLOCK
+        from barrack_tasks import flows
+
+        flow = getattr(flows, name)
+        try:
+            with _quiet(), _progress(told, watch):
+                result = flow(**given)
+        except KeyboardInterrupt:
+            told.print(
+                f"\nInterrupted. What was requested already goes on at Barrack: `barrack ls` shows "
+                f"it, and `barrack run {name}` with the same parameters takes it up again.",
+                style="yellow",
+            )
+            return 130
+        except Exception as error:
+            report = getattr(error, "report", None)
+            if report is None:
+                code = code_of(error)
+                if code is None:
+                    raise
+                told.print(f"barrack: {said_of_failure(error)}", style="red")
+                return code
+            _show(name, report, as_json)
+            told.print(f"barrack: {error}", style="red")
+            return 1
+    _show(name, result, as_json)
+    return 0
+
+
+def said_of_failure(error: BaseException) -> str:
+    """What is said of an error, in one line."""
+    return one_line(" ".join(str(error).split()))
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Prefect's log from the screen: what a person needs of it is shown in another way."""
+    from prefect.logging.configuration import setup_logging
+    from prefect.logging.handlers import PrefectConsoleHandler
+
+    setup_logging()  # a run would do it, and add handlers that are not here yet
+    loggers = [logging.root, *map(logging.getLogger, [*logging.root.manager.loggerDict])]
+    handlers = [h for one in loggers for h in one.handlers if isinstance(h, PrefectConsoleHandler)]
+    for handler in handlers:
+        handler.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            handler.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
+class _Lines(logging.Handler):
+    """What each instance is doing, from the records that tell it: a line an instance."""
+
+    def __init__(self, screen: Screen, live: Live | None) -> None:
+        super().__init__(logging.INFO)
+        self._screen, self._live = screen, live
+        self._doing: dict[str, str] = {}
+        self._guard = threading.Lock()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        names, doing = getattr(record, "barrack_names", ()), getattr(record, "barrack_doing", "")
+        with self._guard:
+            for name in names:
+                self._doing[name] = doing
+            if not names:
+                if record.levelno >= logging.WARNING and not record.exc_info:
+                    self._screen.print(record.getMessage(), style="yellow")
+                return
+            if self._live is None:
+                for name in names:
+                    self._screen.print(f"{name}: {doing}")
+            else:
+                self._live.update(self.picture())
+
+    def picture(self) -> Text:
+        """The newest line of each instance, of so many as a screen can hold."""
+        rows = [one_line(f"{name}: {doing}") for name, doing in self._doing.items()]
+        more = len(rows) - _MOST_LINES
+        shown = [*rows[-_MOST_LINES:], *([f"and {more} more"] if more > 0 else [])]
+        return Text("\n".join(shown), no_wrap=True, overflow="ellipsis")
+
+
+@contextmanager
+def _progress(screen: Screen, watch: bool) -> Iterator[None]:
+    if not watch:
+        yield
+        return
+    live = Live(console=screen, transient=True) if screen.is_terminal else None
+    handler = _Lines(screen, live)
+    logger = logging.getLogger("prefect.flow_runs")
+    logger.addHandler(handler)
+    try:
+        if live is None:
+            yield
+        else:
+            with live:
+                yield
+    finally:
+        logger.removeHandler(handler)
+
+
+def shown_of(name: str, result: Any) -> ReportShown:
+    """What a flow returned, as `--json` shows it."""
+    if not isinstance(result, Report):
+        ok = getattr(result, "ok", True)
+        return ReportShown(
+            flow=name, dry_run=False, ok=ok, rows=(), notes=(), told=(), result=jsonable(result)
+        )
+    rows = tuple(
+        RowShown(
+            id=row.instance_id,
+            name=row.instance,
+            was=row.was,
+            did=row.did,
+            now=row.now,
+            outcome=row.outcome,
+            why=row.why,
+            snapshot=row.snapshot,
+            hourly_before=row.hourly_before,
+            hourly_now=row.hourly_now,
+            currency=row.currency,
+        )
+        for row in result.rows
+    )
+    return ReportShown(
+        flow=name,
+        dry_run=result.dry_run,
+        ok=result.ok,
+        rows=rows,
+        notes=result.notes,
+        told=result.told,
+    )
+
+
+def _show(name: str, result: Any, as_json: bool) -> None:
+    screen = Screen()
+    if as_json:
+        screen.print_json(shown_of(name, result))
+        return
+    if not isinstance(result, Report):
+        text = getattr(result, "markdown", None)
+        for line in (text() if callable(text) else str(result)).splitlines():
+            screen.print(line)
+        return
+    if not result.rows:
+        screen.print("Nothing needed anything.")
+    else:
+        cells = result.cells()
+        used = [n for n in range(len(COLUMNS)) if any(row[n] not in ("", "?") for row in cells)]
+        picked = [tuple(row[n] for n in used) for row in cells]
+        screen.print_rows("", [COLUMNS[n] for n in used], picked)
+        screen.print(_conclusion(result))
+    for sentence in (*result.notes, *result.told):
+        screen.print(sentence, style="yellow")
+
+
+def _conclusion(report: Report) -> str:
+    change, unknown = effect_of(report)
+    failed = len(report.failed)
+    what = (
+        f"{len(report.rows)} {report.noun}, {failed} failed"
+        if failed
+        else (f"{len(report.rows)} {report.noun}")
+    )
+    if not change and not unknown:
+        effect = "the cost an hour stays as it is"
+    else:
+        more = "more" if change >= 0 else "less"
+        effect = f"{money(abs(change), report.currency)} an hour {more}"
+        effect += f", not counting {unknown} of unknown price" if unknown else ""
+    dry = "Dry run, nothing was changed: " if report.dry_run else ""
+    return f"{dry}{what}; {effect}."

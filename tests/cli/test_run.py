@@ -1,0 +1,166 @@
+"""`barrack run` and the short ways, with a real Prefect server and the sandbox."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from barrack_tasks import flows
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.cli.answers import ReportShown
+from barrack_tasks.cli.failing import WrongWordsError, code_of
+from barrack_tasks.cli.running import described, flags_of, given_by, help_of, parameters_of
+from barrack_tasks.plans.selection import SelectionError
+from barrack_tasks.sandbox import Sandbox
+from tests.cli.test_learn import run
+
+HIBERNATE = flags_of(flows.hibernate.fn)
+
+
+@pytest.fixture(scope="module")
+def sandbox(prefect_server: str) -> Iterator[Sandbox]:
+    with Sandbox(fleet=3, speed=600, balance=5000) as made:
+        yield made
+
+
+@pytest.fixture
+def account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    for name, value in sandbox.env.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COLUMNS", "80")
+    return sandbox
+
+
+@pytest.mark.parametrize("name", flows.__all__)
+def test_every_parameter_of_every_flow_is_a_flag_that_is_explained(name: str) -> None:
+    function = getattr(flows, name).fn
+    for flag in flags_of(function):
+        assert flag.about, f"{name} {flag.word}"
+        assert any(flag.word in line for line in help_of(name, function))
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["--select", "a", "b", "--dry-run"], {"select": ["a", "b"], "dry_run": True}),
+        (["a", "b*"], {"select": ["a", "b*"]}),
+        (["--select=a", "--select", "b"], {"select": ["a", "b"]}),
+        (["--no-dry-run", "a"], {"dry_run": False, "select": ["a"]}),
+        (["--dry_run=no", "a"], {"dry_run": False, "select": ["a"]}),
+        (["--timeout", "10m", "a"], {"timeout": ["10m"], "select": ["a"]}),
+        (["a=b"], {"select": ["a=b"]}),
+    ],
+)
+def test_words_give_parameters(words: list[str], given: dict[str, object]) -> None:
+    assert given_by(words, HIBERNATE) == given
+
+
+@pytest.mark.parametrize(
+    ("words", "values"),
+    [
+        (["a"], {"select": "a"}),
+        (["{regions: [CANADA-1]}"], {"select": {"regions": ["CANADA-1"]}}),
+        (["a", "--timeout", "10m"], {"select": "a", "timeout": "10m"}),
+        (["a", "--timeout", "90"], {"select": "a", "timeout": 90}),
+        (["a", "--protect", "x"], {"select": "a", "protect": ["x"]}),
+        (["a", "--protect", "x", "y"], {"select": "a", "protect": ["x", "y"]}),
+        (["a", "--protect", "[x, y]"], {"select": "a", "protect": ["x", "y"]}),
+        (["a", "--credentials", "123"], {"select": "a", "credentials": "123"}),
+    ],
+)
+def test_values_are_text_or_yaml_as_the_parameter_takes_them(
+    words: list[str], values: dict[str, object]
+) -> None:
+    assert parameters_of(HIBERNATE, given_by(words, HIBERNATE)) == values
+
+
+def test_what_has_parts_is_read_for_other_flows_too() -> None:
+    flags = flags_of(flows.follow_schedule.fn)
+    rules = '[{"select": ["*"], "timetable": "always"}]'
+    assert parameters_of(flags, {"rules": [rules]})["rules"] == [
+        {"select": ["*"], "timetable": "always"}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "--select is missing"),
+        (["--selct", "a"], "did you mean --select?"),
+        (["a", "--timeout"], "--timeout needs a value"),
+        (["a", "--timeout", "10x"], "--timeout: '10x' is not a duration"),
+        (["a", "--dry-run=perhaps"], "write --no-dry-run"),
+        (["a", "--shutoff", "burn"], "--shutoff: "),
+        (["{region: [x]}"], "--select: "),
+    ],
+)
+def test_words_that_cannot_be_meant_are_one_sentence(words: list[str], says: str) -> None:
+    with pytest.raises(WrongWordsError) as refused:
+        parameters_of(HIBERNATE, given_by(words, HIBERNATE))
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_the_sentences_of_a_docstring_are_found() -> None:
+    text = "Do.\n\n    Args:\n        a: one,\n            more.\n        b: two.\n\n    Returns:\n"
+    assert described(text) == {"a": "one, more.", "b": "two."}
+
+
+def test_codes_tell_mistakes_from_failures_and_bugs() -> None:
+    assert code_of(BarrackConfigurationError("no key")) == 2
+    assert code_of(SelectionError("nothing")) == 2
+    assert code_of(KeyError("bug")) is None
+    try:
+        int("x")
+    except ValueError as bug:
+        assert code_of(bug) is None
+
+
+def test_a_dry_run_shows_a_table_and_then_json(
+    account: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("run", "hibernate", "--select", "alpha", "beta", "--dry-run") == 0
+    shown = capsys.readouterr()
+    assert "Dry run, nothing was changed: 2 instances" in shown.out
+    assert all(len(line) <= 80 for line in shown.out.splitlines())
+    assert "INFO" not in shown.err
+    assert run("hibernate", "alpha", "--dry-run", "--json") == 0
+    report = ReportShown.model_validate(json.loads(capsys.readouterr().out))
+    assert [(row.name, row.outcome) for row in report.rows] == [("alpha", "planned")]
+
+
+def test_the_short_ways_do_it_and_a_line_tells_what_each_instance_is_doing(
+    account: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("hibernate", "beta", "--watch") == 0
+    shown = capsys.readouterr()
+    assert "beta: hibernate instance" in shown.err.splitlines()
+    assert "done: " in shown.out
+    assert run("restore", "beta") == 0
+
+
+def test_a_name_in_vain_is_one_sentence_and_no_traceback(
+    account: Sandbox, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert run("run", "hibernate", "alhpa") == 2
+    shown = capsys.readouterr()
+    [line] = shown.err.splitlines()
+    assert line == "barrack: no instance matches 'alhpa'; the nearest are alpha"
+    assert "Traceback" not in caplog.text
+
+
+def test_called_from_python_it_is_one_sentence_in_the_log_and_can_be_caught(
+    account: Sandbox, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        caplog.at_level(logging.INFO, "prefect.flow_runs"),
+        pytest.raises(SelectionError) as caught,
+    ):
+        flows.hibernate(select=["alhpa"])
+    assert "Traceback" not in caplog.text
+    frames = [entry.name for entry in caught.traceback]
+    assert frames[-1] == "__call__"
+    assert len(frames) == 2, "nothing of Prefect is between the caller and the sentence"
