@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import load_dialect
@@ -42,9 +42,8 @@ def client_from_environment(retry: RetryPolicy | None = None) -> Barrack:
     )
 
 
-@contextmanager
-def account_to_look_at(credentials: str | None) -> Iterator[Barrack]:
-    """A client of the account that a command is about.
+def account_to_look_at(credentials: str | None) -> AbstractContextManager[Barrack]:
+    """A client of the account that a command looks at, which tells soon that nothing answers.
 
     Args:
         credentials: name of a saved block. Without one it is the environment's account, which
@@ -53,8 +52,18 @@ def account_to_look_at(credentials: str | None) -> Iterator[Barrack]:
     Raises:
         BarrackConfigurationError: no account is known, or no block has this name.
     """
+    return _account(credentials, IMPATIENT)
+
+
+def account_to_act_on(credentials: str | None) -> AbstractContextManager[Barrack]:
+    """The same, as patient as flows are."""
+    return _account(credentials, None)
+
+
+@contextmanager
+def _account(credentials: str | None, retry: RetryPolicy | None) -> Iterator[Barrack]:
     if credentials is None and has_key():
-        with client_from_environment(IMPATIENT) as client:
+        with client_from_environment(retry) as client:
             yield client
         return
     from barrack_tasks.cli.servers import known_server

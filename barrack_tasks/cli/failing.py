@@ -25,6 +25,10 @@ class WrongWordsError(ValueError):
     """The words of a command cannot be meant; says what to write instead."""
 
 
+class ServerAwayError(Exception):
+    """A command needs a Prefect server, and none is known or none answers."""
+
+
 def code_of(error: BaseException) -> int | None:
     """The code that a command ends with; None for what is a bug of this library.
 

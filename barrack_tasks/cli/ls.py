@@ -118,7 +118,8 @@ def _show(screen: Screen, kind: str, rows: Sequence[Any], now: datetime, as_json
     total = money(sum(known), next((row.currency for row in rows if row.currency), None))
     unknown = len(hourly) - len(known)
     end = f", not counting {unknown} of unknown price" if unknown else ""
-    screen.print(f"{len(rows)} {kind}: {total} an hour{end}.")
+    noun = kind.removesuffix("s") if len(rows) == 1 else kind
+    screen.print(f"{len(rows)} {noun}: {total} an hour{end}.")
 
 
 def _prices(client: Barrack) -> tuple[Tariff, str | None]:

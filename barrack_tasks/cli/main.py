@@ -14,19 +14,25 @@ from barrack_tasks.api.version import VERSION
 from barrack_tasks.cli.adopt import adopt
 from barrack_tasks.cli.alert_on_failure import alert_on_failure
 from barrack_tasks.cli.arm import arm, disarm
+from barrack_tasks.cli.completion import complete, completion
+from barrack_tasks.cli.costs import costs
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
 from barrack_tasks.cli.failing import code_of
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.ls import ls, show
+from barrack_tasks.cli.notify import notify_app
 from barrack_tasks.cli.panic import panic
 from barrack_tasks.cli.run import hibernate, restore, run_app
+from barrack_tasks.cli.runs import events, logs
 from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import about
+from barrack_tasks.cli.snapshot import snapshot
 from barrack_tasks.cli.status import status
 from barrack_tasks.cli.up import down, up
+from barrack_tasks.cli.watch import watch
 
 app = App(
     name="barrack",
@@ -36,9 +42,15 @@ app = App(
 app.command(ls)
 app.command(show)
 app.command(status)
+app.command(watch)
+app.command(costs)
 app.command(run_app)
+app.command(snapshot)
 app.command(hibernate)
 app.command(restore)
+app.command(logs)
+app.command(events)
+app.command(notify_app)
 app.command(up)
 app.command(down)
 app.command(arm)
@@ -51,6 +63,8 @@ app.command(panic)
 app.command(schedule_app)
 app.command(dialect_app)
 app.command(deployments_app)
+app.command(completion)
+app.command(complete, show=False)
 
 
 def main() -> None:

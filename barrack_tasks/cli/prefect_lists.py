@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +20,7 @@ from barrack_tasks.cli.answers import (
     RunShown,
 )
 from barrack_tasks.cli.deployments import read_deployed
+from barrack_tasks.cli.failing import ServerAwayError
 from barrack_tasks.cli.listing import Filter
 from barrack_tasks.cli.recurrence import runs_when
 from barrack_tasks.cli.screen import Screen
@@ -31,25 +33,36 @@ _LEVELS = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"))
 _PAGE = 200
 
 
+@contextmanager
+def server_client() -> Iterator[SyncPrefectClient]:
+    """A client of the Prefect server that is known.
+
+    Raises:
+        ServerAwayError: none is known, or it does not answer.
+    """
+    with known_server() as server:
+        if not server.answers:
+            raise ServerAwayError(server.absence)
+        with get_client(sync_client=True) as client:
+            yield client
+
+
 def list_of_server(screen: Screen, kind: str, only: Filter, limit: int, as_json: bool) -> int:
     """Show the deployments or the runs that a server knows of this library.
 
     Raises:
         SelectionError: a name means none of them.
+        ServerAwayError: no server answers.
     """
-    with known_server() as server:
-        if not server.answers:
-            Screen(stderr=True).print(f"barrack: {server.absence}", style="red")
-            return 1
-        now = datetime.now(UTC)
-        with get_client(sync_client=True) as client:
-            if kind == "deployments":
-                deployments = only.chosen(read_deployments(client), "deployment")
-                shown: Sequence[Any] = deployments
-                table = deployment_cells(deployments, now)
-            else:
-                runs = only.chosen(read_runs(client, limit), "run")
-                shown, table = runs, run_cells(runs, now)
+    now = datetime.now(UTC)
+    with server_client() as client:
+        if kind == "deployments":
+            deployments = only.chosen(read_deployments(client), "deployment")
+            shown: Sequence[Any] = deployments
+            table = deployment_cells(deployments, now)
+        else:
+            runs = only.chosen(read_runs(client, limit), "run")
+            shown, table = runs, run_cells(runs, now)
     if as_json:
         screen.print_json(list(shown), ANSWERS[f"ls {kind}"])
     elif shown:
@@ -127,6 +140,30 @@ def read_runs(client: SyncPrefectClient, limit: int) -> list[RunShown]:
     return _runs_shown(client, runs)
 
 
+def read_due(client: SyncPrefectClient, limit: int) -> list[tuple[str, datetime]]:
+    """What runs next: deployments, and when.
+
+    Args:
+        client: of the server.
+        limit: at most so many.
+    """
+    body = {
+        "deployments": {"tags": {"all_": ["barrack"]}},
+        "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
+        "sort": "EXPECTED_START_TIME_ASC",
+        "limit": limit,
+    }
+    runs = client.request("POST", "/flow_runs/filter", json=body).json()
+    shown = {one.id: one for one in _runs_shown(client, runs)}
+    return [
+        (
+            f"{shown[run['id']].flow}/{shown[run['id']].deployment}",
+            datetime.fromisoformat(run["expected_start_time"]),
+        )
+        for run in runs
+    ]
+
+
 def _runs_shown(client: SyncPrefectClient, runs: Sequence[Mapping[str, Any]]) -> list[RunShown]:
     of_flows = _names(client, "/flows/filter", "flows", {run["flow_id"] for run in runs})
     deployed = {run["deployment_id"] for run in runs if run["deployment_id"]}
@@ -151,7 +188,7 @@ def _runs_shown(client: SyncPrefectClient, runs: Sequence[Mapping[str, Any]]) ->
     return found
 
 
-def _names(client: SyncPrefectClient, path: str, what: str, ids: set[str]) -> dict[str, str]:
+def _names(client: SyncPrefectClient, path: Any, what: str, ids: set[str]) -> dict[str, str]:
     if not ids:
         return {}
     body = {what: {"id": {"any_": sorted(ids)}}, "limit": _PAGE}

@@ -17,11 +17,11 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import has_key
 from barrack_tasks.cli.answers import ReportShown, RowShown
-from barrack_tasks.cli.failing import WrongWordsError, code_of
+from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError
 from barrack_tasks.cli.ls import AsJson
 from barrack_tasks.cli.running import flags_of, given_by, help_of, jsonable, parameters_of
 from barrack_tasks.cli.screen import Screen
-from barrack_tasks.cli.servers import known_server, spoken_with
+from barrack_tasks.cli.servers import Server, known_server, spoken_with
 from barrack_tasks.cli.up import BLOCK
 from barrack_tasks.plans.names import nearest
 from barrack_tasks.plans.report import COLUMNS, Report, effect_of, money
@@ -73,8 +73,8 @@ def run(*words: Annotated[str, Parameter(allow_leading_hyphen=True, negative="")
     own = {word for word in rest if word in _OWN}
     flags = flags_of(function)
     given = given_by([word for word in rest if word not in _OWN], flags)
-    is_watched = "--watch" in own or (sys.stderr.isatty() and "--no-watch" not in own)
-    return run_flow(flow, parameters_of(flags, given), "--json" in own, is_watched)
+    watch = True if "--watch" in own else (False if "--no-watch" in own else None)
+    return run_flow(flow, parameters_of(flags, given), "--json" in own, is_watched(watch))
 
 
 def hibernate(
@@ -105,7 +105,7 @@ def hibernate(
         Show JSON instead of a table.
     """
     given = {"select": names, "snapshot": snapshot, "dry_run": dry_run, "credentials": credentials}
-    return run_flow("hibernate", given, json, _is_watched(watch))
+    return run_flow("hibernate", given, json, is_watched(watch))
 
 
 def restore(
@@ -133,11 +133,71 @@ def restore(
         Show JSON instead of a table.
     """
     given = {"select": names, "dry_run": dry_run, "credentials": credentials}
-    return run_flow("restore", given, json, _is_watched(watch))
+    return run_flow("restore", given, json, is_watched(watch))
 
 
-def _is_watched(watch: bool | None) -> bool:
+def is_watched(watch: bool | None) -> bool:
+    """Whether progress is shown: where it is not said, on a terminal."""
     return sys.stderr.isatty() if watch is None else watch
+
+
+@contextmanager
+def ready_for_flows(told: Screen) -> Iterator[Server]:
+    """The Prefect server that flows of this process use: the one that is known, or a temporary one.
+
+    Args:
+        told: where it is said that a temporary one is started, which takes a while.
+
+    Raises:
+        ServerAwayError: a server is known, and it does not answer.
+    """
+    with known_server() as server, spoken_with({} if server.url else _OF_A_TEMPORARY_SERVER):
+        if server.url is None:
+            told.print("No Prefect server is known, so a temporary one is started ...", style="dim")
+        elif not server.answers:
+            raise ServerAwayError(server.absence)
+        yield server
+
+
+def account_for_flows(given: str | None, server: Server) -> str | None:
+    """The `credentials` of a flow: what is given, the environment's account, or that of `up`.
+
+    Raises:
+        BarrackConfigurationError: no account is known.
+    """
+    if given is not None or has_key():
+        return given
+    if server.answers:
+        return BLOCK
+    raise BarrackConfigurationError(
+        "no account is known; set BARRACK_API_KEY to your key (dashboard, API Keys page), or pass "
+        "--credentials with the name of a saved block"
+    )
+
+
+def call_flow(name: str, parameters: Mapping[str, Any], watch: bool = False) -> Any:
+    """Call a flow of this library, with Prefect's log kept from the screen.
+
+    Args:
+        name: of its function, such as `hibernate`.
+        parameters: what it is called with.
+        watch: show what each instance is doing, as the error output.
+
+    Raises:
+        ServerAwayError: a server is known, and it does not answer.
+        BarrackConfigurationError: no account is known.
+        Exception: what the flow raises.
+    """
+    told = Screen(stderr=True)
+    with ready_for_flows(told) as server:
+        given = dict(parameters)
+        account = account_for_flows(given.pop("credentials", None), server)
+        if account is not None:
+            given["credentials"] = account
+        from barrack_tasks import flows
+
+        with _quiet(), _progress(told, watch):
+            return getattr(flows, name)(**given)
 
 
 def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: bool) -> int:
@@ -150,56 +210,30 @@ def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: boo
         watch: show what each instance is doing, as the error output.
 
     Returns:
-        0 if all is done, 1 if something failed, 2 if what was given cannot be meant.
+        0 if all is done, 1 if something failed, 130 if it was interrupted.
+
+    Raises:
+        Exception: what was given cannot be meant, or the cloud failed.
     """
     told = Screen(stderr=True)
-    with known_server() as server, spoken_with({} if server.url else _OF_A_TEMPORARY_SERVER):
-        if server.url is not None and not server.answers:
-            told.print(f"barrack: {server.absence}", style="red")
-            return 1
-        if server.url is None:
-            told.print("No Prefect server is known, so a temporary one is started ...", style="dim")
-        given = dict(parameters)
-        if given.get("credentials") is None:
-            given.pop("credentials", None)
-            if not has_key():
-                if not server.answers:
-                    raise BarrackConfigurationError(
-                        "no account is known; set BARRACK_API_KEY to your key (dashboard, API Keys "
-                        "page), or pass --credentials with the name of a saved block"
-                    )
-                given["credentials"] = BLOCK
-        from barrack_tasks import flows
-
-        flow = getattr(flows, name)
-        try:
-            with _quiet(), _progress(told, watch):
-                result = flow(**given)
-        except KeyboardInterrupt:
-            told.print(
-                f"\nInterrupted. What was requested already goes on at Barrack: `barrack ls` shows "
-                f"it, and `barrack run {name}` with the same parameters takes it up again.",
-                style="yellow",
-            )
-            return 130
-        except Exception as error:
-            report = getattr(error, "report", None)
-            if report is None:
-                code = code_of(error)
-                if code is None:
-                    raise
-                told.print(f"barrack: {said_of_failure(error)}", style="red")
-                return code
-            _show(name, report, as_json)
-            told.print(f"barrack: {error}", style="red")
-            return 1
+    try:
+        result = call_flow(name, parameters, watch)
+    except KeyboardInterrupt:
+        told.print(
+            f"barrack: interrupted; what was requested already goes on at Barrack: `barrack ls` "
+            f"shows it, and `barrack run {name}` with the same parameters takes it up again",
+            style="yellow",
+        )
+        return 130
+    except Exception as error:
+        report = getattr(error, "report", None)
+        if report is None:
+            raise
+        _show(name, report, as_json)
+        told.print(f"barrack: {one_line(' '.join(str(error).split()))}", style="red")
+        return 1
     _show(name, result, as_json)
     return 0
-
-
-def said_of_failure(error: BaseException) -> str:
-    """What is said of an error, in one line."""
-    return one_line(" ".join(str(error).split()))
 
 
 @contextmanager

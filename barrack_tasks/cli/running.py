@@ -87,8 +87,8 @@ def described(documentation: str) -> dict[str, str]:
 def given_by(words: Sequence[str], flags: Sequence[Flag]) -> dict[str, list[str] | bool]:
     """What the words of a command give, by the name of the parameter.
 
-    A word that belongs to no flag is a name for `select`, where the flow has it. A flag may be
-    given several times, and takes several words where it takes names.
+    A word that belongs to no flag is a name for `select`, or else for the first parameter that must
+    be given. A flag may be given several times, and takes several words where it takes names.
 
     Args:
         words: behind the flow's name.
@@ -108,9 +108,10 @@ def given_by(words: Sequence[str], flags: Sequence[Flag]) -> dict[str, list[str]
         word, equals, value = rest.pop(0).partition("=")
         if not word.startswith("--"):
             word = f"{word}{equals}{value}"
-            if "--select" not in known:
+            first = [f.name for f in flags if f.name == "select" or f.default is None][:1]
+            if not first:
                 raise WrongWordsError(f"the flow takes no names: {word!r} means nothing")
-            _add(found, "select", word)
+            _add(found, first[0], word)
             continue
         plain = word.replace("_", "-")
         switch = known.get(f"--{plain.removeprefix('--no-')}")

@@ -30,6 +30,9 @@ __all__ = ["Display", "Screen", "printable", "table"]
 _PATIENCE = 5.0
 _ANY_WIDTH = 10_000
 _GAP = "  "
+_LEAST_ROOM = 30
+"""Cells of the last column, where sentences may be folded in it."""
+_UNBROKEN: Any = {"break_long_words": False, "break_on_hyphens": False}
 _FIGURE = re.compile(r"[-+]?[\d,]+(\.\d+)?( [A-Za-z0-9]{1,8})?|\?|-|")
 _COLOURS = {
     "ACTIVE": "green",
@@ -50,7 +53,10 @@ _COLOURS = {
     "Crashed": "red",
     "Failed": "red",
     "TimedOut": "red",
+    "not ready": "red",
     "protected": "dim",
+    "ready": "green",
+    "unknown": "yellow",
 }
 """The one place where words have a colour: a cell that is one of these, or begins with it."""
 
@@ -126,15 +132,24 @@ class Screen(Console):
         for name in reversed(spare):
             if is_too_wide(len(columns)):
                 place = columns.index(name)
-                for one in (columns, wide, *cells):
-                    del one[place]
+                columns.pop(place)
+                wide.pop(place)
+                for row in cells:
+                    row.pop(place)
         fit = len(columns)
         while fit > 1 and is_too_wide(fit):
             fit -= 1
+        room = self.width - sum(wide[:fit]) - len(_GAP) * fit
+        if fit == len(columns) - 1 and room >= _LEAST_ROOM:
+            # The last column has room for sentences, which are folded in it.
+            fit, wide[-1] = len(columns), room
         right = [all(_FIGURE.fullmatch(row[n]) for row in cells) for n in range(fit)]
         self._print_cells(columns[:fit], wide, right, head=True)
         for row in cells:
-            self._print_cells(row[:fit], wide, right)
+            first, *more = textwrap.wrap(row[fit - 1], max(wide[fit - 1], 1), **_UNBROKEN) or [""]
+            self._print_cells([*row[: fit - 1], first], wide, right)
+            for line in more:
+                self._print_cells([*("" for _ in range(fit - 1)), line], wide, right)
             rest = [f"{name}: {cell}" for name, cell in zip(columns, row, strict=True) if cell]
             rest = rest[sum(bool(cell) for cell in row[:fit]) :]
             # What a line goes on with has a mark, so that no value makes a line of its own.
@@ -143,8 +158,7 @@ class Screen(Console):
                 max(self.width, 30),
                 initial_indent="    ",
                 subsequent_indent="    | ",
-                break_long_words=False,
-                break_on_hyphens=False,
+                **_UNBROKEN,
             )
             for line in folded:
                 self.print(line, style="dim")
@@ -160,6 +174,7 @@ class Screen(Console):
             line.append(printable(cell), "bold" if head else _colour(cell))
             line.append("" if right[n] or is_last else space)
             line.append("" if is_last else _GAP)
+        line.rstrip()
         self.print(line)
 
     def print_json(self, value: Any, kind: Any = None, /) -> None:  # type: ignore[override]

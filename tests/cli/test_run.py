@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,7 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.answers import ReportShown
 from barrack_tasks.cli.failing import WrongWordsError, code_of
 from barrack_tasks.cli.running import described, flags_of, given_by, help_of, parameters_of
+from barrack_tasks.controllers.money.bills import check_file
 from barrack_tasks.plans.selection import SelectionError
 from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_learn import run
@@ -113,10 +115,12 @@ def test_codes_tell_mistakes_from_failures_and_bugs() -> None:
     assert code_of(BarrackConfigurationError("no key")) == 2
     assert code_of(SelectionError("nothing")) == 2
     assert code_of(KeyError("bug")) is None
-    try:
+    with pytest.raises(ValueError, match="invalid literal") as bug:
         int("x")
-    except ValueError as bug:
-        assert code_of(bug) is None
+    assert code_of(bug.value) is None
+    with pytest.raises(ValueError, match="save_to") as told:
+        check_file(Path("costs.txt"))
+    assert code_of(told.value) == 2
 
 
 def test_a_dry_run_shows_a_table_and_then_json(
