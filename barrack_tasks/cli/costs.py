@@ -12,7 +12,7 @@ from barrack_tasks.cli.ls import AsJson
 from barrack_tasks.cli.run import account_for_flows, call_flow, ready_for_flows
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.durations import said
-from barrack_tasks.plans.money.burn import runway
+from barrack_tasks.plans.money.burn import Cost, runway
 from barrack_tasks.plans.report import money
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _shown(report: CostReport, funds: Funds, days: int) -> CostsShown:
         key = (charge.thing.kind, charge.thing.id)
         names[key] = charge.thing.name
         spent[key] = spent.get(key, Decimal(0)) + charge.cost
-    now = {(cost.kind, cost.id): cost for cost in burn.costs}
+    now: dict[tuple[str, str], Cost] = {(cost.kind, cost.id): cost for cost in burn.costs}
     things = [
         CostShown(
             kind=key[0],
@@ -76,7 +76,7 @@ def _shown(report: CostReport, funds: Funds, days: int) -> CostsShown:
             hourly=now[key].hourly if key in now else Decimal(0),
             spent=spent.get(key, Decimal(0)),
         )
-        for key in {**dict.fromkeys(now), **dict.fromkeys(spent)}
+        for key in dict.fromkeys([*now, *spent])
     ]
     things.sort(key=lambda t: (t.hourly is not None, -(t.hourly or 0), -(t.spent or 0), t.name))
     lasts = runway(funds.balance.amount, burn.hourly)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.errors import (
     BarrackRateLimitedError,
@@ -10,6 +12,7 @@ from barrack_tasks.api.errors import (
     BarrackTransportError,
     is_told,
 )
+from barrack_tasks.api.models.text import one_line
 
 _NOT_BY_INPUT = (
     BarrackRateLimitedError,
@@ -46,3 +49,17 @@ def code_of(error: BaseException) -> int | None:
     if not is_told(error):
         return None
     return 2 if isinstance(error, ValueError) else 1
+
+
+_MARKED = re.compile(r"\n[^\n]*\n *\^+")
+_LONGEST = 4_000
+
+
+def in_one_line(text: str) -> str:
+    """What is said, in one line: what a mark points at in a line below needs lines of its own.
+
+    Example:
+        >>> in_one_line("no day is called 'Fry'\\nMon-Fry\\n    ^^^")
+        "no day is called 'Fry'"
+    """
+    return one_line(" ".join(_MARKED.sub("", text).split()), _LONGEST)

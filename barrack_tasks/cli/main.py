@@ -7,9 +7,8 @@ import os
 import sys
 
 import httpx
-from cyclopts import App, CycloptsError
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
-from barrack_tasks.api.models.text import one_line
 from barrack_tasks.api.version import VERSION
 from barrack_tasks.cli.adopt import adopt
 from barrack_tasks.cli.alert_on_failure import alert_on_failure
@@ -19,7 +18,7 @@ from barrack_tasks.cli.costs import costs
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
-from barrack_tasks.cli.failing import code_of
+from barrack_tasks.cli.failing import code_of, in_one_line
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.ls import ls, show
 from barrack_tasks.cli.notify import notify_app
@@ -108,16 +107,20 @@ def main() -> None:
 
 
 def _end(sentence: str, code: int) -> None:
-    Screen(stderr=True).print(f"barrack: {one_line(sentence, _LONGEST)}", style="red")
+    Screen(stderr=True).print(f"barrack: {in_one_line(sentence)}", style="red")
     sys.exit(code)
 
 
-_LONGEST = 4_000
-
-
 def _said_of_words(error: CycloptsError) -> str:
-    """What is wrong with the words of a command, in one line, and where help is."""
-    said = " ".join(str(error).split()).partition(" Available commands:")[0].rstrip(".")
+    """What is wrong with the words of a command, and where help is."""
+    match error:
+        case UnusedCliTokensError(unused_tokens=[first, *_]):
+            said = f"{first!r} is one word too many"
+        case MissingArgumentError(argument=argument, keyword=keyword) if argument is not None:
+            given = keyword or argument.name
+            said = f"{given} needs a value" if keyword else f"{given} is missing"
+        case _:
+            said = in_one_line(str(error)).partition(" Available commands:")[0].rstrip(".")
     names = [name for name in (error.command_chain or ()) if name]
     where = " ".join(["barrack", *names, "--help"])
     return f"{said}; `{where}` shows what there is"

@@ -17,7 +17,7 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import has_key
 from barrack_tasks.cli.answers import ReportShown, RowShown
-from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError
+from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError, in_one_line
 from barrack_tasks.cli.ls import AsJson
 from barrack_tasks.cli.running import flags_of, given_by, help_of, jsonable, parameters_of
 from barrack_tasks.cli.screen import Screen
@@ -230,7 +230,7 @@ def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: boo
         if report is None:
             raise
         _show(name, report, as_json)
-        told.print(f"barrack: {one_line(' '.join(str(error).split()))}", style="red")
+        told.print(f"barrack: {in_one_line(str(error))}", style="red")
         return 1
     _show(name, result, as_json)
     return 0

@@ -201,9 +201,7 @@ def _show_forecast(screen: Screen, forecasts: list[Forecast], days: int) -> None
             )
         )
     screen.print_rows(f"The next {days} days, if nobody intervenes", columns, rows)
-    screen.print("Now:")
-    for one in forecasts:
-        screen.print(f"  {one.instance.name} {_now(one)}")
+    screen.print_rows("Now", ("instance", "what"), [(f.instance.name, _now(f)) for f in forecasts])
     _show_timetables(screen, [(one.instance.name, one.timetable) for one in forecasts])
     screen.print(
         "This preview judges each instance, and what is saved, as if it were seen for the first "
