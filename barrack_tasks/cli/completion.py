@@ -69,7 +69,7 @@ def candidates(app: App, words: Sequence[str], instances: Iterable[str]) -> list
     names, taken = _command(app, before)
     rest = list(before[taken:])
     if not names:
-        found = _commands(app)
+        found = [] if before else _commands(app)
     elif names == ["run"]:
         found = _of_run(rest, begun, instances)
     elif begun.startswith("-"):

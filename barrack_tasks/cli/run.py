@@ -6,7 +6,7 @@ import logging
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -141,6 +141,14 @@ def is_watched(watch: bool | None) -> bool:
     return sys.stderr.isatty() if watch is None else watch
 
 
+class InterruptedWork(KeyboardInterrupt):
+    """Somebody ended a flow; `at_work` names the instances that it was not done with."""
+
+    def __init__(self, at_work: tuple[str, ...]) -> None:
+        super().__init__()
+        self.at_work = at_work
+
+
 @contextmanager
 def ready_for_flows(told: Screen) -> Iterator[Server]:
     """The Prefect server that flows of this process use: the one that is known, or a temporary one.
@@ -186,6 +194,7 @@ def call_flow(name: str, parameters: Mapping[str, Any], watch: bool = False) -> 
     Raises:
         ServerAwayError: a server is known, and it does not answer.
         BarrackConfigurationError: no account is known.
+        InterruptedWork: somebody pressed Ctrl-C.
         Exception: what the flow raises.
     """
     told = Screen(stderr=True)
@@ -196,8 +205,11 @@ def call_flow(name: str, parameters: Mapping[str, Any], watch: bool = False) -> 
             given["credentials"] = account
         from barrack_tasks import flows
 
-        with _quiet(), _progress(told, watch):
-            return getattr(flows, name)(**given)
+        with _quiet(), _progress(told, watch) as lines:
+            try:
+                return getattr(flows, name)(**given)
+            except KeyboardInterrupt:
+                raise InterruptedWork(lines.at_work) from None
 
 
 def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: bool) -> int:
@@ -218,10 +230,11 @@ def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: boo
     told = Screen(stderr=True)
     try:
         result = call_flow(name, parameters, watch)
-    except KeyboardInterrupt:
+    except InterruptedWork as error:
+        left = ", ".join(error.at_work) or "nothing"
         told.print(
-            f"barrack: interrupted; what was requested already goes on at Barrack: `barrack ls` "
-            f"shows it, and `barrack run {name}` with the same parameters takes it up again",
+            f"barrack: interrupted; left at work: {left}. What was requested goes on at Barrack: "
+            f"`barrack ls` shows it, and the same command takes it up again.",
             style="yellow",
         )
         return 130
@@ -261,28 +274,37 @@ def _nothing(record: logging.LogRecord) -> bool:
 class _Lines(logging.Handler):
     """What each instance is doing, from the records that tell it: a line an instance."""
 
-    def __init__(self, screen: Screen, live: Live | None) -> None:
+    def __init__(self, screen: Screen, watch: bool) -> None:
         super().__init__(logging.INFO)
-        self._screen, self._live = screen, live
+        self._screen, self._watch = screen, watch
         self._doing: dict[str, str] = {}
+        self._ended: set[str] = set()
         self._guard = threading.Lock()
+        is_live = watch and screen.is_terminal
+        self.live = Live(console=screen, transient=True) if is_live else None
+
+    @property
+    def at_work(self) -> tuple[str, ...]:
+        """The instances that the flow is not done with, so far as it began with them."""
+        return tuple(name for name in self._doing if name not in self._ended)
 
     def emit(self, record: logging.LogRecord) -> None:
-        names, doing = getattr(record, "barrack_names", ()), getattr(record, "barrack_doing", "")
+        names = getattr(record, "barrack_names", ())
+        doing = getattr(record, "barrack_doing", "")
         with self._guard:
-            for name in names:
-                self._doing[name] = doing
-            if not names:
-                if record.levelno >= logging.WARNING and not record.exc_info:
-                    self._screen.print(record.getMessage(), style="yellow")
+            self._doing |= dict.fromkeys(names, doing)
+            if getattr(record, "barrack_ended", False):
+                self._ended |= set(names)
+            if not self._watch:
                 return
-            if self._live is None:
-                for name in names:
-                    self._screen.print(f"{name}: {doing}")
-            else:
-                self._live.update(self.picture())
+            if self.live is not None:
+                self.live.update(self._picture())
+            for name in names if self.live is None else ():
+                self._screen.print(f"{name}: {doing}")
+            if not names and record.levelno == logging.WARNING:
+                self._screen.print(record.getMessage(), style="yellow")
 
-    def picture(self) -> Text:
+    def _picture(self) -> Text:
         """The newest line of each instance, of so many as a screen can hold."""
         rows = [one_line(f"{name}: {doing}") for name, doing in self._doing.items()]
         more = len(rows) - _MOST_LINES
@@ -291,20 +313,13 @@ class _Lines(logging.Handler):
 
 
 @contextmanager
-def _progress(screen: Screen, watch: bool) -> Iterator[None]:
-    if not watch:
-        yield
-        return
-    live = Live(console=screen, transient=True) if screen.is_terminal else None
-    handler = _Lines(screen, live)
+def _progress(screen: Screen, watch: bool) -> Iterator[_Lines]:
+    handler = _Lines(screen, watch)
     logger = logging.getLogger("prefect.flow_runs")
     logger.addHandler(handler)
     try:
-        if live is None:
-            yield
-        else:
-            with live:
-                yield
+        with handler.live or nullcontext():
+            yield handler
     finally:
         logger.removeHandler(handler)
 

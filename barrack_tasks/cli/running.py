@@ -74,7 +74,7 @@ def described(documentation: str) -> dict[str, str]:
     found: dict[str, str] = {}
     name = ""
     for line in rest.splitlines():
-        if line and not line.startswith(" "):
+        if line[:1].strip():
             break
         if start := re.match(r" {4}(\w+): (.*)", line):
             name = start[1]

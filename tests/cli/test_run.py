@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,7 @@ from barrack_tasks.controllers.money.bills import check_file
 from barrack_tasks.plans.selection import SelectionError
 from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_learn import run
+from tests.cli.test_up import COMMAND
 
 HIBERNATE = flags_of(flows.hibernate.fn)
 
@@ -168,3 +172,20 @@ def test_called_from_python_it_is_one_sentence_in_the_log_and_can_be_caught(
     frames = [entry.name for entry in caught.traceback]
     assert frames[-1] == "__call__"
     assert len(frames) == 2, "nothing of Prefect is between the caller and the sentence"
+
+
+def test_ctrl_c_ends_with_what_is_left_at_work(account: Sandbox, tmp_path: Path) -> None:
+    account.seed_instance("slow", gpu_model="L40")
+    account.settings(durations={"hibernate": 36_000})
+    env = {**os.environ, **account.env, "XDG_STATE_HOME": str(tmp_path)}
+    command = [*COMMAND, "hibernate", "slow", "--watch"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        for line in child.stderr:
+            if line.startswith("slow: hibernate"):
+                break
+        child.send_signal(signal.SIGINT)
+        rest = child.stderr.read()
+        assert child.wait(60) == 130
+    assert "interrupted; left at work: slow." in rest
+    assert "Traceback" not in rest
