@@ -215,7 +215,7 @@ def ended(mistake: Mistake, sandbox: Sandbox, folder: Path) -> Ended:
             main()
         except SystemExit as end:
             code = int(end.code or 0)
-    return Ended(code, out.getvalue(), _settled(err.getvalue(), folder))
+    return Ended(code, _settled(out.getvalue(), folder), _settled(err.getvalue(), folder))
 
 
 def _filled(text: str, places: Mapping[str, str]) -> str:

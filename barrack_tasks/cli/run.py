@@ -24,7 +24,7 @@ from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import Server, known_server, spoken_with
 from barrack_tasks.cli.up import BLOCK
 from barrack_tasks.plans.names import nearest
-from barrack_tasks.plans.report import COLUMNS, Report, effect_of, money
+from barrack_tasks.plans.report import Report, effect_of, money
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -370,13 +370,32 @@ def _show(name: str, result: Any, as_json: bool) -> None:
     if not result.rows:
         screen.print("Nothing needed anything.")
     else:
-        cells = result.cells()
-        used = [n for n in range(len(COLUMNS)) if any(row[n] not in ("", "?") for row in cells)]
-        picked = [tuple(row[n] for n in used) for row in cells]
-        screen.print_rows("", [COLUMNS[n] for n in used], picked)
+        screen.print_rows("", *_cells(result))
         screen.print(_conclusion(result))
     for sentence in (*result.notes, *result.told):
         screen.print(sentence, style="yellow")
+
+
+def _cells(report: Report) -> tuple[list[str], list[list[str]]]:
+    """Columns and cells of a report, without the columns that say nothing."""
+    columns = ("instance", "was", "done", "now", "an hour", "snapshot", "why")
+    rows = []
+    for row in report.rows:
+        before, after = money(row.hourly_before, None), money(row.hourly_now, row.currency)
+        is_same = row.hourly_before == row.hourly_now
+        rows.append(
+            (
+                row.instance,
+                row.was,
+                f"{row.outcome}: {', '.join(row.did)}" if row.did else row.outcome,
+                "" if report.dry_run or row.now == row.was else row.now,
+                after if is_same else f"{before} -> {after}",
+                row.snapshot or "",
+                row.why,
+            )
+        )
+    used = [n for n in range(len(columns)) if any(row[n] not in ("", "?") for row in rows)]
+    return [columns[n] for n in used], [[row[n] for n in used] for row in rows]
 
 
 def _conclusion(report: Report) -> str:

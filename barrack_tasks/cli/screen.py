@@ -143,7 +143,11 @@ class Screen(Console):
         if fit == len(columns) - 1 and room >= _LEAST_ROOM:
             # The last column has room for sentences, which are folded in it.
             fit, wide[-1] = len(columns), room
-        right = [all(_FIGURE.fullmatch(row[n]) for row in cells) for n in range(fit)]
+        right = [
+            all(_FIGURE.fullmatch(row[n]) for row in cells)
+            and any(row[n].strip("-?") for row in cells)
+            for n in range(fit)
+        ]
         self._print_cells(columns[:fit], wide, right, head=True)
         for row in cells:
             first, *more = textwrap.wrap(row[fit - 1], max(wide[fit - 1], 1), **_UNBROKEN) or [""]

@@ -12,6 +12,7 @@ import pytest
 from barrack_tasks import flows
 from barrack_tasks.cli.answers import ANSWERS
 from barrack_tasks.sandbox import Sandbox
+from scripts import make_cli_page as cli_page
 from scripts.make_cli_schema import TARGET, page
 from tests.cli.test_learn import run
 
@@ -109,3 +110,9 @@ def test_what_a_command_answers_is_as_published_and_readable(
     assert not [line for line in narrow if len(line) > 80 and "  " in line], narrow
     if isinstance(answer, list) and answer:
         assert len(piped) in (len(answer) + 1, len(answer) + 2), "one line for each, and a head"
+
+
+def test_the_page_of_commands_shows_what_they_show(prefect_server: str) -> None:
+    assert cli_page.TARGET.read_text(encoding="utf-8") == cli_page.page(prefect_server), (
+        "run: python -m scripts.make_cli_page"
+    )

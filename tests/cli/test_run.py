@@ -7,15 +7,18 @@ import logging
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from prefect.client.orchestration import get_client
 
 from barrack_tasks import flows
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.answers import ReportShown
 from barrack_tasks.cli.failing import WrongWordsError, code_of
+from barrack_tasks.cli.prefect_lists import read_logs, read_runs
 from barrack_tasks.cli.running import described, flags_of, given_by, help_of, parameters_of
 from barrack_tasks.controllers.money.bills import check_file
 from barrack_tasks.plans.selection import SelectionError
@@ -169,6 +172,16 @@ def test_called_from_python_it_is_one_sentence_in_the_log_and_can_be_caught(
     ):
         flows.hibernate(select=["alhpa"])
     assert "Traceback" not in caplog.text
+    with get_client(sync_client=True) as client:
+        [newest] = read_runs(client, 1)
+        page: list[str] = []
+        for _ in range(60):  # the log is sent behind the run
+            page = [line.text for line in read_logs(client, newest.id)]
+            if any(line.startswith("Finished") for line in page):
+                break
+            time.sleep(0.25)
+    assert "no instance matches 'alhpa'; the nearest are alpha" in page, "what the UI shows"
+    assert not [line for line in page if "Traceback" in line]
     frames = [entry.name for entry in caught.traceback]
     assert frames[-1] == "__call__"
     assert len(frames) == 2, "nothing of Prefect is between the caller and the sentence"
