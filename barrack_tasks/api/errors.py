@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 from collections.abc import Mapping
 from typing import Any
 
@@ -65,6 +66,10 @@ class BarrackError(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _rebuild, (type(self), dict(self.__dict__))
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows of it: the sentence says all that a traceback would."""
+        return [f"{type(self).__name__}: {self}"]
 
 
 _LONGEST = 4_000
@@ -184,3 +189,37 @@ class BarrackResponseError(BarrackError):
         "If this happens with every call, the API differs from what this release expects: "
         "correct it in a dialect file."
     )
+
+
+_HOMES = (__name__.partition(".")[0], "flows")
+_RAISE = dis.opmap["RAISE_VARARGS"]
+
+
+def is_told(error: BaseException) -> bool:
+    """Whether this library raised an error on purpose, so that its sentence says all of it.
+
+    Such are the kinds of errors of this library, and a plain `ValueError` of a statement `raise`
+    of it. One that comes out of a call of something else is a bug, and its traceback is needed.
+
+    Example:
+        >>> is_told(BarrackConfigurationError("no key")), is_told(KeyError("bug"))
+        (True, False)
+    """
+    if type(error).__module__.partition(".")[0] in _HOMES or getattr(error, _TOLD, False):
+        return True
+    trace = error.__traceback__
+    if type(error) is not ValueError or trace is None:
+        return False
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    home = str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+    return home in _HOMES and trace.tb_frame.f_code.co_code[trace.tb_lasti] == _RAISE
+
+
+_TOLD = "_barrack_told"
+
+
+def without_traceback(error: BaseException) -> BaseException:
+    """The same error, which `is_told`, without the frames of this library and of Prefect."""
+    setattr(error, _TOLD, True)
+    return error.with_traceback(None)

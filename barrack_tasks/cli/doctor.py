@@ -8,8 +8,10 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.cli.accounts import client_from_environment
-from barrack_tasks.cli.screen import Screen, table
+from barrack_tasks.cli.accounts import IMPATIENT, client_from_environment
+from barrack_tasks.cli.answers import DoctorShown, FindingShown, ReadinessShown
+from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.dialects.doctor import DoctorReport, Finding, checkup, try_change
 
@@ -17,12 +19,12 @@ _COLOURS = {
     "works": "green",
     "differs": "yellow",
     "not tried": "dim",
-    "ready": "green",
-    "unknown": "yellow",
 }
 
 
-def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = None) -> int:
+def doctor(
+    *, attempt: Annotated[list[str] | None, Parameter(name="--try")] = None, json: AsJson = False
+) -> int:
     """Check, without changing anything, how far this release understands your account's API.
 
     Runs every read-only operation once with BARRACK_API_KEY, says what differs from what is
@@ -33,25 +35,51 @@ def doctor(*, attempt: Annotated[list[str] | None, Parameter(name="--try")] = No
     attempt
         Also try this change on a temporary resource, and remove it again: create_ssh_key or
         create_script. Only the changes named here are tried.
+    json
+        Show JSON instead of text.
     """
     console = Screen()
-    failed = False
-    with client_from_environment() as client:
-        console.print(f"Checking {client.base_url} with the dialect {client.dialect.name}")
-        report = checkup(client, lambda finding: _tell(console, finding))
+    tried: list[Finding] = []
+
+    def tell(finding: Finding) -> None:
+        if not json:
+            _tell(console, finding)
+
+    with client_from_environment(IMPATIENT) as client:
+        if not json:
+            console.print(f"Checking {client.base_url} with the dialect {client.dialect.name}")
+        report = checkup(client, tell)
         with known_server() as server:
-            if server.answers:
+            if server.answers and any(f.verdict == "works" for f in report.findings):
                 from barrack_tasks.runtime.health import readiness_of_server
 
                 readiness = (*report.readiness, readiness_of_server(client))
                 report = report.model_copy(update={"readiness": readiness})
         for name in attempt or []:
             for finding in try_change(client, name):
-                _tell(console, finding)
-                failed = failed or finding.is_trouble
-    _show_readiness(console, report)
-    _show_unowned(console)
-    return 0 if report.ok and not failed else 1
+                tell(finding)
+                tried.append(finding)
+    ok = report.ok and not any(finding.is_trouble for finding in tried)
+    if json:
+        console.print_json(_shown(report, tried, ok))
+    else:
+        _show_readiness(console, report)
+        _show_unowned(console)
+    return 0 if ok else 1
+
+
+def _shown(report: DoctorReport, tried: list[Finding], ok: bool) -> DoctorShown:
+    findings = [
+        FindingShown(
+            operation=one.operation,
+            verdict=one.verdict,
+            said=one.said,
+            differences=tuple(map(str, one.differences)),
+        )
+        for one in (*report.findings, *tried)
+    ]
+    readiness = [ReadinessShown(**one.model_dump()) for one in report.readiness]
+    return DoctorShown(ok=ok, findings=tuple(findings), readiness=tuple(readiness))
 
 
 def _show_unowned(console: Screen) -> None:
@@ -65,18 +93,16 @@ def _show_unowned(console: Screen) -> None:
 
 
 def _tell(console: Screen, finding: Finding) -> None:
-    verdict = (f"{finding.verdict:15}", _COLOURS.get(finding.verdict, "red"))
+    verdict = (f"{finding.verdict:17}", _COLOURS.get(finding.verdict, "red"))
     said = f"  {finding.said}" if finding.said else ""
     console.print(Text.assemble("  ", verdict, f" {finding.operation}", one_line(said)))
     for difference in finding.differences:
-        console.print(f"{'':18}{difference}")
+        console.print(f"{'':20}{difference}")
 
 
 def _show_readiness(console: Screen, report: DoctorReport) -> None:
-    found = table("what", "state", "why", title="Ready for the flows?")
-    for row in report.readiness:
-        found.add_row(row.topic, Text(row.state, _COLOURS.get(row.state, "red")), row.said)
-    console.print(found)
+    rows = [(row.topic, row.state, row.said) for row in report.readiness]
+    console.print_rows("Ready for the flows?", ("what", "state", "why"), rows)
     if report.lines:
         console.print("Write these into a file and name it in BARRACK_DIALECT:")
         for line in report.lines:

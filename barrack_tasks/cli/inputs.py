@@ -7,7 +7,17 @@ from typing import Annotated, Any
 from cyclopts import Parameter
 
 
-def _between(least: float, most: float) -> Parameter:
+def between(least: float, most: float) -> Parameter:
+    """A parameter that takes a number between two.
+
+    Args:
+        least: the smallest.
+        most: the largest.
+
+    Example:
+        >>> Port = Annotated[int, between(1, 65535)]
+    """
+
     def check(_: Any, value: float) -> None:
         # A comparison, and not two: what is not a number at all is within nothing.
         if not least <= value <= most:
@@ -16,6 +26,6 @@ def _between(least: float, most: float) -> Parameter:
     return Parameter(validator=check)
 
 
-Port = Annotated[int, _between(1, 65535)]
-Minutes = Annotated[float, _between(0.01, 10_000)]
-Days = Annotated[int, _between(1, 3660)]
+Port = Annotated[int, between(1, 65535)]
+Minutes = Annotated[float, between(0.01, 10_000)]
+Days = Annotated[int, between(1, 3660)]

@@ -3,38 +3,58 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 
 import httpx
-from cyclopts import App
+from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
 
-from barrack_tasks.api import BarrackError
 from barrack_tasks.api.version import VERSION
 from barrack_tasks.cli.adopt import adopt
 from barrack_tasks.cli.alert_on_failure import alert_on_failure
 from barrack_tasks.cli.arm import arm, disarm
+from barrack_tasks.cli.completion import complete, completion
+from barrack_tasks.cli.costs import costs
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
+from barrack_tasks.cli.failing import code_of, in_one_line
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.lease import lease_app
+from barrack_tasks.cli.ls import ls, show
+from barrack_tasks.cli.notify import notify_app
 from barrack_tasks.cli.owner import owner_app
 from barrack_tasks.cli.panic import panic
+from barrack_tasks.cli.run import hibernate, restore, run_app
+from barrack_tasks.cli.runs import events, logs
 from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import about
+from barrack_tasks.cli.snapshot import snapshot
 from barrack_tasks.cli.status import status
 from barrack_tasks.cli.up import down, up
 from barrack_tasks.cli.wake import ssh, wake
+from barrack_tasks.cli.watch import watch
 
 app = App(
     name="barrack",
     help="Guard, schedule and restore GPU machines at Barrack (barrack.ai).",
     version=VERSION,
 )
+app.command(ls)
+app.command(show)
+app.command(status)
+app.command(watch)
+app.command(costs)
+app.command(run_app)
+app.command(snapshot)
+app.command(hibernate)
+app.command(restore)
+app.command(logs)
+app.command(events)
+app.command(notify_app)
 app.command(up)
 app.command(down)
-app.command(status)
 app.command(arm)
 app.command(disarm)
 app.command(alert_on_failure)
@@ -49,32 +69,65 @@ app.command(ssh)
 app.command(schedule_app)
 app.command(dialect_app)
 app.command(deployments_app)
+app.command(completion)
+app.command(complete, show=False)
 
 
 def main() -> None:
     """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
     if sys.platform == "win32":
-        Screen(stderr=True).print(
-            "barrack: Windows is not supported; run barrack in the Windows Subsystem for Linux "
-            "(WSL), on Linux or on macOS",
-            style="red",
+        _end(
+            "Windows is not supported; run barrack in the Windows Subsystem for Linux (WSL), on "
+            "Linux or on macOS",
+            2,
         )
-        sys.exit(2)
     # Prefect sends an event for each block that was read, and a command that ends soon waits for
     # them: that is no news, and would stand below what the command says. Nor are tracebacks of its
     # websockets when a server goes away: the command itself says so in one sentence.
     for name in ("EventsWorker", "prefect.events.clients", "APILogWorker"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
     try:
-        result = app(sys.argv[1:], result_action="return_value")
-    except BarrackError as error:
-        Screen(stderr=True).print(f"barrack: {error}", style="red")
-        sys.exit(2)
+        result = app(
+            sys.argv[1:],
+            result_action="return_value",
+            exit_on_error=False,
+            print_error=False,
+        )
+    except CycloptsError as error:
+        _end(_said_of_words(error), 2)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # The API's client raises its own errors, so this is the Prefect server's, whose errors of
         # HTTP are those of httpx: nothing of Prefect is needed to know them.
-        Screen(stderr=True).print(f"barrack: {about(error)}", style="red")
-        sys.exit(2)
+        _end(about(error), 2)
+    except BrokenPipeError:
+        # Whoever read the output reads no more of it, as `head` does.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
     except KeyboardInterrupt:
-        sys.exit(130)
+        _end("interrupted; what was requested already goes on at Barrack", 130)
+    except Exception as error:
+        code = code_of(error)
+        if code is None:
+            raise
+        _end(str(error), code)
     sys.exit(result if isinstance(result, int) else 0)
+
+
+def _end(sentence: str, code: int) -> None:
+    Screen(stderr=True).print(f"barrack: {in_one_line(sentence)}", style="red")
+    sys.exit(code)
+
+
+def _said_of_words(error: CycloptsError) -> str:
+    """What is wrong with the words of a command, and where help is."""
+    match error:
+        case UnusedCliTokensError(unused_tokens=[first, *_]):
+            said = f"{first!r} is one word too many"
+        case MissingArgumentError(argument=argument, keyword=keyword) if argument is not None:
+            given = keyword or argument.name
+            said = f"{given} needs a value" if keyword else f"{given} is missing"
+        case _:
+            said = in_one_line(str(error)).partition(" Available commands:")[0].rstrip(".")
+    names = [name for name in (error.command_chain or ()) if name]
+    where = " ".join(["barrack", *names, "--help"])
+    return f"{said}; `{where}` shows what there is"

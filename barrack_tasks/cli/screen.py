@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import io
+import json
 import logging
 import os
 import queue
+import re
 import sys
+import textwrap
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
+from pydantic import TypeAdapter
+from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.prompt import Confirm
 from rich.table import Table
@@ -24,6 +29,36 @@ __all__ = ["Display", "Screen", "printable", "table"]
 
 _PATIENCE = 5.0
 _ANY_WIDTH = 10_000
+_GAP = "  "
+_LEAST_ROOM = 30
+"""Cells of the last column, where sentences may be folded in it."""
+_UNBROKEN: Any = {"break_long_words": False, "break_on_hyphens": False}
+_FIGURE = re.compile(r"[-+]?[\d,]+(\.\d+)?( [A-Za-z0-9]{1,8})?|\?|-|")
+_COLOURS = {
+    "ACTIVE": "green",
+    "ARMED": "bold red",
+    "BLIND": "red",
+    "COMPLETED": "green",
+    "CRASHED": "red",
+    "ERROR": "red",
+    "FAILED": "red",
+    "HIBERNATED": "cyan",
+    "SHUTOFF": "yellow",
+    "available": "green",
+    "done": "green",
+    "dry": "dim",
+    "failed": "red",
+    "SUCCESS": "green",
+    "Completed": "green",
+    "Crashed": "red",
+    "Failed": "red",
+    "TimedOut": "red",
+    "not ready": "red",
+    "protected": "dim",
+    "ready": "green",
+    "unknown": "yellow",
+}
+"""The one place where words have a colour: a cell that is one of these, or begins with it."""
 
 _log = logging.getLogger(__name__)
 
@@ -49,7 +84,10 @@ class Screen(Console):
         stream = sys.stderr if stderr else sys.stdout
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False)
+        # A file or a pipe has no width: what is read by a program is neither folded nor cut.
+        is_narrow = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
+        width = None if is_narrow else _ANY_WIDTH
+        super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
     def print(self, *things: Any, **how: Any) -> None:
         """Show strings, each as one line, and what makes its own picture, such as a table."""
@@ -61,20 +99,99 @@ class Screen(Console):
         """Every string on its way to the output passes here, those in tables too."""
         return super().render_str(printable(text), **how)
 
-    def print_rows(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Show rows as a table; where it is too wide, as lines in which no name is broken."""
-        found = table(*columns, title=title)
-        for row in rows:
-            found.add_row(*row)
-        unlimited = self.options.update(max_width=_ANY_WIDTH)
-        if self.measure(found, options=unlimited).maximum <= self.width:
-            self.print(found)
-            return
-        self.print(title)
-        for name, *rest in rows:
-            self.print(name)
-            said = (f"{what}: {cell}" for what, cell in zip(columns[1:], rest, strict=True))
-            self.print(f"  {', '.join(said)}")
+    def print_rows(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        spare: Sequence[str] = (),
+    ) -> None:
+        """Show rows as a table of one line a row, in which no name is broken and nothing is cut.
+
+        Figures stand at the right of their column. The last columns that have no room stand below
+        their row, each with its name; a file or a pipe has room for all.
+
+        Args:
+            title: stands above; none, if it is empty.
+            columns: their names. The first ones are those that a reader needs first.
+            rows: a text for each column.
+            spare: columns that a narrow screen does without, the last one first: `--json` and a
+                pipe have them.
+        """
+        if title:
+            self.print(title, style="bold")
+        columns, cells = list(columns), [[one_line(cell) for cell in row] for row in rows]
+        wide = [
+            max(cell_len(name), *(cell_len(row[n]) for row in cells), 0)
+            for n, name in enumerate(columns)
+        ]
+
+        def is_too_wide(count: int) -> bool:
+            return sum(wide[:count]) + len(_GAP) * (count - 1) > self.width
+
+        for name in reversed(spare):
+            if is_too_wide(len(columns)):
+                place = columns.index(name)
+                columns.pop(place)
+                wide.pop(place)
+                for row in cells:
+                    row.pop(place)
+        fit = len(columns)
+        while fit > 1 and is_too_wide(fit):
+            fit -= 1
+        room = self.width - sum(wide[:fit]) - len(_GAP) * fit
+        if fit == len(columns) - 1 and room >= _LEAST_ROOM:
+            # The last column has room for sentences, which are folded in it.
+            fit, wide[-1] = len(columns), room
+        right = [
+            all(_FIGURE.fullmatch(row[n]) for row in cells)
+            and any(row[n].strip("-?") for row in cells)
+            for n in range(fit)
+        ]
+        self._print_cells(columns[:fit], wide, right, head=True)
+        for row in cells:
+            first, *more = textwrap.wrap(row[fit - 1], max(wide[fit - 1], 1), **_UNBROKEN) or [""]
+            self._print_cells([*row[: fit - 1], first], wide, right)
+            for line in more:
+                self._print_cells([*("" for _ in range(fit - 1)), line], wide, right)
+            rest = [f"{name}: {cell}" for name, cell in zip(columns, row, strict=True) if cell]
+            rest = rest[sum(bool(cell) for cell in row[:fit]) :]
+            # What a line goes on with has a mark, so that no value makes a line of its own.
+            folded = textwrap.wrap(
+                ", ".join(rest),
+                max(self.width, 30),
+                initial_indent="    ",
+                subsequent_indent="    | ",
+                **_UNBROKEN,
+            )
+            for line in folded:
+                self.print(line, style="dim")
+
+    def _print_cells(
+        self, cells: Sequence[str], wide: Sequence[int], right: Sequence[bool], head: bool = False
+    ) -> None:
+        line = Text()
+        for n, cell in enumerate(cells):
+            space = " " * (wide[n] - cell_len(cell))
+            is_last = n == len(cells) - 1
+            line.append(space if right[n] else "")
+            line.append(printable(cell), "bold" if head else _colour(cell))
+            line.append("" if right[n] or is_last else space)
+            line.append("" if is_last else _GAP)
+        line.rstrip()
+        self.print(line)
+
+    def print_json(self, value: Any, kind: Any = None, /) -> None:  # type: ignore[override]
+        """Show a value as JSON, whatever the output: money as text, times as ISO 8601.
+
+        Args:
+            value: a model, or a list of models.
+            kind: its type, as it is published in `docs/cli.schema.json`; that of the value, if it
+                is not given.
+        """
+        made = TypeAdapter(kind or type(value)).dump_python(value, mode="json")
+        text = json.dumps(made, indent=2)  # ASCII: it can be written in every encoding
+        (sys.stderr if self.stderr else sys.stdout).write(f"{text}\n")
 
     def on_broken_pipe(self) -> None:
         """Go on without showing anything: nobody reads it, and the work is not done yet."""
@@ -94,6 +211,10 @@ class Screen(Console):
         """Ask on the terminal; no answer is a no, and so is no terminal."""
         shown = Text(one_line(question))
         return self.can_ask() and Confirm.ask(shown, console=self, default=False)
+
+
+def _colour(cell: str) -> str:
+    return _COLOURS.get(cell) or _COLOURS.get(cell.partition(":")[0].partition(" ")[0], "")
 
 
 def _line(text: str) -> str:

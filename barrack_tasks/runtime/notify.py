@@ -224,17 +224,28 @@ def _check_url(block: Any) -> None:
         )
 
 
-def readiness_of_notifiers() -> Readiness:
-    """Whether every saved block that can notify could tell somebody. Nobody is told anything."""
-    saved = _saved()
-    wrong = []
-    for slug in saved:
+def saved_notifiers() -> dict[str, str | None]:
+    """All saved blocks that can notify, as type/name, each with what keeps it from that.
+
+    Nobody is told anything.
+    """
+    found: dict[str, str | None] = {}
+    for slug in _saved():
         try:
             _load(slug)
         except BarrackConfigurationError as error:
-            wrong.append(str(error))
+            found[slug] = str(error)
         except Exception as error:  # noqa: BLE001 - blocks of others may fail in any way
-            wrong.append(f"notify: the block {slug} cannot be loaded: {type(error).__name__}")
+            found[slug] = f"notify: the block {slug} cannot be loaded: {type(error).__name__}"
+        else:
+            found[slug] = None
+    return found
+
+
+def readiness_of_notifiers() -> Readiness:
+    """Whether every saved block that can notify could tell somebody. Nobody is told anything."""
+    saved = saved_notifiers()
+    wrong = [problem for problem in saved.values() if problem is not None]
     if wrong:
         return Readiness(topic="notifiers", state="not ready", said="; ".join(wrong))
     said = f"usable are {', '.join(sorted(saved))}" if saved else "no notification block is saved"
@@ -331,7 +342,7 @@ def _send(block: NotificationBlock, letter: Letter) -> None:
             _send_mail(chosen, letter)
             return
         # Else a service that shows HTML would take a name for markup.
-        block._apprise_client.asset.body_format = "text"
+        setattr(block._apprise_client.asset, "body_format", "text")  # noqa: B010 - typed None there
     elif isinstance(block, CustomWebhookNotificationBlock) and not _shows_subject(block):
         body = f"{letter.subject}\n{body}" if body != letter.subject else body
     with chosen.raise_on_failure():

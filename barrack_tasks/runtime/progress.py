@@ -96,7 +96,7 @@ class Progress:
             plan: what each instance needs next.
             instances: as they are now; what they are goes into the events.
         """
-        alike: dict[tuple[int, str], list[str]] = {}
+        alike: dict[tuple[int, str, bool], list[str]] = {}
         for id_, next_ in plan.items():
             if isinstance(next_, Wait) and next_.reason is Reason.UNDER_WAY:
                 continue  # goes without saying: the step was told
@@ -104,24 +104,29 @@ class Progress:
             if self._last.get(id_) == text:
                 continue
             self._last[id_] = text
+            ended = isinstance(next_, Finished)
             failed = isinstance(next_, Finished) and next_.outcome == "failed"
             level = logging.ERROR if failed else logging.INFO
-            alike.setdefault((level, text), []).append(self._names[id_])
+            alike.setdefault((level, text, ended), []).append(self._names[id_])
             if isinstance(next_, Finished):
                 self._ended(id_, next_, instances.get(id_))
-        for (level, text), names in alike.items():
-            self._say(level, text, names)
+        for (level, text, ended), names in alike.items():
+            self._say(level, text, names, ended)
         return bool(alike)
 
-    def _say(self, level: int, text: str, names: list[str]) -> None:
+    def _say(self, level: int, text: str, names: list[str], ended: bool) -> None:
         # A line costs nearly a millisecond, and nobody reads a thousand.
         if len(names) <= _FEW:
             for name in names:
-                self._log.log(level, "%s: %s", name, text)
+                more = _for_a_display([name], text, ended)
+                self._log.log(level, "%s: %s", name, text, extra=more)
             return
         for first in range(0, len(names), _A_LINE):
             some = names[first : first + _A_LINE]
-            self._log.log(level, "%d instances: %s: %s", len(some), text, ", ".join(some))
+            more = _for_a_display(some, text, ended)
+            self._log.log(
+                level, "%d instances: %s: %s", len(some), text, ", ".join(some), extra=more
+            )
 
     def _ended(self, id_: str, finished: Finished, instance: UserVM | None) -> None:
         name = self._names[id_]
@@ -129,6 +134,11 @@ class Progress:
             emit(self._on_done[id_], id_, name, payload=instance_payload(instance))
         elif finished.outcome == "failed":
             emit("barrack.instance.failed", resource_of(id_), name, payload={"why": finished.why})
+
+
+def _for_a_display(names: list[str], text: str, ended: bool) -> dict[str, Any]:
+    """What a record tells besides its message, for a display with a line an instance."""
+    return {"barrack_names": tuple(names), "barrack_doing": text, "barrack_ended": ended}
 
 
 def _sentence(next_: Next) -> str:

@@ -16,12 +16,14 @@ from prefect import Flow, Task, get_client, runtime, unmapped
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
-from prefect.exceptions import ParameterBindError
+from prefect.exceptions import ParameterBindError, ParameterTypeError
 from prefect.futures import PrefectFuture
 from prefect.types.entrypoint import EntrypointType
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
+from barrack_tasks.api.errors import is_told, without_traceback
 from barrack_tasks.api.models.shown import Listing
+from barrack_tasks.api.models.text import one_line
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.credentials import BarrackCredentials, check_account, check_parameters
 from barrack_tasks.events import spread
@@ -41,6 +43,9 @@ DOOR = "barrack_tasks.flows"
 """The module that has the flows of this library wherever it is installed."""
 _ROOMS = ("flows", "barrack_tasks._flows")
 _prefect_log = logging.getLogger("prefect.flows")
+_runs_log = logging.getLogger("prefect.flow_runs")
+_engine_log = logging.getLogger("prefect.engine")
+_OF_PARAMETERS = (ParameterBindError, ParameterTypeError)
 # A task that is called outside of flows logs on the terminal alone, and that is what is wanted.
 warnings.filterwarnings(
     "ignore", "Logger 'prefect.task_runs' attempted to send logs to the API", UserWarning
@@ -165,12 +170,19 @@ class _BarrackFlow(Flow[P, R]):
     """A flow whose parameters are looked at before Prefect stores or logs them."""
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
+        __tracebackhide__ = True  # a notebook shows the cell, and not this
         problem = _misfit(self.fn, arguments, named, is_stored=True)
-        if problem is not None:
-            del arguments, named
-            raise problem
-        with spread():  # a call returns before the server has taken in thousands of events
-            return super().__call__(*arguments, **named)
+        if problem is None:
+            try:
+                with spread():  # a call returns before the server has taken in all events
+                    return super().__call__(*arguments, **named)
+            except Exception as error:
+                if not _says_all(error):
+                    raise
+                problem = error
+        del arguments, named
+        # Raised out here, so that no error stands behind it.
+        raise without_traceback(problem)
 
     def serialize_parameters(self, parameters: dict[str, Any]) -> dict[str, Any]:
         check_parameters(parameters)
@@ -188,7 +200,11 @@ class _BarrackFlow(Flow[P, R]):
         except BarrackConfigurationError:
             _take_back()
             raise
-        return super().validate_parameters(parameters)
+        try:
+            return super().validate_parameters(parameters)
+        except ParameterTypeError as error:
+            problem = ParameterTypeError(_in_one_sentence(self.name, str(error)))
+        raise problem
 
     def with_options(self, **options: Any) -> Any:
         return _at_its_door(_turned(super().with_options(**options), _BarrackFlow))
@@ -213,6 +229,33 @@ class _BarrackFlow(Flow[P, R]):
         return _loaded, (self.__module__, self.fn.__name__, rest)
 
 
+def _says_all(error: BaseException) -> bool:
+    """Whether the sentence of an error tells a person all, so that no traceback is needed."""
+    return is_told(error) or isinstance(error, _OF_PARAMETERS)
+
+
+def _tells_in_one_sentence(record: logging.LogRecord) -> bool:
+    """Take the traceback of what a person did wrong, or of work that failed, out of a log.
+
+    Prefect logs a run's error with its traceback, and in a worker twice. A traceback is for bugs.
+    """
+    error = record.exc_info[1] if record.exc_info else None
+    if error is not None and _says_all(error):
+        record.msg, record.args = "%s", (one_line(str(error), _LONGEST_SENTENCE),)
+        record.exc_info = record.exc_text = None
+    return True
+
+
+_LONGEST_SENTENCE = 4_000
+
+
+def _in_one_sentence(flow: str, said: str) -> str:
+    """What Prefect says of parameters in several lines, in one."""
+    _, _, rest = said.partition("\n - ")
+    problems = [one.replace("Value error, ", "") for one in (rest or said).split("\n - ")]
+    return one_line(f"the flow {flow} cannot take its parameters: {'; '.join(problems)}")
+
+
 def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
     """A flow that refuses a key in its parameters before Prefect stores them.
 
@@ -229,6 +272,8 @@ def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
     called = flow_name(name)
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
+        for log in (_runs_log, _engine_log):
+            log.addFilter(_tells_in_one_sentence)  # added once, however often this is called
         start = f"Parameter validation failed for flow {called!r}"
         # Prefect logs all that a run was given, beside a sentence about what is wrong with it.
         _prefect_log.addFilter(lambda record: not record.getMessage().startswith(start))

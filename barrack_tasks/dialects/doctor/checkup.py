@@ -11,6 +11,7 @@ from barrack_tasks.api.errors import (
     BarrackError,
     BarrackNotFoundError,
     BarrackResponseError,
+    BarrackTransportError,
 )
 from barrack_tasks.api.models.minimums import MINIMUM_BALANCE
 from barrack_tasks.api.operations import OPERATIONS, Operation
@@ -64,6 +65,8 @@ def checkup(client: Barrack, told: Callable[[Finding], None] = lambda _: None) -
             rounds.last_error, BarrackAuthenticationError
         ):
             break  # the key is wrong for all
+        if finding.verdict == "cannot be reached" and not rounds.has_answers:
+            break  # nothing answers, and to find that out for each takes minutes
     return DoctorReport(
         dialect=client.dialect.name,
         base_url=client.base_url,
@@ -128,7 +131,14 @@ class _Round:
             return Finding(
                 operation=name, verdict="unreadable", said=failure.message, differences=differences
             )
-        return Finding(operation=name, verdict="refused", said=str(failure))
+        away = isinstance(failure, BarrackTransportError)
+        verdict = "cannot be reached" if away else "refused"
+        return Finding(operation=name, verdict=verdict, said=str(failure))
+
+    @property
+    def has_answers(self) -> bool:
+        """Whether any operation was answered as it should be."""
+        return bool(self._results)
 
     def _arguments(self, operation: Operation[Any]) -> dict[str, Any]:
         arguments: dict[str, Any] = {p: self._an_id(p) for p in operation.path_parameters}
@@ -151,10 +161,16 @@ class _Round:
     def readiness(self) -> Iterator[Readiness]:
         """Whether what the flows need is in order: key, balance, profile, stock."""
         wrong_key = isinstance(self.last_error, BarrackAuthenticationError)
+        if not self._results and isinstance(self.last_error, BarrackTransportError):
+            said = f"it cannot be reached: {self.last_error.message}"
+            yield Readiness(topic="the API", state="not ready", said=said)
+            return
         yield Readiness(
             topic="key",
             state="not ready" if wrong_key else ("ready" if self._results else "unknown"),
-            said="the API refuses it" if wrong_key else "the API accepts it",
+            said="the API refuses it"
+            if wrong_key
+            else ("the API accepts it" if self._results else "no operation was answered"),
         )
         if wrong_key:
             return

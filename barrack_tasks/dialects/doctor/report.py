@@ -10,7 +10,9 @@ from barrack_tasks.api.models.shown import Page, Shown, Table
 from barrack_tasks.api.models.text import one_line
 
 Kind = Literal["missing", "unseen", "unknown", "type", "word", "sense"]
-Verdict = Literal["works", "differs", "path not found", "refused", "unreadable", "not tried"]
+Verdict = Literal[
+    "works", "differs", "path not found", "refused", "unreadable", "cannot be reached", "not tried"
+]
 State = Literal["ready", "not ready", "unknown"]
 
 
@@ -59,7 +61,7 @@ class Finding(BaseModel):
     @property
     def is_trouble(self) -> bool:
         """Whether flows that need the operation cannot rely on it."""
-        if self.verdict in ("path not found", "refused", "unreadable"):
+        if self.verdict not in ("works", "differs", "not tried"):
             return True
         return any(d.kind in ("missing", "type", "sense") for d in self.differences)
 

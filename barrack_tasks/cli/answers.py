@@ -1,0 +1,314 @@
+"""What `--json` gives: the keys of each command, which stay as they are from release to release.
+
+Money is text with its currency beside it, moments are ISO 8601 with their zone, durations are
+seconds, and null is what is not known. `docs/cli.schema.json` is written from these models.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Shown(BaseModel):
+    """Base of all that commands show as JSON."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class InstanceShown(Shown):
+    """An instance. `hourly` is what it costs an hour in its state."""
+
+    id: str
+    name: str
+    status: str
+    region: str | None
+    gpu_model: str | None
+    gpu_count: int | None
+    hourly: Decimal | None
+    currency: str | None
+    public_ip: str | None
+    created_at: datetime | None
+
+
+class SnapshotShown(Shown):
+    """A snapshot. `instance` is the name of the instance that it was taken of, or its id."""
+
+    id: str
+    name: str
+    status: str
+    instance: str | None
+    instance_id: str | None
+    size_gb: int | None
+    hourly: Decimal | None
+    currency: str | None
+    region: str | None
+    created_at: datetime | None
+
+
+class ImageShown(Shown):
+    """An image of the account's own. `snapshot` is the id of the snapshot that it depends on."""
+
+    id: str
+    name: str
+    status: str | None
+    snapshot_id: str | None
+    size_gb: int | None
+    region: str | None
+    created_at: datetime | None
+
+
+class VolumeShown(Shown):
+    """A volume. `attached_to` holds names or ids of instances."""
+
+    id: str
+    name: str
+    status: str | None
+    size_gb: int | None
+    attached_to: tuple[str, ...]
+    hourly: Decimal | None
+    currency: str | None
+    region: str | None
+    created_at: datetime | None
+
+
+class StockShown(Shown):
+    """A configuration that is offered. `available` is how many can be deployed, at the least."""
+
+    gpu_model: str
+    gpu_count: int
+    region: str
+    available: int
+    hourly: Decimal | None
+    currency: str | None
+
+
+class DeploymentShown(Shown):
+    """A deployment. `armed` is null if it has no dry run."""
+
+    id: str
+    name: str
+    armed: bool | None
+    schedule: str
+    last_completed: datetime | None
+    next_run: datetime | None
+
+
+class RunShown(Shown):
+    """A run of a flow. `why` is the message of its state."""
+
+    id: str
+    name: str
+    flow: str
+    deployment: str | None
+    state: str
+    started_at: datetime | None
+    seconds: float | None
+    why: str
+
+
+class InstanceDetail(InstanceShown):
+    """One instance, and what rests on it.
+
+    `uptime_seconds` is how long it has been ACTIVE without a break, and `spent` what it has cost
+    in all, both by its bill.
+    """
+
+    uptime_seconds: float | None
+    spent: Decimal | None
+    snapshots: tuple[SnapshotShown, ...]
+    images: tuple[ImageShown, ...]
+    volumes: tuple[VolumeShown, ...]
+    unread: tuple[str, ...]
+
+
+class AccountShown(Shown):
+    """What an account has and burns. `runway_seconds` is null if the balance does not end."""
+
+    states: dict[str, int]
+    balance: Decimal
+    hourly: Decimal
+    currency: str
+    runway_seconds: float | None
+    unread: tuple[str, ...]
+
+
+class StatusShown(Shown):
+    """The answer of `barrack status`. `server` is null if none is known."""
+
+    account: AccountShown | None
+    account_problem: str | None
+    server: str | None
+    server_problem: str | None
+    deployments: tuple[DeploymentShown, ...]
+    troubles: tuple[str, ...]
+    blind: tuple[str, ...]
+
+
+class RowShown(Shown):
+    """One instance, or what else a flow is about. `outcome` is done, failed, planned, ..."""
+
+    id: str
+    name: str
+    was: str
+    did: tuple[str, ...]
+    now: str
+    outcome: str
+    why: str
+    snapshot: str | None
+    hourly_before: Decimal | None
+    hourly_now: Decimal | None
+    currency: str | None
+
+
+class ReportShown(Shown):
+    """The answer of `barrack run`. `result` is what a flow returns that has no rows."""
+
+    flow: str
+    dry_run: bool
+    ok: bool
+    rows: tuple[RowShown, ...]
+    notes: tuple[str, ...]
+    told: tuple[str, ...]
+    result: Any = None
+
+
+class CostShown(Shown):
+    """What one thing costs an hour now, and has cost in the days that are shown."""
+
+    kind: str
+    name: str
+    state: str
+    hourly: Decimal | None
+    spent: Decimal | None
+
+
+class CostsShown(Shown):
+    """The answer of `barrack costs`."""
+
+    days: int
+    currency: str
+    balance: Decimal
+    hourly: Decimal
+    runway_seconds: float | None
+    spent: Decimal
+    month_so_far: Decimal
+    month_forecast: Decimal
+    saved_by_hibernation: Decimal
+    things: tuple[CostShown, ...]
+    unread: tuple[str, ...]
+
+
+class LogShown(Shown):
+    """A line of a run's log."""
+
+    at: datetime
+    level: str
+    text: str
+
+
+class EventShown(Shown):
+    """An event of this library."""
+
+    id: str
+    at: datetime
+    event: str
+    resource: str
+    name: str | None
+    payload: dict[str, Any]
+
+
+class NotifierShown(Shown):
+    """A notification block. `problem` is null if it can be used."""
+
+    name: str
+    type: str
+    problem: str | None
+
+
+class ForecastShown(Shown):
+    """One instance in `barrack schedule preview`. `hours_up` are billed in full."""
+
+    id: str
+    name: str
+    timetable: str
+    now: str
+    why: str
+    next_change: datetime | None
+    next_wish: str | None
+    hours_up: float
+    cost_without: Decimal | None
+    cost_with: Decimal | None
+    saving: Decimal | None
+    currency: str | None
+
+
+class PreviewShown(Shown):
+    """The answer of `barrack schedule preview`."""
+
+    days: int
+    instances: tuple[ForecastShown, ...]
+    saving: Decimal | None
+    currency: str | None
+    warnings: tuple[str, ...]
+
+
+class FindingShown(Shown):
+    """What `barrack doctor` found of one operation."""
+
+    operation: str
+    verdict: str
+    said: str
+    differences: tuple[str, ...]
+
+
+class ReadinessShown(Shown):
+    """Whether one thing is ready for the flows: `ready`, `not ready` or `unknown`."""
+
+    topic: str
+    state: str
+    said: str
+
+
+class DoctorShown(Shown):
+    """The answer of `barrack doctor`."""
+
+    ok: bool
+    findings: tuple[FindingShown, ...]
+    readiness: tuple[ReadinessShown, ...]
+
+
+class SnapshotTaken(Shown):
+    """A snapshot that `barrack snapshot` took. `outcome` is done or failed."""
+
+    instance: str
+    snapshot: str | None
+    outcome: str
+    why: str
+
+
+ANSWERS: dict[str, Any] = {
+    "ls instances": list[InstanceShown],
+    "ls snapshots": list[SnapshotShown],
+    "ls images": list[ImageShown],
+    "ls volumes": list[VolumeShown],
+    "ls stock": list[StockShown],
+    "ls deployments": list[DeploymentShown],
+    "ls runs": list[RunShown],
+    "show": InstanceDetail,
+    "status": StatusShown,
+    "run": ReportShown,
+    "hibernate": ReportShown,
+    "restore": ReportShown,
+    "snapshot": list[SnapshotTaken],
+    "costs": CostsShown,
+    "logs": list[LogShown],
+    "events": list[EventShown],
+    "notify ls": list[NotifierShown],
+    "schedule preview": PreviewShown,
+    "doctor": DoctorShown,
+}
+"""What each command answers with `--json`."""

@@ -1,0 +1,102 @@
+"""`barrack watch`: the fleet, what it burns, how long that lasts, and what runs next."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
+
+from rich.live import Live
+from rich.text import Text
+
+from barrack_tasks.api import BarrackError
+from barrack_tasks.cli.accounts import account_named
+from barrack_tasks.cli.inputs import between
+from barrack_tasks.cli.listing import SPARE, cells_of, dearest_first, instance_shown
+from barrack_tasks.cli.screen import Screen
+from barrack_tasks.cli.servers import known_server
+from barrack_tasks.cli.status import account_shown, money_lines
+from barrack_tasks.plans.durations import said
+from barrack_tasks.plans.money.burn import Tariff
+
+if TYPE_CHECKING:
+    from barrack_tasks.credentials import BarrackCredentials
+
+_MOST = 5
+
+
+def watch(
+    *, every: Annotated[float, between(1, 3600)] = 5.0, credentials: str | None = None
+) -> int:
+    """Show the fleet, what it burns, how long that lasts, what is at work and what runs next.
+
+    On a terminal it goes on until you press Ctrl-C; in a pipe it shows this once.
+
+    Parameters
+    ----------
+    every
+        Seconds between two looks.
+    credentials
+        Name of the account's block; the environment's account, else the block `barrack`.
+    """
+    screen = Screen()
+    with known_server() as server:
+        account = account_named(credentials, server.answers)
+        if not screen.is_terminal:
+            _show(screen, account, server.answers)
+            return 0
+        with Live(_picture(screen, account, server.answers), console=screen, screen=True) as live:
+            while True:
+                time.sleep(every)
+                live.update(_picture(screen, account, server.answers))
+
+
+def _picture(screen: Screen, account: BarrackCredentials, there: bool) -> Text:
+    with screen.capture() as shown:
+        try:
+            _show(screen, account, there)
+        except BarrackError as error:
+            screen.print(str(error), style="red")
+        screen.print()
+        screen.print(f"{datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends this", style="dim")
+    return Text.from_ansi(shown.get())
+
+
+def _show(screen: Screen, account: BarrackCredentials, there: bool) -> None:
+    from barrack_tasks.controllers.money.funds import read_funds
+
+    funds = read_funds(account)
+    for line in money_lines(account_shown(funds)):
+        screen.print(line)
+    screen.print()
+    rows = dearest_first(instance_shown(one, Tariff()) for one in funds.instances)
+    if rows:
+        columns, cells = cells_of(rows, funds.at)
+        screen.print_rows("", columns, cells, [name for name in SPARE if name in columns])
+    else:
+        screen.print("There are no instances.")
+    for missing in funds.missing:
+        screen.print(f"Unread: {missing}", style="yellow")
+    if there:
+        _show_runs(screen)
+
+
+def _show_runs(screen: Screen) -> None:
+    from prefect.client.orchestration import get_client
+
+    from barrack_tasks.cli.prefect_lists import read_due, read_runs
+
+    now = datetime.now(UTC)
+    with get_client(sync_client=True) as client:
+        due, runs = read_due(client, _MOST), read_runs(client, _MOST)
+    if runs:
+        screen.print()
+        cells = [(one.flow, one.state, one.name, one.why) for one in runs]
+        screen.print_rows("Last runs", ("flow", "state", "run", "why"), cells)
+    if due:
+        screen.print()
+        times = [
+            (name, f"in {said(at - now)}" if at > now else f"due {said(now - at)} ago")
+            for name, at in due
+        ]
+        screen.print_rows("Runs next", ("deployment", "when"), times)

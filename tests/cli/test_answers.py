@@ -1,0 +1,118 @@
+"""Each command with `--json` against its published schema; tables at 80 columns and piped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from barrack_tasks import flows
+from barrack_tasks.cli.answers import ANSWERS
+from barrack_tasks.sandbox import Sandbox
+from scripts import make_cli_page as cli_page
+from scripts.make_cli_schema import TARGET, page
+from tests.cli.test_learn import run
+
+COMMANDS = {
+    "ls instances": ["ls"],
+    "ls snapshots": ["ls", "snapshots"],
+    "ls images": ["ls", "images"],
+    "ls volumes": ["ls", "volumes"],
+    "ls stock": ["ls", "stock", "--model", "l40"],
+    "ls deployments": ["ls", "deployments"],
+    "ls runs": ["ls", "runs"],
+    "show": ["show", "alpha"],
+    "status": ["status"],
+    "run": ["run", "prune_snapshots", "*", "--dry-run"],
+    "hibernate": ["hibernate", "alpha", "--dry-run"],
+    "restore": ["restore", "alpha", "--dry-run"],
+    "snapshot": ["snapshot", "alpha", "--dry-run"],
+    "costs": ["costs"],
+    "logs": ["logs", "RUN"],
+    "events": ["events"],
+    "notify ls": ["notify", "ls"],
+    "schedule preview": ["schedule", "preview", "FILE"],
+    "doctor": ["doctor"],
+}
+
+
+def test_the_published_schema_is_up_to_date() -> None:
+    assert TARGET.read_text(encoding="utf-8") == page(), "run scripts/make_cli_schema.py"
+
+
+def test_every_answer_has_a_command_here() -> None:
+    assert COMMANDS.keys() == ANSWERS.keys()
+
+
+@pytest.fixture(scope="module")
+def sandbox(prefect_server: str) -> Iterator[Sandbox]:
+    with Sandbox(fleet=3, speed=600, balance=5000) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def filled(sandbox: Sandbox) -> tuple[Sandbox, str]:
+    """An account with a snapshot, an image and a volume, and the name of a run about it."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in sandbox.env.items():
+            patched.setenv(name, value)
+        assert run("snapshot", "alpha") == 0
+        state = flows.hibernate(select=["alpha"], dry_run=True, return_state=True)
+        from barrack_tasks.api import Barrack
+        from barrack_tasks.api.models import RegionEnum
+
+        with Barrack(sandbox.api_key, sandbox.url) as client:
+            [taken] = client.snapshots.list()
+            client.images.create(taken.id, "golden")
+            client.volumes.create("disk", 100, RegionEnum.CANADA_1)
+    return sandbox, str(state.state_details.flow_run_id)
+
+
+@pytest.fixture
+def account(filled: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch) -> str:
+    for name, value in filled[0].env.items():
+        monkeypatch.setenv(name, value)
+    return filled[1]
+
+
+def words_of(name: str, run_id: str, folder: Path) -> list[str]:
+    file = folder / "rules.yaml"
+    file.write_text('- {select: ["*"], timetable: "Mon-Fri 08:00-20:00 Europe/Berlin"}\n')
+    return [{"RUN": run_id, "FILE": str(file)}.get(word, word) for word in COMMANDS[name]]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_what_a_command_answers_is_as_published_and_readable(
+    name: str,
+    account: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = words_of(name, account, tmp_path)
+    run(*words, "--json")
+    answer = json.loads(capsys.readouterr().out)
+    whole = json.loads(TARGET.read_text(encoding="utf-8"))
+    schema = {**whole["properties"][name], "$defs": whole["$defs"]}
+    jsonschema.validate(answer, schema)
+    assert answer or name in ("ls deployments", "events", "notify ls"), "there is something to see"
+    if name in ("costs", "doctor", "run", "restore", "logs"):
+        return  # these ask a server or the cloud much, and their tables are made as the others are
+    monkeypatch.setenv("COLUMNS", "80")
+    run(*words)
+    narrow = capsys.readouterr().out.splitlines()
+    monkeypatch.delenv("COLUMNS")
+    run(*words)
+    piped = capsys.readouterr().out.splitlines()
+    assert not [line for line in narrow if len(line) > 80 and "  " in line], narrow
+    if isinstance(answer, list) and answer:
+        assert len(piped) in (len(answer) + 1, len(answer) + 2), "one line for each, and a head"
+
+
+def test_the_page_of_commands_shows_what_they_show(prefect_server: str) -> None:
+    assert cli_page.TARGET.read_text(encoding="utf-8") == cli_page.page(prefect_server), (
+        "run: python -m scripts.make_cli_page"
+    )
