@@ -13,6 +13,7 @@ from barrack_tasks.api.version import VERSION
 from barrack_tasks.cli.adopt import adopt
 from barrack_tasks.cli.alert_on_failure import alert_on_failure
 from barrack_tasks.cli.arm import arm, disarm
+from barrack_tasks.cli.check import check, schema
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
@@ -32,6 +33,8 @@ app = App(
 app.command(up)
 app.command(down)
 app.command(status)
+app.command(check)
+app.command(schema)
 app.command(arm)
 app.command(disarm)
 app.command(alert_on_failure)
