@@ -19,6 +19,7 @@ from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.panic import panic
+from barrack_tasks.cli.plan import apply, plan
 from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import about
@@ -34,6 +35,8 @@ app.command(up)
 app.command(down)
 app.command(status)
 app.command(check)
+app.command(plan)
+app.command(apply)
 app.command(schema)
 app.command(arm)
 app.command(disarm)
@@ -48,14 +51,18 @@ app.command(deployments_app)
 
 
 def main() -> None:
-    """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
+    """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input.
+
+    `barrack plan` exits 1 on bad input too, so that 2 says of it that the server differs.
+    """
+    mistake = 1 if sys.argv[1:2] == ["plan"] else 2
     if sys.platform == "win32":
         Screen(stderr=True).print(
             "barrack: Windows is not supported; run barrack in the Windows Subsystem for Linux "
             "(WSL), on Linux or on macOS",
             style="red",
         )
-        sys.exit(2)
+        sys.exit(mistake)
     # Prefect sends an event for each block that was read, and a command that ends soon waits for
     # them: that is no news, and would stand below what the command says. Nor are tracebacks of its
     # websockets when a server goes away: the command itself says so in one sentence.
@@ -65,12 +72,14 @@ def main() -> None:
         result = app(sys.argv[1:], result_action="return_value")
     except BarrackError as error:
         Screen(stderr=True).print(f"barrack: {error}", style="red")
-        sys.exit(2)
+        sys.exit(mistake)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # The API's client raises its own errors, so this is the Prefect server's, whose errors of
         # HTTP are those of httpx: nothing of Prefect is needed to know them.
         Screen(stderr=True).print(f"barrack: {about(error)}", style="red")
-        sys.exit(2)
+        sys.exit(mistake)
+    except SystemExit as end:  # what cannot be read on the command line
+        sys.exit(mistake if end.code == 2 else end.code)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)

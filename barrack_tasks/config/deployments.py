@@ -199,8 +199,12 @@ def with_values(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
         if name.startswith(PARAMETER)
     }
     made["schedules"] = list(values.get("schedules", []))
-    for trigger in made.get("triggers") or []:
-        trigger["enabled"] = values.get(f"{TRIGGER}{trigger['name']}", trigger["enabled"])
+    # A trigger without a value is one that somebody deleted.
+    triggers = [t for t in made.get("triggers") or [] if f"{TRIGGER}{t['name']}" in values]
+    for trigger in triggers:
+        trigger["enabled"] = values[f"{TRIGGER}{trigger['name']}"]
+    if "triggers" in made:
+        made["triggers"] = triggers
     made["paused"] = values.get("paused", False)
     made["description"] = values.get("description", "")
     made["work_pool"] = {**(made.get("work_pool") or {}), "name": values.get("work pool")}
