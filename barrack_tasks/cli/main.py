@@ -17,6 +17,7 @@ from barrack_tasks.cli.check import check, schema
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
+from barrack_tasks.cli.init import init
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.panic import panic
 from barrack_tasks.cli.plan import apply, plan
@@ -34,6 +35,7 @@ app = App(
 app.command(up)
 app.command(down)
 app.command(status)
+app.command(init)
 app.command(check)
 app.command(plan)
 app.command(apply)

@@ -200,3 +200,20 @@ def test_a_plan_that_is_not_true_any_more_is_not_applied(
     assert barrack("apply", str(file), "--yes")[0] == 0
     with pytest.raises(BarrackConfigurationError, match="changed after the plan was shown"):
         apply(shown)
+
+
+def test_a_first_file_is_written_from_the_account_and_never_again(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    sandbox, block = account
+    file = tmp_path / "barrack.yaml"
+    assert barrack("init", str(file), "--credentials", block)[0] == 0
+    written = file.read_text()
+    assert "alpha" in written
+    assert f"accounts: [{block}]" in written
+    assert sandbox.api_key not in written
+    assert barrack("check", str(file))[0] == 0
+    code, said = barrack("init", str(file), "--credentials", block)
+    assert (code, "is there already, and was not changed" in said) == (2, True)
+    assert file.read_text() == written
+    assert {entry["operation"] for entry in sandbox.ledger()} == {"person"}
