@@ -44,4 +44,5 @@ def doctor(credentials: Credentials = None) -> DoctorReport:
         readiness_of_server(client),
         readiness_of_records(),
     )
-    return conclude_checkup(report.model_copy(update={"readiness": readiness}))
+    report = report.model_copy(update={"readiness": readiness})
+    return conclude_checkup(report, run.account.account)

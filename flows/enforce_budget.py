@@ -9,7 +9,6 @@ from pydantic import BeforeValidator
 
 from barrack_tasks.controllers.money.budgets import Budgeting
 from barrack_tasks.controllers.money.funds import read_funds
-from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.rest import Resting, rest
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Selector
@@ -87,7 +86,7 @@ def enforce_budget(
     with run.alone("budget", scope) as is_alone:
         if not is_alone:
             note = "another run watches these budgets at this moment"
-            return stand_aside(BudgetReport(flow=run.flow, rows=(), notes=(note,)))
+            return run.stand_aside(BudgetReport(flow=run.flow, rows=(), notes=(note,)))
         with run.telling_if_blind(alarms):
             funds = read_funds(run.account)
             how = Shedding(tuple(priority), order)

@@ -59,7 +59,7 @@ def report_costs(
         run.log.warning("its bill could not be read: %s", name)
     title, by_day = "Spent by day and state", report.bill.by_day_and("state")
     chart = as_image(stacked_bars(title, by_day, report.bill.currency), title)
-    keep("costs", report.markdown(chart), "What was spent")
+    keep("costs", run.account.account, report.markdown(chart), "What was spent")
     if save_to is not None:
         save(report, save_to)
     return report

@@ -8,7 +8,6 @@ from typing import Annotated
 from pydantic import Field
 
 from barrack_tasks.controllers.drills import Drilling, Fleet, check_probe, tidy
-from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.durations import PositiveSpan
@@ -84,7 +83,7 @@ def verify_snapshots(
         if not dry_run:
             if hold.claim({lease_keys.DRILL: "drill"}):
                 note = "another run is running drills at this moment"
-                return stand_aside(DrillReport(flow=run.flow, rows=(), notes=(note,)))
+                return run.stand_aside(DrillReport(flow=run.flow, rows=(), notes=(note,)))
             left = tidy(run.account, hold, now, run.log, protect)
         fleet = Fleet.observed(run, selector, within)
         notes = (*run.check_lists(fleet.known), *left.values())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from barrack_tasks.controllers.account import gone_of, read_view, tell_of_changes, write_view
 from barrack_tasks.controllers.money.funds import read_account
-from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.account_changes import changes, next_turns, next_view, view_of
 from barrack_tasks.plans.account_report import AccountReport
@@ -41,7 +40,7 @@ def watch_account(dry_run: bool = False, credentials: Credentials = None) -> Acc
     with run.alone("account") as is_alone:
         if not is_alone:
             note = "another run watches this account at this moment"
-            return stand_aside(AccountReport(flow=run.flow, rows=(), notes=(note,)))
+            return run.stand_aside(AccountReport(flow=run.flow, rows=(), notes=(note,)))
         before, turns = read_view(account.account)
         seen = read_account(account)
         view = view_of(seen.instances, seen.volumes, seen.snapshots)

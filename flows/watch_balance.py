@@ -9,7 +9,6 @@ from pydantic import BeforeValidator
 
 from barrack_tasks.controllers.money.balance import BalanceWatch
 from barrack_tasks.controllers.money.funds import read_funds
-from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.rest import Resting, rest
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Selector
@@ -103,7 +102,7 @@ def watch_balance(
     with run.alone("balance", scope) as is_alone:
         if not is_alone:
             note = "another run watches this balance at this moment"
-            return stand_aside(BalanceReport(flow=run.flow, rows=(), notes=(note,)))
+            return run.stand_aside(BalanceReport(flow=run.flow, rows=(), notes=(note,)))
         with run.telling_if_blind(alarms):
             funds = read_funds(run.account)
         watch = BalanceWatch(run, funds, thresholds, selector, Shedding(tuple(priority), order))

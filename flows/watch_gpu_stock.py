@@ -9,7 +9,6 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from barrack_tasks.controllers.reports import stand_aside
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.controllers.stock.memory import scope_of_stock
 from barrack_tasks.controllers.stock.run import StockRun
@@ -97,6 +96,6 @@ def watch_gpu_stock(
     with run.holding() as hold:
         if hold.claim(this_deployment()):
             note = "another run of this deployment watches at this moment"
-            return stand_aside(StockReport(flow=run.flow, rows=(), notes=(note,)))
+            return run.stand_aside(StockReport(flow=run.flow, rows=(), notes=(note,)))
         report, is_news = stock.work(hold, watch_for or timedelta(0), zone)
     return run.conclude(report, silent=not is_news)

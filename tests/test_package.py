@@ -130,7 +130,7 @@ def test_a_project_has_flows_of_its_own_beside_ours(
         prefect = (python, "-m", "prefect", "--no-prompt")
         run(*prefect, "work-pool", "create", pool, "--type", "process", cwd=tmp_path)
         run(*prefect, "deploy", "--all", cwd=tmp_path)
-        for name in ("mine/theirs", "hibernate/ours"):
+        for name in ("mine/theirs", "barrack-hibernate/ours"):
             run(*prefect, "deployment", "run", name, cwd=tmp_path)
         run(*prefect, "worker", "start", "--pool", pool, "--run-once", cwd=tmp_path)
         asked = httpx.post(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NAME = "barrack - a run failed, tell people"
 _ENDED_BADLY = {f"prefect.flow-run.{state}" for state in ("Failed", "Crashed", "TimedOut")}
-_SUBJECT = "Barrack {{ flow.name }}: run {{ flow_run.name }} is {{ flow_run.state.name }}"
+_SUBJECT = "{{ flow.name }}: run {{ flow_run.name }} is {{ flow_run.state.name }}"
 _BODY = "{{ flow_run.state.message }}\n{{ flow_run|ui_url }}"
 
 

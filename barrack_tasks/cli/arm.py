@@ -28,7 +28,7 @@ def arm(deployments: list[str], /, *, yes: bool = False) -> int:
     Parameters
     ----------
     deployments
-        As `barrack status` shows them, such as verify_snapshots/drill.
+        Names of deployments, such as verify-snapshots; `barrack status` shows them.
     yes
         Do not ask.
     """
@@ -43,7 +43,7 @@ def disarm(deployments: list[str], /) -> int:
     Parameters
     ----------
     deployments
-        As `barrack status` shows them, such as verify_snapshots/drill.
+        Names of deployments, such as verify-snapshots; `barrack status` shows them.
     """
     return _set(Screen(), deployments, False, True)
 

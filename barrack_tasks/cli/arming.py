@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,6 +26,7 @@ from prefect.flows import load_flow_from_entrypoint
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.deployments import Deployed
+from barrack_tasks.cli.upgrade import with_stance
 from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.plans.report import Report
 from barrack_tasks.plans.selection import what_exists
@@ -37,17 +39,21 @@ _NOT_ENDED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateTy
 def called(names: Sequence[str], deployed: Sequence[Deployed]) -> list[Deployed]:
     """The deployments of these names, each once.
 
+    A name is flow and deployment, or the deployment's name alone if no other has it.
+
     Raises:
         BarrackConfigurationError: the server has none of such a name; says the nearest.
     """
-    there = {one.full_name: one for one in deployed}
+    whole = {one.full_name: one for one in deployed}
+    count = Counter(one.name for one in deployed)
+    there = {one.name: one for one in deployed if count[one.name] == 1} | whole
     for name in names:
         if name not in there:
-            near = what_exists(name, there) if there else "there is none yet: run `barrack up`"
+            near = what_exists(name, whole) if whole else "there is none yet: run `barrack up`"
             raise BarrackConfigurationError(
                 f"no deployment is called {name!r}, and nothing was changed; {near}"
             )
-    return [there[name] for name in dict.fromkeys(names)]
+    return list({there[name].id: there[name] for name in names}.values())
 
 
 def has_dry_run(client: SyncPrefectClient, one: Deployed) -> bool:
@@ -144,6 +150,8 @@ def _set_armed(client: SyncPrefectClient, one: Deployed, armed: bool) -> None:
     update = DeploymentUpdate()
     if _may_run_dry(now):
         update.parameters = {**now.parameters, DRY_RUN: not armed}
+        # One that was deployed without such a tag gets it.
+        update.tags = with_stance([*now.tags, "dry"], not armed)
     if armed and now.paused:
         # A paused deployment runs on none of its schedules, whichever are on.
         update.paused = False

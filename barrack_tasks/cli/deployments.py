@@ -18,15 +18,20 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.cli.retiring import retire
 from barrack_tasks.cli.upgrade import (
     Another,
     AnotherAccountError,
     handed_over,
+    successor_of,
     suffix_for,
     upgraded,
+    with_stance,
 )
 from barrack_tasks.credentials import BarrackCredentials, block_named_by
 from barrack_tasks.events import account_resource
+from barrack_tasks.plans.lease_keys import TOOK_OVER
+from barrack_tasks.plans.names import flow_name
 from barrack_tasks.server.account_names import account_name
 from barrack_tasks.server.variables import Records
 
@@ -46,6 +51,7 @@ class Deployed:
     parameters: Mapping[str, Any]
     schedules: tuple[Mapping[str, Any], ...]
     paused: bool
+    tags: tuple[str, ...] = ()
 
     @property
     def full_name(self) -> str:
@@ -56,6 +62,12 @@ class Deployed:
     def key(self) -> str:
         """The same as part of a variable's name."""
         return _key(self.flow, self.name)
+
+    @property
+    def successor(self) -> str | None:
+        """The key of what takes its place, if an earlier release made it under another name."""
+        found = successor_of(self.flow, self.name)
+        return _key(*found) if found else None
 
 
 def deployments_file() -> Path:
@@ -82,6 +94,7 @@ def read_deployed(client: SyncPrefectClient) -> list[Deployed]:
                 one["parameters"],
                 tuple(_schedule_of(s) for s in one["schedules"]),
                 one["paused"],
+                tuple(one["tags"]),
             )
             for one in page
         ]
@@ -95,7 +108,9 @@ def apply(
     """Apply all deployments of a file for one account; those of the server, afterwards.
 
     Parameters, schedules and whether a trigger is switched on stay as somebody set them on the
-    server; the rest follows the file. Triggers take the events of this account alone.
+    server; the rest follows the file. Triggers take the events of this account alone. What an
+    earlier release has deployed under another name is taken over and deleted. It stays, paused,
+    while it has runs that have not ended; the next time deletes it.
 
     Args:
         file: in the form of `prefect.yaml`.
@@ -112,11 +127,17 @@ def apply(
     account = None if credentials is None else BarrackCredentials.find(credentials).account_to_be
     with get_client(sync_client=True) as client, Records(_APPLIED) as records:
         _ensure_pool(client)
-        there = {one.key: one for one in read_deployed(client)}
+        before = read_deployed(client)
+        there = _by_key(before)
         told = _fit(client, content, there, records.all(), account, credentials, another)
         _deploy(content)
         for key, new in told.items():
             records.put(key, new)
+        after = {one.key: one for one in read_deployed(client)}
+        for old in before:
+            if old.successor in told:
+                retire(client, old.id, after[old.successor].id)
+                records.drop(old.key)
         return read_deployed(client)
 
 
@@ -138,7 +159,7 @@ def exported(
     content.pop("definitions", None)
     account = BarrackCredentials.find(credentials).account_to_be
     with get_client(sync_client=True) as client, Records(_APPLIED) as records:
-        there = {one.key: one for one in read_deployed(client)}
+        there = _by_key(read_deployed(client))
         _fit(client, content, there, records.all(), account, credentials, "refuse")
     for one in content["deployments"]:
         one["work_pool"] = {"name": pool}
@@ -170,12 +191,36 @@ def _fit(
         if account is not None:
             _name_for(one, account, suffix)
         new = _values_of(one, credentials)
-        old = _values_there(client, there.get(key), one)
+        deployed = there.get(key)
+        old = _values_there(client, deployed, one)
         if old is not None and key in taken_over:
             old = handed_over(new, old)
         told[key] = new
-        _take(one, upgraded(new, last.get(_APPLIED + key), old))
+        _take(one, upgraded(new, last.get(_APPLIED + _noted_as(key, there)), old))
+        if deployed is not None:
+            _continue(one, deployed, key)
     return told
+
+
+def _by_key(deployed: Iterable[Deployed]) -> dict[str, Deployed]:
+    """Deployments by their keys; one of an earlier release by that of the one that follows it."""
+    found = list(deployed)
+    former = {one.successor: one for one in found if one.successor}
+    return {**former, **{one.key: one for one in found if not one.successor}}
+
+
+def _noted_as(key: str, there: Mapping[str, Deployed]) -> str:
+    """The key under which is noted what was applied last of a deployment."""
+    return there[key].key if key in there else key
+
+
+def _continue(one: dict[str, Any], deployed: Deployed, key: str) -> None:
+    """Let a deployment go on where it was, or where the one of an earlier release was."""
+    tags = [tag for tag in deployed.tags if tag.startswith(TOOK_OVER)]
+    if deployed.key != key:
+        tags = [f"{TOOK_OVER}{deployed.id}"]
+    one["paused"] = deployed.paused  # Prefect would let it run again
+    one["tags"] = [*one["tags"], *tags]
 
 
 def check_place(file: Path, account: str, credentials: str, another: Another = "refuse") -> None:
@@ -192,7 +237,7 @@ def check_place(file: Path, account: str, credentials: str, another: Another = "
     """
     content = yaml.safe_load(file.read_text(encoding="utf-8"))
     with get_client(sync_client=True) as client, Records(_APPLIED) as records:
-        there = {one.key: one for one in read_deployed(client)}
+        there = _by_key(read_deployed(client))
         last = records.all()
     _place_for(content, there, last, account, credentials, another)
 
@@ -217,7 +262,7 @@ def _place_for(
             suffix = suffix_for(account, credentials, owners, bool(own), another)
         except AnotherAccountError:
             # What was applied is noted once all of it is there.
-            is_noted = any(_APPLIED + key in last for key in plain)
+            is_noted = any(_APPLIED + _noted_as(key, there) in last for key in plain)
             is_part = not is_noted and len(plain) < len(content["deployments"])
             raise _belong_to(plain, account, credentials, is_part=is_part) from None
     elif another != "move":
@@ -304,7 +349,7 @@ def _name_for(one: dict[str, Any], account: str, suffix: str) -> None:
 
 
 def _key_of(one: Mapping[str, Any], suffix: str = "") -> str:
-    return _key(one["entrypoint"].rpartition(".")[2], one["name"] + suffix)
+    return _key(flow_name(one["entrypoint"].rpartition(".")[2]), one["name"] + suffix)
 
 
 def _key(flow: str, name: str) -> str:
@@ -320,7 +365,8 @@ def _schedule_of(told: Mapping[str, Any]) -> dict[str, Any]:
     times = {k: v for k, v in told["schedule"].items() if k in _TIMES and v is not None}
     if "interval" in times:
         times["interval"] = int(float(times["interval"]))
-    return {**times, "active": told["active"]}
+    own = {k: told[k] for k in ("parameters", "slug") if told.get(k)}
+    return {**times, **own, "active": told["active"]}
 
 
 def _values_of(one: Mapping[str, Any], credentials: str | None) -> dict[str, Any]:
@@ -357,6 +403,7 @@ def _take(one: dict[str, Any], values: Mapping[str, Any]) -> None:
         name.removeprefix(prefix): v for name, v in values.items() if name.startswith(prefix)
     }
     one["schedules"] = values.get("schedules", [])
+    one["tags"] = with_stance(one.get("tags") or (), one["parameters"].get("dry_run"))
     for trigger in one.get("triggers") or []:
         trigger["enabled"] = values.get(f"trigger {trigger['name']}", trigger["enabled"])
 

@@ -104,6 +104,12 @@ def up(
         if own and worker:
             services.start_worker(url, POOL)
         undo.pop_all()
+    for old in (d for d in deployed if d.successor):
+        console.print(
+            f"{old.full_name} of an earlier release has runs that have not ended; it is paused, "
+            f"and the next `barrack up` deletes it.",
+            style="yellow",
+        )
     armed = [d.full_name for d in deployed if d.parameters.get("dry_run") is False]
     console.print(
         f"\n{len(deployed)} deployments are on the server; armed: {', '.join(armed) or 'none'}."

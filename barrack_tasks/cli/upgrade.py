@@ -2,12 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Literal
+
+from barrack_tasks.plans.names import flow_name
 
 _NOTHING = object()
 _ACTS = ("parameter credentials", "parameter dry_run", "schedules")
 _TRIGGER = "trigger "
+
+_STANCES = ("dry", "armed")
+FORMER = {
+    "watch_balance": "guard",
+    "enforce_budget": "guard",
+    "follow_schedule": "office-hours",
+    "watch_account": "changes",
+    "watch_gpu_stock": "look",
+    "report_costs": "daily",
+    "prune_snapshots": "nightly",
+    "verify_snapshots": "drill",
+    "end_expired": "ends",
+    "doctor": "weekly",
+    "snapshot_before_stop": "on-demand",
+    "hibernate": "on-demand",
+    "restore_from_snapshot": "on-demand",
+    "publish_image": "on-demand",
+    "restore": "on-demand",
+}
+"""The deployments of earlier releases, by their flows, which had the names of their functions."""
 
 Another = Literal["refuse", "beside", "move"]
 """What becomes of deployments that belong to another account."""
@@ -86,3 +108,39 @@ def handed_over(new: Mapping[str, Any], there: Mapping[str, Any]) -> dict[str, A
     kept = {k: v for k, v in there.items() if k not in _ACTS and not k.startswith(_TRIGGER)}
     given = {k: v for k, v in new.items() if k in _ACTS or k.startswith(_TRIGGER)}
     return {**kept, **given}
+
+
+def successor_of(flow: str, name: str) -> tuple[str, str] | None:
+    """Flow and name of the deployment that takes the place of one of an earlier release.
+
+    Args:
+        flow: as Prefect calls it.
+        name: of the deployment; for a second account it ends with the name of its block.
+
+    Returns:
+        None if no earlier release made a deployment of such a name.
+
+    Example:
+        >>> successor_of("watch_balance", "guard-team-b")
+        ('barrack-watch-balance', 'watch-balance-team-b')
+    """
+    before = FORMER.get(flow)
+    if before is None or (name != before and not name.startswith(f"{before}-")):
+        return None
+    return flow_name(flow), flow.replace("_", "-") + name.removeprefix(before)
+
+
+def with_stance(tags: Iterable[str], dry_run: object) -> list[str]:
+    """The tags of a deployment, of which `dry` or `armed` says how its `dry_run` stands.
+
+    Args:
+        tags: as they are; without either of the two, the flow has no dry run.
+        dry_run: the deployment's parameter; None if it gives none, so that its runs act.
+
+    Example:
+        >>> with_stance(["barrack", "dry"], False)
+        ['barrack', 'armed']
+    """
+    given = list(tags)
+    rest = [tag for tag in given if tag not in _STANCES]
+    return rest if rest == given else [*rest, "dry" if dry_run is True else "armed"]

@@ -16,6 +16,7 @@ from barrack_tasks.api.models.text import printable
 from barrack_tasks.controllers.adoption import told_of_left_ends
 from barrack_tasks.dialects.doctor import DoctorReport
 from barrack_tasks.events import get_logger
+from barrack_tasks.plans.names import artifact_key
 from barrack_tasks.plans.report import Report, escape, failures
 from barrack_tasks.runtime.health import SKIPPED, tell_of_blind_guards
 from barrack_tasks.runtime.notify import tell
@@ -24,19 +25,21 @@ _log = get_logger(__name__)
 R = TypeVar("R", bound=Report)
 
 
-def keep(key: str, markdown: str, description: str, is_news: bool = True) -> None:
+def keep(what: str, account: str, markdown: str, description: str, is_news: bool = True) -> None:
     """Keep markdown as an artifact of the run; what cannot be kept is logged instead.
 
     A guard that runs every few minutes leaves none where it found nothing new. Every run that
     reports comes by here at its end, so this is where guards are looked after too.
 
     Args:
-        key: of the artifact.
+        what: it is of, such as the flow's name; the artifact's key begins with it.
+        account: see `BarrackCredentials.account`; the key ends with it.
         markdown: its text.
         description: what it is.
         is_news: whether it says more than that all is as it should be.
     """
     text = printable(markdown)
+    key = artifact_key(what, account)
     try:
         if runtime.deployment.id is None or (is_news and text != _latest(key)):
             create_markdown_artifact(
@@ -75,13 +78,16 @@ class WorkFailed(Exception):
         return type(self), (self.report,)
 
 
-def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None) -> R:
+def conclude(
+    report: R, account: str, notifiers: Mapping[str, NotificationBlock] | None = None
+) -> R:
     """Leave the report as an artifact and return it.
 
     Ends that are overdue and that no known account owns are told in its notes.
 
     Args:
         report: of the run.
+        account: see `BarrackCredentials.account`.
         notifiers: who is told if something failed.
 
     Raises:
@@ -89,8 +95,7 @@ def conclude(report: R, notifiers: Mapping[str, NotificationBlock] | None = None
     """
     if not report.dry_run:
         report = report.model_copy(update={"notes": (*report.notes, *_left_ends())})
-    key = report.flow.replace("_", "-")
-    keep(key, report.artifact(), f"What {report.flow} did", report.is_news)
+    keep(report.flow, account, report.artifact(), f"What {report.flow} did", report.is_news)
     if report.ok:
         return report
     failed = WorkFailed(report)
@@ -112,13 +117,13 @@ def _left_ends() -> list[str]:
     return found
 
 
-def stand_aside(report: R) -> R:
+def stand_aside(report: R, account: str) -> R:
     """Leave the report of a run that did nothing since another run is at the same work.
 
     The run ends in the state `Skipped`, which is no failure: and yet it has not done its work, so
     it does not count as one that completed. Whoever calls the flow gets the report.
     """
-    keep(report.flow.replace("_", "-"), report.artifact(), f"Why {report.flow} did nothing", False)
+    keep(report.flow, account, report.artifact(), f"Why {report.flow} did nothing", False)
     skipped: State[R] = Completed(name=SKIPPED, message="; ".join(report.notes), data=report)
     return cast(R, skipped)  # the flow's engine takes the report out of it
 
@@ -136,7 +141,7 @@ class CheckupFailed(Exception):
         return type(self), (self.report,)
 
 
-def conclude_checkup(report: DoctorReport) -> DoctorReport:
+def conclude_checkup(report: DoctorReport, account: str) -> DoctorReport:
     """Leave a check-up as an artifact and return it.
 
     Raises:
@@ -150,9 +155,8 @@ def conclude_checkup(report: DoctorReport) -> DoctorReport:
     ready = [f"| {r.topic} | {r.state} | {escape(r.said)} |" for r in report.readiness]
     head = "| operation | verdict | what |\n| --- | --- | --- |"
     ready_head = "| ready? | | |\n| --- | --- | --- |"
-    keep(
-        "doctor", "\n".join([head, *rows, "", ready_head, *ready]), "How well the API is understood"
-    )
+    text = "\n".join([head, *rows, "", ready_head, *ready])
+    keep("doctor", account, text, "How well the API is understood")
     if not report.ok:
         raise CheckupFailed(report)
     return report

@@ -197,7 +197,11 @@ class Run:
         """
         notes = (*report.notes, *(note for note in self.without if note not in report.notes))
         report = report.model_copy(update={"notes": notes})
-        return reports.conclude(report, {} if silent else self.notifiers)
+        return reports.conclude(report, self.account.account, {} if silent else self.notifiers)
+
+    def stand_aside(self, report: R) -> R:
+        """Leave the report of a run that did nothing; see `controllers.reports.stand_aside`."""
+        return reports.stand_aside(report, self.account.account)
 
     def report(self, rows: Iterable[Any], notes: Iterable[str] = ()) -> Report:
         """A report with one row an instance, concluded as `conclude` does."""

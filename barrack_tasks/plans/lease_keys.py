@@ -5,10 +5,14 @@ An instance is claimed by its id, which is its own key.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 DRILL = "watch:drill"
 """What the one run holds that drills."""
 GUARD = "guard"
 """What a run holds while it is its turn at the guard of an account."""
+TOOK_OVER = "barrack-took-over-"
+"""What the tag of a deployment begins with that took the place of another; its id follows."""
 _SNAPSHOT = "snapshot:"
 _SHARED = "shared:"
 
@@ -43,9 +47,21 @@ def watch(guard: str, scope: str) -> str:
     return f"watch:{guard}:{scope}"
 
 
-def deployment(id_: str) -> str:
-    """Of a deployment that at most one run may work for."""
-    return f"deployment:{id_}"
+def deployment(id_: str, tags: Iterable[str] = ()) -> str:
+    """Of a deployment that at most one run may work for.
+
+    One that took the place of another has its key too, for what was remembered under that.
+
+    Args:
+        id_: the deployment's.
+        tags: of the deployment or its run; `TOOK_OVER` and an id tells whose place it took.
+
+    Example:
+        >>> deployment("b", ["barrack", "barrack-took-over-a"])
+        'deployment:a'
+    """
+    before = [tag.removeprefix(TOOK_OVER) for tag in sorted(tags) if tag.startswith(TOOK_OVER)]
+    return f"deployment:{before[0] if before else id_}"
 
 
 def rivals(key: str) -> tuple[str, ...]:

@@ -1,15 +1,17 @@
-"""Names and marks of the snapshots that this library takes, and the nearest of some names."""
+"""Names: of flows and their runs in Prefect, of snapshots with their marks; the nearest of some."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from typing import Any
 
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.api.models.rules import SNAPSHOT_NAME_LENGTH
+from barrack_tasks.api.models.text import one_line
 
 _MARK = "Taken by prefect-barrack of instance"
 _MARKED = re.compile(rf"^{_MARK} (?P<instance>\S+)")
@@ -18,6 +20,91 @@ _STAMPED = re.compile(r"-\d{8}T\d{6}Z$")
 LATEST = "latest:"
 """What a name begins with that means the newest of something."""
 STAMP_LENGTH = len("-20261125T190000Z")
+PREFIX = "barrack-"
+"""What names of flows and keys of artifacts begin with: a workspace has other people's, too."""
+RUN_NAME_LENGTH = 120
+_ITEM_LENGTH = 40
+_INSTANCES = "instances"
+_RUNS = {
+    "hibernate": ("hibernate", "select", _INSTANCES),
+    "restore": ("restore", "select", _INSTANCES),
+    "snapshot_before_stop": ("snapshot before {then}", "select", _INSTANCES),
+    "prune_snapshots": ("prune snapshots of", "select", _INSTANCES),
+    "verify_snapshots": ("verify snapshots of", "select", _INSTANCES),
+    "restore_from_snapshot": ("restore from snapshot", "snapshot", "snapshots"),
+    "publish_image": ("publish image {family} from", "source", _INSTANCES),
+    "watch_gpu_stock": ("watch GPU stock of", "wants", "GPU models"),
+    "report_costs": ("report costs for {days} d", "", ""),
+}
+"""What a run of a flow does, the parameter that says with what, and what that names."""
+
+
+def flow_name(function: str) -> str:
+    """What Prefect calls the flow that a function is.
+
+    Example:
+        >>> flow_name("watch_balance")
+        'barrack-watch-balance'
+    """
+    return PREFIX + function.replace("_", "-")
+
+
+def artifact_key(what: str, account: str) -> str:
+    """The key of the artifacts that the runs of a flow leave for an account.
+
+    Args:
+        what: they are: the name of the flow's function, or another.
+        account: the account's name, in lower case letters and digits.
+
+    Example:
+        >>> artifact_key("snapshot_before_stop", "teama")
+        'barrack-snapshot-before-stop-teama'
+    """
+    return f"{flow_name(what)}-{account}"
+
+
+def name_of_run(function: str, parameters: Mapping[str, Any]) -> str:
+    """What a run of a flow does, in at most `RUN_NAME_LENGTH` characters.
+
+    Args:
+        function: the flow's.
+        parameters: of the run, without any secret.
+
+    Example:
+        >>> name_of_run("hibernate", {"select": ["train-1", "train-2"], "dry_run": True})
+        'hibernate train-1, train-2 (dry run)'
+    """
+    verb, about, noun = _RUNS.get(function, (function.replace("_", " "), "", ""))
+    told = {name: _short(value) for name, value in parameters.items()}
+    with_what = _told(_items(parameters.get(about)), noun) if about else ""
+    does = re.sub(r"{(\w+)}", lambda found: told.get(found[1], "").strip(), verb)
+    dry = " (dry run)" if parameters.get("dry_run") is True else ""
+    return f"{does} {with_what}".strip() + dry
+
+
+def _items(value: Any) -> list[str]:
+    """What a parameter names: itself, its items, the GPU models of wants, or a selector's names."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, list | tuple):
+        return [str(getattr(one, "gpu_model", one)) for one in value]
+    parts = ("names", "ids", "regions", "models", "states")
+    return [str(one) for part in parts for one in getattr(value, part, ())]
+
+
+def _told(items: Sequence[str], noun: str) -> str:
+    if list(items) == ["*"]:
+        return f"all {noun}"
+    if len(items) <= 2:
+        return ", ".join(map(_short, items))
+    # How many a glob means is known only once the account was read.
+    is_plain = not any(sign in item for item in items for sign in "*?[")
+    return f"{len(items)} {noun}" if is_plain else f"{_short(items[0])} and {len(items) - 1} more"
+
+
+def _short(value: object) -> str:
+    text = one_line(str(value))
+    return text if len(text) <= _ITEM_LENGTH else f"{text[: _ITEM_LENGTH - 1]}…"
 
 
 def nearest(asked: str, names: Sequence[str]) -> str:

@@ -271,4 +271,4 @@ def this_deployment() -> dict[str, str]:
     Its keys tell the watch of one deployment from that of another, see `scope_of`.
     """
     id_ = runtime.deployment.id
-    return {lease_keys.deployment(id_): "deployment"} if id_ else {}
+    return {lease_keys.deployment(id_, runtime.flow_run.tags): "deployment"} if id_ else {}

@@ -170,6 +170,12 @@ def hanging(
     return found
 
 
+def unfinished_runs(client: SyncPrefectClient, deployment: str) -> int:
+    """How many runs of a deployment wait or are at work, at most 200."""
+    which = {"state": {"type": {"any_": _NOT_ENDED}}}
+    return len(runs_of(client, [deployment], which, "EXPECTED_START_TIME_ASC", 200))
+
+
 def how_it_ended(client: SyncPrefectClient, deployment: str) -> str | None:
     """A sentence about the last run of a deployment that ended, unless it did its work."""
     which = {"state": {"type": {"any_": _ENDED}}}

@@ -39,7 +39,7 @@ def tell_state(*notify: str) -> StateHook:
 
     def hook(flow: Flow[..., Any], flow_run: FlowRun, state: State) -> None:
         notifiers = find_notifiers(notify)
-        subject = f"Barrack {flow.name}: run {flow_run.name} is {state.name}"
+        subject = f"{flow.name}: run {flow_run.name} is {state.name}"
         address = PREFECT_UI_URL.value()
         link = f"\n{address}/runs/flow-run/{flow_run.id}" if address else ""
         tell(notifiers, list(notifiers), subject, f"{state.message or ''}{link}".strip() or subject)

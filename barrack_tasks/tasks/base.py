@@ -14,6 +14,7 @@ from uuid import UUID
 from prefect import Flow, Task, get_client, runtime, unmapped
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State
+from prefect.context import FlowRunContext
 from prefect.exceptions import ParameterBindError
 from prefect.futures import PrefectFuture
 from prefect.types.entrypoint import EntrypointType
@@ -22,6 +23,7 @@ from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.credentials import BarrackCredentials, check_account, check_parameters
 from barrack_tasks.events import spread
+from barrack_tasks.plans.names import flow_name, name_of_run
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -208,22 +210,36 @@ class _BarrackFlow(Flow[P, R]):
 def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
     """A flow that refuses a key in its parameters before Prefect stores them.
 
-    A run that was started over Prefect's API has its parameters stored already: those are taken
+    Prefect calls the flow by `flow_name` of its function's name, and each run by what it does. A
+    run that was started over Prefect's API has its parameters stored already: those are taken
     out of the run again, and the run fails.
 
     Example:
         >>> @barrack_flow(name="look")
         ... def look(credentials: Credentials = None) -> None: ...
+        >>> look.name
+        'barrack-look'
     """
+    called = flow_name(name)
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
-        start = f"Parameter validation failed for flow {name!r}"
+        start = f"Parameter validation failed for flow {called!r}"
         # Prefect logs all that a run was given, beside a sentence about what is wrong with it.
         _prefect_log.addFilter(lambda record: not record.getMessage().startswith(start))
-        made: Flow[P, R] = _at_its_door(_BarrackFlow(function, name=name))
+        made: Flow[P, R] = _at_its_door(
+            _BarrackFlow(function, name=called, flow_run_name=_name_of_this_run)
+        )
         return made
 
     return decorate
+
+
+def _name_of_this_run() -> str:
+    """What Prefect calls the run that begins; its parameters were checked to hold no key."""
+    run = FlowRunContext.get()
+    if run is None or run.flow is None:
+        raise RuntimeError("no flow run begins here")
+    return name_of_run(run.flow.fn.__name__, run.parameters or {})
 
 
 def barrack_task(

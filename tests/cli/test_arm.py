@@ -21,12 +21,12 @@ from barrack_tasks.cli import main
 from barrack_tasks.cli.deployments import Deployed, apply, deployments_file, read_deployed
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import free_port
-from tests.deployments.playing import ROOT, change, start
+from tests.deployments.playing import ROOT, change, function_of, start
 
 DRILL, REPORT, HIBERNATE = (
-    "verify_snapshots/drill",
-    "report_costs/daily",
-    "hibernate/on-demand",
+    "barrack-verify-snapshots/verify-snapshots",
+    "barrack-report-costs/report-costs",
+    "barrack-hibernate/hibernate",
 )
 
 
@@ -34,7 +34,7 @@ DRILL, REPORT, HIBERNATE = (
 def file(prefect_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Three of the library's deployments, applied: a guard, one that looks, one on demand."""
     content = yaml.safe_load(deployments_file().read_text())
-    wanted = {name.partition("/")[0] for name in (DRILL, REPORT, HIBERNATE)}
+    wanted = {function_of(name.partition("/")[0]) for name in (DRILL, REPORT, HIBERNATE)}
     content["deployments"] = [
         {k: v for k, v in one.items() if k != "triggers"}
         for one in content["deployments"]
@@ -149,8 +149,10 @@ def test_arming_and_disarming_keep_what_else_was_set(barrack: Any) -> None:
     code, said = barrack("arm", DRILL, "--yes")
     assert (code, said.endswith(f"{DRILL} acts, and runs at 04:00 UTC every day.")) == (0, True)
     assert (there(DRILL).parameters, is_on(DRILL)) == ({**WAS_SET, "dry_run": False}, [True])
-    code, said = barrack("disarm", DRILL)
+    assert there(DRILL).tags == ("barrack", "snapshots", "armed")
+    code, said = barrack("disarm", DRILL.partition("/")[2])
     assert (code, said) == (0, f"{DRILL} is a dry run, and its schedule is off.")
+    assert there(DRILL).tags == ("barrack", "snapshots", "dry")
     assert (there(DRILL).parameters, is_on(DRILL)) == ({**WAS_SET, "dry_run": True}, [False])
 
 
@@ -216,9 +218,9 @@ def test_a_schedule_that_says_so_itself_and_a_paused_deployment_are_armed_too(
 
 def test_an_unknown_name_changes_nothing_of_any(barrack: Any) -> None:
     before = there(DRILL)
-    code, said = barrack("arm", DRILL, "verify_snapshot/dril")
+    code, said = barrack("arm", DRILL, "barrack-verify-snapshot/dril")
     assert code == 2
-    assert "no deployment is called 'verify_snapshot/dril', and nothing was changed" in said
+    assert "no deployment is called 'barrack-verify-snapshot/dril', and nothing was changed" in said
     assert f"nearest are {DRILL}" in said
     assert there(DRILL) == before
     assert barrack("arm")[0] == 2

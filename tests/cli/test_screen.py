@@ -63,7 +63,7 @@ def test_no_name_in_a_row_is_broken_however_narrow_the_screen(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(width))
-    name = "snapshot_before_stop/snapshot-then-delete-of-team-b"
+    name = "barrack-snapshot-before-stop/snapshot-before-stop-team-b"
     Screen().print_rows("Deployments", ("name", "armed", "next run"), [(name, "no", "in 22 min")])
     shown = capsys.readouterr().out
     assert name in shown

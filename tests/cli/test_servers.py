@@ -96,7 +96,7 @@ def answering(status: int) -> Iterator[str]:
 def test_what_a_server_refuses_is_one_sentence(tmp_path: Path, status: int, said: str) -> None:
     with answering(status) as url:
         env = {"PREFECT_API_URL": url, "PREFECT_CLIENT_MAX_RETRIES": "0"}
-        told = barrack(tmp_path, "arm", "end_expired/ends", "--yes", **env)
+        told = barrack(tmp_path, "arm", "barrack-end-expired/end-expired", "--yes", **env)
     assert told.returncode == 2, told.stdout + told.stderr
     [sentence] = told.stderr.splitlines()
     assert said in sentence
@@ -172,7 +172,7 @@ def test_what_prefects_own_client_is_set_to_send_is_sent(home: Path) -> None:
         told = barrack(home, "status", **env, **headers)
         assert told.returncode == 0, told.stdout + told.stderr
         assert f"Deployments at {url.removesuffix('/api')}" in told.stdout
-        for words in (["status"], ["arm", "end_expired/ends", "--yes"], ["up"]):
+        for words in (["status"], ["arm", "barrack-end-expired/end-expired", "--yes"], ["up"]):
             refused = barrack(home, *words, **env)
             assert refused.returncode
             said = refused.stdout + refused.stderr

@@ -48,7 +48,9 @@ def test_from_nothing_to_guards_and_back(tmp_path: Path) -> None:
             first = barrack(tmp_path, "up", "--port", str(port), **sandbox.env)
             assert first.returncode == 0, first.stdout + first.stderr
             assert f"http://127.0.0.1:{port}" in first.stdout
-            assert "armed: end_expired/ends." in first.stdout, "it acts on what has an end alone"
+            assert "armed: barrack-end-expired/end-expired." in first.stdout, (
+                "it acts on what has an end alone"
+            )
             record = (tmp_path / "state" / "prefect-barrack" / "up.json").read_text()
             again = barrack(tmp_path, "up", "--port", str(port), **sandbox.env)
             assert again.returncode == 0, again.stdout + again.stderr

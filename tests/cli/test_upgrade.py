@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.cli.upgrade import (
+    FORMER,
     AnotherAccountError,
     handed_over,
+    successor_of,
     suffix_for,
     upgraded,
+    with_stance,
 )
+from barrack_tasks.plans import lease_keys
 
 VALUES = st.dictionaries(st.sampled_from("abcdef"), st.integers(0, 3), max_size=6)
 
@@ -90,3 +95,34 @@ def test_what_was_armed_for_one_account_is_a_dry_run_for_another() -> None:
     }
     found = upgraded(new, {**new, "parameter credentials": "a"}, handed_over(new, armed))
     assert found == {**new, "parameter select": ["train-*"]}
+
+
+@pytest.mark.parametrize("flow", FORMER)
+def test_each_deployment_of_an_earlier_release_has_one_successor(flow: str) -> None:
+    new = flow.replace("_", "-")
+    assert successor_of(flow, FORMER[flow]) == (f"barrack-{new}", new)
+    assert successor_of(flow, f"{FORMER[flow]}-team-b") == (f"barrack-{new}", f"{new}-team-b")
+
+
+def test_what_somebody_else_has_deployed_has_no_successor() -> None:
+    assert successor_of("hibernate", "mine") is None
+    assert successor_of("hibernate", "on-demanding") is None
+    assert successor_of("theirs", "on-demand") is None
+    assert successor_of("barrack-hibernate", "on-demand") is None
+
+
+@given(st.lists(st.sampled_from(["barrack", "guard", "mine"])), st.booleans() | st.none())
+def test_a_tag_says_how_the_dry_run_stands(tags: list[str], dry_run: bool | None) -> None:
+    assert with_stance(tags, dry_run) == tags, "a flow without a dry run has no such tag"
+    for before in ("dry", "armed"):
+        assert with_stance([*tags, before], dry_run) == [*tags, "dry" if dry_run else "armed"]
+
+
+@given(st.uuids(), st.uuids(), st.uuids())
+def test_what_a_deployment_remembers_goes_over_to_the_one_that_took_its_place(
+    first: UUID, second: UUID, other: UUID
+) -> None:
+    took_over = lease_keys.deployment(str(second), ["barrack", f"{lease_keys.TOOK_OVER}{first}"])
+    assert took_over == lease_keys.deployment(str(first), ["barrack"])
+    if other != first:
+        assert took_over != lease_keys.deployment(str(other), ["barrack"])

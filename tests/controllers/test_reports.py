@@ -45,9 +45,9 @@ def test_a_report_that_cannot_be_kept_is_logged_whole_and_returned(
 ) -> None:
     failed = DONE.model_copy(update={"instance": "beta", "outcome": "failed", "why": "no"})
     with temporary_settings({PREFECT_API_URL: full}), caplog.at_level(logging.WARNING):
-        report = conclude(Report(flow="hibernate", rows=(DONE,)))
+        report = conclude(Report(flow="hibernate", rows=(DONE,)), "teama")
         with pytest.raises(WorkFailed):
-            conclude(Report(flow="hibernate", rows=(DONE, failed)))
+            conclude(Report(flow="hibernate", rows=(DONE, failed)), "teama")
     assert report.rows == (DONE,)
     told = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
     kept = [text for text in told if text.startswith("the report could not be saved: ")]

@@ -31,12 +31,18 @@ def barrack(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+def function_of(flow: str) -> str:
+    """The function of a flow of the library, by what Prefect calls the flow."""
+    assert flow.startswith("barrack-"), flow
+    return flow.removeprefix("barrack-").replace("-", "_")
+
+
 def deployments() -> dict[str, dict[str, Any]]:
-    """All deployments of the library by the name of their flow."""
+    """All deployments of the library by the function of their flow."""
     with get_client(sync_client=True) as client:
         wanted = {"deployments": {"tags": {"all_": ["barrack"]}}}
         found = client.request("POST", "/deployments/filter", json=wanted).json()
-        names = {one["id"]: client.read_flow(one["flow_id"]).name for one in found}
+        names = {one["id"]: function_of(client.read_flow(one["flow_id"]).name) for one in found}
     return {names[one["id"]]: one for one in found}
 
 

@@ -124,7 +124,7 @@ def test_a_day(cloud: Callable[..., Sandbox], hook: tuple[Webhook, str]) -> None
     assert after["prune_snapshots"]["parameters"]["dry_run"] is True
     status = barrack("status")
     assert status.returncode == 0, status.stdout + status.stderr
-    for flow, armed in (("follow_schedule", True), ("prune_snapshots", False)):
+    for flow, armed in (("follow-schedule", True), ("prune-snapshots", False)):
         [line] = [row for row in status.stdout.splitlines() if flow in row]
         assert ("ARMED" in line) is armed
     assert "Runway:" in status.stdout

@@ -83,7 +83,7 @@ def test_a_served_flow_runs_and_calls_its_hooks(
         assert kept.received == []
         assert wait_for(start(deployment, select=[])) == "Failed"
         assert len(wait_until_told(kept, 1)) == 1
-        assert "Barrack hibernate" in subjects(kept)[0]
+        assert "barrack-hibernate: run " in subjects(kept)[0]
 
 
 def automations() -> list[Any]:
@@ -97,7 +97,7 @@ def test_an_automation_tells_of_a_deployed_run_that_fails(
     kept, notifier = hook
     sandbox = cloud(fleet=0, dialect=None)
     there = {one.full_name: one.id for one in apply(deployments_file())}
-    [rest] = [id_ for name, id_ in there.items() if name.startswith("hibernate/")]
+    [rest] = [id_ for name, id_ in there.items() if name.startswith("barrack-hibernate/")]
     with saved_hook() as (_, other):
         assert barrack("alert-on-failure", other).returncode == 0
     for _ in range(2):
@@ -109,7 +109,7 @@ def test_an_automation_tells_of_a_deployed_run_that_fails(
     with worker(sandbox):
         assert wait_for(start(rest, select=[], dry_run=True)) == "Failed"
         told = wait_until_told(kept, 1)
-    assert "Barrack hibernate: run" in told[0]
+    assert "barrack-hibernate: run" in told[0]
     assert "is Failed" in told[0]
     assert "/runs/flow-run/" in kept.received[0]["body"]
     for said in ("was deleted", "There was no such automation"):

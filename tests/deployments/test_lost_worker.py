@@ -20,7 +20,7 @@ from barrack_tasks.sandbox import Sandbox
 from tests.deployments.playing import ROOT, start, wait_for
 
 pytestmark = pytest.mark.slow
-GUARD = "watch_balance/guard"
+GUARD = "barrack-watch-balance/watch-balance"
 
 
 @contextmanager

@@ -14,6 +14,8 @@ import pytest
 import yaml
 from prefect.client.orchestration import get_client
 
+import barrack_tasks.flows
+from barrack_tasks.cli.upgrade import with_stance
 from barrack_tasks.events import emit
 from barrack_tasks.sandbox import Sandbox
 from tests.deployments import playing
@@ -60,7 +62,7 @@ def applied(prefect_server: str) -> list[dict[str, Any]]:
         ).json()
         for one in found:
             flow = client.request("GET", f"/flows/{one['flow_id']}").json()
-            one["flow"] = flow["name"]
+            one["flow"] = playing.function_of(flow["name"])
     return found
 
 
@@ -105,6 +107,13 @@ def test_every_trigger_takes_the_events_of_one_account_and_passes_no_names() -> 
 
 def test_the_file_names_what_exists() -> None:
     written = yaml.safe_load(FILE.read_text())["deployments"]
+    for one in written:
+        function = one["entrypoint"].rpartition(".")[2]
+        assert one["name"] == function.replace("_", "-"), "the name says what it is"
+        flow = getattr(barrack_tasks.flows, function)
+        stance = with_stance([*one["tags"], "dry"], one.get("parameters", {}).get("dry_run"))[-1]
+        told = {"dry", "armed"} & set(one["tags"])
+        assert told == ({stance} if "dry_run" in flow.parameters.properties else set())
     assert {d["entrypoint"].rpartition(".")[2] for d in written} == FLOWS
     assert {d["entrypoint"].rpartition(".")[0] for d in written} == {"barrack_tasks.flows"}
 
@@ -178,7 +187,7 @@ def test_status_tells_of_the_last_run_that_began_and_not_of_one_that_waits(
     start(waits, source="builder", family="base")
     done = playing.barrack("status", **sandbox.env)
     assert done.returncode == 0, done.stdout + done.stderr
-    [line] = [row for row in done.stdout.splitlines() if "publish_image" in row]
+    [line] = [row for row in done.stdout.splitlines() if "publish-image" in row]
     assert "never" in line
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 from prefect.client.orchestration import get_client
 
+from barrack_tasks import BarrackCredentials
 from barrack_tasks.flows import hibernate
 from barrack_tasks.sandbox import Sandbox
 from tests.flows.conftest import account_of
@@ -15,9 +16,10 @@ from tests.flows.conftest import account_of
 Cloud = Callable[..., Sandbox]
 
 
-def artifacts() -> list[str]:
+def artifacts(account: BarrackCredentials) -> list[str]:
     """Of the flow, the oldest first."""
-    wanted = {"artifacts": {"key": {"any_": ["hibernate"]}}, "sort": "CREATED_DESC", "limit": 200}
+    key = f"barrack-hibernate-{account.account}"
+    wanted = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC", "limit": 200}
     with get_client(sync_client=True) as client:
         found = client.request("POST", "/artifacts/filter", json=wanted).json()
     return [one["data"] for one in reversed(found)]
@@ -32,9 +34,9 @@ def test_a_deployed_run_leaves_one_only_for_what_is_new(
     account = account_of(sandbox)
 
     def left(**how: bool) -> int:
-        before = len(artifacts())
+        before = len(artifacts(account))
         hibernate(select=[name], credentials=account, **how)
-        return len(artifacts()) - before
+        return len(artifacts(account)) - before
 
     monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid.uuid4()))
     assert left(dry_run=True) == 1

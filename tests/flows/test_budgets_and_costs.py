@@ -214,9 +214,11 @@ def test_the_report_adds_up_to_what_the_cloud_took(cloud: Cloud, tmp_path: Path)
 def test_the_artifact_has_tables_and_a_chart_that_carries_itself(cloud: Cloud) -> None:
     sandbox = at(fleet(cloud, "5000", "al_pha", start=MARCH))
     sandbox.advance(40 * 3600)
-    report_costs(days=3, credentials=account_of(sandbox))
+    account = account_of(sandbox)
+    report_costs(days=3, credentials=account)
     with get_client(sync_client=True) as client:
-        wanted = {"artifacts": {"key": {"any_": ["costs"]}}, "sort": "CREATED_DESC", "limit": 1}
+        key = f"barrack-costs-{account.account}"
+        wanted = {"artifacts": {"key": {"any_": [key]}}, "sort": "CREATED_DESC", "limit": 1}
         [artifact] = client.request("POST", "/artifacts/filter", json=wanted).json()
     text = artifact["data"]
     assert "al&#95;pha" in text

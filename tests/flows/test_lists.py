@@ -44,7 +44,7 @@ LISTS: list[tuple[Any, dict[str, Any], str]] = [
     (enforce_budget, {**CAP, "protect": ["apha"]}, "protect"),
     (enforce_budget, {"budgets": [{"per": "hour", "soft": 9, "names": ["apha"]}]}, "budgets"),
 ]
-IDS = [f"{flow.name}-{name}" for flow, _, name in LISTS]
+IDS = [f"{flow.fn.__name__}-{name}" for flow, _, name in LISTS]
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ SELECTS: list[tuple[Any, Callable[[str], dict[str, Any]]]] = [
 ]
 
 
-@pytest.mark.parametrize(("flow", "given"), SELECTS, ids=[flow.name for flow, _ in SELECTS])
+@pytest.mark.parametrize(("flow", "given"), SELECTS, ids=[flow.fn.__name__ for flow, _ in SELECTS])
 def test_the_id_of_one_and_the_name_of_another_is_refused_and_nothing_is_touched(
     sandbox: Sandbox, flow: Any, given: Callable[[str], dict[str, Any]]
 ) -> None:

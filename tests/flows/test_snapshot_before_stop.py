@@ -90,7 +90,8 @@ def test_a_fleet_goes_to_rest_behind_its_snapshots(cloud: Cloud, prefect_server:
 
 def test_events_and_artifact_can_be_found_at_the_server(cloud: Cloud, prefect_server: str) -> None:
     sandbox = cloud(fleet=1)
-    row = snapshot_before_stop(select=["*"], credentials=account_of(sandbox)).rows[0]
+    account = account_of(sandbox)
+    row = snapshot_before_stop(select=["*"], credentials=account).rows[0]
 
     def events() -> set[str]:
         found = httpx.post(
@@ -111,9 +112,8 @@ def test_events_and_artifact_can_be_found_at_the_server(cloud: Cloud, prefect_se
             break
         threading.Event().wait(0.1)
     assert events() >= expected
-    artifact = httpx.get(
-        f"{prefect_server}/artifacts/snapshot-before-stop/latest", auth=PREFECT_AUTH
-    ).json()
+    key = f"barrack-snapshot-before-stop-{account.account}"
+    artifact = httpx.get(f"{prefect_server}/artifacts/{key}/latest", auth=PREFECT_AUTH).json()
     assert row.instance in artifact["data"]
 
 

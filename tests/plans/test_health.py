@@ -68,6 +68,8 @@ def test_what_has_only_begun_does_not_hang(type_: str) -> None:
 
 def test_a_blind_guard_is_told_of_with_what_hangs() -> None:
     why = "run brave-fox has been running for 20 min"
-    told = blindness("watch_balance/guard", NOON, NOON + timedelta(minutes=20), [why])
-    assert told.startswith("watch_balance/guard has completed no run for 20 min")
+    told = blindness(
+        "barrack-watch-balance/watch-balance", NOON, NOON + timedelta(minutes=20), [why]
+    )
+    assert told.startswith("barrack-watch-balance/watch-balance has completed no run for 20 min")
     assert told.endswith(why)

@@ -1,21 +1,30 @@
-"""Names of snapshots: valid, the same for the same run, distinct for all others."""
+"""Names: of snapshots, valid and distinct; of flows and their runs in Prefect."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barrack_tasks import flows
 from barrack_tasks.api.models import Snapshot
 from barrack_tasks.api.models.rules import check_snapshot_name
 from barrack_tasks.plans.names import (
+    RUN_NAME_LENGTH,
+    artifact_key,
+    flow_name,
     hardware_told_by,
     is_ours,
+    name_of_run,
     snapshot_description,
     snapshot_name,
 )
+from barrack_tasks.plans.selection import Selector
+from barrack_tasks.plans.stock.wants import Want
 from tests.plans.worlds import NOW, snap, vm
 
 INSTANCE_NAMES = st.text(
@@ -91,3 +100,61 @@ def test_a_description_tells_the_hardware_and_is_still_the_mark(model: str, coun
     assert not is_ours(one, "BRK-2")
     for other in (snapshot_description("BRK-1"), f"by hand; it had {count}x {model}", "", None):
         assert hardware_told_by(one.model_copy(update={"description": other})) is None
+
+
+TEXTS = st.text(max_size=200)
+PARAMETERS = st.dictionaries(
+    st.sampled_from(["select", "snapshot", "source", "family", "wants", "then", "days", "dry_run"]),
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | TEXTS
+    | st.lists(TEXTS | st.builds(Want, gpu_model=st.text(min_size=1)), max_size=5)
+    | st.builds(Selector, names=st.lists(TEXTS, min_size=1).map(tuple)),
+)
+
+
+@given(st.sampled_from(flows.__all__), PARAMETERS)
+def test_a_run_has_a_name_of_one_short_line_whatever_it_was_given(
+    function: str, parameters: dict[str, Any]
+) -> None:
+    name = name_of_run(function, parameters)
+    assert 0 < len(name) <= RUN_NAME_LENGTH
+    assert name.isprintable()
+    assert name == name.strip()
+    assert ("(dry run)" in name) >= (parameters.get("dry_run") is True)
+
+
+@pytest.mark.parametrize(
+    ("function", "parameters", "name"),
+    [
+        ("hibernate", {"select": ["train-1", "train-2"]}, "hibernate train-1, train-2"),
+        (
+            "hibernate",
+            {"select": ["a", "b", "c"], "dry_run": True},
+            "hibernate 3 instances (dry run)",
+        ),
+        ("hibernate", {"select": ["a-*", "b", "c"]}, "hibernate a-* and 2 more"),
+        ("hibernate", {"select": "*", "snapshot": True}, "hibernate all instances"),
+        ("restore", {"select": Selector(ids=("BRK-1",))}, "restore BRK-1"),
+        ("restore", {"select": Selector(regions=("US-1",))}, "restore US-1"),
+        ("watch_balance", {"select": ["*"], "dry_run": False}, "watch balance"),
+        ("snapshot_before_stop", {"select": ["a"], "then": "delete"}, "snapshot before delete a"),
+        ("restore_from_snapshot", {"snapshot": "nightly"}, "restore from snapshot nightly"),
+        ("publish_image", {"source": "a", "family": "cuda"}, "publish image cuda from a"),
+        ("watch_gpu_stock", {"wants": [Want(gpu_model="H100-*")]}, "watch GPU stock of H100-*"),
+        ("report_costs", {"days": 30}, "report costs for 30 d"),
+    ],
+)
+def test_a_run_is_called_by_what_it_does(
+    function: str, parameters: dict[str, Any], name: str
+) -> None:
+    assert name_of_run(function, parameters) == name
+
+
+@pytest.mark.parametrize("function", flows.__all__)
+def test_a_flow_has_one_name_made_in_one_place(function: str) -> None:
+    flow = getattr(flows, function)
+    assert flow.name == flow_name(function) == f"barrack-{function.replace('_', '-')}"
+    assert re.fullmatch("[a-z0-9-]+", artifact_key(function, "teama3e49bd"))
+    assert flow.flow_run_name is not None

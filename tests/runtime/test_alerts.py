@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from prefect import flow, tags
 
 from barrack_tasks.plans.alerts import Reading
-from barrack_tasks.runtime.alerts import Alarms
+from barrack_tasks.plans.lease_keys import TOOK_OVER
+from barrack_tasks.runtime.alerts import Alarms, this_deployment
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
@@ -137,3 +139,18 @@ def test_news_are_told_while_the_prefect_server_is_away(monkeypatch: pytest.Monk
     people: Any = {"a": None}
     Alarms("stock", "x", people, None, logging.getLogger(__name__)).pass_on({"1": "one"}, NOW)
     assert told == ["Barrack: one"]
+
+
+def test_a_run_finds_what_the_deployment_before_has_remembered(
+    prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @flow(name="whose memory")
+    def found() -> dict[str, str]:
+        return this_deployment()
+
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "before")
+    remembered = found()
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", "now")
+    assert found() != remembered
+    with tags("barrack", f"{TOOK_OVER}before"):
+        assert found() == remembered

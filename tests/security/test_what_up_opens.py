@@ -181,8 +181,8 @@ def test_no_page_in_a_browser_reads_or_changes_anything(
     }[page]
     before = variables(owner)
     deployments = owner.asked("/deployments/filter", {})
-    runs = owner.asked("/flow_runs/count", {"deployments": {"name": {"any_": ["on-demand"]}}})
-    known = next(one["id"] for one in deployments if one["name"] == "on-demand")
+    runs = owner.asked("/flow_runs/count", {"deployments": {"name": {"any_": ["hibernate"]}}})
+    known = next(one["id"] for one in deployments if one["name"] == "hibernate")
     with Chromium(tmp_path / "profile", names=(EVIL,)) as browser:
         browser.open(shown)
         told = browser.run(ATTEMPTS % json.dumps([api, known]))
@@ -195,7 +195,7 @@ def test_no_page_in_a_browser_reads_or_changes_anything(
     after = owner.asked("/deployments/filter", {})
     assert {one["name"] for one in after} == {one["name"] for one in deployments}
     assert runs == owner.asked(
-        "/flow_runs/count", {"deployments": {"name": {"any_": ["on-demand"]}}}
+        "/flow_runs/count", {"deployments": {"name": {"any_": ["hibernate"]}}}
     )
 
 

@@ -45,7 +45,7 @@ def test_another_process_reads_parameters_and_keeps_options() -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [
-        "hibernate True",
+        "barrack-hibernate True",
         "['tell_state_team'] _BarrackFlow mine",
     ]
 
@@ -69,7 +69,7 @@ def test_who_asks_for_a_path_has_a_path() -> None:
 
     made = flows.hibernate.to_deployment("mine", entrypoint_type=EntrypointType.FILE_PATH)
     assert made.entrypoint.endswith("flows.py:hibernate")
-    assert load_flow_from_entrypoint(made.entrypoint).name == "hibernate"
+    assert load_flow_from_entrypoint(made.entrypoint).name == "barrack-hibernate"
 
 
 def test_a_flow_of_ones_own_stays_as_prefect_has_it() -> None:
