@@ -40,11 +40,11 @@ from barrack_tasks.config.deployments import (
     TRIGGER,
     Wanted,
     key_of,
-    owner_of,
     values_of,
     wanted_deployments,
     with_values,
 )
+from barrack_tasks.config.tags import merged_tags, owner_of
 from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.credentials import BarrackCredentials, saved_accounts
 from barrack_tasks.events import account_resource
@@ -57,6 +57,7 @@ HOURS_A_MONTH = 730
 _PAGE = 200
 _PATIENCE = 30.0
 _ACCOUNT = "account "
+_NOT_NOTED_BY_UP = ("paused", "description", "work pool", "concurrency limit")
 _PROTECTED = "protected"
 """What the record of a file holds besides digests: what it protects, by account."""
 
@@ -115,6 +116,8 @@ class Plan:
     foreseen: tuple[Foreseen, ...] = ()
     said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """What the file says, value by value, by key."""
+    tags: Mapping[str, list[str]] = field(default_factory=dict)
+    """Of the deployments that are there, by key."""
 
     @property
     def is_done(self) -> bool:
@@ -146,6 +149,7 @@ class _Standing:
     ids: Mapping[str, str]
     titles: Mapping[str, str]
     blocks: Mapping[str, Any]
+    tags: Mapping[str, list[str]]
 
 
 def plan_of(config: Config, *, overwrite: bool = False, foresee: bool = True) -> Plan:
@@ -216,10 +220,7 @@ def apply(
         with get_client(sync_client=True) as client:
             _ensure_pool(client)
             due = [one for one in now.changes if one.key in now.wanted and one.is_done]
-            if due:
-                _deploy(
-                    _file_of([with_values(now.wanted[o.key].spec, o.values or {}) for o in due])
-                )
+            _deploy(_file_of([_spec_of(now, one) for one in due]))
             for one in due:
                 tell(
                     f"{now.titles[one.key]}: {'created' if one.action == 'create' else 'changed'}."
@@ -280,7 +281,16 @@ def _compared(
         and standing.blocks[key] in config.accounts
         and any(w.flow == key.partition("/")[0] for w in wanted.values())
     )
-    return Plan(config, wanted, tuple(found), standing.ids, titles, tuple(others), said=by_key)
+    return Plan(
+        config,
+        wanted,
+        tuple(found),
+        standing.ids,
+        titles,
+        tuple(others),
+        said=by_key,
+        tags=standing.tags,
+    )
 
 
 def _standing(client: SyncPrefectClient, wanted: Mapping[str, Wanted]) -> _Standing:
@@ -288,6 +298,7 @@ def _standing(client: SyncPrefectClient, wanted: Mapping[str, Wanted]) -> _Stand
     ids: dict[str, str] = {}
     titles: dict[str, str] = {}
     blocks: dict[str, Any] = {}
+    tags: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for item in _pages(client):
         flow = str(item.get("entrypoint") or "").rpartition(".")[2]
@@ -306,10 +317,10 @@ def _standing(client: SyncPrefectClient, wanted: Mapping[str, Wanted]) -> _Stand
                 if found:
                     values[f"{TRIGGER}{trigger['name']}"] = found[0].enabled
         present[key] = Present(values, owner_of(item["tags"]))
-        ids[key] = item["id"]
+        ids[key], tags[key] = item["id"], item["tags"]
         titles[key] = f"{names[item['flow_id']]}/{item['name']}"
         blocks[key] = item["parameters"].get("credentials")
-    return _Standing(present, ids, titles, blocks)
+    return _Standing(present, ids, titles, blocks, tags)
 
 
 def _pages(client: SyncPrefectClient) -> Iterator[dict[str, Any]]:
@@ -328,13 +339,12 @@ def _applied_by_up(standing: _Standing) -> dict[str, Digests]:
         applied = records.all()
     found: dict[str, Digests] = {}
     for key, one in standing.present.items():
-        flow, _, name = key.partition("/")
-        told = applied.get(_APPLIED + _key(flow, name)) or applied.get(
-            _APPLIED + _key(standing.titles[key].partition("/")[0], name)
-        )
+        flow, _, name = standing.titles[key].partition("/")
+        told = applied.get(_APPLIED + _key(flow, name))
         if one.owner is None and isinstance(told, Mapping):
-            # It compares only these; what it says nothing of, nobody is said to have changed.
-            found[key] = {**digests(one.values), **digests(told)}
+            # Of the other values it notes nothing, so nobody is said to have changed them.
+            others = {k: v for k, v in one.values.items() if k in _NOT_NOTED_BY_UP}
+            found[key] = digests({**others, **told})
     return found
 
 
@@ -426,6 +436,12 @@ def _foreseen(
     finally:
         logging.disable(before)
     return Foreseen(one.key, title, one.section, armed, report)
+
+
+def _spec_of(plan: Plan, one: Change) -> dict[str, Any]:
+    """A deployment as it is applied; tags that others gave it stay."""
+    spec = with_values(plan.wanted[one.key].spec, one.values or {})
+    return {**spec, "tags": merged_tags(spec["tags"], plan.tags.get(one.key, ()))}
 
 
 def _file_of(specs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -12,13 +12,11 @@ from typing import Any
 
 from barrack_tasks.config.checking import Config, Section
 from barrack_tasks.config.sections import KINDS
+from barrack_tasks.config.tags import tag_of, with_state
 
-TAG = "barrack.yaml"
 PARAMETER, TRIGGER = "parameter ", "trigger "
 DRY_RUN = "dry_run"
 _USUAL_BLOCK = "barrack"
-_STATES = {"armed", "dry"}
-"""Tags that say whether a deployment acts."""
 
 
 @dataclass(frozen=True)
@@ -63,30 +61,6 @@ def key_of(flow: str, name: str) -> str:
         'watch_balance/guard'
     """
     return f"{flow}/{name}"
-
-
-def tag_of(name: str) -> str:
-    """The tag of all deployments that a file made.
-
-    Args:
-        name: of the file.
-
-    Example:
-        >>> tag_of("team-a")
-        'barrack.yaml:team-a'
-    """
-    return f"{TAG}:{name}"
-
-
-def owner_of(tags: Iterable[str]) -> str | None:
-    """The name of the file that made a deployment; None if no file did.
-
-    Example:
-        >>> owner_of(["barrack", "barrack.yaml:team-a"])
-        'team-a'
-    """
-    found = (tag.removeprefix(f"{TAG}:") for tag in tags if tag.startswith(f"{TAG}:"))
-    return next(found, None)
 
 
 def wanted_deployments(
@@ -147,10 +121,7 @@ def _wanted(
         **({"credentials": block} if block is not None else {}),
     }
     spec["schedules"] = _schedules(section, spec.get("schedules") or [], acts=kind.acts)
-    tags = list(spec.get("tags") or [])
-    if _STATES & set(tags):
-        state = "armed" if section.armed else "dry"
-        tags = [state if tag in _STATES else tag for tag in tags]
+    tags = with_state(spec.get("tags") or [], spec["parameters"].get(DRY_RUN))
     spec["tags"] = [*tags, tag_of(config.name)]
     return Wanted(name, kind.flow, block, section.armed or not kind.acts, spec)
 
@@ -198,6 +169,7 @@ def with_values(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
         for name, value in values.items()
         if name.startswith(PARAMETER)
     }
+    made["tags"] = with_state(made.get("tags") or [], made["parameters"].get(DRY_RUN))
     made["schedules"] = list(values.get("schedules", []))
     # A trigger without a value is one that somebody deleted.
     triggers = [t for t in made.get("triggers") or [] if f"{TRIGGER}{t['name']}" in values]

@@ -13,6 +13,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import yaml
 from prefect.client.orchestration import get_client
 
 from barrack_tasks import BarrackCredentials
@@ -20,7 +21,9 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli import main
 from barrack_tasks.cli.applying import _alone, _pages, plan_of
 from barrack_tasks.cli.check import read
-from barrack_tasks.config.deployments import owner_of
+from barrack_tasks.cli.deployments import apply as up
+from barrack_tasks.cli.deployments import deployments_file
+from barrack_tasks.config.tags import owner_of
 from barrack_tasks.sandbox import Sandbox
 from tests.deployments.playing import change
 
@@ -217,3 +220,43 @@ def test_a_first_file_is_written_from_the_account_and_never_again(
     assert (code, "is there already, and was not changed" in said) == (2, True)
     assert file.read_text() == written
     assert {entry["operation"] for entry in sandbox.ledger()} == {"person"}
+
+
+def test_what_up_has_deployed_is_taken_over_and_up_leaves_it_alone_then(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    _, block = account
+    content = yaml.safe_load(deployments_file().read_text())
+    content["deployments"] = [
+        {**one, "name": f"{one['name']}-{block}"}
+        for one in content["deployments"]
+        if one["entrypoint"].rpartition(".")[2] in ("follow_schedule", "report_costs")
+    ]
+    for trigger in content["deployments"][0]["triggers"]:
+        trigger["name"] += f" ({block})"
+    release = tmp_path / "prefect.yaml"
+    release.write_text(yaml.safe_dump(content))
+    up(release)
+    with get_client(sync_client=True) as client:
+        [made] = [
+            one
+            for one in _pages(client)
+            if one["name"].endswith(block) and one["entrypoint"].endswith("report_costs")
+        ]
+    change(made, parameters={"days": 3}, tags=[*made["tags"], "mine"])
+
+    file = tmp_path / "barrack.yaml"
+    file.write_text(f"name: {block}\naccounts: [{block}]\ncosts: {{days: 7}}\n")
+    _, said = barrack("plan", str(file))
+    assert "was not made by a file, and belongs to this one from now on" in said
+    assert "parameter days: 3 was set by hand and stays; the file says 7" in said
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    now = one_of(block, "report_costs")
+    assert (now["id"], now["parameters"]["days"]) == (made["id"], 3)
+    assert "mine" in now["tags"]
+    up(release)
+    assert one_of(block, "report_costs") == now
+    with get_client(sync_client=True) as client:
+        for one in _pages(client):
+            if one["name"].endswith(block) and not owner_of(one["tags"]):
+                client.delete_deployment(UUID(one["id"]))

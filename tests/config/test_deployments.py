@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 from barrack_tasks.config.checking import Config, Section, config_of
 from barrack_tasks.config.deployments import (
     Wanted,
-    owner_of,
-    tag_of,
     values_of,
     wanted_deployments,
     with_values,
 )
 from barrack_tasks.config.reading import Document
 from barrack_tasks.config.sections import KINDS
+from barrack_tasks.config.tags import owner_of, tag_of
 
 ROOT = Path(__file__).resolve().parents[2]
 TEMPLATES: list[dict[str, Any]] = yaml.safe_load(
