@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.cli.check import FILE, read, tell
@@ -15,7 +14,7 @@ from barrack_tasks.cli.servers import known_server
 if TYPE_CHECKING:
     from barrack_tasks.cli.applying import Plan
 
-NOTHING, FAILED, DIFFERS = 0, 1, 2
+NOTHING, FAILED, DIFFERS, MISTAKEN = 0, 1, 2, 2
 
 
 def plan(
@@ -44,13 +43,13 @@ def plan(
     overwrite
         Plan to overwrite what was changed by hand since the last apply.
     """
-    made = _planned(file, overwrite)
-    if made is None:
-        return FAILED
-    from barrack_tasks.cli.plan_views import as_json, as_markdown, show
+    made = _planned(file, overwrite, FAILED)
+    if isinstance(made, int):
+        return made
+    from barrack_tasks.cli.plan_views import as_markdown, show, view_of
 
     if json:
-        sys.stdout.write(_text(as_json(made)))
+        sys.stdout.write(view_of(made).model_dump_json(indent=2) + "\n")
     elif markdown:
         sys.stdout.write(as_markdown(made))
     else:
@@ -73,9 +72,9 @@ def apply(file: Path = FILE, /, *, yes: bool = False, overwrite: bool = False) -
     overwrite
         Let what was changed by hand become as the file says.
     """
-    made = _planned(file, overwrite)
-    if made is None:
-        return FAILED
+    made = _planned(file, overwrite, MISTAKEN)
+    if isinstance(made, int):
+        return made
     from barrack_tasks.cli.applying import apply as apply_plan
     from barrack_tasks.cli.plan_views import show
 
@@ -97,8 +96,8 @@ def apply(file: Path = FILE, /, *, yes: bool = False, overwrite: bool = False) -
     return NOTHING
 
 
-def _planned(file: Path, overwrite: bool) -> Plan | None:
-    """The plan; None if there is none, which was told."""
+def _planned(file: Path, overwrite: bool, mistake: int) -> Plan | int:
+    """The plan; the exit code if there is none, which was told."""
     from barrack_tasks.config.reading import MistakesError
 
     try:
@@ -106,7 +105,7 @@ def _planned(file: Path, overwrite: bool) -> Plan | None:
         with known_server() as server:
             if not server.answers:
                 Screen(stderr=True).print(server.absence)
-                return None
+                return FAILED
             from barrack_tasks.cli.applying import plan_of
 
             return plan_of(config, overwrite=overwrite)
@@ -114,8 +113,4 @@ def _planned(file: Path, overwrite: bool) -> Plan | None:
         tell(error)
     except BarrackError as error:
         Screen(stderr=True).print(f"barrack: {error}", style="red")
-    return None
-
-
-def _text(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    return mistake

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+from pydantic import BaseModel, Field
+
 from barrack_tasks.cli.applying import Foreseen, Plan
 from barrack_tasks.cli.screen import Screen
-from barrack_tasks.config.changes import ABSENT, Change, Difference
-from barrack_tasks.plans.report import effect_of, escape, money
+from barrack_tasks.config.changes import ABSENT, Action, Change, Difference
+from barrack_tasks.plans.report import Row, effect_of, escape, money
 
 _SIGNS = {"create": "+", "change": "~", "remove": "-", "keep": "!", "none": " "}
 _DID = {
@@ -46,56 +48,104 @@ def show(screen: Screen, plan: Plan) -> None:
             screen.print(f"  {note}")
 
 
-def as_json(plan: Plan) -> dict[str, Any]:
-    """A plan for programs. Amounts are texts; a value that is not there is left out.
+class DifferenceView(BaseModel):
+    """One value that is not as the file says."""
+
+    name: str = Field(description="Such as `parameter select`.")
+    old: Any = Field(default=None, description="As the server has it; null if it has none.")
+    new: Any = Field(default=None, description="As the file says it; null if it says none.")
+    by_hand: bool = Field(description="Whether somebody changed it since the last apply.")
+    kept: bool = Field(description="Whether an apply leaves it as it is.")
+
+
+class ChangeView(BaseModel):
+    """What an apply does to one deployment, or to an account's block."""
+
+    name: str = Field(description="As Prefect calls it, or `account` and its block.")
+    action: Action
+    taken_over: bool = Field(description="Whether no file made it before.")
+    deleted_by_hand: bool
+    differences: list[DifferenceView]
+
+
+class NowView(BaseModel):
+    """What a flow would do now."""
+
+    name: str = Field(description="Of the deployment.")
+    section: str = Field(description="Of the file.")
+    armed: bool = Field(description="Whether it acts, once the file is applied.")
+    problem: str | None = Field(description="Why it is not known what it would do.")
+    hourly: Decimal | None = Field(description="How much more the account would cost an hour.")
+    monthly: Decimal | None = Field(description="The same in a month of 730 hours.")
+    currency: str | None
+    unknown: int | None = Field(description="Rows of which the price is not known.")
+    rows: list[Row] | None
+    told: list[str]
+    notes: list[str]
+
+
+class PlanView(BaseModel):
+    """What `barrack plan --json` prints. Amounts are texts."""
+
+    file: str = Field(description="The name of the file on the server.")
+    differs: bool = Field(description="Whether the server is not as the file says.")
+    changes: list[ChangeView]
+    others: list[str] = Field(description="Deployments for the same accounts that no file made.")
+    now: list[NowView]
+
+
+def view_of(plan: Plan) -> PlanView:
+    """A plan for programs.
 
     Example:
-        >>> as_json(plan)["differs"]
+        >>> view_of(plan).differs
         True
     """
-    return {
-        "file": plan.config.name,
-        "differs": plan.differs,
-        "changes": [
-            {
-                "name": _title(plan, one),
-                "action": one.action,
-                "taken_over": one.taken_over,
-                "deleted_by_hand": one.deleted_by_hand,
-                "differences": [
-                    {
-                        "name": d.name,
-                        **({} if d.old is ABSENT else {"old": d.old}),
-                        **({} if d.new is ABSENT else {"new": d.new}),
-                        "by_hand": d.by_hand,
-                        "kept": d.kept,
-                    }
-                    for d in one.differences
+    return PlanView(
+        file=plan.config.name,
+        differs=plan.differs,
+        changes=[
+            ChangeView(
+                name=_title(plan, one),
+                action=one.action,
+                taken_over=one.taken_over,
+                deleted_by_hand=one.deleted_by_hand,
+                differences=[
+                    DifferenceView(
+                        name=found.name,
+                        old=None if found.old is ABSENT else found.old,
+                        new=None if found.new is ABSENT else found.new,
+                        by_hand=found.by_hand,
+                        kept=found.kept,
+                    )
+                    for found in one.differences
                 ],
-            }
+            )
             for one in plan.changes
             if one.action != "none"
         ],
-        "others": list(plan.others),
-        "now": [
-            {
-                "name": seen.title,
-                "section": seen.section,
-                "armed": seen.armed,
-                "problem": seen.problem or None,
-                "hourly": _plain(seen.hourly),
-                "monthly": _plain(seen.monthly),
-                "currency": seen.report.currency if seen.report else None,
-                "unknown": effect_of(seen.report).unknown if seen.report else None,
-                "rows": [row.model_dump(mode="json") for row in seen.report.rows]
-                if seen.report
-                else None,
-                "told": list(seen.report.told) if seen.report else [],
-                "notes": list(seen.report.notes) if seen.report else [],
-            }
-            for seen in plan.foreseen
-        ],
-    }
+        others=list(plan.others),
+        now=[_now(seen) for seen in plan.foreseen],
+    )
+
+
+def _now(seen: Foreseen) -> NowView:
+    report = seen.report
+    return NowView(
+        name=seen.title,
+        section=seen.section,
+        armed=seen.armed,
+        problem=seen.problem or None,
+        hourly=seen.hourly,
+        monthly=seen.monthly,
+        currency=report.currency if report else None,
+        unknown=effect_of(report).unknown if report else None,
+        rows=[Row.model_validate(row, from_attributes=True) for row in report.rows]
+        if report
+        else None,
+        told=list(report.told) if report else [],
+        notes=list(report.notes) if report else [],
+    )
 
 
 def as_markdown(plan: Plan) -> str:
@@ -191,7 +241,3 @@ def _effect(seen: Foreseen) -> str:
     )
     end = f", not counting {unknown} of unknown price" if unknown else ""
     return f"The account would cost {hour} an hour {side}, which is {month} a month{end}."
-
-
-def _plain(amount: Decimal | None) -> str | None:
-    return None if amount is None else f"{amount:f}"
