@@ -28,6 +28,7 @@ from barrack_tasks.cli.upgrade import (
     upgraded,
     with_stance,
 )
+from barrack_tasks.config.tags import owner_of
 from barrack_tasks.credentials import BarrackCredentials, block_named_by
 from barrack_tasks.events import account_resource
 from barrack_tasks.plans.lease_keys import TOOK_OVER
@@ -130,6 +131,7 @@ def apply(
         before = read_deployed(client)
         there = _by_key(before)
         told = _fit(client, content, there, records.all(), account, credentials, another)
+        told = _without_those_of_files(content, told, there)
         _deploy(content)
         for key, new in told.items():
             records.put(key, new)
@@ -200,6 +202,19 @@ def _fit(
         if deployed is not None:
             _continue(one, deployed, key)
     return told
+
+
+def _without_those_of_files(
+    content: dict[str, Any],
+    told: Mapping[str, dict[str, Any]],
+    there: Mapping[str, Deployed],
+) -> dict[str, dict[str, Any]]:
+    """Leave out what a barrack.yaml made: that file says what it is. What is noted of the rest."""
+    rest = [key not in there or owner_of(there[key].tags) is None for key in told]
+    content["deployments"] = [
+        one for one, is_ours in zip(content["deployments"], rest, strict=True) if is_ours
+    ]
+    return {key: new for (key, new), is_ours in zip(told.items(), rest, strict=True) if is_ours}
 
 
 def _by_key(deployed: Iterable[Deployed]) -> dict[str, Deployed]:
@@ -416,6 +431,8 @@ def _ensure_pool(client: SyncPrefectClient) -> None:
 
 
 def _deploy(content: Mapping[str, Any]) -> None:
+    if not content["deployments"]:
+        return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "prefect.yaml"
         file.write_text(yaml.safe_dump(dict(content), sort_keys=False), encoding="utf-8")

@@ -13,18 +13,21 @@ from barrack_tasks.api.version import VERSION
 from barrack_tasks.cli.adopt import adopt
 from barrack_tasks.cli.alert_on_failure import alert_on_failure
 from barrack_tasks.cli.arm import arm, disarm
+from barrack_tasks.cli.check import check, schema
 from barrack_tasks.cli.completion import complete, completion
 from barrack_tasks.cli.costs import costs
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
 from barrack_tasks.cli.failing import code_of, in_one_line
+from barrack_tasks.cli.init import init
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.lease import lease_app
 from barrack_tasks.cli.ls import ls, show
 from barrack_tasks.cli.notify import notify_app
 from barrack_tasks.cli.owner import owner_app
 from barrack_tasks.cli.panic import panic
+from barrack_tasks.cli.plan import apply, plan
 from barrack_tasks.cli.run import hibernate, restore, run_app
 from barrack_tasks.cli.runs import events, logs
 from barrack_tasks.cli.schedule import schedule_app
@@ -55,6 +58,11 @@ app.command(events)
 app.command(notify_app)
 app.command(up)
 app.command(down)
+app.command(init)
+app.command(check)
+app.command(plan)
+app.command(apply)
+app.command(schema)
 app.command(arm)
 app.command(disarm)
 app.command(alert_on_failure)
@@ -74,12 +82,16 @@ app.command(complete, show=False)
 
 
 def main() -> None:
-    """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
+    """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input.
+
+    `barrack plan` exits 1 on bad input too, so that 2 says of it that the server differs.
+    """
+    mistake = 1 if sys.argv[1:2] == ["plan"] else 2
     if sys.platform == "win32":
         _end(
             "Windows is not supported; run barrack in the Windows Subsystem for Linux (WSL), on "
             "Linux or on macOS",
-            2,
+            mistake,
         )
     # Prefect sends an event for each block that was read, and a command that ends soon waits for
     # them: that is no news, and would stand below what the command says. Nor are tracebacks of its
@@ -94,11 +106,11 @@ def main() -> None:
             print_error=False,
         )
     except CycloptsError as error:
-        _end(_said_of_words(error), 2)
+        _end(_said_of_words(error), mistake)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # The API's client raises its own errors, so this is the Prefect server's, whose errors of
         # HTTP are those of httpx: nothing of Prefect is needed to know them.
-        _end(about(error), 2)
+        _end(about(error), mistake)
     except BrokenPipeError:
         # Whoever read the output reads no more of it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -109,7 +121,7 @@ def main() -> None:
         code = code_of(error)
         if code is None:
             raise
-        _end(str(error), code)
+        _end(str(error), mistake if code == 2 else code)
     sys.exit(result if isinstance(result, int) else 0)
 
 

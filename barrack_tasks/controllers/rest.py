@@ -101,7 +101,8 @@ def rest(run: Run, resting: Resting, *purpose: Any, world: World | None = None) 
 
     if run.dry_run:
         intent = intend(now(), {})
-        return rows_of(intent.targets, plan_of(seen, intent, now()), seen, memory)
+        goals = {target.id: Then.HIBERNATE.goal for target in intent.targets}
+        return rows_of(intent.targets, plan_of(seen, intent, now()), seen, memory, goals)
     longest = min(resting.patience or resting.timeout, resting.timeout)
     with run.holding(run.intent(*purpose)) as hold:
         intent = intend(hold.moment, names_of(hold.inherited))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from decimal import Decimal, InvalidOperation
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 M = TypeVar("M", bound=BaseModel)
+NO_SUCH_KEY: Literal["no_such_key"] = "no_such_key"
+"""The type of the error about a key that does not exist; its context holds the `key`."""
 _LONGEST_KEY = 60
 
 
@@ -32,7 +35,8 @@ class Given(BaseModel):
     def _knows_each_key(cls, data: Any) -> Any:
         for key in data if isinstance(data, Mapping) else ():
             if key not in cls.model_fields:
-                raise ValueError(no_such_key(str(key), cls.model_fields))
+                said = {"said": no_such_key(str(key), cls.model_fields), "key": str(key)}
+                raise PydanticCustomError(NO_SUCH_KEY, "{said}", said)
         return data
 
 

@@ -20,7 +20,7 @@ from barrack_tasks.api.errors import BarrackConfigurationError
 
 Place = tuple[Any, ...]
 Lines = dict[Place, tuple[int, int]]
-"""Line and column, counted from 1, of each key by its place."""
+"""Line and column, counted from 1, of each key and each item of a list, by its place."""
 Resolvers = Mapping[str, Any]
 
 LARGEST_FILE = 5_000_000
@@ -123,7 +123,7 @@ def read_yaml(
         resolvers: which plain scalars are what, in the form of PyYAML's implicit resolvers; those
             of its safe loader, if not given.
         most: keys and values that it may hold.
-        lines: is filled with the line and column of each key.
+        lines: is filled with the line and column of each key and each item of a list.
 
     Raises:
         UnreadableError: it is not such a text.
@@ -305,6 +305,7 @@ class _Builder:
         if isinstance(holder, list):
             holder.append(value)
             self._keys[-1] = len(holder) - 1
+            self._note(event)
         elif self._awaits_key():
             if isinstance(value, dict | list):
                 self.refuse(event.start_mark, "a key must be a single word or text; write one")
@@ -315,13 +316,16 @@ class _Builder:
                 )
             holder[value] = None
             self._keys[-1] = value
-            if self._lines is not None:
-                place = tuple(self._keys)
-                self._lines[place] = (event.start_mark.line + 1, event.start_mark.column + 1)
+            self._note(event)
         else:
             holder[self._keys[-1]] = value
             if not isinstance(value, dict | list):  # until one of these ends, it is at the key
                 self._keys[-1] = _NO_KEY
+
+    def _note(self, event: Any) -> None:
+        if self._lines is not None:
+            mark = event.start_mark
+            self._lines[tuple(self._keys)] = (mark.line + 1, mark.column + 1)
 
     def _awaits_key(self) -> bool:
         return bool(self._open) and isinstance(self._open[-1], dict) and self._keys[-1] is _NO_KEY

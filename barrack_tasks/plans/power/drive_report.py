@@ -20,17 +20,32 @@ _GOALS = {
 
 
 def rows_of(
-    targets: Iterable[Target], plan: Mapping[str, Next], world: World, memory: Memory
+    targets: Iterable[Target],
+    plan: Mapping[str, Next],
+    world: World,
+    memory: Memory,
+    goals: Mapping[str, VMStatus] = {},
 ) -> tuple[Row, ...]:
-    """One row an instance; what is not finished is shown as planned."""
-    return tuple(_row(target, plan[target.id], world, memory) for target in targets)
+    """One row an instance; what is not finished is shown as planned.
+
+    Args:
+        targets: the instances.
+        plan: what each needs next, or how it ended.
+        world: the account as it is.
+        memory: of the run.
+        goals: in which state each is wanted; what it will cost is what it costs there, although its
+            next step may be a snapshot, or a start so that it can hibernate.
+    """
+    return tuple(
+        _row(target, plan[target.id], world, memory, goals.get(target.id)) for target in targets
+    )
 
 
-def _row(target: Target, next_: Next, world: World, memory: Memory) -> Row:
+def _row(target: Target, next_: Next, world: World, memory: Memory, wanted: VMStatus | None) -> Row:
     instance = world.instances.get(target.id)
     before = target.was
     outcome, why = _said(next_)
-    goal = _GOALS.get(next_.operation) if isinstance(next_, Step) else None
+    goal = _goal(next_, wanted) if isinstance(next_, Step) else None
     now = hourly_cost(instance, goal) if instance else None
     address = _new_address(target, world)
     return Row(
@@ -47,6 +62,12 @@ def _row(target: Target, next_: Next, world: World, memory: Memory) -> Row:
         hourly_now=now,
         currency=str(before.currency) if before and before.currency else None,
     )
+
+
+def _goal(step: Step, wanted: VMStatus | None) -> VMStatus | None:
+    # What is stopped because it cannot hibernate stays so.
+    leads_to = _GOALS.get(step.operation)
+    return leads_to if leads_to is VMStatus.SHUTOFF else wanted or leads_to
 
 
 def _said(next_: Next) -> tuple[Outcome, str]:

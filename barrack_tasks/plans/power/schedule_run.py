@@ -170,6 +170,9 @@ def _or_leave(next_: Next) -> Next:
     return next_
 
 
+_GOALS = {"up": VMStatus.ACTIVE, "down": VMStatus.HIBERNATED}
+
+
 def schedule_rows(
     round_: Round,
     instances: Mapping[str, UserVM],
@@ -178,7 +181,8 @@ def schedule_rows(
     memory: Memory,
 ) -> tuple[Row, ...]:
     """One row for each instance that a rule means, whether something was asked of it or not."""
-    worked = {row.instance_id: row for row in rows_of(round_.targets, plan, world, memory)}
+    goals = {id_: _GOALS[one.goal] for id_, one in round_.verdicts.items() if one.goal}
+    worked = {row.instance_id: row for row in rows_of(round_.targets, plan, world, memory, goals)}
     rows = []
     for id_, verdict in round_.verdicts.items():
         if id_ in worked:

@@ -1,0 +1,495 @@
+"""Comparing a barrack.yaml with a Prefect server and its accounts, and applying it there."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import yaml
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.concurrency.sync import concurrency
+
+from barrack_tasks import flows
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api.models.text import one_line
+from barrack_tasks.cli.deployments import (
+    _APPLIED,
+    _deploy,
+    _ensure_pool,
+    _key,
+    _schedule_of,
+    deployments_file,
+)
+from barrack_tasks.config.changes import (
+    Change,
+    Digests,
+    OwnedElsewhereError,
+    Present,
+    changes,
+    digests,
+)
+from barrack_tasks.config.checking import Config
+from barrack_tasks.config.deployments import (
+    DRY_RUN,
+    PARAMETER,
+    TRIGGER,
+    Wanted,
+    key_of,
+    values_of,
+    wanted_deployments,
+    with_values,
+)
+from barrack_tasks.config.tags import merged_tags, owner_of
+from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.credentials import BarrackCredentials, saved_accounts
+from barrack_tasks.events import account_resource
+from barrack_tasks.plans.money.caps import Caps
+from barrack_tasks.plans.report import Report, effect_of
+from barrack_tasks.server.tables import change_all, read_all
+from barrack_tasks.server.variables import Records, key_of_id
+
+HOURS_A_MONTH = 730
+_PAGE = 200
+_PATIENCE = 30.0
+_ACCOUNT = "account "
+_NOT_NOTED_BY_UP = ("paused", "description", "work pool", "concurrency limit")
+_PROTECTED = "protected"
+"""What the record of a file holds besides digests: what it protects, by account."""
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What a deployment would do now.
+
+    Attributes:
+        key: of the deployment.
+        title: as Prefect calls it.
+        section: of the file.
+        armed: whether it acts, once the file is applied.
+        report: of its dry run; None if there is none.
+        problem: why there is none, as a sentence.
+    """
+
+    key: str
+    title: str
+    section: str
+    armed: bool
+    report: Report | None = None
+    problem: str = ""
+
+    @property
+    def hourly(self) -> Decimal | None:
+        """How much more the account would cost an hour; less than nothing if less."""
+        return None if self.report is None else effect_of(self.report).change
+
+    @property
+    def monthly(self) -> Decimal | None:
+        """The same in a month of 730 hours."""
+        return None if self.hourly is None else self.hourly * HOURS_A_MONTH
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What an apply of a file would do, and what its flows would do now.
+
+    Attributes:
+        config: the file.
+        wanted: the deployments that it becomes, by key.
+        changes: to deployments, and to what accounts protect and limit.
+        ids: of the deployments that are there, by key.
+        titles: how Prefect calls each, by key.
+        others: deployments of this library for the same accounts that no file made.
+        foreseen: what each would do now; empty if that was not asked.
+    """
+
+    config: Config
+    wanted: Mapping[str, Wanted]
+    changes: tuple[Change, ...]
+    ids: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
+    foreseen: tuple[Foreseen, ...] = ()
+    said: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """What the file says, value by value, by key."""
+    tags: Mapping[str, list[str]] = field(default_factory=dict)
+    """Of the deployments that are there, by key."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether an apply would do something."""
+        return any(one.is_done for one in self.changes)
+
+    @property
+    def differs(self) -> bool:
+        """Whether the server is not as the file says."""
+        return any(one.action != "none" for one in self.changes)
+
+    @property
+    def newly_armed(self) -> tuple[str, ...]:
+        """Keys of the deployments that act after an apply, and do not act now."""
+        name = f"{PARAMETER}{DRY_RUN}"
+        return tuple(
+            one.key
+            for one in self.changes
+            if one.action in ("create", "change")
+            and any(d.name == name and d.new is False and not d.kept for d in one.differences)
+        )
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """The deployments of this library on a server."""
+
+    present: Mapping[str, Present]
+    ids: Mapping[str, str]
+    titles: Mapping[str, str]
+    blocks: Mapping[str, Any]
+    tags: Mapping[str, list[str]]
+
+
+def plan_of(config: Config, *, overwrite: bool = False, foresee: bool = True) -> Plan:
+    """Compare a file with the server, and find out what its flows would do now.
+
+    Nothing is changed, neither on the account nor on the server; each dry run shows as a run.
+
+    Args:
+        config: the file.
+        overwrite: whether what was changed by hand becomes as the file says.
+        foresee: whether dry runs are made.
+
+    Raises:
+        BarrackConfigurationError: an account has no block, or a deployment is another file's.
+
+    Example:
+        >>> plan_of(read_config(Path("barrack.yaml"))).differs
+        True
+    """
+    accounts = {block: _account(block) for block in config.accounts}
+    found = _compared(config, accounts, overwrite)
+    if not foresee:
+        return found
+    acting = [one for one in found.wanted.values() if one.acts]
+    values = {one.key: one.values or {} for one in found.changes}
+    foreseen = tuple(
+        _foreseen(
+            one,
+            found.titles[one.key],
+            values[one.key],
+            _as_applied(config, accounts[one.account], values),
+        )
+        for one in acting
+    )
+    return replace(found, foreseen=foreseen)
+
+
+def apply(
+    plan: Plan, *, overwrite: bool = False, tell: Callable[[str], None] = lambda _: None
+) -> None:
+    """Apply a plan that was shown.
+
+    Accounts come first, so that nothing acts before what is protected is; then deployments are made
+    and changed, and at last removed. Whoever applies the same file at the same time waits.
+
+    Args:
+        plan: what was shown.
+        overwrite: as it was planned with.
+        tell: is told each step.
+
+    Raises:
+        BarrackConfigurationError: the server is not any more as it was when the plan was made, or
+            another apply goes on, or Prefect refused something.
+    """
+    config = plan.config
+    with _alone(config.name):
+        accounts = {block: _account(block) for block in config.accounts}
+        now = _compared(config, accounts, overwrite)
+        if now.changes != plan.changes:
+            raise BarrackConfigurationError(
+                "the server was changed after the plan was shown, so nothing was applied; look at "
+                "the new plan and apply that"
+            )
+        for one in now.changes:
+            if one.key.startswith(_ACCOUNT) and one.is_done:
+                _save_account(accounts[one.key.removeprefix(_ACCOUNT)], one.values or {})
+                tell(f"{one.key}: changed.")
+        with get_client(sync_client=True) as client:
+            _ensure_pool(client)
+            due = [one for one in now.changes if one.key in now.wanted and one.is_done]
+            _deploy(_file_of([_spec_of(now, one) for one in due]))
+            for one in due:
+                tell(
+                    f"{now.titles[one.key]}: {'created' if one.action == 'create' else 'changed'}."
+                )
+            for one in now.changes:
+                if one.action == "remove":
+                    _remove(client, now.ids[one.key])
+                    tell(f"{now.titles[one.key]}: removed.")
+        _note(config, {key: digests(values) for key, values in now.said.items()})
+
+
+def _compared(
+    config: Config, accounts: Mapping[str | None, BarrackCredentials | None], overwrite: bool
+) -> Plan:
+    """The plan without dry runs."""
+    templates = yaml.safe_load(deployments_file().read_text(encoding="utf-8"))["deployments"]
+    resources = {
+        block: account_resource(account.account_to_be)
+        for block, account in accounts.items()
+        if account is not None
+    }
+    wanted = {one.key: one for one in wanted_deployments(config, templates, resources)}
+    record = read_all(_prefix(config.name))
+    last: dict[str, Digests] = {k: v for k, v in record.items() if isinstance(v, dict)}
+    with get_client(sync_client=True) as client:
+        standing = _standing(client, wanted)
+    known = {**_applied_by_up(standing), **last}
+    by_key = {key: values_of(one.spec) for key, one in wanted.items()}
+    present = dict(standing.present)
+    for block, account in accounts.items():
+        if account is None or block is None:
+            continue
+        key = f"{_ACCOUNT}{block}"
+        said = _said_of_account(config, account, record.get(f"{_PROTECTED} {block}"))
+        if said:
+            own = account.without_environment()
+            there = {"protect": sorted(own.protect), "caps": _caps_of(own.caps)}
+            by_key[key] = said
+            present[key] = Present({k: v for k, v in there.items() if k in said}, config.name)
+    try:
+        found = changes(by_key, present, known, config.name, overwrite=overwrite)
+    except OwnedElsewhereError as error:
+        title = standing.titles.get(error.key, error.key)
+        raise BarrackConfigurationError(
+            f"{title} was made by the file that is called {error.owner!r}, and this one is called "
+            f"{config.name!r}; give the other account a block of its own, or leave the section out "
+            f"of one of the two files"
+        ) from None
+    titles = {
+        **standing.titles,
+        **{key: f"{getattr(flows, one.flow).name}/{one.name}" for key, one in wanted.items()},
+    }
+    others = sorted(
+        standing.titles[key]
+        for key, one in standing.present.items()
+        if one.owner is None
+        and key not in wanted
+        and standing.blocks[key] in config.accounts
+        and any(w.flow == key.partition("/")[0] for w in wanted.values())
+    )
+    return Plan(
+        config,
+        wanted,
+        tuple(found),
+        standing.ids,
+        titles,
+        tuple(others),
+        said=by_key,
+        tags=standing.tags,
+    )
+
+
+def _standing(client: SyncPrefectClient, wanted: Mapping[str, Wanted]) -> _Standing:
+    present: dict[str, Present] = {}
+    ids: dict[str, str] = {}
+    titles: dict[str, str] = {}
+    blocks: dict[str, Any] = {}
+    tags: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for item in _pages(client):
+        flow = str(item.get("entrypoint") or "").rpartition(".")[2]
+        key = key_of(flow, item["name"])
+        names.setdefault(item["flow_id"], client.read_flow(UUID(item["flow_id"])).name)
+        values: dict[str, Any] = {f"{PARAMETER}{k}": v for k, v in item["parameters"].items()}
+        values["schedules"] = [_schedule_of(one) for one in item["schedules"]]
+        values["paused"] = bool(item["paused"])
+        values["description"] = item["description"] or ""
+        values["work pool"] = item["work_pool_name"]
+        limit = item.get("global_concurrency_limit") or {}
+        values["concurrency limit"] = limit.get("limit")
+        if key in wanted:
+            for trigger in wanted[key].spec.get("triggers") or []:
+                found = client.read_automations_by_name(trigger["name"])
+                if found:
+                    values[f"{TRIGGER}{trigger['name']}"] = found[0].enabled
+        present[key] = Present(values, owner_of(item["tags"]))
+        ids[key], tags[key] = item["id"], item["tags"]
+        titles[key] = f"{names[item['flow_id']]}/{item['name']}"
+        blocks[key] = item["parameters"].get("credentials")
+    return _Standing(present, ids, titles, blocks, tags)
+
+
+def _pages(client: SyncPrefectClient) -> Iterator[dict[str, Any]]:
+    seen, page = 0, _PAGE
+    while page == _PAGE:
+        asked = {"deployments": {"tags": {"all_": ["barrack"]}}, "limit": _PAGE, "offset": seen}
+        items = client.request("POST", "/deployments/filter", json=asked).json()
+        page = len(items)
+        seen += page
+        yield from items
+
+
+def _applied_by_up(standing: _Standing) -> dict[str, Digests]:
+    """What `barrack up` applied last of what no file has made yet."""
+    with Records(_APPLIED) as records:
+        applied = records.all()
+    found: dict[str, Digests] = {}
+    for key, one in standing.present.items():
+        flow, _, name = standing.titles[key].partition("/")
+        told = applied.get(_APPLIED + _key(flow, name))
+        if one.owner is None and isinstance(told, Mapping):
+            # Of the other values it notes nothing, so nobody is said to have changed them.
+            others = {k: v for k, v in one.values.items() if k in _NOT_NOTED_BY_UP}
+            found[key] = digests({**others, **told})
+    return found
+
+
+def _account(block: str | None) -> BarrackCredentials | None:
+    """The account of a block; of the environment, if there is one here."""
+    if block is None:
+        try:
+            return BarrackCredentials.from_environment()
+        except BarrackConfigurationError:
+            return None
+    names = sorted(str(one._block_document_name) for one in saved_accounts())
+    if block not in names:
+        raise BarrackConfigurationError(
+            f"the server has no account in a block that is called {block!r} (it has "
+            f"{', '.join(names) or 'none'}); `barrack up --credentials {block}` saves one"
+        )
+    return BarrackCredentials.find(block)
+
+
+def _said_of_account(config: Config, account: BarrackCredentials, before: Any) -> dict[str, Any]:
+    """What a file says of an account itself. What others protect there stays protected."""
+    said: dict[str, Any] = {}
+    if config.protect is not None:
+        ours = set(before if isinstance(before, list) else [])
+        others = set(account.without_environment().protect) - ours
+        said["protect"] = sorted(others | set(config.protect))
+    if config.caps is not None:
+        said["caps"] = _caps_of(Caps.model_validate(config.caps))
+    return said
+
+
+def _caps_of(caps: Caps | None) -> dict[str, Any] | None:
+    return None if caps is None else caps.model_dump(mode="json", exclude_none=True)
+
+
+def _as_applied(
+    config: Config,
+    account: BarrackCredentials | None,
+    values: Mapping[str, Mapping[str, Any]],
+) -> BarrackCredentials | None:
+    """The account as it is once the file is applied, for dry runs."""
+    if account is None:
+        return None
+    new = values.get(f"{_ACCOUNT}{account._block_document_name}", {})
+    update: dict[str, Any] = {}
+    if "protect" in new:
+        update["protect"] = list(dict.fromkeys([*account.protect, *new["protect"]]))
+    if new.get("caps") is not None:
+        update["caps"] = Caps.model_validate(new["caps"])
+    return account.model_copy(update=update)
+
+
+def _save_account(account: BarrackCredentials | None, values: Mapping[str, Any]) -> None:
+    if account is None:
+        return
+    own = account.without_environment()
+    if "protect" in values:
+        own.protect = list(values["protect"])
+    if "caps" in values:
+        own.caps = None if values["caps"] is None else Caps.model_validate(values["caps"])
+    name = str(account._block_document_name)
+    own.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
+
+
+def _foreseen(
+    one: Wanted, title: str, values: Mapping[str, Any], account: BarrackCredentials | None
+) -> Foreseen:
+    parameters = {
+        name.removeprefix(PARAMETER): value
+        for name, value in values.items()
+        if name.startswith(PARAMETER)
+    }
+    armed = parameters.pop(DRY_RUN, True) is False
+    parameters.pop("credentials", None)
+    if account is None:
+        problem = "the key of its account is in the environment of the worker, and not here."
+        return Foreseen(one.key, title, one.section, armed, problem=problem)
+    before = logging.root.manager.disable
+    # What the run logs is in its report, or in the sentence about what stopped it.
+    logging.disable(logging.CRITICAL)
+    try:
+        flow: Any = getattr(flows, one.flow)
+        report = flow(**parameters, credentials=account, **{DRY_RUN: True})
+    except WorkFailed as failed:
+        report = failed.report
+    except Exception as error:  # noqa: BLE001 - whatever stops the dry run is told to the person
+        said = one_line(str(error)) or type(error).__name__
+        return Foreseen(one.key, title, one.section, armed, problem=f"its dry run failed: {said}")
+    finally:
+        logging.disable(before)
+    return Foreseen(one.key, title, one.section, armed, report)
+
+
+def _spec_of(plan: Plan, one: Change) -> dict[str, Any]:
+    """A deployment as it is applied; tags that others gave it stay."""
+    spec = with_values(plan.wanted[one.key].spec, one.values or {})
+    return {**spec, "tags": merged_tags(spec["tags"], plan.tags.get(one.key, ()))}
+
+
+def _file_of(specs: list[dict[str, Any]]) -> dict[str, Any]:
+    return {"name": "prefect-barrack", "pull": [], "deployments": specs}
+
+
+def _remove(client: SyncPrefectClient, id_: str) -> None:
+    client.delete_resource_owned_automations(f"prefect.deployment.{id_}")
+    client.delete_deployment(UUID(id_))
+
+
+def _prefix(name: str) -> str:
+    return f"barrack_yaml_{key_of_id(name)}_"
+
+
+def _note(config: Config, told: Mapping[str, Digests]) -> None:
+    """Keep what was applied, for the next plan."""
+    protected = {
+        f"{_PROTECTED} {block}": list(config.protect or ())
+        for block in config.accounts
+        if block is not None
+    }
+    change_all(_prefix(config.name), lambda _: {**told, **protected})
+
+
+@contextmanager
+def _alone(name: str) -> Iterator[None]:
+    """Keep others from applying the same file meanwhile.
+
+    Raises:
+        BarrackConfigurationError: another apply goes on.
+    """
+    limit = f"barrack-yaml-{name}"
+    with get_client(sync_client=True) as client:
+        client.upsert_global_concurrency_limit_by_name(limit, 1)
+    holding = concurrency(limit, occupy=1, timeout_seconds=_PATIENCE, strict=True)
+    before = logging.root.manager.disable
+    logging.disable(logging.ERROR)  # Prefect logs what is told below
+    try:
+        holding.__enter__()
+    except TimeoutError:
+        raise BarrackConfigurationError(
+            f"another apply of the file {name!r} goes on; try again when it has ended (what a lost "
+            f"one holds is free after five minutes)"
+        ) from None
+    finally:
+        logging.disable(before)
+    try:
+        yield
+    finally:
+        holding.__exit__(None, None, None)

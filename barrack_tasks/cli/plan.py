@@ -1,0 +1,116 @@
+"""`barrack plan` and `barrack apply`: what a barrack.yaml changes, and changing it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from barrack_tasks.api import BarrackError
+from barrack_tasks.cli.check import FILE, read, tell
+from barrack_tasks.cli.screen import Screen
+from barrack_tasks.cli.servers import known_server
+
+if TYPE_CHECKING:
+    from barrack_tasks.cli.applying import Plan
+
+NOTHING, FAILED, DIFFERS, MISTAKEN = 0, 1, 2, 2
+
+
+def plan(
+    file: Path = FILE,
+    /,
+    *,
+    detailed_exitcode: bool = False,
+    json: bool = False,
+    markdown: bool = False,
+    overwrite: bool = False,
+) -> int:
+    """Show what `barrack apply` would change, and what each flow would do now.
+
+    Nothing is changed. Each flow is run dry, on the account as it is.
+
+    Parameters
+    ----------
+    file
+        The file; barrack.yaml in this folder, if not given.
+    detailed_exitcode
+        Exit 0 if the server is as the file says, 2 if it is not, and 1 after any error.
+    json
+        Print it as JSON.
+    markdown
+        Print it as markdown, such as for a comment on a pull request.
+    overwrite
+        Plan to overwrite what was changed by hand since the last apply.
+    """
+    made = _planned(file, overwrite, FAILED)
+    if isinstance(made, int):
+        return made
+    from barrack_tasks.cli.plan_views import as_markdown, show, view_of
+
+    if json:
+        sys.stdout.write(view_of(made).model_dump_json(indent=2) + "\n")
+    elif markdown:
+        sys.stdout.write(as_markdown(made))
+    else:
+        show(Screen(), made)
+    return DIFFERS if detailed_exitcode and made.differs else NOTHING
+
+
+def apply(file: Path = FILE, /, *, yes: bool = False, overwrite: bool = False) -> int:
+    """Show the plan of a barrack.yaml, ask, and apply it.
+
+    What somebody changed by hand since the last apply stays, and only what this file made is
+    removed. Applied twice, it changes nothing the second time.
+
+    Parameters
+    ----------
+    file
+        The file; barrack.yaml in this folder, if not given.
+    yes
+        Do not ask.
+    overwrite
+        Let what was changed by hand become as the file says.
+    """
+    made = _planned(file, overwrite, MISTAKEN)
+    if isinstance(made, int):
+        return made
+    from barrack_tasks.cli.applying import apply as apply_plan
+    from barrack_tasks.cli.plan_views import show
+
+    screen = Screen()
+    show(screen, made)
+    if not made.is_done:
+        return NOTHING
+    armed = ", ".join(made.titles[key] for key in made.newly_armed)
+    question = f"Apply this, and let {armed} act?" if armed else "Apply this?"
+    if not yes and not screen.agrees(question):
+        screen.print("Nothing was changed.")
+        return FAILED
+    with known_server():
+        try:
+            apply_plan(made, overwrite=overwrite, tell=screen.print)
+        except BarrackError as error:
+            Screen(stderr=True).print(f"barrack: {error}", style="red")
+            return FAILED
+    return NOTHING
+
+
+def _planned(file: Path, overwrite: bool, mistake: int) -> Plan | int:
+    """The plan; the exit code if there is none, which was told."""
+    from barrack_tasks.config.reading import MistakesError
+
+    try:
+        config = read(file)
+        with known_server() as server:
+            if not server.answers:
+                Screen(stderr=True).print(server.absence)
+                return FAILED
+            from barrack_tasks.cli.applying import plan_of
+
+            return plan_of(config, overwrite=overwrite)
+    except MistakesError as error:
+        tell(error)
+    except BarrackError as error:
+        Screen(stderr=True).print(f"barrack: {error}", style="red")
+    return mistake

@@ -1,0 +1,193 @@
+"""What an apply would change on a server: what is wanted, what is there, what was applied last.
+
+What somebody changed by hand since the last apply stays, unless it is to be overwritten. Only what
+the same file made is removed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Action = Literal["create", "change", "remove", "keep", "none"]
+"""`keep`: all that differs was changed by hand, and stays."""
+
+
+class _Absent:
+    """Stands for a value that is not there."""
+
+    def __repr__(self) -> str:
+        return "(none)"
+
+
+ABSENT = _Absent()
+
+
+@dataclass(frozen=True)
+class Present:
+    """Something that a server has.
+
+    Attributes:
+        values: what may be changed of it, by name.
+        owner: the file that made it; None if no file did.
+    """
+
+    values: Mapping[str, Any]
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One value that is not as the file says.
+
+    Attributes:
+        name: of the value, such as `parameter select`.
+        old: as the server has it, or `ABSENT`.
+        new: as the file says it, or `ABSENT`.
+        by_hand: whether somebody changed it since the last apply.
+        kept: whether it stays as it is.
+    """
+
+    name: str
+    old: Any
+    new: Any
+    by_hand: bool = False
+    kept: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """What becomes of one thing.
+
+    Attributes:
+        key: what it is called.
+        action: what an apply does to it.
+        differences: of its values, by their names.
+        values: as they are after an apply; empty for what is removed.
+        taken_over: whether no file made it before.
+        deleted_by_hand: whether it was there after the last apply, and is not any more.
+    """
+
+    key: str
+    action: Action
+    differences: tuple[Difference, ...] = ()
+    values: Mapping[str, Any] | None = None
+    taken_over: bool = False
+    deleted_by_hand: bool = False
+
+    @property
+    def drifted(self) -> tuple[Difference, ...]:
+        """What was changed by hand since the last apply."""
+        return tuple(one for one in self.differences if one.by_hand)
+
+    @property
+    def is_done(self) -> bool:
+        """Whether an apply does something."""
+        return self.action in ("create", "change", "remove")
+
+
+class OwnedElsewhereError(Exception):
+    """Something that is wanted belongs to another file; `key` is its name, `owner` that file's."""
+
+    def __init__(self, key: str, owner: str) -> None:
+        super().__init__(key, owner)
+        self.key, self.owner = key, owner
+
+
+Digests = Mapping[str, str]
+"""What was applied last of one thing: the digest of each value by its name."""
+
+
+def digest(value: Any) -> str:
+    """A short text that two values share only if they say the same.
+
+    Example:
+        >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+        True
+    """
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.blake2s(text.encode(), digest_size=8).hexdigest()
+
+
+def digests(values: Mapping[str, Any]) -> dict[str, str]:
+    """The digest of each value."""
+    return {name: digest(value) for name, value in values.items()}
+
+
+def changes(
+    wanted: Mapping[str, Mapping[str, Any]],
+    present: Mapping[str, Present],
+    last: Mapping[str, Digests],
+    name: str,
+    *,
+    overwrite: bool = False,
+) -> list[Change]:
+    """What an apply does to each thing that is wanted or that the file made.
+
+    Args:
+        wanted: the values of each thing, by its key.
+        present: what the server has.
+        last: what was applied last of each; of what no file made, what is known of it otherwise.
+            Where nothing is known, nothing counts as changed by hand.
+        name: of the file.
+        overwrite: whether what was changed by hand becomes as the file says.
+
+    Raises:
+        OwnedElsewhereError: something that is wanted was made by another file.
+
+    Example:
+        >>> [one.action for one in changes({"a": {"x": 1}}, {}, {}, "team")]
+        ['create']
+    """
+    found = [
+        _change(key, values, present.get(key), last.get(key), name, overwrite)
+        for key, values in wanted.items()
+    ]
+    gone = [k for k, one in present.items() if one.owner == name and k not in wanted]
+    return [*found, *(Change(key, "remove") for key in sorted(gone))]
+
+
+def _change(
+    key: str,
+    new: Mapping[str, Any],
+    there: Present | None,
+    last: Digests | None,
+    name: str,
+    overwrite: bool,
+) -> Change:
+    if there is None:
+        made = tuple(Difference(n, ABSENT, value) for n, value in new.items())
+        return Change(key, "create", made, dict(new), deleted_by_hand=last is not None)
+    if there.owner not in (None, name):
+        raise OwnedElsewhereError(key, str(there.owner))
+    differences: list[Difference] = []
+    values: dict[str, Any] = {}
+    for value in dict.fromkeys((*new, *there.values)):
+        now, wish = there.values.get(value, ABSENT), new.get(value, ABSENT)
+        result = wish
+        if not _is_same(now, wish):
+            by_hand = last is not None and _digest(now) != last.get(value)
+            kept = by_hand and not overwrite
+            differences.append(Difference(value, now, wish, by_hand, kept))
+            result = now if kept else wish
+        if result is not ABSENT:
+            values[value] = result
+    taken_over = there.owner is None
+    if all(one.kept for one in differences) and not taken_over:
+        action: Action = "keep" if differences else "none"
+    else:
+        action = "change"
+    return Change(key, action, tuple(differences), values, taken_over)
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    if one is ABSENT or other is ABSENT:
+        return one is other
+    return digest(one) == digest(other)
+
+
+def _digest(value: Any) -> str | None:
+    return None if value is ABSENT else digest(value)

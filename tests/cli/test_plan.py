@@ -1,0 +1,262 @@
+"""`barrack plan` and `barrack apply` on a real Prefect server and a sandbox."""
+
+from __future__ import annotations
+
+import io
+import json
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import pytest
+import yaml
+from prefect.client.orchestration import get_client
+
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.cli import main
+from barrack_tasks.cli.applying import _alone, _pages, plan_of
+from barrack_tasks.cli.check import read
+from barrack_tasks.cli.deployments import apply as up
+from barrack_tasks.cli.deployments import deployments_file
+from barrack_tasks.config.tags import owner_of
+from barrack_tasks.sandbox import Sandbox
+from tests.deployments.playing import change
+
+Barrack = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def barrack(
+    prefect_server: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Barrack:
+    """Runs a command; gives its exit code and what it said."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def run(*words: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["barrack", *words])
+        with pytest.raises(SystemExit) as end:
+            main()
+        told = capsys.readouterr()
+        return int(str(end.value.code)), told.out + told.err
+
+    return run
+
+
+@pytest.fixture
+def account(prefect_server: str) -> Iterator[tuple[Sandbox, str]]:
+    """Two machines that run, and the name of the block with their account."""
+    with Sandbox(fleet=0, speed=0, balance="5000") as sandbox:
+        for name in ("alpha", "beta"):
+            sandbox.seed_instance(name, gpu_model="L40")
+        block = f"yaml-{uuid.uuid4().hex[:8]}"
+        BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url).save(
+            block,
+            _sync=True,  # type: ignore[call-arg]
+        )
+        yield sandbox, block
+    with get_client(sync_client=True) as client:
+        for one in of_file(block):
+            client.delete_deployment(UUID(one["id"]))
+
+
+def of_file(name: str) -> list[dict[str, Any]]:
+    """The deployments that a file made, as the server has them."""
+    with get_client(sync_client=True) as client:
+        return [one for one in _pages(client) if owner_of(one["tags"]) == name]
+
+
+def one_of(name: str, flow: str) -> dict[str, Any]:
+    [found] = [one for one in of_file(name) if one["entrypoint"].endswith(f".{flow}")]
+    return found
+
+
+TEXT = """
+name: {block}
+accounts: [{block}]
+protect: [beta]
+timetables:
+  rules:
+    - {{select: ["*"], timetable: never}}
+  strict: true
+costs: {{days: 7}}
+"""
+
+
+def test_a_file_is_planned_applied_and_found_as_it_was_applied(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    sandbox, block = account
+    file = tmp_path / "barrack.yaml"
+    file.write_text(TEXT.format(block=block))
+    code, said = barrack("plan", str(file), "--detailed-exitcode", "--json")
+    assert code == 2, said
+    planned = json.loads(said)
+    assert sorted(one["action"] for one in planned["changes"]) == ["change", "create", "create"]
+    [now] = planned["now"]
+    assert (now["section"], now["armed"], now["problem"]) == ("timetables", False, None)
+    would = {row["instance"]: row["outcome"] for row in now["rows"]}
+    assert would["alpha"] == "planned"
+    assert would.get("beta") != "planned", "the file protects it"
+    assert of_file(block) == []
+    assert barrack("apply", str(file))[0] == 1, "there is nobody to ask"
+    assert of_file(block) == []
+
+    code, said = barrack("apply", str(file), "--yes")
+    assert code == 0, said
+    assert BarrackCredentials.find(block).protect == ["beta"]
+    schedule = one_of(block, "follow_schedule")
+    assert schedule["parameters"]["dry_run"] is True
+    assert schedule["work_pool_name"] == "barrack"
+    assert schedule["global_concurrency_limit"]["limit"] == 3
+    assert [s["active"] for s in schedule["schedules"]] == [False]
+    assert one_of(block, "report_costs")["parameters"] == {"days": 7, "credentials": block}
+    assert {entry["operation"] for entry in sandbox.ledger()} == {"person"}
+    code, said = barrack("plan", str(file), "--detailed-exitcode")
+    assert (code, "The server is as the file says." in said) == (0, True), said
+
+    # A change by hand stays, and is told.
+    change(schedule, parameters={**schedule["parameters"], "strict": False})
+    code, said = barrack("plan", str(file), "--detailed-exitcode")
+    assert code == 2
+    assert "parameter strict: false was set by hand and stays; the file says true" in said
+    file.write_text(TEXT.format(block=block).replace("never", "always"))
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    now = one_of(block, "follow_schedule")["parameters"]
+    assert (now["strict"], now["rules"][0]["timetable"]) == (False, "always")
+    assert barrack("apply", str(file), "--yes", "--overwrite")[0] == 0
+    assert one_of(block, "follow_schedule")["parameters"]["strict"] is True
+
+    # A section that is left out goes, and nothing else does.
+    file.write_text(f"name: {block}\naccounts: [{block}]\nprotect: []\ncosts: {{days: 7}}\n")
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    assert [one["entrypoint"].rpartition(".")[2] for one in of_file(block)] == ["report_costs"]
+    assert BarrackCredentials.find(block).protect == []
+    with get_client(sync_client=True) as client:
+        owned = f"prefect.deployment.{schedule['id']}"
+        assert client.read_resource_related_automations(owned) == []
+
+
+def test_a_file_of_another_name_takes_nothing(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    _, block = account
+    file = tmp_path / "barrack.yaml"
+    file.write_text(f"name: {block}\naccounts: [{block}]\nwatch: {{}}\n")
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    file.write_text(f"name: other\naccounts: [{block}]\nwatch: {{}}\n")
+    code, said = barrack("plan", str(file))
+    assert code == 1
+    assert f"was made by the file that is called '{block}'" in said
+
+
+def test_every_mistake_of_a_plan_exits_one(barrack: Barrack, tmp_path: Path) -> None:
+    file = tmp_path / "barrack.yaml"
+    file.write_text("balnce: {}\n")
+    assert barrack("plan", str(file), "--detailed-exitcode")[0] == 1
+    assert barrack("plan", str(tmp_path / "none.yaml"), "--detailed-exitcode")[0] == 1
+    assert barrack("plan", "--detailed-exit-cod")[0] == 1
+    file.write_text("accounts: [no-such-block]\n")
+    code, said = barrack("plan", str(file), "--detailed-exitcode")
+    assert (code, "`barrack up --credentials no-such-block` saves one" in said) == (1, True)
+
+
+def test_two_applies_at_once_do_not_interleave(
+    account: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barrack_tasks.cli.applying._PATIENCE", 1.0)
+    _, block = account
+    inside, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with _alone(block):
+            inside.set()
+            done.wait(60)
+
+    other = threading.Thread(target=hold)
+    other.start()
+    try:
+        assert inside.wait(60)
+        with pytest.raises(BarrackConfigurationError, match="another apply"), _alone(block):
+            pass
+    finally:
+        done.set()
+        other.join()
+    with _alone(block):
+        pass
+
+
+def test_a_plan_that_is_not_true_any_more_is_not_applied(
+    account: tuple[Sandbox, str], tmp_path: Path, barrack: Barrack
+) -> None:
+    from barrack_tasks.cli.applying import apply
+
+    _, block = account
+    file = tmp_path / "barrack.yaml"
+    file.write_text(f"name: {block}\naccounts: [{block}]\nwatch: {{}}\n")
+    shown = plan_of(read(file), foresee=False)
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    with pytest.raises(BarrackConfigurationError, match="changed after the plan was shown"):
+        apply(shown)
+
+
+def test_a_first_file_is_written_from_the_account_and_never_again(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    sandbox, block = account
+    file = tmp_path / "barrack.yaml"
+    assert barrack("init", str(file), "--credentials", block)[0] == 0
+    written = file.read_text()
+    assert "alpha" in written
+    assert f"accounts: [{block}]" in written
+    assert sandbox.api_key not in written
+    assert barrack("check", str(file))[0] == 0
+    code, said = barrack("init", str(file), "--credentials", block)
+    assert (code, "is there already, and was not changed" in said) == (2, True)
+    assert file.read_text() == written
+    assert {entry["operation"] for entry in sandbox.ledger()} == {"person"}
+
+
+def test_what_up_has_deployed_is_taken_over_and_up_leaves_it_alone_then(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    _, block = account
+    content = yaml.safe_load(deployments_file().read_text())
+    content["deployments"] = [
+        {**one, "name": f"{one['name']}-{block}"}
+        for one in content["deployments"]
+        if one["entrypoint"].rpartition(".")[2] in ("follow_schedule", "report_costs")
+    ]
+    for trigger in content["deployments"][0]["triggers"]:
+        trigger["name"] += f" ({block})"
+    release = tmp_path / "prefect.yaml"
+    release.write_text(yaml.safe_dump(content))
+    up(release)
+    with get_client(sync_client=True) as client:
+        [made] = [
+            one
+            for one in _pages(client)
+            if one["name"].endswith(block) and one["entrypoint"].endswith("report_costs")
+        ]
+    change(made, parameters={"days": 3}, tags=[*made["tags"], "mine"])
+
+    file = tmp_path / "barrack.yaml"
+    file.write_text(f"name: {block}\naccounts: [{block}]\ncosts: {{days: 7}}\n")
+    _, said = barrack("plan", str(file))
+    assert "was not made by a file, and belongs to this one from now on" in said
+    assert "parameter days: 3 was set by hand and stays; the file says 7" in said
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    now = one_of(block, "report_costs")
+    assert (now["id"], now["parameters"]["days"]) == (made["id"], 3)
+    assert "mine" in now["tags"]
+    up(release)
+    assert one_of(block, "report_costs") == now
+    with get_client(sync_client=True) as client:
+        for one in _pages(client):
+            if one["name"].endswith(block) and not owner_of(one["tags"]):
+                client.delete_deployment(UUID(one["id"]))

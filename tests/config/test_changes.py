@@ -1,0 +1,117 @@
+"""What an apply changes: what is wanted, what is there, and what was applied last."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.config.changes import (
+    ABSENT,
+    Change,
+    OwnedElsewhereError,
+    Present,
+    changes,
+    digest,
+    digests,
+)
+
+VALUES = st.dictionaries(st.sampled_from("xyz"), st.integers(0, 3) | st.lists(st.integers(0, 1)))
+THINGS = st.dictionaries(st.sampled_from("abcd"), VALUES)
+OWNERS = st.sampled_from([None, "mine"])
+
+
+@st.composite
+def servers(draw: st.DrawFn) -> dict[str, Present]:
+    return {key: Present(values, draw(OWNERS)) for key, values in draw(THINGS).items()}
+
+
+def applied(server: dict[str, Present], found: list[Change]) -> dict[str, Present]:
+    """The server after an apply."""
+    after = dict(server)
+    for one in found:
+        if one.action == "remove":
+            del after[one.key]
+        elif one.is_done:
+            after[one.key] = Present(one.values or {}, "mine")
+    return after
+
+
+def noted(wanted: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {key: digests(values) for key, values in wanted.items()}
+
+
+@given(THINGS, servers(), THINGS, st.booleans())
+def test_an_apply_repeated_does_nothing(
+    wanted: dict[str, Any], server: dict[str, Present], last: dict[str, Any], overwrite: bool
+) -> None:
+    first = changes(wanted, server, noted(last), "mine", overwrite=overwrite)
+    after = applied(server, first)
+    again = changes(wanted, after, noted(wanted), "mine", overwrite=overwrite)
+    assert not any(one.is_done for one in again)
+    if overwrite:
+        assert {k: dict(after[k].values) for k in wanted} == wanted
+        assert all(one.action == "none" for one in again)
+
+
+@given(THINGS, servers(), THINGS)
+def test_what_was_changed_by_hand_stays(
+    wanted: dict[str, Any], server: dict[str, Present], last: dict[str, Any]
+) -> None:
+    after = applied(server, changes(wanted, server, noted(last), "mine"))
+    for key in wanted.keys() & server.keys() & last.keys():
+        for name in {*wanted[key], *server[key].values, *last[key]}:
+            was = last[key].get(name, ABSENT)
+            now = server[key].values.get(name, ABSENT)
+            if now != was:
+                assert after[key].values.get(name, ABSENT) == now
+            else:
+                assert after[key].values.get(name, ABSENT) == wanted[key].get(name, ABSENT)
+
+
+@given(THINGS, servers(), THINGS, st.booleans())
+def test_only_what_the_file_made_is_removed(
+    wanted: dict[str, Any], server: dict[str, Present], last: dict[str, Any], overwrite: bool
+) -> None:
+    found = changes(wanted, server, noted(last), "mine", overwrite=overwrite)
+    removed = {one.key for one in found if one.action == "remove"}
+    assert removed == {k for k, p in server.items() if p.owner == "mine" and k not in wanted}
+
+
+@given(THINGS)
+def test_what_is_not_there_is_made_and_what_is_as_wanted_stays(wanted: dict[str, Any]) -> None:
+    assert {one.action for one in changes(wanted, {}, {}, "mine")} <= {"create"}
+    there = {key: Present(values, "mine") for key, values in wanted.items()}
+    assert {one.action for one in changes(wanted, there, {}, "mine")} <= {"none"}
+
+
+def test_what_another_file_made_is_not_taken() -> None:
+    with pytest.raises(OwnedElsewhereError) as caught:
+        changes({"a": {}}, {"a": Present({}, "theirs")}, {}, "mine")
+    assert (caught.value.key, caught.value.owner) == ("a", "theirs")
+
+
+def test_what_no_file_made_is_taken_over_and_said_so() -> None:
+    [one] = changes({"a": {"x": 1}}, {"a": Present({"x": 1})}, {}, "mine")
+    assert (one.action, one.taken_over, one.differences) == ("change", True, ())
+
+
+def test_drift_is_told_apart_from_what_the_file_changed() -> None:
+    there = {"a": Present({"x": 1, "y": 9, "z": 7}, "mine")}
+    last = {"a": digests({"x": 1, "y": 1})}
+    [one] = changes({"a": {"x": 2, "y": 1}}, there, last, "mine")
+    told = {d.name: (d.old, d.new, d.by_hand) for d in one.differences}
+    assert told == {"x": (1, 2, False), "y": (9, 1, True), "z": (7, ABSENT, True)}
+    assert one.values == {"x": 2, "y": 9, "z": 7}
+
+
+def test_what_somebody_deleted_is_made_again_and_said_so() -> None:
+    [one] = changes({"a": {"x": 1}}, {}, {"a": digests({"x": 1})}, "mine")
+    assert (one.action, one.deleted_by_hand) == ("create", True)
+
+
+@given(VALUES, VALUES)
+def test_two_values_have_one_digest_if_they_say_the_same(one: Any, other: Any) -> None:
+    assert (digest(one) == digest(other)) == (one == other)

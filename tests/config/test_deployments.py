@@ -1,0 +1,129 @@
+"""What a file becomes: for each section the deployment it needs, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.config.checking import Config, Section, config_of
+from barrack_tasks.config.deployments import (
+    Wanted,
+    values_of,
+    wanted_deployments,
+    with_values,
+)
+from barrack_tasks.config.reading import Document
+from barrack_tasks.config.sections import KINDS
+from barrack_tasks.config.tags import owner_of, tag_of
+
+ROOT = Path(__file__).resolve().parents[2]
+TEMPLATES: list[dict[str, Any]] = yaml.safe_load(
+    (ROOT / "deployments" / "prefect.yaml").read_text()
+)["deployments"]
+BY_FLOW = {one["entrypoint"].rpartition(".")[2]: one for one in TEMPLATES}
+
+
+def made(text: str) -> list[Wanted]:
+    return wanted_deployments(config_of(Document(yaml.safe_load(text))), TEMPLATES)
+
+
+def test_each_section_becomes_its_deployment_and_no_other() -> None:
+    found = made("balance: {}\ncosts: {days: 7}\nretention: {armed: true, select: [a]}")
+    assert [one.section for one in found] == ["balance", "retention", "costs"]
+    balance, retention, costs = (one.spec for one in found)
+    assert balance["parameters"] == {"dry_run": True, "credentials": "barrack"}
+    assert retention["parameters"] == {"dry_run": False, "select": ["a"], "credentials": "barrack"}
+    assert costs["parameters"] == {"days": 7, "credentials": "barrack"}
+
+
+@pytest.mark.parametrize("armed", [True, False])
+def test_what_is_not_armed_runs_by_itself_only_where_it_does_so_in_the_release(
+    armed: bool,
+) -> None:
+    config = Config(sections={name: Section(armed, {}) for name in KINDS})
+    for one in wanted_deployments(config, TEMPLATES):
+        usual = BY_FLOW[one.flow]["schedules"]
+        is_on = [s["active"] for s in one.spec["schedules"]]
+        assert is_on == [armed or s["active"] for s in usual]
+
+
+def test_a_schedule_of_the_file_takes_the_place_of_the_usual_one() -> None:
+    [every, cron] = made(
+        "watch: {schedule: {every: 10m}}\n"
+        "costs: {schedule: {cron: '0 7 * * 1', timezone: Europe/Berlin}}\n"
+    )[::-1]
+    assert every.spec["schedules"] == [{"interval": 600, "timezone": "UTC", "active": True}]
+    assert cron.spec["schedules"] == [
+        {"cron": "0 7 * * 1", "timezone": "Europe/Berlin", "active": True}
+    ]
+
+
+def test_each_account_has_its_own_deployments_and_triggers() -> None:
+    config = config_of(
+        Document(
+            {
+                "accounts": ["barrack", "team-b"],
+                "timetables": {"rules": [{"select": ["*"], "timetable": "always"}]},
+            }
+        )
+    )
+    resources: dict[str | None, str] = {"barrack": "r.a", "team-b": "r.b"}
+    first, second = wanted_deployments(config, TEMPLATES, resources)
+    usual = BY_FLOW["follow_schedule"]
+    assert (first.name, second.name) == (usual["name"], f"{usual['name']}-team-b")
+    assert first.spec["parameters"]["credentials"] == "barrack"
+    assert second.spec["parameters"]["credentials"] == "team-b"
+    for one, resource in ((first, "r.a"), (second, "r.b")):
+        [trigger] = one.spec["triggers"]
+        assert trigger["match_related"]["prefect.resource.id"] == resource
+    assert first.spec["triggers"][0]["name"] != second.spec["triggers"][0]["name"]
+
+
+def test_stock_that_ends_brings_along_who_ends_it() -> None:
+    text = "stock: {expires: 8h, armed: true, wants: [{gpu_model: L40}]}"
+    assert [(one.section, one.armed) for one in made(text)] == [("stock", True), ("ends", True)]
+    [only] = made("stock: {wants: [{gpu_model: L40}]}")
+    assert only.section == "stock"
+
+
+def test_the_account_of_the_environment_has_no_credentials() -> None:
+    [one] = made("accounts: [{environment: BARRACK_API_KEY}]\nbalance: {}")
+    assert one.spec["parameters"] == {"dry_run": True}
+    assert one.account is None
+
+
+def test_what_a_file_made_is_known_by_its_tag() -> None:
+    [one] = made("name: team-a\nwatch: {}")
+    assert owner_of(one.spec["tags"]) == "team-a"
+    assert "barrack" in one.spec["tags"]
+    assert owner_of(["barrack", "guard"]) is None
+
+
+@pytest.mark.parametrize(("armed", "state"), [(True, "armed"), (False, "dry")])
+def test_a_tag_that_says_whether_it_acts_is_right(armed: bool, state: str) -> None:
+    templates = [{**one, "tags": ["barrack", "dry"]} for one in TEMPLATES]
+    config = Config(sections={"balance": Section(armed, {})})
+    [one] = wanted_deployments(config, templates)
+    assert one.spec["tags"] == ["barrack", state, tag_of("barrack")]
+
+
+def test_the_release_is_not_changed_by_what_is_made_of_it() -> None:
+    before = yaml.safe_dump(TEMPLATES)
+    made("accounts: [a, b]\nbalance: {armed: true}\nwatch: {}")
+    assert yaml.safe_dump(TEMPLATES) == before
+
+
+@given(st.sampled_from(TEMPLATES), st.dictionaries(st.sampled_from("abc"), st.integers()))
+def test_values_go_into_a_deployment_and_come_out_again(
+    template: dict[str, Any], parameters: dict[str, int]
+) -> None:
+    values = {
+        **{k: v for k, v in values_of(template).items() if not k.startswith("parameter ")},
+        **{f"parameter {k}": v for k, v in parameters.items()},
+    }
+    assert values_of(with_values(template, values)) == values
