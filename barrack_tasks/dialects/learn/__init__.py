@@ -5,8 +5,14 @@ wrong match is worse than none.
 """
 
 from barrack_tasks.dialects.learn.document import LearnError
+from barrack_tasks.dialects.learn.evidence import (
+    Evidence,
+    evidence_text,
+    learn_evidence,
+    learn_openapi,
+    read_evidence,
+)
 from barrack_tasks.dialects.learn.har import learn_har
-from barrack_tasks.dialects.learn.learner import learn_openapi
 from barrack_tasks.dialects.learn.probe import probe
 from barrack_tasks.dialects.learn.report import FlowReport, LearnReport
 from barrack_tasks.dialects.learn.result import AnswerOption, Learned, Match, Question
@@ -20,6 +26,7 @@ from barrack_tasks.dialects.learn.writing import (
 
 __all__ = [
     "AnswerOption",
+    "Evidence",
     "FlowReport",
     "LearnError",
     "LearnReport",
@@ -29,10 +36,13 @@ __all__ = [
     "RecordedCall",
     "answers_text",
     "dialect_text",
+    "evidence_text",
+    "learn_evidence",
     "learn_har",
     "learn_openapi",
     "learn_samples",
     "probe",
     "read_answers",
+    "read_evidence",
     "write_dialect",
 ]

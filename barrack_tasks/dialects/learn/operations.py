@@ -13,6 +13,7 @@ from typing import Any
 from barrack_tasks.api.operations import OPERATIONS, Operation
 from barrack_tasks.dialects.learn.beyond import parents
 from barrack_tasks.dialects.learn.calls import (
+    PARAMETER,
     Wired,
     common_prefix,
     does,
@@ -85,14 +86,13 @@ def match_operations(
     scorer = _Scorer(wired, mapper)
     found = Found()
     taken: set[int] = set()
-    by_place = {w.place: w for w in wired}
     said = answered or {}
     for name, place in said.items():
-        if place in by_place:
-            found.matched[name] = Candidate(by_place[place], 1.0, "answered")
-            taken.add(id(by_place[place]))
-        elif place is None:
+        if place is None:
             found.absent.append(name)
+        elif (there := _at(place, wired)) is not None:
+            found.matched[name] = Candidate(there, 1.0, "answered")
+            taken.add(id(there))
     for name, operation in OPERATIONS.items():
         if name in found.matched or name in found.absent:
             continue
@@ -112,6 +112,15 @@ def match_operations(
     _keep_chances(found, scorer, rest, said)
     _doubt_other_families(found, scorer)
     return found
+
+
+def _at(place: str, wired: list[Wired]) -> Wired | None:
+    """The operation at a place, whatever its parameters are called and where its path begins."""
+    method, _, wanted = PARAMETER.sub("{}", place).partition(" ")
+    paths = [(PARAMETER.sub("{}", w.path), w) for w in wired if w.method == method]
+    same = [w for path, w in paths if path == wanted]
+    near = [w for path, w in paths if path.endswith(wanted) or wanted.endswith(path)]
+    return same[0] if same else near[0] if len(near) == 1 else None
 
 
 def _keep_chances(

@@ -53,6 +53,8 @@ class AnswerOption:
         """The answer, for people."""
         if self.label:
             return self.label
+        if self.wire is None:
+            return "nothing"
         if isinstance(self.wire, Mapping) and "path" in self.wire:
             return f"{self.wire.get('method', '')} {self.wire['path']}".strip()
         if isinstance(self.wire, Mapping):
@@ -109,6 +111,8 @@ class Learned:
     """Operations that are not where the built-in dialect has them, wherever they are."""
     answers: dict[str, Any] = field(default_factory=dict)
     """What a person has answered, by question; it outlives new evidence."""
+    evidence: tuple[Any, ...] = field(default=(), repr=False)
+    """What it was learned from, an `Evidence` for each place."""
     again: Callable[[Mapping[str, str | None]], Learned] | None = None
     """Learns anew with answers for operations: what one is tells what lies in its answer."""
     recognised: bool = True
@@ -236,12 +240,8 @@ class Learned:
 
 
 def _place_of(wire: Any) -> str | None:
-    """Method and path of an answer about an operation; the path under the document's names."""
-    if not isinstance(wire, Mapping):
-        return None
-    names = wire.get("path_parameters") or {}
-    path = re.sub(r"\{([^}]*)\}", lambda m: f"{{{names.get(m[1], m[1])}}}", str(wire.get("path")))
-    return f"{wire.get('method')} {path}"
+    """Method and path of an answer about an operation."""
+    return f"{wire.get('method')} {wire.get('path')}" if isinstance(wire, Mapping) else None
 
 
 _STATES = {"VMStatus": "UserVM.status", "SnapshotStatus": "Snapshot.status"}
