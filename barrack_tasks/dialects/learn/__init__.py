@@ -13,6 +13,7 @@ from barrack_tasks.dialects.learn.evidence import (
     read_evidence,
 )
 from barrack_tasks.dialects.learn.har import learn_har
+from barrack_tasks.dialects.learn.meanings import meaning_of
 from barrack_tasks.dialects.learn.probe import probe
 from barrack_tasks.dialects.learn.report import FlowReport, LearnReport
 from barrack_tasks.dialects.learn.result import AnswerOption, Learned, Match, Question
@@ -22,6 +23,7 @@ from barrack_tasks.dialects.learn.writing import (
     dialect_text,
     read_answers,
     write_dialect,
+    write_text,
 )
 
 __all__ = [
@@ -41,8 +43,10 @@ __all__ = [
     "learn_har",
     "learn_openapi",
     "learn_samples",
+    "meaning_of",
     "probe",
     "read_answers",
     "read_evidence",
     "write_dialect",
+    "write_text",
 ]

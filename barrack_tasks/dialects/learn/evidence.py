@@ -55,8 +55,8 @@ def learn_evidence(
 ) -> Learned:
     """Learn a dialect from all that is known of an API.
 
-    Where two places agree, what was likely becomes certain. What is certain is overturned by
-    nothing: where two places contradict each other, both are named in a question.
+    Where two places agree, what was likely becomes certain. Where they contradict each other, both
+    are named in a question; only a guess gives way.
 
     Args:
         evidence: of one API, the earliest first. Later evidence of a kind from a place replaces

@@ -68,9 +68,9 @@ class _View:
 def together(parts: Sequence[Learned], sources: Sequence[str], name: str) -> Learned:
     """What was learned from several places as one.
 
-    Of what two places say, the same becomes surer. What is certain stays, whatever is only likely
-    elsewhere, and of two that are equally sure and differ, both are named in a question. The order
-    of the places decides nothing but the order of what is shown.
+    Of what two places say, the same becomes surer. Where they contradict each other, both are named
+    in a question; only a guess gives way. The order of the places decides nothing but the order of
+    what is shown.
 
     Args:
         parts: what was learned from each place.
@@ -103,14 +103,12 @@ def _decide(whole: Learned, what: str, views: list[_View], asked: list[Question]
     if not views:
         whole.open[what] = _asked(what, [], asked)
         return
-    best = views[0]
-    equal = [view for view in views if view.worth == best.worth]
-    # That a document does not name a thing is no proof against an answer that shows it.
-    shown = [v for v in views if v is not best and best.wire is None and v.worth >= 1]
+    best, *rivals = views
+    rivals = [view for view in rivals if view.worth >= min(1, best.worth)]
     among = {repr(_key(what, c.wire)) for q in asked for c in q.candidates}
     doubted = asked and best.worth < 2 and repr(_key(what, best.wire)) not in among
-    if len(equal) > 1 or shown or doubted or (asked and best.worth == 0):
-        whole.open[what] = _asked(what, [v for v in views if v.worth or v in equal], asked)
+    if rivals or doubted or (asked and best.worth == 0):
+        whole.open[what] = _asked(what, [best, *rivals], asked)
     else:
         whole.matches[what] = best.match(what)
 

@@ -129,25 +129,40 @@ class Learned:
         self.open[what] = Question(what, text, candidates, risky)
 
     def questions(self, flows: Iterable[str] | None = None) -> Iterator[Question]:
-        """What is open: those first on which the most flows wait.
+        """What is open: those first that let the most flows run.
+
+        A flow counts for more the fewer things it still waits for, and for nothing if it lacks
+        something that the API does not have.
 
         Args:
             flows: only what one of these flows needs, or what says where the API is.
         """
         order = ("base_url", "auth", "operations", "paging", "currency", "prices", "words")
         wanted = NEEDS if flows is None else {name: NEEDS[name] for name in flows}
+        told = _told_elsewhere(self)
+        worth: dict[str, float] = {}
+        for name, need in wanted.items():
+            flow = _flow_report(self, need, told)
+            worth[name] = 0.0 if flow.lacking else 1 / max(1, len(flow.open))
 
-        def waiting(question: Question) -> int:
-            return sum(_is_of(question.what, need) for need in wanted.values())
-
-        def place(question: Question) -> tuple[int, int, int]:
+        def place(question: Question) -> tuple[int, float, int, int]:
             first = question.what.split(".")[0]
             rank = order.index(first) if first in order else len(order)
-            return (0 if rank < 2 else 1, -waiting(question), rank)
+            waiting = [name for name, need in wanted.items() if _is_of(question.what, need)]
+            unlocks = sum(worth[name] for name in waiting)
+            return (0 if rank < 2 else 1, -unlocks, -len(waiting), rank)
 
         for question in sorted(self.open.values(), key=place):
-            if flows is None or waiting(question) or question.what in ("base_url", "auth"):
+            if (
+                flows is None
+                or question.what in ("base_url", "auth")
+                or any(_is_of(question.what, need) for need in wanted.values())
+            ):
                 yield question
+
+    def waiting_for(self, question: Question) -> list[str]:
+        """The flows that wait for the answer to a question."""
+        return [name for name, need in NEEDS.items() if _is_of(question.what, need)]
 
     def answer(
         self, question: Question | str, choice: int | str | Mapping[str, Any] | None
@@ -254,8 +269,12 @@ def _is_of(what: str, need: Needs) -> bool:
         case "operations":
             tells_prices = steps[1] == "get_pricing" and "UserVM.hourly_price" in need.fields
             return steps[1] in need.operations or tells_prices
-        case "schemas":
+        case "schemas" | "values":
             return ".".join(steps[1:]) in need.fields
+        case "envelope":
+            return True
+        case "paging":
+            return any(OPERATIONS[name].paged for name in need.operations)
         case "words":
             return _STATES.get(steps[1]) in need.fields
         case "currency":
