@@ -8,6 +8,10 @@ from posixpath import commonpath
 from typing import Any
 from urllib.parse import urlsplit
 
+from pydantic import BaseModel
+
+from barrack_tasks.api import models
+from barrack_tasks.api.dialect.codec import kind_of, steps_of
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.dialects.learn.result import AnswerOption, Learned, Match, Question
 
@@ -81,6 +85,7 @@ def together(parts: Sequence[Learned], sources: Sequence[str], name: str) -> Lea
         >>> together([of_document, of_recording], ["reference.json", "dashboard.har"], "mine")
     """
     parts = _without_what_others_explain(_in_one_envelope(_on_one_base(parts)))
+    parts = [parts[0], *(_divided_alike(part, parts[0]) for part in parts[1:])]
     whole = Learned(name)
     for what in dict.fromkeys(w for p in parts for w in (*p.matches, *p.open)):
         said = [_Said(s, p.matches[what]) for s, p in zip(sources, parts, strict=True)
@@ -331,6 +336,44 @@ def _unwrap(part: Learned, what: str, inside: str, outside: str) -> None:
         above = [s for s in outside.split(".") if s]
         if steps[: len(above)] == above:
             part.matches[place] = replace(match, wire=".".join(steps[len(above) :]) or ".")
+
+
+def _divided_alike(part: Learned, main: Learned) -> Learned:
+    """The same with each path divided between an object and what lies in it as elsewhere.
+
+    `data: a` with `balance: b` inside is the same place as `data: a.b` with the object itself.
+    """
+    part = _copy(part)
+    for what in [w for w in part.matches if w in main.matches and w.startswith("schemas.")]:
+        _, schema, field = what.split(".")
+        ours, theirs = part.matches[what].wire, main.matches[what].wire
+        inner, many = kind_of(getattr(models, schema).model_fields[field].annotation)
+        if many or inner is None or not issubclass(inner, BaseModel):
+            continue
+        inside = [
+            place
+            for name in inner.model_fields
+            if (place := f"schemas.{inner.__name__}.{name}") in part.matches
+            and place in main.matches
+        ]
+        if (
+            ours != theirs
+            and inside
+            and all(
+                _joined(ours, part.matches[p].wire) == _joined(theirs, main.matches[p].wire)
+                for p in inside
+            )
+        ):
+            for place in (what, *inside):
+                wire = main.matches[place].wire
+                part.matches[place] = replace(part.matches[place], wire=wire)
+    return part
+
+
+def _joined(outer: Any, inner: Any) -> tuple[str, ...] | None:
+    if not isinstance(outer, str) or not isinstance(inner, str):
+        return None
+    return (*steps_of(outer), *steps_of(inner))
 
 
 def _copy(part: Learned) -> Learned:
