@@ -13,10 +13,11 @@ from pydantic import BaseModel
 from barrack_tasks.api import models
 from barrack_tasks.api.dialect.codec import kind_of, steps_of
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.dialects.learn.likeness import certainty_of
 from barrack_tasks.dialects.learn.result import AnswerOption, Learned, Match, Question
 
 _WORTH = {"certain": 2, "likely": 1, "guess": 0}
-_SCORES = {"certain": 1.0, "likely": 0.8, "guess": 0.5}
+_SCORES = (0.5, 0.8, 1.0)
 _AGREED = 0.05
 """What a candidate gains when a second place suggests it."""
 
@@ -57,16 +58,15 @@ class _View:
         return " and ".join(dict.fromkeys(one.source for one in self.said))
 
     def match(self, what: str) -> Match:
-        certainty = next(word for word, worth in _WORTH.items() if worth == self.worth)
         reason = f"{self.best.source}: {self.best.match.reason}"
         others = [s.source for s in self.said if s.source != self.best.source]
         if others:
             reason += f"; {' and '.join(dict.fromkeys(others))} shows the same"
-        return Match(what, _fullest(self.said), reason, certainty)
+        return Match(what, _fullest(self.said), reason, certainty_of(_SCORES[self.worth]))
 
     def option(self) -> AnswerOption:
         reason = f"{self.names}: {self.best.match.reason}"
-        return AnswerOption(_fullest(self.said), reason, _SCORES[self.best.match.certainty])
+        return AnswerOption(_fullest(self.said), reason, _SCORES[self.best.worth])
 
 
 def together(parts: Sequence[Learned], sources: Sequence[str], name: str) -> Learned:
@@ -356,14 +356,9 @@ def _divided_alike(part: Learned, main: Learned) -> Learned:
             if (place := f"schemas.{inner.__name__}.{name}") in part.matches
             and place in main.matches
         ]
-        if (
-            ours != theirs
-            and inside
-            and all(
-                _joined(ours, part.matches[p].wire) == _joined(theirs, main.matches[p].wire)
-                for p in inside
-            )
-        ):
+        alike = [_joined(ours, part.matches[p].wire) for p in inside]
+        wanted = [_joined(theirs, main.matches[p].wire) for p in inside]
+        if ours != theirs and inside and alike == wanted and None not in alike:
             for place in (what, *inside):
                 wire = main.matches[place].wire
                 part.matches[place] = replace(part.matches[place], wire=wire)
