@@ -70,6 +70,7 @@ _SNAPSHOTS = (
     "CreateSnapshotResponse.snapshot",
 )
 _PRICES = ("UserVM.hourly_price", "UserVM.currency")
+_BILLS = ("AggregatedBillingResponse.records", "BillingRecord.start", "BillingRecord.cost")
 _BALANCE = ("CreditBalanceResponse.data", "Data.balance", "Balance.amount", "Balance.currency")
 
 NEEDS: dict[str, Needs] = {
@@ -158,7 +159,7 @@ NEEDS: dict[str, Needs] = {
     ),
     "enforce_budget": Needs(
         ("get_credit_balance", "list_instances", "get_instance_billing", "hibernate_instance"),
-        (*_LOOKING, *_PRICES, *_BALANCE),
+        (*_LOOKING, *_PRICES, *_BALANCE, *_BILLS),
     ),
     "prune_snapshots": Needs(
         ("list_snapshots", "list_snapshot_images", "delete_snapshot"),
@@ -174,7 +175,7 @@ NEEDS: dict[str, Needs] = {
     ),
     "report_costs": Needs(
         ("get_credit_balance", "list_instances", "get_instance_billing"),
-        (*_LOOKING, *_PRICES, *_BALANCE),
+        (*_LOOKING, *_PRICES, *_BALANCE, *_BILLS),
     ),
     "watch_gpu_stock": Needs(
         ("get_gpu_stock", "list_instances"),

@@ -17,7 +17,13 @@ from typing import Any
 import pytest
 import yaml
 
-from barrack_tasks.api import Barrack, BarrackError, BarrackNotFoundError, Dialect
+from barrack_tasks.api import (
+    Barrack,
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackNotFoundError,
+    Dialect,
+)
 from barrack_tasks.api.dialect import Codec, DialectError, load_dialect
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.elsewhere import Elsewhere
@@ -234,6 +240,20 @@ def test_what_cannot_be_looked_up_is_refused_and_nothing_is_sent(
                 client.instances.create(name="made", **wanted)
         assert refusal.value.took_effect is False
         assert not [r for r in sandbox.requests() if r["method"] == "POST"]
+    finally:
+        sandbox.stop()
+
+
+def test_what_the_api_cannot_be_told_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    dialect = in_dialect("schemas: {DeploymentRequest: {script_id: null, tier: null}}", tmp_path)
+    sandbox = started(dialect)
+    wanted = {"region": "CANADA-1", "gpu_model": "A40", "image_id": "1"}
+    try:
+        with client_of(sandbox, dialect=dialect) as client:
+            client.instances.create(name="made", **wanted)
+            with pytest.raises(BarrackConfigurationError, match=r"DeploymentRequest\.script_id"):
+                client.instances.create(name="other", script_id="7", **wanted)
+        assert len([r for r in sandbox.requests() if r["method"] == "POST"]) == 1
     finally:
         sandbox.stop()
 

@@ -18,7 +18,7 @@ import httpx
 from pydantic import BaseModel, SecretStr
 
 from barrack_tasks.api import errors
-from barrack_tasks.api.dialect import Dialect, codec_of
+from barrack_tasks.api.dialect import Dialect, OperationWire, codec_of
 from barrack_tasks.api.dialect.codec import as_word
 from barrack_tasks.api.operations import OPERATIONS, Operation
 from barrack_tasks.api.transport.answers import Answers
@@ -67,6 +67,8 @@ _NEVER_SENT = (
 )
 _OF_THE_BYTES = ("content-encoding", "content-length", "transfer-encoding")
 """Headers of an answer that are about its bytes on the wire."""
+_REMARKS = frozenset({"description"})
+"""Fields of requests that nothing depends on."""
 _PLACE = re.compile(r"\{([^{}]*)\}")
 """A parameter in a dialect's path."""
 
@@ -166,6 +168,7 @@ class Exchange:
             )
         if self._http.is_closed:
             raise self._closed(call.operation)
+        self._need_words_for(call, wire)
         body = self._codec.encode(call.body) if call.body is not None else None
         given = {**call.above, **call.sent, **call.names}
         in_path = _PLACE.findall(wire.path)
@@ -195,6 +198,26 @@ class Exchange:
             f"{self._base_url!r} and the dialect's path {wire.path!r} make no request: {problem}",
             operation=name,
         )
+
+    def _need_words_for(self, call: Call, wire: OperationWire) -> None:
+        """Refuse a request that says what this wire cannot: without it another thing is made.
+
+        Raises:
+            BarrackConfigurationError: names the field.
+        """
+        schema = type(call.body).__name__
+        looked_up = {told for how in wire.lookup.values() for told in how.match}
+        for name, path in self._dialect.schemas.get(schema, {}).items():
+            if path is not None or call.body is None or name in _REMARKS | looked_up:
+                continue
+            content = getattr(call.body, name)
+            default = type(call.body).model_fields[name].get_default(call_default_factory=True)
+            if content != default and f"{{{name}}}" not in wire.path:
+                raise errors.BarrackConfigurationError(
+                    f"the dialect {self._dialect.name!r} says that the API takes no {name}; leave "
+                    f"it out, or correct schemas.{schema}.{name}",
+                    operation=call.operation.name,
+                )
 
     def _query(self, call: Call, names: Mapping[str, str]) -> dict[str, Any]:
         return {
