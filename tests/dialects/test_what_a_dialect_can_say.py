@@ -25,8 +25,9 @@ from barrack_tasks.api import (
     Dialect,
 )
 from barrack_tasks.api.dialect import Codec, DialectError, load_dialect
+from barrack_tasks.api.models import GetSnapshotResponse, Snapshot, SnapshotStatus
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.api.transport.elsewhere import Elsewhere
+from barrack_tasks.api.transport.elsewhere import MISSED_FOR, Elsewhere
 from barrack_tasks.api.transport.exchange import Call
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import client_of
@@ -273,6 +274,32 @@ def test_a_list_under_a_thing_that_is_still_there_must_be_read(tmp_path: Path) -
                 list(client.snapshots.list())
     finally:
         sandbox.stop()
+
+
+def test_a_list_is_read_again_for_what_may_be_new(tmp_path: Path) -> None:
+    join = "{operation: list_instances, match: {instance_id: id}, take: {instance_name: name}}"
+    dialect = in_dialect(f"joins: {{Snapshot: {join}}}", tmp_path)
+    now, there, reads = [0.0], [], []
+    elsewhere = Elsewhere(dialect, lambda: now[0], str)
+    snapshot = Snapshot(id="s", name="copy", status=SnapshotStatus.SUCCESS, instance_id="i")
+    answer = GetSnapshotResponse(snapshot=snapshot)
+
+    def read(call: Call) -> list[Any]:
+        reads.append(call.operation.name)
+        return list(there)
+
+    def told() -> str | None:
+        filled = elsewhere.fill(Call(OPERATIONS["get_snapshot"]), answer, read)
+        name: str | None = filled.snapshot.instance_name
+        return name
+
+    assert told() is None
+    there.append(SimpleNamespace(id="i", name="train-1"))
+    now[0] = MISSED_FOR
+    assert told() is None, "a list is not read for each thing that it does not show"
+    now[0] = MISSED_FOR + 1
+    assert told() == told() == "train-1"
+    assert reads == ["list_instances"] * 2
 
 
 @pytest.mark.parametrize(("there", "gone"), [(["one", "two"], False), (["two"], True), ([], True)])

@@ -22,6 +22,8 @@ from barrack_tasks.api.transport.exchange import Call
 
 KEPT_FOR = 300.0
 """Seconds for which a list of another operation tells: prices change by the day."""
+MISSED_FOR = 10.0
+"""Seconds after which such a list is read again for what it did not show: it may be new."""
 
 ReadAll = Callable[[Call], Any]
 
@@ -63,11 +65,9 @@ class Elsewhere:
         wanted = {theirs: getattr(thing, ours) for ours, theirs in join.match.items()}
         if any(value is None for value in wanted.values()):
             return thing
-        found = [
-            item
-            for item in self._items(join.operation, read)
-            if all(_plain(getattr(item, field)) == _plain(v) for field, v in wanted.items())
-        ]
+        found = self._fitting(self._items(join.operation, read), wanted)
+        if not found and self._clock() - self._kept[join.operation][0] > MISSED_FOR:
+            found = self._fitting(self._items(join.operation, read, MISSED_FOR), wanted)
         told = [_taken(join, thing, item) for item in found]
         if not told or any(other != told[0] for other in told):
             return thing
@@ -224,9 +224,17 @@ class Elsewhere:
         things = read(Call(OPERATIONS[listed]))
         return [self._word(getattr(thing, "id", None) or thing.name) for thing in things]
 
-    def _items(self, operation: str, read: ReadAll) -> list[Any]:
+    @staticmethod
+    def _fitting(items: list[Any], wanted: Mapping[str, Any]) -> list[Any]:
+        return [
+            item
+            for item in items
+            if all(_plain(getattr(item, field)) == _plain(v) for field, v in wanted.items())
+        ]
+
+    def _items(self, operation: str, read: ReadAll, longest: float = KEPT_FOR) -> list[Any]:
         kept = self._kept.get(operation)
-        if kept is not None and self._clock() - kept[0] < KEPT_FOR:
+        if kept is not None and self._clock() - kept[0] < longest:
             return kept[1]
         try:
             items = list(read(Call(OPERATIONS[operation])))

@@ -38,6 +38,8 @@ from barrack_tasks.dialects.learn.synonyms import split
 
 _SMALL = frozenset(split("a an the all of for to from with your detail details available"))
 
+_DOUBTED = 0.45
+"""The score of what only a person may take."""
 _MOST_COMPARED = 40
 """Operations of a document whose answers are compared with that of one of ours."""
 
@@ -105,6 +107,7 @@ def match_operations(
             found.open[name] = titled
             taken |= {id(c.wired) for c in titled}
     _settle(found)
+    _doubt_namesakes(found, wired)
     rest = [w for w in wired if id(w) not in taken]
     settled = {*found.matched, *found.open, *found.absent}
     left = [o for n, o in OPERATIONS.items() if n not in settled]
@@ -112,6 +115,32 @@ def match_operations(
     _keep_chances(found, scorer, rest, said)
     _doubt_other_families(found, scorer)
     return found
+
+
+def _called(wired: Wired) -> set[tuple[str, ...]]:
+    return {_gist(name) for name in (*wired.titles, wired.operation_id) if name}
+
+
+def _doubt_namesakes(found: Found, wired: list[Wired]) -> None:
+    """What is named like one of ours is asked where something else bears the title of ours.
+
+    A list of images may be that of the system, beside a list of custom images. What lies under a
+    list that is asked is asked with it.
+    """
+    for name, candidate in list(found.matched.items()):
+        title = _gist(OPERATIONS[name].title)
+        if candidate.reason == "answered" or title in _called(candidate.wired):
+            continue
+        rival = next((w for w in wired if title in _called(w)), None)
+        if rival is None:
+            continue
+        stem = candidate.wired.path
+        for other, its in list(found.matched.items()):
+            same = OPERATIONS[other].group == OPERATIONS[name].group
+            if same and f"{its.wired.path}/".startswith(f"{stem}/") and its.reason != "answered":
+                del found.matched[other]
+                reason = f"{its.reason}; but {rival.place} is called {OPERATIONS[name].title!r}"
+                found.open[other] = [replace(its, reason=reason, score=_DOUBTED)]
 
 
 def _at(place: str, wired: list[Wired]) -> Wired | None:
@@ -206,6 +235,12 @@ _THINGS = {
 """By parameter of ours, the word that stands before it in a path."""
 
 
+_OWNERS = frozenset(
+    segments_of("/organizations/projects/accounts/users/teams/tenants/customers/companies")
+)
+"""Whoever has things, and is none of them."""
+
+
 def _is_of_another_thing(operation: Operation[Any], wired: Wired) -> bool:
     """Whether a parameter is the id of something else: a snapshot asked for by its instance.
 
@@ -221,7 +256,7 @@ def _is_of_another_thing(operation: Operation[Any], wired: Wired) -> bool:
     ):
         return theirs[-1] != last[0]  # all firewalls of a project are not one firewall
     return any(
-        word in others and word != _THINGS[ours]
+        (word in others and word != _THINGS[ours]) or word in _OWNERS
         for ours, word in zip(operation.path_parameters, theirs, strict=False)
     )
 
