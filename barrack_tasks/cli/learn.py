@@ -6,7 +6,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -53,6 +53,7 @@ def learn(
     overwrite: bool = False,
     for_flow: Annotated[list[str] | None, Parameter(name="--for")] = None,
     afresh: bool = False,
+    fixed: list[str] | None = None,
 ) -> int:
     """Learn how to speak to your account's API, and write it as a dialect file.
 
@@ -88,6 +89,9 @@ def learn(
         Ask only what this flow needs, such as snapshot_before_stop. May be given several times.
     afresh
         Leave out what earlier runs have seen. Answers are kept.
+    fixed
+        What stands in every path in place of a parameter of the document, such as
+        project_id=7. May be given several times.
     """
     console = Screen()
     asks = sys.stdin.isatty() and sys.stdout.isatty()
@@ -103,6 +107,7 @@ def learn(
     before = read_answers(answers) if answers.exists() else {}
     earlier = [] if afresh or not seen.exists() else _earlier(seen)
     evidence = [*earlier, *_seen_now(openapi, probe_url, from_har, agrees)]
+    evidence = [_fixed(one, fixed or []) for one in evidence]
     if not evidence:
         raise LearnError("pass at least one of --openapi FILE, --from-har FILE and --probe ADDRESS")
     learned = learn_evidence(evidence, yes=yes)
@@ -193,6 +198,17 @@ class _Agreement:
 
 def _earlier(file: Path) -> list[Evidence]:
     return read_evidence(read_file(file, LARGEST), file.name)
+
+
+def _fixed(evidence: Evidence, given: list[str]) -> Evidence:
+    """The same with what is fixed in paths, besides what earlier runs were told."""
+    more: dict[str, str] = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not (name and mark and value):
+            raise LearnError(f"--fixed must look like project_id=7; got {text!r}")
+        more[name.strip("{}")] = value
+    return replace(evidence, fixed={**evidence.fixed, **more})
 
 
 def _seen_now(

@@ -244,13 +244,15 @@ class _Checker:
             query = entry.get("query") or {}
             self._known(("operations", name, "query"), query, operation.query, "parameter")
             for wire, how in (entry.get("lookup") or {}).items():
-                place = ("operations", name, "lookup", wire)
-                if not isinstance(how, dict):
-                    raise self.error(place, "must be a table of path, items, match and take")
-                self._known(place, how, Lookup.model_fields, "setting")
-                match = how.get("match")
-                self._known((*place, "match"), match if isinstance(match, dict) else {}, asked,
-                            "field of the request")  # fmt: skip
+                self._lookup(("operations", name, "lookup", wire), how, asked)
+
+    def _lookup(self, place: Place, how: Any, asked: Iterable[str]) -> None:
+        if not isinstance(how, dict):
+            raise self.error(place, "must be a table of path, items, match and take")
+        self._known(place, how, Lookup.model_fields, "setting")
+        match = how.get("match")
+        given = match if isinstance(match, dict) else {}
+        self._known((*place, "match"), given, asked, "field of the request")
 
     def _parents(
         self, place: Place, parents: Mapping[str, Any], operation: Operation[Any], path: Any

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -12,10 +13,12 @@ from barrack_tasks.dialects.learn.analogy import fill_by_analogy
 from barrack_tasks.dialects.learn.document import LARGEST, Document, LearnError
 from barrack_tasks.dialects.learn.learner import Learner
 from barrack_tasks.dialects.learn.merging import together
+from barrack_tasks.dialects.learn.operations import owners
 from barrack_tasks.dialects.learn.result import Learned
 
 MOST_PLACES = 50
 """Places that evidence is kept of."""
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~-]{0,99}")
 _PARTS = ("openapi", "servers", "security", "paths", "components")
 """What is read of a document, and so kept of it."""
 
@@ -29,6 +32,8 @@ class Evidence:
         kind: a document describes the API; a recording and a probe show some of its answers.
         root: an OpenAPI document. Of answers it is made, and holds their shapes and no values.
         url: where a document came from, for addresses that are relative to it.
+        fixed: for parameters of paths that are the same in every call, such as a project, what
+            stands in their place.
         known: what a probe tried out, by its place in a dialect file; None was tried in vain.
         notes: what people should know of it, a sentence each.
 
@@ -40,6 +45,7 @@ class Evidence:
     kind: Literal["document", "recording", "probe"]
     root: Mapping[str, Any] = field(repr=False)
     url: str | None = None
+    fixed: Mapping[str, str] = field(default_factory=dict)
     known: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -93,7 +99,12 @@ def _again(
 
 
 def _one(evidence: Evidence, name: str, answered: Mapping[str, str | None]) -> Learned:
-    document = Document.of(evidence.root)
+    document = Document.of(with_fixed(evidence.root, evidence.fixed))
+    for name_, count in owners(document).items():
+        document.note(
+            f"{count} operations lie under {{{name_}}}; if that is the same for all that you do, "
+            f"give it with --fixed {name_}=VALUE"
+        )
     learner = Learner(
         document,
         Learned(name),
@@ -115,12 +126,39 @@ def _one(evidence: Evidence, name: str, answered: Mapping[str, str | None]) -> L
     return learned
 
 
+def with_fixed(root: Mapping[str, Any], fixed: Mapping[str, str]) -> Mapping[str, Any]:
+    """A document whose paths hold values in place of parameters that are always the same.
+
+    Raises:
+        LearnError: a value cannot stand in a path as it is.
+
+    Example:
+        >>> with_fixed({"paths": {"/p/{project}/vms": {}}}, {"project": "7"})["paths"]
+        {'/p/7/vms': {}}
+    """
+    for name, value in fixed.items():
+        if not _PLAIN.fullmatch(value):
+            raise LearnError(
+                f"{value!r} cannot be fixed for {name}; it may hold letters, digits, and . _ ~ -"
+            )
+    paths = Document.table(root.get("paths"))
+    if not fixed or not paths:
+        return root
+    filled: dict[str, Any] = {}
+    for path, item in paths.items():
+        for name, value in fixed.items():
+            path = path.replace(f"{{{name}}}", value)
+        filled[path] = item
+    return {**root, "paths": filled}
+
+
 def learn_openapi(
     document: bytes | Document,
     *,
     name: str = "learned",
     source: str = "the document",
     source_url: str | None = None,
+    fixed: Mapping[str, str] | None = None,
     yes: bool = False,
 ) -> Learned:
     """Learn a dialect from an OpenAPI document. Nothing is fetched.
@@ -130,6 +168,7 @@ def learn_openapi(
         name: what the dialect is to be called.
         source: what the document is called where it and other evidence are spoken of.
         source_url: where the document came from, for addresses that are relative to it.
+        fixed: what stands in place of parameters of paths that are always the same.
         yes: take the best candidate of an open question where it is clearly the best and no
             operation that changes something hangs on it.
 
@@ -142,7 +181,8 @@ def learn_openapi(
     """
     read = document if isinstance(document, Document) else Document.read(document)
     root = {part: read.root[part] for part in _PARTS if part in read.root}
-    return learn_evidence([Evidence(source, "document", root, source_url)], name=name, yes=yes)
+    shown = Evidence(source, "document", root, source_url, fixed or {})
+    return learn_evidence([shown], name=name, yes=yes)
 
 
 def evidence_text(evidence: Iterable[Evidence]) -> str:
@@ -184,5 +224,8 @@ def _read(one: Any, damaged: LearnError) -> Evidence:
         for what, wire in Document.table(table.get("known")).items()
         if what in _TRIED and isinstance(wire, dict | None)
     }
+    fixed = Document.table(table.get("fixed"))
+    if not all(isinstance(value, str) and _PLAIN.fullmatch(value) for value in fixed.values()):
+        raise damaged
     root = Document.of(table.get("root")).root
-    return Evidence(source, kind, root, url, known, tuple(notes))
+    return Evidence(source, kind, root, url, fixed, known, tuple(notes))

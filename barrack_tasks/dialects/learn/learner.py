@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.dialects.learn.beyond import look_beyond, parents
+from barrack_tasks.dialects.learn.beyond import look_beyond, parents, told_by_lists
 from barrack_tasks.dialects.learn.calls import PARAMETER, Wired, wired_operations
 from barrack_tasks.dialects.learn.document import Document
 from barrack_tasks.dialects.learn.envelopes import choose_envelopes, error_envelope
@@ -196,7 +196,8 @@ def wire_of(name: str, wired: Wired) -> dict[str, object]:
     """How an operation goes on the wire, with this library's names in its path."""
     operation = OPERATIONS[name]
     above = parents(operation, wired.in_path) or ()
-    ours, theirs = [*operation.path_parameters, *above], list(wired.in_path)
+    lists = told_by_lists(operation, wired.in_path)
+    ours, theirs = [*lists, *operation.path_parameters, *above], list(wired.in_path)
     names: dict[str, str] = {}
     free = list(theirs)
     for position, parameter in enumerate(ours):
@@ -214,4 +215,5 @@ def wire_of(name: str, wired: Wired) -> dict[str, object]:
         "method": wired.method,
         "path": path.replace("\0", ""),
         "path_parameters": {k: v for k, v in names.items() if k != v},
+        **({"parents": lists} if lists else {}),
     }

@@ -11,7 +11,7 @@ from heapq import nlargest
 from typing import Any
 
 from barrack_tasks.api.operations import OPERATIONS, Operation
-from barrack_tasks.dialects.learn.beyond import parents
+from barrack_tasks.dialects.learn.beyond import parents, told_by_lists
 from barrack_tasks.dialects.learn.calls import (
     PARAMETER,
     Wired,
@@ -22,6 +22,7 @@ from barrack_tasks.dialects.learn.calls import (
     ours_does,
     segments_of,
 )
+from barrack_tasks.dialects.learn.document import Document
 from barrack_tasks.dialects.learn.envelopes import answer_fit
 from barrack_tasks.dialects.learn.fields import Mapper
 from barrack_tasks.dialects.learn.likeness import (
@@ -107,7 +108,7 @@ def match_operations(
             found.open[name] = titled
             taken |= {id(c.wired) for c in titled}
     _settle(found)
-    _doubt_namesakes(found, wired)
+    _doubt_namesakes(found, scorer, wired)
     rest = [w for w in wired if id(w) not in taken]
     settled = {*found.matched, *found.open, *found.absent}
     left = [o for n, o in OPERATIONS.items() if n not in settled]
@@ -121,7 +122,7 @@ def _called(wired: Wired) -> set[tuple[str, ...]]:
     return {_gist(name) for name in (*wired.titles, wired.operation_id) if name}
 
 
-def _doubt_namesakes(found: Found, wired: list[Wired]) -> None:
+def _doubt_namesakes(found: Found, scorer: _Scorer, wired: list[Wired]) -> None:
     """What is named like one of ours is asked where something else bears the title of ours.
 
     A list of images may be that of the system, beside a list of custom images. What lies under a
@@ -141,6 +142,10 @@ def _doubt_namesakes(found: Found, wired: list[Wired]) -> None:
                 del found.matched[other]
                 reason = f"{its.reason}; but {rival.place} is called {OPERATIONS[name].title!r}"
                 found.open[other] = [replace(its, reason=reason, score=_DOUBTED)]
+        titled = scorer.by_all(OPERATIONS[name], rival)
+        if titled.score:
+            named = f"called {OPERATIONS[name].title!r}"
+            found.open[name].insert(0, replace(titled, reason=named, score=_DOUBTED))
 
 
 def _at(place: str, wired: list[Wired]) -> Wired | None:
@@ -241,12 +246,28 @@ _OWNERS = frozenset(
 """Whoever has things, and is none of them."""
 
 
-def _is_of_another_thing(operation: Operation[Any], wired: Wired) -> bool:
+def owners(document: Document) -> dict[str, int]:
+    """Parameters of whoever has the things, such as a project, with the operations under each.
+
+    Only where most of the API lies under one, so that nothing can be done without it.
+    """
+    paths = [path for path, *_ in document.operations()]
+    found = Counter(
+        name
+        for path in paths
+        for name, word in zip(PARAMETER.findall(path), _before_parameters(path), strict=True)
+        if word in _OWNERS
+    )
+    return {name: count for name, count in found.items() if 3 * count >= len(paths)}
+
+
+def _is_of_another_thing(operation: Operation[Any], wired: Wired, above: int) -> bool:
     """Whether a parameter is the id of something else: a snapshot asked for by its instance.
 
-    No dialect can say that, and what changes something would change the wrong thing.
+    No dialect can say that, and what changes something would change the wrong thing. Of the
+    parameters, so many as lists tell are not looked at.
     """
-    theirs = _before_parameters(wired.path)
+    theirs = _before_parameters(wired.path)[above:]
     others = set(_THINGS.values())
     last = segments_of(wired.path)[-1:]
     if (
@@ -335,7 +356,10 @@ class _Scorer:
     @staticmethod
     def _possible(operation: Operation[Any], wired: Wired) -> bool:
         """Whether a dialect could say it, and whether it does nothing worse than ours."""
-        if parents(operation, wired.in_path) is None or _is_of_another_thing(operation, wired):
+        lists = told_by_lists(operation, wired.in_path)
+        if parents(operation, wired.in_path) is None and not lists:
+            return False
+        if _is_of_another_thing(operation, wired, len(lists)):
             return False
         if operation.request is not None and wired.method == "GET":
             return False

@@ -13,7 +13,7 @@ from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.likeness import Certainty, certainty_of
 from barrack_tasks.dialects.learn.report import Figures, FlowReport, LearnReport
-from barrack_tasks.dialects.needs import NEEDS, Needs
+from barrack_tasks.dialects.needs import NEEDS, Needs, told_by_parents
 
 CLEAR = 0.1
 """How much better than the second best the candidate must be that `yes` takes."""
@@ -407,13 +407,14 @@ def _told_elsewhere(learned: Learned) -> set[str]:
 
 
 def known_by_path(learned: Learned) -> set[str]:
-    """Fields of requests that stand in the paths of their operations."""
+    """Fields that stand in paths: of requests, and of what is listed under something."""
     found = set()
     for what, match in learned.matches.items():
         steps = what.split(".")
         if steps[0] != "operations" or len(steps) != 2 or not isinstance(match.wire, Mapping):
             continue
         request = OPERATIONS[steps[1]].request
+        found |= {f"schemas.{place}" for place in told_by_parents(steps[1], match.wire)}
         for name in re.findall(r"\{([^}]*)\}", str(match.wire.get("path", ""))):
             if request is not None and name in request.model_fields:
                 found.add(f"schemas.{request.__name__}.{name}")
