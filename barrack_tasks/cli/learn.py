@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -20,15 +21,21 @@ from barrack_tasks.api.models.text import one_line
 from barrack_tasks.api.transport.addresses import host_of, is_in_clear, is_loopback
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.dialects.learn import (
+    Evidence,
     Learned,
     LearnError,
     Question,
     answers_text,
+    evidence_text,
+    learn_evidence,
     learn_har,
     learn_openapi,
+    meaning_of,
     probe,
     read_answers,
+    read_evidence,
     write_dialect,
+    write_text,
 )
 from barrack_tasks.dialects.learn.document import LARGEST
 from barrack_tasks.dialects.needs import NEEDS
@@ -45,13 +52,17 @@ def learn(
     plain_http: bool = False,
     overwrite: bool = False,
     for_flow: Annotated[list[str] | None, Parameter(name="--for")] = None,
+    afresh: bool = False,
+    fixed: list[str] | None = None,
 ) -> int:
     """Learn how to speak to your account's API, and write it as a dialect file.
 
-    Exactly one of --openapi, --probe and --from-har says where from. What is uncertain is
-    asked on a terminal, the questions first on which the most flows wait, or left open and
-    listed. Answers are kept beside the dialect file, as NAME.answers.yaml, and not asked for
-    again. An address at another host than the built-in one is shown and asked about, because
+    --openapi, --from-har and --probe say where from, one of them or several. What earlier runs
+    have seen is kept beside the dialect file, as NAME.evidence.json, and what is seen now is put
+    to it: what two places agree on is certain, and where they contradict each other you are
+    asked. What is uncertain is asked on a terminal, the questions first that let the most flows
+    run, or left open and listed. Answers are kept as NAME.answers.yaml and not asked for again.
+    An address at another host than the built-in one is shown and asked about, because
     your key would be sent there. Ends with 0 if snapshot_before_stop can run.
 
     Parameters
@@ -61,7 +72,8 @@ def learn(
     openapi
         The API reference, exported as an OpenAPI document (JSON or YAML, 3.0 or 3.1).
     probe_url
-        Ask the API at this address: reads only, at most 60 requests, with BARRACK_API_KEY.
+        Ask the API at this address: reads only, at most 60 requests, with BARRACK_API_KEY. Its
+        OpenAPI document is looked for there, too.
     from_har
         A recording that a browser made of the dashboard (HAR); secrets in it are not kept.
     yes
@@ -75,6 +87,11 @@ def learn(
         Replace the file if it already exists.
     for_flow
         Ask only what this flow needs, such as snapshot_before_stop. May be given several times.
+    afresh
+        Leave out what earlier runs have seen. Answers are kept.
+    fixed
+        What stands in every path in place of a parameter of the document, such as
+        project_id=7. May be given several times.
     """
     console = Screen()
     asks = sys.stdin.isatty() and sys.stdout.isatty()
@@ -86,10 +103,17 @@ def learn(
     unknown = [flow for flow in for_flow or [] if flow not in NEEDS]
     if unknown:
         raise LearnError(f"there is no flow {unknown[0]!r}; flows are {', '.join(sorted(NEEDS))}")
-    kept = out.with_suffix(".answers.yaml")
-    before = read_answers(kept) if kept.exists() else {}
-    learned = _learn(openapi, probe_url, from_har, yes, agrees)
+    answers, seen = out.with_suffix(".answers.yaml"), out.with_suffix(".evidence.json")
+    before = read_answers(answers) if answers.exists() else {}
+    earlier = [] if afresh or not seen.exists() else _earlier(seen)
+    evidence = [*earlier, *_seen_now(openapi, probe_url, from_har, agrees)]
+    evidence = [_fixed(one, fixed or []) for one in evidence]
+    if not evidence:
+        raise LearnError("pass at least one of --openapi FILE, --from-har FILE and --probe ADDRESS")
+    learned = learn_evidence(evidence, yes=yes)
     learned.recall(before)
+    if len(learned.evidence) > 1:
+        console.print(f"seen: {', '.join(one.source for one in learned.evidence)}")
     address, reason = _address(learned)
     console.print(f"address: {address} ({reason})")
     if asks:
@@ -105,13 +129,14 @@ def learn(
         console.print("Nothing was written.")
         return 1
     address, _ = _address(learned)
-    if probe_url is None:
+    if probe_url is None or host_of(address) != host_of(probe_url):
         agrees.to(address)
     if is_in_clear(address):
         learned.matches.pop("base_url", None)  # no dialect file may say it; the next step does
     write_dialect(learned, out, overwrite=overwrite)
+    write_text(seen, evidence_text(learned.evidence))
     if learned.answers:
-        kept.write_text(answers_text(learned), encoding="utf-8")
+        write_text(answers, answers_text(learned))
     steps = [f"export BARRACK_DIALECT={shlex.quote(str(out))}", "barrack doctor"]
     if not is_builtin_host(address):
         steps.insert(0, f"export BARRACK_BASE_URL={shlex.quote(address)}")
@@ -171,26 +196,38 @@ class _Agreement:
         )
 
 
-def _learn(
-    openapi: Path | None,
-    probe_url: str | None,
-    from_har: Path | None,
-    yes: bool,
-    agrees: _Agreement,
-) -> Learned:
-    given = [source for source in (openapi, probe_url, from_har) if source is not None]
-    if len(given) != 1:
-        raise LearnError("pass exactly one of --openapi FILE, --probe ADDRESS and --from-har FILE")
+def _earlier(file: Path) -> list[Evidence]:
+    return read_evidence(read_file(file, LARGEST), file.name)
+
+
+def _fixed(evidence: Evidence, given: list[str]) -> Evidence:
+    """The same with what is fixed in paths, besides what earlier runs were told."""
+    more: dict[str, str] = {}
+    for text in given:
+        name, mark, value = text.partition("=")
+        if not (name and mark and value):
+            raise LearnError(f"--fixed must look like project_id=7; got {text!r}")
+        more[name.strip("{}")] = value
+    return replace(evidence, fixed={**evidence.fixed, **more})
+
+
+def _seen_now(
+    openapi: Path | None, probe_url: str | None, from_har: Path | None, agrees: _Agreement
+) -> Iterator[Evidence]:
+    """What this run is given to see: files first, and the API itself last."""
     if openapi is not None:
-        return learn_openapi(read_file(openapi, LARGEST), yes=yes)
+        learned = learn_openapi(read_file(openapi, LARGEST), source=openapi.name)
+        yield from learned.evidence
     if from_har is not None:
-        return learn_har(read_file(from_har, LARGEST), yes=yes)
-    key = os.environ.get("BARRACK_API_KEY", "").strip()
-    if not key:
-        raise BarrackConfigurationError("--probe needs your key in BARRACK_API_KEY")
-    if host_of(str(probe_url)):  # what is no address at all is told by the probe
-        agrees.to(str(probe_url), is_typed=True)
-    return probe(str(probe_url), key, yes=yes)
+        learned = learn_har(read_file(from_har, LARGEST), source=from_har.name)
+        yield from learned.evidence
+    if probe_url is not None:
+        key = os.environ.get("BARRACK_API_KEY", "").strip()
+        if not key:
+            raise BarrackConfigurationError("--probe needs your key in BARRACK_API_KEY")
+        if host_of(probe_url):  # what is no address at all is told by the probe
+            agrees.to(probe_url, is_typed=True)
+        yield from probe(probe_url, key).evidence
 
 
 def _agrees(question: str) -> bool:
@@ -200,8 +237,12 @@ def _agrees(question: str) -> bool:
 def _ask(console: Console, learned: Learned, question: Question) -> None:
     """Ask one question; an empty answer leaves it open."""
     console.print(f"\n{question.text}")
+    waiting = learned.waiting_for(question)
+    if waiting:
+        console.print(f"These flows wait for the answer: {', '.join(waiting)}.")
     for number, candidate in enumerate(question.candidates, 1):
         console.print(f"  {number}. {candidate.shown}  ({candidate.reason})")
+        console.print(f"     {meaning_of(question.what, candidate.wire)}")
     while True:
         said = input("a number, the API's own text, - if the API has none, or Enter to skip: ")
         said = said.strip()

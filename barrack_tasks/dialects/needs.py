@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
+from barrack_tasks.api.dialect.codec import kind_of
 from barrack_tasks.api.dialect.model import Dialect
 from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.api.operations import OPERATIONS
@@ -40,9 +42,24 @@ class Needs:
         return lacking
 
 
+def told_by_parents(operation: str, wire: Mapping[str, Any]) -> set[str]:
+    """Fields of the things in a list that are known because the list lies under something."""
+    known = OPERATIONS[operation]
+    if known.path_parameters or not known.result:
+        return set()
+    kind = kind_of(known.response.model_fields[known.result].annotation)[0]
+    return {f"{kind.__name__}.{name}" for name in wire.get("parents") or ()} if kind else set()
+
+
 def _is_in_path(dialect: Dialect, place: str) -> bool:
-    """Whether a field of a request stands in the path of its operation."""
+    """Whether a field of a request stands in the path of its operation, or tells what it is in."""
     schema, name = place.split(".")
+    if any(
+        place in told_by_parents(operation, {"parents": wire.parents})
+        for operation, wire in dialect.operations.items()
+        if wire.parents
+    ):
+        return True
     return any(
         operation.request is not None
         and operation.request.__name__ == schema
@@ -70,6 +87,7 @@ _SNAPSHOTS = (
     "CreateSnapshotResponse.snapshot",
 )
 _PRICES = ("UserVM.hourly_price", "UserVM.currency")
+_BILLS = ("AggregatedBillingResponse.records", "BillingRecord.start", "BillingRecord.cost")
 _BALANCE = ("CreditBalanceResponse.data", "Data.balance", "Balance.amount", "Balance.currency")
 
 NEEDS: dict[str, Needs] = {
@@ -169,7 +187,7 @@ NEEDS: dict[str, Needs] = {
     ),
     "enforce_budget": Needs(
         ("get_credit_balance", "list_instances", "get_instance_billing", "hibernate_instance"),
-        (*_LOOKING, *_PRICES, *_BALANCE),
+        (*_LOOKING, *_PRICES, *_BALANCE, *_BILLS),
     ),
     "prune_snapshots": Needs(
         ("list_snapshots", "list_snapshot_images", "delete_snapshot"),
@@ -185,7 +203,7 @@ NEEDS: dict[str, Needs] = {
     ),
     "report_costs": Needs(
         ("get_credit_balance", "list_instances", "get_instance_billing"),
-        (*_LOOKING, *_PRICES, *_BALANCE),
+        (*_LOOKING, *_PRICES, *_BALANCE, *_BILLS),
     ),
     "watch_gpu_stock": Needs(
         ("get_gpu_stock", "list_instances"),

@@ -11,13 +11,24 @@ import logging
 import re
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 
-from barrack_tasks.api import Barrack, BarrackNotFoundError, Dialect
+from barrack_tasks.api import (
+    Barrack,
+    BarrackConfigurationError,
+    BarrackError,
+    BarrackNotFoundError,
+    Dialect,
+)
 from barrack_tasks.api.dialect import Codec, DialectError, load_dialect
+from barrack_tasks.api.models import GetSnapshotResponse, Snapshot, SnapshotStatus
+from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.api.transport.elsewhere import MISSED_FOR, Elsewhere
+from barrack_tasks.api.transport.exchange import Call
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import client_of
 
@@ -87,9 +98,17 @@ def walk(sandbox: Sandbox, client: Barrack) -> dict[str, Any]:
         name="made", region=machines[0].region, gpu_model="RTX-A6000", image_id=image.id,
         ssh_key_id=key.id,
     )  # fmt: skip
+    seen["copies"] = [(s.id, s.name, s.instance_id) for s in client.snapshots.list()]
+    seen["its copies"] = [s.name for s in client.snapshots.list(instance_id=two)]
+    seen["copy"] = client.snapshots.get(snapshot.id).name
+    own = client.images.create(name="own", snapshot_id=snapshot.id)
+    seen["own images"] = [(i.id == own.id, i.name) for i in client.images.list()]
+    seen["made as"] = client.instances.get(made.id).model_dump(include=TOLD - {"id"})
     seen["made with"] = client.instances.get(made.id).ssh_key
     with pytest.raises(BarrackNotFoundError):
         client.instances.get("BRK-NOTHERE")
+    with pytest.raises(BarrackNotFoundError):
+        client.snapshots.get("NOTHERE")
     return seen
 
 
@@ -163,6 +182,20 @@ WRONG = {
     "values: {UserVM: {status: {cases: [{when: {a: b}, word: OFFISH}]}}}": "values.UserVM.status",
     "values: {DeploymentRequest: {ssh_key_id: {name_of: create_script}}}": "name_of: must be",
     "values: {Snapshot: {is_image: {yes: [x], no: [x]}}}": "values.Snapshot.is_image",
+    "operations: {get_snapshot: {parents: {instance_id: list_snapshots}}}": "write the path, too",
+    "operations: {get_snapshot: {path: '/i/{instance_id}/s/{snapshot_id}'}}": "must hold {snapshot",
+    "operations: {get_snapshot: {path: '/i/{x}/s/{snapshot_id}', parents: {x: list_snapshots}}}": (
+        "parents.x: list_snapshots shows no field 'x'"
+    ),
+    "operations: {get_pricing: {path: '/{a}/p', parents: {a: list_instances}}}": "a list in pages",
+    "operations: {get_snapshot: {path: '/i/{y}/s/{snapshot_id}', parents: {y: get_pricing_}}}": (
+        "parents.y: must be an operation that lists"
+    ),
+    "operations: {create_instance: {lookup: {f: {path: /f, match: {gpu: gpu}}}}}": "match.gpu",
+    "operations: {create_instance: {lookup: {f: {path: /f}}}}": "lookup.f.items",
+    "operations: {create_instance: {lookup: {f: {path: '/{f}', items: f, match: {name: f}, "
+    "take: f}}}}": "must be a path without parameters",
+    "operations: {create_instance: {lookup: [1]}}": "lookup: must be a table",
     "joins: {UserVM: {operation: get_price}}": "joins.UserVM.operation",
     "joins: {UserVM: {operation: get_pricing, match: {gpu: gpu_model}, take: {}}}": "UserVM.match",
     "failure: {at: ok}": "failure.good",
@@ -178,6 +211,106 @@ def test_what_is_wrong_is_refused_with_its_place(text: str, tmp_path: Path) -> N
         in_dialect(f"name: x\n{text}", tmp_path)
     assert "line 2" in str(refusal.value)
     assert WRONG[text] in str(refusal.value)
+
+
+FLAVORS = EXAMPLES[next(says for says in EXAMPLES if "flavor" in says)]
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ("where: {gpu: H9000}", "shows nothing with gpu_count 1 and gpu A40"),
+        ("match: {gpu_model: gpu}", "more than one thing with gpu A40"),
+        ("items: 'nowhere'", "shows no list at 'nowhere'"),
+        ("path: /nowhere", "nothing at"),
+    ],
+)
+def test_what_cannot_be_looked_up_is_refused_and_nothing_is_sent(
+    more: str, said: str, tmp_path: Path
+) -> None:
+    spoken = in_dialect(FLAVORS, tmp_path)
+    content = yaml.safe_load(FLAVORS)
+    lookup = content["operations"]["create_instance"]["lookup"]["flavor_name"]
+    lookup |= yaml.safe_load(f"{{{more}}}")
+    other = in_dialect(yaml.safe_dump(content), tmp_path)
+    sandbox = started(spoken)
+    try:
+        with client_of(sandbox, dialect=other) as client:
+            wanted = {"region": "CANADA-1", "gpu_model": "A40", "image_id": "1"}
+            with pytest.raises(BarrackError, match=said) as refusal:
+                client.instances.create(name="made", **wanted)
+        assert refusal.value.took_effect is False
+        assert not [r for r in sandbox.requests() if r["method"] == "POST"]
+    finally:
+        sandbox.stop()
+
+
+def test_what_the_api_cannot_be_told_is_refused_and_not_left_out(tmp_path: Path) -> None:
+    dialect = in_dialect("schemas: {DeploymentRequest: {script_id: null, tier: null}}", tmp_path)
+    sandbox = started(dialect)
+    wanted = {"region": "CANADA-1", "gpu_model": "A40", "image_id": "1"}
+    try:
+        with client_of(sandbox, dialect=dialect) as client:
+            client.instances.create(name="made", **wanted)
+            with pytest.raises(BarrackConfigurationError, match=r"DeploymentRequest\.script_id"):
+                client.instances.create(name="other", script_id="7", **wanted)
+        assert len([r for r in sandbox.requests() if r["method"] == "POST"]) == 1
+    finally:
+        sandbox.stop()
+
+
+def test_a_list_under_a_thing_that_is_still_there_must_be_read(tmp_path: Path) -> None:
+    says = next(says for says in EXAMPLES if says.startswith("Lists lie under"))
+    dialect = in_dialect(EXAMPLES[says], tmp_path)
+    sandbox = started(dialect)
+    try:
+        with client_of(sandbox, dialect=dialect) as client:
+            machines = list(client.instances.list())
+            for machine in machines[:2]:
+                client.snapshots.create(instance_id=machine.id, name=f"of {machine.name}")
+            assert len(list(client.snapshots.list())) == 2
+            sandbox.fault("status", "list_snapshots", match=machines[0].id, status=404, count=9)
+            with pytest.raises(BarrackNotFoundError):
+                list(client.snapshots.list())
+    finally:
+        sandbox.stop()
+
+
+def test_a_list_is_read_again_for_what_may_be_new(tmp_path: Path) -> None:
+    join = "{operation: list_instances, match: {instance_id: id}, take: {instance_name: name}}"
+    dialect = in_dialect(f"joins: {{Snapshot: {join}}}", tmp_path)
+    now, there, reads = [0.0], [], []
+    elsewhere = Elsewhere(dialect, lambda: now[0], str)
+    snapshot = Snapshot(id="s", name="copy", status=SnapshotStatus.SUCCESS, instance_id="i")
+    answer = GetSnapshotResponse(snapshot=snapshot)
+
+    def read(call: Call) -> list[Any]:
+        reads.append(call.operation.name)
+        return list(there)
+
+    def told() -> str | None:
+        filled = elsewhere.fill(Call(OPERATIONS["get_snapshot"]), answer, read)
+        name: str | None = filled.snapshot.instance_name
+        return name
+
+    assert told() is None
+    there.append(SimpleNamespace(id="i", name="train-1"))
+    now[0] = MISSED_FOR
+    assert told() is None, "a list is not read for each thing that it does not show"
+    now[0] = MISSED_FOR + 1
+    assert told() == told() == "train-1"
+    assert reads == ["list_instances"] * 2
+
+
+@pytest.mark.parametrize(("there", "gone"), [(["one", "two"], False), (["two"], True), ([], True)])
+def test_a_thing_that_is_not_listed_any_more_has_gone(
+    there: list[str], gone: bool, tmp_path: Path
+) -> None:
+    says = next(says for says in EXAMPLES if says.startswith("Lists lie under"))
+    elsewhere = Elsewhere(in_dialect(EXAMPLES[says], tmp_path), lambda: 0.0, str)
+    call = Call(OPERATIONS["list_snapshots"], above={"instance_id": "one"})
+    listed = [SimpleNamespace(id=id_) for id_ in there]
+    assert elsewhere.has_lost_its_parent(call, lambda _: listed) == gone
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from barrack_tasks.api import models
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.codec import is_grouped, kind_of, steps_of
-from barrack_tasks.api.dialect.model import Dialect, Join, Value
+from barrack_tasks.api.dialect.model import Dialect, Join, Lookup, Value
 from barrack_tasks.api.dialect.reading import (
     Lines,
     Place,
@@ -231,18 +231,46 @@ class _Checker:
                 continue
             if not isinstance(entry, dict):
                 raise self.error(("operations", name), "must be a table, or null")
+            for part in ("body", "query", "parameters", "lookup", "parents"):
+                if not isinstance(entry.get(part) or {}, dict):
+                    raise self.error(("operations", name, part), "must be a table")
             path = entry.get("path")
+            parents = entry.get("parents") or {}
+            asked = list(operation.request.model_fields) if operation.request else []
             if path is not None:
                 place = ("operations", name, "path")
-                asked = operation.request.model_fields if operation.request else ()
-                self._path(place, path, operation.path_parameters, asked)
-            body = entry.get("body")
-            if body is not None and not isinstance(body, dict):
-                raise self.error(("operations", name, "body"), "must be a table")
-            query = entry.get("query")
-            if query is not None and not isinstance(query, dict):
-                raise self.error(("operations", name, "query"), "must be a table")
-            self._known(("operations", name, "query"), query or {}, operation.query, "parameter")
+                self._path(place, path, [*operation.path_parameters, *parents], asked)
+            self._parents(("operations", name, "parents"), parents, operation, path)
+            query = entry.get("query") or {}
+            self._known(("operations", name, "query"), query, operation.query, "parameter")
+            for wire, how in (entry.get("lookup") or {}).items():
+                self._lookup(("operations", name, "lookup", wire), how, asked)
+
+    def _lookup(self, place: Place, how: Any, asked: Iterable[str]) -> None:
+        if not isinstance(how, dict):
+            raise self.error(place, "must be a table of path, items, match and take")
+        self._known(place, how, Lookup.model_fields, "setting")
+        match = how.get("match")
+        given = match if isinstance(match, dict) else {}
+        self._known((*place, "match"), given, asked, "field of the request")
+
+    def _parents(
+        self, place: Place, parents: Mapping[str, Any], operation: Operation[Any], path: Any
+    ) -> None:
+        if parents and path is None:
+            raise self.error(place, "says which list tells a part of the path; write the path, too")
+        if parents and not operation.path_parameters and not operation.paged:
+            raise self.error(place, "only a list in pages, or what has an id, can have a parent")
+        for name, told in parents.items():
+            listed = OPERATIONS.get(str(told))
+            if listed is None or listed.changes or get_origin(_result_of(listed)) is not list:
+                raise self.error(
+                    (*place, name), f"must be an operation that lists; got {clipped(told)!r}"
+                )
+            kind = kind_of(_result_of(listed))[0]
+            fields = list(kind.model_fields) if kind is not None else []  # type: ignore[union-attr]
+            if operation.path_parameters and name not in fields:
+                raise self.error((*place, name), f"{told} shows no field {name!r} of a thing")
 
     def _path(
         self, place: Place, path: Any, parameters: Iterable[str], asked: Iterable[str]

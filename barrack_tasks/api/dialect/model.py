@@ -64,6 +64,34 @@ class Paging(_Entry):
     first_page: int = 1
 
 
+class Lookup(_Entry):
+    """What a request holds that its caller does not give, and a list of the API tells.
+
+    The list is read whole in one answer. If nothing in it fits, or several things fit that differ
+    in what is taken, the request is refused and not sent.
+
+    Args:
+        path: where the list is read with GET.
+        items: path of the list in the whole answer; it may lead through groups.
+        match: fields of the request, each with the path in an item of what must be equal.
+        where: paths in an item, each with the word that must stand there.
+        take: path in the item of what is sent.
+    """
+
+    path: str
+    items: WirePath
+    match: dict[str, WirePath] = Field(min_length=1)
+    where: dict[WirePath, str] = {}
+    take: WirePath
+
+    @field_validator("path")
+    @classmethod
+    def _holds_no_parameter(cls, path: str) -> str:
+        if _PATH.fullmatch(path) is None or "{" in path:
+            raise ValueError(f"must be a path without parameters; got {path[:80]!r}")
+        return path
+
+
 class OperationWire(_Entry):
     """How one operation goes on the wire.
 
@@ -72,7 +100,13 @@ class OperationWire(_Entry):
     mapping. `envelope` says where in the answer the body lies, if not where the dialect says.
     A path may also hold fields of the request, such as the instance of a new snapshot; these are
     left out of the body. `body` is what every request of the operation holds besides, such as the
-    word of an action.
+    word of an action, and `parameters` are what every address of it holds besides. `lookup` says
+    how parts of the body are found that no caller gives, by their path in the body.
+
+    A path may hold the id of what the thing lies in, such as the instance of a snapshot, also
+    where no caller gives it. `parents` names the list that tells it: of a list each thing in that
+    list is a parent, and what lies in each is read; of anything else that list shows the thing
+    itself, with the parent in the field of this name.
     """
 
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"]
@@ -81,6 +115,9 @@ class OperationWire(_Entry):
     query: dict[str, str] = {}
     envelope: WirePath | None = None
     body: dict[str, JsonValue] = {}
+    parameters: dict[str, str] = {}
+    lookup: dict[WirePath, Lookup] = {}
+    parents: dict[str, str] = {}
 
     @field_validator("path")
     @classmethod

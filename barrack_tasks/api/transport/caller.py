@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from copy import copy
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 from urllib.parse import quote
 
@@ -65,7 +66,7 @@ class Caller:
     ) -> None:
         self._bounds = bounds
         self._dialect = dialect or builtin()
-        self._elsewhere = Elsewhere(self._dialect, clock)
+        self._elsewhere = Elsewhere(self._dialect, clock, exchange.word)
         self._exchange = exchange
         self._policy = policy
         self._pacer = pacer
@@ -105,20 +106,59 @@ class Caller:
             own = self._clock() + self._policy.deadline
             return self._read(page, own if deadline is None else deadline)
 
-        yield from all_items(call, read, self._paging, self._bounds, self._clock, at_once)
+        calls = self._elsewhere.parents_of_a_list(call, lambda other: self._all(other, deadline))
+        if calls is None:
+            yield from self._pages(call, read)
+        else:
+            yield from chain.from_iterable(at_once(lambda c: self._under(c, read, deadline), calls))
         if all(value is None for value in call.query.values()):
             self._seen.note_whole(call.operation.name, began)
 
+    def _under(self, call: Call, read: Callable[[Call], Any], deadline: float | None) -> list[Any]:
+        """What lies in one thing; nothing, if the thing has gone since it was listed."""
+        try:
+            return list(self._pages(call, read))
+        except BarrackNotFoundError:
+            if self._elsewhere.has_lost_its_parent(call, lambda other: self._all(other, deadline)):
+                return []
+            raise
+
+    def _pages(self, call: Call, read: Callable[[Call], Any]) -> Iterator[Any]:
+        """The items of one list, each with what it lies in where the list alone tells that."""
+        for item in all_items(call, read, self._paging, self._bounds, self._clock, at_once):
+            above = {
+                name: id_ for name, id_ in call.above.items() if getattr(item, name, id_) is None
+            }
+            yield item.model_copy(update=above) if above else item
+
     def _read(self, call: Call, deadline: float) -> Any:
+        call = self._elsewhere.under_parents(call, lambda other: self._all(other, deadline))
         answer = self._repeat(call, lambda: self._send(call, deadline), deadline)
         return self._elsewhere.fill(call, answer, lambda other: self._all(other, deadline))
 
-    def _all(self, call: Call, deadline: float) -> Iterator[Any]:
+    def _all(self, call: Call, deadline: float | None) -> Iterator[Any]:
         """The items of any list, paged or not."""
         if call.operation.paged:
             yield from self.items(call, deadline)
         else:
-            yield from getattr(self._read(call, deadline), call.operation.result)
+            own = self._clock() + self._policy.deadline if deadline is None else deadline
+            yield from getattr(self._read(call, own), call.operation.result)
+
+    def _asked(self, path: str, call: Call, deadline: float) -> Any:
+        """The JSON that stands at a path; what fails here has changed nothing."""
+
+        def once() -> Any:
+            with self._pacer.turn(deadline, is_read=True):
+                left = deadline - self._clock()
+                if left <= 0:
+                    raise TooLate
+                return self._exchange.ask(path, min(self._policy.timeout, left))
+
+        try:
+            return self._repeat(Call(OPERATIONS["get_instance"]), once, deadline)
+        except BarrackError as error:
+            error.operation, error.took_effect = call.operation.name, False
+            raise
 
     def _send(self, call: Call, deadline: float) -> Any:
         with self._pacer.turn(deadline, is_read=not call.operation.changes):
@@ -179,6 +219,8 @@ class Caller:
 
     def _change(self, call: Call, deadline: float) -> Any:
         call = self._elsewhere.named(call, lambda other: self._all(other, deadline))
+        call = self._elsewhere.under_parents(call, lambda other: self._all(other, deadline))
+        call = self._elsewhere.looked_up(call, lambda path: self._asked(path, call, deadline))
         change = Change(
             call,
             lambda: self._finished(call, deadline),

@@ -18,7 +18,8 @@ import httpx
 from pydantic import BaseModel, SecretStr
 
 from barrack_tasks.api import errors
-from barrack_tasks.api.dialect import Dialect, codec_of
+from barrack_tasks.api.dialect import Dialect, OperationWire, codec_of
+from barrack_tasks.api.dialect.codec import as_word
 from barrack_tasks.api.operations import OPERATIONS, Operation
 from barrack_tasks.api.transport.answers import Answers
 from barrack_tasks.api.transport.body import Damaged, TooMuch, joined, unpacked
@@ -39,6 +40,10 @@ class Call:
     """Parameters of paging, already under their wire names."""
     names: Mapping[str, str] = field(default_factory=dict)
     """What stands on the wire for fields of the body whose id the wire calls by its name."""
+    above: Mapping[str, str] = field(default_factory=dict)
+    """Ids in the path of what the thing lies in, which no caller gave."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What a list told for the body, by its path there."""
     permit: Callable[[], float] | None = field(default=None, compare=False)
     """Asked directly before the request goes out; see `Barrack.guarded`."""
 
@@ -62,6 +67,8 @@ _NEVER_SENT = (
 )
 _OF_THE_BYTES = ("content-encoding", "content-length", "transfer-encoding")
 """Headers of an answer that are about its bytes on the wire."""
+_REMARKS = frozenset({"description"})
+"""Fields of requests that nothing depends on."""
 _PLACE = re.compile(r"\{([^{}]*)\}")
 """A parameter in a dialect's path."""
 
@@ -161,19 +168,25 @@ class Exchange:
             )
         if self._http.is_closed:
             raise self._closed(call.operation)
+        self._need_words_for(call, wire)
         body = self._codec.encode(call.body) if call.body is not None else None
-        given = {**call.sent, **call.names}
+        given = {**call.above, **call.sent, **call.names}
         in_path = _PLACE.findall(wire.path)
         path = {place: quote(str(given[place]), safe="") for place in in_path if place in given}
         if call.body is not None:
             body = self._codec.beside(call.body, body, in_path, call.names)
+        for place, content in call.more.items():
+            for step in reversed(place.split(".")):
+                content = {step: content}
+            body = merged_body(body, content)
         if wire.body:
             body = merged_body(body, wire.body)
+        query = {**wire.parameters, **self._query(call, wire.query), **call.raw_query}
         try:
             return self._http.build_request(
                 wire.method,
                 self._base_url + _PLACE.sub(lambda place: path[place[1]], wire.path),
-                params={**self._query(call, wire.query), **call.raw_query, **self._key()} or None,
+                params={**query, **self._key()} or None,
                 json=body,
                 headers=self._auth(),
                 timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
@@ -185,6 +198,26 @@ class Exchange:
             f"{self._base_url!r} and the dialect's path {wire.path!r} make no request: {problem}",
             operation=name,
         )
+
+    def _need_words_for(self, call: Call, wire: OperationWire) -> None:
+        """Refuse a request that says what this wire cannot: without it another thing is made.
+
+        Raises:
+            BarrackConfigurationError: names the field.
+        """
+        schema = type(call.body).__name__
+        looked_up = {told for how in wire.lookup.values() for told in how.match}
+        for name, path in self._dialect.schemas.get(schema, {}).items():
+            if path is not None or call.body is None or name in _REMARKS | looked_up:
+                continue
+            content = getattr(call.body, name)
+            default = type(call.body).model_fields[name].get_default(call_default_factory=True)
+            if content != default and f"{{{name}}}" not in wire.path:
+                raise errors.BarrackConfigurationError(
+                    f"the dialect {self._dialect.name!r} says that the API takes no {name}; leave "
+                    f"it out, or correct schemas.{schema}.{name}",
+                    operation=call.operation.name,
+                )
 
     def _query(self, call: Call, names: Mapping[str, str]) -> dict[str, Any]:
         return {
@@ -203,6 +236,10 @@ class Exchange:
         """The key as a parameter of the address, where the API wants it there."""
         name = self._dialect.auth.query
         return {name: self._api_key.get_secret_value()} if name else {}
+
+    def word(self, content: Any) -> str:
+        """How a value of a request is written on the wire, as a word."""
+        return as_word(self._codec.encode_value(None, content))
 
     def clean(self, text: str) -> str:
         """The text as one bounded line, without the key."""

@@ -5,8 +5,15 @@ wrong match is worse than none.
 """
 
 from barrack_tasks.dialects.learn.document import LearnError
+from barrack_tasks.dialects.learn.evidence import (
+    Evidence,
+    evidence_text,
+    learn_evidence,
+    learn_openapi,
+    read_evidence,
+)
 from barrack_tasks.dialects.learn.har import learn_har
-from barrack_tasks.dialects.learn.learner import learn_openapi
+from barrack_tasks.dialects.learn.meanings import meaning_of
 from barrack_tasks.dialects.learn.probe import probe
 from barrack_tasks.dialects.learn.report import FlowReport, LearnReport
 from barrack_tasks.dialects.learn.result import AnswerOption, Learned, Match, Question
@@ -16,10 +23,12 @@ from barrack_tasks.dialects.learn.writing import (
     dialect_text,
     read_answers,
     write_dialect,
+    write_text,
 )
 
 __all__ = [
     "AnswerOption",
+    "Evidence",
     "FlowReport",
     "LearnError",
     "LearnReport",
@@ -29,10 +38,15 @@ __all__ = [
     "RecordedCall",
     "answers_text",
     "dialect_text",
+    "evidence_text",
+    "learn_evidence",
     "learn_har",
     "learn_openapi",
     "learn_samples",
+    "meaning_of",
     "probe",
     "read_answers",
+    "read_evidence",
     "write_dialect",
+    "write_text",
 ]

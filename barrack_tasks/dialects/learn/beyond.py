@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from barrack_tasks.api import models
 from barrack_tasks.api.models import CurrencyEnum
-from barrack_tasks.api.operations import Operation
+from barrack_tasks.api.operations import OPERATIONS, Operation
 from barrack_tasks.dialects.learn.calls import Wired
 from barrack_tasks.dialects.learn.fields import Mapper
 from barrack_tasks.dialects.learn.kinds import inner_model
@@ -42,6 +42,35 @@ def parents(operation: Operation[Any], in_path: tuple[str, ...]) -> tuple[str, .
     ]
     near = [n for n in required if name_likeness("Path", n, in_path[0]).score >= LIKELY]
     return tuple(near) if len(near) == 1 else None
+
+
+def told_by_lists(operation: Operation[Any], in_path: tuple[str, ...]) -> dict[str, str]:
+    """For ids in a path that no caller of the operation gives, the lists that tell them.
+
+    Of a list that is what it may be narrowed by, and of a thing what it lies in. What makes or
+    changes something is not looked for so: it may do another thing to the parent.
+
+    Example:
+        >>> told_by_lists(OPERATIONS["list_snapshots"], ("vmId",))
+        {'instance_id': 'list_instances'}
+    """
+    if len(in_path) != len(operation.path_parameters) + 1 or operation.request is not None:
+        return {}
+    if operation.changes and operation.method != "DELETE":
+        return {}
+    if operation.path_parameters:
+        listed = f"list_{operation.path_parameters[-1].removesuffix('_id')}s"
+        inner = inner_model(OPERATIONS[listed].response, OPERATIONS[listed].result)[0] if (
+            listed in OPERATIONS) else None  # fmt: skip
+        names = [n for n in inner.model_fields if n.endswith("_id")] if inner else []
+    else:
+        names = [n for n in operation.query if n.endswith("_id")] if operation.paged else []
+    near = [n for n in names if name_likeness("Path", n, in_path[0]).score >= LIKELY]
+    if len(near) != 1:
+        return {}
+    if not operation.path_parameters:
+        listed = f"list_{near[0].removesuffix('_id')}s"
+    return {near[0]: listed}
 
 
 def look_beyond(

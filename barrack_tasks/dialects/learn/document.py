@@ -11,6 +11,7 @@ import yaml
 
 from barrack_tasks.api.dialect.reading import UnreadableError, read_json, read_yaml, text_of
 from barrack_tasks.api.errors import BarrackConfigurationError
+from barrack_tasks.dialects.learn.swagger import as_openapi
 
 LARGEST = 50_000_000
 """Bytes of a document."""
@@ -51,20 +52,26 @@ class Document:
 
     @classmethod
     def read(cls, data: bytes) -> Document:
-        """Read a document.
+        """Read a document: OpenAPI 3, or Swagger 2, which is rewritten.
 
         Raises:
-            LearnError: the bytes are no OpenAPI 3 document.
+            LearnError: the bytes are neither.
         """
-        root = parse(data)
+        return cls.of(parse(data))
+
+    @classmethod
+    def of(cls, root: Any) -> Document:
+        """A document that was read.
+
+        Raises:
+            LearnError: it is no OpenAPI document.
+        """
         if not isinstance(root, Mapping):
             raise LearnError("this is not an OpenAPI document: it is not an object")
+        if "openapi" not in root and str(root.get("swagger")).startswith("2"):
+            root = as_openapi(root)
         version = root.get("openapi")
         if not isinstance(version, str | float | int) or not str(version).startswith("3"):
-            if root.get("swagger"):
-                raise LearnError(
-                    "this is a Swagger 2 document; convert it to OpenAPI 3 and try again"
-                )
             raise LearnError("this is not an OpenAPI 3 document: it does not say `openapi: 3.x`")
         document = cls(root)
         if not document.table(root.get("paths")) and not document.components("schemas"):

@@ -7,11 +7,13 @@ import binascii
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from barrack_tasks.api.dialect.reading import UnreadableError, check_depth, read_json, text_of
 from barrack_tasks.dialects.learn.document import LARGEST, LearnError
+from barrack_tasks.dialects.learn.evidence import learn_evidence
 from barrack_tasks.dialects.learn.result import Learned
 from barrack_tasks.dialects.learn.samples import RecordedCall, learn_samples
 from barrack_tasks.dialects.learn.shapes import Secrets, is_secret_name, looks_secret
@@ -24,7 +26,12 @@ _SHORTEST = 6
 
 
 def learn_har(
-    data: bytes, *, host: str | None = None, name: str = "learned", yes: bool = False
+    data: bytes,
+    *,
+    host: str | None = None,
+    name: str = "learned",
+    source: str = "the recording",
+    yes: bool = False,
 ) -> Learned:
     """Learn a dialect from a HAR recording.
 
@@ -35,6 +42,7 @@ def learn_har(
         data: the recording.
         host: the host of the API; the one that looks most like an API, if not given.
         name: what the dialect is to be called.
+        source: what the recording is called where it and other evidence are spoken of.
         yes: as for `learn_openapi`.
 
     Raises:
@@ -59,16 +67,18 @@ def learn_har(
     samples = [s for e in mine if (s := _sample(e, hidden)) is not None]
     if not any(200 <= s.status < 300 for s in samples):
         raise LearnError(f"the recording holds no successful JSON answers of {chosen}")
-    learned = learn_samples(samples, name=name, secrets=secrets, yes=yes)
+    learned = learn_samples(samples, secrets=secrets, source=source)
+    notes: list[str] = []
     others = {h for e in entries if (h := _host(e)) and h != chosen}
     if others:
-        learned.notes.append(f"read {chosen}; answers of {len(others)} other hosts were not read")
+        notes.append(f"read {chosen}; answers of {len(others)} other hosts were not read")
     if any(_has_cookies(e) for e in mine) and "auth" not in learned.matches:
-        learned.notes.append(
+        notes.append(
             "the dashboard signs in with a cookie, so the recording does not show how an API key "
             "is sent"
         )
-    return learned
+    shown = [replace(one, notes=tuple(notes)) for one in learned.evidence]
+    return learn_evidence(shown, name=name, yes=yes)
 
 
 def _table(value: Any) -> Mapping[str, Any]:

@@ -1,4 +1,4 @@
-"""Learning a dialect from an OpenAPI document."""
+"""One reading of one OpenAPI document."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.dialects.learn.beyond import look_beyond, parents
+from barrack_tasks.dialects.learn.beyond import look_beyond, parents, told_by_lists
 from barrack_tasks.dialects.learn.calls import PARAMETER, Wired, wired_operations
 from barrack_tasks.dialects.learn.document import Document
 from barrack_tasks.dialects.learn.envelopes import choose_envelopes, error_envelope
@@ -32,44 +32,6 @@ FEW = 3
 """Titles of the reference that a document must have to be of this API."""
 CORE = frozenset({"list_instances", "get_instance", "create_instance", "get_gpu_stock"})
 """Operations of which this API has one at least."""
-
-
-def learn_openapi(
-    document: bytes | Document,
-    *,
-    name: str = "learned",
-    source_url: str | None = None,
-    yes: bool = False,
-) -> Learned:
-    """Learn a dialect from an OpenAPI 3 document. Nothing is fetched.
-
-    Args:
-        document: the document, JSON or YAML.
-        name: what the dialect is to be called.
-        source_url: where the document came from, for addresses that are relative to it.
-        yes: take the best candidate of an open question where it is clearly the best and no
-            operation that changes something hangs on it.
-
-    Raises:
-        LearnError: this is no OpenAPI 3 document.
-
-    Example:
-        >>> learned = learn_openapi(Path("openapi.json").read_bytes())
-        >>> print(learned.report())
-    """
-    read = document if isinstance(document, Document) else Document.read(document)
-
-    def again(answered: Mapping[str, str | None]) -> Learned:
-        learner = Learner(read, Learned(name), complete=True, source_url=source_url)
-        learner.answered = answered
-        learned = learner.run()
-        if yes:
-            learned.take_clear()
-        return learned
-
-    learned = again({})
-    learned.again = again
-    return learned
 
 
 class Learner:
@@ -234,7 +196,8 @@ def wire_of(name: str, wired: Wired) -> dict[str, object]:
     """How an operation goes on the wire, with this library's names in its path."""
     operation = OPERATIONS[name]
     above = parents(operation, wired.in_path) or ()
-    ours, theirs = [*operation.path_parameters, *above], list(wired.in_path)
+    lists = told_by_lists(operation, wired.in_path)
+    ours, theirs = [*lists, *operation.path_parameters, *above], list(wired.in_path)
     names: dict[str, str] = {}
     free = list(theirs)
     for position, parameter in enumerate(ours):
@@ -252,4 +215,5 @@ def wire_of(name: str, wired: Wired) -> dict[str, object]:
         "method": wired.method,
         "path": path.replace("\0", ""),
         "path_parameters": {k: v for k, v in names.items() if k != v},
+        **({"parents": lists} if lists else {}),
     }

@@ -11,8 +11,9 @@ from heapq import nlargest
 from typing import Any
 
 from barrack_tasks.api.operations import OPERATIONS, Operation
-from barrack_tasks.dialects.learn.beyond import parents
+from barrack_tasks.dialects.learn.beyond import parents, told_by_lists
 from barrack_tasks.dialects.learn.calls import (
+    PARAMETER,
     Wired,
     common_prefix,
     does,
@@ -21,6 +22,7 @@ from barrack_tasks.dialects.learn.calls import (
     ours_does,
     segments_of,
 )
+from barrack_tasks.dialects.learn.document import Document
 from barrack_tasks.dialects.learn.envelopes import answer_fit
 from barrack_tasks.dialects.learn.fields import Mapper
 from barrack_tasks.dialects.learn.likeness import (
@@ -37,6 +39,8 @@ from barrack_tasks.dialects.learn.synonyms import split
 
 _SMALL = frozenset(split("a an the all of for to from with your detail details available"))
 
+_DOUBTED = 0.45
+"""The score of what only a person may take."""
 _MOST_COMPARED = 40
 """Operations of a document whose answers are compared with that of one of ours."""
 
@@ -85,14 +89,13 @@ def match_operations(
     scorer = _Scorer(wired, mapper)
     found = Found()
     taken: set[int] = set()
-    by_place = {w.place: w for w in wired}
     said = answered or {}
     for name, place in said.items():
-        if place in by_place:
-            found.matched[name] = Candidate(by_place[place], 1.0, "answered")
-            taken.add(id(by_place[place]))
-        elif place is None:
+        if place is None:
             found.absent.append(name)
+        elif (there := _at(place, wired)) is not None:
+            found.matched[name] = Candidate(there, 1.0, "answered")
+            taken.add(id(there))
     for name, operation in OPERATIONS.items():
         if name in found.matched or name in found.absent:
             continue
@@ -105,6 +108,7 @@ def match_operations(
             found.open[name] = titled
             taken |= {id(c.wired) for c in titled}
     _settle(found)
+    _doubt_namesakes(found, scorer, wired)
     rest = [w for w in wired if id(w) not in taken]
     settled = {*found.matched, *found.open, *found.absent}
     left = [o for n, o in OPERATIONS.items() if n not in settled]
@@ -112,6 +116,45 @@ def match_operations(
     _keep_chances(found, scorer, rest, said)
     _doubt_other_families(found, scorer)
     return found
+
+
+def _called(wired: Wired) -> set[tuple[str, ...]]:
+    return {_gist(name) for name in (*wired.titles, wired.operation_id) if name}
+
+
+def _doubt_namesakes(found: Found, scorer: _Scorer, wired: list[Wired]) -> None:
+    """What is named like one of ours is asked where something else bears the title of ours.
+
+    A list of images may be that of the system, beside a list of custom images. What lies under a
+    list that is asked is asked with it.
+    """
+    for name, candidate in list(found.matched.items()):
+        title = _gist(OPERATIONS[name].title)
+        if candidate.reason == "answered" or title in _called(candidate.wired):
+            continue
+        rival = next((w for w in wired if title in _called(w)), None)
+        if rival is None:
+            continue
+        stem = candidate.wired.path
+        for other, its in list(found.matched.items()):
+            same = OPERATIONS[other].group == OPERATIONS[name].group
+            if same and f"{its.wired.path}/".startswith(f"{stem}/") and its.reason != "answered":
+                del found.matched[other]
+                reason = f"{its.reason}; but {rival.place} is called {OPERATIONS[name].title!r}"
+                found.open[other] = [replace(its, reason=reason, score=_DOUBTED)]
+        titled = scorer.by_all(OPERATIONS[name], rival)
+        if titled.score:
+            named = f"called {OPERATIONS[name].title!r}"
+            found.open[name].insert(0, replace(titled, reason=named, score=_DOUBTED))
+
+
+def _at(place: str, wired: list[Wired]) -> Wired | None:
+    """The operation at a place, whatever its parameters are called and where its path begins."""
+    method, _, wanted = PARAMETER.sub("{}", place).partition(" ")
+    paths = [(PARAMETER.sub("{}", w.path), w) for w in wired if w.method == method]
+    same = [w for path, w in paths if path == wanted]
+    near = [w for path, w in paths if path.endswith(wanted) or wanted.endswith(path)]
+    return same[0] if same else near[0] if len(near) == 1 else None
 
 
 def _keep_chances(
@@ -197,12 +240,34 @@ _THINGS = {
 """By parameter of ours, the word that stands before it in a path."""
 
 
-def _is_of_another_thing(operation: Operation[Any], wired: Wired) -> bool:
+_OWNERS = frozenset(
+    segments_of("/organizations/projects/accounts/users/teams/tenants/customers/companies")
+)
+"""Whoever has things, and is none of them."""
+
+
+def owners(document: Document) -> dict[str, int]:
+    """Parameters of whoever has the things, such as a project, with the operations under each.
+
+    Only where most of the API lies under one, so that nothing can be done without it.
+    """
+    paths = [path for path, *_ in document.operations()]
+    found = Counter(
+        name
+        for path in paths
+        for name, word in zip(PARAMETER.findall(path), _before_parameters(path), strict=True)
+        if word in _OWNERS
+    )
+    return {name: count for name, count in found.items() if 3 * count >= len(paths)}
+
+
+def _is_of_another_thing(operation: Operation[Any], wired: Wired, above: int) -> bool:
     """Whether a parameter is the id of something else: a snapshot asked for by its instance.
 
-    No dialect can say that, and what changes something would change the wrong thing.
+    No dialect can say that, and what changes something would change the wrong thing. Of the
+    parameters, so many as lists tell are not looked at.
     """
-    theirs = _before_parameters(wired.path)
+    theirs = _before_parameters(wired.path)[above:]
     others = set(_THINGS.values())
     last = segments_of(wired.path)[-1:]
     if (
@@ -212,7 +277,7 @@ def _is_of_another_thing(operation: Operation[Any], wired: Wired) -> bool:
     ):
         return theirs[-1] != last[0]  # all firewalls of a project are not one firewall
     return any(
-        word in others and word != _THINGS[ours]
+        (word in others and word != _THINGS[ours]) or word in _OWNERS
         for ours, word in zip(operation.path_parameters, theirs, strict=False)
     )
 
@@ -291,7 +356,10 @@ class _Scorer:
     @staticmethod
     def _possible(operation: Operation[Any], wired: Wired) -> bool:
         """Whether a dialect could say it, and whether it does nothing worse than ours."""
-        if parents(operation, wired.in_path) is None or _is_of_another_thing(operation, wired):
+        lists = told_by_lists(operation, wired.in_path)
+        if parents(operation, wired.in_path) is None and not lists:
+            return False
+        if _is_of_another_thing(operation, wired, len(lists)):
             return False
         if operation.request is not None and wired.method == "GET":
             return False

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -17,12 +17,19 @@ from barrack_tasks.api.transport import network
 from barrack_tasks.api.transport.body import ACCEPTED, Damaged, TooMuch, joined, unpacked
 from barrack_tasks.api.transport.bounds import Bounds
 from barrack_tasks.dialects.learn import candidates as asking
-from barrack_tasks.dialects.learn.document import LearnError
+from barrack_tasks.dialects.learn import seeking
+from barrack_tasks.dialects.learn.document import Document, LearnError
+from barrack_tasks.dialects.learn.evidence import Evidence, learn_evidence, learn_openapi
 from barrack_tasks.dialects.learn.result import Learned
 from barrack_tasks.dialects.learn.samples import RecordedCall, learn_samples
 
 Send = Callable[[httpx.Request], httpx.Response]
 _MOST_FAILURES = 3
+_MOST_PLACES = 14
+_KEPT_FOR_LISTS = 30
+"""Requests that are left for the lists when a document has been looked for."""
+_FIRST = {"/regions": "list_regions", "/instances": "list_instances"}
+"""What is asked for first, to see how the key is shown."""
 _BOUNDS = Bounds(answer_bytes=5_000_000)
 _SECONDS = 10.0
 """For one whole answer."""
@@ -39,12 +46,15 @@ def probe(
     send: Send | None = None,
     limit: int = 60,
     name: str = "learned",
+    seek: bool = True,
     yes: bool = False,
 ) -> Learned:
     """Learn a dialect by asking the API. Reads only, and nothing that does anything.
 
-    Every request is a GET to the host of `base_url`; redirects are not followed. It ends at once
-    when the key is refused in every way of showing it, or when the API says that it is too much.
+    Every request is a GET to the host of `base_url`. It ends at once when the key is refused in
+    every way of showing it, or when the API says that it is too much. An OpenAPI document of the
+    API is looked for in the usual places, without the key first; what it says is learned as well,
+    and tells where to ask. A redirect is followed only to a document on the same host.
 
     Args:
         base_url: where the API is, with or without a path.
@@ -53,6 +63,7 @@ def probe(
             size of an answer.
         limit: requests at most.
         name: what the dialect is to be called.
+        seek: whether to look for a document.
         yes: as for `learn_openapi`.
 
     Raises:
@@ -64,7 +75,7 @@ def probe(
     url = _checked(base_url)
     if not api_key or not all("!" <= c <= "~" for c in api_key):
         raise LearnError("the API key is empty or holds characters that no key has")
-    prober = _Prober(url, api_key, max(1, min(limit, 60)))
+    prober = _Prober(url, api_key, max(1, min(limit, 60)), seek)
     del api_key
     if send is not None:
         return prober.run(send, name, yes)
@@ -81,7 +92,8 @@ def _send(client: httpx.Client, request: httpx.Request) -> httpx.Response:
         finally:
             response.close()
     content = unpacked(raw, response.headers.get("content-encoding", ""), _BOUNDS)
-    return httpx.Response(response.status_code, content=content)
+    where = {k: v for k, v in response.headers.items() if k.lower() == "location"}
+    return httpx.Response(response.status_code, headers=where, content=content)
 
 
 def _checked(base_url: str) -> str:
@@ -105,6 +117,7 @@ class _Prober:
     url: str
     key: str = field(repr=False)
     limit: int = 60
+    seek: bool = True
     prefix: str = ""
     auth: tuple[str, str] | None = None
     asked: int = 0
@@ -112,6 +125,10 @@ class _Prober:
     samples: list[RecordedCall] = field(default_factory=list, repr=False)
     notes: list[str] = field(default_factory=list)
     paging: dict[str, Any] = field(default_factory=dict)
+    document: Evidence | None = field(default=None, repr=False)
+    told: dict[str, str] = field(default_factory=dict)
+    """Paths of lists that the document tells, by operation."""
+    auths: tuple[tuple[str, str], ...] = asking.AUTHS
     _styles: tuple[str, ...] = ("kebab", "camel", "snake")
     _nouns: tuple[str, ...] = asking.NOUNS
     _tried: set[str] = field(default_factory=set)
@@ -129,26 +146,109 @@ class _Prober:
                 self._detail(send, operation, source)
         except _Stop as stop:
             self.notes.append(str(stop))
-        if not any(s.status == 200 for s in self.samples):
+        evidence = [self.document] if self.document is not None else []
+        if any(s.status == 200 for s in self.samples):
+            sampled = learn_samples(
+                self.samples, secrets=[self.key], source=self.url, kind="probe", known=self._known()
+            )
+            evidence += sampled.evidence
+        if not evidence:
             why = self.notes[-1] if self.notes else "no known path gave a JSON answer"
             raise LearnError(f"nothing could be learned from {self.url}: {why}")
-        learned = learn_samples(self.samples, name=name, secrets=[self.key], yes=False)
-        self._add_known(learned)
-        if yes:
-            learned.take_clear()
-        learned.notes += [f"{self.asked} requests were sent, all of them GET", *self.notes]
-        return learned
+        notes = (f"{self.asked} requests were sent, all of them GET", *self.notes)
+        evidence[-1] = replace(evidence[-1], notes=notes)
+        return learn_evidence(evidence, name=name, yes=yes)
 
-    def _add_known(self, learned: Learned) -> None:
+    def _known(self) -> dict[str, Any]:
+        known: dict[str, Any] = {"paging": self.paging or None}
         if self.auth is not None:
             header, scheme = self.auth
-            wire = {"header": header, "scheme": scheme}
-            learned.add("auth", wire, "the API accepted the key this way", 1.0)
-        if self.paging:
-            learned.add("paging", self.paging, "tested, and the answers were as requested", 0.96)
-        else:
-            learned.matches.pop("paging", None)
-            learned.unseen["paging"] = "no list was long enough to test it"
+            known["auth"] = {"header": header, "scheme": scheme}
+        return known
+
+    # The document
+
+    def _find_document(self, send: Send) -> None:
+        """Look for a document in the usual places, and let it say where the lists are."""
+        asked: set[str] = set()
+        bases = list(seeking.bases_of(self.url))
+        places = [base + path for path in seeking.DOCUMENTS for base in bases]
+        places = places[:_MOST_PLACES]
+        places += [bases[-1] + page for page in seeking.PAGES]
+        for place in places:
+            if self.document is not None:
+                return
+            for link in self._look(send, place, asked):
+                if self.document is None:
+                    self._look(send, link, asked)
+
+    def _look(self, send: Send, address: str, asked: set[str]) -> list[str]:
+        """Take the document that stands at an address; or the links of a page that names some."""
+        keys: list[tuple[str, str] | None] = [None]
+        moved = False
+        while keys and address not in asked:
+            key = keys.pop()
+            if self.asked >= self.limit - _KEPT_FOR_LISTS:
+                return []
+            self.asked += 1
+            answer = _document_at(send, address, self._headers(key))
+            if answer is None:
+                self.failures += 1
+                if self.failures >= _MOST_FAILURES:
+                    raise _Stop("the API does not answer")
+                break
+            if answer.status_code == 429:
+                raise _Stop("the API refused further requests as too many (429)")
+            self.failures = 0
+            if answer.status_code in (401, 403) and key is None and self.auth is not None:
+                keys.append(self.auth)
+            elif 300 <= answer.status_code < 400 and not moved:
+                target = seeking.beside(answer.headers.get("location", ""), address)
+                moved = True
+                asked.add(address)
+                if target:
+                    address = target
+                    keys.append(key)
+            elif answer.status_code == 200:
+                asked.add(address)
+                return self._take(address, answer.content)
+        asked.add(address)
+        return []
+
+    def _take(self, address: str, content: bytes) -> list[str]:
+        start = content.lstrip()[:1]
+        if start == b"<":
+            return seeking.linked(content.decode("utf-8", "replace"), address)
+        try:
+            read = Document.read(content)
+            found = learn_openapi(read, source=address, source_url=address)
+        except LearnError:
+            return []
+        if self.key in content.decode("utf-8", "replace"):
+            self.notes.append(f"{address} shows the key, so it was not read")
+            return []
+        [self.document] = found.evidence
+        self.notes.append(f"the document at {address} was read")
+        self._follow(found)
+        return []
+
+    def _follow(self, found: Learned) -> None:
+        """Ask where the document says that the lists are, as far as that is this host."""
+        base = found.matches.get("base_url")
+        place = seeking.beside(str(base.wire), self.url) if base is not None else self.url
+        own = urlsplit(self.url).path.rstrip("/")
+        under = urlsplit(place).path.rstrip("/")
+        if not place or not under.startswith(own):
+            return
+        for what, match in found.matches.items():
+            name = what.removeprefix("operations.")
+            if name in OPERATIONS and match.wire is not None and match.wire["method"] == "GET":
+                path = under.removeprefix(own) + str(match.wire["path"])
+                if "{" not in path:
+                    self.told[name] = path
+        auth = found.matches.get("auth")
+        if self.auth is None and auth is not None:
+            self.auths = ((auth.wire["header"], auth.wire.get("scheme", "")), *self.auths)
 
     # One request
 
@@ -159,12 +259,8 @@ class _Prober:
         if self.asked >= self.limit:
             raise _Stop(f"the limit of {self.limit} requests was reached")
         self.asked += 1
-        header, scheme = self.auth or asking.AUTHS[0]
-        headers = {
-            header: f"{scheme} {self.key}".strip(),
-            "accept": "application/json",
-            "accept-encoding": ACCEPTED,
-        }
+        header, scheme = self.auth or self.auths[0]
+        headers = self._headers((header, scheme))
         address = self.url + path + (f"?{query}" if query else "")
         status, body, problem = _exchange(send, address, headers)
         del headers
@@ -190,19 +286,37 @@ class _Prober:
             self.samples.append(RecordedCall("GET", address, status, names, body, scheme=scheme))
         return status, body
 
+    def _headers(self, key: tuple[str, str] | None) -> dict[str, str]:
+        headers = {"accept": "application/json", "accept-encoding": ACCEPTED}
+        if key is not None:
+            header, scheme = key
+            headers[header] = f"{scheme} {self.key}".strip()
+        return headers
+
     # The first answer: which way of showing the key, and which prefix
 
     def _find_door(self, send: Send) -> None:
-        for prefix in asking.PREFIXES:
-            for first in ("/regions", "/instances"):
-                self._tried.add(prefix + first)
-                status, body = self._with_auth(send, prefix + first)
-                if status == 200 and isinstance(body, dict | list):
-                    self.prefix = prefix
-                    name = "list_regions" if first == "/regions" else "list_instances"
-                    self._answers[name] = (prefix + first, body)
-                    return
+        if self._is_open(send, ((p, f) for p in asking.PREFIXES for f in _FIRST)):
+            if self.seek:
+                self._find_document(send)
+            return
+        if self.seek:
+            self._find_document(send)
+            lists = [self.told[name] for name in _FIRST.values() if name in self.told]
+            if self._is_open(send, (("", path) for path in lists)):
+                return
         raise _Stop("neither /regions nor /instances exists under a usual prefix")
+
+    def _is_open(self, send: Send, doors: Iterable[tuple[str, str]]) -> bool:
+        names = {**_FIRST, **{path: name for name, path in self.told.items()}}
+        for prefix, first in doors:
+            self._tried.add(prefix + first)
+            status, body = self._with_auth(send, prefix + first)
+            if status == 200 and isinstance(body, dict | list):
+                self.prefix = prefix
+                self._answers[names[first]] = (prefix + first, body)
+                return True
+        return False
 
     def _with_auth(self, send: Send, path: str) -> tuple[int, Any]:
         if self.auth is not None:
@@ -210,7 +324,7 @@ class _Prober:
             if status in (401, 403):
                 return 0, None
             return status, body
-        for number, auth in enumerate(asking.AUTHS):
+        for number, auth in enumerate(self.auths):
             self.auth = auth
             status, body = self._get(send, path)
             if status not in (401, 403):
@@ -226,15 +340,19 @@ class _Prober:
         if operation in self._answers:
             return
         nouns = self._nouns if operation == "list_instances" else self._nouns[:1]
-        for guess in asking.guesses(operation, self._styles, nouns):
-            path = self.prefix + guess
+        paths = [self.prefix + g for g in asking.guesses(operation, self._styles, nouns)]
+        if operation in self.told:
+            paths = [self.told[operation]]
+        elif self.document is not None and operation not in asking.LISTS[:8]:
+            paths = []  # the document would say where it is
+        for path in paths:
             if path in self._tried:
                 continue
             self._tried.add(path)
             status, body = self._get(send, path)
             if status == 200 and isinstance(body, dict | list):
                 self._answers[operation] = (path, body)
-                self._note_habits(operation, guess)
+                self._note_habits(operation, path)
                 return
             if self.asked > self.limit - 12 and operation not in asking.LISTS[:8]:
                 return
@@ -303,6 +421,19 @@ def _exchange(send: Send, address: str, headers: dict[str, str]) -> tuple[int, A
     except (ValueError, RecursionError, UnreadableError):
         body = None
     return response.status_code, body, ""
+
+
+def _document_at(send: Send, address: str, headers: dict[str, str]) -> httpx.Response | None:
+    """What stands at an address that may be a document; None if nothing comes."""
+    timeout = {"timeout": httpx.Timeout(_SECONDS).as_dict()}
+    accepts = {**headers, "accept": "application/json, application/yaml, text/html"}
+    try:
+        answer = send(httpx.Request("GET", address, headers=accepts, extensions=timeout))
+    except (TooMuch, Damaged):
+        return httpx.Response(413)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError):
+        return None
+    return answer if len(answer.content) <= _BOUNDS.answer_bytes else httpx.Response(413)
 
 
 def _items(body: Any) -> list[Any]:

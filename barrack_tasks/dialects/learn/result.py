@@ -13,7 +13,7 @@ from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.likeness import Certainty, certainty_of
 from barrack_tasks.dialects.learn.report import Figures, FlowReport, LearnReport
-from barrack_tasks.dialects.needs import NEEDS, Needs
+from barrack_tasks.dialects.needs import NEEDS, Needs, told_by_parents
 
 CLEAR = 0.1
 """How much better than the second best the candidate must be that `yes` takes."""
@@ -53,6 +53,8 @@ class AnswerOption:
         """The answer, for people."""
         if self.label:
             return self.label
+        if self.wire is None:
+            return "nothing"
         if isinstance(self.wire, Mapping) and "path" in self.wire:
             return f"{self.wire.get('method', '')} {self.wire['path']}".strip()
         if isinstance(self.wire, Mapping):
@@ -109,6 +111,8 @@ class Learned:
     """Operations that are not where the built-in dialect has them, wherever they are."""
     answers: dict[str, Any] = field(default_factory=dict)
     """What a person has answered, by question; it outlives new evidence."""
+    evidence: tuple[Any, ...] = field(default=(), repr=False)
+    """What it was learned from, an `Evidence` for each place."""
     again: Callable[[Mapping[str, str | None]], Learned] | None = None
     """Learns anew with answers for operations: what one is tells what lies in its answer."""
     recognised: bool = True
@@ -125,25 +129,40 @@ class Learned:
         self.open[what] = Question(what, text, candidates, risky)
 
     def questions(self, flows: Iterable[str] | None = None) -> Iterator[Question]:
-        """What is open: those first on which the most flows wait.
+        """What is open: those first that let the most flows run.
+
+        A flow counts for more the fewer things it still waits for, and for nothing if it lacks
+        something that the API does not have.
 
         Args:
             flows: only what one of these flows needs, or what says where the API is.
         """
         order = ("base_url", "auth", "operations", "paging", "currency", "prices", "words")
         wanted = NEEDS if flows is None else {name: NEEDS[name] for name in flows}
+        told = _told_elsewhere(self)
+        worth: dict[str, float] = {}
+        for name, need in wanted.items():
+            flow = _flow_report(self, need, told)
+            worth[name] = 0.0 if flow.lacking else 1 / max(1, len(flow.open))
 
-        def waiting(question: Question) -> int:
-            return sum(_is_of(question.what, need) for need in wanted.values())
-
-        def place(question: Question) -> tuple[int, int, int]:
+        def place(question: Question) -> tuple[int, float, int, int]:
             first = question.what.split(".")[0]
             rank = order.index(first) if first in order else len(order)
-            return (0 if rank < 2 else 1, -waiting(question), rank)
+            waiting = [name for name, need in wanted.items() if _is_of(question.what, need)]
+            unlocks = sum(worth[name] for name in waiting)
+            return (0 if rank < 2 else 1, -unlocks, -len(waiting), rank)
 
         for question in sorted(self.open.values(), key=place):
-            if flows is None or waiting(question) or question.what in ("base_url", "auth"):
+            if (
+                flows is None
+                or question.what in ("base_url", "auth")
+                or any(_is_of(question.what, need) for need in wanted.values())
+            ):
                 yield question
+
+    def waiting_for(self, question: Question) -> list[str]:
+        """The flows that wait for the answer to a question."""
+        return [name for name, need in NEEDS.items() if _is_of(question.what, need)]
 
     def answer(
         self, question: Question | str, choice: int | str | Mapping[str, Any] | None
@@ -236,12 +255,8 @@ class Learned:
 
 
 def _place_of(wire: Any) -> str | None:
-    """Method and path of an answer about an operation; the path under the document's names."""
-    if not isinstance(wire, Mapping):
-        return None
-    names = wire.get("path_parameters") or {}
-    path = re.sub(r"\{([^}]*)\}", lambda m: f"{{{names.get(m[1], m[1])}}}", str(wire.get("path")))
-    return f"{wire.get('method')} {path}"
+    """Method and path of an answer about an operation."""
+    return f"{wire.get('method')} {wire.get('path')}" if isinstance(wire, Mapping) else None
 
 
 _STATES = {"VMStatus": "UserVM.status", "SnapshotStatus": "Snapshot.status"}
@@ -254,8 +269,12 @@ def _is_of(what: str, need: Needs) -> bool:
         case "operations":
             tells_prices = steps[1] == "get_pricing" and "UserVM.hourly_price" in need.fields
             return steps[1] in need.operations or tells_prices
-        case "schemas":
+        case "schemas" | "values":
             return ".".join(steps[1:]) in need.fields
+        case "envelope":
+            return True
+        case "paging":
+            return any(OPERATIONS[name].paged for name in need.operations)
         case "words":
             return _STATES.get(steps[1]) in need.fields
         case "currency":
@@ -388,13 +407,14 @@ def _told_elsewhere(learned: Learned) -> set[str]:
 
 
 def known_by_path(learned: Learned) -> set[str]:
-    """Fields of requests that stand in the paths of their operations."""
+    """Fields that stand in paths: of requests, and of what is listed under something."""
     found = set()
     for what, match in learned.matches.items():
         steps = what.split(".")
         if steps[0] != "operations" or len(steps) != 2 or not isinstance(match.wire, Mapping):
             continue
         request = OPERATIONS[steps[1]].request
+        found |= {f"schemas.{place}" for place in told_by_parents(steps[1], match.wire)}
         for name in re.findall(r"\{([^}]*)\}", str(match.wire.get("path", ""))):
             if request is not None and name in request.model_fields:
                 found.add(f"schemas.{request.__name__}.{name}")

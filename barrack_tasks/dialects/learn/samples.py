@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from barrack_tasks.dialects.learn.analogy import fill_by_analogy
-from barrack_tasks.dialects.learn.document import Document, LearnError
-from barrack_tasks.dialects.learn.learner import Learner
+from barrack_tasks.dialects.learn.document import LearnError
+from barrack_tasks.dialects.learn.evidence import Evidence, learn_evidence
 from barrack_tasks.dialects.learn.likeness import canonical, singular, words_of
 from barrack_tasks.dialects.learn.result import Learned
 from barrack_tasks.dialects.learn.shapes import Node, Secrets, joined, looks_secret, shape_of
@@ -47,6 +46,9 @@ def learn_samples(
     *,
     name: str = "learned",
     secrets: Iterable[str] = (),
+    source: str = "the answers",
+    kind: Literal["recording", "probe"] = "recording",
+    known: Mapping[str, Any] | None = None,
     yes: bool = False,
 ) -> Learned:
     """Learn a dialect from answers that an API gave.
@@ -55,6 +57,9 @@ def learn_samples(
         samples: `RecordedCall`, or (method, url, status, names of request headers, JSON body).
         name: what the dialect is to be called.
         secrets: texts that must not appear in what was learned.
+        source: what the answers are called where they and other evidence are spoken of.
+        kind: how they were come by.
+        known: what was tried out; see `Evidence`.
         yes: as for `learn_openapi`.
 
     Raises:
@@ -68,11 +73,7 @@ def learn_samples(
     if not any(200 <= s.status < 300 and isinstance(s.body, dict | list) for s in given):
         raise LearnError("there is no successful JSON answer to learn from")
     root = document_of(given, Secrets(secrets))
-    learned = Learner(Document(root), Learned(name), complete=False).run()
-    fill_by_analogy(learned)
-    if yes:
-        learned.take_clear()
-    return learned
+    return learn_evidence([Evidence(source, kind, root, known=known or {})], name=name, yes=yes)
 
 
 def _sample(given: Sequence[Any]) -> RecordedCall:

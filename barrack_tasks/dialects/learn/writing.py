@@ -17,6 +17,7 @@ from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.result import Learned
 
 _WIDEST = 160
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
 def write_dialect(learned: Learned, path: str | Path, *, overwrite: bool = False) -> Path:
@@ -43,21 +44,37 @@ def write_dialect(learned: Learned, path: str | Path, *, overwrite: bool = False
         raise LearnError(f"the dialect file {target.name!r} must end in .yaml or .yml")
     if not overwrite and target.exists():
         raise LearnError(f"the file {target} already exists; pass overwrite=True to replace it")
-    text = dialect_text(learned)
+    write_text(target, dialect_text(learned), overwrite=overwrite)
+    return target
+
+
+def write_text(target: Path, text: str, *, overwrite: bool = True) -> None:
+    """Write a file whole, or leave it as it was; nobody else on this machine may read it.
+
+    Args:
+        target: in a folder that exists.
+        text: what it is to hold.
+        overwrite: replace the file if there is one.
+
+    Raises:
+        LearnError: it is there already, or cannot be written.
+
+    Example:
+        >>> write_text(Path("my-barrack.answers.yaml"), "{}")
+    """
     draft = target.with_name(f".{target.name}.{secrets.token_hex(6)}.tmp")
     try:
-        with draft.open("x", encoding="utf-8") as file:
+        with os.fdopen(os.open(draft, _NEW, 0o600), "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
         _put(draft, target, overwrite)
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise LearnError(f"the dialect file {target} cannot be written: {reason}") from None
+        raise LearnError(f"the file {target} cannot be written: {reason}") from None
     finally:
         with contextlib.suppress(OSError):
             draft.unlink()
-    return target
 
 
 def _put(draft: Path, target: Path, overwrite: bool) -> None:

@@ -29,6 +29,7 @@ from barrack_tasks.sandbox.handlers import HANDLERS, SandboxCall
 from barrack_tasks.sandbox.http import faults as f
 from barrack_tasks.sandbox.http.control import Control
 from barrack_tasks.sandbox.http.drift import tamper
+from barrack_tasks.sandbox.http.lookups import Lookups
 from barrack_tasks.sandbox.http.openapi import document
 from barrack_tasks.sandbox.http.replies import (
     HungUp,
@@ -79,6 +80,7 @@ class App:
         self.faults = f.Faults(seed)
         self.requests = RequestLog()
         self.routes = Routes(dialect)
+        self._lookups = Lookups(dialect, self.routes.prefix)
         self._control = Control(world, self.faults, self.requests)
         self._auth_header = dialect.auth.header.lower().encode("latin-1")
         self._auth_value = f"{dialect.auth.scheme} {api_key}".strip()
@@ -122,6 +124,10 @@ class App:
             parameters={},
             query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         )
+        if (listed := self._lookups.at(asked.path)) is not None and asked.method == "GET":
+            self.requests.add(asked, time.monotonic())
+            await self._send(send, asked, self._found(scope, asked, listed))
+            return
         if (work := self._work(asked.path)) is not None:
             self.requests.add(asked, time.monotonic())
             await self._send(send, asked, work)
@@ -150,6 +156,13 @@ class App:
         else:
             await self._go_wrong(plain, reply, asked, (scope, receive, send))
 
+    def _found(self, scope: Scope, asked: LoggedRequest, listed: Any) -> Reply:
+        try:
+            self._check_key(scope, asked.query)
+        except Refused as refusal:
+            return self._refusal(refusal)
+        return json_reply(200, listed)
+
     def _read(self, scope: Scope, asked: LoggedRequest, body: bytes) -> tuple[Route, Asking]:
         """Find the operation, check the key, read the request.
 
@@ -163,9 +176,10 @@ class App:
             if route is not None:
                 asked.operation, asked.parameters = route.operation.name, values
                 self._check_key(scope, asked.query)
-                route = route.chosen(json_in(body))
+                route = route.chosen(json_in(body), asked.query)
                 asked.operation = route.operation.name
                 asking = read_call(self.dialect, route, values, asked.query, body)
+                asking.canonical |= self._lookups.meant(asked.operation, asking.raw)
                 asked.body = asking.raw
                 return route, asking
         if not found:
@@ -211,6 +225,7 @@ class App:
                 raise Refused(501, f"The sandbox does not know {name} yet", "not_implemented")
             with self.world.acting(name, asked.request_id):
                 call = self._with_ids(asking.call())
+                self._need_parents(route, call)
                 self.world.twists = {x.kind: x.seconds for x in hits if x.kind in f.TWISTS}
                 answer = handler(self.world, call)
                 return self._success(route, call, answer)
@@ -254,6 +269,20 @@ class App:
             found[field] = next((thing.id for thing in things if thing.name == given), given)
         body = call.body.model_copy(update=found) if found else call.body
         return replace(call, body=body)
+
+    def _need_parents(self, route: Route, call: SandboxCall) -> None:
+        """Refuse a path that says of a thing that it lies in something where it does not lie.
+
+        Raises:
+            Refused: 404.
+        """
+        own = route.operation.path_parameters
+        for name, listed in route.wire.parents.items() if own else ():
+            answer = HANDLERS[listed](self.world, SandboxCall(listed))
+            things = getattr(answer, OPERATIONS[listed].result)
+            inside = {thing.id for thing in things if getattr(thing, name) == call.path[name]}
+            if call.path[own[-1]] not in inside:
+                raise Refused(404, f"It is not in {call.path[name]}", "not_found")
 
     def _linked(self, call: SandboxCall, answer: Any) -> tuple[Any, dict[str, str]]:
         """A page that tells the address of the next one, in the styles that do."""

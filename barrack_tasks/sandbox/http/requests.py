@@ -62,6 +62,8 @@ class Asking:
             except ValidationError as error:
                 raise refusals.invalid(self._messages(error)) from None
         page = self._page() if operation.paged else PageAsk()
+        if not operation.path_parameters:  # what a list lies under narrows it
+            query |= {name: self.path[name] for name in self.route.wire.parents}
         return SandboxCall(operation.name, self.path, query, body, page, names)
 
     def _messages(self, error: ValidationError) -> dict[str, str]:

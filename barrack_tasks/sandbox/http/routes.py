@@ -22,10 +22,11 @@ class Route:
         self.rivals: list[Route] = []
         """Others at the same place, which the body of a request tells apart."""
 
-    def chosen(self, body: Any) -> Route:
-        """This one, or the one at the same place whose fixed part the body holds."""
+    def chosen(self, body: Any, query: Mapping[str, str]) -> Route:
+        """This one, or the one at the same place whose fixed parts the request holds."""
         for route in (self, *self.rivals):
-            if route.wire.body and _holds(body, route.wire.body):
+            fixed, parameters = route.wire.body, route.wire.parameters
+            if (fixed or parameters) and _holds(body, fixed) and _holds(query, parameters):
                 return route
         return self
 
@@ -51,7 +52,7 @@ class Routes:
             route = table.setdefault(path, {}).setdefault(wire.method, own)
             if route is own:
                 self._all.append((wire.path, wire.method, route))
-            elif wire.body:
+            elif wire.body or wire.parameters:
                 route.rivals.append(own)
         self._templated = [
             (_pattern(path), methods)
@@ -78,9 +79,12 @@ class Routes:
 
 
 def _holds(body: Any, part: Mapping[str, Any]) -> bool:
-    return isinstance(body, Mapping) and all(
-        _holds(body.get(key), value) if isinstance(value, Mapping) else body.get(key) == value
-        for key, value in part.items()
+    return not part or (
+        isinstance(body, Mapping)
+        and all(
+            _holds(body.get(key), value) if isinstance(value, Mapping) else body.get(key) == value
+            for key, value in part.items()
+        )
     )
 
 

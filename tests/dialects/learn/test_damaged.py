@@ -36,7 +36,7 @@ TEXT = json.dumps(ROOT).encode()
         (b"hello", "it is not an object"),
         (b"[1, 2]", "it is not an object"),
         (b"{}", "openapi: 3.x"),
-        (b'{"swagger": "2.0", "paths": {}}', "Swagger 2"),
+        (b'{"swagger": "2.0", "paths": {}}', "describes no operations"),
         (b'{"openapi": "3.0.0"}', "no operations"),
         (b'{"openapi": "3.0.0", "paths": []}', "no operations"),
         (b'{"openapi": {"a": 1}, "paths": {"/x": {}}}', "openapi: 3.x"),

@@ -19,7 +19,8 @@ from barrack_tasks.dialects.learn.document import Document
 FOLDER = os.environ.get("BARRACK_FOREIGN_DOCUMENTS", "")
 TABLE = Path(__file__).resolve().parents[2] / "data" / "foreign-operations.csv"
 FIGURES: dict[str, tuple[int, int, int, int]] = {}
-NAMES = ("hcloud", "exoscale", "hostinger", "runpod", "ubicloud")
+NAMES = ("hcloud", "exoscale", "hostinger", "runpod", "ubicloud",
+         "contabo", "crusoe", "digitalocean")  # fmt: skip
 
 
 def truth(name: str) -> dict[str, str]:
