@@ -49,7 +49,7 @@ def test_a_doctor_of_an_api_that_is_away_asks_once_and_says_so(tmp_path: Path) -
 
 def test_one_operation_that_does_not_answer_ends_no_check_up(tmp_path: Path) -> None:
     with Sandbox(fleet=1, speed=0) as sandbox:
-        sandbox.fault("reset_before", operation="get_gpu_specs")
+        sandbox.fault("reset_before", operation="get_gpu_specs", count=9)
         shown = json.loads(ended(Mistake("doctor --json"), sandbox, tmp_path).out)
     verdicts = {one["operation"]: one["verdict"] for one in shown["findings"]}
     assert verdicts["get_gpu_specs"] == "cannot be reached"
