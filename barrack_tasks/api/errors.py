@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from barrack_tasks.api.models.text import one_line
@@ -69,7 +70,7 @@ class BarrackError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         """What a notebook shows of it: the sentence says all that a traceback would."""
-        return [f"{type(self).__name__}: {self}"]
+        return _rendered(f"{type(self).__name__}: {self}")
 
 
 _LONGEST = 4_000
@@ -220,6 +221,16 @@ _TOLD = "_barrack_told"
 
 
 def without_traceback(error: BaseException) -> BaseException:
-    """The same error, which `is_told`, without the frames of this library and of Prefect."""
+    """The same error, which `is_told`, without the frames of this library and of Prefect.
+
+    A notebook shows its sentence alone. It can be caught and pickled as before.
+    """
     setattr(error, _TOLD, True)
+    shown: Any = error
+    shown._render_traceback_ = partial(_rendered, f"{type(error).__name__}: {error}")
     return error.with_traceback(None)
+
+
+def _rendered(sentence: str) -> list[str]:
+    """The lines that a notebook shows of an error, in place of a traceback."""
+    return [sentence]

@@ -400,12 +400,8 @@ def _cells(report: Report) -> tuple[list[str], list[list[str]]]:
 
 def _conclusion(report: Report) -> str:
     change, unknown = effect_of(report)
-    failed = len(report.failed)
-    what = (
-        f"{len(report.rows)} {report.noun}, {failed} failed"
-        if failed
-        else (f"{len(report.rows)} {report.noun}")
-    )
+    failed = f", {len(report.failed)} failed" if report.failed else ""
+    what = f"{len(report.rows)} {report.noun}{failed}"
     if not change and not unknown:
         effect = "the cost an hour stays as it is"
     else:

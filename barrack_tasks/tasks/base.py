@@ -43,8 +43,6 @@ DOOR = "barrack_tasks.flows"
 """The module that has the flows of this library wherever it is installed."""
 _ROOMS = ("flows", "barrack_tasks._flows")
 _prefect_log = logging.getLogger("prefect.flows")
-_runs_log = logging.getLogger("prefect.flow_runs")
-_engine_log = logging.getLogger("prefect.engine")
 _OF_PARAMETERS = (ParameterBindError, ParameterTypeError)
 # A task that is called outside of flows logs on the terminal alone, and that is what is wanted.
 warnings.filterwarnings(
@@ -246,6 +244,8 @@ def _tells_in_one_sentence(record: logging.LogRecord) -> bool:
     return True
 
 
+for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
+    logging.getLogger(_name).addFilter(_tells_in_one_sentence)
 _LONGEST_SENTENCE = 4_000
 
 
@@ -272,8 +272,6 @@ def barrack_flow(name: str) -> Callable[[Callable[P, R]], Flow[P, R]]:
     called = flow_name(name)
 
     def decorate(function: Callable[P, R]) -> Flow[P, R]:
-        for log in (_runs_log, _engine_log):
-            log.addFilter(_tells_in_one_sentence)  # added once, however often this is called
         start = f"Parameter validation failed for flow {called!r}"
         # Prefect logs all that a run was given, beside a sentence about what is wrong with it.
         _prefect_log.addFilter(lambda record: not record.getMessage().startswith(start))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import pickle
 import signal
 import subprocess
 import time
@@ -185,6 +186,35 @@ def test_called_from_python_it_is_one_sentence_in_the_log_and_can_be_caught(
     frames = [entry.name for entry in caught.traceback]
     assert frames[-1] == "__call__"
     assert len(frames) == 2, "nothing of Prefect is between the caller and the sentence"
+    again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
+    sentence = "SelectionError: no instance matches 'alhpa'; the nearest are alpha"
+    assert again._render_traceback_() == [sentence], "what a notebook shows"
+
+
+def test_work_that_fails_is_a_table_and_a_sentence_and_ends_1(
+    account: Sandbox, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    account.fault("status", operation="hibernate_instance", status=400, count=50)
+    assert run("hibernate", "gamma") == 1
+    account.clear_faults()
+    shown = capsys.readouterr()
+    assert "gamma" in shown.out
+    assert "1 instances, 1 failed" in shown.out
+    [line] = shown.err.splitlines()
+    assert line.startswith("barrack: 1 of 1 instances failed: gamma: ")
+    assert "Traceback" not in caplog.text
+
+
+def test_a_mistake_behind_the_parameters_is_one_sentence_too(
+    account: Sandbox, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("run", "report_costs", "--zone", "Europe/Berlni") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("barrack: ")
+    assert "Europe/Berlin" in line
+    assert run("run", "restore_from_snapshot", "latest:nobody", "--dry-run") == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith("barrack: ")
 
 
 def test_ctrl_c_ends_with_what_is_left_at_work(account: Sandbox, tmp_path: Path) -> None:

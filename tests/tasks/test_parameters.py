@@ -18,17 +18,17 @@ FORMS = "write '8h', '30m', '2d' or '90s', or give a number of seconds or a time
 def refused(flow: Any, **given: Any) -> str:
     with pytest.raises(ParameterTypeError) as caught:
         flow.validate_parameters(given)
-    [head, *problems] = str(caught.value).splitlines()
-    assert head == "Flow run received invalid parameters:"
-    assert len(problems) == 1, "one sentence a mistake"
-    return problems[0]
+    [sentence] = str(caught.value).splitlines()
+    head, _, problem = sentence.partition(" cannot take its parameters: ")
+    assert head == f"the flow {flow.name}"
+    return problem
 
 
 @pytest.mark.parametrize("name", ["timeout", "expires"])
 @pytest.mark.parametrize("span", ["8", "8 hourz", "-8h", 0, "0s", -3])
 def test_a_duration_that_cannot_be_meant(name: str, span: Any) -> None:
     problem = refused(restore_from_snapshot, snapshot="a", **{name: span})
-    assert problem.startswith(f" - {name}: Value error, ")
+    assert problem.startswith(f"{name}: ")
     assert problem.endswith(FORMS)
 
 
