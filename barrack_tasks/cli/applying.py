@@ -44,6 +44,7 @@ from barrack_tasks.config.deployments import (
     wanted_deployments,
     with_values,
 )
+from barrack_tasks.config.reading import masked
 from barrack_tasks.config.tags import merged_tags, owner_of
 from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.credentials import BarrackCredentials, saved_accounts
@@ -358,8 +359,8 @@ def _account(block: str | None) -> BarrackCredentials | None:
     names = sorted(str(one._block_document_name) for one in saved_accounts())
     if block not in names:
         raise BarrackConfigurationError(
-            f"the server has no account in a block that is called {block!r} (it has "
-            f"{', '.join(names) or 'none'}); `barrack up --credentials {block}` saves one"
+            f"the server has no account in a block that is called {masked(block)!r} (it has "
+            f"{', '.join(names) or 'none'}); `barrack up --credentials {masked(block)}` saves one"
         )
     return BarrackCredentials.find(block)
 

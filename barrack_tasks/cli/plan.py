@@ -80,11 +80,11 @@ def apply(file: Path = FILE, /, *, yes: bool = False, overwrite: bool = False) -
 
     screen = Screen()
     show(screen, made)
-    if not made.is_done:
-        return NOTHING
     armed = ", ".join(made.titles[key] for key in made.newly_armed)
     question = f"Apply this, and let {armed} act?" if armed else "Apply this?"
-    if not yes and not screen.agrees(question):
+    # Where nothing is to be done, it is noted what the file says, so that what somebody changed by
+    # hand and then wrote into the file is not taken for a change by hand any more.
+    if made.is_done and not yes and not screen.agrees(question):
         screen.print("Nothing was changed.")
         return FAILED
     with known_server():

@@ -129,7 +129,11 @@ def test_a_file_is_planned_applied_and_found_as_it_was_applied(
     assert barrack("apply", str(file), "--yes")[0] == 0
     now = one_of(block, "follow_schedule")["parameters"]
     assert (now["strict"], now["rules"][0]["timetable"]) == (False, "always")
-    assert barrack("apply", str(file), "--yes", "--overwrite")[0] == 0
+    # Written into the file, it is no change by hand any more, and follows the file.
+    file.write_text(file.read_text().replace("strict: true", "strict: false"))
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    file.write_text(file.read_text().replace("strict: false", "strict: true"))
+    assert barrack("apply", str(file), "--yes")[0] == 0
     assert one_of(block, "follow_schedule")["parameters"]["strict"] is True
 
     # A section that is left out goes, and nothing else does.
