@@ -20,7 +20,7 @@ from barrack_tasks.cli.export import deployments_app
 from barrack_tasks.cli.init import init
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.panic import panic
-from barrack_tasks.cli.plan import apply, plan
+from barrack_tasks.cli.plan import apply, plan, two_means_differs
 from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import about
@@ -52,19 +52,16 @@ app.command(dialect_app)
 app.command(deployments_app)
 
 
+@two_means_differs
 def main() -> None:
-    """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input.
-
-    `barrack plan` exits 1 on bad input too, so that 2 says of it that the server differs.
-    """
-    mistake = 1 if sys.argv[1:2] == ["plan"] else 2
+    """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
     if sys.platform == "win32":
         Screen(stderr=True).print(
             "barrack: Windows is not supported; run barrack in the Windows Subsystem for Linux "
             "(WSL), on Linux or on macOS",
             style="red",
         )
-        sys.exit(mistake)
+        sys.exit(2)
     # Prefect sends an event for each block that was read, and a command that ends soon waits for
     # them: that is no news, and would stand below what the command says. Nor are tracebacks of its
     # websockets when a server goes away: the command itself says so in one sentence.
@@ -74,14 +71,12 @@ def main() -> None:
         result = app(sys.argv[1:], result_action="return_value")
     except BarrackError as error:
         Screen(stderr=True).print(f"barrack: {error}", style="red")
-        sys.exit(mistake)
+        sys.exit(2)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # The API's client raises its own errors, so this is the Prefect server's, whose errors of
         # HTTP are those of httpx: nothing of Prefect is needed to know them.
         Screen(stderr=True).print(f"barrack: {about(error)}", style="red")
-        sys.exit(mistake)
-    except SystemExit as end:  # what cannot be read on the command line
-        sys.exit(mistake if end.code == 2 else end.code)
+        sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(result if isinstance(result, int) else 0)
