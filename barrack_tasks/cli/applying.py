@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import secrets
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -12,7 +14,6 @@ from uuid import UUID
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.concurrency.sync import concurrency
 
 from barrack_tasks import flows
 from barrack_tasks.api import BarrackConfigurationError
@@ -56,7 +57,10 @@ from barrack_tasks.server.variables import Records, key_of_id
 
 HOURS_A_MONTH = 730
 _PAGE = 200
-_PATIENCE = 30.0
+_TRIES = 30
+_LOST = 600
+"""Seconds after which an apply that was heard of no more counts as lost."""
+_CLOCK = "barrack_yaml_clock"
 _ACCOUNT = "account "
 _NOT_NOTED_BY_UP = ("paused", "description", "work pool", "concurrency limit")
 _PROTECTED = "protected"
@@ -206,7 +210,7 @@ def apply(
             another apply goes on, or Prefect refused something.
     """
     config = plan.config
-    with _alone(config.name):
+    with _alone(config.name) as check:
         accounts = {block: _account(block) for block in config.accounts}
         now = _compared(config, accounts, overwrite)
         if now.changes != plan.changes:
@@ -214,6 +218,7 @@ def apply(
                 "the server was changed after the plan was shown, so nothing was applied; look at "
                 "the new plan and apply that"
             )
+        check()
         for one in now.changes:
             if one.key.startswith(_ACCOUNT) and one.is_done:
                 _save_account(accounts[one.key.removeprefix(_ACCOUNT)], one.values or {})
@@ -221,11 +226,13 @@ def apply(
         with get_client(sync_client=True) as client:
             _ensure_pool(client)
             due = [one for one in now.changes if one.key in now.wanted and one.is_done]
+            check()
             _deploy(_file_of([_spec_of(now, one) for one in due]))
             for one in due:
                 tell(
                     f"{now.titles[one.key]}: {'created' if one.action == 'create' else 'changed'}."
                 )
+            check()
             for one in now.changes:
                 if one.action == "remove":
                     _remove(client, now.ids[one.key])
@@ -469,28 +476,54 @@ def _note(config: Config, told: Mapping[str, Digests]) -> None:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Keep others from applying the same file meanwhile.
+def _alone(name: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[Callable[[], None]]:
+    """Keep others from applying the same file meanwhile; gives what asks whether that still holds.
+
+    Args:
+        name: of the file.
+        sleep: waits so many seconds.
 
     Raises:
         BarrackConfigurationError: another apply goes on.
     """
-    limit = f"barrack-yaml-{name}"
-    with get_client(sync_client=True) as client:
-        client.upsert_global_concurrency_limit_by_name(limit, 1)
-    holding = concurrency(limit, occupy=1, timeout_seconds=_PATIENCE, strict=True)
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)  # Prefect logs what is told below
-    try:
-        holding.__enter__()
-    except TimeoutError:
+    prefix = f"barrack_yaml_lock_{key_of_id(name)}_"
+    token = secrets.token_hex(8)
+    for _ in range(_TRIES):
+        if _claimed(prefix, token):
+            break
+        sleep(1)
+    else:
         raise BarrackConfigurationError(
-            f"another apply of the file {name!r} goes on; try again when it has ended (what a lost "
-            f"one holds is free after five minutes)"
-        ) from None
-    finally:
-        logging.disable(before)
+            f"another apply of the file {name!r} goes on; try again when it has ended (if it was "
+            f"lost, within {_LOST // 60} minutes)"
+        )
+
+    def check() -> None:
+        if not _claimed(prefix, token):
+            raise BarrackConfigurationError(
+                f"this apply was away so long that another one of the file {name!r} has begun, so "
+                f"it stopped; look at a new plan"
+            )
+
     try:
-        yield
+        yield check
     finally:
-        holding.__exit__(None, None, None)
+        change_all(prefix, lambda stands: {} if stands.get("holder") == token else stands)
+
+
+def _claimed(prefix: str, token: str) -> bool:
+    """Claim the right to apply, anew or again; False if another has it."""
+    now = _server_now()
+
+    def change(stands: dict[str, Any]) -> Mapping[str, Any]:
+        is_free = stands.get("holder") in (None, token) or stands.get("until", 0) < now
+        return {"holder": token, "until": now + _LOST} if is_free else stands
+
+    return change_all(prefix, change).get("holder") == token
+
+
+def _server_now() -> int:
+    """This moment by the clock of the server, in seconds: clocks of machines are minutes apart."""
+    with Records(_CLOCK) as records:
+        records.put(_CLOCK, secrets.token_hex(4))
+        return int(records.stamped()[_CLOCK].written.timestamp())
