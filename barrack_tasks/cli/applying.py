@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -20,6 +20,7 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.deployments import (
     _APPLIED,
+    _block_of,
     _deploy,
     _ensure_pool,
     _key,
@@ -153,7 +154,7 @@ class _Standing:
     present: Mapping[str, Present]
     ids: Mapping[str, str]
     titles: Mapping[str, str]
-    blocks: Mapping[str, Any]
+    blocks: Mapping[str, str | None]
     tags: Mapping[str, list[str]]
 
 
@@ -250,11 +251,16 @@ def _compared(
         for block, account in accounts.items()
         if account is not None
     }
-    wanted = {one.key: one for one in wanted_deployments(config, templates, resources)}
+    with get_client(sync_client=True) as client:
+        items = list(_pages(client))
+        taken = {
+            _key_of_item(one): _block_of(one["parameters"].get("credentials")) for one in items
+        }
+        found_wanted = wanted_deployments(config, templates, resources, taken)
+        wanted = {one.key: one for one in found_wanted}
+        standing = _standing(client, items, taken, wanted)
     record = read_all(_prefix(config.name))
     last: dict[str, Digests] = {k: v for k, v in record.items() if isinstance(v, dict)}
-    with get_client(sync_client=True) as client:
-        standing = _standing(client, wanted)
     known = {**_applied_by_up(standing), **last}
     by_key = {key: values_of(one.spec) for key, one in wanted.items()}
     present = dict(standing.present)
@@ -301,16 +307,23 @@ def _compared(
     )
 
 
-def _standing(client: SyncPrefectClient, wanted: Mapping[str, Wanted]) -> _Standing:
+def _key_of_item(item: Mapping[str, Any]) -> str:
+    return key_of(str(item.get("entrypoint") or "").rpartition(".")[2], item["name"])
+
+
+def _standing(
+    client: SyncPrefectClient,
+    items: Iterable[Mapping[str, Any]],
+    blocks: Mapping[str, str | None],
+    wanted: Mapping[str, Wanted],
+) -> _Standing:
     present: dict[str, Present] = {}
     ids: dict[str, str] = {}
     titles: dict[str, str] = {}
-    blocks: dict[str, Any] = {}
     tags: dict[str, list[str]] = {}
     names: dict[str, str] = {}
-    for item in _pages(client):
-        flow = str(item.get("entrypoint") or "").rpartition(".")[2]
-        key = key_of(flow, item["name"])
+    for item in items:
+        key = _key_of_item(item)
         names.setdefault(item["flow_id"], client.read_flow(UUID(item["flow_id"])).name)
         values: dict[str, Any] = {f"{PARAMETER}{k}": v for k, v in item["parameters"].items()}
         values["schedules"] = [_schedule_of(one) for one in item["schedules"]]
@@ -327,7 +340,6 @@ def _standing(client: SyncPrefectClient, wanted: Mapping[str, Wanted]) -> _Stand
         present[key] = Present(values, owner_of(item["tags"]))
         ids[key], tags[key] = item["id"], item["tags"]
         titles[key] = f"{names[item['flow_id']]}/{item['name']}"
-        blocks[key] = item["parameters"].get("credentials")
     return _Standing(present, ids, titles, blocks, tags)
 
 

@@ -214,7 +214,10 @@ def test_a_plan_that_is_not_true_any_more_is_not_applied(
 
 
 def test_a_first_file_is_written_from_the_account_and_never_again(
-    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+    barrack: Barrack,
+    account: tuple[Sandbox, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sandbox, block = account
     file = tmp_path / "barrack.yaml"
@@ -227,6 +230,13 @@ def test_a_first_file_is_written_from_the_account_and_never_again(
     code, said = barrack("init", str(file), "--credentials", block)
     assert (code, "is there already, and was not changed" in said) == (2, True)
     assert file.read_text() == written
+    # Without such a block, the account of the environment is read.
+    for name, value in sandbox.env.items():
+        monkeypatch.setenv(name, value)
+    other = tmp_path / "other.yaml"
+    assert barrack("init", str(other), "--credentials", "not-saved")[0] == 0
+    assert "alpha" in other.read_text()
+    assert sandbox.api_key not in other.read_text()
     assert {entry["operation"] for entry in sandbox.ledger()} == {"person"}
 
 
