@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks.cli import main
+from tests.cli.test_hostile_files import FILES, ran
 from tests.config.mistakes import KEY
 
 Barrack = Callable[..., tuple[int, str, str]]
@@ -83,3 +85,17 @@ def test_the_schema_is_printed(barrack: Barrack) -> None:
     code, out, _ = barrack("schema")
     assert code == 0
     assert json.loads(out)["title"] == "barrack.yaml"
+
+
+def test_whatever_a_file_holds_it_is_refused_in_few_lines(tmp_path: Path) -> None:
+    for name, data in FILES.items():
+        (tmp_path / name).write_bytes(data)
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "loop").symlink_to("loop")
+    names = [*FILES, "folder", "pipe", "loop", "missing", "/dev/zero"]
+    for words, code, said, _ in ran(tmp_path, [["check", name] for name in names]):
+        assert code == 2, (words, code, said[-300:])
+        assert "Traceback" not in said
+        assert 20 < len(said) < 20_000, words
+        assert max(map(len, said.splitlines())) < 600, words
