@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+import secrets
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
@@ -12,13 +14,13 @@ from uuid import UUID
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.concurrency.sync import concurrency
 
 from barrack_tasks import flows
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.deployments import (
     _APPLIED,
+    _block_of,
     _deploy,
     _ensure_pool,
     _key,
@@ -44,6 +46,7 @@ from barrack_tasks.config.deployments import (
     wanted_deployments,
     with_values,
 )
+from barrack_tasks.config.reading import masked
 from barrack_tasks.config.tags import merged_tags, owner_of
 from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.credentials import BarrackCredentials, saved_accounts
@@ -55,7 +58,10 @@ from barrack_tasks.server.variables import Records, key_of_id
 
 HOURS_A_MONTH = 730
 _PAGE = 200
-_PATIENCE = 30.0
+_TRIES = 30
+_LOST = 600
+"""Seconds after which an apply that was heard of no more counts as lost."""
+_CLOCK = "barrack_yaml_clock"
 _ACCOUNT = "account "
 _NOT_NOTED_BY_UP = ("paused", "description", "work pool", "concurrency limit")
 _PROTECTED = "protected"
@@ -148,7 +154,7 @@ class _Standing:
     present: Mapping[str, Present]
     ids: Mapping[str, str]
     titles: Mapping[str, str]
-    blocks: Mapping[str, Any]
+    blocks: Mapping[str, str | None]
     tags: Mapping[str, list[str]]
 
 
@@ -205,7 +211,7 @@ def apply(
             another apply goes on, or Prefect refused something.
     """
     config = plan.config
-    with _alone(config.name):
+    with _alone(config.name) as check:
         accounts = {block: _account(block) for block in config.accounts}
         now = _compared(config, accounts, overwrite)
         if now.changes != plan.changes:
@@ -213,6 +219,7 @@ def apply(
                 "the server was changed after the plan was shown, so nothing was applied; look at "
                 "the new plan and apply that"
             )
+        check()
         for one in now.changes:
             if one.key.startswith(_ACCOUNT) and one.is_done:
                 _save_account(accounts[one.key.removeprefix(_ACCOUNT)], one.values or {})
@@ -220,11 +227,13 @@ def apply(
         with get_client(sync_client=True) as client:
             _ensure_pool(client)
             due = [one for one in now.changes if one.key in now.wanted and one.is_done]
+            check()
             _deploy(_file_of([_spec_of(now, one) for one in due]))
             for one in due:
                 tell(
                     f"{now.titles[one.key]}: {'created' if one.action == 'create' else 'changed'}."
                 )
+            check()
             for one in now.changes:
                 if one.action == "remove":
                     _remove(client, now.ids[one.key])
@@ -242,11 +251,16 @@ def _compared(
         for block, account in accounts.items()
         if account is not None
     }
-    wanted = {one.key: one for one in wanted_deployments(config, templates, resources)}
+    with get_client(sync_client=True) as client:
+        items = list(_pages(client))
+        taken = {
+            _key_of_item(one): _block_of(one["parameters"].get("credentials")) for one in items
+        }
+        found_wanted = wanted_deployments(config, templates, resources, taken)
+        wanted = {one.key: one for one in found_wanted}
+        standing = _standing(client, items, taken, wanted)
     record = read_all(_prefix(config.name))
     last: dict[str, Digests] = {k: v for k, v in record.items() if isinstance(v, dict)}
-    with get_client(sync_client=True) as client:
-        standing = _standing(client, wanted)
     known = {**_applied_by_up(standing), **last}
     by_key = {key: values_of(one.spec) for key, one in wanted.items()}
     present = dict(standing.present)
@@ -293,16 +307,23 @@ def _compared(
     )
 
 
-def _standing(client: SyncPrefectClient, wanted: Mapping[str, Wanted]) -> _Standing:
+def _key_of_item(item: Mapping[str, Any]) -> str:
+    return key_of(str(item.get("entrypoint") or "").rpartition(".")[2], item["name"])
+
+
+def _standing(
+    client: SyncPrefectClient,
+    items: Iterable[Mapping[str, Any]],
+    blocks: Mapping[str, str | None],
+    wanted: Mapping[str, Wanted],
+) -> _Standing:
     present: dict[str, Present] = {}
     ids: dict[str, str] = {}
     titles: dict[str, str] = {}
-    blocks: dict[str, Any] = {}
     tags: dict[str, list[str]] = {}
     names: dict[str, str] = {}
-    for item in _pages(client):
-        flow = str(item.get("entrypoint") or "").rpartition(".")[2]
-        key = key_of(flow, item["name"])
+    for item in items:
+        key = _key_of_item(item)
         names.setdefault(item["flow_id"], client.read_flow(UUID(item["flow_id"])).name)
         values: dict[str, Any] = {f"{PARAMETER}{k}": v for k, v in item["parameters"].items()}
         values["schedules"] = [_schedule_of(one) for one in item["schedules"]]
@@ -319,7 +340,6 @@ def _standing(client: SyncPrefectClient, wanted: Mapping[str, Wanted]) -> _Stand
         present[key] = Present(values, owner_of(item["tags"]))
         ids[key], tags[key] = item["id"], item["tags"]
         titles[key] = f"{names[item['flow_id']]}/{item['name']}"
-        blocks[key] = item["parameters"].get("credentials")
     return _Standing(present, ids, titles, blocks, tags)
 
 
@@ -358,8 +378,8 @@ def _account(block: str | None) -> BarrackCredentials | None:
     names = sorted(str(one._block_document_name) for one in saved_accounts())
     if block not in names:
         raise BarrackConfigurationError(
-            f"the server has no account in a block that is called {block!r} (it has "
-            f"{', '.join(names) or 'none'}); `barrack up --credentials {block}` saves one"
+            f"the server has no account in a block that is called {masked(block)!r} (it has "
+            f"{', '.join(names) or 'none'}); `barrack up --credentials {masked(block)}` saves one"
         )
     return BarrackCredentials.find(block)
 
@@ -468,28 +488,54 @@ def _note(config: Config, told: Mapping[str, Digests]) -> None:
 
 
 @contextmanager
-def _alone(name: str) -> Iterator[None]:
-    """Keep others from applying the same file meanwhile.
+def _alone(name: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[Callable[[], None]]:
+    """Keep others from applying the same file meanwhile; gives what asks whether that still holds.
+
+    Args:
+        name: of the file.
+        sleep: waits so many seconds.
 
     Raises:
         BarrackConfigurationError: another apply goes on.
     """
-    limit = f"barrack-yaml-{name}"
-    with get_client(sync_client=True) as client:
-        client.upsert_global_concurrency_limit_by_name(limit, 1)
-    holding = concurrency(limit, occupy=1, timeout_seconds=_PATIENCE, strict=True)
-    before = logging.root.manager.disable
-    logging.disable(logging.ERROR)  # Prefect logs what is told below
-    try:
-        holding.__enter__()
-    except TimeoutError:
+    prefix = f"barrack_yaml_lock_{key_of_id(name)}_"
+    token = secrets.token_hex(8)
+    for _ in range(_TRIES):
+        if _claimed(prefix, token):
+            break
+        sleep(1)
+    else:
         raise BarrackConfigurationError(
-            f"another apply of the file {name!r} goes on; try again when it has ended (what a lost "
-            f"one holds is free after five minutes)"
-        ) from None
-    finally:
-        logging.disable(before)
+            f"another apply of the file {name!r} goes on; try again when it has ended (if it was "
+            f"lost, within {_LOST // 60} minutes)"
+        )
+
+    def check() -> None:
+        if not _claimed(prefix, token):
+            raise BarrackConfigurationError(
+                f"this apply was away so long that another one of the file {name!r} has begun, so "
+                f"it stopped; look at a new plan"
+            )
+
     try:
-        yield
+        yield check
     finally:
-        holding.__exit__(None, None, None)
+        change_all(prefix, lambda stands: {} if stands.get("holder") == token else stands)
+
+
+def _claimed(prefix: str, token: str) -> bool:
+    """Claim the right to apply, anew or again; False if another has it."""
+    now = _server_now()
+
+    def change(stands: dict[str, Any]) -> Mapping[str, Any]:
+        is_free = stands.get("holder") in (None, token) or stands.get("until", 0) < now
+        return {"holder": token, "until": now + _LOST} if is_free else stands
+
+    return change_all(prefix, change).get("holder") == token
+
+
+def _server_now() -> int:
+    """This moment by the clock of the server, in seconds: clocks of machines are minutes apart."""
+    with Records(_CLOCK) as records:
+        records.put(_CLOCK, secrets.token_hex(4))
+        return int(records.stamped()[_CLOCK].written.timestamp())

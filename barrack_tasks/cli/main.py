@@ -27,7 +27,7 @@ from barrack_tasks.cli.ls import ls, show
 from barrack_tasks.cli.notify import notify_app
 from barrack_tasks.cli.owner import owner_app
 from barrack_tasks.cli.panic import panic
-from barrack_tasks.cli.plan import apply, plan
+from barrack_tasks.cli.plan import apply, plan, two_means_differs
 from barrack_tasks.cli.run import hibernate, restore, run_app
 from barrack_tasks.cli.runs import events, logs
 from barrack_tasks.cli.schedule import schedule_app
@@ -81,17 +81,14 @@ app.command(completion)
 app.command(complete, show=False)
 
 
+@two_means_differs
 def main() -> None:
-    """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input.
-
-    `barrack plan` exits 1 on bad input too, so that 2 says of it that the server differs.
-    """
-    mistake = 1 if sys.argv[1:2] == ["plan"] else 2
+    """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
     if sys.platform == "win32":
         _end(
             "Windows is not supported; run barrack in the Windows Subsystem for Linux (WSL), on "
             "Linux or on macOS",
-            mistake,
+            2,
         )
     # Prefect sends an event for each block that was read, and a command that ends soon waits for
     # them: that is no news, and would stand below what the command says. Nor are tracebacks of its
@@ -106,11 +103,11 @@ def main() -> None:
             print_error=False,
         )
     except CycloptsError as error:
-        _end(_said_of_words(error), mistake)
+        _end(_said_of_words(error), 2)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # The API's client raises its own errors, so this is the Prefect server's, whose errors of
         # HTTP are those of httpx: nothing of Prefect is needed to know them.
-        _end(about(error), mistake)
+        _end(about(error), 2)
     except BrokenPipeError:
         # Whoever read the output reads no more of it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -121,7 +118,7 @@ def main() -> None:
         code = code_of(error)
         if code is None:
             raise
-        _end(str(error), mistake if code == 2 else code)
+        _end(str(error), code)
     sys.exit(result if isinstance(result, int) else 0)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +16,36 @@ from barrack_tasks.cli.servers import known_server
 if TYPE_CHECKING:
     from barrack_tasks.cli.applying import Plan
 
-NOTHING, FAILED, DIFFERS, MISTAKEN = 0, 1, 2, 2
+NOTHING, FAILED, MISTAKEN = 0, 1, 2
+
+
+class _Differs(int):
+    """An exit code that is told apart from that of a mistake."""
+
+
+DIFFERS = _Differs(2)
+
+
+def two_means_differs(main: Callable[[], None]) -> Callable[[], None]:
+    """The entry point of the command line, in which every error of `barrack plan` exits 1.
+
+    So 2 says of it that the server is not as the file says, also after a mistake in its words.
+
+    Args:
+        main: exits with a code.
+    """
+
+    @wraps(main)
+    def run() -> None:
+        try:
+            main()
+        except SystemExit as end:
+            is_plan = sys.argv[1:2] == ["plan"]
+            if is_plan and end.code == MISTAKEN and not isinstance(end.code, _Differs):
+                sys.exit(FAILED)
+            raise
+
+    return run
 
 
 def plan(
@@ -80,11 +111,11 @@ def apply(file: Path = FILE, /, *, yes: bool = False, overwrite: bool = False) -
 
     screen = Screen()
     show(screen, made)
-    if not made.is_done:
-        return NOTHING
     armed = ", ".join(made.titles[key] for key in made.newly_armed)
     question = f"Apply this, and let {armed} act?" if armed else "Apply this?"
-    if not yes and not screen.agrees(question):
+    # Where nothing is to be done, it is noted what the file says, so that what somebody changed by
+    # hand and then wrote into the file is not taken for a change by hand any more.
+    if made.is_done and not yes and not screen.agrees(question):
         screen.print("Nothing was changed.")
         return FAILED
     with known_server():

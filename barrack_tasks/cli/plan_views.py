@@ -33,7 +33,7 @@ def show(screen: Screen, plan: Plan) -> None:
         for difference in one.differences:
             screen.print(f"    {_difference(one, difference)}")
     for other in plan.others:
-        screen.print(f"  {other} was not made by a file, looks after the same account, and stays.")
+        screen.print(f"  {_other(other)}")
     screen.print(_summary(plan))
     for seen in plan.foreseen:
         screen.print("")
@@ -157,7 +157,7 @@ def as_markdown(plan: Plan) -> str:
         lines.append(f"- **{escape(_title(plan, one))}** {_what(one)}")
         lines += [f"  - {escape(_difference(one, d))}" for d in one.differences]
     for other in plan.others:
-        lines.append(f"- {escape(other)} was not made by a file, and stays.")
+        lines.append(f"- {escape(_other(other))}")
     for seen in plan.foreseen:
         lines += ["", f"### {escape(seen.title)} ({_state(seen)}), if it ran now", ""]
         if seen.report is None:
@@ -174,6 +174,13 @@ def as_markdown(plan: Plan) -> str:
 
 def _title(plan: Plan, one: Change) -> str:
     return plan.titles.get(one.key, one.key)
+
+
+def _other(name: str) -> str:
+    return (
+        f"{name} was not made by a file and does the same for the same account; it stays, so "
+        f"delete it on the server if it should not run beside this file."
+    )
 
 
 def _what(one: Change) -> str:

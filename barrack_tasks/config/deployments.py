@@ -17,6 +17,7 @@ from barrack_tasks.config.tags import tag_of, with_state
 PARAMETER, TRIGGER = "parameter ", "trigger "
 DRY_RUN = "dry_run"
 _USUAL_BLOCK = "barrack"
+_ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def wanted_deployments(
     config: Config,
     templates: Iterable[Mapping[str, Any]],
     resources: Mapping[str | None, str] | None = None,
+    taken: Mapping[str, str | None] | None = None,
 ) -> list[Wanted]:
     """The deployments that a file becomes: one for each section and account, and no other.
 
@@ -77,6 +79,9 @@ def wanted_deployments(
         config: the file.
         templates: the deployments of the release, as its prefect.yaml has them.
         resources: by block, the id of the account's resource, whose events triggers take.
+        taken: by key, the block of each deployment that a server has. An account has the plain
+            names of the release if its own deployments have them already, or if they are free and
+            it is the usual one; else they end in the name of its block.
 
     Example:
         >>> [one.key for one in wanted_deployments(config, templates)]
@@ -87,12 +92,29 @@ def wanted_deployments(
     stock = sections.get("stock")
     if stock is not None and stock.parameters.get("expires") and "ends" not in sections:
         sections["ends"] = Section(stock.armed, {})
+    names = [key_of(KINDS[one].flow, by_flow[KINDS[one].flow]["name"]) for one in sections]
+    suffixes = {block: _suffix(block, names, taken or {}) for block in config.accounts}
     return [
-        _wanted(config, section, sections[section], by_flow, block, (resources or {}).get(block))
+        _wanted(
+            config,
+            section,
+            sections[section],
+            by_flow,
+            block,
+            suffixes[block],
+            (resources or {}).get(block),
+        )
         for block in config.accounts
         for section in KINDS
         if section in sections
     ]
+
+
+def _suffix(block: str | None, names: Iterable[str], taken: Mapping[str, str | None]) -> str:
+    """What is added to the names of an account's deployments: no two accounts share one."""
+    owners = {taken[name] for name in names if name in taken}
+    is_usual = block in (None, _USUAL_BLOCK)
+    return "" if owners == {block} or (not owners and is_usual) else f"-{block or _ENVIRONMENT}"
 
 
 def _wanted(
@@ -101,14 +123,15 @@ def _wanted(
     section: Section,
     by_flow: Mapping[str, Mapping[str, Any]],
     block: str | None,
+    suffix: str,
     resource: str | None,
 ) -> Wanted:
     kind = KINDS[name]
     spec: dict[str, Any] = copy.deepcopy(dict(by_flow[kind.flow]))
-    if block not in (None, _USUAL_BLOCK):
-        spec["name"] += f"-{block}"
+    if suffix:
+        spec["name"] += suffix
         for trigger in spec.get("triggers") or []:
-            trigger["name"] += f" ({block})"
+            trigger["name"] += f" ({suffix.removeprefix('-')})"
     for trigger in spec.get("triggers") or []:
         if resource is not None:
             trigger["match_related"] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -164,7 +165,7 @@ def read_document(file: Path) -> Document:
         'team-a'
     """
     document = Document()
-    _read(document, file, file.resolve().parent, (), None)
+    _read(document, file, _real(file).parent, (), None)
     return document
 
 
@@ -200,7 +201,12 @@ def _read(
             raise MistakesError([own.mistake(said, ("include",))])
         if shown(other) in document.texts:
             continue
-        _read(document, other, root, (*above, file.resolve()), mistake)
+        _read(document, other, root, (*above, _real(file)), mistake)
+
+
+def _real(file: Path) -> Path:
+    """Where a file really is; a link that leads to itself is reported when it is read."""
+    return Path(os.path.realpath(file))
 
 
 def _included(
@@ -224,11 +230,11 @@ def _included(
             said = f"no file matches {pattern!r}; correct the pattern or leave it out"
             raise MistakesError([own.mistake(said, place)])
         for other in matched:
-            real = other.resolve()
+            real = _real(other)
             if not real.is_relative_to(root):
                 said = f"{pattern!r} lies outside of the folder {root.name!r}; move the file there"
                 raise MistakesError([own.mistake(said, place)])
-            if real in (*above, file.resolve()):
+            if real in (*above, _real(file)):
                 said = f"{pattern!r} includes itself; leave it out"
                 raise MistakesError([own.mistake(said, place)])
             found.append((other, own.mistake("", place)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import sys
-import threading
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +17,7 @@ from prefect.client.orchestration import get_client
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.cli import main
+from barrack_tasks.cli import applying, main
 from barrack_tasks.cli.applying import _alone, _pages, plan_of
 from barrack_tasks.cli.check import read
 from barrack_tasks.cli.deployments import apply as up
@@ -129,7 +128,11 @@ def test_a_file_is_planned_applied_and_found_as_it_was_applied(
     assert barrack("apply", str(file), "--yes")[0] == 0
     now = one_of(block, "follow_schedule")["parameters"]
     assert (now["strict"], now["rules"][0]["timetable"]) == (False, "always")
-    assert barrack("apply", str(file), "--yes", "--overwrite")[0] == 0
+    # Written into the file, it is no change by hand any more, and follows the file.
+    file.write_text(file.read_text().replace("strict: true", "strict: false"))
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    file.write_text(file.read_text().replace("strict: false", "strict: true"))
+    assert barrack("apply", str(file), "--yes")[0] == 0
     assert one_of(block, "follow_schedule")["parameters"]["strict"] is True
 
     # A section that is left out goes, and nothing else does.
@@ -166,29 +169,34 @@ def test_every_mistake_of_a_plan_exits_one(barrack: Barrack, tmp_path: Path) -> 
     assert (code, "`barrack up --credentials no-such-block` saves one" in said) == (1, True)
 
 
-def test_two_applies_at_once_do_not_interleave(
-    account: tuple[Sandbox, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("barrack_tasks.cli.applying._PATIENCE", 1.0)
-    _, block = account
-    inside, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with _alone(block):
-            inside.set()
-            done.wait(60)
-
-    other = threading.Thread(target=hold)
-    other.start()
-    try:
-        assert inside.wait(60)
-        with pytest.raises(BarrackConfigurationError, match="another apply"), _alone(block):
+def test_two_applies_at_once_do_not_interleave(prefect_server: str) -> None:
+    name = f"file-{uuid.uuid4().hex[:8]}"
+    waited: list[float] = []
+    with _alone(name) as check:
+        with (
+            pytest.raises(BarrackConfigurationError, match="another apply"),
+            _alone(name, waited.append),
+        ):
             pass
-    finally:
-        done.set()
-        other.join()
-    with _alone(block):
-        pass
+        check()
+        with _alone(f"{name}-other", waited.append):
+            pass
+    assert len(waited) == 30
+    with _alone(name, waited.append):
+        assert len(waited) == 30
+
+
+def test_an_apply_that_was_lost_is_followed_by_another_and_stops_when_it_comes_back(
+    prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"file-{uuid.uuid4().hex[:8]}"
+    now = applying._server_now()
+    with _alone(name) as check:
+        monkeypatch.setattr(applying, "_server_now", lambda: now + 3600)
+        with _alone(name) as other:
+            with pytest.raises(BarrackConfigurationError, match="away so long"):
+                check()
+            other()
 
 
 def test_a_plan_that_is_not_true_any_more_is_not_applied(
@@ -206,7 +214,10 @@ def test_a_plan_that_is_not_true_any_more_is_not_applied(
 
 
 def test_a_first_file_is_written_from_the_account_and_never_again(
-    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+    barrack: Barrack,
+    account: tuple[Sandbox, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     sandbox, block = account
     file = tmp_path / "barrack.yaml"
@@ -219,6 +230,13 @@ def test_a_first_file_is_written_from_the_account_and_never_again(
     code, said = barrack("init", str(file), "--credentials", block)
     assert (code, "is there already, and was not changed" in said) == (2, True)
     assert file.read_text() == written
+    # Without such a block, the account of the environment is read.
+    for name, value in sandbox.env.items():
+        monkeypatch.setenv(name, value)
+    other = tmp_path / "other.yaml"
+    assert barrack("init", str(other), "--credentials", "not-saved")[0] == 0
+    assert "alpha" in other.read_text()
+    assert sandbox.api_key not in other.read_text()
     assert {entry["operation"] for entry in sandbox.ledger()} == {"person"}
 
 

@@ -115,3 +115,31 @@ def test_what_somebody_deleted_is_made_again_and_said_so() -> None:
 @given(VALUES, VALUES)
 def test_two_values_have_one_digest_if_they_say_the_same(one: Any, other: Any) -> None:
     assert (digest(one) == digest(other)) == (one == other)
+
+
+EVENTS = st.lists(
+    st.tuples(st.sampled_from(["file", "hand", "apply"]), st.integers(0, 3)), max_size=12
+)
+
+
+@given(EVENTS)
+def test_a_value_follows_the_file_until_a_hand_and_again_once_both_agree(
+    events: list[tuple[str, int]],
+) -> None:
+    said, server, last = 0, {"a": Present({"x": 0}, "mine")}, {"a": digests({"x": 0})}
+    is_by_hand, agreed = False, 0
+    for what, value in events:
+        now = server["a"].values["x"]
+        if what == "file":
+            said = value
+        elif what == "hand":
+            server["a"] = Present({"x": value}, "mine")
+            is_by_hand = value != agreed
+        else:
+            wanted = {"a": {"x": said}}
+            server = applied(server, changes(wanted, server, last, "mine"))
+            last = noted(wanted)
+            assert server["a"].values["x"] == (now if is_by_hand else said)
+            # What the file says now is what a later change by hand is told from.
+            agreed = said
+            is_by_hand = server["a"].values["x"] != said

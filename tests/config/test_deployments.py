@@ -127,3 +127,25 @@ def test_values_go_into_a_deployment_and_come_out_again(
         **{f"parameter {k}": v for k, v in parameters.items()},
     }
     assert values_of(with_values(template, values)) == values
+
+
+@pytest.mark.parametrize(
+    ("block", "taken", "suffix"),
+    [
+        ("barrack", None, ""),
+        ("team-a", None, "-team-a"),
+        ("team-a", "team-a", ""),
+        ("barrack", "team-a", "-barrack"),
+        ("barrack", "barrack", ""),
+        ("team-b", "team-a", "-team-b"),
+        (None, "team-a", "-environment"),
+    ],
+)
+def test_no_account_takes_the_name_of_anothers_deployment(
+    block: str | None, taken: str | None, suffix: str
+) -> None:
+    config = Config(accounts=(block,), sections={"balance": Section(False, {})})
+    usual = BY_FLOW["watch_balance"]["name"]
+    there = {f"watch_balance/{usual}": taken} if taken else {}
+    [one] = wanted_deployments(config, TEMPLATES, {}, there)
+    assert one.name == f"{usual}{suffix}"

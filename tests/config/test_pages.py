@@ -1,0 +1,35 @@
+"""The pages about barrack.yaml: their examples can be read, and they are up to date."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from barrack_tasks.config.checking import read_config
+from barrack_tasks.config.deployments import wanted_deployments
+from barrack_tasks.config.sections import KINDS, file_model
+from scripts.make_file_mistakes import DOCUMENT, page
+from tests.config.test_deployments import TEMPLATES
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "barrack-yaml.md").read_text()
+
+
+def test_the_example_of_the_page_can_be_read_and_shows_every_word(tmp_path: Path) -> None:
+    example, stock = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    (tmp_path / "barrack.yaml").write_text(example)
+    (tmp_path / "stock.yaml").write_text(stock)
+    config = read_config(tmp_path / "barrack.yaml")
+    found = wanted_deployments(config, TEMPLATES)
+    assert {one.section for one in found} == KINDS.keys() - {"doctor"}
+    assert {one.section for one in found if one.armed and one.acts} == {"balance", "timetables"}
+    words = file_model().model_fields.keys() - KINDS.keys()
+    assert all(re.search(rf"^{word}:", example, re.MULTILINE) for word in words)
+
+
+def test_the_page_has_a_row_for_each_section() -> None:
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)` \| (yes|no) \|$", PAGE, re.MULTILINE)
+    assert rows == [(one.name, one.flow, "yes" if one.acts else "no") for one in KINDS.values()]
+
+
+def test_the_page_of_mistakes_is_up_to_date() -> None:
+    assert DOCUMENT.read_text() == page(), "run: python scripts/make_file_mistakes.py"
