@@ -52,6 +52,8 @@ class Candidate:
     wired: Wired
     score: float
     reason: str
+    is_answered: bool = False
+    """Whether a person has said so."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ def match_operations(
         if place is None:
             found.absent.append(name)
         elif (there := _at(place, wired)) is not None:
-            found.matched[name] = Candidate(there, 1.0, "answered")
+            found.matched[name] = Candidate(there, 1.0, "answered", is_answered=True)
             taken.add(id(there))
     for name, operation in OPERATIONS.items():
         if name in found.matched or name in found.absent:
@@ -130,7 +132,7 @@ def _doubt_namesakes(found: Found, scorer: _Scorer, wired: list[Wired]) -> None:
     """
     for name, candidate in list(found.matched.items()):
         title = _gist(OPERATIONS[name].title)
-        if candidate.reason == "answered" or title in _called(candidate.wired):
+        if candidate.is_answered or title in _called(candidate.wired):
             continue
         rival = next((w for w in wired if title in _called(w)), None)
         if rival is None:
@@ -138,7 +140,7 @@ def _doubt_namesakes(found: Found, scorer: _Scorer, wired: list[Wired]) -> None:
         stem = candidate.wired.path
         for other, its in list(found.matched.items()):
             same = OPERATIONS[other].group == OPERATIONS[name].group
-            if same and f"{its.wired.path}/".startswith(f"{stem}/") and its.reason != "answered":
+            if same and f"{its.wired.path}/".startswith(f"{stem}/") and not its.is_answered:
                 del found.matched[other]
                 reason = f"{its.reason}; but {rival.place} is called {OPERATIONS[name].title!r}"
                 found.open[other] = [replace(its, reason=reason, score=_DOUBTED)]

@@ -184,36 +184,42 @@ class _Prober:
 
     def _look(self, send: Send, address: str, asked: set[str]) -> list[str]:
         """Take the document that stands at an address; or the links of a page that names some."""
-        keys: list[tuple[str, str] | None] = [None]
-        moved = False
-        while keys and address not in asked:
-            key = keys.pop()
-            if self.asked >= self.limit - _KEPT_FOR_LISTS:
-                return []
-            self.asked += 1
-            answer = _document_at(send, address, self._headers(key))
-            if answer is None:
-                self.failures += 1
-                if self.failures >= _MOST_FAILURES:
-                    raise _Stop("the API does not answer")
-                break
-            if answer.status_code == 429:
-                raise _Stop("the API refused further requests as too many (429)")
-            self.failures = 0
-            if answer.status_code in (401, 403) and key is None and self.auth is not None:
-                keys.append(self.auth)
-            elif 300 <= answer.status_code < 400 and not moved:
-                target = seeking.beside(answer.headers.get("location", ""), address)
-                moved = True
-                asked.add(address)
-                if target:
-                    address = target
-                    keys.append(key)
-            elif answer.status_code == 200:
-                asked.add(address)
-                return self._take(address, answer.content)
+        if address in asked or self.asked >= self.limit - _KEPT_FOR_LISTS:
+            return []
         asked.add(address)
-        return []
+        key: tuple[str, str] | None = None
+        answer = self._fetch(send, address, key)
+        if answer.status_code in (401, 403) and self.auth is not None:
+            key = self.auth
+            answer = self._fetch(send, address, key)
+        if 300 <= answer.status_code < 400:
+            address = seeking.beside(answer.headers.get("location", ""), address)
+            if not address or address in asked:
+                return []
+            asked.add(address)
+            answer = self._fetch(send, address, key)
+        return self._take(address, answer.content) if answer.status_code == 200 else []
+
+    def _fetch(self, send: Send, address: str, key: tuple[str, str] | None) -> httpx.Response:
+        """What stands at an address that may be a document; status 599 if nothing comes."""
+        self.asked += 1
+        headers = {**self._headers(key), "accept": "application/json, application/yaml, text/html"}
+        timeout = {"timeout": httpx.Timeout(_SECONDS).as_dict()}
+        try:
+            answer = send(httpx.Request("GET", address, headers=headers, extensions=timeout))
+        except (TooMuch, Damaged):
+            return httpx.Response(413)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError):
+            self.failures += 1
+            if self.failures >= _MOST_FAILURES:
+                raise _Stop("the API does not answer") from None
+            return httpx.Response(599)
+        finally:
+            del headers
+        if answer.status_code == 429:
+            raise _Stop("the API refused further requests as too many (429)")
+        self.failures = 0
+        return answer if len(answer.content) <= _BOUNDS.answer_bytes else httpx.Response(413)
 
     def _take(self, address: str, content: bytes) -> list[str]:
         start = content.lstrip()[:1]
@@ -238,7 +244,7 @@ class _Prober:
         place = seeking.beside(str(base.wire), self.url) if base is not None else self.url
         own = urlsplit(self.url).path.rstrip("/")
         under = urlsplit(place).path.rstrip("/")
-        if not place or not under.startswith(own):
+        if not place or not f"{under}/".startswith(f"{own}/"):
             return
         for what, match in found.matches.items():
             name = what.removeprefix("operations.")
@@ -421,19 +427,6 @@ def _exchange(send: Send, address: str, headers: dict[str, str]) -> tuple[int, A
     except (ValueError, RecursionError, UnreadableError):
         body = None
     return response.status_code, body, ""
-
-
-def _document_at(send: Send, address: str, headers: dict[str, str]) -> httpx.Response | None:
-    """What stands at an address that may be a document; None if nothing comes."""
-    timeout = {"timeout": httpx.Timeout(_SECONDS).as_dict()}
-    accepts = {**headers, "accept": "application/json, application/yaml, text/html"}
-    try:
-        answer = send(httpx.Request("GET", address, headers=accepts, extensions=timeout))
-    except (TooMuch, Damaged):
-        return httpx.Response(413)
-    except (httpx.HTTPError, httpx.InvalidURL, OSError):
-        return None
-    return answer if len(answer.content) <= _BOUNDS.answer_bytes else httpx.Response(413)
 
 
 def _items(body: Any) -> list[Any]:
