@@ -43,8 +43,8 @@ def restore_from_snapshot(
 
     Args:
         snapshot: an id, a name, or `latest:<instance name>`; or a list of these.
-        name: of the new instance: 2 to 30 characters; `<snapshot>-restored`, if not given, and
-            for `latest:` `<instance name>-restored` where that is free.
+        name: of the new instance: 2 to 30 characters; `<snapshot>-restored`, if not given, or
+            where that is too long and `latest:` is asked for, `<instance name>-restored`.
         wait_until: until the instance has its address, is ACTIVE, or not at all. Not `wait_for`:
             that is a keyword of Prefect's own for every flow, takes futures of other tasks, and
             says nothing of a word like "active", which then has no effect. Type checkers do.

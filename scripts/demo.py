@@ -105,7 +105,7 @@ def show(console: Console, report: Report) -> None:
 
     table = Table(title="What was done")
     for column in COLUMNS:
-        table.add_column(column, no_wrap=column in ("instance", "now", "snapshot"))
+        table.add_column(column, no_wrap=column in ("instance", "an hour"))
     for cells in report.cells():
         table.add_row(*cells)
     console.print(table)

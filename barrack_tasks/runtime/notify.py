@@ -342,7 +342,7 @@ def _send(block: NotificationBlock, letter: Letter) -> None:
             _send_mail(chosen, letter)
             return
         # Else a service that shows HTML would take a name for markup.
-        setattr(block._apprise_client.asset, "body_format", "text")  # noqa: B010 - typed None there
+        cast(Any, block._apprise_client).asset.body_format = "text"
     elif isinstance(block, CustomWebhookNotificationBlock) and not _shows_subject(block):
         body = f"{letter.subject}\n{body}" if body != letter.subject else body
     with chosen.raise_on_failure():

@@ -180,8 +180,9 @@ def _latest(instance: str, snapshots: Sequence[Snapshot], now: datetime) -> Snap
 def restored_names(snapshot: Snapshot, is_latest: bool = False) -> Iterator[str]:
     """What the instance may be called, the best first: `<snapshot>-restored`, then numbered.
 
-    Always valid; what is shortened is made distinct by a hash of the snapshot's id. What was asked
-    for as the newest of an instance is called `<instance>-restored` before all else.
+    Always valid; what is shortened is made distinct by a hash of the snapshot's id. Where the name
+    would be shortened, what was asked for as the newest of an instance is called
+    `<instance>-restored` before all else.
 
     Example:
         >>> next(restored_names(Snapshot(id="1", name="base", status="SUCCESS")))
@@ -189,9 +190,10 @@ def restored_names(snapshot: Snapshot, is_latest: bool = False) -> Iterator[str]
     """
     of_instance = f"{snapshot.instance_name}-restored"
     is_valid = len(of_instance) <= INSTANCE_NAME_LENGTH[1] and not _STRANGERS.search(of_instance)
-    if is_latest and snapshot.instance_name and is_valid:
-        yield of_instance
     clean = _STRANGERS.sub("-", snapshot.name)
+    fits = clean == snapshot.name and len(f"{clean}-restored") <= INSTANCE_NAME_LENGTH[1]
+    if is_latest and not fits and snapshot.instance_name and is_valid:
+        yield of_instance
     mark = hashlib.blake2s(snapshot.id.encode(), digest_size=4).hexdigest()[:6]
     for number in count(1):
         suffix = "-restored" if number == 1 else f"-restored-{number}"
