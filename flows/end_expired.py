@@ -77,7 +77,9 @@ def end_expired(
     with run.alone("expiry", scope) as is_alone:
         if is_alone:
             leases = read_leases(run.account.account)
-            warnings = warnings_of(leases, instances, now(), warning, keeping_link())
+            warnings = warnings_of(
+                leases, instances, now(), warning, keeping_link(), run.account.protect
+            )
             told = alarms.raise_for([*readings_of(endings), *warnings], now())
             heard = now_warned(leases, instances, now(), warning)
             note_warned(run.account.account, heard, now())
