@@ -169,10 +169,10 @@ def warnings_of(
         if last is None:
             continue
         there = instances.get(id_)
-        ends_soon = now >= last.until - warning
-        is_told = ends_soon and there is not None and not is_down(there.status)
-        if is_told and is_protected(protect, id_, last.name, there and there.name):
-            is_told = False
+        is_up = there is not None and not (
+            is_down(there.status) or is_protected(protect, id_, last.name, there.name)
+        )
+        is_told = is_up and now >= last.until - warning
         text = (
             f"{last.said} on {last.name} ends at {_moment(last.ends(now, warning))}, and then the "
             f"machine is hibernated; to keep it, run: "
