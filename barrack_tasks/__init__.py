@@ -27,6 +27,12 @@ if TYPE_CHECKING:
     from barrack_tasks.controllers.wake import wake as wake
     from barrack_tasks.credentials import BarrackCredentials as BarrackCredentials
     from barrack_tasks.events import on as on
+    from barrack_tasks.plans.forgotten.idleness import ApiProbe as ApiProbe
+    from barrack_tasks.plans.forgotten.idleness import Idleness as Idleness
+    from barrack_tasks.plans.forgotten.idleness import PrometheusProbe as PrometheusProbe
+    from barrack_tasks.plans.forgotten.idleness import SshProbe as SshProbe
+    from barrack_tasks.plans.forgotten.lifetimes import Leftover as Leftover
+    from barrack_tasks.plans.forgotten.lifetimes import Lifetime as Lifetime
     from barrack_tasks.plans.money.caps import Caps as Caps
     from barrack_tasks.plans.money.thresholds import Threshold as Threshold
     from barrack_tasks.plans.power.schedule import Rule as Rule
@@ -94,6 +100,8 @@ _GIVEN = {
     "api.errors": "BarrackError",
     "plans.report": "Report",
     "plans.selection": "Selector SelectionError",
+    "plans.forgotten.idleness": "ApiProbe Idleness PrometheusProbe SshProbe",
+    "plans.forgotten.lifetimes": "Leftover Lifetime",
     "plans.money.caps": "Caps",
     "plans.money.thresholds": "Threshold",
     "plans.power.schedule": "Rule",

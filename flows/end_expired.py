@@ -10,6 +10,7 @@ from barrack_tasks.controllers.owners import tell_owners
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.durations import PositiveSpan
+from barrack_tasks.plans.forgotten.idleness import GivenIdleness
 from barrack_tasks.plans.forgotten.leases import WARNING, now_warned, warnings_of
 from barrack_tasks.plans.power.expiry import EndingsReport, known_of, readings_of, rows_of_endings
 from barrack_tasks.runtime.alerts import scope_of, untold
@@ -25,6 +26,7 @@ def end_expired(
     dry_run: bool = False,
     credentials: Credentials = None,
     warning: PositiveSpan = WARNING,
+    idleness: GivenIdleness = None,
 ) -> EndingsReport:
     """Hibernate machines whose last lease has ended, and end what was made with `expires=`.
 
@@ -44,6 +46,8 @@ def end_expired(
         dry_run: show what would be ended, and change nothing.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
         warning: how long before a lease ends people are warned.
+        idleness: probes that put an end off while a machine works, or while nobody can tell, for
+            `at_most`: an `Idleness` or a dict. None asks no probe.
 
     Returns:
         A report with one row an instance that has a lease, or was made for a time, and has not
@@ -62,7 +66,7 @@ def end_expired(
     """
     run = Run.begin("end_expired", credentials, notify, dry_run=dry_run)
     with run.holding() as hold:
-        endings, instances = end_due(run.account, hold, now(), run.log, dry_run, warning)
+        endings, instances = end_due(run.account, hold, now(), run.log, dry_run, warning, idleness)
     if dry_run:
         rows = rows_of_endings(endings, instances, dry_run=True)
         return run.conclude(EndingsReport(flow=run.flow, dry_run=True, rows=rows))
@@ -73,7 +77,9 @@ def end_expired(
     with run.alone("expiry", scope) as is_alone:
         if is_alone:
             leases = read_leases(run.account.account)
-            warnings = warnings_of(leases, instances, now(), warning, keeping_link())
+            warnings = warnings_of(
+                leases, instances, now(), warning, keeping_link(), run.account.protect
+            )
             told = alarms.raise_for([*readings_of(endings), *warnings], now())
             heard = now_warned(leases, instances, now(), warning)
             note_warned(run.account.account, heard, now())

@@ -13,7 +13,7 @@ def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False, yes_to_living: boo
     """Give records that no known account owns to the account that they belong to.
 
     An account whose key was changed where nothing named it leaves its ends, proofs, drills, notes
-    and leases under its old name; `barrack status` tells of them.
+    and locks under its old name; `barrack status` tells of them.
 
     Parameters
     ----------

@@ -165,7 +165,7 @@ def check_adoption(old: str, now: datetime, living: bool = False) -> Unowned:
         )
     if found[old].lives:
         raise BarrackConfigurationError(
-            f"a run still works under the name {old!r}; end it, or wait until its lease has run "
+            f"a run still works under the name {old!r}; end it, or wait until its lock has run "
             "out in two minutes, and try again"
         )
     if _age(found[old], now) < _LIVING and not living:

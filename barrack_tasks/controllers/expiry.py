@@ -11,10 +11,11 @@ from typing import Any
 from uuid import NAMESPACE_OID, uuid5
 
 from barrack_tasks.api import BarrackError
-from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.leases import drop_ended, read_leases
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
+from barrack_tasks.plans.forgotten.idleness import Idleness, put_off
 from barrack_tasks.plans.forgotten.leases import WARNING, with_leases
 from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
 from barrack_tasks.plans.power.expiry import (
@@ -32,6 +33,7 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log
 from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate, instances_of, note_going
+from barrack_tasks.runtime.probes import find_evidence
 from barrack_tasks.runtime.withdrawing import Notes
 from barrack_tasks.server.variables import Records, key_of_id
 from barrack_tasks.tasks.instances import delete_instance, hibernate_instance, start_instance
@@ -242,6 +244,7 @@ def end_due(
     log: Log,
     dry_run: bool = False,
     warning: timedelta = WARNING,
+    idleness: Idleness | None = None,
 ) -> tuple[list[Ending], Mapping[str, UserVM]]:
     """End what has no lease any more; what becomes of each, and the instances.
 
@@ -255,6 +258,7 @@ def end_due(
         log: of the run.
         dry_run: decide only.
         warning: how long people are warned before a lease ends.
+        idleness: the probes that put an end off while a machine works; None to ask none.
     """
     noted = _on_record(credentials.account)
     if not dry_run:
@@ -269,6 +273,8 @@ def end_due(
     expiries = with_leases(set_ends, leases, now, warning)
     run = _Run(credentials, hold, world, now, credentials.get_client().now(), log)
     endings = [run.decided(one) for one in expiries]
+    if idleness is not None:
+        endings = run.put_off(endings, idleness)
     if dry_run:
         return endings, world.instances
     sending = {one.expiry.id: one.expiry.name for one in endings if isinstance(one.next, Step)}
@@ -323,6 +329,20 @@ class _Run:
         protected = is_protected(self.credentials.protect, one.id, *names)
         next_ = decide_ending(one, self.world, protected, holder, self.now, self.cloud_now)
         return Ending(one, next_)
+
+    def put_off(self, endings: Sequence[Ending], idleness: Idleness) -> list[Ending]:
+        """The same, but nothing is asked yet of machines that work, or of which nobody knows."""
+        fresh = [o.expiry for o in endings if isinstance(o.next, Step) and o.expiry.asked is None]
+        there = [self.world.instances[one.id] for one in fresh]
+        asked = [one for one in there if one.status is VMStatus.ACTIVE]
+        found = find_evidence(idleness, asked, self.cloud_now)
+
+        def after(one: Ending) -> Ending:
+            evidence, at = found.get(one.expiry.id), one.expiry.at
+            why = evidence and put_off(evidence, at, idleness.at_most, self.now)
+            return replace(one, next=Wait(why)) if why else one
+
+        return [after(one) for one in endings]
 
     def carried_out(
         self, one: Ending, held: Mapping[str, str], current: Mapping[str, Expiry]

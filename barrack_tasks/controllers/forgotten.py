@@ -15,7 +15,7 @@ from barrack_tasks.controllers.rest import KEPT, look_again
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.alerts import Message, Reading
 from barrack_tasks.plans.forgotten.idleness import Idleness
-from barrack_tasks.plans.forgotten.leases import holders
+from barrack_tasks.plans.forgotten.leases import Lease, holders
 from barrack_tasks.plans.forgotten.lifetimes import (
     Leftover,
     Lifetime,
@@ -45,7 +45,7 @@ from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.alerts import Alarms
 from barrack_tasks.runtime.keep_form import keeping_link
-from barrack_tasks.runtime.leases import names_of
+from barrack_tasks.runtime.leases import Hold, names_of
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.observe import (
     confirmed_gone,
@@ -189,9 +189,16 @@ class Reaping:
                 strict=False,
             )
 
+        held: dict[str, Lease] = {}
+
         def decide(intent: Intent, world: World, moment: datetime) -> Mapping[str, Next]:
-            held = holders(read_leases(self._name), now())
             return decide_reaping(world, intent, memory, unable, held, moment)
+
+        def look(hold: Hold, intent: Intent) -> World:
+            """The account now, and who has leased what meanwhile."""
+            held.clear()
+            held.update(holders(read_leases(self._name), now()))
+            return with_stock(run.account, look_again(run.account, hold, intent, memory))
 
         if run.dry_run:
             intent = intend(now(), {})
@@ -206,7 +213,7 @@ class Reaping:
                 hold,
                 intent.targets,
                 memory,
-                look=lambda: with_stock(run.account, look_again(run.account, hold, intent, memory)),
+                look=lambda: look(hold, intent),
                 decide=admission.within(lambda w, at: decide(intent, w, at), memory),
                 timeout=self._means.timeout,
                 on_done=dict.fromkeys((t.id for t in intent.targets), then.event),

@@ -1,4 +1,7 @@
-"""Leases: who may change which instances, one writer an instance, whatever the fleet.
+"""Locks of runs: who may change which instances, one writer an instance, whatever the fleet.
+
+People read of locks. The code calls them leases, since they run out; the leases by which people
+keep machines are in `controllers/leases.py`.
 
 An *attempt* is one process at one run. Each attempt keeps a record of the keys it holds, where
 every worker sees it. To claim keys it first writes them into its own record and then reads all
@@ -53,7 +56,7 @@ from barrack_tasks.server.processes import born, has_ended, machine
 from barrack_tasks.server.variables import MOST_CHARACTERS, Records, Stamped
 
 LEASE = timedelta(seconds=120)
-"""So long a record holds; `BARRACK_LEASE_SECONDS` sets another length."""
+"""So long a record holds; `BARRACK_LOCK_SECONDS` sets another length."""
 SEEN_WITHIN = 1.0
 """Seconds for which a look at the own record is relied on, and that a claim takes to settle."""
 _LOOK_AFTER = 0.3
@@ -275,7 +278,7 @@ class Hold:
     def claim(self, wanted: Mapping[str, str]) -> dict[str, str]:
         """Claim keys, such as ids of instances, with their names.
 
-        What is held already is kept, and claimed anew if the lease was lost meanwhile.
+        What is held already is kept, and claimed anew if the lock was lost meanwhile.
 
         Returns:
             Those refused, each with who holds it.
@@ -485,7 +488,7 @@ class Hold:
             }
             self._held = {}
             if self._pending and not self._written:
-                self._read()  # another may have taken it up since the lease was lost
+                self._read()  # another may have taken it up since the lock was lost
             if self._parts:
                 # Deleting a variable while events are written makes an SQLite server stumble for
                 # seconds, so later attempts sweep up what is finished.
@@ -530,7 +533,7 @@ class Hold:
                     self._lose_if_over()
                 except Exception as error:
                     raise BarrackNotPermittedError(
-                        f"not sent: the Prefect server cannot be asked for the lease: {error}"
+                        f"not sent: the Prefect server cannot be asked for the lock: {error}"
                     ) from error
                 finally:
                     self._lock.release()
@@ -570,11 +573,11 @@ class Hold:
             raise BarrackNotPermittedError(
                 f"not sent: this run does not hold {missing[0]} any more"
                 if missing
-                else "not sent: the lease of this run is over and could not be renewed"
+                else "not sent: the lock of this run is over and could not be renewed"
             )
         if since is not None and any(since.get(key) != self.claims.get(key) for key in keys):
             raise BarrackNotPermittedError(
-                "not sent: the lease was lost and claimed again since this was decided on"
+                "not sent: the lock was lost and claimed again since this was decided on"
             )
 
     def _lose_if_over(self, look: bool = False) -> None:
@@ -594,7 +597,7 @@ class Hold:
     def _lose(self) -> None:
         self._keep_for_later()
         if self._held:
-            _log.warning("the lease of this run was lost; what it holds is claimed again")
+            _log.warning("the lock of this run was lost; what it holds is claimed again")
         self._held, self._settles, self._written = {}, {}, {}
         self._until = self._seen_at = float("-inf")
 
@@ -640,7 +643,7 @@ class Hold:
             if isinstance(record, Mark):
                 marks[record.of] = max(record.written, marks.get(record.of, -1))
             elif record is None:
-                _log.warning("the variable %s holds no record of a lease", full)
+                _log.warning("the variable %s holds no record of a lock", full)
             elif record.who == self._attempt:
                 mine[f"{self._attempt}_{full.rpartition('_')[2]}"] = stamped
             else:
@@ -704,7 +707,7 @@ class Hold:
     def _write(self, more: Mapping[str, str] | None = None, ends: bool = False) -> bool:
         """Write the record: what is held, `more` that is claimed, and what is inherited.
 
-        False if the record was not there any more: the lease was lost, and nothing is written.
+        False if the record was not there any more: the lock was lost, and nothing is written.
         """
         pending = {f"{_PENDING}{k}": v for k, v in self._pending.items() if k not in (more or {})}
         parts = _in_parts({**self._held, **(more or {}), **pending}, self._notes, self._homes)
@@ -891,12 +894,17 @@ def _note(one: Inherited) -> tuple[list[int], int | None]:
 
 
 def lease_length() -> timedelta:
-    """How long a lease holds: `BARRACK_LEASE_SECONDS`, or `LEASE`.
+    """How long a lock holds: `BARRACK_LOCK_SECONDS`, or `LEASE`.
+
+    Earlier releases called it `BARRACK_LEASE_SECONDS`, which counts where the other is not set.
 
     Raises:
         ValueError: it is no number of seconds of at least 3.
     """
-    said = os.environ.get("BARRACK_LEASE_SECONDS", "").strip()
+    names = ("BARRACK_LOCK_SECONDS", "BARRACK_LEASE_SECONDS")
+    name, said = next(
+        ((name, text) for name in names if (text := os.environ.get(name, "").strip())), ("", "")
+    )
     if not said:
         return LEASE
     try:
@@ -904,7 +912,7 @@ def lease_length() -> timedelta:
     except ValueError:
         seconds = 0.0
     if not 3 <= seconds <= 3600:
-        raise ValueError(f"BARRACK_LEASE_SECONDS must be between 3 and 3600 seconds; got {said!r}")
+        raise ValueError(f"{name} must be between 3 and 3600 seconds; got {said!r}")
     return timedelta(seconds=seconds)
 
 
@@ -956,7 +964,7 @@ def _renewed(hold: Hold, every: float) -> Iterator[None]:
             try:
                 hold.renew()
             except Exception as error:  # noqa: BLE001 - the lease runs out, and steps stop
-                _log.warning("the lease could not be renewed: %s", error)
+                _log.warning("the lock could not be renewed: %s", error)
 
     context = contextvars.copy_context()
     thread = threading.Thread(target=lambda: context.run(renew), name="barrack-hold", daemon=True)

@@ -26,6 +26,7 @@ _CONTEXT.set_forkserver_preload(
         "flows.verify_snapshots",
         "flows.watch_gpu_stock",
         "flows.end_expired",
+        "flows.reap_forgotten",
     ]
 )
 

@@ -253,7 +253,7 @@ def prepared(case: Case, cloud: Cloud) -> tuple[Sandbox, BarrackCredentials]:
 
 
 def environment_of(sandbox: Sandbox, server: str) -> dict[str, str]:
-    return {**sandbox.env, "PREFECT_API_URL": server, "BARRACK_LEASE_SECONDS": str(LEASE)}
+    return {**sandbox.env, "PREFECT_API_URL": server, "BARRACK_LOCK_SECONDS": str(LEASE)}
 
 
 def run_until_it_succeeds(case: Case, arguments: dict[str, Any], environment: Any) -> None:

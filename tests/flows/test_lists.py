@@ -13,6 +13,7 @@ from flows.enforce_budget import enforce_budget
 from flows.follow_schedule import follow_schedule
 from flows.hibernate import hibernate
 from flows.prune_snapshots import prune_snapshots
+from flows.reap_forgotten import reap_forgotten
 from flows.restore import restore
 from flows.snapshot_before_stop import snapshot_before_stop
 from flows.verify_snapshots import verify_snapshots
@@ -35,6 +36,7 @@ LISTS: list[tuple[Any, dict[str, Any], str]] = [
     (restore, {"select": ["beta", "apha"]}, "select"),
     (prune_snapshots, {"select": ["*"], "protect": ["apha"]}, "protect"),
     (verify_snapshots, {"select": ["*"], "protect": ["apha"]}, "protect"),
+    (reap_forgotten, {"default_lease": "8h", "protect": ["apha"]}, "protect"),
     (follow_schedule, {**NEVER, "exclude": ["apha"]}, "exclude"),
     (follow_schedule, {**NEVER, "protect": ["apha"]}, "protect"),
     (watch_balance, {**CRITICAL, "priority": ["apha"]}, "priority"),

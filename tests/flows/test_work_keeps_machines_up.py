@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from barrack_tasks import BarrackCredentials, lease_instance, release_lease
+from barrack_tasks.controllers.leases import change_leases
+from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.steps import Reason
 from barrack_tasks.sandbox import Sandbox
+from flows.end_expired import end_expired
 from flows.follow_schedule import follow_schedule
 from tests.flows.conftest import account_of, states
 from tests.flows.test_follow_schedule import long_ago, reasons, rule
@@ -54,4 +58,19 @@ def test_a_probe_that_is_down_puts_a_rest_off_and_only_until_the_limit(cloud: Cl
     assert states(sandbox) == {"train": "ACTIVE"}
     # The timetable wanted it at rest an hour ago.
     follow(account, idleness={**down, "at_most": "50m"})
+    assert states(sandbox) == {"train": "HIBERNATED"}
+
+
+def test_the_end_of_a_lease_is_put_off_while_nobody_knows_whether_it_works(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, seed=8611)
+    id_ = sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+    ended = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
+    lease = Lease(id_, "train", "ann", ended, warned=ended - timedelta(hours=1))
+    change_leases(account.account, lambda _: [lease])
+    down = {"probes": [{"probe": "prometheus", "url": "http://127.0.0.1:1"}], "at_most": "6h"}
+    [row] = end_expired(idleness=down, credentials=account).rows
+    assert "it is not known whether it works" in row.why
+    end_expired(idleness={**down, "at_most": "1h"}, credentials=account)
+    sandbox.advance(600)
     assert states(sandbox) == {"train": "HIBERNATED"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,6 +10,7 @@ from barrack_tasks.api.models import UserVM
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.power.drive import is_down
 from barrack_tasks.plans.power.expiry import Expiry
+from barrack_tasks.plans.protection import is_protected
 
 WARNING = timedelta(minutes=15)
 """So long before a machine is hibernated its people are warned, unless a run says otherwise."""
@@ -150,6 +151,7 @@ def warnings_of(
     now: datetime,
     warning: timedelta = WARNING,
     link: Callable[[str], str] = lambda _: "",
+    protect: Collection[str] = (),
 ) -> list[Reading]:
     """One line a machine whose last lease ends soon, or lasts.
 
@@ -159,6 +161,7 @@ def warnings_of(
         now: zone-aware.
         warning: how long before the end.
         link: what a warning ends with, by the machine's id.
+        protect: names, globs and ids that are never touched, and so not warned of.
     """
     found = []
     for id_, held in by_machine(leases).items():
@@ -166,8 +169,10 @@ def warnings_of(
         if last is None:
             continue
         there = instances.get(id_)
-        ends_soon = now >= last.until - warning
-        is_told = ends_soon and there is not None and not is_down(there.status)
+        is_up = there is not None and not (
+            is_down(there.status) or is_protected(protect, id_, last.name, there.name)
+        )
+        is_told = is_up and now >= last.until - warning
         text = (
             f"{last.said} on {last.name} ends at {_moment(last.ends(now, warning))}, and then the "
             f"machine is hibernated; to keep it, run: "

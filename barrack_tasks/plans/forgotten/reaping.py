@@ -9,7 +9,7 @@ from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.forgotten.lifetimes import Left, Stage, Verdict
 from barrack_tasks.plans.memory import Memory, Target, decide_each
-from barrack_tasks.plans.power.drive import Manner, drive_up
+from barrack_tasks.plans.power.drive import Manner, drive_up, hardware_of
 from barrack_tasks.plans.power.rest import rest_step
 from barrack_tasks.plans.power.snapshot_then import Intent, Then, snapshot_step
 from barrack_tasks.plans.prices import hourly_cost
@@ -18,6 +18,7 @@ from barrack_tasks.plans.report import Row
 from barrack_tasks.plans.steps import Finished, Next, Outcome, Reason
 from barrack_tasks.plans.world import World
 
+_UNABLE = "its flavor cannot hibernate, so it is left as it is; a rule with then='delete' may act"
 _IN_FULL = Manner(shutoff="hibernate")
 
 
@@ -48,6 +49,9 @@ def decide_reaping(
         if lease is not None and target.id not in memory.acted:
             return Finished("skipped", f"{lease.said} keeps it", Reason.LEASED)
         if intent.then is Then.HIBERNATE:
+            there = world.instances.get(target.id)
+            if there is not None and hardware_of(there) in unable:
+                return Finished("skipped", _UNABLE)
             return rest_step(target, world, intent, memory, _IN_FULL, unable, snapshot=True)
         there = world.instances.get(target.id)
         asleep = (VMStatus.SHUTOFF, VMStatus.HIBERNATED)

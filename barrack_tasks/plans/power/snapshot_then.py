@@ -206,7 +206,7 @@ def _from_active(
             return Finished(
                 "failed",
                 f"its snapshot {name} does not hold its present state, because this run lost its "
-                "lease on the instance meanwhile; start the run again",
+                "lock on the instance meanwhile; start the run again",
             )
         if target.id in memory.taken:
             return _missing(target, world, memory)

@@ -125,6 +125,13 @@ def test_of_a_machine_at_rest_nobody_is_told() -> None:
     assert now_warned([lease], at_rest, NOW) == [lease]
 
 
+def test_of_what_is_protected_nobody_is_warned_for_it_is_not_put_to_rest() -> None:
+    lease = Lease("BRK-a", "a", "ann", NOW)
+    there = {"BRK-a": vm("a", id_="BRK-a")}
+    [reading] = warnings_of([lease], there, NOW, protect=["A"])
+    assert reading.is_clear
+
+
 def test_the_shorter_lease_of_two_is_no_reason_to_warn() -> None:
     short, long = Lease("BRK-a", "a", "ann", NOW), Lease("BRK-a", "a", "bob", NOW + 9 * HOUR)
     [reading] = warnings_of([short, long], {"BRK-a": vm("a", id_="BRK-a")}, NOW)

@@ -33,6 +33,15 @@ def test_what_is_off_is_brought_up_for_its_snapshot() -> None:
     assert next_of("HIBERNATED", "delete", Memory(woken={"BRK-a"})) == "Wait"
 
 
+def test_what_cannot_hibernate_is_left_alone_and_no_run_fails_for_that() -> None:
+    instance = vm("a", gpu_model="H100-SXM5-80GB", gpu_count=8)
+    unable = frozenset({("H100-SXM5-80GB", 8)})
+    wanted = intent(instance)
+    [left] = decide_reaping(account(instance), wanted, Memory(), unable, {}, NOW).values()
+    assert isinstance(left, Finished)
+    assert left.outcome == "skipped"
+
+
 def test_a_lease_of_the_last_moment_keeps_the_machine_and_withdraws_what_was_to_be_sent() -> None:
     instance = vm("a")
     lease = {instance.id: Lease(instance.id, "a", "ann", NOW + HOUR)}

@@ -475,4 +475,4 @@ def test_a_run_that_lost_sight_of_an_instance_does_not_rely_on_its_own_snapshot(
     memory.lost_sight.add("BRK-alpha")
     blind = next_of(world, intent(alpha), memory)
     assert isinstance(blind, Finished)
-    assert "lost its lease" in blind.why
+    assert "lost its lock" in blind.why

@@ -20,7 +20,15 @@ from barrack_tasks.api import Barrack, BarrackNotPermittedError, BarrackTimeoutE
 from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.plans.making import CLOCKS_DIFFER
 from barrack_tasks.plans.memory import Memory
-from barrack_tasks.runtime.leases import LEASE, Hold, Inherited, Process, Record, _in_parts
+from barrack_tasks.runtime.leases import (
+    LEASE,
+    Hold,
+    Inherited,
+    Process,
+    Record,
+    _in_parts,
+    lease_length,
+)
 from barrack_tasks.runtime.loop import note_in_hand
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server import processes
@@ -474,3 +482,16 @@ def test_no_answer_is_waited_for_that_could_come_after_the_lease_is_over() -> No
         with pytest.raises(BarrackTimeoutError):
             client.guarded(lambda: 0.3).instances.stop(instance.id)
         assert 0.3 <= time.monotonic() - began < 1.5
+
+
+def test_the_environment_says_how_long_a_lock_holds_by_its_new_name_or_by_the_earlier_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert lease_length() == LEASE
+    monkeypatch.setenv("BARRACK_LEASE_SECONDS", "30")
+    assert lease_length() == timedelta(seconds=30)
+    monkeypatch.setenv("BARRACK_LOCK_SECONDS", "60")
+    assert lease_length() == timedelta(seconds=60)
+    monkeypatch.setenv("BARRACK_LOCK_SECONDS", "soon")
+    with pytest.raises(ValueError, match="BARRACK_LOCK_SECONDS must be between 3 and 3600"):
+        lease_length()

@@ -1,0 +1,21 @@
+"""The month of a team of 12: no work is put to rest, and the page tells what came out."""
+
+from __future__ import annotations
+
+import pytest
+
+from scripts.make_month import PAGE, play, spent, table
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_leases_and_idleness_save_and_disturb_no_work(seed: int) -> None:
+    week = play(days=6, people=4, seed=seed)
+    nothing, evidence = week["without anything"], week["leases and idleness"]
+    assert sum(machine.torn for machine in evidence) == 0
+    assert spent(evidence)["at work"] == spent(nothing)["at work"], "the work is the same"
+    assert spent(evidence)["for nothing"] < spent(nothing)["for nothing"]
+
+
+@pytest.mark.slow
+def test_the_page_tells_what_came_out() -> None:
+    assert table(play()) in PAGE.read_text(), "run: python scripts/make_month.py"
