@@ -184,7 +184,12 @@ KINDS: dict[str, Kind] = {
         Kind(
             "ends",
             "end_expired",
-            "Ends instances that were made for a time when that is over, once it is armed.",
+            "Ends what was leased or made for a time when that is over, once it is armed.",
+        ),
+        Kind(
+            "forgotten",
+            "reap_forgotten",
+            "Names machines that nobody has leased, and puts them to rest once it is armed.",
         ),
         Kind("costs", "report_costs", "Reports what was spent on what.", acts=False),
         Kind("watch", "watch_account", "Tells of each change in the account.", acts=False),

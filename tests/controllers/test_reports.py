@@ -52,5 +52,5 @@ def test_a_report_that_cannot_be_kept_is_logged_whole_and_returned(
     told = [one.getMessage() for one in caplog.records if one.levelno == logging.ERROR]
     kept = [text for text in told if text.startswith("the report could not be saved: ")]
     assert len(kept) == 2
-    assert "| alpha | ACTIVE |" in kept[0]
-    assert "| beta | ACTIVE |" in kept[1]
+    assert "| alpha | ACTIVE → HIBERNATED |" in kept[0]
+    assert "| beta | ACTIVE → HIBERNATED |" in kept[1]
