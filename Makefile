@@ -41,7 +41,7 @@ unit: setup
 
 # End to end, with servers, workers and processes of their own; few at a time.
 test-slow: setup
-	$(RUN) -m pytest -m 'slow and not campaign' -n 2
+	$(RUN) -m pytest -m 'slow and not campaign' -n 3
 
 # All flow tests once more in each foreign dialect.
 test-dialects: setup

@@ -134,12 +134,12 @@ def test_a_hibernation_that_hangs_and_comes_to_nothing_fails_each_run_and_is_ask
     account = account_of(sandbox)
     sandbox.fault("stuck", operation="hibernate_instance", count=4)
     for often in range(4):
-        [row] = follow(account, timeout=2).rows
+        [row] = follow(account, timeout=5).rows
         assert row.outcome == "failed"
         assert (f"asked {often} times to hibernate" in row.why) is (often == 3)
         if often == 0:
             sandbox.advance(3600)
-            [row] = follow(account, timeout=2).rows
+            [row] = follow(account, timeout=5).rows
             assert row.outcome == "failed"
             assert "it was asked once to hibernate" in row.why
         sandbox.set_instance_status(id_, "ACTIVE")
