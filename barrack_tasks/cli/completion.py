@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -153,15 +153,18 @@ class _Instances:
         return iter(known)
 
 
-def complete(
-    *words: Annotated[str, Parameter(allow_leading_hyphen=True, negative="")],
-) -> int:
-    """Print what may stand where the last of some words stands; for the scripts of shells."""
-    from barrack_tasks.cli.main import app
+def completer(app: App) -> Callable[..., int]:
+    """The command `complete` of a command line, which the scripts of shells call."""
 
-    try:
-        found = candidates(app, words, _Instances())
-    except Exception:  # noqa: BLE001 - a shell that completes shows no errors
-        return 1
-    sys.stdout.write("".join(f"{one}\n" for one in found))
-    return 0
+    def complete(
+        *words: Annotated[str, Parameter(allow_leading_hyphen=True, negative="")],
+    ) -> int:
+        """Print what may stand where the last of some words stands; for the scripts of shells."""
+        try:
+            found = candidates(app, words, _Instances())
+        except Exception:  # noqa: BLE001 - a shell that completes shows no errors
+            return 1
+        sys.stdout.write("".join(f"{one}\n" for one in found))
+        return 0
+
+    return complete

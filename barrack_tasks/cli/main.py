@@ -14,7 +14,7 @@ from barrack_tasks.cli.adopt import adopt
 from barrack_tasks.cli.alert_on_failure import alert_on_failure
 from barrack_tasks.cli.arm import arm, disarm
 from barrack_tasks.cli.check import check, schema
-from barrack_tasks.cli.completion import complete, completion
+from barrack_tasks.cli.completion import completer, completion
 from barrack_tasks.cli.costs import costs
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
@@ -78,7 +78,7 @@ app.command(schedule_app)
 app.command(dialect_app)
 app.command(deployments_app)
 app.command(completion)
-app.command(complete, show=False)
+app.command(completer(app), name="complete", show=False)
 
 
 @two_means_differs
