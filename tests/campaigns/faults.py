@@ -208,7 +208,10 @@ CASES: dict[str, Case] = {
         for name, case in CRASHES.items()
         if name not in ("watch_balance", "enforce_budget")
     },
-    **{name: _timed(CRASHES[name], patience=0) for name in ("watch_balance", "enforce_budget")},
+    **{
+        name: _timed(CRASHES[name], patience=TIMEOUT)
+        for name in ("watch_balance", "enforce_budget")
+    },
     "report_costs": Case("report_costs", dict, looks_only),
     "watch_account": Case("watch_account", dict, looks_only),
     "doctor": Case("doctor", dict, looks_only),
@@ -223,7 +226,7 @@ def prepared(case: Case, trouble: Trouble | None, seed: int) -> tuple[Watched, B
         api_key=f"{key}-{random.SystemRandom().randrange(10**9)}",
         fleet=0,
         speed=0,
-        balance="90000",
+        balance="5000",
         start=start,
         seed=seed,
         dialect=spoken(),
@@ -234,13 +237,13 @@ def prepared(case: Case, trouble: Trouble | None, seed: int) -> tuple[Watched, B
         for number in range(1, case.old_snapshots + 1):
             account.get_client().snapshots.create(id_, old(number), snapshot_description(id_))
             sandbox.advance(600)
-    crowd = [f"keep-crowd-{n}" for n in range(MANY)] if trouble and trouble.crowd else []
-    for name in (*BYSTANDERS, *crowd):
-        sandbox.seed_instance(name, gpu_model="L40")
     case.prepare(sandbox, account)
     ahead = trouble.ahead if trouble else timedelta(0)
     left = datetime.now(UTC) + ahead - sandbox.now()
     sandbox.advance(max(0.0, left.total_seconds()))
+    crowd = [f"keep-crowd-{n}" for n in range(MANY)] if trouble and trouble.crowd else []
+    for name in (*BYSTANDERS, *crowd):
+        sandbox.seed_instance(name, gpu_model="L40")
     sandbox.set_speed(SPEED)
     account.get_client().balance.get()  # the client has seen the cloud's new time
     return sandbox, account

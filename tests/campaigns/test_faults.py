@@ -47,7 +47,9 @@ def test_every_request_of_every_flow_under_every_fault() -> None:
     size = int(os.environ.get("SAMPLE") or 0) or None
     only = os.environ.get("FLOWS")
     names = only.split(",") if only else list(CASES)
+    began = time.monotonic()
     everything = matrix(names)
+    print(f"recorded in {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
     cells = sample_of(everything, size)
     print(f"{len(cells)} of {len(everything)} cases", flush=True)  # noqa: T201 - for whoever waits
     began = time.monotonic()
