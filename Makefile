@@ -2,11 +2,15 @@ PYTHON ?= python3
 KEEP ?= 0
 PART ?= a b c g
 BENCH ?=
+SAMPLE ?=
+HOURS ?= 24
+STEPS ?= 10000
 RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns bench sbom clean
+.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns faults soak histories
+.PHONY: bench sbom clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
@@ -48,9 +52,23 @@ test-dialects: setup
 	BARRACK_TEST_DIALECT=upstream $(RUN) -m pytest tests/flows -m 'not campaign'
 	$(RUN) -m pytest tests/flows/test_upstream_dialect.py
 
+OWN = tests/campaigns/test_faults.py tests/campaigns/test_soak.py tests/campaigns/test_whole_system.py
+
 # Long searches: every zone and year of the timetables, and what else is marked as a campaign.
 campaigns: setup
-	$(RUN) -m pytest -m campaign
+	$(RUN) -m pytest -m campaign $(addprefix --ignore=,$(OWN))
+
+# The whole matrix takes hours. WRITE=1 puts the tables of these three into docs/reliability.md.
+ALONE = BARRACK_WRITE_DOCS=$(WRITE) PREFECT_LOGGING_LEVEL=CRITICAL $(RUN) -m pytest -n 0 -s -m campaign
+
+faults: setup
+	SAMPLE=$(SAMPLE) $(ALONE) tests/campaigns/test_faults.py
+
+soak: setup
+	HOURS=$(HOURS) $(ALONE) tests/campaigns/test_soak.py
+
+histories: setup
+	STEPS=$(STEPS) $(ALONE) tests/campaigns/test_whole_system.py
 
 # What is measured stands in benchmarks/__main__.py; each part takes a few minutes.
 bench: setup

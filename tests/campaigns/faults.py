@@ -25,9 +25,9 @@ from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.api.transport.exchange import Exchange
 from barrack_tasks.plans.names import snapshot_description
 from barrack_tasks.sandbox import Sandbox
-from tests.flows.conftest import account_of, spoken
+from tests.flows.conftest import account_of, effects, spoken
 from tests.flows.test_crashes import CASES as CRASHES
-from tests.flows.test_crashes import Case, old
+from tests.flows.test_crashes import OLD_IMAGE, Case, old
 
 SPEED = 60
 POLLS = 4
@@ -218,6 +218,16 @@ CASES: dict[str, Case] = {
 }
 
 
+def one_image(sandbox: Sandbox, _: BarrackCredentials) -> None:
+    """A run that failed has said so, and has left a snapshot; the next run takes another one."""
+    assert len([e for e in effects(sandbox, "create_image") if e["name"] != OLD_IMAGE]) == 1
+    assert [e["name"] for e in effects(sandbox, "delete_image")] == [OLD_IMAGE]
+
+
+AGAIN = {"publish_image": one_image}
+"""What is true after runs of which all but the last have failed, where that is something else."""
+
+
 def prepared(case: Case, trouble: Trouble | None, seed: int) -> tuple[Watched, BarrackCredentials]:
     """A cloud as a case finds it, with bystanders, and a clock that is right or wrong."""
     start = datetime.now(UTC) - timedelta(days=2)
@@ -329,14 +339,26 @@ def judge_promises(case: Case, sandbox: Watched, runs: Sequence[Run]) -> None:
     touched = [e for e in touched if e["operation"] in OPERATIONS]
     must(not touched, f"protected instances were touched: {touched[:2]}")
     _judge_snapshots(case, sandbox)
-    made = Counter((e["kind"], e["name"]) for e in sandbox.ledger() if _makes(e["operation"]))
-    doubled = [key for key, count in made.items() if count > 1]
+    doubled = _doubled(sandbox.ledger())
     must(not doubled, f"made twice under one name: {doubled}")
     for run in runs:
         must(sandbox.api_key not in run.text, "the key is in what the run said")
         foreign = run.error is not None and not type(run.error).__module__.startswith("barrack_")
         must(not foreign, f"a run ended with {type(run.error).__name__}: {run.error}")
         must(run.error is None or str(run.error).strip(), "a run ended without a word")
+
+
+def _doubled(ledger: Iterable[dict[str, Any]]) -> list[str]:
+    """Names under which something was made while the one before was still there."""
+    there: dict[str, tuple[str, str]] = {}
+    found = []
+    for e in ledger:
+        if _makes(e["operation"]) and e["id"] not in there:
+            found += [e["name"]] if (e["kind"], e["name"]) in there.values() else []
+            there[e["id"]] = (e["kind"], e["name"])
+        if e["operation"].startswith("delete_"):
+            there.pop(e["id"], None)
+    return found
 
 
 def _judge_snapshots(case: Case, sandbox: Watched) -> None:
