@@ -3,6 +3,7 @@ KEEP ?= 0
 PART ?= a b c g
 BENCH ?=
 SAMPLE ?=
+SEED ?= 1
 HOURS ?= 24
 STEPS ?= 10000
 RUN = .venv/bin/python
@@ -62,7 +63,7 @@ campaigns: setup
 ALONE = BARRACK_WRITE_DOCS=$(WRITE) PREFECT_LOGGING_LEVEL=CRITICAL $(RUN) -m pytest -n 0 -s -m campaign
 
 faults: setup
-	SAMPLE=$(SAMPLE) $(ALONE) tests/campaigns/test_faults.py
+	SAMPLE=$(SAMPLE) SEED=$(SEED) $(ALONE) tests/campaigns/test_faults.py
 
 soak: setup
 	HOURS=$(HOURS) $(ALONE) tests/campaigns/test_soak.py

@@ -51,11 +51,11 @@ KINDS: list[dict[str, Any]] = [
     {"kind": "status", "status": 503},
     {"kind": "timeout_after", "seconds": 2},
 ]
-ODD = ",".join(f"Mon-Sun {h:02}:00-{h + 1:02}:00" for h in range(0, 24, 2))
+ODD = ", ".join(f"Mon-Sun {h:02}:00-{h + 1:02}:00 UTC" for h in range(0, 24, 2))
 GUARDS: dict[str, dict[str, Any]] = {
     "follow_schedule": {
         "rules": [
-            {"select": ["hourly-*"], "timetable": f"{ODD} UTC"},
+            {"select": ["hourly-*"], "timetable": ODD},
             {"select": ["office-*"], "timetable": "Mon-Sun 08:00-20:00 UTC"},
         ]
     },
@@ -190,6 +190,8 @@ def soak(sandbox: Sandbox, account: BarrackCredentials, server: str, hours: floa
         begun = [pool.submit(contextvars.copy_context().run, worker, n) for n in range(WORKERS)]
         for one in begun:
             one.result()
+    names = [v["name"] for v in asked("POST", f"{server}/variables/filter", body={}).json()]
+    print(Counter("_".join(n.split("_")[:2]) for n in names))
     state = sandbox.state()
     seen.requests = state["requests"]["total"]
     seen.peak = state["requests"]["peak_per_second"]
