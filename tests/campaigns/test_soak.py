@@ -119,7 +119,7 @@ class Soak:
                 f"| threads after a quarter and in the end | {first.threads}, {last.threads} |",
                 f"| variables on the server after a quarter and in the end | "
                 f"{first.variables}, {last.variables} |",
-                f"| spent by the cloud's meter, and by arithmetic, USD | "
+                f"| spent by the cloud's meter, and by the arithmetic, USD | "
                 f"{self.spent:.2f}, {self.by_arithmetic:.2f} |",
             ]
         )
@@ -190,8 +190,6 @@ def soak(sandbox: Sandbox, account: BarrackCredentials, server: str, hours: floa
         begun = [pool.submit(contextvars.copy_context().run, worker, n) for n in range(WORKERS)]
         for one in begun:
             one.result()
-    names = [v["name"] for v in asked("POST", f"{server}/variables/filter", body={}).json()]
-    print(Counter("_".join(n.split("_")[:2]) for n in names))
     state = sandbox.state()
     seen.requests = state["requests"]["total"]
     seen.peak = state["requests"]["peak_per_second"]
