@@ -12,6 +12,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from barrack_tasks.api import (
     Barrack,
+    BarrackError,
     BarrackNotPermittedError,
     BarrackRateLimitedError,
     BarrackServerError,
@@ -223,6 +224,9 @@ def work(
                 plan = decide(world, now())
             except (*_PASSING, *SERVER_AWAY) as error:
                 if now() >= last:
+                    done = memory.done_so_far({t.id: t.name for t in targets})
+                    if done and isinstance(error, BarrackError):  # no report tells it
+                        error.message += f" (before this run gave up, {done})"
                     raise
                 log.warning("the account cannot be read, and is looked at again: %s", error)
                 took, moved = 0.0, False

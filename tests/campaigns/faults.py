@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextvars
 import random
+import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -304,6 +305,11 @@ class Run:
         return f"{told} {self.report!r}"
 
     @property
+    def words(self) -> set[str]:
+        """Names and ids, among all else."""
+        return set(re.findall(r"[\w.-]+", self.text))
+
+    @property
     def said_unfinished(self) -> bool:
         """Whether it said that something was not done."""
         if self.error is not None:
@@ -346,6 +352,13 @@ def judge_promises(case: Case, sandbox: Watched, runs: Sequence[Run]) -> None:
         foreign = run.error is not None and not type(run.error).__module__.startswith("barrack_")
         must(not foreign, f"a run ended with {type(run.error).__name__}: {run.error}")
         must(run.error is None or str(run.error).strip(), "a run ended without a word")
+
+
+def _made(sandbox: Watched) -> list[dict[str, Any]]:
+    """What was made by the run, and is still there."""
+    gone = {e["id"] for e in sandbox.ledger() if e["operation"].startswith("delete_")}
+    made = [e for e in sandbox.ledger() if _makes(e["operation"]) and _is_ours(e)]
+    return [e for e in made if e["id"] not in gone and e["name"] != OLD_IMAGE]
 
 
 def _doubled(ledger: Iterable[dict[str, Any]]) -> list[str]:
@@ -433,32 +446,37 @@ def _tried(
     judge_promises(case, sandbox, [first])
     if not trouble.changes_the_wish:
         judge_rows(sandbox, first)
-    try:
-        case.judge(sandbox, account)
-        done = ""
-    except (AssertionError, ValueError) as found:
-        done = str(found).splitlines()[0][:300] if str(found) else type(found).__name__
+    done = _found_by(case.judge, sandbox, account)
     if not done and first.error is None:
         return Verdict("kept")
     if trouble.changes_the_wish:
         return Verdict("kept" if first.error is None else "unfinished", str(first.error or ""))
+    untold = [e["name"] for e in _made(sandbox) if not {e["id"], e["name"]} & first.words]
+    must(not untold, f"these were made, and the run does not name them: {untold}")
     must(not done or first.said_unfinished, f"said to be done, but {done}: {first.text[:600]}")
     sandbox.clear_faults()
     sandbox.settings(list_lag=0)
     runs = [first]
-    for _ in range(3):
+    lost = ""
+    for _ in range(4):
         runs.append(run_flow(case, arguments, account))
-        if runs[-1].error is None:
+        lost = _found_by(AGAIN.get(case.flow, case.judge), sandbox, account)
+        if runs[-1].error is None and not lost:
             break
     judge_promises(case, sandbox, runs)
-    must(runs[-1].error is None, f"started again without faults, it fails: {runs[-1].error}")
-    try:
-        case.judge(sandbox, account)
-    except (AssertionError, ValueError) as found:
-        raise Broken(
-            f"started again, it has lost something: {found} / {first.text[:300]}"
-        ) from None
+    last = runs[-1]
+    must(last.error is None, f"started again without faults, it fails: {last.error}")
+    must(not lost, f"lost: {lost} / {first.text[:300]} / {last.text[:900]}")
     return Verdict("unfinished", str(first.error or first.report)[:300])
+
+
+def _found_by(judge: Callable[..., None], sandbox: Watched, account: Any) -> str:
+    """What a judge finds; empty if all is as it should be."""
+    try:
+        judge(sandbox, account)
+    except (AssertionError, ValueError) as found:
+        return (str(found).splitlines() or [type(found).__name__])[0][:300]
+    return ""
 
 
 def points_of(name: str) -> list[Point]:
