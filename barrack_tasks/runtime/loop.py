@@ -224,9 +224,9 @@ def work(
                 plan = decide(world, now())
             except (*_PASSING, *SERVER_AWAY) as error:
                 if now() >= last:
-                    done = memory.done_so_far({t.id: t.name for t in targets})
-                    if done and isinstance(error, BarrackError):  # no report tells it
-                        error.message += f" (before this run gave up, {done})"
+                    so_far = memory.done_so_far({t.id: t.name for t in targets})
+                    if so_far and isinstance(error, BarrackError):  # no report tells it
+                        error.message += f" (before this run gave up, {so_far})"
                     raise
                 log.warning("the account cannot be read, and is looked at again: %s", error)
                 took, moved = 0.0, False

@@ -24,12 +24,14 @@ from statistics import median
 from typing import Any
 
 import pytest
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.runtime import loop
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.services import Services
 from tests.campaigns.faults import PATIENT, Case, Run, looks_only, run_flow
 from tests.conftest import asked
 from tests.flows.conftest import account_of, spoken
@@ -244,7 +246,9 @@ def run_soak(server: str, hours: float, monkeypatch: pytest.MonkeyPatch) -> Soak
         dialect=spoken(),
     ) as sandbox:
         account = account_of(sandbox, requests_per_second=RATE)
-        seen = soak(sandbox, account, server, hours)
+        retries = Services().environment(server)["PREFECT_CLIENT_MAX_RETRIES"]
+        with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: retries}):
+            seen = soak(sandbox, account, server, hours)
     return seen
 
 
@@ -258,7 +262,7 @@ def test_a_day_of_all_guards(prefect_server: str, monkeypatch: pytest.MonkeyPatc
     hours = float(os.environ.get("HOURS") or 24)
     seen = run_soak(prefect_server, hours, monkeypatch)
     table = seen.line(hours)
-    print(table, seen.ended)  # noqa: T201
+    print(table, seen.ended, seen.foreign)  # noqa: T201
     if os.environ.get("BARRACK_WRITE_DOCS"):
         text = DOCUMENT.read_text()
         head, rest = text.split("<!-- soak -->\n", 1)

@@ -9,8 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from prefect.settings import PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.services import Services
 from flows.snapshot_before_stop import snapshot_before_stop
 from tests.flows.conftest import account_of, cloud, states
 
@@ -27,6 +29,19 @@ class _Told(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         self.lines.append(f"{record.getMessage()} {record.exc_text or record.exc_info or ''}")
+
+
+def test_what_runs_beside_a_server_of_ours_waits_for_a_busy_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = "PREFECT_CLIENT_MAX_RETRIES"
+    monkeypatch.delenv(name, raising=False)
+    given = Services(tmp_path).environment("http://127.0.0.1:4200/api")
+    with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: given[name]}):
+        times = PREFECT_CLIENT_MAX_RETRIES.value()
+    assert sum(2**n for n in range(times)) > 120, "seconds, as Prefect's client waits"
+    monkeypatch.setenv(name, "3")
+    assert Services(tmp_path).environment("http://127.0.0.1:4200/api")[name] == "3"
 
 
 @pytest.mark.slow
