@@ -39,8 +39,8 @@ _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 _RETRIES = "PREFECT_CLIENT_MAX_RETRIES"
 """SQLite takes one write at a time, and the server answers 503 while another one is under way.
 
-Prefect's client asks again after 1, 2, 4 and more seconds, 5 times as a rule. That is half a minute,
-and a run that has asked in vain crashes. To ask 8 times takes four minutes."""
+Prefect's client asks again after 1, 2, 4 and more seconds, 5 times as a rule. That is half a
+minute, and a run that has asked in vain crashes. To ask 8 times takes four minutes."""
 
 
 class Services:
