@@ -154,6 +154,7 @@ class Memory:
             *(f"made the image {id_} ({name(key)})" for key, id_ in self.imaged.items()),
             *([f"asked {', '.join(asked)} to rest or go"] if asked else []),
             *([f"asked {', '.join(woken)} to come back"] if woken else []),
+            *(f"was sending {s.operation} ({s.subject})" for s in self.under_way.values()),
         ]
         return f"it {', '.join(said[:-1])}{' and ' * (len(said) > 1)}{said[-1]}" if said else ""
 

@@ -207,7 +207,8 @@ def _left(one: Publishing, next_: Next, world: World) -> str:
     """What a failure says of the snapshot that was taken: the next run takes another one."""
     is_failed = isinstance(next_, Finished) and next_.outcome == "failed"
     taken = None if one.snapshot is not None else _snapshot(one, world)
-    if not is_failed or taken is None or taken.status.is_failed:
+    is_made = any(image.name == one.name for image in world.images)
+    if not is_failed or is_made or taken is None or taken.status.is_failed:
         return ""
     return (
         f"; the snapshot {one.name} stays and is billed: "
