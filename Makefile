@@ -10,8 +10,7 @@ RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns faults soak histories
-.PHONY: bench sbom clean
+.PHONY: help setup demo test lint types unit test-slow test-dialects campaigns bench sbom clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
@@ -62,6 +61,7 @@ campaigns: setup
 # The whole matrix takes hours. WRITE=1 puts the tables of these three into docs/reliability.md.
 ALONE = BARRACK_WRITE_DOCS=$(WRITE) PREFECT_LOGGING_LEVEL=CRITICAL $(RUN) -m pytest -n 0 -s -m campaign
 
+.PHONY: faults soak histories
 faults: setup
 	SAMPLE=$(SAMPLE) SEED=$(SEED) $(ALONE) tests/campaigns/test_faults.py
 
