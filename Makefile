@@ -6,6 +6,7 @@ SAMPLE ?=
 SEED ?= 1
 HOURS ?= 24
 STEPS ?= 10000
+OWN = tests/campaigns/test_faults.py tests/campaigns/test_soak.py tests/campaigns/test_whole_system.py
 RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -51,8 +52,6 @@ test-dialects: setup
 	BARRACK_TEST_DIALECT=camel $(RUN) -m pytest tests/flows -m 'not campaign'
 	BARRACK_TEST_DIALECT=upstream $(RUN) -m pytest tests/flows -m 'not campaign'
 	$(RUN) -m pytest tests/flows/test_upstream_dialect.py
-
-OWN = tests/campaigns/test_faults.py tests/campaigns/test_soak.py tests/campaigns/test_whole_system.py
 
 # Long searches: every zone and year of the timetables, and what else is marked as a campaign.
 campaigns: setup
