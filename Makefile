@@ -2,6 +2,11 @@ PYTHON ?= python3
 KEEP ?= 0
 PART ?= a b c g
 BENCH ?=
+SAMPLE ?=
+SEED ?= 1
+HOURS ?= 24
+STEPS ?= 10000
+OWN = tests/campaigns/test_faults.py tests/campaigns/test_soak.py tests/campaigns/test_whole_system.py
 RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
@@ -58,7 +63,20 @@ test-oldest:
 
 # Long searches: every zone and year of the timetables, and what else is marked as a campaign.
 campaigns: setup
-	$(RUN) -m pytest -m campaign
+	$(RUN) -m pytest -m campaign $(addprefix --ignore=,$(OWN))
+
+# The whole matrix takes hours. WRITE=1 puts the tables of these three into docs/reliability.md.
+ALONE = BARRACK_WRITE_DOCS=$(WRITE) PREFECT_LOGGING_LEVEL=CRITICAL $(RUN) -m pytest -n 0 -s -m campaign
+
+.PHONY: faults soak histories
+faults: setup
+	SAMPLE=$(SAMPLE) SEED=$(SEED) $(ALONE) tests/campaigns/test_faults.py
+
+soak: setup
+	HOURS=$(HOURS) $(ALONE) tests/campaigns/test_soak.py
+
+histories: setup
+	STEPS=$(STEPS) $(ALONE) tests/campaigns/test_whole_system.py
 
 # What is measured stands in benchmarks/__main__.py; each part takes a few minutes.
 bench: setup

@@ -24,6 +24,7 @@ from barrack_tasks.plans.snapshots.prune import (
     sources_of,
     spare,
     steps_of,
+    unjudged,
     with_names,
 )
 from barrack_tasks.plans.snapshots.retention import Fate
@@ -89,7 +90,9 @@ class Prune:
         keep = keepers(seen, self._how, images, held, proven, used, there)
         fates = decide_pruning(seen, self._how, keep, self._now())
         refused: dict[str, str] = {}
-        if not dry_run:
+        if images is None:
+            refused = unjudged(fates, candidates, self._how, held, proven, used, there)
+        elif not dry_run:
             fates, refused = delete_all(self._account, hold, fates, self._run.log, self._judge)
         rows = prune_rows(fates, self._price, self._currency, refused, dry_run)
         return PruneReport(flow=self._run.flow, dry_run=dry_run, rows=rows, notes=self._notes)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -131,6 +131,32 @@ class Memory:
                 self.imaged[step.instance_id] = made or ""
             case _:
                 self.acted.add(step.instance_id)
+
+    def done_so_far(self, names: Mapping[str, str]) -> str:
+        """What this run has made and asked for, for a run that cannot go on; empty if nothing.
+
+        Args:
+            names: of the instances, by id.
+
+        Example:
+            >>> Memory(taken={"BRK-1": "4711"}, acted={"BRK-1"}).done_so_far({"BRK-1": "alpha"})
+            'it took the snapshot 4711 (alpha) and asked alpha to rest or go'
+        """
+
+        def name(key: str) -> str:
+            return names.get(key, key)
+
+        asked = [name(key) for key in sorted(self.acted)]
+        woken = [name(key) for key in sorted(self.woken)]
+        said = [
+            *(f"took the snapshot {id_} ({name(key)})" for key, id_ in self.taken.items()),
+            *(f"made the instance {id_} ({name(key)})" for key, id_ in self.made.items()),
+            *(f"made the image {id_} ({name(key)})" for key, id_ in self.imaged.items()),
+            *([f"asked {', '.join(asked)} to rest or go"] if asked else []),
+            *([f"asked {', '.join(woken)} to come back"] if woken else []),
+            *(f"was sending {s.operation} ({s.subject})" for s in self.under_way.values()),
+        ]
+        return f"it {', '.join(said[:-1])}{' and ' * (len(said) > 1)}{said[-1]}" if said else ""
 
     def was_lost(self, step: Step) -> None:
         """Note that it is not known whether a step took effect, whatever else is said of it."""

@@ -12,6 +12,7 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from barrack_tasks.api import (
     Barrack,
+    BarrackError,
     BarrackNotPermittedError,
     BarrackRateLimitedError,
     BarrackServerError,
@@ -221,8 +222,11 @@ def work(
                 took = elapsed() - looked_at
                 note_in_hand(hold, memory, client.now())
                 plan = decide(world, now())
-            except (*_PASSING, *SERVER_AWAY) as error:
-                if now() >= last:
+            except (BarrackError, *SERVER_AWAY) as error:
+                if now() >= last or not isinstance(error, _PASSING + SERVER_AWAY):
+                    so_far = memory.done_so_far({t.id: t.name for t in targets})
+                    if so_far and isinstance(error, BarrackError):  # no report tells it
+                        error.message += f" (before this run gave up, {so_far})"
                     raise
                 log.warning("the account cannot be read, and is looked at again: %s", error)
                 took, moved = 0.0, False

@@ -36,6 +36,12 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 """What this process itself has started, and so is told of when it ends."""
 _QUIET = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
 
+_RETRIES = "PREFECT_CLIENT_MAX_RETRIES"
+"""SQLite takes one write at a time, and the server answers 503 while another one is under way.
+
+Prefect's client asks again after 1, 2, 4 and more seconds, 5 times as a rule. That is half a
+minute, and a run that has asked in vain crashes. To ask 8 times takes four minutes."""
+
 
 class Services:
     """What `barrack up` has started on this machine, remembered in a folder.
@@ -77,7 +83,7 @@ class Services:
         Args:
             url: of its API; only the server that was started here is sent the password.
         """
-        found = {"PREFECT_API_URL": url}
+        found = {"PREFECT_API_URL": url, _RETRIES: os.environ.get(_RETRIES, "8")}
         if url == self.url and not self.is_open:
             found["PREFECT_API_AUTH_STRING"] = self._password()
         return found | (_past_proxies() if is_loopback(url) else {})

@@ -180,7 +180,7 @@ def rows_of_images(
         did=() if outcome == "skipped" else did,
         now=str(image.status) if image else "-",
         outcome=outcome,
-        why="" if isinstance(next_, Step) else next_.why,
+        why="" if isinstance(next_, Step) else next_.why + _left(one, next_, world),
         snapshot=source,
     )
     names = {s.id: s.name for of_one in world.snapshots.values() for s in of_one}
@@ -201,6 +201,19 @@ def rows_of_images(
             )
         )
     return tuple(rows)
+
+
+def _left(one: Publishing, next_: Next, world: World) -> str:
+    """What a failure says of the snapshot that was taken: the next run takes another one."""
+    is_failed = isinstance(next_, Finished) and next_.outcome == "failed"
+    taken = None if one.snapshot is not None else _snapshot(one, world)
+    is_made = any(image.name == one.name for image in world.images)
+    if not is_failed or is_made or taken is None or taken.status.is_failed:
+        return ""
+    return (
+        f"; the snapshot {one.name} stays and is billed: "
+        f"publish_image({one.name!r}, {one.family!r}) makes the image from it"
+    )
 
 
 class PublishReport(Report):

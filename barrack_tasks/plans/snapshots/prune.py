@@ -27,6 +27,7 @@ Failed = Literal["keep", "drop"]
 NO_INSTANCES: Mapping[str, UserVM] = MappingProxyType({})
 """No instance is known, so a snapshot is known by what it carries alone."""
 _NOT_OURS = "not made by this library"
+_UNREAD = "it is not known whether an image depends on it"
 
 
 @dataclass(frozen=True)
@@ -128,10 +129,31 @@ def keepers(
         elif user := (used or {}).get(snapshot.id):
             found[snapshot.id] = f"{user} is using it"
         elif depended_on is None:
-            found[snapshot.id] = "it is not known whether an image depends on it"
+            found[snapshot.id] = _UNREAD
         elif snapshot.id in depended_on:
             found[snapshot.id] = "an image depends on it"
     return found
+
+
+def unjudged(
+    fates: Iterable[Fate],
+    candidates: Collection[str],
+    how: Pruning,
+    held: Mapping[str, str],
+    proven: Collection[str] = (),
+    used: Mapping[str, str] | None = None,
+    instances: Mapping[str, UserVM] = NO_INSTANCES,
+) -> dict[str, str]:
+    """Ids of snapshots that stay only because it could not be read what depends on them, and why.
+
+    Args:
+        fates: what was decided, without knowing what images depend on.
+        candidates: ids of what retention would drop.
+        how: as in `keepers`, like all that follows.
+    """
+    snapshots = [fate.snapshot for fate in fates]
+    keep = keepers(snapshots, how, frozenset(), held, proven, used, instances)
+    return {id_: _UNREAD for id_ in candidates if id_ not in keep}
 
 
 def decide_pruning(
@@ -217,14 +239,14 @@ def prune_rows(
         fates: what was decided.
         gb_hourly: what a GB costs an hour; None if that is not known.
         currency: of the account.
-        refused: ids of snapshots that could not be deleted, and why.
+        refused: ids of snapshots that could not be judged or deleted, and why.
         dry_run: nothing was deleted.
     """
     rows = []
     for fate in fates:
         snapshot, kept = fate.snapshot, bool(fate.kept)
         why = refused.get(snapshot.id)
-        outcome: Outcome = "already" if kept else "failed" if why else "done"
+        outcome: Outcome = "failed" if why else "already" if kept else "done"
         if dry_run and not kept:
             outcome = "planned"
         gone = outcome == "done"

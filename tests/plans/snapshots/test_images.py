@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.api.models import Image, Snapshot, UserVM
+from barrack_tasks.api.models import Image, Snapshot, SnapshotStatus, UserVM
 from barrack_tasks.api.models.rules import check_name
 from barrack_tasks.plans.memory import Memory
 from barrack_tasks.plans.snapshots.images import (
@@ -21,11 +21,13 @@ from barrack_tasks.plans.snapshots.images import (
     image_name,
     latest_image,
     mark,
+    rows_of_images,
 )
 from barrack_tasks.plans.steps import Finished, Step, Wait
 from barrack_tasks.plans.world import World
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+FAILED = SnapshotStatus("FAILED")
 
 
 def image(hours: int, family: str = "base", **more: Any) -> Image:
@@ -99,3 +101,23 @@ def test_the_steps() -> None:
     failed = Snapshot(id="7", name=one.name, status="FAILED")
     memory = Memory()
     assert step([failed]).outcome == "failed"
+
+
+def test_a_failure_tells_of_the_snapshot_that_it_leaves_and_how_to_go_on_from_it() -> None:
+    source = UserVM(id="i", name="builder", status="ACTIVE")
+    one = Publishing("base", "base-20261125T120000Z", instance=source)
+    taken = Snapshot(id="s", name=one.name, status="SUCCESS", instance_id="i")
+    world = World(instances={"i": source}, snapshots={"i": (taken,)})
+    end = Finished("failed", "create_image: refused")
+    [row] = rows_of_images(one, end, world, [], {}, dry_run=False)
+    assert row.why == (
+        "create_image: refused; the snapshot base-20261125T120000Z stays and is billed: "
+        "publish_image('base-20261125T120000Z', 'base') makes the image from it"
+    )
+    failed = World(
+        instances={"i": source}, snapshots={"i": (taken.model_copy(update={"status": FAILED}),)}
+    )
+    [row] = rows_of_images(one, end, failed, [], {}, dry_run=False)
+    assert row.why == "create_image: refused", "no image can be made from it"
+    [row] = rows_of_images(one, end, World(instances={"i": source}), [], {}, dry_run=False)
+    assert row.why == "create_image: refused"

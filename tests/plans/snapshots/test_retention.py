@@ -24,6 +24,7 @@ from barrack_tasks.plans.snapshots.prune import (
     keepers,
     prune_rows,
     selected_snapshots,
+    unjudged,
 )
 from barrack_tasks.plans.snapshots.retention import Fate
 from tests.plans.worlds import NOW, days, snap, vm
@@ -230,6 +231,19 @@ def test_a_snapshot_that_failed_is_not_told_as_costing() -> None:
     assert [r.hourly_before for r in rows] == [Decimal("0.01"), 0, 0]
     tariff = Tariff(snapshot_gb=Decimal("0.0001"))
     assert burn_of([], [], [ready, *broken], tariff).hourly == Decimal("0.01")
+
+
+def test_what_stays_only_because_something_could_not_be_read_has_failed() -> None:
+    machine = vm("alpha")
+    newest, *old = [snap(machine, days(n)) for n in range(4)]
+    how = Pruning(Retention(last=1))
+    keep = keepers([newest, *old], how, None, {}, used={old[0].id: "another run"})
+    fates = decide_pruning([newest, *old], how, keep, NOW)
+    assert all(fate.kept for fate in fates), "unknown is not none"
+    unread = unjudged(fates, [s.id for s in old], how, {}, used={old[0].id: "another run"})
+    assert set(unread) == {s.id for s in old[1:]}
+    rows = prune_rows(fates, None, None, unread, dry_run=False)
+    assert [(r.outcome, r.did) for r in rows] == [("already", ())] * 2 + [("failed", ())] * 2
 
 
 def test_failed_ones_are_dropped_only_when_asked_and_only_our_own() -> None:
