@@ -43,7 +43,7 @@ from barrack_tasks import on
 from barrack_tasks.flows import hibernate
 
 with on("barrack.instance.*", lambda happening: print(happening.name, happening.event)):
-    hibernate(select=["*"])
+    hibernate(select=["lab-*"])
 ```
 
 | event | what it says | payload |
