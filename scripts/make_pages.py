@@ -88,26 +88,29 @@ def _page(head: str, parts: Iterator[str]) -> str:
 
 def _flows() -> Iterator[str]:
     for name in sorted(flows.__all__):
-        yield from _flow(name, getattr(flows, name).fn)
+        yield from _flow(name, getattr(flows, name))
 
 
-def _flow(name: str, function: Any) -> Iterator[str]:
-    told = docstring_parser.parse(
-        inspect.getdoc(function) or "", docstring_parser.DocstringStyle.GOOGLE
-    )
+def _told(flow: Any) -> docstring_parser.Docstring:
+    text = inspect.getdoc(flow.fn) or ""
+    return docstring_parser.parse(text, docstring_parser.DocstringStyle.GOOGLE)
+
+
+def _flow(name: str, flow: Any) -> Iterator[str]:
+    told, signature = _told(flow), inspect.signature(flow.fn)
     yield f"## {name}\n"
     yield f"{_line(told.short_description)}\n"
     if told.long_description:
         yield f"{_line(told.long_description)}\n"
     meanings = {p.arg_name: _line(p.description) for p in told.params}
     yield "| parameter | type | default | meaning |\n| --- | --- | --- | --- |"
-    for parameter in inspect.signature(function).parameters.values():
+    for parameter in signature.parameters.values():
         needed = parameter.default is parameter.empty
         default = "" if needed else f"`{_value(parameter.default)}`"
         row = (f"`{parameter.name}`", f"`{_type(parameter.annotation)}`", default)
         yield f"| {' | '.join(row)} | {_cell(meanings[parameter.name])} |"
     back = told.returns
-    yield f"\n**Returns** `{inspect.signature(function).return_annotation}`. " + _line(
+    yield f"\n**Returns** `{signature.return_annotation}`. " + _line(
         back.description if back else None
     )
     yield "\n**Raises**\n"
@@ -148,12 +151,18 @@ def _error_types() -> dict[str, type[Exception]]:
         for name, kind in vars(errors).items()
         if isinstance(kind, type) and issubclass(kind, errors.BarrackError)
     }
-    given = {
-        name: kind
-        for name in barrack_tasks.__all__
-        if isinstance(kind := getattr(barrack_tasks, name), type) and issubclass(kind, Exception)
-    }
-    return of_requests | given
+    named = {one.type_name for name in flows.__all__ for one in _told(getattr(flows, name)).raises}
+    named.update(barrack_tasks.__all__)
+    given = {kind.__name__: kind for kind in _all_below(Exception) if kind.__name__ in named}
+    return of_requests | dict(sorted(given.items()))
+
+
+def _all_below(kind: type[Exception]) -> Iterator[type[Exception]]:
+    """Subclasses that this library has defined; the flows have loaded all of them."""
+    for one in kind.__subclasses__():
+        if one.__module__.startswith("barrack_tasks."):
+            yield one
+        yield from _all_below(one)
 
 
 def variables_in_code() -> set[str]:

@@ -16,6 +16,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import httpx
+
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -66,12 +68,11 @@ def main() -> None:
                 browser.open(f"http://127.0.0.1:{port}/deployments")
                 browser.wait_for("document.body.innerText.includes('follow-schedule')")
                 save(browser, "deployments")
-                browser.open(f"http://127.0.0.1:{port}/artifacts")
-                browser.wait_for("document.querySelector('a[href*=\"artifacts/key\"]')")
-                browser.run(
-                    "[...document.querySelectorAll('a[href*=\"artifacts/key\"]')]"
-                    ".find(a => a.href.includes('costs')).click()"
+                kept = httpx.get(
+                    f"{own['PREFECT_API_URL']}/artifacts/barrack-costs-barrack/latest",
+                    auth=tuple(password.split(":", 1)),  # type: ignore[arg-type]
                 )
+                browser.open(f"http://127.0.0.1:{port}/artifacts/artifact/{kept.json()['id']}")
                 browser.wait_for("document.querySelector('img[src^=\"data:image\"]')")
                 size(browser, 1280, 1100)
                 save(browser, "costs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -29,6 +30,14 @@ def test_every_flow_has_a_section_with_all_its_parameters() -> None:
 
 def test_every_variable_of_the_code_has_a_meaning() -> None:
     assert variables_in_code() == set(VARIABLES)
+
+
+def test_each_page_stands_in_the_navigation_once() -> None:
+    names = runpy.run_path(str(ROOT / "docs" / "conf.py"))
+    listed = re.findall(r"^/(\S+)$", names["navigation"](), re.MULTILINE)
+    assert sorted(listed) == names["existing"]()
+    assert "docs/how-to/notify-slack" in listed
+    assert "docs/index" not in listed
 
 
 @pytest.mark.slow
