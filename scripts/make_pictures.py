@@ -16,8 +16,6 @@ import sys
 import tempfile
 from pathlib import Path
 
-import httpx
-
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
@@ -53,7 +51,7 @@ def main() -> None:
             }
             subprocess.run([sys.executable, "-c", REPORT], env=env | own, check=True)
             with Chromium(home / "chromium") as browser:
-                size(browser, 1100, 420)
+                size(browser, 1100, 620)
                 shown = barrack(env, "status").replace(str(home), "~")
                 page = TERMINAL.format(command="barrack status", said=html.escape(shown))
                 text = base64.b64encode(page.encode()).decode()
@@ -68,12 +66,11 @@ def main() -> None:
                 browser.open(f"http://127.0.0.1:{port}/deployments")
                 browser.wait_for("document.body.innerText.includes('follow-schedule')")
                 save(browser, "deployments")
-                kept = httpx.get(
-                    f"{own['PREFECT_API_URL']}/artifacts/barrack-costs-barrack/latest",
-                    auth=tuple(password.split(":", 1)),  # type: ignore[arg-type]
-                )
-                browser.open(f"http://127.0.0.1:{port}/artifacts/artifact/{kept.json()['id']}")
-                browser.wait_for("document.querySelector('img[src^=\"data:image\"]')")
+                browser.open(f"http://127.0.0.1:{port}/artifacts/key/barrack-costs-barrack")
+                link = "document.querySelector('a[href*=\"artifacts/artifact/\"]')"
+                browser.wait_for(link)
+                browser.run(f"{link}.click()")
+                browser.wait_for("document.querySelector('img[src^=\"data:image\"]')", 120)
                 size(browser, 1280, 1100)
                 save(browser, "costs")
         finally:
