@@ -24,7 +24,7 @@ from tests.chromium import Chromium  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
 FLEET = ("train-1", "train-2", "notebook", "serving")
-TERMINAL = """<body style="margin:0;background:#10151c;color:#e6edf3">
+TERMINAL = """<body style="margin:0;overflow:hidden;background:#10151c;color:#e6edf3">
 <pre style="margin:24px;font:15px/1.45 monospace;white-space:pre-wrap"><b>$ {command}</b>
 
 {said}</pre></body>"""

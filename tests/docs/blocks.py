@@ -38,7 +38,8 @@ def blocks() -> Iterator[Block]:
         for found in _FENCE.finditer(text):
             language, _, mark = found[1].partition(" ")
             line = text.count("\n", 0, found.start()) + 1
-            yield Block(f"{page.relative_to(ROOT)}:{line}", language, mark, found[2])
+            spoken = "sh" if language == "bash" else language
+            yield Block(f"{page.relative_to(ROOT)}:{line}", spoken, mark, found[2])
 
 
 def errors_of(wanted: list[tuple[str, str]]) -> dict[str, str]:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -91,10 +91,10 @@ def test_each_yaml_block_can_be_read(block: Block) -> None:
         assert len(read_rules(told)) == len(told)
 
 
-@pytest.fixture(scope="module")
-def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+@pytest.fixture
+def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     """A fresh home with a sandbox, in which `barrack up` has been run."""
-    home = tmp_path_factory.mktemp("home")
+    home = tmp_path
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "BARRACK_"))}
     env = {
         **kept,
@@ -144,62 +144,65 @@ def typed(env: dict[str, str], script: str) -> None:
 
 
 @pytest.mark.slow
-def test_each_python_block_runs(environment: dict[str, str], tmp_path: Path) -> None:
-    wanted = [(b.place, b.text) for b in runnable("python") if ".serve(" not in b.text]
-    wanted.sort(key=lambda one: FIRST not in one[1])
-    asked, told = tmp_path / "asked.json", tmp_path / "told.json"
-    asked.write_text(json.dumps(wanted))
+def test_each_block_runs_as_it_is_written(environment: dict[str, str]) -> None:
+    """All of them in one home, in the order in which they are read."""
+    served = [b for b in runnable("python") if ".serve(" in b.text]
+    errors = errors_of_python([b for b in runnable("python") if b not in served], environment)
+    for block in served:
+        errors |= error_of(block, lambda b: serve(b, environment))
+    for block in sorted(runnable("sh"), key=lambda b: LAST in b.text):
+        errors |= error_of(block, lambda b: typed(environment, b.text))
+    assert not errors, "\n\n".join(f"{place}\n{text[-1500:]}" for place, text in errors.items())
+
+
+def error_of(block: Block, run: Callable[[Block], None]) -> dict[str, str]:
+    """What went wrong with a block, by its place."""
+    try:
+        run(block)
+    except (AssertionError, subprocess.SubprocessError) as error:
+        return {block.place: str(error)}
+    return {}
+
+
+def errors_of_python(wanted: list[Block], env: dict[str, str]) -> dict[str, str]:
+    """What Python blocks raised in one process of their own, by their places."""
+    asked, told = Path(env["HOME"]) / "asked.json", Path(env["HOME"]) / "told.json"
+    ordered = sorted(wanted, key=lambda b: FIRST not in b.text)
+    asked.write_text(json.dumps([(b.place, b.text) for b in ordered]))
     done = subprocess.run(
         [sys.executable, "-m", "tests.docs.blocks", asked, told],
-        cwd=environment["HOME"],
-        env=environment,
+        cwd=env["HOME"],
+        env=env,
         capture_output=True,
         text=True,
     )
     assert told.exists(), done.stderr[-3000:]
-    errors = json.loads(told.read_text())
-    assert not errors, "\n\n".join(f"{place}\n{text[-1500:]}" for place, text in errors.items())
+    found: dict[str, str] = json.loads(told.read_text())
+    return found
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "block", [b for b in runnable("sh") if LAST not in b.text], ids=lambda b: b.place
-)
-def test_each_command_runs(environment: dict[str, str], block: Block) -> None:
-    typed(environment, block.text)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    "block", [b for b in runnable("python") if ".serve(" in b.text], ids=lambda b: b.place
-)
-def test_what_serves_is_served(environment: dict[str, str], block: Block) -> None:
-    file = Path(environment["HOME"]) / "served.py"
+def serve(block: Block, env: dict[str, str]) -> None:
+    """Run a program until its deployment is on the server, and end it as Ctrl-C would."""
+    file = Path(env["HOME"]) / "served.py"
     file.write_text(block.text)
     program = subprocess.Popen(
         [sys.executable, file],
-        cwd=environment["HOME"],
-        env=environment,
+        cwd=env["HOME"],
+        env=env,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=end_with_this_process,
     )
     try:
-        url = f"{environment['PREFECT_API_URL']}/deployments/filter"
-        auth = tuple(environment["PREFECT_API_AUTH_STRING"].split(":", 1))
+        user, _, password = env["PREFECT_API_AUTH_STRING"].partition(":")
         [name] = re.findall(r'name="([\w-]+)"', block.text)
         wanted = {"deployments": {"name": {"any_": [name]}}}
+        url = f"{env['PREFECT_API_URL']}/deployments/filter"
         until = time.monotonic() + 90
-        while not httpx.post(url, json=wanted, auth=auth).json():  # type: ignore[arg-type]
-            assert time.monotonic() < until
-            assert program.poll() is None
+        while not httpx.post(url, json=wanted, auth=(user, password)).json():
+            assert time.monotonic() < until, f"{name} was not served"
+            assert program.poll() is None, "the program ended"
             time.sleep(0.5)
     finally:
         program.send_signal(signal.SIGINT)
         program.wait(60)
-
-
-@pytest.mark.slow
-def test_the_commands_that_end_the_server_run_last(environment: dict[str, str]) -> None:
-    for block in (b for b in runnable("sh") if LAST in b.text):
-        typed(environment, block.text)
