@@ -11,7 +11,7 @@ RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit test-slow test-dialects test-oldest campaigns bench sbom clean
+.PHONY: help setup demo test lint types unit test-slow test-dialects test-oldest campaigns bench docs notebooks pictures sbom clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
@@ -23,6 +23,9 @@ help:
 	@echo "make campaigns    long searches"
 	@echo "make bench        the flows beside scripts by hand, into benchmarks/results.md"
 	@echo "make bench PART=a BENCH='--sizes 100 1000 5000 --in-flight 16 64'   one part of it, larger"
+	@echo "make docs         the documentation site, into dist/site"
+	@echo "make notebooks    run the notebooks in examples/ again, and keep what they show"
+	@echo "make pictures     make the pictures of the docs again; needs Chromium"
 	@echo "make sbom         a bill of materials with licences, dist/sbom.json"
 	@echo "make clean        remove all that make has made"
 
@@ -81,6 +84,17 @@ histories: setup
 # What is measured stands in benchmarks/__main__.py; each part takes a few minutes.
 bench: setup
 	$(RUN) -m benchmarks $(PART) $(BENCH)
+
+# Warnings are errors: a link that leads nowhere is one.
+docs: setup
+	$(RUN) -m sphinx -q -W --keep-going -c docs -d dist/doctrees . dist/site
+	@echo "the site is dist/site/docs/index.html"
+
+notebooks: setup
+	$(RUN) scripts/run_notebooks.py
+
+pictures: setup
+	$(RUN) scripts/make_pictures.py
 
 sbom: setup
 	$(RUN) scripts/make_sbom.py dist/sbom.json

@@ -40,9 +40,10 @@ In a notebook a function is called:
 
 ```python
 from barrack_tasks import on
+from barrack_tasks.flows import hibernate
 
 with on("barrack.instance.*", lambda happening: print(happening.name, happening.event)):
-    hibernate(select=["*"])
+    hibernate(select=["lab-*"])
 ```
 
 | event | what it says | payload |

@@ -44,7 +44,13 @@ def main() -> None:
     run = [name for name in pins if name in needed]
     rest = [name for name in pins if name not in needed]
     write("hashes.txt", "The tested versions of what the library needs", run, pins, found)
-    write("hashes-test.txt", "The tested versions of what its tests need", rest, pins, found)
+    write(
+        "hashes-test.txt",
+        "The tested versions of what its tests and its site need",
+        rest,
+        pins,
+        found,
+    )
 
 
 def read_pins(file: Path) -> dict[str, str]:

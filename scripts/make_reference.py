@@ -163,13 +163,13 @@ def _section(operation: Operation[Any]) -> str:
     task = getattr(barrack_tasks, operation.name)
     docs = Docs.of(task)
     method, _, _ = client_call(task)
-    text = [f"### {operation.name}", "```python\n" + _signature(task) + "\n```", docs.summary]
+    text = [f"### {operation.name}", "```text\n" + _signature(task) + "\n```", docs.summary]
     if docs.details:
         text.append(docs.details)
     text.append(_parameters(task, docs))
     text.append(f"**Returns** {docs.returns}")
     text.append("**Raises**\n\n" + "\n".join(f"- `{e}`: {why}" for e, why in docs.errors.items()))
-    text.append(f"**Example**\n\n```python\n{docs.example}\n```")
+    text.append(f"**Example**\n\n```python by-hand=id\n{docs.example}\n```")
     text.append(
         "\n".join(
             [

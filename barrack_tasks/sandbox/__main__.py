@@ -10,9 +10,10 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from barrack_tasks.api.dialect import Dialect, DialectError, builtin, load_dialect
@@ -23,8 +24,10 @@ from barrack_tasks.api.dialect.reading import (
     shown,
     text_of,
 )
+from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.sandbox.cloud.clock import Clock
-from barrack_tasks.sandbox.cloud.fleet import default_fleet
+from barrack_tasks.sandbox.cloud.fleet import fleet_of
+from barrack_tasks.sandbox.cloud.history import live_through, span_of_days
 from barrack_tasks.sandbox.cloud.world import CloudState
 from barrack_tasks.sandbox.http.app import App
 from barrack_tasks.sandbox.http.control import start_of
@@ -78,6 +81,28 @@ def _moment(text: str) -> datetime:
         ) from None
 
 
+def _fleet(text: str) -> list[dict[str, Any]]:
+    """A number of instances, or names with commas between them."""
+    if re.fullmatch(r"\s*-?\d*\s*", text):
+        return fleet_of(_whole(0, 100_000)(text))
+    names = [name.strip() for name in text.split(",")]
+    try:
+        for name in names:
+            check_instance_name(name)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} names an instance twice")
+    return fleet_of(names)
+
+
+def _history(text: str) -> timedelta:
+    try:
+        return span_of_days(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def _dialect_of(file: Path) -> Dialect:
     if file.suffix == ".json":
         return Dialect.model_validate(read_json(text_of(read_file(file), shown(file)), shown(file)))
@@ -97,9 +122,15 @@ def _parser() -> argparse.ArgumentParser:
     add("--currency", default="USD", choices=["USD", "EUR", "INR"])
     add(
         "--fleet",
-        type=_whole(0, 100_000),
-        default=3,
-        help="how many instances there are at the start",
+        type=_fleet,
+        default="3",
+        help="the instances at the start: how many, or names such as train-1,train-2",
+    )
+    add(
+        "--history",
+        type=_history,
+        default=timedelta(0),
+        help="how long they were used and billed before the start, such as 90d",
     )
     add("--api-key", default="sandbox-key", help="the API key that requests must carry")
     add("--dialect", type=Path, help="a dialect file: YAML, TOML, or a complete one as JSON")
@@ -119,8 +150,9 @@ def main() -> int:
             dialect = _dialect_of(options.dialect)
         if options.drift:
             dialect = drifted()
+        start = (options.start or datetime.now(UTC)) - options.history
         world = CloudState(
-            Clock(options.start, options.speed), options.balance, options.currency, options.seed
+            Clock(start, options.speed), options.balance, options.currency, options.seed
         )
         owned = options.listener is not None
         listener = (
@@ -129,8 +161,10 @@ def main() -> int:
     except (ValueError, OSError, DialectError, UnreadableError) as error:
         sys.stderr.write(f"the sandbox cannot start: {error}\n")
         return 2
-    for instance in default_fleet(options.fleet):
+    for instance in options.fleet:
         world.machines.seed(**instance)
+    if options.history:
+        live_through(world, options.history, options.seed)
     server = HTTPServer(
         App(world, dialect, options.api_key, options.seed, options.latency, options.drift)
     )

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +21,8 @@ import httpx
 
 from barrack_tasks.api.dialect import Dialect, builtin
 from barrack_tasks.sandbox.cloud.clock import Clock
-from barrack_tasks.sandbox.cloud.fleet import default_fleet
+from barrack_tasks.sandbox.cloud.fleet import fleet_of
+from barrack_tasks.sandbox.cloud.history import span_of_days
 from barrack_tasks.sandbox.cloud.world import CloudState
 from barrack_tasks.sandbox.http.app import App
 from barrack_tasks.sandbox.http.drift import CHANGES, Drift, drifted
@@ -40,7 +41,10 @@ class Sandbox:
         speed: sandbox seconds per real second; 0 stands still until `advance`.
         seed: of ids, addresses, jitter and chance.
         dialect: how the cloud speaks; the built-in dialect, if not given.
-        fleet: how many instances there are, or a list of what `seed_instance` takes.
+        fleet: how many instances there are, or a list of their names or of what `seed_instance`
+            takes.
+        history: how long people used them, and were billed, before `start`: a timedelta, or text
+            such as `"90d"`. The states and the balance at the start are as if there were none.
         process: serve from a process of its own, not from a thread.
         port: port on 127.0.0.1; 0 takes a free one.
         latency: real seconds that every answer of the API takes longer.
@@ -68,21 +72,24 @@ class Sandbox:
         speed: float = 60,
         seed: int = 0,
         dialect: Dialect | None = None,
-        fleet: int | Sequence[Mapping[str, Any]] = 3,
+        fleet: int | Sequence[str | Mapping[str, Any]] = 3,
         process: bool = False,
         port: int = 0,
         latency: float = 0,
         start: datetime | None = None,
         settings: Mapping[str, Any] | None = None,
         drift: bool = False,
+        history: timedelta | str | None = None,
     ) -> None:
         self.api_key = api_key
         self.dialect = drifted() if drift else (dialect or builtin())
         self._drift = drift
         self._balance = Decimal(balance)
         self._currency = currency
-        self._speed, self._seed, self._latency, self._start = speed, seed, latency, start
-        self._fleet = default_fleet(fleet) if isinstance(fleet, int) else [dict(x) for x in fleet]
+        self._speed, self._seed, self._latency = speed, seed, latency
+        self._history = span_of_days(history) if isinstance(history, str) else history
+        self._start = (start or datetime.now(UTC)) - self._history if self._history else start
+        self._fleet = fleet_of(fleet)
         self._settings = dict(settings or {})
         self._in_process = process
         self._port = port
@@ -129,6 +136,9 @@ class Sandbox:
                 self.settings(**self._settings)
             if self._fleet:
                 self._ask("POST", "instances", self._fleet)
+            if self._history:
+                lived = {"seconds": self._history.total_seconds(), "seed": self._seed}
+                self._ask("POST", "history", lived)
         except BaseException:
             self.stop()
             listener.close()

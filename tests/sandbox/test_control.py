@@ -10,12 +10,14 @@ import sys
 import threading
 import time
 from datetime import UTC, datetime
+from decimal import Decimal
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.sandbox.__main__ import _parser
 from barrack_tasks.sandbox.cloud.clock import Clock
 from tests.sandbox.conftest import KEY, Api
 
@@ -143,7 +145,8 @@ def test_the_clock_runs() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_command_line(number: signal.Signals) -> None:
-    command = [sys.executable, "-m", "barrack_tasks.sandbox", "--port", "0", "--fleet", "2",
+    command = [sys.executable, "-m", "barrack_tasks.sandbox", "--port", "0",
+               "--fleet", "train-1,b2", "--history", "7d",
                "--api-key", KEY, "--speed", "0", "--latency", "0.001"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -152,7 +155,7 @@ def test_command_line(number: signal.Signals) -> None:
         url = said[3].removeprefix("export BARRACK_BASE_URL=").strip()
         assert url in said[0]
         answer = httpx.get(f"{url}/instances", headers={"x-api-key": KEY})
-        assert [x["name"] for x in answer.json()["instances"]] == ["alpha", "beta"]
+        assert [x["name"] for x in answer.json()["instances"]] == ["train-1", "b2"]
         child.send_signal(number)
         assert child.wait(timeout=10) == 0
 
@@ -199,6 +202,50 @@ def test_command_line_that_cannot_start() -> None:
             assert done.returncode == 2
             assert "Traceback" not in done.stderr
             assert said in done.stderr
+
+
+@pytest.mark.parametrize("process", [False, True], ids=["thread", "process"])
+def test_a_history_is_billed_and_leaves_balance_and_states_alone(process: bool) -> None:
+    start = datetime(2026, 11, 25, tzinfo=UTC)
+    with Sandbox(
+        api_key=KEY,
+        balance="42.50",
+        speed=0,
+        start=start,
+        process=process,
+        fleet=["by-day", "by-week", "always"],
+        history="28d",
+    ) as sandbox:
+        assert sandbox.now() == start
+        assert sandbox.state()["balance"] == "42.500000"
+        machines = {x["name"]: x for x in sandbox.state()["instances"]}
+        assert {x["status"] for x in machines.values()} == {"ACTIVE"}
+        api = Api(sandbox)
+        bills = {
+            name: api.ok("GET", f"/instances/{x['id']}/billing")["records"]
+            for name, x in machines.items()
+        }
+        assert len(bills["always"]) == 1
+        assert len(bills["always"]) < len(bills["by-week"]) < len(bills["by-day"])
+        sandbox.advance(3600)
+        burn = Decimal(sandbox.state()["burn_rate"])
+        assert Decimal(sandbox.state()["balance"]) == Decimal("42.5") - burn
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--fleet", "train-1,train-1", "names an instance twice"),
+        ("--fleet", "train-1,a/b", "letters"),
+        ("--history", "90", "'90' is not a history; write a number of days between 1 and 366"),
+    ],
+)
+def test_a_fleet_or_history_that_cannot_be_read(
+    option: str, value: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        _parser().parse_args([option, value])
+    assert said in capsys.readouterr().err
 
 
 def test_a_duration_may_be_a_part_of_a_second() -> None:

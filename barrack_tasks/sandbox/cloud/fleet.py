@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from itertools import cycle, islice
 from typing import Any
 
@@ -36,4 +37,19 @@ def default_fleet(size: int) -> list[dict[str, Any]]:
             "region": region,
         }
         for n, (model, count, region) in enumerate(islice(cycle(_HARDWARE), size))
+    ]
+
+
+def fleet_of(wanted: int | Sequence[str | Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A fleet by its size, by names, or by what `seed_instance` takes of each instance.
+
+    Example:
+        >>> [x["name"] for x in fleet_of(["train-1", "train-2"])]
+        ['train-1', 'train-2']
+    """
+    if isinstance(wanted, int):
+        return default_fleet(wanted)
+    return [
+        {**usual, "name": one} if isinstance(one, str) else dict(one)
+        for one, usual in zip(wanted, default_fleet(len(wanted)), strict=True)
     ]

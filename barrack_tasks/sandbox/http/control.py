@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
@@ -16,6 +16,7 @@ from barrack_tasks.api.models.rules import InstanceName
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.sandbox.cloud import refusals
 from barrack_tasks.sandbox.cloud.catalogue import OFFERS, REGIONS
+from barrack_tasks.sandbox.cloud.history import LONGEST, live_through
 from barrack_tasks.sandbox.cloud.ledger import PERSON, RequestLog
 from barrack_tasks.sandbox.cloud.refusals import Refused
 from barrack_tasks.sandbox.cloud.world import CloudState
@@ -35,6 +36,13 @@ class ClockBody(_Body):
 
     advance: float | None = None
     speed: float | None = None
+
+
+class HistoryBody(_Body):
+    """How long people use the instances, and are billed, before anybody looks."""
+
+    seconds: float = Field(gt=0, le=LONGEST.total_seconds())
+    seed: int = 0
 
 
 class CreditBody(_Body):
@@ -84,6 +92,7 @@ class Control:
             ("POST", "faults"): self._add_fault,
             ("DELETE", "faults"): self._clear_faults,
             ("POST", "clock"): self._set_clock,
+            ("POST", "history"): self._live_through,
             ("POST", "credit"): self._add_credit,
             ("POST", "stock"): self._set_stock,
             ("GET", "settings"): lambda _: self._world.settings.model_dump(),
@@ -159,6 +168,11 @@ class Control:
             raise Refused(422, str(error), "validation_error") from None
         self._world.settle()
         return {"now": self._world.now.isoformat(), "speed": self._world.clock.speed}
+
+    def _live_through(self, sent: Any) -> Any:
+        body = _read(HistoryBody, sent)
+        live_through(self._world, timedelta(seconds=body.seconds), body.seed)
+        return {"now": self._world.now.isoformat()}
 
     def _add_credit(self, sent: Any) -> Any:
         amount = _read(CreditBody, sent).amount

@@ -1,0 +1,37 @@
+"""Run the notebooks in examples/ again, and keep what they show.
+
+Use: python scripts/run_notebooks.py
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import nbformat
+from nbclient import NotebookClient
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
+
+
+def run(file: Path, folder: Path) -> nbformat.NotebookNode:
+    """A notebook after all its cells were run in a new kernel.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell raised something.
+    """
+    notebook = nbformat.read(file, as_version=4)
+    options = {"timeout": 240, "kernel_name": "python3", "record_timing": False}
+    NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **options).execute()
+    notebook.metadata.pop("widgets", None)
+    notebook.metadata["language_info"] = {"name": "python"}
+    return notebook
+
+
+if __name__ == "__main__":
+    # Where no server runs, each kernel starts one of its own, and a busy machine takes long.
+    os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+    for file in NOTEBOOKS:
+        nbformat.write(run(file, ROOT), file)
+        print(f"wrote {file.relative_to(ROOT)}")
