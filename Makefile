@@ -11,7 +11,7 @@ RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit test-slow test-dialects test-oldest campaigns bench docs notebooks pictures sbom clean
+.PHONY: help setup demo test lint types unit test-slow test-dialects test-oldest campaigns faults soak histories bench docs notebooks pictures sbom clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
