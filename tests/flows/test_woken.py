@@ -308,6 +308,9 @@ def test_a_look_at_the_stock_without_the_prefect_server_is_repeated() -> None:
         def is_done(self) -> bool:
             return len(looks) == 3
 
+        def is_stuck(self) -> bool:
+            return False
+
     pace = Pace(timedelta(seconds=1), lambda: 0.5, 10)
     until = NOW + timedelta(hours=1)
     watcher: Any = Watcher()

@@ -85,7 +85,7 @@ class Cloud:
 
 def check(result: Any, annotation: Any) -> None:
     if typing.get_origin(annotation) is list:
-        assert type(result) is list
+        assert isinstance(result, list)
         [kind] = typing.get_args(annotation)
         assert all(isinstance(item, kind) for item in result)
     else:

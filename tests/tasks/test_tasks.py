@@ -56,6 +56,9 @@ def test_there_are_the_tasks_of_the_reference_and_few_others() -> None:
         *("GuardRefused", "Report", "Rule", "SelectionError", "Selector", "Threshold", "Want"),
         *("WorkFailed", "ask_approval", "create_when_available", "get_instance_by_name"),
         *("guarded_create_instance", "guarded_restore", "on", "tell_state", "with_approval"),
+        *("ApiProbe", "Idleness", "Leftover", "Lifetime", "PrometheusProbe", "SshProbe"),
+        *("extend_lease", "hibernate_when_done", "keep_awake", "lease_instance", "release_lease"),
+        *("set_owner", "wake"),
     ]
     assert sorted(barrack_tasks.__all__) == sorted([*NAMES, *own])
     assert set(NAMES) <= set(dir(barrack_tasks))
