@@ -270,7 +270,8 @@ def end_due(
         return [Ending(one, decide_ending(one, World(), False, None, now)) for one in expiries], {}
     world = instances_of(credentials, [one.id for one in expiries if one.id and one.at <= now])
     set_ends = _with_ids(credentials.account, set_ends, world, dry_run)
-    expiries = with_leases(set_ends, leases, now, warning)
+    names = {id_: one.name for id_, one in world.instances.items()}
+    expiries = with_leases(set_ends, leases, now, warning, names)
     run = _Run(credentials, hold, world, now, credentials.get_client().now(), log)
     endings = [run.decided(one) for one in expiries]
     if idleness is not None:
@@ -281,7 +282,8 @@ def end_due(
     if sending:
         with hold.briefly(sending) as held:
             ends, leases = read_expiries(credentials.account), read_leases(credentials.account)
-            current = {one.id: one for one in with_leases(ends, leases, now, warning) if one.id}
+            fresh = with_leases(ends, leases, now, warning, names)
+            current = {one.id: one for one in fresh if one.id}
             endings = [run.carried_out(one, held, current) for one in endings]
     _close([one for one in endings if one.is_over], credentials.account, now)
     return endings, world.instances

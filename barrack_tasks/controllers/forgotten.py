@@ -94,7 +94,7 @@ class Reaping:
         self._written = read_all(_prefix(self._name))
         self._seen = self._look()
         self._leases = read_leases(self._name)
-        held = holders(self._leases, now())
+        self._held = held = holders(self._leases, now())
         machines = self.world.instances
         self.verdicts = judge_lifetimes(
             machines.values(), means.rules, self._seen, held, run.never, self._at, means.grace
@@ -129,16 +129,25 @@ class Reaping:
             for one in self.left
             if one.rule.then == "alert"
         ]
-        return [*notices_of(self.verdicts, keeping_link()), *loose]
+        machines = self.world.instances.values()
+        return [*notices_of(self.verdicts, keeping_link(), machines), *loose]
 
     def tell(self, alarms: Alarms) -> tuple[Message, ...]:
         """Tell people what will happen, and then remember that, and what was seen.
 
         A run that is cut off in between has told it, and the next one remembers it: the grace
-        begins when it is remembered.
+        begins when it is remembered. A notice that could not be sent is not remembered.
         """
-        told = alarms.raise_for(self.readings(), now())
-        kept = with_notices(self._seen, self.verdicts, self._means.rules, self._at)
+        readings = self.readings()
+        told = alarms.raise_for(readings, now())
+        kept = with_notices(
+            self._seen,
+            self.verdicts,
+            self._means.rules,
+            self._at,
+            self._held,
+            alarms.unheard(readings),
+        )
         remember(self._name, self._written, kept)
         return told
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -196,3 +197,70 @@ def test_what_belongs_to_nothing_is_named_once_it_is_old() -> None:
         ("snapshot", snapshots[1].id),
         ("volume", "1"),
     ]
+
+
+def test_a_notice_that_nobody_heard_does_not_begin_the_grace() -> None:
+    [first] = judged("scratch-1", "ACTIVE", since(9))
+    seen = {"BRK-scratch-1": since(9)}
+    [reading] = notices_of([first])
+    unheard = with_notices(seen, [first], RULES, NOW - GRACE, untold=[reading.key])
+    [again] = judged("scratch-1", "ACTIVE", unheard["BRK-scratch-1"])
+    assert again.stage is Stage.NOTICE
+
+
+def test_each_notice_says_its_own_time_and_is_told_for_itself() -> None:
+    """One that was told before the machine was leased, or by a rule long gone, tells nothing."""
+    [first] = judged("scratch-1", "ACTIVE", since(9))
+    later = replace(first, acts_at=NOW + 99 * HOUR)
+    [one], [other] = notices_of([first]), notices_of([later])
+    assert one.key != other.key
+    assert {r.key.rpartition(" ")[2] for r in (one, other)} == {"BRK-scratch-1"}
+    told = with_notices({"BRK-scratch-1": since(9)}, [first], RULES, NOW)
+    [grace] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"])
+    assert grace.stage is Stage.GRACE
+    [same] = notices_of([grace])
+    assert same.key == one.key
+
+
+def test_an_old_notice_of_a_rule_that_was_away_is_given_anew() -> None:
+    noticed = {SCRATCH.key: NOW - timedelta(days=20)}
+    [verdict] = judged("scratch-1", "ACTIVE", since(900, noticed=noticed))
+    assert verdict.stage is Stage.NOTICE
+    told = with_notices({verdict.instance.id: since(900, noticed=noticed)}, [verdict], RULES, NOW)
+    [now] = judged("scratch-1", "ACTIVE", told[verdict.instance.id])
+    assert now.stage is Stage.GRACE
+
+
+def test_who_leases_a_machine_says_no_to_the_notices_of_all_rules() -> None:
+    noticed = {SCRATCH.key: NOW - timedelta(minutes=50)}
+    seen = {"BRK-scratch-1": since(9, noticed=noticed)}
+    assert with_notices(seen, [], [OFF], NOW)["BRK-scratch-1"].noticed == noticed
+    assert with_notices(seen, [], [OFF], NOW, ["BRK-scratch-1"])["BRK-scratch-1"].noticed == {}
+
+
+@pytest.mark.parametrize("year", [1, 1970])
+def test_a_time_that_no_cloud_can_mean_is_no_age(year: int) -> None:
+    never = datetime(year, 1, 1, tzinfo=UTC)
+    for status in ("ACTIVE", "SHUTOFF", "HIBERNATED"):
+        there = vm("a", status, updated_at=never, hibernated_at=never, created_at=never)
+        seen = sighted(None, there, None, NOW)
+        assert seen.since == NOW, status
+        delete = Lifetime(select=["*"], longer_than="8h", then="delete")
+        assert judge_lifetimes([there], [delete], {there.id: seen}, {}, [], NOW) == []
+    [left] = [VolumeResponse(id="1", name="loose", created_at=never)]
+    rules = [Leftover(of="volumes", longer_than="1d")]
+    assert judge_leftovers(rules, [], [left], {}, NOW) == []
+
+
+def test_one_that_was_idle_at_rest_is_not_idle_for_that_long_once_it_is_woken() -> None:
+    slept = Sighting("HIBERNATED", NOW - 20 * HOUR, NOW - HOUR / 2, idle=NOW - 20 * HOUR)
+    assert sighted(slept, vm("a"), True, NOW).idle == NOW
+
+
+def test_a_notice_names_what_a_shell_would_misread_by_its_id() -> None:
+    [verdict] = judged("scratch-$(reboot)", "ACTIVE", since(9), id_="BRK-a")
+    namesakes = [vm("scratch-1", id_="BRK-b"), vm("scratch-1", id_="BRK-c")]
+    [plain] = judged("scratch-1", "ACTIVE", since(9), id_="BRK-b")
+    readings = notices_of([verdict, plain], instances=namesakes)
+    for reading, id_ in zip(readings, ("BRK-a", "BRK-b"), strict=True):
+        assert f"run: barrack lease {id_} --extend 8h" in reading.text
