@@ -123,9 +123,10 @@ def test_no_age_is_longer_than_what_was_seen(told: list[tuple[str, int, Any]]) -
     state = ""
     for status, minutes, is_idle in told:
         moment += timedelta(minutes=minutes)
-        if status != state or minutes > 60:
+        is_new = status != state or minutes > 60
+        if is_new:
             state, began = status, moment
-        before = idle_began if minutes <= 60 else None
+        before = None if is_new else idle_began
         idle_began = (before or moment) if is_idle else None
         sighting = sighted(sighting, vm("a", status), is_idle, moment)
         assert sighting.since == began
