@@ -17,6 +17,7 @@ from barrack_tasks.plans.alerts import Message, Reading
 from barrack_tasks.plans.forgotten.idleness import Idleness
 from barrack_tasks.plans.forgotten.leases import Lease, holders
 from barrack_tasks.plans.forgotten.lifetimes import (
+    LOOKS,
     Leftover,
     Lifetime,
     Sighting,
@@ -25,6 +26,7 @@ from barrack_tasks.plans.forgotten.lifetimes import (
     judge_leftovers,
     judge_lifetimes,
     notices_of,
+    purpose_of,
     sighted,
     with_notices,
 )
@@ -214,7 +216,8 @@ class Reaping:
             if intent is None:
                 return ()
             return rows_of(intent.targets, decide(intent, self.world, now()), self.world, memory)
-        with run.holding(run.intent(str(then))) as hold:
+        # Rules that were taken back are not carried out, nor is what nobody watched for long.
+        with run.holding(run.intent(*purpose_of(self._means.rules, then)), LOOKS) as hold:
             intent = intend(hold.moment, names_of(hold.inherited))
             if intent is None:
                 return ()

@@ -90,6 +90,11 @@ def read_lifetimes(values: Any) -> list[Lifetime]:
     return read_each(Lifetime, values, "lifetime")
 
 
+def purpose_of(rules: Iterable[Lifetime], then: str) -> tuple[str, ...]:
+    """What a run does with machines: the next run goes on with it if it has the same rules."""
+    return (str(then), *sorted({rule.key for rule in rules if rule.then == then}))
+
+
 class Leftover(Given):
     """How old a snapshot or a volume may be that belongs to no machine any more.
 

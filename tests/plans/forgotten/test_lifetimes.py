@@ -23,6 +23,7 @@ from barrack_tasks.plans.forgotten.lifetimes import (
     judge_leftovers,
     judge_lifetimes,
     notices_of,
+    purpose_of,
     read_lifetimes,
     sighted,
     with_notices,
@@ -265,3 +266,9 @@ def test_a_notice_names_what_a_shell_would_misread_by_its_id() -> None:
     readings = notices_of([verdict, plain], instances=namesakes)
     for reading, id_ in zip(readings, ("BRK-a", "BRK-b"), strict=True):
         assert f"run: barrack lease {id_} --extend 8h" in reading.text
+
+
+def test_a_run_goes_on_with_what_the_same_rules_began_and_with_nothing_else() -> None:
+    assert purpose_of(RULES, "hibernate") == purpose_of(RULES[::-1], "hibernate")
+    assert purpose_of([OFF, IDLE], "hibernate") != purpose_of(RULES, "hibernate")
+    assert purpose_of([OFF, ASLEEP], "delete") == purpose_of(RULES, "delete")
