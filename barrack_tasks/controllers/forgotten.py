@@ -141,7 +141,8 @@ class Reaping:
         begins when it is remembered. A notice that could not be sent is not remembered.
         """
         readings = self.readings()
-        told = alarms.raise_for(readings, now())
+        fresh = {one.key for one in self.verdicts if one.stage is Stage.NOTICE}
+        told = alarms.raise_for(readings, now(), anew=fresh)
         kept = with_notices(
             self._seen,
             self.verdicts,

@@ -19,6 +19,7 @@ from barrack_tasks.plans.alerts import (
     Alarm,
     Message,
     Reading,
+    forget_earlier,
     forget_others,
     messages_of,
     note,
@@ -85,6 +86,7 @@ class Alarms:
         now: datetime,
         details: Sequence[str] = (),
         complete: bool = True,
+        anew: Collection[str] = (),
     ) -> tuple[Message, ...]:
         """Tell what is new and remember it.
 
@@ -96,8 +98,10 @@ class Alarms:
             now: zone-aware.
             details: sentences that each message ends with.
             complete: whether these are all lines; else the others stay as they are.
+            anew: keys of lines that are told again unless that was just done.
         """
         self._alarms = alarms = self._read()
+        forget_earlier(alarms, anew, now)
         messages = messages_of(readings, alarms, list(self._notifiers), now, self._remind)
         for to, together in _by_recipients(messages):
             self._tell(to, together, details, alarms, now)

@@ -201,9 +201,8 @@ class Verdict:
 
     @property
     def key(self) -> str:
-        """Of the notice about it; one that says another time is another notice."""
-        at = "" if self.acts_at is None else f"{int(self.acts_at.timestamp())} "
-        return f"{self.rule.key} {at}{self.instance.id}"
+        """Of the notice about it."""
+        return f"{self.rule.key} {self.instance.id}"
 
 
 def judge_lifetimes(

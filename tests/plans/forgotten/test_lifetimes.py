@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -208,20 +207,6 @@ def test_a_notice_that_nobody_heard_does_not_begin_the_grace() -> None:
     unheard = with_notices(seen, [first], RULES, NOW - GRACE, untold=[reading.key])
     [again] = judged("scratch-1", "ACTIVE", unheard["BRK-scratch-1"])
     assert again.stage is Stage.NOTICE
-
-
-def test_each_notice_says_its_own_time_and_is_told_for_itself() -> None:
-    """One that was told before the machine was leased, or by a rule long gone, tells nothing."""
-    [first] = judged("scratch-1", "ACTIVE", since(9))
-    later = replace(first, acts_at=NOW + 99 * HOUR)
-    [one], [other] = notices_of([first]), notices_of([later])
-    assert one.key != other.key
-    assert {r.key.rpartition(" ")[2] for r in (one, other)} == {"BRK-scratch-1"}
-    told = with_notices({"BRK-scratch-1": since(9)}, [first], RULES, NOW)
-    [grace] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"])
-    assert grace.stage is Stage.GRACE
-    [same] = notices_of([grace])
-    assert same.key == one.key
 
 
 def test_an_old_notice_of_a_rule_that_was_away_is_given_anew() -> None:
