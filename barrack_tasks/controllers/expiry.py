@@ -28,7 +28,7 @@ from barrack_tasks.plans.power.expiry import (
     with_id,
 )
 from barrack_tasks.plans.protection import is_protected
-from barrack_tasks.plans.steps import Step, Wait
+from barrack_tasks.plans.steps import Finished, Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log
@@ -400,6 +400,17 @@ def _close(over: Sequence[Ending], account: str, now: datetime) -> None:
             emit("barrack.instance.expired", expiry.id, expiry.name, event_id=identity)
     drop_expiries(account, [one.expiry for one in over])
     drop_ended(account, {one.expiry.id for one in over if one.expiry.id}, now)
+
+
+def seen_at_rest(account: str, id_: str, now: datetime) -> None:
+    """Forget the ends that are over of a machine that was seen HIBERNATED.
+
+    Who brings it back then may keep it, and no later run takes it for one that never ended.
+    """
+    ends = with_leases(read_expiries(account), read_leases(account), now)
+    over = [e for e in ends if e.id == id_ and e.at <= now and e.how == "hibernate"]
+    rested = [Finished("done" if e.asked else "already", "it is HIBERNATED") for e in over]
+    _close([Ending(e, next_) for e, next_ in zip(over, rested, strict=True)], account, now)
 
 
 def ends_before(account: str, ids: Collection[str]) -> list[str]:
