@@ -178,3 +178,10 @@ def test_a_notice_that_could_not_be_sent_begins_no_grace_and_who_extends_says_no
     sandbox.advance(3700)
     run()
     assert states(sandbox) == {"scratch-1": "HIBERNATED", "scratch-2": "ACTIVE"}
+
+
+def test_a_rule_that_counts_idle_time_without_a_probe_is_told_to_do_nothing(cloud: Cloud) -> None:
+    account = account_of(cloud(fleet=1, seed=8416))
+    idle = [{"select": ["*"], "longer_than": "1h", "then": "hibernate", "idle": True}]
+    report = reap_forgotten(rules=idle, dry_run=True, credentials=account)
+    assert "rules that count idle time do nothing: idleness names no probe" in report.notes
