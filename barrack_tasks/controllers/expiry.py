@@ -16,7 +16,7 @@ from barrack_tasks.controllers.leases import drop_ended, read_leases
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
 from barrack_tasks.plans.forgotten.idleness import Idleness, put_off
-from barrack_tasks.plans.forgotten.leases import WARNING, with_leases
+from barrack_tasks.plans.forgotten.leases import WARNING, outlived, with_leases
 from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
 from barrack_tasks.plans.power.expiry import (
     Ending,
@@ -265,6 +265,10 @@ def end_due(
         drop_expiries(credentials.account, (one for one in noted if _tells_nothing(one, now)))
     leases = read_leases(credentials.account)
     set_ends = [one for one in noted if one.how]
+    over = outlived(set_ends, leases, now)
+    set_ends = [one for one in set_ends if one not in over]
+    if not dry_run:
+        drop_expiries(credentials.account, over)
     expiries = with_leases(set_ends, leases, now, warning)
     if not any(one.at <= now + warning or not one.id for one in expiries):
         return [Ending(one, decide_ending(one, World(), False, None, now)) for one in expiries], {}

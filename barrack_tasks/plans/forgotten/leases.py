@@ -172,6 +172,22 @@ def with_leases(
     return sorted(found, key=lambda one: (one.at, one.key))
 
 
+def outlived(ends: Iterable[Expiry], leases: Collection[Lease], now: datetime) -> list[Expiry]:
+    """Ends that leases alone had, and that somebody extended after they were asked for.
+
+    The lease says by itself when the machine ends now. What was noted of the earlier end would
+    otherwise put the machine to rest once that lease is given back.
+    """
+    of_leases = [e for e in ends if e.id and e.by is None and e.asked and e.how == "hibernate"]
+    return [
+        e for e in of_leases if any(not one.asked for one in with_leases([e], _of(e, leases), now))
+    ]
+
+
+def _of(end: Expiry, leases: Iterable[Lease]) -> list[Lease]:
+    return [one for one in leases if one.instance_id == end.id]
+
+
 def _later(end: Expiry, held: Sequence[Lease], now: datetime, warning: timedelta) -> Expiry:
     kept = [one.ends(now, warning) for one in held if one.released is None]
     given_up = [one.released for one in held if one.released is not None]

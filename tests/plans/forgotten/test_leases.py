@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -16,12 +17,14 @@ from barrack_tasks.plans.forgotten.leases import (
     granted,
     holders,
     now_warned,
+    outlived,
     owner_to_extend,
     released,
     warned,
     warnings_of,
     with_leases,
 )
+from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.power.expiry import Expiry
 from tests.plans.worlds import HOUR, NOW, vm
 
@@ -210,3 +213,15 @@ def test_a_command_in_a_message_names_one_of_two_namesakes_by_its_id() -> None:
     there = {id_: vm("a", id_=id_) for id_ in ("BRK-a", "BRK-b")}
     [reading] = warnings_of([Lease("BRK-a", "a", "ann", NOW)], there, NOW)
     assert "run: barrack lease BRK-a --extend 8h" in reading.text
+
+
+def test_what_was_asked_for_an_end_that_was_extended_does_not_outlive_the_lease() -> None:
+    asked = Expiry("BRK-a", "a", NOW - HOUR, "hibernate", NOW - HOUR, "hibernate_instance")
+    renewed = Lease("BRK-a", "a", "process 1", NOW + HOUR)
+    ended = Lease("BRK-a", "a", "process 1", NOW - HOUR, warned=NOW - 2 * HOUR)
+    assert outlived([asked], [renewed], NOW) == [asked]
+    assert outlived([asked], [ended], NOW) == [], "it is still being ended"
+    assert outlived([asked], [], NOW) == []
+    made = replace(asked, by=Making("a", NOW - 9 * HOUR))
+    assert outlived([made], [renewed], NOW) == [], "that has an end of its own"
+    assert outlived([replace(asked, how="delete")], [renewed], NOW) == []
