@@ -81,7 +81,8 @@ def end_expired(
                 leases, instances, now(), warning, keeping_link(), run.account.protect
             )
             told = alarms.raise_for([*readings_of(endings), *warnings], now())
-            heard = now_warned(leases, instances, now(), warning)
+            unheard = alarms.unheard(warnings)
+            heard = now_warned(leases, instances, now(), warning, unheard)
             note_warned(run.account.account, heard, now())
             missed = tell_owners(run, told, instances)
     rows = rows_of_endings(endings, instances, known=known_of(endings, told))

@@ -28,7 +28,7 @@ def keep_machine(
         instance: its name or id.
         for_: how long from now it is kept at least: seconds, a timedelta or `"8h"`.
         owner: whose lease; the one that lasts longest, if not given, and the user's who runs the
-            flow where there is none.
+            flow where there is none, or only the default lease.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
 
     Returns:

@@ -87,6 +87,8 @@ def reap_forgotten(
     means = Means(rules, leftovers, idleness, default_lease, grace, span_of(timeout))
     reaping = Reaping(run, means)
     notes = run.check_lists(list(reaping.world.instances.values()))
+    if idleness is None and any(rule.idle for rule in rules):
+        notes = (*notes, "rules that count idle time do nothing: idleness names no probe")
     if dry_run:
         return run.report(reaping.rows(reaping.act()), notes)
     scope = scope_of([rule.key for rule in rules], notify)

@@ -133,10 +133,17 @@ def keep_awake(
         raise
     over.set()
     keeper.join()
-    if hibernate_when_done:
-        release_lease.fn(account, there.id, owner)
-    else:
-        drop_lease(account.account, awake.lease.key)
+    try:
+        if hibernate_when_done:
+            release_lease.fn(account, there.id, owner)
+        else:
+            drop_lease(account.account, awake.lease.key)
+    except Exception as error:  # noqa: BLE001 - the work has ended well, and is not failed by that
+        _log.warning(
+            "the lease of %s could not be given back, so the machine is hibernated after %s unless "
+            "others lease it: %s",
+            *(there.name, f"{awake.lease.until:%Y-%m-%d %H:%M} UTC", error),
+        )
 
 
 def _keep(awake: Awake, pause: timedelta, over: threading.Event) -> None:

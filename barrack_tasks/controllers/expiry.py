@@ -16,7 +16,7 @@ from barrack_tasks.controllers.leases import drop_ended, read_leases
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
 from barrack_tasks.plans.forgotten.idleness import Idleness, put_off
-from barrack_tasks.plans.forgotten.leases import WARNING, with_leases
+from barrack_tasks.plans.forgotten.leases import WARNING, outlived, with_leases
 from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
 from barrack_tasks.plans.power.expiry import (
     Ending,
@@ -28,7 +28,7 @@ from barrack_tasks.plans.power.expiry import (
     with_id,
 )
 from barrack_tasks.plans.protection import is_protected
-from barrack_tasks.plans.steps import Step, Wait
+from barrack_tasks.plans.steps import Finished, Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log
@@ -265,12 +265,17 @@ def end_due(
         drop_expiries(credentials.account, (one for one in noted if _tells_nothing(one, now)))
     leases = read_leases(credentials.account)
     set_ends = [one for one in noted if one.how]
+    over = outlived(set_ends, leases, now)
+    set_ends = [one for one in set_ends if one not in over]
+    if not dry_run:
+        drop_expiries(credentials.account, over)
     expiries = with_leases(set_ends, leases, now, warning)
     if not any(one.at <= now + warning or not one.id for one in expiries):
         return [Ending(one, decide_ending(one, World(), False, None, now)) for one in expiries], {}
     world = instances_of(credentials, [one.id for one in expiries if one.id and one.at <= now])
     set_ends = _with_ids(credentials.account, set_ends, world, dry_run)
-    expiries = with_leases(set_ends, leases, now, warning)
+    names = {id_: one.name for id_, one in world.instances.items()}
+    expiries = with_leases(set_ends, leases, now, warning, names)
     run = _Run(credentials, hold, world, now, credentials.get_client().now(), log)
     endings = [run.decided(one) for one in expiries]
     if idleness is not None:
@@ -281,7 +286,8 @@ def end_due(
     if sending:
         with hold.briefly(sending) as held:
             ends, leases = read_expiries(credentials.account), read_leases(credentials.account)
-            current = {one.id: one for one in with_leases(ends, leases, now, warning) if one.id}
+            fresh = with_leases(ends, leases, now, warning, names)
+            current = {one.id: one for one in fresh if one.id}
             endings = [run.carried_out(one, held, current) for one in endings]
     _close([one for one in endings if one.is_over], credentials.account, now)
     return endings, world.instances
@@ -398,6 +404,17 @@ def _close(over: Sequence[Ending], account: str, now: datetime) -> None:
             emit("barrack.instance.expired", expiry.id, expiry.name, event_id=identity)
     drop_expiries(account, [one.expiry for one in over])
     drop_ended(account, {one.expiry.id for one in over if one.expiry.id}, now)
+
+
+def seen_at_rest(account: str, id_: str, now: datetime) -> None:
+    """Forget the ends that are over of a machine that was seen HIBERNATED.
+
+    Who brings it back then may keep it, and no later run takes it for one that never ended.
+    """
+    ends = with_leases(read_expiries(account), read_leases(account), now)
+    over = [e for e in ends if e.id == id_ and e.at <= now and e.how == "hibernate"]
+    rested = [Finished("done" if e.asked else "already", "it is HIBERNATED") for e in over]
+    _close([Ending(e, next_) for e, next_ in zip(over, rested, strict=True)], account, now)
 
 
 def ends_before(account: str, ids: Collection[str]) -> list[str]:

@@ -17,6 +17,7 @@ from barrack_tasks.plans.alerts import Message, Reading
 from barrack_tasks.plans.forgotten.idleness import Idleness
 from barrack_tasks.plans.forgotten.leases import Lease, holders
 from barrack_tasks.plans.forgotten.lifetimes import (
+    LOOKS,
     Leftover,
     Lifetime,
     Sighting,
@@ -25,6 +26,7 @@ from barrack_tasks.plans.forgotten.lifetimes import (
     judge_leftovers,
     judge_lifetimes,
     notices_of,
+    purpose_of,
     sighted,
     with_notices,
 )
@@ -94,7 +96,7 @@ class Reaping:
         self._written = read_all(_prefix(self._name))
         self._seen = self._look()
         self._leases = read_leases(self._name)
-        held = holders(self._leases, now())
+        self._held = held = holders(self._leases, now())
         machines = self.world.instances
         self.verdicts = judge_lifetimes(
             machines.values(), means.rules, self._seen, held, run.never, self._at, means.grace
@@ -129,16 +131,26 @@ class Reaping:
             for one in self.left
             if one.rule.then == "alert"
         ]
-        return [*notices_of(self.verdicts, keeping_link()), *loose]
+        machines = self.world.instances.values()
+        return [*notices_of(self.verdicts, keeping_link(), machines), *loose]
 
     def tell(self, alarms: Alarms) -> tuple[Message, ...]:
         """Tell people what will happen, and then remember that, and what was seen.
 
         A run that is cut off in between has told it, and the next one remembers it: the grace
-        begins when it is remembered.
+        begins when it is remembered. A notice that could not be sent is not remembered.
         """
-        told = alarms.raise_for(self.readings(), now())
-        kept = with_notices(self._seen, self.verdicts, self._means.rules, self._at)
+        readings = self.readings()
+        fresh = {one.key for one in self.verdicts if one.stage is Stage.NOTICE}
+        told = alarms.raise_for(readings, now(), anew=fresh)
+        kept = with_notices(
+            self._seen,
+            self.verdicts,
+            self._means.rules,
+            self._at,
+            self._held,
+            alarms.unheard(readings),
+        )
         remember(self._name, self._written, kept)
         return told
 
@@ -205,7 +217,8 @@ class Reaping:
             if intent is None:
                 return ()
             return rows_of(intent.targets, decide(intent, self.world, now()), self.world, memory)
-        with run.holding(run.intent(str(then))) as hold:
+        # Rules that were taken back are not carried out, nor is what nobody watched for long.
+        with run.holding(run.intent(*purpose_of(self._means.rules, then)), LOOKS) as hold:
             intent = intend(hold.moment, names_of(hold.inherited))
             if intent is None:
                 return ()

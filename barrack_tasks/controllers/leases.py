@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import replace
@@ -19,7 +20,7 @@ from barrack_tasks.plans.forgotten.leases import (
     by_machine,
     extended,
     granted,
-    last_of,
+    owner_to_extend,
     released,
     warned,
 )
@@ -159,7 +160,7 @@ def extend_lease(
         instance: its name or id.
         for_: how long from now: `"8h"`, seconds or a timedelta; at most 3650 days.
         owner: whose lease; the one that lasts longest, if not given, and the user's who calls
-            where there is none.
+            where there is none, or only the default lease.
 
     Returns:
         The lease as it stands.
@@ -176,9 +177,9 @@ def extend_lease(
     until = _from_now(for_)
 
     def change(stands: dict[str, Lease]) -> list[Lease]:
-        last = last_of(by_machine(stands.values()).get(there.id, []))
-        whose = last.owner if owner is None and last is not None else _owner(owner)
-        lease = Lease(there.id, there.name, whose, until)
+        held = by_machine(stands.values()).get(there.id, [])
+        last = owner_to_extend(held) if owner is None else None
+        lease = Lease(there.id, there.name, last or _owner(owner), until)
         standing = stands.get(lease.key)
         return [lease if standing is None else extended(standing, until)]
 
@@ -234,7 +235,9 @@ def find_instance(credentials: BarrackCredentials, called: str) -> UserVM:
         BarrackConflictError: several have; their ids are named.
     """
     all_of_them = list(credentials.get_client().instances.list())
-    found = [one for one in all_of_them if called in (one.name, one.id)]
+    # An id is one machine's, also if another one is called like it.
+    found = [one for one in all_of_them if one.id == called]
+    found = found or [one for one in all_of_them if one.name == called]
     if not found:
         error = BarrackNotFoundError(f"no instance is called {called!r}")
         error.advice = "Check the name; `list_instances` shows all names of the account."
@@ -251,6 +254,8 @@ def _owner(owner: str | None) -> str:
     if owner is None:
         with suppress(Exception):  # a user without a name has no home either
             owner = getpass.getuser()
+        if not owner and hasattr(os, "getuid"):
+            owner = f"user {os.getuid()}"  # as in a container that runs as a bare number
     name = " ".join((owner or "").split())[:_LONGEST_OWNER]
     if not name:
         raise ValueError("owner: say who needs the machine, such as owner='ann'")

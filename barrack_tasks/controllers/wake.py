@@ -6,15 +6,20 @@ import re
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
+from prefect.settings import PREFECT_API_URL
+
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM, VMStatus
+from barrack_tasks.controllers.expiry import seen_at_rest
 from barrack_tasks.controllers.guard import guarded_restore
 from barrack_tasks.controllers.leases import find_instance, lease_instance
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.durations import exactly, read_positive
+from barrack_tasks.runtime.loop import SERVER_AWAY, now
 from barrack_tasks.tasks.base import barrack_task
 from barrack_tasks.tasks.instances import start_instance
 
@@ -73,7 +78,8 @@ def wake(
     """Bring a machine back from its rest, and wait until its ssh answers.
 
     What is HIBERNATED is restored, within the account's caps, and what is SHUTOFF is started; one
-    that is up already is only waited for.
+    that is up already is only waited for. A lease that ended before is over: it puts nothing to
+    rest that was brought back after it.
 
     Args:
         credentials: the account; the environment's, if not given.
@@ -135,6 +141,9 @@ def awaken(
 
 def _ask(credentials: BarrackCredentials, there: UserVM) -> None:
     if there.status is VMStatus.HIBERNATED:
+        if PREFECT_API_URL.value():  # without a server nobody has leased it
+            with suppress(*SERVER_AWAY):
+                seen_at_rest(credentials.account, there.id, now())
         guarded_restore.fn(credentials, None, there.id)
     else:
         start_instance.fn(credentials, there.id)

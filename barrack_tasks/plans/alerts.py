@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
+_JUST = timedelta(hours=1)
+
 
 @dataclass(frozen=True)
 class Reading:
@@ -153,6 +155,17 @@ def without_ids(reason: str) -> str:
         'quota reached (request )'
     """
     return _CHANGING.sub("", reason)
+
+
+def forget_earlier(alarms: MutableMapping[str, Alarm], keys: Iterable[str], now: datetime) -> None:
+    """Forget of lines that are news now what was told of them long before; it was other news.
+
+    What was told just before stays: a run that was cut off has told it.
+    """
+    for key in keys:
+        alarm = alarms.get(key)
+        if alarm is not None and alarm.heard and now - alarm.told > _JUST:
+            del alarms[key]
 
 
 def forget_others(alarms: MutableMapping[str, Alarm], keys: Iterable[str]) -> bool:

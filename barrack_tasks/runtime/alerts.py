@@ -19,6 +19,7 @@ from barrack_tasks.plans.alerts import (
     Alarm,
     Message,
     Reading,
+    forget_earlier,
     forget_others,
     messages_of,
     note,
@@ -73,6 +74,7 @@ class Alarms:
         self._log = log
         self._prefix = f"barrack_{guard}alarms_{account}_{scope and f'{scope}_'}"
         self._kept: dict[str, Any] = {}
+        self._alarms: Mapping[str, Alarm] = {}
         self._owed: set[str] | None = None
         self._tried: datetime | None = None
         self.undelivered: dict[str, str] = {}
@@ -84,6 +86,7 @@ class Alarms:
         now: datetime,
         details: Sequence[str] = (),
         complete: bool = True,
+        anew: Collection[str] = (),
     ) -> tuple[Message, ...]:
         """Tell what is new and remember it.
 
@@ -95,8 +98,10 @@ class Alarms:
             now: zone-aware.
             details: sentences that each message ends with.
             complete: whether these are all lines; else the others stay as they are.
+            anew: keys of lines that are told again unless that was just done.
         """
-        alarms = self._read()
+        self._alarms = alarms = self._read()
+        forget_earlier(alarms, anew, now)
         messages = messages_of(readings, alarms, list(self._notifiers), now, self._remind)
         for to, together in _by_recipients(messages):
             self._tell(to, together, details, alarms, now)
@@ -104,6 +109,21 @@ class Alarms:
         if complete and forget_others(alarms, [r.key for r in readings]):
             self._write(alarms)
         return messages
+
+    def unheard(self, readings: Iterable[Reading]) -> frozenset[str]:
+        """Keys of those lines that are crossed, and of which no notifier could be told so far.
+
+        Where nobody is to be told there are none: the report and the events tell then.
+
+        Args:
+            readings: as `raise_for` was given them.
+        """
+        if not self._notifiers:
+            return frozenset()
+        known = {key for key, alarm in self._alarms.items() if alarm.heard}
+        return frozenset(
+            one.key for one in readings if one.is_over and not one.quiet and one.key not in known
+        )
 
     def pass_on(self, news: Mapping[str, str], now: datetime, over: Collection[str] = ()) -> None:
         """Tell what happened, once each; whom it could not be told, it is owed for a week.

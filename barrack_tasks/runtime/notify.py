@@ -266,7 +266,7 @@ def tell(
     """Tell people, all at once; those that could not be told, each with the reason.
 
     A notifier that is down holds up and breaks nothing. What the subject says the body does not
-    repeat, unless a notifier shows no subject.
+    repeat, unless a notifier shows no subject, or the subject had to be cut.
 
     Args:
         notifiers: by name.
@@ -282,8 +282,11 @@ def tell(
         return {}
     address = link_to_run() if link is None else link
     below = [f"Account: {account}" if account else "", f"Run: {address}" if address else ""]
+    whole = one_line(subject)
     subject = one_line(subject, _LONGEST_SUBJECT)
-    body = printable("\n".join(filter(None, [body.strip("\n"), *below])))
+    # What is cut off may be the very command or link by which people say no.
+    lines = [whole if subject != whole else "", body.strip("\n"), *below]
+    body = printable("\n".join(filter(None, lines)))
     letter = Letter(subject, body or subject, severity, address, picture)
 
     def one(name: str) -> tuple[str, str | None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import json
 import re
 import subprocess
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ import httpx
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.api.models.text import one_line
+from barrack_tasks.api.transport.network import limit, within
 from barrack_tasks.plans.forgotten.idleness import (
     ApiProbe,
     Evidence,
@@ -30,6 +32,13 @@ _AT_ONCE = 16
 _PATIENCE = 10.0
 _MOST_BYTES = 1_000_000
 _LONGEST = 200
+_LOOKS = 20
+"""So often within a window a series must have been told of, but for once."""
+_PLACE = re.compile(r"\{(address|name|id)\}")
+_MATCHER = re.compile(
+    r"""(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|`[^`]*`)""", re.DOTALL
+)
+"""One comparison of a PromQL matcher: the operator, and the text with its quotes."""
 
 
 class Asked(Protocol):
@@ -76,9 +85,11 @@ def _ask(probe: Any, instance: UserVM, now: datetime) -> Evidence:
                 return ask_prometheus(probe, instance)
             case SshProbe():
                 return ask_over_ssh(probe, instance)
-        found: Evidence = probe(instance, now)
+        found = probe(instance, now)
     except Exception as error:  # noqa: BLE001 - whatever it raises is no evidence
         return Evidence(None, f"a probe failed: {one_line(str(error), _LONGEST)}")
+    if not isinstance(found, Evidence):
+        return Evidence(None, f"a probe gave {type(found).__name__} instead of evidence")
     return found
 
 
@@ -87,26 +98,39 @@ def ask_prometheus(probe: PrometheusProbe, instance: UserVM) -> Evidence:
     address = _address(instance)
     if address is None and "{address}" in probe.labels:
         return Evidence(None, "it has no address that Prometheus could know it by")
-    series = f"{probe.metric}{{{_filled(probe.labels, instance, address)}}}"
+    series = f"{probe.metric}{{{matcher_of(probe.labels, instance, address)}}}"
     window = f"{int(probe.window.total_seconds())}s"
-    # The last says that the series is as old as the window, and the one before that it still lives:
-    # without these an exporter that died, or was just started, would look idle.
-    queries = (f"max_over_time({series}[{window}])", series, f"{series} offset {window}")
-    with httpx.Client(timeout=_PATIENCE) as client:
-        highest, now, before = (_series(client, probe.url, query) for query in queries)
+    step = max(1, int(probe.window.total_seconds()) // _LOOKS)
+    least = int(probe.window.total_seconds()) // step - 1
+    # These say that the series still lives, is as old as the window, and was told of all through
+    # it: an exporter that died, was just started, or was away for a while would look idle.
+    queries = (
+        f"max_over_time({series}[{window}])",
+        series,
+        f"{series} offset {window}",
+        f"count_over_time({series}[{window}:{step}s])",
+    )
+    with httpx.Client(timeout=_PATIENCE) as client, within(_PATIENCE):
+        limit(client)
+        highest, now, before, told = (_series(client, probe.url, query) for query in queries)
     what = f"{probe.metric} over {window}"
     verdict = judge_numbers(highest.values(), probe.below, what)
-    if verdict.is_idle and not highest.keys() <= (now.keys() & before.keys()):
+    whole = {name for name, times in told.items() if times >= least}
+    if verdict.is_idle and not highest.keys() <= (now.keys() & before.keys() & whole):
         return Evidence(None, f"{what} does not cover the whole window")
     return verdict
 
 
 def _series(client: httpx.Client, url: str, query: str) -> dict[str, float]:
     """The value of each series that a query finds, by its labels without the metric's name."""
-    answer = client.post(f"{url.rstrip('/')}/api/v1/query", data={"query": query})
-    if len(answer.content) > _MOST_BYTES:
-        raise ValueError("Prometheus answered with more than a megabyte")
-    told = answer.json()
+    body, where = bytearray(), f"{url.rstrip('/')}/api/v1/query"
+    plain = {"Accept-Encoding": "identity"}
+    with client.stream("POST", where, data={"query": query}, headers=plain) as answer:
+        for piece in answer.iter_raw():
+            body += piece
+            if len(body) > _MOST_BYTES:
+                raise ValueError("Prometheus answered with more than a megabyte")
+    told = json.loads(body)
     if told.get("status") != "success":
         raise ValueError(f"Prometheus refused the query: {told.get('error', answer.status_code)}")
     return {
@@ -117,19 +141,36 @@ def _series(client: httpx.Client, url: str, query: str) -> dict[str, float]:
     }
 
 
-def _filled(labels: str, instance: UserVM, address: str | None) -> str:
-    """A matcher with what the machine has; nothing that it is called can be read as more."""
+def matcher_of(labels: str, instance: UserVM, address: str | None) -> str:
+    """A matcher with what the machine has; nothing that it is called can be read as more.
+
+    Raises:
+        ValueError: the machine is called what cannot be written between backticks.
+    """
     values: Mapping[str, str] = {
         "address": address or "",
         "name": instance.name,
         "id": instance.id,
     }
 
-    def value(found: re.Match[str]) -> str:
-        # Escaped for the regular expression, and then for the text that it stands in.
-        return re.escape(values[found[1]]).replace("\\", "\\\\").replace('"', '\\"')
+    def matcher(found: re.Match[str]) -> str:
+        operator, text = found[1], found[2]
+        quote = text[0]
 
-    return re.sub(r"\{(address|name|id)\}", value, labels)
+        def value(place: re.Match[str]) -> str:
+            # Escaped for the regular expression, if it is one, and then for the text around it.
+            said = values[place[1]]
+            said = re.escape(said) if operator.endswith("~") else said
+            if quote == "`":
+                if quote in said:
+                    raise ValueError(f"{said!r} cannot be written between backticks")
+                return said
+            escaped = said.replace("\\", "\\\\").replace(quote, f"\\{quote}")
+            return escaped.replace("\n", "\\n")
+
+        return f"{operator}{_PLACE.sub(value, text)}"
+
+    return _MATCHER.sub(matcher, labels)
 
 
 def ask_over_ssh(probe: SshProbe, instance: UserVM) -> Evidence:
@@ -163,8 +204,12 @@ def ask_over_ssh(probe: SshProbe, instance: UserVM) -> Evidence:
 
 
 def _address(instance: UserVM) -> str | None:
-    """The address where a machine is reached, if it is one and nothing else."""
+    """The address where a machine is reached, if it is one and nothing else.
+
+    The zone of an IPv6 address may hold any text, and so it is not taken.
+    """
+    told = instance.address or ""
     try:
-        return str(ipaddress.ip_address(instance.address or ""))
+        return None if "%" in told else str(ipaddress.ip_address(told))
     except ValueError:
         return None

@@ -125,3 +125,19 @@ def test_when_the_program_is_killed_its_lease_is_renewed_no_more(
         end_expired(credentials=account)
     sandbox.advance(600)
     assert states(sandbox) == {"train": "HIBERNATED"}
+
+
+def test_work_that_ended_well_does_not_fail_because_its_lease_cannot_be_given_back(
+    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = cloud(fleet=0, seed=8514)
+    sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+
+    def away(*_: object) -> None:
+        raise ConnectionError("the server is away")
+
+    monkeypatch.setattr("barrack_tasks.controllers.awake.drop_lease", away)
+    with keep_awake("train", credentials=account):
+        pass
+    assert len(read_leases(account.account)) == 1

@@ -5,12 +5,15 @@ from __future__ import annotations
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from barrack_tasks import release_lease
 from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.controllers.wake import NotAwakeError, Woken, awaken
 from barrack_tasks.sandbox import Sandbox
+from flows.end_expired import end_expired
 from tests.flows.conftest import account_of, cloud, effects, states
 
 __all__ = ["cloud"]
@@ -80,3 +83,25 @@ def test_no_name_can_write_a_line_of_its_own_into_the_ssh_configuration() -> Non
         "    User ubuntu",
         "    Port 2222",
     ]
+
+
+def test_who_wakes_a_machine_that_its_lease_put_to_rest_may_keep_it(
+    cloud: Cloud, ssh_port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sandbox = cloud(fleet=0)
+    id_ = sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+    release_lease(account, "train", owner="ann")
+    end_expired(credentials=account)
+    sandbox.advance(600)
+    assert states(sandbox) == {"train": "HIBERNATED"}
+
+    def sleep(seconds: float) -> None:
+        sandbox.advance(600)
+        reachable(sandbox, id_)
+
+    awaken(account, "train", None, None, "10m", "ubuntu", ssh_port, sleep)
+    later = datetime.now(UTC) + timedelta(minutes=11)
+    monkeypatch.setattr("flows.end_expired.now", lambda: later)
+    end_expired(credentials=account)
+    assert len(effects(sandbox, "hibernate_instance")) == 1

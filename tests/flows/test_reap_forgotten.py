@@ -12,8 +12,9 @@ from urllib.parse import unquote
 import pytest
 from prefect.client.orchestration import get_client
 
-from barrack_tasks import lease_instance
+from barrack_tasks import extend_lease, lease_instance
 from barrack_tasks.controllers.leases import read_leases
+from barrack_tasks.runtime.alerts import NobodyTold
 from barrack_tasks.sandbox import Sandbox
 from flows.end_expired import end_expired
 from flows.keep_machine import keep_machine
@@ -149,3 +150,38 @@ def test_a_machine_that_nobody_leased_gets_a_lease_and_ends_with_it(
         end_expired(credentials=account)
     sandbox.advance(600)
     assert states(sandbox) == {"new": "HIBERNATED", "mine": "ACTIVE"}
+
+
+def test_a_notice_that_could_not_be_sent_begins_no_grace_and_who_extends_says_no(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    start = datetime.now(UTC) - timedelta(days=1)
+    sandbox = cloud(fleet=0, seed=8415, start=start)
+    for name in ("scratch-1", "scratch-2"):
+        sandbox.seed_instance(name, gpu_model="L40")
+    account, (receiver, block) = account_of(sandbox), hook
+
+    def run() -> None:
+        reap_forgotten(rules=RULES, default_lease="30d", notify=[block], credentials=account)
+
+    advance(sandbox, hours=9)
+    receiver.status = 500
+    for _ in range(2):
+        with pytest.raises(NobodyTold):
+            run()
+        sandbox.advance(3700)
+    receiver.status = 200
+    run()
+    assert effects(sandbox, "create_snapshot") == [], "the grace begins when somebody was told"
+    assert "scratch-1" in str(receiver.received)
+    assert extend_lease(account, "scratch-2", for_="8h").owner, "the default lease is nobody's"
+    sandbox.advance(3700)
+    run()
+    assert states(sandbox) == {"scratch-1": "HIBERNATED", "scratch-2": "ACTIVE"}
+
+
+def test_a_rule_that_counts_idle_time_without_a_probe_is_told_to_do_nothing(cloud: Cloud) -> None:
+    account = account_of(cloud(fleet=1, seed=8416))
+    idle = [{"select": ["*"], "longer_than": "1h", "then": "hibernate", "idle": True}]
+    report = reap_forgotten(rules=idle, dry_run=True, credentials=account)
+    assert "rules that count idle time do nothing: idleness names no probe" in report.notes

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.plans.alerts import without_ids
+from barrack_tasks.plans.alerts import Alarm, forget_earlier, without_ids
+from tests.plans.worlds import NOW
 
 REASONS = st.sampled_from(
     ["quota_exceeded", "the GPU quota is reached", "H100 is not allowed here"]
@@ -37,3 +39,14 @@ def test_nor_do_other_ids_figures_and_times(first: str, second: str) -> None:
 
 def test_another_reason_stays_another() -> None:
     assert without_ids("quota_exceeded for L40") != without_ids("quota_exceeded for A40")
+
+
+def test_what_was_told_long_before_of_a_line_that_is_news_again_is_forgotten() -> None:
+    def stands(minutes: int, heard: tuple[str, ...]) -> bool:
+        alarms = {"a": Alarm(NOW, NOW - timedelta(minutes=minutes), heard)}
+        forget_earlier(alarms, ["a", "b"], NOW)
+        return "a" in alarms
+
+    assert not stands(61, ("slack",))
+    assert stands(5, ("slack",)), "a run that was cut off has just told it"
+    assert stands(61, ()), "nobody has heard it, and so it is still owed"

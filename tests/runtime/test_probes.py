@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import getpass
+import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -11,21 +13,31 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote_plus
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barrack_tasks.plans.forgotten.idleness import (
     Evidence,
     Idleness,
     PrometheusProbe,
     SshProbe,
+    judge_numbers,
 )
-from barrack_tasks.runtime.probes import ask_over_ssh, ask_prometheus, find_evidence
+from barrack_tasks.runtime.probes import (
+    ask_over_ssh,
+    ask_prometheus,
+    find_evidence,
+    matcher_of,
+)
 from tests.conftest import free_port
 from tests.plans.worlds import NOW, vm
 
@@ -239,3 +251,127 @@ def test_a_probe_of_your_own_counts_and_one_that_fails_is_no_evidence() -> None:
 
     [told] = find_evidence(down, [HERE], NOW, [own]).values()
     assert told == Evidence(True, "nobody waits for it")
+
+
+LABELS = [
+    'host=~"{name}"',
+    "host=~'{name}'",
+    "host=~`{name}`",
+    'host="{name}"',
+    "host!='{name}', job=\"x\"",
+    "host = '{name}'",
+]
+NAMES = st.text("ab\\\"'`{}(),.*$\n ä-|", max_size=8)
+
+
+@given(st.sampled_from(LABELS), NAMES)
+def test_a_name_stays_within_its_quotes_whatever_it_is(labels: str, name: str) -> None:
+    try:
+        filled = matcher_of(labels, vm(name, id_="BRK-a"), None)
+    except ValueError:
+        assert "`" in name
+        assert "`" in labels
+        return
+    [(operator, text)] = [one for one in _read(filled) if one[1] != "x"]
+    means = re.compile(text).fullmatch if "~" in operator else text.__eq__
+    assert means(name)
+    assert not means(f"{name}x")
+
+
+def _read(matchers: str) -> list[tuple[str, str]]:
+    """The comparisons of a matcher as Prometheus reads them: operator and text."""
+    found = []
+    rest = matchers
+    while rest:
+        head = re.match(r"[\s,]*\w+\s*(=~|!~|!=|=)\s*([\"'`])", rest)
+        assert head, rest
+        rest, text, quote = rest[head.end() :], "", head[2]
+        while not rest.startswith(quote):
+            assert rest
+            assert quote == "`" or rest[0] != "\n"
+            if rest[0] == "\\" and quote != "`":
+                assert rest[1] in ("\\", quote, "n"), rest
+                text, rest = text + ("\n" if rest[1] == "n" else rest[1]), rest[2:]
+            else:
+                text, rest = text + rest[0], rest[1:]
+        rest = rest[1:]
+        found.append((head[1], text))
+    return found
+
+
+@pytest.mark.parametrize("address", ["fe80::1%$(reboot)", "127.0.0.1 -oProxyCommand=x", ""])
+def test_what_is_more_than_an_address_is_not_asked(address: str) -> None:
+    odd = vm("odd", public_ip=address)
+    assert "cannot be asked over ssh" in ask_over_ssh(SshProbe(), odd).why
+    assert "no address" in ask_prometheus(PrometheusProbe(url="http://127.0.0.1:1"), odd).why
+
+
+class Liar:
+    """A server that answers as Prometheus does, or nearly so; over real HTTP."""
+
+    def __init__(self, counted: str = "20", send: bytes = b"", times: int = 1) -> None:
+        liar = self
+        self.sent = 0
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                query = unquote_plus(self.rfile.read(int(self.headers["Content-Length"])).decode())
+                value = counted if "count_over_time" in query else "0"
+                found = {"metric": {"gpu": "0"}, "value": [0, value]}
+                body = json.dumps({"status": "success", "data": {"result": [found]}}).encode()
+                self.send_response(200)
+                self.end_headers()
+                with suppress(OSError):  # whoever asked may have had enough
+                    for _ in range(times if send else 0):
+                        self.wfile.write(send)
+                        liar.sent += len(send)
+                        time.sleep(0.02 if len(send) == 1 else 0)
+                    self.wfile.write(body)
+
+            def log_message(self, *_: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def told(self) -> Evidence:
+        """What a probe takes from it."""
+        thread = threading.Thread(target=self.server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            probe = PrometheusProbe(url=self.url, window=timedelta(minutes=30))
+            [found] = find_evidence(Idleness(probes=[probe]), [HERE], NOW).values()
+            return found
+        finally:
+            self.server.shutdown()
+            thread.join()
+            self.server.server_close()
+
+
+def test_a_series_that_was_away_within_the_window_is_no_evidence() -> None:
+    assert Liar("20").told().is_idle is True
+    assert Liar("19").told().is_idle is True, "one look may have failed"
+    assert Liar("12").told().is_idle is None
+
+
+def test_a_server_that_answers_slowly_without_an_end_is_no_evidence(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("barrack_tasks.runtime.probes._PATIENCE", 0.3)
+    assert Liar(send=b" ", times=100).told().is_idle is None
+
+
+def test_a_server_that_answers_far_too_much_is_not_read_to_the_end() -> None:
+    liar = Liar(send=b" " * 1_000_000, times=100)
+    assert liar.told().is_idle is None
+    assert liar.sent < 50_000_000
+
+
+def test_a_probe_that_gives_no_evidence_at_all_is_none() -> None:
+    def own(*_: Any) -> Any:
+        return None
+
+    asked = Idleness(probes=[PrometheusProbe(url="http://127.0.0.1:1")], combine="any")  # type: ignore[arg-type]
+    [told] = find_evidence(asked, [HERE], NOW, [own]).values()
+    assert told.is_idle is None
+    assert judge_numbers([float("-inf")], 5, "it").is_idle is None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from math import isnan
+from math import inf, isnan
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, TypeAdapter, ValidationError, field_validator
@@ -179,9 +179,12 @@ def asked_of_api(instance: UserVM, probe: ApiProbe, now: datetime) -> Evidence:
 
 
 def judge_numbers(numbers: Iterable[float], below: float, what: str) -> Evidence:
-    """Idle if there are numbers, and all of them are below a bound; NaN is no evidence."""
+    """Idle if there are numbers, and all of them are below a bound.
+
+    NaN, and what is endlessly low, is no evidence.
+    """
     found = list(numbers)
-    if not found or any(map(isnan, found)):
+    if not found or any(isnan(one) or one == -inf for one in found):
         return Evidence(None, f"{what} told nothing")
     if all(number < below for number in found):
         return Evidence(True, f"{what} stayed below {below:g}, at most {max(found):g}")

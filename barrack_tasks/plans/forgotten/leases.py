@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,8 @@ from barrack_tasks.plans.protection import is_protected
 
 WARNING = timedelta(minutes=15)
 """So long before a machine is hibernated its people are warned, unless a run says otherwise."""
+_PLAIN = re.compile(r"(?!ls$)[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""Names that a shell and `barrack lease` read as names, and as nothing else."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,35 @@ def warned(lease: Lease, until: datetime, now: datetime) -> Lease:
     return lease if lease.until != until or lease.warned else replace(lease, warned=now)
 
 
+def owner_to_extend(held: Iterable[Lease]) -> str | None:
+    """Whose lease of a machine lasts longest; None if nobody has leased it.
+
+    A default lease is nobody's, and keeps no machine from a lifetime: whoever extends it needs the
+    machine, and gets a lease of their own.
+    """
+    last = last_of(one for one in held if one.owner)
+    return None if last is None else last.owner
+
+
+def keep_command(instance: UserVM, instances: Iterable[UserVM] = ()) -> str:
+    """The command by which a person keeps a machine, as it can be pasted into a shell.
+
+    What a shell would misread, or what several machines are called, is named by its id.
+
+    Args:
+        instance: that is kept.
+        instances: all of the account.
+
+    Example:
+        >>> keep_command(UserVM(id="BRK-1", name="$(reboot)", status=VMStatus.ACTIVE))
+        'barrack lease BRK-1 --extend 8h'
+    """
+    name, id_ = instance.name, instance.id
+    clashes = any(one.id != id_ and name in (one.name, one.id) for one in instances)
+    called = name if _PLAIN.fullmatch(name) and not clashes else shlex.quote(id_)
+    return f"barrack lease {called} --extend 8h"
+
+
 def by_machine(leases: Iterable[Lease]) -> dict[str, list[Lease]]:
     """Leases by the id of their machine."""
     found: dict[str, list[Lease]] = {}
@@ -109,7 +142,11 @@ def holders(leases: Iterable[Lease], now: datetime) -> dict[str, Lease]:
 
 
 def with_leases(
-    ends: Iterable[Expiry], leases: Iterable[Lease], now: datetime, warning: timedelta = WARNING
+    ends: Iterable[Expiry],
+    leases: Iterable[Lease],
+    now: datetime,
+    warning: timedelta = WARNING,
+    names: Mapping[str, str] | None = None,
 ) -> list[Expiry]:
     """All ends of machines: those that were set with `expires=`, and those of leases.
 
@@ -121,6 +158,7 @@ def with_leases(
         leases: of all machines.
         now: zone-aware.
         warning: how long people are warned before a lease ends.
+        names: what machines are called now, by id; a lease is of a machine, whatever its name.
     """
     of_machine = by_machine(leases)
     found = []
@@ -128,9 +166,26 @@ def with_leases(
         held = of_machine.pop(end.id, []) if end.id else []
         found.append(_later(end, held, now, warning) if held else end)
     for id_, held in of_machine.items():
-        end = Expiry(id_, held[0].name, datetime.min.replace(tzinfo=UTC), "hibernate")
+        name = (names or {}).get(id_, held[0].name)
+        end = Expiry(id_, name, datetime.min.replace(tzinfo=UTC), "hibernate")
         found.append(_later(end, held, now, warning))
     return sorted(found, key=lambda one: (one.at, one.key))
+
+
+def outlived(ends: Iterable[Expiry], leases: Collection[Lease], now: datetime) -> list[Expiry]:
+    """Ends that leases alone had, and that somebody extended after they were asked for.
+
+    The lease says by itself when the machine ends now. What was noted of the earlier end would
+    otherwise put the machine to rest once that lease is given back.
+    """
+    of_leases = [e for e in ends if e.id and e.by is None and e.asked and e.how == "hibernate"]
+    return [
+        e for e in of_leases if any(not one.asked for one in with_leases([e], _of(e, leases), now))
+    ]
+
+
+def _of(end: Expiry, leases: Iterable[Lease]) -> list[Lease]:
+    return [one for one in leases if one.instance_id == end.id]
 
 
 def _later(end: Expiry, held: Sequence[Lease], now: datetime, warning: timedelta) -> Expiry:
@@ -174,14 +229,15 @@ def warnings_of(
         )
         is_told = is_up and now >= last.until - warning
         text = (
-            f"{last.said} on {last.name} ends at {_moment(last.ends(now, warning))}, and then the "
+            f"{last.said} on {there.name} ends at {_moment(last.ends(now, warning))}, and then the "
             f"machine is hibernated; to keep it, run: "
-            f"barrack lease {last.name} --extend 8h{link(id_)}"
-            if is_told
+            f"{keep_command(there, instances.values())}{link(id_)}"
+            if is_told and there is not None
             else f"{last.said} on {last.name} lasts until {_moment(last.until)}"
         )
         # That it is over is no news: whoever extended it knows, and whoever reads the report.
-        found.append(Reading(f"lease {id_}", is_told, not is_told, text, quiet=not is_told))
+        key = _line(last)
+        found.append(Reading(key, is_told, not is_told, text, quiet=not is_told))
     return found
 
 
@@ -190,17 +246,26 @@ def now_warned(
     instances: Mapping[str, UserVM],
     now: datetime,
     warning: timedelta = WARNING,
+    untold: Collection[str] = (),
 ) -> list[Lease]:
-    """The leases of whose end people know, once all that `warnings_of` gave was told.
+    """The leases of whose end people know, once what `warnings_of` gave was told.
 
     That may have been an earlier run, which was cut off before it could note it. Of a machine that
     is at rest already nobody has to be told. What is missing from the list was not told of.
+
+    Args:
+        leases: of all machines.
+        instances: as they are, by id.
+        now: zone-aware.
+        warning: how long before the end people are warned.
+        untold: keys of the warnings that nobody heard, because they could not be sent.
     """
     return [
         lease
         for id_, held in by_machine(leases).items()
         for last in [last_of(held)]
         if last is not None and now >= last.until - warning and id_ in instances
+        if _line(last) not in untold
         for lease in held
         if lease.released is None and lease.warned is None
     ]
@@ -209,6 +274,11 @@ def now_warned(
 def last_of(held: Iterable[Lease]) -> Lease | None:
     """The lease that keeps a machine longest; None if all were released."""
     return max((o for o in held if o.released is None), key=lambda o: o.until, default=None)
+
+
+def _line(last: Lease) -> str:
+    """By which people are told of one end: a later one of the same machine is news again."""
+    return f"lease {int(last.until.timestamp())} {last.instance_id}"
 
 
 def _moment(at: datetime) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
@@ -14,7 +14,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from barrack_tasks.api.models import Snapshot, UserVM, VMStatus, VolumeResponse
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.durations import PositiveSpan, said
-from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.forgotten.leases import Lease, keep_command
 from barrack_tasks.plans.inputs import Given, read_each
 from barrack_tasks.plans.power.schedule import is_meant
 from barrack_tasks.plans.protection import is_protected
@@ -24,7 +24,11 @@ Action = Literal["report", "alert", "hibernate", "delete"]
 GRACE = timedelta(hours=1)
 """So long after people were told what will happen to a machine it happens."""
 
-_KEPT = timedelta(days=30)
+_KEPT = timedelta(days=7)
+"""A notice that is older than the grace by so much says nothing any more: it is given anew."""
+_FORGOTTEN = timedelta(days=30)
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
+"""What is older, such as the zero of a clock, is not a time that anybody meant."""
 LOOKS = timedelta(hours=1)
 """Two looks that lie further apart tell nothing of the time between them."""
 
@@ -86,6 +90,11 @@ def read_lifetimes(values: Any) -> list[Lifetime]:
     return read_each(Lifetime, values, "lifetime")
 
 
+def purpose_of(rules: Iterable[Lifetime], then: str) -> tuple[str, ...]:
+    """What a run does with machines: the next run goes on with it if it has the same rules."""
+    return (str(then), *sorted({rule.key for rule in rules if rule.then == then}))
+
+
 class Leftover(Given):
     """How old a snapshot or a volume may be that belongs to no machine any more.
 
@@ -139,7 +148,8 @@ def sighted(
     It surely is in its state since its last change at the latest, by what it tells of itself. It
     is so since an earlier look only if it was in that state then, and has not changed since: what
     was hibernated and brought back between two looks is not as old as before. One that does not
-    tell of changes must have been looked at within `LOOKS`.
+    tell of changes must have been looked at within `LOOKS`. It is idle since an earlier look only
+    if it was in the same state then: what was idle because it was at rest has not been idle awake.
 
     Args:
         before: what was remembered; None at first sight.
@@ -147,8 +157,8 @@ def sighted(
         is_idle: what the probes tell; None if they tell nothing: then idle time begins anew.
         now: by the cloud's clock.
     """
-    state, changed = str(instance.status), instance.updated_at
-    slept = instance.hibernated_at if instance.status is VMStatus.HIBERNATED else None
+    state, changed = str(instance.status), _meant(instance.updated_at)
+    slept = _meant(instance.hibernated_at) if instance.status is VMStatus.HIBERNATED else None
     since = min(now, slept or changed or now)
     if before is None:
         return Sighting(state, since, now, now if is_idle else None)
@@ -156,8 +166,13 @@ def sighted(
     is_unchanged = is_recent if changed is None else changed <= before.seen
     if before.state == state and is_unchanged:
         since = min(before.since, since)
-    idle = ((before.idle if is_recent else None) or now) if is_idle else None
+    goes_on = is_recent and before.state == state
+    idle = ((before.idle if goes_on else None) or now) if is_idle else None
     return Sighting(state, since, now, idle, before.noticed)
+
+
+def _meant(at: datetime | None) -> datetime | None:
+    return at if at is not None and at >= _EARLIEST else None
 
 
 class Stage(StrEnum):
@@ -249,9 +264,8 @@ def _age(
         return None
     if rule.idle:
         return None if seen.idle is None else now - seen.idle
-    if rule.counts_state or instance.created_at is None:
-        return now - seen.since
-    return now - instance.created_at
+    made = _meant(instance.created_at)
+    return now - (seen.since if rule.counts_state or made is None else made)
 
 
 def _verdict(
@@ -274,7 +288,7 @@ def _verdict(
     if lease is not None:
         return Verdict(instance, rule, Stage.SPARED, f"{why}; {lease.said} keeps it")
     told = seen.noticed.get(rule.key)
-    if told is None:
+    if told is None or now - told > grace + _KEPT:
         return Verdict(instance, rule, Stage.NOTICE, why, now + grace)
     if now < told + grace:
         return Verdict(instance, rule, Stage.GRACE, why, told + grace)
@@ -286,37 +300,52 @@ def with_notices(
     verdicts: Iterable[Verdict],
     rules: Iterable[Lifetime],
     now: datetime,
+    held: Collection[str] = (),
+    untold: Collection[str] = (),
 ) -> dict[str, Sighting]:
     """What is remembered once people were told: a rule that lets a machine go forgets its notice.
+
+    A notice that nobody heard was not given, and the grace does not begin with it.
 
     Args:
         seen: what is remembered, by id.
         verdicts: of all machines that were seen.
         rules: of this run; notices of other rules stay, for the runs that have them.
         now: by the cloud's clock.
+        held: ids of machines that somebody has leased; who did has said no to all notices.
+        untold: keys of the notices that could not be sent to anybody.
     """
     own = {rule.key for rule in rules}
     stand = {
-        id_: {k: at for k, at in one.noticed.items() if k not in own and now - at < _KEPT}
+        id_: {
+            k: at
+            for k, at in one.noticed.items()
+            if k not in own and id_ not in held and now - at < _FORGOTTEN
+        }
         for id_, one in seen.items()
     }
     for one in verdicts:
-        if one.stage in (Stage.NOTICE, Stage.GRACE, Stage.DUE):
-            before = seen[one.instance.id].noticed.get(one.rule.key, now)
-            stand[one.instance.id][one.rule.key] = before
+        id_, key = one.instance.id, one.rule.key
+        if one.stage is Stage.NOTICE and one.key not in untold:
+            stand[id_][key] = now
+        elif one.stage in (Stage.GRACE, Stage.DUE):
+            stand[id_][key] = seen[id_].noticed[key]
     return {id_: replace(one, noticed=stand[id_]) for id_, one in seen.items()}
 
 
 def notices_of(
-    verdicts: Iterable[Verdict], link: Callable[[str], str] = lambda _: ""
+    verdicts: Iterable[Verdict],
+    link: Callable[[str], str] = lambda _: "",
+    instances: Iterable[UserVM] = (),
 ) -> list[Reading]:
     """One line a machine that people are told of: what will happen to it, and how to say no.
 
     Args:
         verdicts: of all machines.
         link: what a notice ends with, by the machine's id.
+        instances: all of the account, of which several may have the same name.
     """
-    found = []
+    found, known = [], tuple(instances)
     for one in verdicts:
         name = one.instance.name
         if one.stage is Stage.NAMED and one.rule.then == "alert":
@@ -326,7 +355,7 @@ def notices_of(
             link_to = link(one.instance.id)
             text = (
                 f"{name}: {one.why}; {does} at {one.acts_at:%Y-%m-%d %H:%M} UTC; to keep it, "
-                f"run: barrack lease {name} --extend 8h{link_to}"
+                f"run: {keep_command(one.instance, known)}{link_to}"
             )
             found.append(Reading(one.key, True, False, text))
     return found
@@ -372,7 +401,7 @@ def judge_leftovers(
             else [(v.id, v.name, v.created_at) for v in loose if not v.attachments]
         )
         for id_, name, made in things:
-            if made is not None and now - made > rule.longer_than:
+            if made is not None and made >= _EARLIEST and now - made > rule.longer_than:
                 why = f"it belongs to no machine and is {said(now - made)} old"
                 found.append(Left(id_, name, rule.of.removesuffix("s"), rule, why))
     return found

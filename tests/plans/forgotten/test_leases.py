@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,11 +17,14 @@ from barrack_tasks.plans.forgotten.leases import (
     granted,
     holders,
     now_warned,
+    outlived,
+    owner_to_extend,
     released,
     warned,
     warnings_of,
     with_leases,
 )
+from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.power.expiry import Expiry
 from tests.plans.worlds import HOUR, NOW, vm
 
@@ -155,3 +160,68 @@ def test_an_ended_lease_runs_again_when_somebody_asks() -> None:
         again = act(Lease("BRK-a", "a", "ann", NOW - HOUR, NOW - HOUR, NOW - HOUR))
         assert again.runs(NOW)
         assert again.warned is None
+
+
+def test_who_extends_a_default_lease_gets_one_of_their_own_for_that_one_says_no_to_notices() -> (
+    None
+):
+    nobody = Lease("BRK-a", "a", "", NOW + 30 * HOUR)
+    assert owner_to_extend([nobody]) is None
+    ann = Lease("BRK-a", "a", "ann", NOW + HOUR)
+    assert owner_to_extend([nobody, ann]) == "ann"
+    assert owner_to_extend([nobody, released(ann, NOW)]) is None
+
+
+def test_a_warning_that_nobody_heard_was_not_given() -> None:
+    lease = Lease("BRK-a", "a", "ann", NOW)
+    there = {"BRK-a": vm("a", id_="BRK-a")}
+    readings = warnings_of([lease], there, NOW)
+    assert now_warned([lease], there, NOW, untold=[one.key for one in readings]) == []
+    assert now_warned([lease], there, NOW, untold=["lease of another"]) == [lease]
+
+
+def test_each_end_is_warned_of_also_if_no_run_saw_the_machine_between_two() -> None:
+    there = {"BRK-a": vm("a", id_="BRK-a")}
+    lease = Lease("BRK-a", "a", "ann", NOW)
+    [first] = warnings_of([lease], there, NOW)
+    [again] = warnings_of([extended(lease, NOW + HOUR)], there, NOW + HOUR)
+    assert first.key != again.key
+    assert {one.key.rpartition(" ")[2] for one in (first, again)} == {"BRK-a"}
+
+
+def test_a_machine_that_was_renamed_ends_with_its_lease_under_its_new_name() -> None:
+    lease = Lease("BRK-a", "old", "ann", NOW, warned=NOW - HOUR)
+    there = {"BRK-a": vm("new", id_="BRK-a")}
+    [reading] = warnings_of([lease], there, NOW)
+    assert "barrack lease new --extend 8h" in reading.text
+    assert "old" not in reading.text
+    [end] = with_leases([], [lease], NOW, names={"BRK-a": "new"})
+    assert (end.name, end.at) == ("new", NOW)
+    made = Expiry("BRK-a", "old", NOW - HOUR, "delete")
+    [kept] = with_leases([made], [lease], NOW, names={"BRK-a": "new"})
+    assert kept.name == "old", "what was made with an end is ended under that name alone"
+
+
+@pytest.mark.parametrize("name", ["a b", "$(reboot)", "x; rm -rf ~", "--release", "'", "ä", ""])
+def test_a_command_in_a_message_names_what_a_shell_would_misread_by_its_id(name: str) -> None:
+    there = {"BRK-a": vm(name, id_="BRK-a")}
+    [reading] = warnings_of([Lease("BRK-a", name, "ann", NOW)], there, NOW)
+    assert "run: barrack lease BRK-a --extend 8h" in reading.text
+
+
+def test_a_command_in_a_message_names_one_of_two_namesakes_by_its_id() -> None:
+    there = {id_: vm("a", id_=id_) for id_ in ("BRK-a", "BRK-b")}
+    [reading] = warnings_of([Lease("BRK-a", "a", "ann", NOW)], there, NOW)
+    assert "run: barrack lease BRK-a --extend 8h" in reading.text
+
+
+def test_what_was_asked_for_an_end_that_was_extended_does_not_outlive_the_lease() -> None:
+    asked = Expiry("BRK-a", "a", NOW - HOUR, "hibernate", NOW - HOUR, "hibernate_instance")
+    renewed = Lease("BRK-a", "a", "process 1", NOW + HOUR)
+    ended = Lease("BRK-a", "a", "process 1", NOW - HOUR, warned=NOW - 2 * HOUR)
+    assert outlived([asked], [renewed], NOW) == [asked]
+    assert outlived([asked], [ended], NOW) == [], "it is still being ended"
+    assert outlived([asked], [], NOW) == []
+    made = replace(asked, by=Making("a", NOW - 9 * HOUR))
+    assert outlived([made], [renewed], NOW) == [], "that has an end of its own"
+    assert outlived([replace(asked, how="delete")], [renewed], NOW) == []

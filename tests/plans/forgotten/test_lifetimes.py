@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -22,6 +22,7 @@ from barrack_tasks.plans.forgotten.lifetimes import (
     judge_leftovers,
     judge_lifetimes,
     notices_of,
+    purpose_of,
     read_lifetimes,
     sighted,
     with_notices,
@@ -122,9 +123,10 @@ def test_no_age_is_longer_than_what_was_seen(told: list[tuple[str, int, Any]]) -
     state = ""
     for status, minutes, is_idle in told:
         moment += timedelta(minutes=minutes)
-        if status != state or minutes > 60:
+        is_new = status != state or minutes > 60
+        if is_new:
             state, began = status, moment
-        before = idle_began if minutes <= 60 else None
+        before = None if is_new else idle_began
         idle_began = (before or moment) if is_idle else None
         sighting = sighted(sighting, vm("a", status), is_idle, moment)
         assert sighting.since == began
@@ -196,3 +198,62 @@ def test_what_belongs_to_nothing_is_named_once_it_is_old() -> None:
         ("snapshot", snapshots[1].id),
         ("volume", "1"),
     ]
+
+
+def test_a_notice_that_nobody_heard_does_not_begin_the_grace() -> None:
+    [first] = judged("scratch-1", "ACTIVE", since(9))
+    seen = {"BRK-scratch-1": since(9)}
+    [reading] = notices_of([first])
+    unheard = with_notices(seen, [first], RULES, NOW - GRACE, untold=[reading.key])
+    [again] = judged("scratch-1", "ACTIVE", unheard["BRK-scratch-1"])
+    assert again.stage is Stage.NOTICE
+
+
+def test_an_old_notice_of_a_rule_that_was_away_is_given_anew() -> None:
+    noticed = {SCRATCH.key: NOW - timedelta(days=20)}
+    [verdict] = judged("scratch-1", "ACTIVE", since(900, noticed=noticed))
+    assert verdict.stage is Stage.NOTICE
+    told = with_notices({verdict.instance.id: since(900, noticed=noticed)}, [verdict], RULES, NOW)
+    [now] = judged("scratch-1", "ACTIVE", told[verdict.instance.id])
+    assert now.stage is Stage.GRACE
+
+
+def test_who_leases_a_machine_says_no_to_the_notices_of_all_rules() -> None:
+    noticed = {SCRATCH.key: NOW - timedelta(minutes=50)}
+    seen = {"BRK-scratch-1": since(9, noticed=noticed)}
+    assert with_notices(seen, [], [OFF], NOW)["BRK-scratch-1"].noticed == noticed
+    assert with_notices(seen, [], [OFF], NOW, ["BRK-scratch-1"])["BRK-scratch-1"].noticed == {}
+
+
+@pytest.mark.parametrize("year", [1, 1970])
+def test_a_time_that_no_cloud_can_mean_is_no_age(year: int) -> None:
+    never = datetime(year, 1, 1, tzinfo=UTC)
+    for status in ("ACTIVE", "SHUTOFF", "HIBERNATED"):
+        there = vm("a", status, updated_at=never, hibernated_at=never, created_at=never)
+        seen = sighted(None, there, None, NOW)
+        assert seen.since == NOW, status
+        delete = Lifetime(select=["*"], longer_than="8h", then="delete")
+        assert judge_lifetimes([there], [delete], {there.id: seen}, {}, [], NOW) == []
+    [left] = [VolumeResponse(id="1", name="loose", created_at=never)]
+    rules = [Leftover(of="volumes", longer_than="1d")]
+    assert judge_leftovers(rules, [], [left], {}, NOW) == []
+
+
+def test_one_that_was_idle_at_rest_is_not_idle_for_that_long_once_it_is_woken() -> None:
+    slept = Sighting("HIBERNATED", NOW - 20 * HOUR, NOW - HOUR / 2, idle=NOW - 20 * HOUR)
+    assert sighted(slept, vm("a"), True, NOW).idle == NOW
+
+
+def test_a_notice_names_what_a_shell_would_misread_by_its_id() -> None:
+    [verdict] = judged("scratch-$(reboot)", "ACTIVE", since(9), id_="BRK-a")
+    namesakes = [vm("scratch-1", id_="BRK-b"), vm("scratch-1", id_="BRK-c")]
+    [plain] = judged("scratch-1", "ACTIVE", since(9), id_="BRK-b")
+    readings = notices_of([verdict, plain], instances=namesakes)
+    for reading, id_ in zip(readings, ("BRK-a", "BRK-b"), strict=True):
+        assert f"run: barrack lease {id_} --extend 8h" in reading.text
+
+
+def test_a_run_goes_on_with_what_the_same_rules_began_and_with_nothing_else() -> None:
+    assert purpose_of(RULES, "hibernate") == purpose_of(RULES[::-1], "hibernate")
+    assert purpose_of([OFF, IDLE], "hibernate") != purpose_of(RULES, "hibernate")
+    assert purpose_of([OFF, ASLEEP], "delete") == purpose_of(RULES, "delete")
