@@ -50,6 +50,8 @@ def test_every_parameter_of_every_flow_is_a_flag_that_is_explained(name: str) ->
     for flag in flags_of(function):
         assert flag.about, f"{name} {flag.word}"
         assert any(flag.word in line for line in help_of(name, function))
+        assert not flag.word.endswith("-")
+    assert [line for line in help_of(name, function) if len(line) > 80] == []
 
 
 @pytest.mark.parametrize(
