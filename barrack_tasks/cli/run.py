@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 from collections.abc import Iterator
@@ -411,7 +412,8 @@ def _cells(report: Report) -> tuple[list[str], list[list[str]]]:
 def _conclusion(report: Report) -> str:
     change, unknown = effect_of(report)
     failed = f", {len(report.failed)} failed" if report.failed else ""
-    what = f"{len(report.rows)} {report.noun}{failed}"
+    noun = re.sub(r"s\b", "", report.noun, count=1) if len(report.rows) == 1 else report.noun
+    what = f"{len(report.rows)} {noun}{failed}"
     if not change and not unknown:
         effect = "the cost an hour stays as it is"
     else:
