@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import load_dialect
 from barrack_tasks.api.transport.retries import RetryPolicy
-from barrack_tasks.cli.screen import Screen
+from barrack_tasks.cli.failing import ServerAwayError
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.cli.up import BLOCK
 
@@ -41,19 +41,19 @@ def account_named(name: str | None, there: bool) -> BarrackCredentials:
 
 
 @contextmanager
-def leasing_account(screen: Screen, name: str | None) -> Iterator[BarrackCredentials | None]:
-    """The account; None, and a sentence, where no Prefect server keeps what people say.
+def leasing_account(name: str | None) -> Iterator[BarrackCredentials]:
+    """The account, while a Prefect server answers, which keeps what people say of machines.
 
     Args:
-        screen: where that is said.
         name: see `account_named`.
+
+    Raises:
+        ServerAwayError: none is known, or it does not answer.
     """
     with known_server() as server:
-        if server.answers:
-            yield account_named(name, True)
-        else:
-            screen.print(server.absence)
-            yield None
+        if not server.answers:
+            raise ServerAwayError(server.absence)
+        yield account_named(name, True)
 
 
 def has_key() -> bool:

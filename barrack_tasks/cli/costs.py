@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from barrack_tasks.cli.answers import CostShown, CostsShown
 from barrack_tasks.cli.inputs import between
 from barrack_tasks.cli.ls import AsJson
-from barrack_tasks.cli.run import account_for_flows, call_flow, ready_for_flows
+from barrack_tasks.cli.run import account_for_flows, call_flow_there, ready_for_flows
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.money.burn import Cost, runway
@@ -49,7 +49,7 @@ def costs(
 
         account = account_for_flows(credentials, server)
         given = {"days": days, "zone": zone, "credentials": account}
-        report: CostReport = call_flow("report_costs", given)
+        report: CostReport = call_flow_there("report_costs", given, told)
         funds = read_funds(BarrackCredentials.find(account))
     answer = _shown(report, funds, days)
     if json:

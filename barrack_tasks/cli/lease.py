@@ -8,6 +8,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from barrack_tasks.cli.accounts import leasing_account
+from barrack_tasks.cli.failing import WrongWordsError
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.forgotten.leases import Lease, with_leases
@@ -49,11 +50,8 @@ def lease(
 
     screen = Screen()
     if release and extend:
-        screen.print("Give either --extend or --release, and not both.")
-        return 2
-    with leasing_account(screen, credentials) as account:
-        if account is None:
-            return 1
+        raise WrongWordsError("give either --extend or --release, and not both")
+    with leasing_account(credentials) as account:
         try:
             if release:
                 others = release_lease.fn(account, name, owner)
@@ -64,8 +62,7 @@ def lease(
             else:
                 stands = lease_instance.fn(account, name, for_, owner)
         except ValueError as error:
-            screen.print(str(error))
-            return 2
+            raise WrongWordsError(str(error)) from None
         by = f" for {stands.owner}" if stands.owner else ""
         screen.print(f"{stands.name} is kept{by} until {stands.until:%Y-%m-%d %H:%M} UTC.")
     return 0
@@ -84,9 +81,7 @@ def ls(*, credentials: str | None = None) -> int:
     from barrack_tasks.controllers.leases import read_leases
 
     screen = Screen()
-    with leasing_account(screen, credentials) as account:
-        if account is None:
-            return 1
+    with leasing_account(credentials) as account:
         now = datetime.now(UTC)
         leases = read_leases(account.account)
         rows = [_row(one, now) for one in sorted(leases, key=lambda one: (one.until, one.key))]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cyclopts import App
 
 from barrack_tasks.cli.accounts import leasing_account
+from barrack_tasks.cli.failing import WrongWordsError
 from barrack_tasks.cli.screen import Screen
 
 owner_app = App(name="owner", help="Owners of machines, for reports and messages.")
@@ -44,9 +45,7 @@ def owner(
     from barrack_tasks.controllers.owners import drop_owner, set_owner
 
     screen = Screen()
-    with leasing_account(screen, credentials) as account:
-        if account is None:
-            return 1
+    with leasing_account(credentials) as account:
         if remove:
             drop_owner(account.account, machines)
             screen.print(f"It is not said any more whose {machines} is.")
@@ -54,8 +53,7 @@ def owner(
         try:
             row = set_owner.fn(account, machines, owner, team, note, tell)
         except ValueError as error:
-            screen.print(str(error), style="red")
-            return 2
+            raise WrongWordsError(str(error)) from None
         whose = ", ".join(part for part in (row.owner, row.team and f"team {row.team}") if part)
         screen.print(f"{row.machines} belongs to {whose}.")
     return 0
@@ -73,9 +71,7 @@ def ls(*, credentials: str | None = None) -> int:
     from barrack_tasks.controllers.owners import read_owners
 
     screen = Screen()
-    with leasing_account(screen, credentials) as account:
-        if account is None:
-            return 1
+    with leasing_account(credentials) as account:
         rows = [
             (one.machines, one.owner, one.team, one.tell, one.note)
             for one in read_owners(account.account)

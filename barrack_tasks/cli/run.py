@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import App, Parameter
@@ -19,7 +21,7 @@ from barrack_tasks.cli.accounts import has_key
 from barrack_tasks.cli.answers import ReportShown, RowShown
 from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError, in_one_line
 from barrack_tasks.cli.ls import AsJson
-from barrack_tasks.cli.running import flags_of, given_by, help_of, jsonable, parameters_of
+from barrack_tasks.cli.running import WIDTH, flags_of, given_by, help_of, jsonable, parameters_of
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import Server, known_server, spoken_with
 from barrack_tasks.cli.up import BLOCK
@@ -59,7 +61,8 @@ def run(*words: Annotated[str, Parameter(allow_leading_hyphen=True, negative="")
     name, *rest = words or ("--help",)
     if name in _HELP:
         screen.print("Usage: barrack run FLOW [NAMES...] [FLAGS]")
-        screen.print(f"Flows: {', '.join(flows.__all__)}")
+        for line in wrap(f"Flows: {', '.join(flows.__all__)}", WIDTH):
+            screen.print(line)
         screen.print("`barrack run FLOW --help` lists the flags of a flow.")
         return 0 if words else 2
     flow = name.replace("-", "_")
@@ -165,6 +168,9 @@ def ready_for_flows(told: Screen) -> Iterator[Server]:
         elif not server.answers:
             raise ServerAwayError(server.absence)
         yield server
+        if server.url is None:
+            # As the process ends, Prefect logs that the server of it is stopped: that is no news.
+            logging.getLogger("prefect").setLevel(logging.WARNING)
 
 
 def account_for_flows(given: str | None, server: Server) -> str | None:
@@ -203,13 +209,18 @@ def call_flow(name: str, parameters: Mapping[str, Any], watch: bool = False) -> 
         account = account_for_flows(given.pop("credentials", None), server)
         if account is not None:
             given["credentials"] = account
-        from barrack_tasks import flows
+        return call_flow_there(name, given, told, watch)
 
-        with _quiet(), _progress(told, watch) as lines:
-            try:
-                return getattr(flows, name)(**given)
-            except KeyboardInterrupt:
-                raise InterruptedWork(lines.at_work) from None
+
+def call_flow_there(name: str, given: Mapping[str, Any], told: Screen, watch: bool = False) -> Any:
+    """Call a flow where a server is `ready_for_flows` already; otherwise as `call_flow`."""
+    from barrack_tasks import flows
+
+    with _quiet(), _progress(told, watch) as lines:
+        try:
+            return getattr(flows, name)(**given)
+        except KeyboardInterrupt:
+            raise InterruptedWork(lines.at_work) from None
 
 
 def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: bool) -> int:
@@ -401,7 +412,8 @@ def _cells(report: Report) -> tuple[list[str], list[list[str]]]:
 def _conclusion(report: Report) -> str:
     change, unknown = effect_of(report)
     failed = f", {len(report.failed)} failed" if report.failed else ""
-    what = f"{len(report.rows)} {report.noun}{failed}"
+    noun = re.sub(r"s\b", "", report.noun, count=1) if len(report.rows) == 1 else report.noun
+    what = f"{len(report.rows)} {noun}{failed}"
     if not change and not unknown:
         effect = "the cost an hour stays as it is"
     else:

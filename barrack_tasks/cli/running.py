@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from textwrap import wrap
 from typing import Any, get_type_hints
 
 import yaml
@@ -17,6 +18,9 @@ from barrack_tasks.cli.failing import WrongWordsError
 from barrack_tasks.plans.inputs import said_of
 
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
+WIDTH = 80
+"""Of help, which is text that is folded between words."""
+_INDENT = " " * 6
 _OF_A_LIST = ("select", "protect", "exclude", "notify", "priority", "snapshot")
 """Parameters of which several words are several names."""
 
@@ -47,7 +51,8 @@ class Flag:
             >>> Flag("dry_run", "False", True, bool, "").word
             '--dry-run'
         """
-        return f"--{self.name.replace('_', '-')}"
+        # A name that ends in _ stands beside a word of Python, such as `for_`.
+        return f"--{self.name.rstrip('_').replace('_', '-')}"
 
 
 def flags_of(function: Callable[..., Any]) -> list[Flag]:
@@ -226,20 +231,24 @@ def help_of(name: str, function: Callable[..., Any]) -> list[str]:
     """The lines that `barrack run FLOW --help` shows."""
     summary = inspect.cleandoc(function.__doc__ or "").split("\n\n")[0].replace("\n", " ")
     flags = flags_of(function)
-    lines = [f"Usage: barrack run {name} [NAMES...] [FLAGS]", "", summary, ""]
+    lines = [f"Usage: barrack run {name} [NAMES...] [FLAGS]", "", *wrap(summary, WIDTH), ""]
     for flag in flags:
         word = flag.word
         if flag.is_switch:
             word += f", --no-{word.removeprefix('--')}"
         default = "must be given" if flag.default is None else f"default: {_short(flag.default)}"
-        lines += [f"  {word} ({default})", f"      {flag.about}"]
+        lines += [f"  {word} ({default})", *_indented(flag.about)]
     lines += ["", "Values are text, or JSON or YAML where a parameter has parts."]
     return lines
 
 
+def _indented(text: str) -> list[str]:
+    return wrap(text, WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
+
+
 def _short(default: str) -> str:
     shown = {"[]": "none", "None": "not given"}.get(default, default)
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
+    return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
 
 def jsonable(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from barrack_tasks.cli.accounts import account_named
+from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError, in_one_line
 from barrack_tasks.cli.inputs import Port
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
@@ -100,17 +101,16 @@ def _wake(
     screen = Screen(stderr=log_in)
     with known_server() as server:
         if for_ is not None and not server.answers:
-            screen.print(server.absence)
-            return 1
+            raise ServerAwayError(server.absence)
         account = account_named(credentials, server.answers)
         try:
             woken = awaken(account, name, for_, owner, timeout, user, port)
         except (NotAwakeError, GuardRefused) as error:
-            screen.print(str(error), style="red")
+            told = Screen(stderr=True)
+            told.print(f"barrack: {in_one_line(str(error))}", style="red")
             return 1
         except ValueError as error:
-            screen.print(str(error), style="red")
-            return 2
+            raise WrongWordsError(str(error)) from None
     if not log_in:
         screen.print(f"{woken.name} answers at {woken.address}.")
         for line in woken.ssh_config.splitlines():

@@ -27,7 +27,7 @@ from barrack_tasks import flows
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.inputs import Given
 from barrack_tasks.plans.money.caps import Caps
-from barrack_tasks.plans.money.thresholds import check_may_act
+from barrack_tasks.plans.money.thresholds import check_may_act, check_order
 from barrack_tasks.plans.power.expiry import check_end
 from barrack_tasks.plans.stock.wants import check_nothing_old_is_deleted
 from barrack_tasks.plans.timetable import Timetable
@@ -123,6 +123,7 @@ class Kind:
 
 
 def _check_balance(given: Any) -> None:
+    check_order(given.thresholds)
     check_may_act(given.thresholds, given.select)
 
 

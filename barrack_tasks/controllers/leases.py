@@ -24,6 +24,7 @@ from barrack_tasks.plans.forgotten.leases import (
     released,
     warned,
 )
+from barrack_tasks.plans.names import nearest
 from barrack_tasks.server.tables import change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
@@ -239,8 +240,9 @@ def find_instance(credentials: BarrackCredentials, called: str) -> UserVM:
     found = [one for one in all_of_them if one.id == called]
     found = found or [one for one in all_of_them if one.name == called]
     if not found:
-        error = BarrackNotFoundError(f"no instance is called {called!r}")
-        error.advice = "Check the name; `list_instances` shows all names of the account."
+        names = [one.name for one in all_of_them]
+        error = BarrackNotFoundError(f"no instance is called {called!r}; {nearest(called, names)}")
+        error.advice = "`barrack ls` shows all of them."
         raise error
     if len(found) > 1:
         ids = ", ".join(one.id for one in found)

@@ -30,9 +30,19 @@ def test_a_machine_is_leased_extended_listed_and_released(
         assert "47 h left" in shown
         code, told = lease("train-1", "--release", "--owner", "ann")
         assert told.startswith("train-1 is not leased any more")
+        for words, says in (
+            (["train-1", "--for", "3x"], "'3x' is not a duration"),
+            (["train-1", "--extend", "8h", "--release"], "give either --extend or --release"),
+            (["trian-1"], "no instance is called 'trian-1'; the nearest is 'train-1'"),
+        ):
+            done = barrack(tmp_path, "lease", *words, **env)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert done.stderr.startswith(f"barrack: {says}")
+            assert done.stderr.count("\n") == 1
 
 
 def test_without_a_prefect_server_nothing_is_leased(tmp_path: Path) -> None:
     with Sandbox(fleet=1) as sandbox:
         done = barrack(tmp_path, "lease", "alpha", "--owner", "ann", **sandbox.env)
-    assert done.returncode == 1
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("barrack: ")

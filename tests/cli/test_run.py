@@ -25,7 +25,7 @@ from barrack_tasks.controllers.money.bills import check_file
 from barrack_tasks.plans.selection import SelectionError
 from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_learn import run
-from tests.cli.test_up import COMMAND
+from tests.cli.test_up import COMMAND, barrack
 
 HIBERNATE = flags_of(flows.hibernate.fn)
 
@@ -50,6 +50,8 @@ def test_every_parameter_of_every_flow_is_a_flag_that_is_explained(name: str) ->
     for flag in flags_of(function):
         assert flag.about, f"{name} {flag.word}"
         assert any(flag.word in line for line in help_of(name, function))
+        assert not flag.word.endswith("-")
+    assert [line for line in help_of(name, function) if len(line) > 80] == []
 
 
 @pytest.mark.parametrize(
@@ -144,6 +146,13 @@ def test_a_dry_run_shows_a_table_and_then_json(
     assert [(row.name, row.outcome) for row in report.rows] == [("alpha", "planned")]
 
 
+def test_without_a_server_it_is_said_once_that_one_is_started(tmp_path: Path) -> None:
+    with Sandbox(fleet=1) as sandbox:
+        done = barrack(tmp_path, "costs", **sandbox.env)
+    assert done.returncode == 0
+    assert done.stderr == "No Prefect server is known, so a temporary one is started ...\n"
+
+
 def test_the_short_ways_do_it_and_a_line_tells_what_each_instance_is_doing(
     account: Sandbox, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -199,7 +208,7 @@ def test_work_that_fails_is_a_table_and_a_sentence_and_ends_1(
     account.clear_faults()
     shown = capsys.readouterr()
     assert "gamma" in shown.out
-    assert "1 instances, 1 failed" in shown.out
+    assert "1 instance, 1 failed" in shown.out
     [line] = shown.err.splitlines()
     assert line.startswith("barrack: 1 of 1 instances failed: gamma: ")
     assert "Traceback" not in caplog.text

@@ -115,6 +115,13 @@ MADE: dict[str, Made] = {
         1,
         "the threshold runway 1 h hibernates, and nothing says what: name instances in select=",
     ),
+    "thresholds in the wrong order": Made(
+        "balance: {thresholds: [{runway: 24h}, {runway: 72h}]}\n",
+        1,
+        1,
+        "thresholds are in the wrong order: runway 24 h comes before runway 72 h; write them from "
+        "the highest line to the lowest, each once",
+    ),
     "a threshold that is two lines": Made(
         "balance: {thresholds: [{runway: 1h, amount: 5}]}\n",
         1,

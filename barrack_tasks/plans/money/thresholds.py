@@ -119,6 +119,16 @@ def check_thresholds(thresholds: Sequence[Threshold], balance: Balance) -> None:
                 f"the threshold {threshold.key} is in {threshold.currency}, and the account's "
                 f"currency is {balance.currency}; write it in {balance.currency}"
             )
+    check_order(thresholds)
+
+
+def check_order(thresholds: Sequence[Threshold]) -> None:
+    """Refuse thresholds that do not fit each other, which needs no balance to be seen.
+
+    Raises:
+        ValueError: lines that are not drawn from the highest to the lowest, or that could not be
+            told apart.
+    """
     for kind in ("amount", "runway"):
         lines = [t for t in thresholds if getattr(t, kind) is not None]
         for above, below in pairwise(lines):
