@@ -32,6 +32,13 @@ ENGINES = {
     "PREFECT_SERVER_WORKER_CHANNEL_CLEANUP_QUEUE_STORAGE": "prefect_redis.cleanup_queue",
 }
 """What the recipes in deployments/ set, so that servers share everything."""
+ADDRESSES = (
+    "PREFECT_SERVER_DATABASE_CONNECTION_URL",
+    "PREFECT_SERVER_DOCKET_URL",
+    "PREFECT_REDIS_MESSAGING_URL",
+    "PREFECT_REDIS_WORKER_CLEANUP_QUEUE_URL",
+)
+"""What says where the engines are; each part of Prefect that has none asks this machine instead."""
 _PLACES = os.pathsep.join(
     (*map(str, Path("/usr/lib/postgresql").glob("*/bin")), os.environ["PATH"], "/usr/sbin")
 )
@@ -131,6 +138,9 @@ def several(settings: Mapping[str, str] = {}) -> Iterator[Several]:
     """
     database, redis, one, two, proxy = (free_port() for _ in range(5))
     password = f"tests:{secrets.token_urlsafe(12)}"
+    kept = f"redis://127.0.0.1:{redis}"
+    database_url = f"postgresql+asyncpg://prefect@127.0.0.1:{database}/postgres"
+    places = (database_url, f"{kept}/1", f"{kept}/0", f"{kept}/0")
     with tempfile.TemporaryDirectory(prefix="barrack-scale-") as place, ExitStack() as stack:
         folder = Path(place)
         env = {
@@ -141,11 +151,7 @@ def several(settings: Mapping[str, str] = {}) -> Iterator[Several]:
             "PREFECT_API_URL": f"http://127.0.0.1:{proxy}/api",
             "PREFECT_API_AUTH_STRING": password,
             "PREFECT_SERVER_API_AUTH_STRING": password,
-            "PREFECT_SERVER_DATABASE_CONNECTION_URL": (
-                f"postgresql+asyncpg://prefect@127.0.0.1:{database}/postgres"
-            ),
-            "PREFECT_SERVER_DOCKET_URL": f"redis://127.0.0.1:{redis}/1",
-            "PREFECT_REDIS_MESSAGING_URL": f"redis://127.0.0.1:{redis}/0",
+            **dict(zip(ADDRESSES, places, strict=True)),
         }
         parts = Several(folder, env)
         stack.callback(parts.stop)

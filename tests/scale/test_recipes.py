@@ -32,7 +32,7 @@ from prefect.states import (
 
 from barrack_tasks.cli.deployments import POOL
 from barrack_tasks.cli.main import app as barrack
-from tests.scale.engines import ENGINES
+from tests.scale.engines import ADDRESSES, ENGINES
 
 ROOT = Path(__file__).resolve().parents[2]
 PLACE = ROOT / "deployments"
@@ -78,7 +78,12 @@ def test_all_recipes_use_the_engines_in_the_way_that_is_tested() -> None:
     [settings] = [one["data"] for one in KUBERNETES if one["kind"] == "ConfigMap"]
     for service in ("migrate", "server-1", "server-2", "services"):
         assert OURS[service]["environment"].items() >= ENGINES.items()
+        assert OURS[service]["environment"].keys() >= set(ADDRESSES)
     assert settings.items() >= ENGINES.items()
+    served = [one for one, _ in containers() if one["command"][1] == "server"]
+    assert len(served) == 3
+    for one in served:
+        assert {each["name"] for each in one["env"]} >= set(ADDRESSES)
 
 
 def test_all_who_serve_have_one_database_one_redis_and_one_password() -> None:
