@@ -81,7 +81,7 @@ class Several:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                env={**os.environ, **self.env, **env, "BARRACK_TEST_PART": name},
+                env={**os.environ, **self.env, **env, "BARRACK_TEST_PART": self._mark(name)},
                 **how,  # type: ignore[call-overload]
             )
 
@@ -103,14 +103,19 @@ class Several:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def _mark(self, name: str) -> str:
+        """What the processes of a part carry; another test at the same time has others."""
+        return f"{self.folder.name}/{name}"
+
     def lose(self, name: str) -> None:
         """Kill a part and all that it has started, at once and without a word."""
         part = self.parts.pop(name)
+        mark = f"BARRACK_TEST_PART={self._mark(name)}\0".encode()
         part.kill()
         part.wait()
         for entry in Path("/proc").iterdir():
             with suppress(OSError):
-                if f"BARRACK_TEST_PART={name}\0".encode() in (entry / "environ").read_bytes():
+                if mark in (entry / "environ").read_bytes():
                     os.kill(int(entry.name), signal.SIGKILL)
 
     def stop(self) -> None:
