@@ -11,7 +11,7 @@ RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit test-slow test-dialects test-oldest campaigns faults soak histories bench docs notebooks pictures sbom clean
+.PHONY: help setup demo test lint types unit test-slow test-dialects test-oldest test-scale campaigns faults soak histories bench docs notebooks pictures sbom clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
@@ -20,6 +20,7 @@ help:
 	@echo "make test-slow    whole days with servers, workers and many processes"
 	@echo "make test-dialects  the flow tests in each foreign dialect"
 	@echo "make test-oldest  the tests of what Prefect does, with the oldest Prefect that is allowed"
+	@echo "make test-scale   several servers and workers on PostgreSQL and Redis, which must be installed"
 	@echo "make campaigns    long searches"
 	@echo "make bench        the flows beside scripts by hand, into benchmarks/results.md"
 	@echo "make bench PART=a BENCH='--sizes 100 1000 5000 --in-flight 16 64'   one part of it, larger"
@@ -63,6 +64,11 @@ test-oldest:
 	.cache/oldest/bin/python -m pip --quiet install -c constraints-oldest.txt -e '.[test]'
 	.cache/oldest/bin/python -m pytest -m 'not campaign' -n 2 tests/cli/test_arm.py tests/deployments/test_renamed.py \
 		tests/examples tests/flows/test_artifacts.py tests/flows/test_guard.py tests/tasks
+
+# Two servers and three workers; one of each is killed. Skips itself where an engine is missing.
+test-scale: setup
+	-$(RUN) -m pip --quiet install --no-deps --upgrade -c deployments/constraints.txt --target .cache/scale prefect-redis
+	$(RUN) -m pytest -m scale -n 0 -s tests/scale
 
 # Long searches: every zone and year of the timetables, and what else is marked as a campaign.
 campaigns: setup

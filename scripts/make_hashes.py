@@ -1,7 +1,11 @@
-"""Make hashes.txt and hashes-test.txt: the tested versions, with a hash for each file of them.
+"""Make the hashes of the tested versions, with a hash for each file of them.
+
+The library has hashes.txt, its tests have hashes-test.txt, and the image of servers and workers has
+deployments/hashes.txt as well.
 
 Asks pip what it would install on each platform and Python that is supported, and writes the hashes
-that it tells. Names and versions come from constraints.txt; no address is written.
+that it tells. Names and versions come from constraints.txt and deployments/constraints.txt; no
+address is written.
 
 Use: .venv/bin/python scripts/make_hashes.py
 """
@@ -29,13 +33,18 @@ PLATFORMS = (
 )
 HEAD = """\
 # {what}, with the hashes of their files for Linux and macOS.
-# Made by scripts/make_hashes.py from constraints.txt; do not edit.
-# Use: pip install --require-hashes -r {name}, then pip install --no-deps prefect-barrack
+# Made by scripts/make_hashes.py from {pins}; do not edit.
+# Use: pip install --require-hashes -r {name}{use}
 """
+PACKAGE = ", then pip install --no-deps prefect-barrack"
+IMAGE = "deployments/constraints.txt"
+WHAT_IMAGE = "The tested versions of what the image of servers and workers needs besides"
 
 
 def main() -> None:
-    """Write both files."""
+    """Write all three files."""
+    image = read_pins(ROOT / IMAGE)
+    write("deployments/hashes.txt", WHAT_IMAGE, list(image), image, hashes_of(image), IMAGE, "")
     pins = read_pins(ROOT / "constraints.txt")
     needed = closure("prefect-barrack", frozenset())
     found = hashes_of(pins)
@@ -131,10 +140,16 @@ def report(pins: dict[str, str], how: list[str]) -> dict[str, str]:
 
 
 def write(
-    name: str, what: str, names: list[str], pins: dict[str, str], found: dict[str, set[str]]
+    name: str,
+    what: str,
+    names: list[str],
+    pins: dict[str, str],
+    found: dict[str, set[str]],
+    source: str = "constraints.txt",
+    use: str = PACKAGE,
 ) -> None:
     """One file."""
-    text = HEAD.format(what=what, name=name)
+    text = HEAD.format(what=what, name=name, pins=source, use=use)
     for one in names:
         lines = [f"{one}=={pins[one]}", *(f"--hash=sha256:{h}" for h in sorted(found[one]))]
         text += " \\\n    ".join(lines) + "\n"
