@@ -177,6 +177,9 @@ def _load(slug: str) -> NotificationBlock:
     return block
 
 
+_silent = logging.NullHandler()
+
+
 @contextmanager
 def _wire_silent() -> Iterator[None]:
     """Nothing is logged of what goes over the wire: it would say a URL with the secret in it.
@@ -193,7 +196,8 @@ def _wire_silent() -> Iterator[None]:
                 logger.propagate = False
                 if logger.name == "apprise":
                     _handlers_before.extend(logger.handlers)
-                    logger.handlers.clear()
+                    # Without any handler, Python would print warnings on the error output.
+                    logger.handlers[:] = [_silent]
                     logger.disabled = False
                     logger.setLevel(logging.WARNING)
                     continue
@@ -210,7 +214,8 @@ def _wire_silent() -> Iterator[None]:
                 logger.disabled, logger.propagate = was_disabled, propagates
                 logger.setLevel(level)
                 if logger.name == "apprise":
-                    logger.handlers[:] = [*_handlers_before, *logger.handlers]
+                    others = [h for h in logger.handlers if h is not _silent]
+                    logger.handlers[:] = [*_handlers_before, *others]
                     _handlers_before.clear()
 
 

@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 _PLAIN = re.compile(r"[a-z0-9]{1,30}")
 _RECORD = re.compile(r"barrack_([a-z]+)_([a-z0-9]+)_(.+)", re.DOTALL)
 _PART = re.compile(r"[0-9]{1,4}(x[0-9a-z]+)*")
-_OF_NO_ACCOUNT = {"applied", "account"}
+_OF_NO_ACCOUNT = {"applied", "account", "yaml"}
 _PORTS = {"http": 80, "https": 443}
 
 
