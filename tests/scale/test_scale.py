@@ -28,6 +28,7 @@ PATIENCE = 600 + 12 * RUNS
 ENDED = {"COMPLETED", "FAILED", "CRASHED", "CANCELLED"}
 GUARDS = {
     "watch-balance": {
+        "dry_run": False,  # a dry run tells nobody
         "notify": ["people"],
         "thresholds": [{"amount": 100_000, "actions": ["alert"]}],
     },
@@ -243,7 +244,7 @@ def judge(sandbox: Sandbox, machines: dict[str, str], lost: set[str]) -> None:
     assert all(made[id_] == 2 for id_ in again)
     snapshots = sandbox.state()["snapshots"]
     assert {one["instance_id"] for one in snapshots} == set(machines)
-    assert {one["status"] for one in snapshots} == {"READY"}
+    assert {one["status"] for one in snapshots} == {"SUCCESS"}
     assert {one["status"] for one in sandbox.state()["instances"]} == {"HIBERNATED"}
 
 
