@@ -79,6 +79,7 @@ class Foreseen:
         armed: whether it acts, once the file is applied.
         report: of its dry run; None if there is none.
         problem: why there is none, as a sentence.
+        failed: whether its dry run was tried and failed.
     """
 
     key: str
@@ -87,6 +88,7 @@ class Foreseen:
     armed: bool
     report: Report | None = None
     problem: str = ""
+    failed: bool = False
 
     @property
     def hourly(self) -> Decimal | None:
@@ -145,6 +147,12 @@ class Plan:
             if one.action in ("create", "change")
             and any(d.name == name and d.new is False and not d.kept for d in one.differences)
         )
+
+    @property
+    def unforeseeable(self) -> tuple[Foreseen, ...]:
+        """What would act after an apply for the first time, and fails even as a dry run."""
+        armed = self.newly_armed
+        return tuple(one for one in self.foreseen if one.failed and one.key in armed)
 
 
 @dataclass(frozen=True)
@@ -452,7 +460,8 @@ def _foreseen(
         report = failed.report
     except Exception as error:  # noqa: BLE001 - whatever stops the dry run is told to the person
         said = one_line(str(error)) or type(error).__name__
-        return Foreseen(one.key, title, one.section, armed, problem=f"its dry run failed: {said}")
+        problem = f"its dry run failed: {said}"
+        return Foreseen(one.key, title, one.section, armed, problem=problem, failed=True)
     finally:
         logging.disable(before)
     return Foreseen(one.key, title, one.section, armed, report)

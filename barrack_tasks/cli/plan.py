@@ -92,7 +92,8 @@ def apply(file: Path = FILE, /, *, yes: bool = False, overwrite: bool = False) -
     """Show the plan of a barrack.yaml, ask, and apply it.
 
     What somebody changed by hand since the last apply stays, and only what this file made is
-    removed. Applied twice, it changes nothing the second time.
+    removed. Applied twice, it changes nothing the second time. What fails as a dry run is not
+    armed.
 
     Parameters
     ----------
@@ -111,6 +112,14 @@ def apply(file: Path = FILE, /, *, yes: bool = False, overwrite: bool = False) -
 
     screen = Screen()
     show(screen, made)
+    if made.unforeseeable:
+        names = ", ".join(one.title for one in made.unforeseeable)
+        Screen(stderr=True).print(
+            f"barrack: nothing was changed, because the dry run of {names} failed and would do so "
+            f"armed as well; correct what the plan says of it, or leave `armed` out",
+            style="red",
+        )
+        return FAILED
     armed = ", ".join(made.titles[key] for key in made.newly_armed)
     question = f"Apply this, and let {armed} act?" if armed else "Apply this?"
     # Where nothing is to be done, it is noted what the file says, so that what somebody changed by

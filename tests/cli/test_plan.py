@@ -278,3 +278,21 @@ def test_what_up_has_deployed_is_taken_over_and_up_leaves_it_alone_then(
         for one in _pages(client):
             if one["name"].endswith(block) and not owner_of(one["tags"]):
                 client.delete_deployment(UUID(one["id"]))
+
+
+def test_what_fails_as_a_dry_run_is_not_armed(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    _, block = account
+    file = tmp_path / "barrack.yaml"
+    rules = "  rules: [{select: [nobody], timetable: never}]\n"
+    armed = f"name: {block}\naccounts: [{block}]\ntimetables:\n  armed: true\n{rules}"
+    file.write_text(armed)
+    code, said = barrack("apply", str(file), "--yes")
+    assert code == 1
+    assert "nothing was changed, because the dry run of barrack-follow-schedule/" in said
+    assert "'nobody'" in said
+    assert of_file(block) == []
+    file.write_text(armed.replace("  armed: true\n", ""))
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    assert one_of(block, "follow_schedule")["parameters"]["dry_run"] is True
