@@ -191,7 +191,8 @@ def test_in_a_cell_of_ipython(sandbox: Sandbox, account: BarrackCredentials) -> 
     shells = pytest.importorskip("IPython.core.interactiveshell", reason="IPython is not installed")
     shell = shells.InteractiveShell()
     shell.user_ns |= {**globals(), "account": account, "first": ids_of(sandbox)[0]}
-    done = asyncio.run(shell.run_cell_async(CELL))
+    code = shell.transform_cell(CELL)
+    done = asyncio.run(shell.run_cell_async(CELL, transformed_cell=code))
     done.raise_error()
     assert shell.user_ns["names"] == FLEET
     assert str(shell.user_ns["stopped"].status) == "STOPPING"
