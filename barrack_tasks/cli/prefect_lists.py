@@ -27,7 +27,7 @@ from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.names import nearest
-from barrack_tasks.runtime.health import COMPLETED, runs_of
+from barrack_tasks.runtime.health import COMPLETED, reason_of, runs_of
 
 _LEVELS = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"))
 _PAGE = 200
@@ -182,7 +182,7 @@ def _runs_shown(client: SyncPrefectClient, runs: Sequence[Mapping[str, Any]]) ->
                 state=name,
                 started_at=_moment(run["start_time"]),
                 seconds=run["total_run_time"] if run["start_time"] else None,
-                why="" if is_fine else one_line(state.get("message") or ""),
+                why="" if is_fine else one_line(reason_of(state)),
             )
         )
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,7 @@ from barrack_tasks.server.variables import Records
 COMPLETED = "Completed"
 """The state of a run that did its work. One that stood aside for another is `SKIPPED`."""
 SKIPPED = "Skipped"
+_EXCEPTION = re.compile(r"^(?:Flow|Task) run encountered an exception: (?:[A-Z]\w+: )?")
 _NOT_ENDED = ["SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"]
 _ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 _TOLD = "barrack_blind_"
@@ -176,13 +178,26 @@ def unfinished_runs(client: SyncPrefectClient, deployment: str) -> int:
     return len(runs_of(client, [deployment], which, "EXPECTED_START_TIME_ASC", 200))
 
 
+def reason_of(state: Mapping[str, Any]) -> str:
+    """Why a run is in its state, as one line; without the names of classes that Prefect puts first.
+
+    Args:
+        state: of a run, as the server tells it.
+
+    Example:
+        >>> reason_of({"message": "Flow run encountered an exception: ValueError: no such zone"})
+        'no such zone'
+    """
+    return _EXCEPTION.sub("", " ".join((state.get("message") or "").split()))
+
+
 def how_it_ended(client: SyncPrefectClient, deployment: str) -> str | None:
     """A sentence about the last run of a deployment that ended, unless it did its work."""
     which = {"state": {"type": {"any_": _ENDED}}}
     for run in runs_of(client, [deployment], which, "EXPECTED_START_TIME_DESC", 1):
         state = run["state"]
         if state["name"] != COMPLETED:
-            message = " ".join((state["message"] or "").split())[:300]
+            message = reason_of(state)[:300]
             return f"run {run['name']} ended {state['name']}{message and f': {message}'}"
     return None
 

@@ -29,7 +29,7 @@ from tests.flows.receivers import webhook
 BLOCKS = list(blocks())
 WHY = {
     "account": "it needs a real account, or a document of one",
-    "checkout": "it runs the tests themselves",
+    "checkout": "it needs a checkout of this repository",
     "container": "it needs an image registry",
     "id": "an id in it stands for one of the reader's own",
     "terminal": "it occupies a terminal",

@@ -205,12 +205,12 @@ def test_its_owner_signs_in_and_sees_the_deployments(owner: Owner, tmp_path: Pat
     with Chromium(tmp_path / "profile") as browser:
         browser.open(f"{owner.url}/deployments")
         browser.wait_for("document.querySelector('input[type=password], input[type=text], input')")
-        assert "follow_schedule" not in browser.text()
+        assert "follow-schedule" not in browser.text()
         browser.type_into("input", owner.password)
         browser.press_enter()
         browser.wait_for("document.body.innerText.includes('Dashboard')")
         browser.open(f"{owner.url}/deployments")
-        browser.wait_for("document.body.innerText.includes('follow_schedule')")
+        browser.wait_for("document.body.innerText.includes('follow-schedule')")
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -312,7 +312,7 @@ def test_the_printed_line_is_all_that_prefect_needs(owner: Owner) -> None:
     script = f". {owner.folder / 'env'} && {sys.executable} -m prefect deployment ls"
     env = {"PATH": os.environ["PATH"], "HOME": str(owner.home), "COLUMNS": "200"}
     done = subprocess.run(["sh", "-c", script], env=env, capture_output=True, text=True)
-    assert "follow_schedule" in done.stdout, done.stdout + done.stderr
+    assert "follow-schedule" in done.stdout, done.stdout + done.stderr
 
 
 def test_a_server_of_an_earlier_release_is_started_anew(tmp_path: Path) -> None:

@@ -128,16 +128,16 @@ def decide_round(
     return in_turn(plan, round_.order, world, round_.at_once)
 
 
-_LEADS_TO = {"up": VMStatus.ACTIVE, "down": VMStatus.HIBERNATED}
-
-
 def _coming(verdict: Verdict, id_: str, next_: Next, world: World) -> Finished | None:
-    """How it ends if only time is lacking: it is on its way, and the next run looks again."""
+    """How it ends if only time is lacking: it is coming up, and the next run looks again.
+
+    One that does not come to rest in time is a failure: it costs its full price all the while.
+    """
     instance = world.instances.get(id_)
     is_late = isinstance(next_, Finished) and next_.reason is Reason.NO_TIME
-    if not is_late or instance is None or verdict.goal is None:
+    if not is_late or instance is None or verdict.goal != "up":
         return None
-    if instance.status.leads_to is not _LEADS_TO[verdict.goal]:
+    if instance.status.leads_to is not VMStatus.ACTIVE:
         return None
     why = f"it is {instance.status}, which takes longer than this run; the next run looks again"
     return Finished("skipped", why, Reason.COMING)
