@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import logging
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from barrack_tasks import flows
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
+from barrack_tasks.cli.arming import run_dry
 from barrack_tasks.cli.deployments import (
     _APPLIED,
     _block_of,
@@ -48,7 +49,6 @@ from barrack_tasks.config.deployments import (
 )
 from barrack_tasks.config.reading import masked
 from barrack_tasks.config.tags import merged_tags, owner_of
-from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.credentials import BarrackCredentials, saved_accounts
 from barrack_tasks.events import account_resource
 from barrack_tasks.plans.money.caps import Caps
@@ -450,21 +450,12 @@ def _foreseen(
     if account is None:
         problem = "the key of its account is in the environment of the worker, and not here."
         return Foreseen(one.key, title, one.section, armed, problem=problem)
-    before = logging.root.manager.disable
-    # What the run logs is in its report, or in the sentence about what stopped it.
-    logging.disable(logging.CRITICAL)
-    try:
-        flow: Any = getattr(flows, one.flow)
-        report = flow(**parameters, credentials=account, **{DRY_RUN: True})
-    except WorkFailed as failed:
-        report = failed.report
-    except Exception as error:  # noqa: BLE001 - whatever stops the dry run is told to the person
-        said = one_line(str(error)) or type(error).__name__
-        problem = f"its dry run failed: {said}"
+    given = {**parameters, "credentials": account}
+    found = run_dry(partial(getattr, flows), one.flow, given)
+    if isinstance(found, Exception):
+        problem = f"its dry run failed: {one_line(str(found)) or type(found).__name__}"
         return Foreseen(one.key, title, one.section, armed, problem=problem, failed=True)
-    finally:
-        logging.disable(before)
-    return Foreseen(one.key, title, one.section, armed, report)
+    return Foreseen(one.key, title, one.section, armed, found)
 
 
 def _spec_of(plan: Plan, one: Change) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -108,19 +108,36 @@ def _preview(now: DeploymentResponse, given: Mapping[str, Any]) -> Preview:
             parameters,
             problem=f"its runs get these parameters only when they are started: {names}.",
         )
+    found = run_dry(load_flow_from_entrypoint, str(now.entrypoint), parameters)
+    if isinstance(found, Exception):
+        said = " ".join(str(found).split()) or type(found).__name__
+        return Preview(parameters, problem=f"its dry run failed: {said}")
+    return Preview(parameters, found)
+
+
+def run_dry(
+    load: Callable[[str], Any], name: str, parameters: Mapping[str, Any]
+) -> Report | Exception:
+    """What a flow would do now, or what stopped its dry run.
+
+    What the run logs is in its report, or in the sentence about what stopped it.
+
+    Args:
+        load: gives the flow of a name; what it raises counts as having stopped the run.
+        name: of the flow.
+        parameters: of the run, but for `dry_run`.
+    """
     before = logging.root.manager.disable
-    # What the run logs is in its report, or in the sentence about what stopped it.
     logging.disable(logging.CRITICAL)
     try:
-        flow: Any = load_flow_from_entrypoint(str(now.entrypoint))
-        return Preview(parameters, flow(**parameters, **{DRY_RUN: True}))
+        report: Report = load(name)(**parameters, **{DRY_RUN: True})
     except WorkFailed as failed:
-        return Preview(parameters, failed.report)
+        return failed.report
     except Exception as error:  # noqa: BLE001 - whatever stops the dry run is told to the person
-        said = " ".join(str(error).split()) or type(error).__name__
-        return Preview(parameters, problem=f"its dry run failed: {said}")
+        return error
     finally:
         logging.disable(before)
+    return report
 
 
 def set_armed(client: SyncPrefectClient, one: Deployed, armed: bool) -> None:
