@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Annotated, Any, Self, cast
@@ -49,6 +50,8 @@ _FROM_ENVIRONMENT = {
     "base_url": "BARRACK_BASE_URL",
     "dialect": "BARRACK_DIALECT",
 }
+NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
+"""How a notification block is named: its name, or its type and its name."""
 _PAGE = 200
 _LONG = 12
 """A key with fewer characters is looked for as a whole value only, not inside of longer texts."""
@@ -593,6 +596,21 @@ def check_parameters(parameters: Mapping[str, Any]) -> None:
                 f"{'a parameter' if _holds(name, sealed) else name} holds an API key, which "
                 f"Prefect would store in clear text; save the key as a Barrack Credentials "
                 f"block, and pass that block's name as credentials"
+            )
+
+
+def check_names(notify: object) -> None:
+    """Refuse what can be no name of a block, without saying what it is: it may be a URL.
+
+    Raises:
+        BarrackConfigurationError: says which one.
+    """
+    given = notify if isinstance(notify, list | tuple) else [notify]
+    for place, name in enumerate(given, 1):
+        if not (isinstance(name, str) and re.fullmatch(NOTIFIER, name)):
+            raise BarrackConfigurationError(
+                f"notify: number {place} is no name of a block (it is not repeated here, since it "
+                "may hold a secret): save its URL as a notification block and pass the block's name"
             )
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from barrack_tasks.controllers.adoption import readiness_of_records
-from barrack_tasks.controllers.reports import conclude_checkup
+from barrack_tasks.controllers.doctor import DoctorReport, conclude_checkup, examine
 from barrack_tasks.controllers.run import Run, barrack_flow
-from barrack_tasks.dialects.doctor import DoctorReport, Finding, checkup
-from barrack_tasks.runtime.health import readiness_of_server
-from barrack_tasks.runtime.notify import readiness_of_notifiers
 from barrack_tasks.runtime.parameters import Credentials
 
 
@@ -32,17 +28,4 @@ def doctor(credentials: Credentials = None) -> DoctorReport:
         >>> print(doctor().readiness)
     """
     run = Run.begin("doctor", credentials)
-
-    def tell(finding: Finding) -> None:
-        run.log.info("%s: %s", finding.operation, finding.verdict)
-
-    client = run.account.get_client()
-    report = checkup(client, tell)
-    readiness = (
-        *report.readiness,
-        readiness_of_notifiers(),
-        readiness_of_server(client),
-        readiness_of_records(),
-    )
-    report = report.model_copy(update={"readiness": readiness})
-    return conclude_checkup(report, run.account.account)
+    return conclude_checkup(examine(run), run.account.account)

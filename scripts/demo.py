@@ -15,12 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from barrack_tasks.plans import Report
 
 HOME = Path(__file__).resolve().parent.parent / ".demo"
 SPEED = 30
@@ -84,35 +78,10 @@ def play(stack: ExitStack, keep: bool) -> None:
 
 def run_flow() -> None:
     """The flow, and its report as a table."""
-    from rich.console import Console
-
     from barrack_tasks.flows import snapshot_before_stop
 
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=120)
-    call = 'snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"])'
-    console.print(f"\n   {call}\n", highlight=True)
-    report = snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"])
-    show(console, report)
-
-
-def show(console: Console, report: Report) -> None:
-    """The report as a table, with what it saves."""
-    from rich.table import Table
-
-    from barrack_tasks.plans.report import COLUMNS, money
-
-    table = Table(title="What was done")
-    for column in COLUMNS:
-        table.add_column(column, no_wrap=column in ("instance", "an hour"))
-    for cells in report.cells():
-        table.add_row(*cells)
-    console.print(table)
-    console.print(
-        f"The fleet cost {money(report.hourly_before, report.currency)} an hour "
-        f"and now costs {money(report.hourly_now, report.currency)}."
-    )
+    print('\n   snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"])\n')
+    print(snapshot_before_stop(select=["*"], then="hibernate", protect=["serving"]))
 
 
 @contextmanager

@@ -68,7 +68,7 @@ ARROWS = {
     "events": ("api.models.text",),
     "credentials": ("api", "events", "plans.money.caps", "server"),
     "tasks": ("api", "credentials", "events", "plans.names", "plans.snapshots.images"),
-    "runtime": ("api", "credentials", "dialects", "events", "plans", "server", "tasks"),
+    "runtime": ("api", "credentials", "events", "plans", "server"),
     "controllers": (
         *("api", "credentials", "dialects", "events", "plans", "runtime", "server", "tasks"),
     ),

@@ -51,7 +51,7 @@ def doctor(
         report = checkup(client, tell)
         with known_server() as server:
             if server.answers and any(f.verdict == "works" for f in report.findings):
-                from barrack_tasks.runtime.health import readiness_of_server
+                from barrack_tasks.controllers.doctor import readiness_of_server
 
                 readiness = (*report.readiness, readiness_of_server(client))
                 report = report.model_copy(update={"readiness": readiness})

@@ -9,7 +9,6 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.controllers.expiry import read_expiries
 from barrack_tasks.credentials import BarrackCredentials, saved_accounts
-from barrack_tasks.dialects.doctor import Readiness
 from barrack_tasks.plans.durations import said
 from barrack_tasks.server.account_names import place_of
 from barrack_tasks.server.accounts import Unowned, known_names, move, unowned
@@ -102,13 +101,6 @@ def told_of_left_ends(now: datetime | None = None) -> list[str]:
                 f"barrack adopt {account} --to BLOCK"
             )
     return found
-
-
-def readiness_of_records() -> Readiness:
-    """Whether a known account owns all that is remembered on this server."""
-    told = told_of_unowned()
-    said = " ".join(told) or "a known account owns each record"
-    return Readiness(topic="records", state="unknown" if told else "ready", said=said)
 
 
 def _told(one: Unowned, now: datetime) -> str:

@@ -14,7 +14,6 @@ from prefect.states import Completed
 
 from barrack_tasks.api.models.text import printable
 from barrack_tasks.controllers.adoption import told_of_left_ends
-from barrack_tasks.dialects.doctor import DoctorReport
 from barrack_tasks.events import get_logger
 from barrack_tasks.plans.names import artifact_key
 from barrack_tasks.plans.report import Report, failures
@@ -139,28 +138,3 @@ def stand_aside(report: R, account: str) -> R:
     keep(report.flow, account, report.artifact(), f"Why {report.flow} did nothing", False)
     skipped: State[R] = Completed(name=SKIPPED, message="; ".join(report.notes), data=report)
     return cast(R, skipped)  # the flow's engine takes the report out of it
-
-
-class CheckupFailed(Exception):
-    """A check-up found something that does not work or is not ready. `report` has it all."""
-
-    def __init__(self, report: DoctorReport) -> None:
-        broken = [f.operation for f in report.findings if f.is_trouble]
-        not_ready = [r.topic for r in report.readiness if r.state == "not ready"]
-        super().__init__(f"not in order: {', '.join(broken + not_ready)}")
-        self.report = report
-
-    def __reduce__(self) -> tuple[type[CheckupFailed], tuple[DoctorReport]]:
-        return type(self), (self.report,)
-
-
-def conclude_checkup(report: DoctorReport, account: str) -> DoctorReport:
-    """Leave a check-up as an artifact and return it.
-
-    Raises:
-        CheckupFailed: something is not in order; the flow run ends Failed.
-    """
-    keep("doctor", account, report.page().artifact(), "How well the API is understood")
-    if not report.ok:
-        raise CheckupFailed(report)
-    return report

@@ -22,6 +22,8 @@ LATEST = "latest:"
 STAMP_LENGTH = len("-20261125T190000Z")
 PREFIX = "barrack-"
 """What names of flows and keys of artifacts begin with: a workspace has other people's, too."""
+TAG = "barrack"
+"""Of every task, so that one concurrency limit of Prefect's can hold over all that it starts."""
 RUN_NAME_LENGTH = 120
 _ITEM_LENGTH = 40
 _INSTANCES = "instances"

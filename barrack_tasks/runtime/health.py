@@ -1,4 +1,4 @@
-"""What the Prefect server tells of guards that are blind, and of other servers."""
+"""What the Prefect server tells of guards that are blind."""
 
 from __future__ import annotations
 
@@ -19,15 +19,13 @@ from prefect.server.schemas.schedules import CronSchedule, IntervalSchedule, RRu
 from prefect.utilities.asyncutils import run_coro_as_sync
 from pydantic import TypeAdapter
 
-from barrack_tasks.api import Barrack, BarrackConfigurationError, BarrackError
-from barrack_tasks.dialects.doctor import Readiness
+from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.events import get_run_logger
 from barrack_tasks.plans.health import (
     MISSED,
     UnfinishedRun,
     blind_from,
     blindness,
-    taken_lately,
     why_it_hangs,
 )
 from barrack_tasks.runtime.leases import intent_of
@@ -44,7 +42,6 @@ _ENDED = ["COMPLETED", "FAILED", "CRASHED", "CANCELLED"]
 _TOLD = "barrack_blind_"
 _TELLING = timedelta(minutes=2)
 """So long another run is given to tell of what it has found."""
-_MOST_ASKED = 50
 _SCHEDULE: TypeAdapter[Any] = TypeAdapter(IntervalSchedule | CronSchedule | RRuleSchedule)
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
@@ -290,44 +287,6 @@ def _tell_one(notifier: str, text: str, log: Log) -> bool:
         return False
     subject = "Barrack: a guard is blind"
     return not tell(found, list(found), subject, f"{text}.", severity="failure")
-
-
-def readiness_of_server(barrack: Barrack) -> Readiness:
-    """Whether the snapshots that this library took lately are known to this Prefect server.
-
-    Runs keep out of each other's way by what their server knows: two servers on one account
-    exclude nothing. A server has an event about every snapshot that one of its runs has taken.
-    """
-    topic = "one Prefect server"
-    try:
-        listed = list(barrack.snapshots.list())
-        taken = taken_lately(listed, barrack.now())[:_MOST_ASKED]
-    except BarrackError as error:
-        return Readiness(topic=topic, state="unknown", said=f"no snapshot can be read: {error}")
-    known: set[str] = set()
-    if taken:
-        wanted = {
-            "event": {"prefix": ["barrack.snapshot.created"]},
-            "resource": {"id": [f"barrack.snapshot.{s.id}" for s in taken]},
-        }
-        body = {"filter": wanted, "limit": _MOST_ASKED}
-        with get_client(sync_client=True) as client:
-            events = client.request("POST", "/events/filter", json=body).json()["events"]
-        known = {event["resource"]["prefect.resource.id"] for event in events}
-    strange = [s.name for s in taken if f"barrack.snapshot.{s.id}" not in known]
-    if not strange:
-        return Readiness(
-            topic=topic, state="ready", said="no sign of another Prefect server was found"
-        )
-    return Readiness(
-        topic=topic,
-        state="unknown",
-        said=f"this library took {', '.join(strange[:3])}"
-        f"{f' and {len(strange) - 3} more snapshots' if strange[3:] else ''}, and this server has "
-        "no event about it: a run was cut off before it emitted one, or another Prefect server "
-        "works on this account. Runs on two servers do not exclude each other: use one server for "
-        "an account",
-    )
 
 
 def _moment_of(date: str | None) -> datetime:

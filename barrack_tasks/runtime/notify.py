@@ -29,10 +29,8 @@ from pydantic import Field, WithJsonSchema
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line, printable
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.dialects.doctor import Readiness
+from barrack_tasks.credentials import NOTIFIER, BarrackCredentials, check_names
 from barrack_tasks.events import get_logger
-from barrack_tasks.tasks.base import NOTIFIER, check_names
 
 _log = get_logger(__name__)
 _PAGE = 200
@@ -245,16 +243,6 @@ def saved_notifiers() -> dict[str, str | None]:
         else:
             found[slug] = None
     return found
-
-
-def readiness_of_notifiers() -> Readiness:
-    """Whether every saved block that can notify could tell somebody. Nobody is told anything."""
-    saved = saved_notifiers()
-    wrong = [problem for problem in saved.values() if problem is not None]
-    if wrong:
-        return Readiness(topic="notifiers", state="not ready", said="; ".join(wrong))
-    said = f"usable are {', '.join(sorted(saved))}" if saved else "no notification block is saved"
-    return Readiness(topic="notifiers", state="ready", said=said)
 
 
 def tell(

@@ -25,9 +25,14 @@ from barrack_tasks.api.errors import is_told, without_traceback
 from barrack_tasks.api.models.shown import Listing
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.credentials import BarrackCredentials, check_account, check_parameters
+from barrack_tasks.credentials import (
+    BarrackCredentials,
+    check_account,
+    check_names,
+    check_parameters,
+)
 from barrack_tasks.events import spread
-from barrack_tasks.plans.names import flow_name, name_of_run
+from barrack_tasks.plans.names import TAG, flow_name, name_of_run
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,10 +40,6 @@ Account = BarrackCredentials | str | None
 """An account: itself, the name of a saved one, or None for the environment."""
 Resolve = Mapping[str, Callable[[Barrack, Any], Any]]
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
-NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
-"""How a notification block is named: its name, or its type and its name."""
-TAG = "barrack"
-"""Of every task, so that one concurrency limit of Prefect's can hold over all that it starts."""
 DOOR = "barrack_tasks.flows"
 """The module that has the flows of this library wherever it is installed."""
 _ROOMS = ("flows", "barrack_tasks._flows")
@@ -477,18 +478,3 @@ def _take_back() -> None:
         with get_client(sync_client=True) as client:
             path: Any = f"/flow_runs/{UUID(run)}"
             client.request("PATCH", path, json={"parameters": {}})
-
-
-def check_names(notify: object) -> None:
-    """Refuse what can be no name of a block, without saying what it is: it may be a URL.
-
-    Raises:
-        BarrackConfigurationError: says which one.
-    """
-    given = notify if isinstance(notify, list | tuple) else [notify]
-    for place, name in enumerate(given, 1):
-        if not (isinstance(name, str) and re.fullmatch(NOTIFIER, name)):
-            raise BarrackConfigurationError(
-                f"notify: number {place} is no name of a block (it is not repeated here, since it "
-                "may hold a secret): save its URL as a notification block and pass the block's name"
-            )

@@ -10,7 +10,8 @@ from prefect.blocks.notifications import SlackWebhook
 from pydantic import SecretStr
 
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.runtime.notify import AppriseUrl, find_notifiers, readiness_of_notifiers
+from barrack_tasks.controllers.doctor import readiness_of_notifiers
+from barrack_tasks.runtime.notify import AppriseUrl, find_notifiers
 
 SECRET = "hunter2"
 

@@ -22,10 +22,10 @@ from barrack_tasks.cli import keeping
 from barrack_tasks.controllers import adoption as adopting
 from barrack_tasks.controllers.admission import caps_of
 from barrack_tasks.controllers.adoption import adopt, check_adoption, told_of_unowned
+from barrack_tasks.controllers.doctor import CheckupFailed
 from barrack_tasks.controllers.expiry import add_expiries, read_expiries
 from barrack_tasks.controllers.notes import read_notes, write_notes
 from barrack_tasks.controllers.proofs import Open, read_open, read_proofs, write_open, write_proofs
-from barrack_tasks.controllers.reports import CheckupFailed
 from barrack_tasks.credentials import saved_accounts
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.power.expiry import Expiry

@@ -16,13 +16,12 @@ from barrack_tasks.api import Barrack
 from barrack_tasks.api.dialect import builtin, load_dialect
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.cli import main
-from barrack_tasks.controllers.reports import CheckupFailed
+from barrack_tasks.controllers.doctor import CheckupFailed, readiness_of_server
 from barrack_tasks.dialects.doctor import DoctorReport, Finding, checkup
 from barrack_tasks.dialects.doctor.checkup import reads
 from barrack_tasks.dialects.doctor.examine import examine
 from barrack_tasks.events import emit
 from barrack_tasks.plans.names import snapshot_description
-from barrack_tasks.runtime.health import readiness_of_server
 from barrack_tasks.sandbox import Sandbox
 from flows.doctor import doctor
 from tests.flows.conftest import events_about
