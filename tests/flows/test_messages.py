@@ -121,7 +121,7 @@ def test_a_failure_has_its_severity_its_account_and_the_run(
 def test_a_first_drill_that_fails_is_one_message(cloud: Cloud, chat: tuple[Webhook, str]) -> None:
     kept, name = chat
     _, account = with_snapshots(cloud, "alpha", "beta")
-    probe = {"command": BAD}
+    probe = {"command": BAD, "within": "0.2s"}
     with pytest.raises(WorkFailed):
         verify_snapshots(["*"], at_most=2, probe=probe, notify=[name], credentials=account)
     [message] = kept.received
@@ -175,7 +175,7 @@ def test_what_a_single_look_brings_and_refuses_is_one_message(
     with pytest.raises(WorkFailed):
         watch_gpu_stock(
             [want],
-            caps={"hourly_price": "0.01"},
+            caps={"burn": "0.01"},
             notify=[name],
             history=tmp_path,
             credentials=account,
@@ -213,16 +213,22 @@ class Letters(Mailbox):
 
 
 @contextmanager
-def letters() -> Iterator[tuple[Letters, str]]:
+def mail_server() -> Iterator[tuple[Letters, str]]:
+    """A mail server that keeps what it is sent, and the URL for Apprise."""
     kept = Letters()
     controller = Controller(kept, hostname="127.0.0.1", port=free_port())
     controller.start()
-    url = f"mailto://127.0.0.1:{controller.port}?from=a@example.com&to=b@example.com&mode=insecure"
+    address = f"127.0.0.1:{controller.port}"
     try:
-        with saved(AppriseUrl(url=SecretStr(url))) as name:
-            yield kept, name
+        yield kept, f"mailto://{address}?from=a@example.com&to=b@example.com&mode=insecure"
     finally:
         controller.stop()
+
+
+@contextmanager
+def letters() -> Iterator[tuple[Letters, str]]:
+    with mail_server() as (kept, url), saved(AppriseUrl(url=SecretStr(url))) as name:
+        yield kept, name
 
 
 def test_a_mail_has_text_and_html_and_names_are_no_markup(prefect_server: str) -> None:
