@@ -89,9 +89,8 @@ def messages(found: Receivers) -> Iterator[tuple[str, str]]:
 
     told = ["hook"]
     with Sandbox(fleet=FLEET, history="30d", balance=300, speed=120) as sandbox:
-        account = BarrackCredentials(
-            api_key=sandbox.api_key, base_url=sandbox.url, account="team-a"
-        )
+        account = BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url)
+        account.save("team-a", overwrite=True, _sync=True)
         ids = {one["name"]: one["id"] for one in sandbox.state()["instances"]}
 
         def received(act: Callable[[], object], *, by_schedule: bool = False) -> str:
@@ -125,10 +124,10 @@ def messages(found: Receivers) -> Iterator[tuple[str, str]]:
             "GPU stock, at the first look",
             received(lambda: watch_gpu_stock(wants, notify=told, credentials=account)),
         )
-        lease_instance(account, "train-1", for_="20m", owner="ann")
+        lease_instance(account, "train-1", for_="8h", owner="ann")
         yield (
             "A lease ends soon",
-            received(lambda: end_expired(notify=told, credentials=account)),
+            received(lambda: end_expired(warning="9h", notify=told, credentials=account)),
         )
         rules = [{"select": {"states": ["ACTIVE"]}, "longer_than": "1m", "then": "hibernate"}]
         yield (

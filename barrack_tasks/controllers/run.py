@@ -224,8 +224,9 @@ class Run:
 
     @property
     def called(self) -> str:
-        """What people call the account: the name of its block, or that of its records."""
-        return self.account._block_document_name or self.account.account
+        """What people call the account: its given name, its block's, or that of its records."""
+        given = self.account.given_name() or self.account._block_document_name
+        return given or self.account.account
 
     def tell(
         self,

@@ -36,9 +36,9 @@ _OWED_FOR = timedelta(days=7)
 _SAID = {
     "crossed": "",
     "owed": "",
-    "reminder": "still: ",
-    "recovered": "over: ",
-    "owed recovery": "over: ",
+    "reminder": "as before: ",
+    "recovered": "the alarm is over: ",
+    "owed recovery": "the alarm is over: ",
 }
 
 
@@ -202,8 +202,7 @@ class Alarms:
             level = logging.INFO if message.is_over else logging.WARNING
             self._log.log(level, "%s: %s", self._guard, sentence)
         over = sum(message.is_over for message in messages)
-        counts = [f"{len(said) - over} alerts" if len(said) > over else "", f"{over} over"]
-        several = ", ".join(filter(None, counts if over else counts[:1]))
+        several = _counted(len(said) - over, over)
         lines = [] if len(said) == 1 else [f"{sentence.rstrip('.')}." for sentence in said]
 
         def sent(failed: Mapping[str, str]) -> None:
@@ -257,6 +256,12 @@ class Alarms:
         }
         merge_all(self._prefix, self._kept, content)
         self._kept = content
+
+
+def _counted(new: int, over: int) -> str:
+    alerts = f"{new} alert{'s' if new > 1 else ''}" if new else ""
+    ended = f"{over} alarm{'s are' if over > 1 else ' is'} over" if over else ""
+    return ", and ".join(filter(None, [alerts, ended]))
 
 
 def _by_recipients(

@@ -171,21 +171,19 @@ def test_what_a_single_look_brings_and_refuses_is_one_message(
     kept, name = chat
     sandbox = cloud(fleet=0)
     account = account_of(sandbox)
-    want = {"gpu_model": "A100*", "claim": {"name": "train", "image_id": "1"}}
+    refusal = {"status": 403, "message": "You have reached the limit of 8 GPUs"}
+    sandbox.fault("status", operation="create_instance", count=None, **refusal)
+    want = {"gpu_model": "L40", "claim": {"name": "train", "image_id": "1"}}
     with pytest.raises(WorkFailed):
-        watch_gpu_stock(
-            [want],
-            caps={"burn": "0.01"},
-            notify=[name],
-            history=tmp_path,
-            credentials=account,
-        )
+        watch_gpu_stock([want], notify=[name], history=tmp_path, credentials=account)
     [message] = kept.received
     assert (message["type"], message["title"]) == (
         "failure",
         "Barrack watch_gpu_stock failed (and 1 more message)",
     )
     assert "in stock: " in message["message"]
+    assert "limit of 8 GPUs" in message["message"]
+    assert "API key" not in message["message"]
 
 
 def test_a_chat_that_shows_no_subject_gets_it_in_the_text(slack: tuple[Webhook, str]) -> None:
