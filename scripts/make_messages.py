@@ -169,13 +169,13 @@ def messages(found: Receivers) -> Iterator[tuple[str, str]]:
         report = report_costs(days=21, notify=everybody, credentials=account)
         yield ("What was spent, at a webhook", as_text(found.hook.received[0]))
         sent = json.dumps(found.chat.received[0], indent=2, ensure_ascii=False)
-        yield ("The same in a chat: the payload for Slack", f"```json\n{sent}\n```")
+        yield ("The same in a chat: the payload for Slack", f"```text\n{sent}\n```")
         mail = found.mails.parts[0]
         picture = f"{len(mail['image/svg+xml'])} characters of SVG are attached as `chart.svg`."
         yield (
             "The same as a mail",
             f"Subject: `{mail['subject']}`\n\n```text\n{mail['text/plain'].strip()}\n```\n\n"
-            f"```html\n{mail['text/html'].strip()}\n```\n\n{picture}",
+            f"```text\n{mail['text/html'].strip()}\n```\n\n{picture}",
         )
         shown = "\n".join(str(report).splitlines()[:24])
         yield ("The same in a terminal, its first lines", f"```text\n{shown}\n```")
