@@ -333,7 +333,7 @@ def about_money(currency: str, name: str) -> list[str]:
 
 @given(MARKUP | st.text(), MARKUP | st.text())
 def test_no_value_is_markup_in_the_reports_about_money(currency: str, name: str) -> None:
-    assume(name)  # a column without content is left out
+    assume(one_line(name))  # a column without content is left out
     for found, plain in zip(about_money(currency, name), about_money("USD", "x"), strict=True):
         assert len(found.splitlines()) == len(plain.splitlines())
         for sign in "<>`[]~\\|*":
