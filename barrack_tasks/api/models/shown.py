@@ -47,13 +47,18 @@ def escape(text: str) -> str:
 
     Example:
         >>> escape("<b>"), escape("get_pricing"), escape("_em_")
-        ('&lt;b&gt;', 'get_pricing', '&#95;em&#95;')
+        ('&lt;b&gt;', 'get_pricing', '\\\\_em\\\\_')
     """
-    return _MARKS.sub(_by_number, one_line(" ".join(text.split())))
+    return _MARKS.sub(_escaped, one_line(" ".join(text.split())))
 
 
-def _by_number(sign: re.Match[str]) -> str:
-    return html.escape(sign[0], quote=False) if sign[0] in "&<>" else f"&#{ord(sign[0])};"
+def _escaped(sign: re.Match[str]) -> str:
+    # Prefect's page shows a sign that is written by its number, such as &#42;, as that number. Only
+    # a pipe is written so: whatever reads the table may divide it at each of them.
+    return _AS_HTML.get(sign[0]) or f"\\{sign[0]}"
+
+
+_AS_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 
 
 @dataclass(frozen=True)
