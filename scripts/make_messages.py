@@ -192,6 +192,7 @@ def main() -> None:
         os.environ |= {"HOME": home, "XDG_STATE_HOME": f"{home}/state"}
         os.environ["PREFECT_HOME"] = f"{home}/prefect"
         os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
         from prefect.testing.utilities import prefect_test_harness
 
         with prefect_test_harness(server_startup_timeout=180), receivers() as found:
