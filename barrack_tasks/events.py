@@ -238,9 +238,10 @@ EVENTS: dict[str, EventKind] = {
         _LINE,
     ),
     "barrack.forgotten.crossed": EventKind(
-        "a machine is longer as it is than its rule allows, or belongs to nobody", _LINE
+        "a machine has been in its state for longer than its rule allows, or nobody has leased it",
+        _LINE,
     ),
-    "barrack.forgotten.recovered": EventKind("such a machine is within its rule again", _LINE),
+    "barrack.forgotten.recovered": EventKind("that is no longer so", _LINE),
     "barrack.guard.refused": EventKind(
         "the caps did not let something begin", {"why": "sentences with the figures"}
     ),

@@ -47,6 +47,7 @@ NAV = {
         "docs/errors",
         "docs/environment",
         "docs/mistakes",
+        "docs/messages",
         "docs/sentences",
     ],
     "Explanation": [

@@ -77,9 +77,9 @@ def report_costs(
     report = replace(
         report, picture=stacked_bars(CHART_TITLE, by_day, report.bill.currency) if by_day else ""
     )
-    keep("costs", run.account.account, report.artifact(), "What was spent")
     if save_to is not None:
         save(report, save_to)
     page = report.page()
     run.tell(f"Barrack: {page.title}", [page.summary, *report.advice], picture=report.picture)
+    keep("costs", run.account.account, report.artifact(), "What was spent", post=run.post)
     return report

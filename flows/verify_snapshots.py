@@ -96,17 +96,17 @@ def verify_snapshots(
         plan = drilling.planned() if dry_run else drilling.work(caps)
         proofs = fleet.proofs()
         alarms = fleet.alarms(run, notify)
+        report = DrillReport(
+            flow=run.flow,
+            dry_run=dry_run,
+            rows=rows_of_restores(drilling.chosen, plan, drilling.world, drilling.memory),
+            ages=fleet.ages(proofs),
+            drilled=drilled_of(drilling.chosen, drilling.memory, drilling.began, now()),
+        )
+        run.add_failure(report)
         told = () if dry_run else alarms.raise_for(fleet.readings(proofs, left), now())
         notes += untold(told, run.notifiers, alarms.undelivered)
-    report = DrillReport(
-        flow=run.flow,
-        dry_run=dry_run,
-        rows=rows_of_restores(drilling.chosen, plan, drilling.world, drilling.memory),
-        ages=fleet.ages(proofs),
-        notes=notes,
-        told=tuple(m.text for m in told),
-        drilled=drilled_of(drilling.chosen, drilling.memory, drilling.began, now()),
-    )
-    run.conclude(report)
+    sentences = tuple(m.text for m in told)
+    report = run.conclude(report.model_copy(update={"notes": notes, "told": sentences}))
     NobodyTold.check(told, run.notifiers, alarms.undelivered)
     return report

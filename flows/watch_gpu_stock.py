@@ -97,5 +97,5 @@ def watch_gpu_stock(
         if hold.claim(this_deployment()):
             note = "another run of this deployment watches at this moment"
             return run.stand_aside(StockReport(flow=run.flow, rows=(), notes=(note,)))
-        report, is_news = stock.work(hold, watch_for or timedelta(0), zone)
-    return run.conclude(report, silent=not is_news)
+        report = stock.work(hold, watch_for or timedelta(0), zone)
+    return run.conclude(report, silent=True)  # it was told already, if it is news

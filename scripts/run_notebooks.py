@@ -32,6 +32,8 @@ def run(file: Path, folder: Path) -> nbformat.NotebookNode:
 if __name__ == "__main__":
     # Where no server runs, each kernel starts one of its own, and a busy machine takes long.
     os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+    # On a busy machine its telemetry finds its database locked, and prints that into the cells.
+    os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
     for file in NOTEBOOKS:
         nbformat.write(run(file, ROOT), file)
         print(f"wrote {file.relative_to(ROOT)}")

@@ -48,7 +48,7 @@ def owner(
     with leasing_account(credentials) as account:
         if remove:
             drop_owner(account.account, machines)
-            screen.print(f"It is not said any more whose {machines} is.")
+            screen.print(f"The owner of {machines} was removed.")
             return 0
         try:
             row = set_owner.fn(account, machines, owner, team, note, tell)

@@ -379,7 +379,7 @@ def _show(name: str, result: Any, as_json: bool) -> None:
             screen.print(line)
         return
     if not result.rows:
-        screen.print("Nothing needed anything.")
+        screen.print("Nothing needed to be done.")
     else:
         screen.print_rows("", *_cells(result))
         screen.print(_conclusion(result))

@@ -103,7 +103,9 @@ def tell_owners(
         except BarrackConfigurationError as error:
             missed += [str(error)] if block in by_channel else []
             continue
-        alarms = Alarms("owner", run.account.account, notifiers, None, run.log, _scope(block))
+        alarms = Alarms(
+            "owner", run.account.account, notifiers, None, run.log, _scope(block), run.post
+        )
         alarms.pass_on(by_channel.get(block, {}), now())
         missed += [
             f"the notification block {name} could not send: {why}"

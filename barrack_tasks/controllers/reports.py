@@ -18,18 +18,26 @@ from barrack_tasks.events import get_logger
 from barrack_tasks.plans.names import artifact_key
 from barrack_tasks.plans.report import Report, failures
 from barrack_tasks.runtime.health import SKIPPED, tell_of_blind_guards
-from barrack_tasks.runtime.notify import tell
+from barrack_tasks.runtime.post import Item, Post
 from barrack_tasks.server.runs import deployment_of_run
 
 _log = get_logger(__name__)
 R = TypeVar("R", bound=Report)
 
 
-def keep(what: str, account: str, markdown: str, description: str, is_news: bool = True) -> None:
+def keep(
+    what: str,
+    account: str,
+    markdown: str,
+    description: str,
+    is_news: bool = True,
+    post: Post | None = None,
+) -> None:
     """Keep markdown as an artifact of the run; what cannot be kept is logged instead.
 
     A guard that runs every few minutes leaves none where it found nothing new. Every run that
-    reports comes by here at its end, so this is where guards are looked after too.
+    reports comes by here at its end, so this is where guards are looked after too, and where what
+    is left in its post is sent.
 
     Args:
         what: it is of, such as the flow's name; the artifact's key begins with it.
@@ -37,6 +45,7 @@ def keep(what: str, account: str, markdown: str, description: str, is_news: bool
         markdown: its text.
         description: what it is.
         is_news: whether it says more than that all is as it should be.
+        post: of the run.
     """
     text = printable(markdown)
     key = artifact_key(what, account)
@@ -51,7 +60,7 @@ def keep(what: str, account: str, markdown: str, description: str, is_news: bool
     except Exception as error:  # noqa: BLE001 - what was done is done, artifact or not
         # Nobody finds it anywhere else.
         _log.error("the report could not be saved: %s\n%s", error, text)
-    tell_of_blind_guards()
+    (post or Post(account, tell_of_blind_guards)).close()
 
 
 def _latest(key: str) -> Any:
@@ -78,21 +87,15 @@ class WorkFailed(Exception):
         return type(self), (self.report,)
 
 
-def conclude(
-    report: R,
-    account: str,
-    notifiers: Mapping[str, NotificationBlock] | None = None,
-    called: str = "",
-) -> R:
-    """Leave the report as an artifact and return it.
+def conclude(report: R, account: str, post: Post | None = None) -> R:
+    """Leave the report as an artifact, send what is left in the post, and return the report.
 
     Ends that are overdue and that no known account owns are told in its notes.
 
     Args:
         report: of the run.
         account: see `BarrackCredentials.account`.
-        notifiers: who is told if something failed.
-        called: what people call the account.
+        post: of the run.
 
     Raises:
         WorkFailed: something failed; the flow run ends Failed.
@@ -100,20 +103,26 @@ def conclude(
     if not report.dry_run:
         report = report.model_copy(update={"notes": (*report.notes, *_left_ends())})
     what = "would do (dry run)" if report.dry_run else "did"
-    keep(report.flow, account, report.artifact(), f"What {report.flow} {what}", report.is_news)
+    description = f"What {report.flow} {what}"
+    keep(report.flow, account, report.artifact(), description, report.is_news, post)
     if report.ok:
         return report
-    failed = WorkFailed(report)
-    if notifiers and not report.dry_run:
-        tell(
-            notifiers,
-            list(notifiers),
-            f"Barrack {report.flow} failed",
-            str(failed),
-            severity="failure",
-            account=called,
-        )
-    raise failed
+    raise WorkFailed(report)
+
+
+def add_failure(post: Post, report: Report, notifiers: Mapping[str, NotificationBlock]) -> None:
+    """Add to the post of a run, once, what failed in it; nothing if nothing did, or in a dry run.
+
+    Args:
+        post: of the run.
+        report: of the run; its rows are enough.
+        notifiers: who is told.
+    """
+    if report.ok or report.dry_run or post.has_failure:
+        return
+    post.has_failure = True
+    subject = f"Barrack {report.flow} failed"
+    post.add(Item(notifiers, subject, str(WorkFailed(report)), severity="failure"))
 
 
 def _left_ends() -> list[str]:
@@ -129,12 +138,13 @@ def _left_ends() -> list[str]:
     return found
 
 
-def stand_aside(report: R, account: str) -> R:
+def stand_aside(report: R, account: str, post: Post | None = None) -> R:
     """Leave the report of a run that did nothing since another run is at the same work.
 
     The run ends in the state `Skipped`, which is no failure: and yet it has not done its work, so
     it does not count as one that completed. Whoever calls the flow gets the report.
     """
-    keep(report.flow, account, report.artifact(), f"Why {report.flow} did nothing", False)
+    description = f"Why {report.flow} did nothing"
+    keep(report.flow, account, report.artifact(), description, False, post)
     skipped: State[R] = Completed(name=SKIPPED, message="; ".join(report.notes), data=report)
     return cast(R, skipped)  # the flow's engine takes the report out of it

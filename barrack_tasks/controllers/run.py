@@ -27,8 +27,10 @@ from barrack_tasks.plans.steps import Next
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime import leases, lists, loop
 from barrack_tasks.runtime.alerts import Alarms, NobodyTold, alone
+from barrack_tasks.runtime.health import tell_of_blind_guards
 from barrack_tasks.runtime.leases import Hold
-from barrack_tasks.runtime.notify import Severity, find_notifiers, tell
+from barrack_tasks.runtime.notify import Severity, find_notifiers
+from barrack_tasks.runtime.post import Item, Post
 from barrack_tasks.tasks.base import barrack_flow
 
 __all__ = ["Run", "barrack_flow"]
@@ -157,6 +159,7 @@ class Run:
             self.log,
             self.is_by_hand,
             self.dry_run,
+            self.post,
         )
 
     def work(
@@ -198,17 +201,32 @@ class Run:
         """
         notes = (*report.notes, *(note for note in self.without if note not in report.notes))
         report = report.model_copy(update={"notes": notes})
-        notifiers = {} if silent else self.notifiers
-        return reports.conclude(report, self.account.account, notifiers, self.called)
+        if not silent:
+            self.add_failure(report)
+        return reports.conclude(report, self.account.account, self.post)
+
+    def add_failure(self, report: Report) -> None:
+        """Let the next message of the run tell what failed, if anything did.
+
+        Args:
+            report: of the run; its rows are enough.
+        """
+        reports.add_failure(self.post, report, self.notifiers)
 
     def stand_aside(self, report: R) -> R:
         """Leave the report of a run that did nothing; see `controllers.reports.stand_aside`."""
-        return reports.stand_aside(report, self.account.account)
+        return reports.stand_aside(report, self.account.account, self.post)
+
+    @cached_property
+    def post(self) -> Post:
+        """What the run has to tell people."""
+        return Post(self.called, tell_of_blind_guards)
 
     @property
     def called(self) -> str:
-        """What people call the account: the name of its block, or that of its records."""
-        return self.account._block_document_name or self.account.account
+        """What people call the account: its given name, its block's, or that of its records."""
+        given = self.account.given_name() or self.account._block_document_name
+        return given or self.account.account
 
     def tell(
         self,
@@ -227,15 +245,9 @@ class Run:
         """
         if self.dry_run:
             return {}
-        return tell(
-            self.notifiers,
-            list(self.notifiers),
-            subject,
-            "\n".join(map(one_line, lines)),
-            severity=severity,
-            account=self.called,
-            picture=picture,
-        )
+        body = "\n".join(map(one_line, lines))
+        self.post.add(Item(self.notifiers, subject, body, severity, picture))
+        return self.post.send()
 
     def report(self, rows: Iterable[Any], notes: Iterable[str] = ()) -> Report:
         """A report with one row an instance, concluded as `conclude` does."""
@@ -258,7 +270,7 @@ class Run:
             remind: tell again after so long while it lasts; None to tell once.
         """
         account = self.account.account
-        return Alarms(kind, account, self.notifiers, remind, self.log, scope, self.called)
+        return Alarms(kind, account, self.notifiers, remind, self.log, scope, self.post)
 
     def alone(self, kind: str, scope: str = "") -> AbstractContextManager[bool]:
         """Whether no other run watches the same at this moment; held while the block runs."""

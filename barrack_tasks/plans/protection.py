@@ -61,4 +61,9 @@ def why_protected(
 
 @lru_cache(maxsize=65_536)
 def _folded(text: str) -> str:
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+    folded = unicodedata.normalize("NFKC", text).casefold()
+    # In Turkish the dotted and the dotless i are the small letters of I with and without its dot.
+    return " ".join(unicodedata.normalize("NFKC", folded.translate(_I)).split())
+
+
+_I = {ord("\N{LATIN SMALL LETTER DOTLESS I}"): "i", ord("\N{COMBINING DOT ABOVE}"): None}

@@ -149,7 +149,7 @@ def summary_of(report: Report) -> str:
         '3 of 4 instances were hibernated, and 1 failed. This saves 25.02 USD an hour.'
     """
     if not report.rows:
-        return "Nothing needed to be done."
+        return NOTHING
     count, noun = len(report.rows), report.noun
     outcome = "planned" if report.dry_run else "done"
     worked = Counter(_past(row) for row in report.rows if row.outcome == outcome and row.did)
@@ -162,13 +162,24 @@ def summary_of(report: Report) -> str:
             (failed, "in trouble"),
         ]
         what = _joined([f"{number} {_was(number)} {how}" for number, how in left if number])
-        return f"Nothing was changed: of {count} {noun}, {what}." if what else "Nothing is done."
+        changed = "would be changed" if report.dry_run else "was changed"
+        return f"Nothing {changed}: of {_number_of(count, noun)}, {what}." if what else NOTHING
     first, *more = said
     number, _, verb = first.partition(" ")
     are = "would be" if report.dry_run else _was(int(number))
     more += [f"{failed} {'would fail' if report.dry_run else 'failed'}"] if failed else []
-    text = _joined([f"{number} of {count} {noun} {are} {verb}", *more])
+    whole = f"{number} of {count} {noun}" if count > 1 else _number_of(count, noun)
+    text = _joined([f"{whole} {are} {verb}", *more])
     return f"{text}.{_effect_said(report)}"
+
+
+NOTHING = "Nothing needed to be done."
+_PLURAL = re.compile(r"\b(drill|image|instance|snapshot)s\b")
+
+
+def _number_of(count: int, noun: str) -> str:
+    called = _PLURAL.sub(r"\1", noun) if count == 1 else noun
+    return f"{count} {called}"
 
 
 def _was(number: int) -> str:
@@ -187,7 +198,8 @@ def _effect_said(report: Report) -> str:
         more = "" if effect.change < 0 else " more"
         amount = f" This {verb} {money(abs(effect.change), report.currency)} an hour{more}."
     if effect.unknown:
-        amount += f" The price of {effect.unknown} of them is not known."
+        whose = f"The price of {effect.unknown} of them" if report.rows[1:] else "Its price"
+        amount += f" {whose} is not known."
     return amount
 
 
@@ -231,7 +243,9 @@ def _briefly(did: str) -> str:
 
 
 def _from_to(was: str, now: str) -> str:
-    return now if was == now else f"{was} → {now}"
+    if now in (was, "-"):
+        return was
+    return now if was == "-" else f"{was} → {now}"
 
 
 def _price(row: Row) -> str:

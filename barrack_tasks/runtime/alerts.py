@@ -26,7 +26,7 @@ from barrack_tasks.plans.alerts import (
 )
 from barrack_tasks.runtime.leases import holding, intent_of
 from barrack_tasks.runtime.loop import SERVER_AWAY
-from barrack_tasks.runtime.notify import tell
+from barrack_tasks.runtime.post import Item, Post
 from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.server.tables import merge_all, read_all
 
@@ -36,9 +36,9 @@ _OWED_FOR = timedelta(days=7)
 _SAID = {
     "crossed": "",
     "owed": "",
-    "reminder": "still: ",
-    "recovered": "over: ",
-    "owed recovery": "over: ",
+    "reminder": "as before: ",
+    "recovered": "the alarm is over: ",
+    "owed recovery": "the alarm is over: ",
 }
 
 
@@ -53,7 +53,7 @@ class Alarms:
         remind: tell again after so long, while a line stays crossed.
         log: of the run.
         scope: see `scope_of`; what one deployment remembers is no business of another's.
-        called: what people call the account; as its records do, if not given.
+        post: of the run; what waits in it is told together with the alarms.
     """
 
     def __init__(
@@ -64,9 +64,9 @@ class Alarms:
         remind: timedelta | None,
         log: Log,
         scope: str = "",
-        called: str = "",
+        post: Post | None = None,
     ) -> None:
-        self._called = called or account
+        self._post = post or Post(account)
         self._guard = guard
         self._account = account
         self._notifiers = notifiers
@@ -104,8 +104,9 @@ class Alarms:
         forget_earlier(alarms, anew, now)
         messages = messages_of(readings, alarms, list(self._notifiers), now, self._remind)
         for to, together in _by_recipients(messages):
-            self._tell(to, together, details, alarms, now)
-            self._write(alarms)
+            self._add(to, together, details, alarms, now)
+        if messages:
+            self._post.send()
         if complete and forget_others(alarms, [r.key for r in readings]):
             self._write(alarms)
         return messages
@@ -149,15 +150,23 @@ class Alarms:
         due = [Reading(key, True, False, t) for key, t in texts.items() if is_due or key in news]
         for to, together in _by_recipients(messages_of(due, alarms, list(self._notifiers), now)):
             said = [message.text for message in together]
-            subject = f"Barrack: {said[0]}" if len(said) == 1 else f"Barrack: {len(said)} news"
+            subject = f"Barrack: {said[0]}" if len(said) == 1 else f"Barrack: {len(said)} updates"
             body = "\n".join(map(one_line, said)) if len(said) > 1 else ""
-            failed = tell(self._notifiers, to, subject, body, account=self._called)
-            for name in to:
-                self.undelivered.pop(name, None)
-            self.undelivered.update(failed)
-            for message in together:
-                note(alarms, message, failed, now)
-                alarms[message.key] = replace(alarms[message.key], text=message.text)
+
+            def sent(
+                failed: Mapping[str, str],
+                to: tuple[str, ...] = to,
+                together: Sequence[Message] = tuple(together),
+            ) -> None:
+                for name in to:
+                    self.undelivered.pop(name, None)
+                self.undelivered.update(failed)
+                for message in together:
+                    note(alarms, message, failed, now)
+                    alarms[message.key] = replace(alarms[message.key], text=message.text)
+
+            self._post.add(Item(self._those(to), subject, body, sent=sent))
+        self._post.send()
         for key in [k for k, a in alarms.items() if set(a.heard) >= set(self._notifiers)]:
             del alarms[key]
         if is_due:
@@ -177,7 +186,10 @@ class Alarms:
             return {}
         return {k: a for k, a in found.items() if k not in over and now - a.since < _OWED_FOR}
 
-    def _tell(
+    def _those(self, names: Iterable[str]) -> dict[str, NotificationBlock]:
+        return {name: self._notifiers[name] for name in names}
+
+    def _add(
         self,
         to: tuple[str, ...],
         messages: Sequence[Message],
@@ -190,27 +202,31 @@ class Alarms:
             level = logging.INFO if message.is_over else logging.WARNING
             self._log.log(level, "%s: %s", self._guard, sentence)
         over = sum(message.is_over for message in messages)
-        counts = [f"{len(said) - over} alerts" if len(said) > over else "", f"{over} over"]
-        several = ", ".join(filter(None, counts if over else counts[:1]))
+        several = _counted(len(said) - over, over)
         lines = [] if len(said) == 1 else [f"{sentence.rstrip('.')}." for sentence in said]
-        failed = tell(
-            self._notifiers,
-            to,
-            f"Barrack {self._guard}: {said[0] if len(said) == 1 else several}",
-            "\n".join(map(one_line, [*lines, *details])),
-            severity="info" if over == len(messages) else "warning",
-            account=self._called,
+
+        def sent(failed: Mapping[str, str]) -> None:
+            self.undelivered.update(failed)
+            for message in messages:
+                if message.kind in ("crossed", "recovered"):
+                    emit(
+                        f"barrack.{self._guard}.{message.kind}",
+                        self._account,
+                        self._guard,
+                        payload={"line": message.key, "text": message.text},
+                    )
+                note(alarms, message, failed, now)
+            self._write(alarms)
+
+        self._post.add(
+            Item(
+                self._those(to),
+                f"Barrack {self._guard}: {said[0] if len(said) == 1 else several}",
+                "\n".join(map(one_line, [*lines, *details])),
+                severity="info" if over == len(messages) else "warning",
+                sent=sent,
+            )
         )
-        self.undelivered.update(failed)
-        for message in messages:
-            if message.kind in ("crossed", "recovered"):
-                emit(
-                    f"barrack.{self._guard}.{message.kind}",
-                    self._account,
-                    self._guard,
-                    payload={"line": message.key, "text": message.text},
-                )
-            note(alarms, message, failed, now)
 
     def _read(self) -> dict[str, Alarm]:
         found: dict[str, Alarm] = {}
@@ -240,6 +256,12 @@ class Alarms:
         }
         merge_all(self._prefix, self._kept, content)
         self._kept = content
+
+
+def _counted(new: int, over: int) -> str:
+    alerts = f"{new} alert{'s' if new > 1 else ''}" if new else ""
+    ended = f"{over} alarm{'s are' if over > 1 else ' is'} over" if over else ""
+    return ", and ".join(filter(None, [alerts, ended]))
 
 
 def _by_recipients(

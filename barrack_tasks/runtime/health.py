@@ -11,6 +11,7 @@ from email.utils import parsedate_to_datetime
 from itertools import islice
 from typing import Any
 
+from prefect.blocks.abstract import NotificationBlock
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import VariableCreate, VariableUpdate
 from prefect.context import FlowRunContext
@@ -29,7 +30,8 @@ from barrack_tasks.plans.health import (
     why_it_hangs,
 )
 from barrack_tasks.runtime.leases import intent_of
-from barrack_tasks.runtime.notify import find_notifiers, tell
+from barrack_tasks.runtime.notify import find_notifiers
+from barrack_tasks.runtime.post import Item, Post
 from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.server.variables import Records
 
@@ -214,8 +216,8 @@ def _blind(
     )
 
 
-def tell_of_blind_guards() -> None:
-    """Tell of guards that are blind: who this run tells, and who those guards tell.
+def tell_of_blind_guards(post: Post) -> None:
+    """Add to the post of a run the guards that are blind, for its people and for theirs.
 
     Each notifier is told once of each guard, whichever run finds it; a run without any leaves a
     warning in its log, once as well. A dry run tells nobody, and only logs. Never raises: a run
@@ -230,19 +232,22 @@ def tell_of_blind_guards() -> None:
         with get_client(sync_client=True) as client:
             blind = blind_guards(client, but=deployment_of_run())
             if blind:
-                _tell(client, blind, given.get("notify") or (), bool(given.get("dry_run")), log)
+                _add(
+                    client, blind, given.get("notify") or (), bool(given.get("dry_run")), log, post
+                )
     except Exception as error:  # noqa: BLE001 - see above
         log.info(
             "it could not be read whether the guards complete their runs: %s", type(error).__name__
         )
 
 
-def _tell(
+def _add(
     client: SyncPrefectClient,
     blind: Sequence[Blind],
     notify: Sequence[str],
     dry_run: bool,
     log: Log,
+    post: Post,
 ) -> None:
     with Records(_TOLD) as records:
         notes = {name.removeprefix(_TOLD): value for name, value in records.all().items()}
@@ -257,9 +262,7 @@ def _tell(
         for notifier in ("", *dict.fromkeys([*notify, *one.notify])):
             name = intent_of(one.key, notifier)
             if _is_mine(client, name, notes.get(name), one.key, now):
-                told = _tell_one(notifier, one.text, log)
-                value = {"guard": one.key, "at": now.isoformat(), "told": told}
-                client.update_variable(VariableUpdate(name=_TOLD + name, value=value))
+                _add_one(post, notifier, one, name, log, now)
 
 
 def _is_mine(
@@ -276,17 +279,26 @@ def _is_mine(
     return True
 
 
-def _tell_one(notifier: str, text: str, log: Log) -> bool:
-    if not notifier:
-        log.warning("%s", text)
-        return True
-    try:
-        found = find_notifiers([notifier])
-    except BarrackConfigurationError as error:
-        log.warning("%s", error)
-        return False
-    subject = "Barrack: a guard is blind"
-    return not tell(found, list(found), subject, f"{text}.", severity="failure")
+def _add_one(post: Post, notifier: str, one: Blind, name: str, log: Log, now: datetime) -> None:
+    found: Mapping[str, NotificationBlock] = {}
+    if notifier:
+        try:
+            found = find_notifiers([notifier])
+        except BarrackConfigurationError as error:
+            log.warning("%s", error)
+            return
+    else:
+        log.warning("%s", one.text)
+
+    def sent(failed: Mapping[str, str]) -> None:
+        value = {"guard": one.key, "at": now.isoformat(), "told": not failed}
+        try:
+            with get_client(sync_client=True) as client:
+                client.update_variable(VariableUpdate(name=_TOLD + name, value=value))
+        except Exception as error:  # noqa: BLE001 - then another run tells it again
+            log.info("it could not be noted that a guard was told of: %s", type(error).__name__)
+
+    post.add(Item(found, "Barrack: a guard is blind", f"{one.text}.", "failure", sent=sent))
 
 
 def _moment_of(date: str | None) -> datetime:

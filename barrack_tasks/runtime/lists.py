@@ -22,8 +22,8 @@ from barrack_tasks.plans.selection import (
     selected_in_vain,
 )
 from barrack_tasks.runtime.alerts import scope_of, this_deployment
-from barrack_tasks.runtime.loop import Log
-from barrack_tasks.runtime.notify import tell
+from barrack_tasks.runtime.loop import SERVER_AWAY, Log
+from barrack_tasks.runtime.post import Item, Post
 from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.server.tables import merge_all, read_all
 
@@ -67,6 +67,7 @@ def check_lists(
     log: Log,
     by_hand: bool,
     dry_run: bool = False,
+    post: Post | None = None,
 ) -> tuple[str, ...]:
     """Refuse or tell what the lists of a run name in vain; notes for its report.
 
@@ -80,6 +81,7 @@ def check_lists(
         log: of the run.
         by_hand: whether a person called it.
         dry_run: tell nobody.
+        post: of the run; they are told when it is sent, and at once if none is given.
 
     Raises:
         SelectionError: a person called it, and a list holds an error; nothing was changed.
@@ -95,27 +97,37 @@ def check_lists(
         log.warning(one.text)
     if not (by_hand or dry_run):
         errors = {one.key: one.text for one in found if one.is_error}
-        _tell(flow, account, errors, notifiers)
+        own = post or Post(account)
+        _add(own, flow, account, errors, notifiers, log)
+        if post is None:
+            own.send()
     return tuple(one.text for one in found)
 
 
-def _tell(
-    flow: str, account: str, errors: Mapping[str, str], notifiers: Mapping[str, NotificationBlock]
+def _add(
+    post: Post,
+    flow: str,
+    account: str,
+    errors: Mapping[str, str],
+    notifiers: Mapping[str, NotificationBlock],
+    log: Log,
 ) -> None:
     if not notifiers:
         return
     prefix = f"barrack_lists_{account}_{scope_of([flow, *this_deployment()], notifiers)}_"
     told = read_all(prefix)
     news = [text for key, text in errors.items() if key not in told]
-    if news:
-        failed = tell(
-            notifiers,
-            list(notifiers),
-            f"Barrack {flow}: names in its lists match nothing ({len(news)})",
-            "\n".join(one_line(f"{text}.") for text in news),
-            severity="warning",
-            account=account,
-        )
-        if set(failed) >= set(notifiers):
-            errors = {key: text for key, text in errors.items() if key in told}
-    merge_all(prefix, told, dict.fromkeys(errors, 1))
+    if not news:
+        merge_all(prefix, told, dict.fromkeys(errors, 1))
+        return
+
+    def sent(failed: Mapping[str, str]) -> None:
+        nobody = set(failed) >= set(notifiers)
+        try:
+            merge_all(prefix, told, {key: 1 for key in errors if key in told or not nobody})
+        except SERVER_AWAY as error:
+            log.warning("that names in lists were told of cannot be noted: %s", error)
+
+    subject = f"Barrack {flow}: names in its lists match nothing ({len(news)})"
+    body = "\n".join(one_line(f"{text}.") for text in news)
+    post.add(Item(notifiers, subject, body, severity="warning", sent=sent))

@@ -236,7 +236,7 @@ def work(
                 for id_, next_ in plan.items():
                     if isinstance(next_, Finished) and next_.outcome == "done":
                         memory.arrive(id_, now())
-                moved = progress.show(plan, world.instances)
+                moved = progress.show(plan, world.instances, elapsed())
                 waiting = {t.id: t.name for t in targets if not isinstance(plan[t.id], Finished)}
                 if not waiting:
                     return world, plan

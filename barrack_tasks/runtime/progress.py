@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 from barrack_tasks.api import (
@@ -17,6 +18,7 @@ from barrack_tasks.api import (
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.events import emit
 from barrack_tasks.plans.account_changes import instance_payload
+from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.memory import Memory, resource_of
 from barrack_tasks.plans.snapshots.restore import refusal
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
@@ -31,6 +33,10 @@ _HOPELESS = (
 
 _FEW = 20
 """So many instances that do the same have a line each in the log."""
+_QUIET = 15.0
+"""Seconds without news after which a line says what is waited for."""
+_NAMED = 5
+"""So many of them are named in it."""
 _A_LINE = 50
 """Names in one line, where there are more."""
 
@@ -88,13 +94,19 @@ class Progress:
         self._names = names
         self._on_done = on_done
         self._last: dict[str, str] = {}
+        self._news_at: float | None = None
+        self._patience = _QUIET
 
-    def show(self, plan: Mapping[str, Next], instances: Mapping[str, UserVM]) -> bool:
+    def show(
+        self, plan: Mapping[str, Next], instances: Mapping[str, UserVM], at: float | None = None
+    ) -> bool:
         """Log what is new; whether anything is.
 
         Args:
             plan: what each instance needs next.
             instances: as they are now; what they are goes into the events.
+            at: seconds of a clock that only runs on. Where nothing is new for a while, a line says
+                what is waited for; the next one comes after twice the time. None for no such line.
         """
         alike: dict[tuple[int, str, bool], list[str]] = {}
         for id_, next_ in plan.items():
@@ -112,7 +124,24 @@ class Progress:
                 self._ended(id_, next_, instances.get(id_))
         for (level, text, ended), names in alike.items():
             self._say(level, text, names, ended)
+        if alike or self._news_at is None:
+            self._news_at, self._patience = at, _QUIET
+        elif at is not None and at - self._news_at >= self._patience:
+            self._still(plan, timedelta(seconds=at - self._news_at))
+            self._patience *= 2
         return bool(alike)
+
+    def _still(self, plan: Mapping[str, Next], quiet: timedelta) -> None:
+        """Say what is waited for."""
+        doing = [
+            f"{self._names[id_]} ({self._last.get(id_) or _sentence(next_)})"
+            for id_, next_ in plan.items()
+            if not isinstance(next_, Finished)
+        ]
+        if doing:
+            more = f" and {len(doing) - _NAMED} more" if len(doing) > _NAMED else ""
+            some = ", ".join(doing[:_NAMED])
+            self._log.info("nothing has changed for %s; at work: %s%s", said(quiet), some, more)
 
     def _say(self, level: int, text: str, names: list[str], ended: bool) -> None:
         # A line costs nearly a millisecond, and nobody reads a thousand.

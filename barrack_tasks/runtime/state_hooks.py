@@ -8,6 +8,7 @@ from typing import Any
 from prefect.client.schemas.objects import FlowRun, State
 from prefect.flows import Flow
 
+from barrack_tasks.runtime.health import reason_of
 from barrack_tasks.runtime.notify import find_notifiers, link_to_run, tell
 
 StateHook = Callable[[Flow[..., Any], FlowRun, State], None]
@@ -43,7 +44,7 @@ def tell_state(*notify: str) -> StateHook:
             notifiers,
             list(notifiers),
             subject,
-            state.message or "",
+            reason_of({"message": state.message}),
             severity="info" if state.is_completed() else "failure",
             link=link_to_run(flow_run.id),
         )

@@ -41,6 +41,12 @@ def test_each_section_becomes_its_deployment_and_no_other() -> None:
     assert costs["parameters"] == {"days": 7, "credentials": "barrack"}
 
 
+def test_costs_are_reported_every_monday_to_the_channels_of_the_section() -> None:
+    [costs] = made("notify: {team: slack-webhook/team}\ncosts: {days: 21, notify: [team]}")
+    assert costs.spec["parameters"]["notify"] == ["slack-webhook/team"]
+    assert [one["cron"] for one in costs.spec["schedules"]] == ["0 7 * * 1"]
+
+
 @pytest.mark.parametrize("armed", [True, False])
 def test_what_is_not_armed_runs_by_itself_only_where_it_does_so_in_the_release(
     armed: bool,

@@ -300,7 +300,8 @@ def test_two_deployments_with_other_limits_for_the_same_are_told_once_each(
         sandbox.advance(hours * 3600)
         told += [tick(), tick()]
     ten, twenty = (
-        [f"{limit}.00 USD; 28.56 USD at the end of the day as it burns"] for limit in (10, 20)
+        [f"{limit}.00 USD; 28.56 USD at the end of the day if nothing changes"]
+        for limit in (10, 20)
     )
     assert told == [[], [], ten, [], [], [], [], [], twenty, []]
 

@@ -254,7 +254,9 @@ def test_what_cannot_hibernate_is_told_once_reminded_of_and_told_when_it_is_over
         sandbox.advance(600)
         assert end_expired(**how).ok
     [over] = told()[2:]
-    assert over.startswith("Barrack expiry: over: due has ended (the alarm was raised on ")
+    assert over.startswith(
+        "Barrack expiry: the alarm is over: due has ended (the alarm was raised on "
+    )
     assert end_expired(**how).rows == ()
 
 

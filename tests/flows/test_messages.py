@@ -15,15 +15,18 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from pydantic import SecretStr
 
 from barrack_tasks.controllers.reports import WorkFailed
+from barrack_tasks.runtime.health import Blind
 from barrack_tasks.runtime.notify import AppriseUrl, find_notifiers, tell
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from flows.report_costs import report_costs
+from flows.verify_snapshots import verify_snapshots
 from flows.watch_balance import watch_balance
 from flows.watch_gpu_stock import watch_gpu_stock
 from tests.conftest import free_port
 from tests.flows.conftest import account_of, fleet
 from tests.flows.receivers import Mailbox, Webhook, webhook
+from tests.flows.test_verify_snapshots import BAD, with_snapshots
 
 Cloud = Callable[..., Sandbox]
 
@@ -69,7 +72,7 @@ def test_a_first_look_at_the_stock_is_one_message(
     assert message["type"] == "info"
     lines = message["message"].splitlines()
     *news, whose, run = lines
-    assert message["title"] == f"Barrack: {len(news)} news"
+    assert message["title"] == f"Barrack: {len(news)} updates"
     assert len(news) > 9
     assert all(line.startswith("in stock: 1x ") for line in news)
     assert whose == f"Account: {account.account}"
@@ -115,6 +118,74 @@ def test_a_failure_has_its_severity_its_account_and_the_run(
     assert "/runs/flow-run/" in where
 
 
+def test_a_first_drill_that_fails_is_one_message(cloud: Cloud, chat: tuple[Webhook, str]) -> None:
+    kept, name = chat
+    _, account = with_snapshots(cloud, "alpha", "beta")
+    probe = {"command": BAD, "within": "0.2s"}
+    with pytest.raises(WorkFailed):
+        verify_snapshots(["*"], at_most=2, probe=probe, notify=[name], credentials=account)
+    [message] = kept.received
+    assert message["type"] == "failure"
+    assert message["title"] == "Barrack verify_snapshots failed (and 1 more message)"
+    assert "Also: proof: " in message["message"]
+
+
+def test_a_run_with_names_in_vain_and_a_failure_and_a_blind_guard_is_one_message(
+    cloud: Cloud, chat: tuple[Webhook, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = chat
+    sandbox = fleet(cloud, "500", "alpha")
+    sandbox.set_instance_status(sandbox.state()["instances"][0]["id"], "ERROR")
+    account = account_of(sandbox)
+    blind = Blind(uuid.uuid4().hex, "watch_balance/x has completed no run", ())
+    monkeypatch.setattr("barrack_tasks.runtime.health.blind_guards", lambda *_, **__: [blind])
+    monkeypatch.setenv("PREFECT__RUNTIME__DEPLOYMENT__ID", str(uuid.uuid4()))
+    with pytest.raises(WorkFailed):
+        hibernate(select=["alpha"], protect=["gone"], notify=[name], credentials=account)
+    [message] = kept.received
+    assert (message["type"], message["title"]) == (
+        "failure",
+        "Barrack hibernate failed (and 2 more messages)",
+    )
+    assert "alpha: it is in ERROR" in message["message"]
+    assert "Also: hibernate: names in its lists match nothing (1)" in message["message"]
+    assert "Also: a guard is blind\nwatch_balance/x has completed no run." in message["message"]
+
+
+def test_an_alarm_takes_a_blind_guard_along(
+    cloud: Cloud, chat: tuple[Webhook, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept, name = chat
+    account = account_of(fleet(cloud, "20", "alpha", "beta"))
+    blind = Blind(uuid.uuid4().hex, "watch_balance/x has completed no run", ())
+    monkeypatch.setattr("barrack_tasks.runtime.health.blind_guards", lambda *_, **__: [blind])
+    watch_balance(thresholds=[{"runway": "72h"}], notify=[name], credentials=account)
+    [message] = kept.received
+    assert message["title"] == "Barrack: a guard is blind (and 1 more message)"
+    assert "Also: balance: " in message["message"]
+
+
+def test_what_a_single_look_brings_and_refuses_is_one_message(
+    cloud: Cloud, chat: tuple[Webhook, str], tmp_path: Any
+) -> None:
+    kept, name = chat
+    sandbox = cloud(fleet=0)
+    account = account_of(sandbox)
+    refusal = {"status": 403, "message": "You have reached the limit of 8 GPUs"}
+    sandbox.fault("status", operation="create_instance", count=None, **refusal)
+    want = {"gpu_model": "L40", "claim": {"name": "train", "image_id": "1"}}
+    with pytest.raises(WorkFailed):
+        watch_gpu_stock([want], notify=[name], history=tmp_path, credentials=account)
+    [message] = kept.received
+    assert (message["type"], message["title"]) == (
+        "failure",
+        "Barrack watch_gpu_stock failed (and 1 more message)",
+    )
+    assert "in stock: " in message["message"]
+    assert "limit of 8 GPUs" in message["message"]
+    assert "API key" not in message["message"]
+
+
 def test_a_chat_that_shows_no_subject_gets_it_in_the_text(slack: tuple[Webhook, str]) -> None:
     kept, name = slack
     assert tell(find_notifiers([name]), [name], "a subject", "a body") == {}
@@ -140,16 +211,22 @@ class Letters(Mailbox):
 
 
 @contextmanager
-def letters() -> Iterator[tuple[Letters, str]]:
+def mail_server() -> Iterator[tuple[Letters, str]]:
+    """A mail server that keeps what it is sent, and the URL for Apprise."""
     kept = Letters()
     controller = Controller(kept, hostname="127.0.0.1", port=free_port())
     controller.start()
-    url = f"mailto://127.0.0.1:{controller.port}?from=a@example.com&to=b@example.com&mode=insecure"
+    address = f"127.0.0.1:{controller.port}"
     try:
-        with saved(AppriseUrl(url=SecretStr(url))) as name:
-            yield kept, name
+        yield kept, f"mailto://{address}?from=a@example.com&to=b@example.com&mode=insecure"
     finally:
         controller.stop()
+
+
+@contextmanager
+def letters() -> Iterator[tuple[Letters, str]]:
+    with mail_server() as (kept, url), saved(AppriseUrl(url=SecretStr(url))) as name:
+        yield kept, name
 
 
 def test_a_mail_has_text_and_html_and_names_are_no_markup(prefect_server: str) -> None:

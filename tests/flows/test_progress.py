@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from barrack_tasks.plans.steps import Next, Step, Wait
+from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.runtime.progress import Progress
 
 
@@ -36,3 +36,33 @@ def test_many_instances_that_do_the_same_share_lines_and_none_is_left_out(
     assert told[-1] == "name-odd: waiting, it is STOPPING"
     said = {name for line in told[:-1] for name in line.split(": ")[2].split(", ")}
     assert said == {f"name-{n}" for n in range(120)}
+
+
+def test_a_long_wait_is_told_ever_more_rarely_until_something_is_new(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    waits: dict[str, Next] = {
+        "1": Wait("its snapshot is CREATING"),
+        **{str(n): Wait("a request is under way", Reason.UNDER_WAY) for n in range(2, 9)},
+    }
+    names = {id_: f"name-{id_}" for id_ in waits}
+    progress = Progress(logging.getLogger("told"), names, {})
+    told = []
+    with caplog.at_level(logging.INFO):
+        for at in range(0, 200, 5):
+            caplog.clear()
+            progress.show(waits, {}, float(at))
+            told += [(at, record.getMessage()) for record in caplog.records]
+        assert [at for at, _ in told] == [0, 15, 30, 60, 120]
+        assert told[1][1] == (
+            "nothing has changed for 15 s; at work: name-1 (waiting, its snapshot is CREATING), "
+            "name-2 (waiting, a request is under way), name-3 (waiting, a request is under way), "
+            "name-4 (waiting, a request is under way), name-5 (waiting, a request is under way) "
+            "and 3 more"
+        )
+        caplog.clear()
+        done: dict[str, Next] = {id_: Finished("done") for id_ in waits}
+        progress.show(done, {}, 205.0)
+        caplog.clear()
+        progress.show(done, {}, 300.0)
+        assert caplog.records == [], "what is done is not waited for"

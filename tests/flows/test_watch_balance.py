@@ -55,7 +55,10 @@ def test_each_crossing_is_told_once_over_runs_and_a_top_up_ends_it(
     sandbox.add_credit("500")
     tick()
     tick()
-    assert [subject.rpartition(": ")[2] for subject in subjects(kept)[1:]] == ["2 alerts", "3 over"]
+    assert [subject.rpartition(": ")[2] for subject in subjects(kept)[1:]] == [
+        "2 alerts",
+        "3 alarms are over",
+    ]
     assert sum("over: " in sentence for sentence in sentences(kept)) == 3
 
 

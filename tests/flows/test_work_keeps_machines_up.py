@@ -54,7 +54,7 @@ def test_a_probe_that_is_down_puts_a_rest_off_and_only_until_the_limit(cloud: Cl
     report = follow(account, idleness=down)
     [row] = report.rows
     assert row.reason is Reason.WORKS
-    assert "it is not known whether it works" in row.why
+    assert "it is not known whether it is at work" in row.why
     assert states(sandbox) == {"train": "ACTIVE"}
     # The timetable wanted it at rest an hour ago.
     follow(account, idleness={**down, "at_most": "50m"})
@@ -70,7 +70,7 @@ def test_the_end_of_a_lease_is_put_off_while_nobody_knows_whether_it_works(cloud
     change_leases(account.account, lambda _: [lease])
     down = {"probes": [{"probe": "prometheus", "url": "http://127.0.0.1:1"}], "at_most": "6h"}
     [row] = end_expired(idleness=down, credentials=account).rows
-    assert "it is not known whether it works" in row.why
+    assert "it is not known whether it is at work" in row.why
     end_expired(idleness={**down, "at_most": "1h"}, credentials=account)
     sandbox.advance(600)
     assert states(sandbox) == {"train": "HIBERNATED"}

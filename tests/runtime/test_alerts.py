@@ -27,7 +27,7 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
 ) -> None:
     shelf: dict[str, Any] = {}
     told: list[tuple[str, ...]] = []
-    killed_at = 2
+    killed_at = 1
 
     def write(_prefix: str, _before: Mapping[str, Any], content: Mapping[str, Any]) -> None:
         shelf.clear()
@@ -41,7 +41,7 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
 
     monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", lambda _prefix: dict(shelf))
     monkeypatch.setattr("barrack_tasks.runtime.alerts.merge_all", write)
-    monkeypatch.setattr("barrack_tasks.runtime.alerts.tell", tell)
+    monkeypatch.setattr("barrack_tasks.runtime.post.tell", tell)
     monkeypatch.setattr("barrack_tasks.runtime.alerts.emit", lambda *_, **__: None)
     people: Any = {"me": None}
     quiet = Reading("q", True, False, "q", quiet=True)
@@ -52,7 +52,7 @@ def test_a_run_that_is_killed_between_two_messages_repeats_one_at_most(
     assert list(shelf) == ["q"], "what was told before is noted"
     alarms.raise_for(readings, NOW)
     digest = ("me", "3 alerts", "a.", "b.", "c.")
-    assert told == [("q",), digest, digest], "what the same people hear is one message"
+    assert told == [digest, digest], "what the same people hear is one message"
     alarms.raise_for(readings[:2], NOW)
     assert sorted(shelf) == ["a", "q"]
 
@@ -67,10 +67,11 @@ def test_a_message_ends_with_one_full_stop(monkeypatch: pytest.MonkeyPatch) -> N
 
     monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", lambda _prefix: {})
     monkeypatch.setattr("barrack_tasks.runtime.alerts.merge_all", lambda *_: None)
-    monkeypatch.setattr("barrack_tasks.runtime.alerts.tell", tell)
+    monkeypatch.setattr("barrack_tasks.runtime.post.tell", tell)
     monkeypatch.setattr("barrack_tasks.runtime.alerts.emit", lambda *_, **__: None)
     readings = [Reading("a", True, False, "it ends."), Reading("b", True, False, "it ends")]
-    Alarms("balance", "account", {}, None, logging.getLogger(__name__)).raise_for(readings, NOW)
+    people: Any = {"me": None}
+    Alarms("balance", "account", people, None, logging.getLogger(__name__)).raise_for(readings, NOW)
     assert bodies == ["Barrack balance: 2 alerts", "it ends.", "it ends."]
 
 
@@ -92,13 +93,14 @@ def test_a_notice_is_owed_to_whom_it_could_not_be_told_and_to_nobody_else(
         shelf.update(content)
 
     def tell(_notifiers: Any, to: Any, subject: str, body: str, **_: Any) -> dict[str, str]:
-        said = body.splitlines() or [subject.removeprefix("Barrack: ")]
+        first = subject.removeprefix("Barrack: ").removesuffix(" (and 1 more message)")
+        said = body.replace("Also: ", f"{first}\n").splitlines() or [first]
         heard.extend((name, text) for name in to if name not in down for text in said)
         return dict.fromkeys(set(to) & down, "ConnectError")
 
     monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", read)
     monkeypatch.setattr("barrack_tasks.runtime.alerts.merge_all", write)
-    monkeypatch.setattr("barrack_tasks.runtime.alerts.tell", tell)
+    monkeypatch.setattr("barrack_tasks.runtime.post.tell", tell)
     people: Any = {"a": None, "b": None}
 
     def run() -> Alarms:
@@ -141,7 +143,7 @@ def test_news_are_told_while_the_prefect_server_is_away(monkeypatch: pytest.Monk
 
     monkeypatch.setattr("barrack_tasks.runtime.alerts.read_all", away)
     monkeypatch.setattr("barrack_tasks.runtime.alerts.merge_all", away)
-    monkeypatch.setattr("barrack_tasks.runtime.alerts.tell", tell)
+    monkeypatch.setattr("barrack_tasks.runtime.post.tell", tell)
     people: Any = {"a": None}
     Alarms("stock", "x", people, None, logging.getLogger(__name__)).pass_on({"1": "one"}, NOW)
     assert told == ["Barrack: one"]

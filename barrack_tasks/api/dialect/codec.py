@@ -67,7 +67,7 @@ def gathered(value: Any, steps: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     if group is None:
         return
     if not isinstance(group, list if is_list else Mapping):
-        raise ValueError(f"{steps[at]} is no {'list' if is_list else 'table'}")
+        raise ValueError(f"{steps[at]} is not a {'list' if is_list else 'table'}")
     entries = enumerate(group) if isinstance(group, list) else group.items()
     for key, entry in entries:
         inside = {"^": value, "@key": key, "@value": entry}

@@ -33,6 +33,11 @@ _NUMBER = re.compile(rf"(at least )?({_AMOUNT} → )?{_AMOUNT}\+?( [A-Za-z0-9?%]
 """Cells that are aligned to the right: counts, amounts, and what an amount became."""
 _WIDEST = 60
 """Columns of a terminal that one cell takes before it is broken into several lines."""
+_PAGE = 116
+"""Characters of a table, with the space around its cells, that Prefect's UI shows at 1,440 px."""
+_AROUND = 3
+_NARROW = 30
+"""A column is not made narrower than so many characters."""
 
 
 def escape(text: str) -> str:
@@ -42,13 +47,18 @@ def escape(text: str) -> str:
 
     Example:
         >>> escape("<b>"), escape("get_pricing"), escape("_em_")
-        ('&lt;b&gt;', 'get_pricing', '&#95;em&#95;')
+        ('&lt;b&gt;', 'get_pricing', '\\\\_em\\\\_')
     """
-    return _MARKS.sub(_by_number, one_line(" ".join(text.split())))
+    return _MARKS.sub(_escaped, one_line(" ".join(text.split())))
 
 
-def _by_number(sign: re.Match[str]) -> str:
-    return html.escape(sign[0], quote=False) if sign[0] in "&<>" else f"&#{ord(sign[0])};"
+def _escaped(sign: re.Match[str]) -> str:
+    # Prefect's page shows a sign that is written by its number, such as &#42;, as that number. Only
+    # a pipe is written so: whatever reads the table may divide it at each of them.
+    return _AS_HTML.get(sign[0]) or f"\\{sign[0]}"
+
+
+_AS_HTML = {"&": "&amp;", "<": "&lt;", ">": "&gt;", "|": "&#124;"}
 
 
 @dataclass(frozen=True)
@@ -341,8 +351,22 @@ def _markdown_table(table: Table) -> list[str]:
     return [
         f"| {' | '.join(map(escape, columns))} |",
         f"| {' | '.join('---:' if is_right else '---' for is_right in right)} |",
-        *(f"| {' | '.join(map(escape, row))} |" for row in rows),
+        *(f"| {' | '.join(map(_markdown_cell, row, _room(columns, rows)))} |" for row in rows),
     ]
+
+
+def _room(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
+    """How wide each column may be, so that the page does not cut off what is last."""
+    room = [max(map(_width, column)) for column in zip(columns, *rows, strict=True)]
+    for n in sorted(range(len(room)), key=lambda n: -room[n]):
+        over = sum(room) + _AROUND * len(room) - _PAGE
+        if over > 0 and room[n] > _NARROW:
+            room[n] = max(_NARROW, room[n] - over)
+    return room
+
+
+def _markdown_cell(text: str, room: int) -> str:
+    return "<br/>".join(map(escape, _broken(text, room)))
 
 
 def _html_table(table: Table) -> list[str]:
@@ -395,12 +419,12 @@ def _width(text: str) -> int:
     )
 
 
-def _broken(cell: str) -> list[str]:
+def _broken(cell: str, widest: int = _WIDEST) -> list[str]:
     """A cell in lines that are not wider than a cell should be, broken between words."""
     lines = [""]
     for word in cell.split(" "):
         together = f"{lines[-1]} {word}" if lines[-1] else word
-        if lines[-1] and _width(together) > _WIDEST:
+        if lines[-1] and _width(together) > widest:
             lines.append(word)
         else:
             lines[-1] = together

@@ -40,7 +40,14 @@ _QUOTED = re.compile(r"(?<!\w)'[^']*'(?!\w)|\"[^\"]*\"|`[^`]*`")
 _NOT_THERE = object()
 _CREDITS = re.compile(r"\b(credits?|balance|funds)\b")
 _STOCK = re.compile(r"\b(stock|capacity)\b")
-_QUOTA = re.compile(r"\bquotas?\b|\b(account|gpu|instance|resource|vcpu) limit\b")
+_COUNTED = r"(accounts?|gpus?|instances?|machines?|projects?|resources?|vcpus?|vms?)"
+_QUOTA = re.compile(
+    r"\bquotas?\b"
+    rf"|\b{_COUNTED}( \w+)? limits?\b"
+    r"|\blimits? (was |is |has been )?(reached|exceeded)\b"
+    rf"|\b(limit of|limited to|at most|no more than|more than|maximum of) \d+ (\w+ )?{_COUNTED}\b"
+    rf"|\b(max|maximum|maximum number of|too many) (\w+ )?{_COUNTED}\b"
+)
 _NAME = re.compile(r"\bname\b.*\b(taken|exists?|in use|used)\b|\bduplicate\b.*\bname\b")
 _STATE = re.compile(r"\b(state|already|exists?|duplicate|in use)\b")
 

@@ -108,7 +108,7 @@ class SharedLedger:
                 self.ends.not_made(name, lease_keys.claim(name))
                 self._notes.withdraw(Claimed("", name, _moment(0)).key, lease_keys.claim(name))
             except Exception as error:  # noqa: BLE001 - a note that stays does no harm
-                self.log.warning("what came to nothing stays noted for a day: %s", error)
+                self.log.warning("a claim that failed stays noted for a day: %s", error)
 
     def add(self, id_: str, name: str, now: datetime) -> None:
         """Note that a request was accepted."""

@@ -99,8 +99,10 @@ class StockRun:
             notes=missing_of_claims(run.account.get_client(), self._wants),
         )
 
-    def work(self, hold: Hold, watch_for: timedelta, zone: str) -> tuple[StockReport, bool]:
-        """Watch and claim; the report, and whether what failed is news to people.
+    def work(self, hold: Hold, watch_for: timedelta, zone: str) -> StockReport:
+        """Watch, claim, and tell people what is news to them, also of what failed.
+
+        Who watches for a while tells at once what came; a single look tells all in one message.
 
         Args:
             hold: of the run.
@@ -131,7 +133,8 @@ class StockRun:
             if watcher.shunned != known:
                 write_shunned(account.account, watcher.shunned.values(), now())
                 known.update(watcher.shunned)
-            teller.tell_of(watcher, look, now())
+            if watch_for:
+                teller.tell_of(watcher, look, now())
             endings, _ = end_due(account, hold, now(), run.log)
             teller.told.extend(said_of(endings))
 
@@ -142,16 +145,13 @@ class StockRun:
         found, picture = summary_of(watcher, self._file, now(), zone)
         rows = rows_of_claims(watcher.wants, watcher.claims, watcher.instances, places, {})
         there = {row.instance_id for row in rows if row.outcome == "already"}
-        unheard = (f"{n} could not be told: {why}" for n, why in alarms.undelivered.items())
         report = StockReport(
             flow=run.flow,
             rows=rows,
             stock={str(place): count for place, count in places.items()},
-            told=tuple(teller.told),
             summaries=found,
             looks=looks,
             picture=picture,
-            notes=(*unheard, *ends.told, *ends_before(account.account, there)),
         )
         refused = {
             row.instance: watcher.claims.refused.get(row.instance)
@@ -159,7 +159,13 @@ class StockRun:
             for row in report.failed
         }
         names = [row.instance for row in report.rows]
-        return report, bool(changed_refusals(account.account, self._scope, refused, names))
+        if changed_refusals(account.account, self._scope, refused, names):
+            run.add_failure(report)
+        if last and not watch_for:
+            teller.tell_of(watcher, last, now())
+        unheard = (f"{n} could not be told: {why}" for n, why in alarms.undelivered.items())
+        notes = (*unheard, *ends.told, *ends_before(account.account, there))
+        return report.model_copy(update={"told": tuple(teller.told), "notes": notes})
 
 
 def watch(

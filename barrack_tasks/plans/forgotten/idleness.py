@@ -175,7 +175,7 @@ def asked_of_api(instance: UserVM, probe: ApiProbe, now: datetime) -> Evidence:
     changed = instance.updated_at
     if changed is not None and now - changed < probe.recent:
         return Evidence(False, f"it was changed {said(now - changed)} ago")
-    return Evidence(None, "the API does not tell whether it works")
+    return Evidence(None, "the API does not tell whether it is at work")
 
 
 def judge_numbers(numbers: Iterable[float], below: float, what: str) -> Evidence:
@@ -218,5 +218,5 @@ def put_off(
         return None
     until = f"the next run asks again, at most until {limit:%Y-%m-%d %H:%M %Z}"
     if evidence.is_idle is None:
-        return f"it is not known whether it works ({evidence.why}); {until}"
-    return f"it still works ({evidence.why}); {until}"
+        return f"it is not known whether it is at work ({evidence.why}); {until}"
+    return f"it is still at work ({evidence.why}); {until}"

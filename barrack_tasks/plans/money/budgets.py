@@ -293,7 +293,7 @@ def _coming(stand: Standing, currency: str, least: str) -> str:
     if stand.budget.per == "hour":
         return ""
     coming = money(stand.forecast, currency)
-    return f"; {least}{coming} at the end of the {stand.budget.per} as it burns"
+    return f"; {least}{coming} at the end of the {stand.budget.per} if nothing changes"
 
 
 def _least(is_read: bool) -> str:

@@ -153,9 +153,10 @@ class CostReport(Shown):
         if self.owners or self.leases:
             parts += [self._table(f"by {key}", self.by(key)) for key in ("owner", "team")]
         parts += [self._table("by day", bill.by("day"), most=None), Lines(tuple(self._notes()))]
+        days = "" if bill.zone == "UTC" else f", by the days of {bill.zone}"
         title = (
             f"{least}{amount(bill.total)} spent from {bill.start:%Y-%m-%d %H:%M} to "
-            f"{bill.end:%Y-%m-%d %H:%M} UTC, days of {bill.zone}"
+            f"{bill.end:%Y-%m-%d %H:%M} UTC{days}"
         )
         return Page(title, self.summary, tuple(parts))
 

@@ -145,7 +145,7 @@ def test_limits_are_read_with_the_period_they_belong_to() -> None:
     [text] = [r.text for r in readings_of(stand(30, per="day", soft=20), "USD")]
     assert text == (
         "everything per day: spent 30.00 USD, the soft limit is 20.00 USD; "
-        "114.00 USD at the end of the day as it burns"
+        "114.00 USD at the end of the day if nothing changes"
     )
 
 
