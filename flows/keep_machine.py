@@ -8,6 +8,7 @@ from barrack_tasks.controllers.leases import extend_lease, find_instance
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Report
 from barrack_tasks.plans.durations import Lifetime
+from barrack_tasks.plans.forgotten.leases import until_said
 from barrack_tasks.plans.forgotten.reaping import row_of
 from barrack_tasks.runtime.parameters import Credentials
 
@@ -44,5 +45,5 @@ def keep_machine(
     run = Run.begin("keep_machine", credentials)
     there = find_instance(run.account, instance)
     lease = extend_lease.fn(run.account, there.id, for_, owner)
-    why = f"{lease.said} keeps it until {lease.until:%Y-%m-%d %H:%M} UTC"
+    why = f"{lease.said} keeps it until {until_said(lease)}"
     return run.report([row_of(there, why, "done")])

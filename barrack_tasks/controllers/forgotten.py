@@ -11,9 +11,10 @@ from typing import Any
 from barrack_tasks.controllers.admission import Admission
 from barrack_tasks.controllers.expiry import read_expiries
 from barrack_tasks.controllers.leases import grant_default, read_leases
+from barrack_tasks.controllers.owners import Told, tell_people
 from barrack_tasks.controllers.rest import KEPT, look_again
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.plans.alerts import Message, Reading
+from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.forgotten.idleness import Idleness
 from barrack_tasks.plans.forgotten.leases import Lease, holders
 from barrack_tasks.plans.forgotten.lifetimes import (
@@ -37,6 +38,7 @@ from barrack_tasks.plans.forgotten.reaping import (
     rows_of_verdicts,
     unleased,
 )
+from barrack_tasks.plans.forgotten.untold import Untold
 from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.power.drive_report import rows_of
 from barrack_tasks.plans.power.schedule import is_meant
@@ -96,7 +98,7 @@ class Reaping:
         self._written = read_all(_prefix(self._name))
         self._seen = self._look()
         self._leases = read_leases(self._name)
-        self._held = held = holders(self._leases, now())
+        self._held = held = holders(self._leases, self._at)
         machines = self.world.instances
         self.verdicts = judge_lifetimes(
             machines.values(), means.rules, self._seen, held, run.never, self._at, means.grace
@@ -134,7 +136,7 @@ class Reaping:
         machines = self.world.instances.values()
         return [*notices_of(self.verdicts, keeping_link(), machines), *loose]
 
-    def tell(self, alarms: Alarms) -> tuple[Message, ...]:
+    def tell(self, alarms: Alarms, untold: Untold) -> Told:
         """Tell people what will happen, and then remember that, and what was seen.
 
         A run that is cut off in between has told it, and the next one remembers it: the grace
@@ -142,14 +144,15 @@ class Reaping:
         """
         readings = self.readings()
         fresh = {one.key for one in self.verdicts if one.stage is Stage.NOTICE}
-        told = alarms.raise_for(readings, now(), anew=fresh)
+        machines = self.world.instances
+        told = tell_people(self._run, alarms, readings, machines, self._at, untold, fresh)
         kept = with_notices(
             self._seen,
             self.verdicts,
             self._means.rules,
             self._at,
             self._held,
-            alarms.unheard(readings),
+            told.stays(untold.then),
         )
         remember(self._name, self._written, kept)
         return told
@@ -157,8 +160,8 @@ class Reaping:
     def grant(self) -> None:
         """Give machines that nobody has leased a lease that ends, if the run is to."""
         if self._means.default_lease is not None and self.unleased:
-            until = now().replace(microsecond=0) + self._means.default_lease
-            grant_default(self._name, self.unleased, until, now())
+            until = self._at.replace(microsecond=0) + self._means.default_lease
+            grant_default(self._name, self.unleased, until, self._at)
 
     def rows(self, done: Sequence[Row]) -> tuple[Row, ...]:
         """One row a machine that a rule names, or that nobody has leased, and what is left over.
@@ -209,8 +212,10 @@ class Reaping:
         def look(hold: Hold, intent: Intent) -> World:
             """The account now, and who has leased what meanwhile."""
             held.clear()
-            held.update(holders(read_leases(self._name), now()))
-            return with_stock(run.account, look_again(run.account, hold, intent, memory))
+            world = look_again(run.account, hold, intent, memory)
+            leases = read_leases(self._name)
+            held.update(holders(leases, run.account.get_client().now()))
+            return with_stock(run.account, world)
 
         if run.dry_run:
             intent = intend(now(), {})

@@ -19,7 +19,7 @@ from barrack_tasks.controllers.guard import guarded_restore
 from barrack_tasks.controllers.leases import find_instance, lease_instance
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.durations import exactly, read_positive
-from barrack_tasks.runtime.loop import SERVER_AWAY, now
+from barrack_tasks.runtime.loop import SERVER_AWAY
 from barrack_tasks.tasks.base import barrack_task
 from barrack_tasks.tasks.instances import start_instance
 
@@ -143,7 +143,7 @@ def _ask(credentials: BarrackCredentials, there: UserVM) -> None:
     if there.status is VMStatus.HIBERNATED:
         if PREFECT_API_URL.value():  # without a server nobody has leased it
             with suppress(*SERVER_AWAY):
-                seen_at_rest(credentials.account, there.id, now())
+                seen_at_rest(credentials.account, there.id, credentials.get_client().now())
         guarded_restore.fn(credentials, None, there.id)
     else:
         start_instance.fn(credentials, there.id)

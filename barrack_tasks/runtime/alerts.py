@@ -54,6 +54,7 @@ class Alarms:
         log: of the run.
         scope: see `scope_of`; what one deployment remembers is no business of another's.
         called: what people call the account; as its records do, if not given.
+        emits: whether events tell of each crossing; not of what other alarms have told already.
     """
 
     def __init__(
@@ -65,9 +66,11 @@ class Alarms:
         log: Log,
         scope: str = "",
         called: str = "",
+        emits: bool = True,
     ) -> None:
         self._called = called or account
-        self._guard = guard
+        self._emits = emits
+        self.guard = guard
         self._account = account
         self._notifiers = notifiers
         self._remind = remind
@@ -120,10 +123,19 @@ class Alarms:
         """
         if not self._notifiers:
             return frozenset()
-        known = {key for key, alarm in self._alarms.items() if alarm.heard}
+        known = self.heard()
         return frozenset(
             one.key for one in readings if one.is_over and not one.quiet and one.key not in known
         )
+
+    def heard(self) -> frozenset[str]:
+        """Keys of the lines of which a notifier was told, in this run or before."""
+        return frozenset(key for key, alarm in self._alarms.items() if alarm.heard)
+
+    def since(self, key: str) -> datetime | None:
+        """Since when a line is crossed, once `raise_for` has told of it; None if it is not."""
+        alarm = self._alarms.get(key)
+        return alarm.since if alarm is not None else None
 
     def pass_on(self, news: Mapping[str, str], now: datetime, over: Collection[str] = ()) -> None:
         """Tell what happened, once each; whom it could not be told, it is owed for a week.
@@ -188,7 +200,7 @@ class Alarms:
         said = [f"{_SAID[message.kind]}{message.text}" for message in messages]
         for message, sentence in zip(messages, said, strict=True):
             level = logging.INFO if message.is_over else logging.WARNING
-            self._log.log(level, "%s: %s", self._guard, sentence)
+            self._log.log(level, "%s: %s", self.guard, sentence)
         over = sum(message.is_over for message in messages)
         counts = [f"{len(said) - over} alerts" if len(said) > over else "", f"{over} over"]
         several = ", ".join(filter(None, counts if over else counts[:1]))
@@ -196,18 +208,18 @@ class Alarms:
         failed = tell(
             self._notifiers,
             to,
-            f"Barrack {self._guard}: {said[0] if len(said) == 1 else several}",
+            f"Barrack {self.guard}: {said[0] if len(said) == 1 else several}",
             "\n".join(map(one_line, [*lines, *details])),
             severity="info" if over == len(messages) else "warning",
             account=self._called,
         )
         self.undelivered.update(failed)
         for message in messages:
-            if message.kind in ("crossed", "recovered"):
+            if self._emits and message.kind in ("crossed", "recovered"):
                 emit(
-                    f"barrack.{self._guard}.{message.kind}",
+                    f"barrack.{self.guard}.{message.kind}",
                     self._account,
-                    self._guard,
+                    self.guard,
                     payload={"line": message.key, "text": message.text},
                 )
             note(alarms, message, failed, now)

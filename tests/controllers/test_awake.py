@@ -121,7 +121,7 @@ def test_when_the_program_is_killed_its_lease_is_renewed_no_more(
     assert renewed.until > first.until
     for minutes in (30, 50):
         later = timedelta(minutes=minutes)
-        monkeypatch.setattr("flows.end_expired.now", lambda: datetime.now(UTC) + later)  # noqa: B023
+        monkeypatch.setattr("flows.end_expired.cloud_now", lambda _: datetime.now(UTC) + later)  # noqa: B023
         end_expired(credentials=account)
     sandbox.advance(600)
     assert states(sandbox) == {"train": "HIBERNATED"}

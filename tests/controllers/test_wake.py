@@ -102,6 +102,6 @@ def test_who_wakes_a_machine_that_its_lease_put_to_rest_may_keep_it(
 
     awaken(account, "train", None, None, "10m", "ubuntu", ssh_port, sleep)
     later = datetime.now(UTC) + timedelta(minutes=11)
-    monkeypatch.setattr("flows.end_expired.now", lambda: later)
+    monkeypatch.setattr("flows.end_expired.cloud_now", lambda _: later)
     end_expired(credentials=account)
     assert len(effects(sandbox, "hibernate_instance")) == 1

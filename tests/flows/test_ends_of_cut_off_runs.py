@@ -59,7 +59,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
     """Puts forward the clock by which ends are over."""
 
     def forward(by: timedelta) -> None:
-        monkeypatch.setattr("flows.end_expired.now", lambda: datetime.now(UTC) + by)
+        monkeypatch.setattr("flows.end_expired.cloud_now", lambda _: datetime.now(UTC) + by)
 
     return forward
 

@@ -31,7 +31,7 @@ def test_a_lease_is_warned_of_and_then_ends_unless_somebody_extends_it(
     ids = {n: sandbox.seed_instance(n, gpu_model="L40") for n in ("forgotten", "kept", "unleased")}
     account = account_of(sandbox)
     passed = timedelta(0)
-    monkeypatch.setattr("flows.end_expired.now", lambda: datetime.now(UTC) + passed)
+    monkeypatch.setattr("flows.end_expired.cloud_now", lambda _: datetime.now(UTC) + passed)
     for name in ("forgotten", "kept"):
         lease_instance(account, name, for_="10m", owner="ann")
     receiver, block = hook

@@ -146,7 +146,7 @@ def test_a_machine_that_nobody_leased_gets_a_lease_and_ends_with_it(
     assert {one.owner for one in read_leases(account.account)} == {"ann", ""}
     for hours in (7.9, 8.2):
         later = timedelta(hours=hours)
-        monkeypatch.setattr("flows.end_expired.now", lambda: datetime.now(UTC) + later)  # noqa: B023
+        monkeypatch.setattr("flows.end_expired.cloud_now", lambda _: datetime.now(UTC) + later)  # noqa: B023
         end_expired(credentials=account)
     sandbox.advance(600)
     assert states(sandbox) == {"new": "HIBERNATED", "mine": "ACTIVE"}
