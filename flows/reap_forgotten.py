@@ -14,11 +14,10 @@ from barrack_tasks.plans import Report, Row
 from barrack_tasks.plans.durations import Lifetime as LeaseSpan
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.forgotten.idleness import GivenIdleness
+from barrack_tasks.plans.forgotten.leftovers import Leftover, read_leftovers
 from barrack_tasks.plans.forgotten.lifetimes import (
     GRACE,
-    Leftover,
     Lifetime,
-    read_leftovers,
     read_lifetimes,
 )
 from barrack_tasks.plans.forgotten.untold import LATE, IfUntold, Untold
@@ -55,7 +54,8 @@ def reap_forgotten(
         rules: `Lifetime(select=, longer_than=, then=, idle=)` or dicts. All that apply are told;
             the first one that acts counts.
         leftovers: `Leftover(of=, longer_than=, then=)` or dicts, about snapshots and volumes that
-            belong to no machine. They are named, and never deleted.
+            belong to no machine. With `delete` they go after a notice, and never what is leased
+            (`barrack lease snapshot:ID`), protected or kept by retention.
         default_lease: the lease that a machine gets which nobody has leased; `end_expired` warns
             before it ends, and then hibernates the machine. None gives none.
         idleness: the probes that rules with `idle` count by: an `Idleness` or a dict.
@@ -89,6 +89,7 @@ def reap_forgotten(
     """
     acts = {f"{rule.then}_instance" for rule in rules if rule.then in ("hibernate", "delete")}
     also = (*acts, "list_snapshots", "create_snapshot") if acts else ()
+    also = (*also, *(f"delete_{one.kind}" for one in leftovers if one.then == "delete"))
     run = Run.begin("reap_forgotten", credentials, notify, protect, dry_run, also=also)
     means = Means(rules, leftovers, idleness, default_lease, grace, span_of(timeout))
     reaping = Reaping(run, means)

@@ -34,7 +34,7 @@ def lease(
     Parameters
     ----------
     name
-        Name or id of the machine.
+        Name or id of the machine; snapshot:ID or volume:ID for what belongs to none.
     for_
         How long it is needed from now, such as 8h or 3d.
     extend
@@ -78,12 +78,16 @@ def ls(*, credentials: str | None = None) -> int:
         Name of the account's block; the environment's account, else the block `barrack`.
     """
     from barrack_tasks.controllers.expiry import read_expiries
-    from barrack_tasks.controllers.leases import cloud_now, read_leases
+    from barrack_tasks.controllers.leases import (
+        cloud_now,
+        read_leases,
+        read_leases_of_things,
+    )
 
     screen = Screen()
     with leasing_account(credentials) as account:
         now = cloud_now(account)
-        leases = read_leases(account.account)
+        leases = [*read_leases(account.account), *read_leases_of_things(account.account)]
         rows = [_row(one, now) for one in sorted(leases, key=lambda one: (one.until, one.key))]
         leased = {one.instance_id for one in leases}
         for end in with_leases(read_expiries(account.account), [], now):

@@ -11,20 +11,20 @@ from typing import Any
 from barrack_tasks.controllers.admission import Admission
 from barrack_tasks.controllers.expiry import read_expiries
 from barrack_tasks.controllers.leases import grant_default, read_leases
+from barrack_tasks.controllers.leftovers import Leftovers
 from barrack_tasks.controllers.owners import Told, tell_people
 from barrack_tasks.controllers.rest import KEPT, look_again
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.forgotten.idleness import Idleness
 from barrack_tasks.plans.forgotten.leases import Lease, holders
+from barrack_tasks.plans.forgotten.leftovers import Leftover, notices_of_leftovers
 from barrack_tasks.plans.forgotten.lifetimes import (
     LOOKS,
-    Leftover,
     Lifetime,
     Sighting,
     Stage,
     Verdict,
-    judge_leftovers,
     judge_lifetimes,
     notices_of,
     purpose_of,
@@ -93,6 +93,7 @@ class Reaping:
             run.account, snapshots="needed" if "snapshots" in kinds else "not needed"
         )
         volumes = list(client.volumes.list()) if "volumes" in kinds else []
+        self._leftovers = Leftovers(run, means.leftovers, means.grace)
         self._name = run.account.account
         self._at = client.now()
         self._written = read_all(_prefix(self._name))
@@ -104,7 +105,7 @@ class Reaping:
             machines.values(), means.rules, self._seen, held, run.never, self._at, means.grace
         )
         snapshots = [s for of_one in self.world.snapshots.values() for s in of_one]
-        self.left = judge_leftovers(means.leftovers, snapshots, volumes, machines, self._at)
+        self.left = self._leftovers.judge(snapshots, volumes, machines, held, self._at)
         have_end = {end.id for end in read_expiries(self._name)}
         self.unleased = unleased(machines.values(), self._leases, have_end, run.never)
 
@@ -128,13 +129,9 @@ class Reaping:
 
     def readings(self) -> list[Reading]:
         """What people are to be told."""
-        loose = [
-            Reading(f"{one.kind} {one.id}", True, False, f"{one.kind} {one.name}: {one.why}")
-            for one in self.left
-            if one.rule.then == "alert"
-        ]
-        machines = self.world.instances.values()
-        return [*notices_of(self.verdicts, keeping_link(), machines), *loose]
+        machines, link = self.world.instances.values(), keeping_link()
+        loose = notices_of_leftovers(self.left, link)
+        return [*notices_of(self.verdicts, link, machines), *loose]
 
     def tell(self, alarms: Alarms, untold: Untold) -> Told:
         """Tell people what will happen, and then remember that, and what was seen.
@@ -143,7 +140,8 @@ class Reaping:
         begins when it is remembered. A notice that could not be sent is not remembered.
         """
         readings = self.readings()
-        fresh = {one.key for one in self.verdicts if one.stage is Stage.NOTICE}
+        judged = (*self.verdicts, *self.left)
+        fresh = {one.key for one in judged if one.stage is Stage.NOTICE}
         machines = self.world.instances
         told = tell_people(self._run, alarms, readings, machines, self._at, untold, fresh)
         kept = with_notices(
@@ -155,6 +153,7 @@ class Reaping:
             told.stays(untold.then),
         )
         remember(self._name, self._written, kept)
+        self._leftovers.remember(self.left, self._at, told.stays(untold.then))
         return told
 
     def grant(self) -> None:
@@ -178,11 +177,16 @@ class Reaping:
         if lease is not None:
             may = "gets" if self._run.dry_run else "has got"
             why = f"{why}, so it {may} a lease without an owner"
-        bare = rows_of_leftovers(self.left)
+        bare = rows_of_leftovers(self.left, self._leftovers.done, self._run.dry_run)
         return (*done, *named, *(row_of(one, why) for one in rest), *bare)
 
     def act(self) -> tuple[Row, ...]:
-        """Take a snapshot of each machine that is due, and put it to rest or delete it."""
+        """Take a snapshot of each machine that is due, and put it to rest or delete it.
+
+        Leftovers that are due are deleted first: they need nothing but that.
+        """
+        if not self._run.dry_run:
+            self._leftovers.delete(self.left)
         return tuple(row for then in (Then.HIBERNATE, Then.DELETE) for row in self._reap(then))
 
     def _due(self, then: Then) -> list[Verdict]:

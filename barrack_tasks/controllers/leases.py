@@ -15,6 +15,7 @@ from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
 from barrack_tasks.plans.durations import read_lifetime
 from barrack_tasks.plans.forgotten.leases import (
+    THINGS,
     Lease,
     by_machine,
     extended,
@@ -26,6 +27,7 @@ from barrack_tasks.plans.forgotten.leases import (
     warned,
 )
 from barrack_tasks.plans.names import nearest
+from barrack_tasks.plans.selection import Named
 from barrack_tasks.server.tables import change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
@@ -35,6 +37,15 @@ Change = Callable[[dict[str, Lease]], Iterable[Lease]]
 
 def read_leases(account: str) -> list[Lease]:
     """All leases of machines. One that cannot be read keeps its machine; see `unread`."""
+    return [one for one in _all_leases(account) if not one.is_of_thing]
+
+
+def read_leases_of_things(account: str) -> list[Lease]:
+    """All leases of snapshots and volumes, which keep them from being deleted as leftovers."""
+    return [one for one in _all_leases(account) if one.is_of_thing]
+
+
+def _all_leases(account: str) -> list[Lease]:
     return list(_read(read_all(_prefix(account))).values())
 
 
@@ -152,7 +163,7 @@ def lease_instance(
     Example:
         >>> lease_instance(account, "train-1", for_="8h", owner="ann").until
     """
-    there, now = find_instance(credentials, instance), _moment_of(credentials)
+    there, now = find_leasable(credentials, instance), _moment_of(credentials)
     lease = Lease(there.id, there.name, _owner(owner), now + read_lifetime(for_))
     [stands] = change_leases(
         credentials.account, lambda found: [granted(found.get(lease.key), lease)], now
@@ -190,7 +201,7 @@ def extend_lease(
     Example:
         >>> extend_lease(account, "train-1", for_="4h").until
     """
-    there, now = find_instance(credentials, instance), _moment_of(credentials)
+    there, now = find_leasable(credentials, instance), _moment_of(credentials)
     until = now + read_lifetime(for_)
 
     def change(stands: dict[str, Lease]) -> list[Lease]:
@@ -227,7 +238,7 @@ def release_lease(
         >>> release_lease(account, "train-1", owner="ann")
         []
     """
-    there, now = find_instance(credentials, instance), _moment_of(credentials)
+    there, now = find_leasable(credentials, instance), _moment_of(credentials)
     lease = Lease(there.id, there.name, _owner(owner), now)
     others: list[Lease] = []
 
@@ -241,6 +252,20 @@ def release_lease(
     stands, *_ = change_leases(credentials.account, change, now)
     _told("barrack.lease.released", stands, credentials.account)
     return others
+
+
+def find_leasable(credentials: BarrackCredentials, called: str) -> UserVM | Named:
+    """The instance that has a name or an id, or a snapshot or volume, as `snapshot:4711`.
+
+    Raises:
+        BarrackNotFoundError: there is none.
+        BarrackConflictError: several instances have it; their ids are named.
+    """
+    if not called.startswith(THINGS):
+        return find_instance(credentials, called)
+    client, (kind, _, id_) = credentials.get_client(), called.partition(":")
+    found = client.snapshots.get(id_) if kind == "snapshot" else client.volumes.get(id_)
+    return Named(called, found.name)
 
 
 def find_instance(credentials: BarrackCredentials, called: str) -> UserVM:

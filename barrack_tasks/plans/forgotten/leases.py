@@ -16,6 +16,8 @@ from barrack_tasks.plans.protection import is_protected
 
 WARNING = timedelta(minutes=15)
 """So long before a machine is hibernated its people are warned, unless a run says otherwise."""
+THINGS = ("snapshot:", "volume:")
+"""What the id of a snapshot or a volume begins with where somebody leases that."""
 _KEPT_FOR = timedelta(days=30)
 _FAR = datetime.max.replace(tzinfo=UTC, microsecond=0) - timedelta(days=3660)
 _PLAIN = re.compile(r"(?!ls$)[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -44,6 +46,11 @@ class Lease:
     warned: datetime | None = None
     released: datetime | None = None
     is_unread: bool = False
+
+    @property
+    def is_of_thing(self) -> bool:
+        """Whether it keeps a snapshot or a volume, as `snapshot:4711`, and no machine."""
+        return self.instance_id.startswith(THINGS)
 
     @property
     def key(self) -> str:
@@ -105,7 +112,7 @@ def spent_leases(leases: Iterable[Lease], now: datetime) -> set[str]:
             if kind
         }
         for one in (*ended, *given_up):
-            is_known = one.warned is not None or one.released is not None
+            is_known = one.warned is not None or one.released is not None or one.is_of_thing
             is_old = now - (one.released or one.until) > _KEPT_FOR
             if one.key not in last or (is_old and is_known):
                 spent.add(one.key)
