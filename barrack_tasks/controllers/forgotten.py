@@ -140,8 +140,8 @@ class Reaping:
         begins when it is remembered. A notice that could not be sent is not remembered.
         """
         readings = self.readings()
-        judged = (*self.verdicts, *self.left)
-        fresh = {one.key for one in judged if one.stage is Stage.NOTICE}
+        fresh = {one.key for one in self.verdicts if one.stage is Stage.NOTICE}
+        fresh |= {one.key for one in self.left if one.stage is Stage.NOTICE}
         machines = self.world.instances
         told = tell_people(self._run, alarms, readings, machines, self._at, untold, fresh)
         kept = with_notices(

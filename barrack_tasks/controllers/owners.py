@@ -117,9 +117,9 @@ class Told:
         left = [one for one in self.messages if one.key not in self.heard]
         NobodyTold.check(left, run.notifiers, self.undelivered)
         if self.unheard and not run.notifiers:
-            owners = {name: name for name in self.undelivered}
-            meant = [Message(o.key, "owed", o.text, tuple(owners)) for o in self.unheard]
-            NobodyTold.check(meant, dict.fromkeys(owners), self.undelivered)
+            owners = tuple(self.undelivered)
+            meant = [Message(o.key, "owed", o.text, owners) for o in self.unheard]
+            NobodyTold.check(meant, owners, self.undelivered)
 
 
 def tell_people(

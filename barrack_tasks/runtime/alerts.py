@@ -271,7 +271,7 @@ class NobodyTold(Exception):
     def check(
         cls,
         told: Sequence[Message],
-        notifiers: Mapping[str, NotificationBlock],
+        notifiers: Collection[str],
         undelivered: Mapping[str, str],
     ) -> None:
         """Raise it if so: an alarm that nobody hears must at least show as a failed run."""

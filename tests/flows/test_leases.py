@@ -14,7 +14,7 @@ from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.sandbox import Sandbox
 from flows.end_expired import end_expired
 from flows.report_costs import report_costs
-from tests.flows.conftest import account_of, states
+from tests.flows.conftest import account_of, events_about, states
 from tests.flows.receivers import Webhook
 
 Cloud = Callable[..., Sandbox]
@@ -25,13 +25,11 @@ def soon(**more: int) -> datetime:
 
 
 def test_a_lease_is_warned_of_and_then_ends_unless_somebody_extends_it(
-    cloud: Cloud, hook: tuple[Webhook, str], monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
-    sandbox = cloud(fleet=0, seed=8311)
+    sandbox = cloud(fleet=0, seed=8311, speed=0)
     ids = {n: sandbox.seed_instance(n, gpu_model="L40") for n in ("forgotten", "kept", "unleased")}
     account = account_of(sandbox)
-    passed = timedelta(0)
-    monkeypatch.setattr("flows.end_expired.cloud_now", lambda _: datetime.now(UTC) + passed)
     for name in ("forgotten", "kept"):
         lease_instance(account, name, for_="10m", owner="ann")
     receiver, block = hook
@@ -44,10 +42,10 @@ def test_a_lease_is_warned_of_and_then_ends_unless_somebody_extends_it(
     assert "barrack lease forgotten --extend 8h" in told
     assert "unleased" not in told
     extend_lease(account, "kept", for_="8h")
-    passed = timedelta(minutes=12)
+    sandbox.advance(12 * 60)
     run()
     assert states(sandbox)["forgotten"] == "ACTIVE", "it was warned of less than 15 minutes ago"
-    passed = timedelta(minutes=16)
+    sandbox.advance(4 * 60)
     run()
     sandbox.advance(600)
     run()
@@ -55,8 +53,12 @@ def test_a_lease_is_warned_of_and_then_ends_unless_somebody_extends_it(
     assert [one.instance_id for one in read_leases(account.account)] == [ids["kept"]]
     release_lease(account, "kept", owner="ann")
     run()
+    release_lease(account, "kept", owner="ann")  # once more, while it is on its way
     sandbox.advance(600)
     assert states(sandbox)["kept"] == "HIBERNATED"
+    run()
+    for name in ("forgotten", "kept"):
+        [_] = events_about(f"barrack.instance.{ids[name]}", "barrack.instance.expired")
 
 
 def test_twenty_who_lease_and_extend_at_once_lose_nothing(cloud: Cloud) -> None:

@@ -136,6 +136,7 @@ def judge_leftovers(
     shots, disks = tuple(snapshots), tuple(volumes)
     found = []
     for rule in rules:
+        things: list[tuple[Left, datetime | None, Snapshot | VolumeResponse]]
         if rule.of == "snapshots":
             things = [
                 (Left(s.id, s.name, "snapshot", rule, ""), meant(s.created_at), s)

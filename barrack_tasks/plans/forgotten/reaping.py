@@ -123,11 +123,12 @@ def rows_of_leftovers(
 
 def _row_of_leftover(one: Left, done: Mapping[str, str | None], dry_run: bool) -> Row:
     outcome: Outcome = "skipped"
-    why, now, did = one.why, one.kind, ()
+    why, now, did = one.why, one.kind, tuple[str, ...]()
     if one.thing in done:
         error = done[one.thing]
         outcome, why = ("failed", f"{why}; {error}") if error else ("done", why)
-        now, did = (one.kind, ()) if error else ("DELETED", (f"delete {one.kind}",))
+        if error is None:
+            now, did = "DELETED", (f"delete {one.kind}",)
     elif one.acts_at is not None:
         outcome = "planned"
         told = "people would be told" if dry_run else "people were told"
