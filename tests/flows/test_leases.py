@@ -5,16 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
-from barrack_tasks import BarrackError, extend_lease, lease_instance, release_lease, set_owner
+from barrack_tasks import (
+    BarrackCredentials,
+    BarrackError,
+    extend_lease,
+    lease_instance,
+    release_lease,
+    set_owner,
+)
+from barrack_tasks.controllers.expiry import add_expiries, read_expiries
 from barrack_tasks.controllers.leases import change_leases, read_leases
 from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.power.expiry import Expiry
+from barrack_tasks.runtime.alerts import NobodyTold
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.tables import change_all
 from flows.end_expired import end_expired
+from flows.follow_schedule import follow_schedule
 from flows.report_costs import report_costs
-from tests.flows.conftest import account_of, events_about, states
+from tests.flows.conftest import account_of, effects, events_about, saved_hook, states
 from tests.flows.receivers import Webhook
 
 Cloud = Callable[..., Sandbox]
@@ -93,9 +106,6 @@ def test_what_cannot_be_meant_is_refused(cloud: Cloud) -> None:
 
 
 def test_a_lease_that_lasts_keeps_what_was_made_with_an_end(cloud: Cloud) -> None:
-    from barrack_tasks.controllers.expiry import add_expiries, read_expiries
-    from barrack_tasks.plans.power.expiry import Expiry
-
     sandbox = cloud(fleet=0, seed=8314)
     id_ = sandbox.seed_instance("due", gpu_model="L40")
     account = account_of(sandbox)
@@ -127,3 +137,110 @@ def test_the_owner_is_told_in_their_own_channel(cloud: Cloud, hook: tuple[Webhoo
     report = report_costs(days=1, credentials=account)
     assert set(report.by("team")) <= {"vision", "nobody"}
     assert sum(report.by("team").values()) == report.bill.total
+
+
+@pytest.mark.parametrize("ahead", [timedelta(hours=-2), timedelta(hours=2)])
+def test_a_lease_ends_by_the_clouds_clock_whatever_that_of_the_worker_says(
+    cloud: Cloud, ahead: timedelta
+) -> None:
+    sandbox = cloud(fleet=0, seed=8316, speed=0, start=datetime.now(UTC) + ahead)
+    sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+    lease = lease_instance(account, "train", for_="1h", owner="ann")
+    assert abs(lease.until - sandbox.now() - timedelta(hours=1)) < timedelta(seconds=2)
+    [row] = end_expired(credentials=account).rows
+    assert row.why.startswith("it ends at ")
+    for minutes in (50, 20):
+        sandbox.advance(60 * minutes)
+        end_expired(credentials=account)
+    sandbox.advance(60)
+    assert states(sandbox) == {"train": "HIBERNATED"}
+
+
+def test_an_end_that_was_set_is_warned_of_before(cloud: Cloud, hook: tuple[Webhook, str]) -> None:
+    sandbox = cloud(fleet=0, seed=8317, speed=0)
+    id_ = sandbox.seed_instance("due", gpu_model="L40")
+    account, (receiver, block) = account_of(sandbox), hook
+    add_expiries(account.account, [Expiry(id_, "due", soon(hours=1), "delete")])
+    for minutes in (0, 50, 0, 11):
+        sandbox.advance(60 * minutes)
+        end_expired(notify=[block], credentials=account)
+    [told] = [str(message) for message in receiver.received]
+    assert "is deleted; to keep it, run: barrack lease due --extend 8h" in told
+    sandbox.advance(60)
+    assert states(sandbox) == {}
+
+
+def test_a_lease_that_cannot_be_read_keeps_its_machine(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, seed=8318, speed=0)
+    id_ = sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+    lapsed = Lease(id_, "train", "bob", soon(hours=-1), warned=soon(hours=-2))
+    change_leases(account.account, lambda _: [lapsed])
+    odd = {f"{id_} ann": ["written", "by", "another", "release"]}
+    change_all(f"barrack_leases_{account.account}_", lambda stands: {**stands, **odd})
+    end_expired(credentials=account)
+    rule = {"select": ["*"], "timetable": "never"}
+    [row] = follow_schedule(rules=[rule], credentials=account).rows
+    assert "a lease that cannot be read (ann) keeps it until an unknown time" in row.why
+    assert effects(sandbox, "hibernate_instance") == []
+    release_lease(account, "train", owner="ann")
+    end_expired(credentials=account)
+    assert len(effects(sandbox, "hibernate_instance")) == 1
+
+
+def told_of(account: BarrackCredentials, **how: Any) -> str:
+    """Why a run could tell nobody; empty if somebody was told."""
+    try:
+        end_expired(credentials=account, **how)
+    except NobodyTold as error:
+        return str(error)
+    return ""
+
+
+def test_what_the_owner_has_heard_was_told_and_so_was_what_the_others_have_heard(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    sandbox, (general, block) = cloud(fleet=0, seed=8319, speed=0), hook
+    account = account_of(sandbox)
+    for name in ("ann-1", "bob-1"):
+        sandbox.seed_instance(name, gpu_model="L40")
+        lease_instance(account, name, for_="5m", owner="ann")
+    with saved_hook() as (own, channel):
+        set_owner(account, "ann-*", owner="ann", tell=channel)
+        general.status = 500
+        assert "bob-1" in told_of(account, notify=[block]), "bob has no channel of his own"
+        assert "ann-1" in str(own.received)
+        assert "bob-1" not in str(own.received)
+        sandbox.advance(16 * 60)
+        told_of(account, notify=[block])
+        assert states(sandbox) == {"ann-1": "HIBERNATING", "bob-1": "ACTIVE"}
+        own.status, general.status = 500, 200
+        lease_instance(account, "bob-1", for_="5m", owner="ann")
+        set_owner(account, "bob-*", owner="bob", tell=channel)
+        report = end_expired(notify=[block], credentials=account)
+    assert any(f"{channel} could not send" in note for note in report.notes)
+    sandbox.advance(16 * 60)
+    end_expired(notify=[block], credentials=account)
+    assert states(sandbox)["bob-1"] == "HIBERNATING"
+
+
+@pytest.mark.parametrize("if_untold", ["stay", "act"])
+def test_what_nobody_can_be_told_of_for_days_is_said_loudly(
+    cloud: Cloud, hook: tuple[Webhook, str], if_untold: str
+) -> None:
+    sandbox, (own, channel) = cloud(fleet=0, seed=8320, speed=0), hook
+    sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+    set_owner(account, "*", owner="ann", tell=channel)
+    lease_instance(account, "train", for_="5m", owner="ann")
+    own.status = 500
+    how: dict[str, Any] = {"if_untold": if_untold, "untold_for": "2d"}
+    assert "no notification could be sent" in told_of(account, **how)
+    sandbox.advance(24 * 3600)
+    assert "no notification could be sent" in told_of(account, **how)
+    for minutes in (25 * 60, 16):
+        sandbox.advance(60 * minutes)
+        assert told_of(account, **how).startswith("For 48 h nobody could be told of this: ")
+    sandbox.advance(600)
+    assert states(sandbox) == {"train": "HIBERNATED" if if_untold == "act" else "ACTIVE"}
