@@ -1,8 +1,8 @@
 """Run the flows through a month of a team of 12 in the sandbox, and write it into docs/leases.md.
 
 The people are those of `make_month.py`. Here the real flows act on a local Barrack whose clock is
-put forward by an hour at a time, with a real Prefect server, leases, notices and probes; the bill
-is what the sandbox has charged. `python scripts/run_month.py` takes from half an hour to two hours.
+put forward by 48 minutes at a time, with a real Prefect server, leases, notices and probes; the
+bill is what the sandbox has charged. `python scripts/run_month.py` takes an hour or two.
 """
 
 from __future__ import annotations
@@ -25,10 +25,13 @@ from urllib.parse import parse_qs
 
 from scripts.make_month import CHART, OFFICE, PAGE, PEOPLE, SEED, START, Person, a_person, drawn
 
-TICK = timedelta(hours=1)
+TICK = timedelta(minutes=48)
+"""Thirty a day. What is idle is not known to have been so if nobody looked for an hour."""
 DAYS = 30
 WINDOW = timedelta(minutes=30)
 BALANCE = Decimal(100_000)
+PRICE = Decimal("1.19")
+"""Of one L40 an hour, as the sandbox has it."""
 WAYS = ("without anything", "timetables only", "leases and idleness")
 HEAD = (
     "| | bill | of it for nothing | put to rest while working | notices | of them at work "
@@ -158,7 +161,7 @@ class Month:
         self.ids = {n: sandbox.seed_instance(n, gpu_model="L40") for n in team.people}
 
     def run(self, days: int) -> Outcome:
-        """Live through the days, an hour at a time."""
+        """Live through the days, a tick at a time."""
         found = self.outcome
         for tick in range(int(timedelta(days=days) / TICK)):
             self.team.now = START + tick * TICK
@@ -172,9 +175,9 @@ class Month:
             )
             self._answer()
             self._count(after)
-            if tick % 24 == 23:
+            if tick % 30 == 29:
                 found.bill = BALANCE - Decimal(str(self.sandbox.state()["balance"]))
-                print(self.way, "day", tick // 24 + 1, found, file=sys.stderr, flush=True)
+                print(self.way, "day", tick // 30 + 1, found, file=sys.stderr, flush=True)
             self.sandbox.advance(TICK.total_seconds())
         found.bill = BALANCE - Decimal(str(self.sandbox.state()["balance"]))
         return found
@@ -183,7 +186,7 @@ class Month:
         return {one.name: str(one.status) for one in self.client.instances.list()}
 
     def _live(self) -> None:
-        """What people and trainings do at this hour."""
+        """What people and trainings do in this tick."""
         states, now = self._states(), self.team.now
         for name, person in self.team.people.items():
             id_, state = self.ids[name], states[name]
@@ -206,7 +209,7 @@ class Month:
             if now - TICK < at <= now:
                 lease_instance.fn(self.account, name, span, "person")
         if person.keeps_awake and person.does(person.trainings, now):
-            # As keep_awake does; an hour passes from one look to the next.
+            # As keep_awake does; it lasts until the next look.
             lease_instance.fn(self.account, name, TICK * 1.4, "training")
         elif person.keeps_awake:
             is_over = person.does(person.trainings, now - TICK)
@@ -254,8 +257,9 @@ class Month:
 
     def _count(self, states: dict[str, str]) -> None:
         for name, state in states.items():
-            price = Decimal("1.19") if state in ("ACTIVE", "SHUTOFF") else Decimal(0)
-            self.outcome.wasted += 0 if self.team.works(name) else price
+            price = PRICE if state in ("ACTIVE", "SHUTOFF") else Decimal(0)
+            hours = Decimal(int(TICK.total_seconds())) / 3600
+            self.outcome.wasted += 0 if self.team.works(name) else price * hours
 
 
 def table(month: dict[str, Outcome]) -> str:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from barrack_tasks.api import BarrackConflictError, BarrackNotFoundError
+from barrack_tasks.api import BarrackConflictError, BarrackError, BarrackNotFoundError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
@@ -28,16 +28,32 @@ from barrack_tasks.plans.forgotten.leases import (
 )
 from barrack_tasks.plans.names import nearest
 from barrack_tasks.plans.selection import Named
-from barrack_tasks.server.tables import change_all, read_all
+from barrack_tasks.server.tables import TableUnreadError, change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
 _LONGEST_OWNER = 100
 Change = Callable[[dict[str, Lease]], Iterable[Lease]]
 
 
+class LeasesUnreadError(BarrackError):
+    """Who has leased what cannot be read, so that nothing may be put to rest."""
+
+
 def read_leases(account: str) -> list[Lease]:
-    """All leases of machines. One that cannot be read keeps its machine; see `unread`."""
+    """All leases of machines. One that cannot be read keeps its machine; see `unread`.
+
+    Raises:
+        LeasesUnreadError: not even which machines have leases can be read.
+    """
     return [one for one in _all_leases(account) if not one.is_of_thing]
+
+
+def known_leases(account: str) -> list[Lease]:
+    """All leases of machines as far as they can be read: to say whose they are, and no more."""
+    try:
+        return read_leases(account)
+    except LeasesUnreadError:
+        return []
 
 
 def read_leases_of_things(account: str) -> list[Lease]:
@@ -46,7 +62,12 @@ def read_leases_of_things(account: str) -> list[Lease]:
 
 
 def _all_leases(account: str) -> list[Lease]:
-    return list(_read(read_all(_prefix(account))).values())
+    try:
+        return list(_read(read_all(_prefix(account), whole=True)).values())
+    except TableUnreadError as error:
+        failed = LeasesUnreadError(f"it is not known who has leased what: {error}")
+        failed.advice = "Delete that variable, and lease what is needed anew."
+        raise failed from None
 
 
 def cloud_now(credentials: BarrackCredentials) -> datetime:

@@ -13,7 +13,7 @@ from barrack_tasks.api import BarrackTransportError
 from barrack_tasks.api.models import VMStatus
 from barrack_tasks.controllers.account import watched_of
 from barrack_tasks.controllers.admission import Decide
-from barrack_tasks.controllers.leases import read_leases
+from barrack_tasks.controllers.leases import LeasesUnreadError, read_leases
 from barrack_tasks.controllers.notes import read_notes, write_notes
 from barrack_tasks.controllers.rest import with_droppable
 from barrack_tasks.controllers.run import Run
@@ -106,7 +106,10 @@ class Following:
         if not to_rest or self._policy.strict:
             return {}
         at = self._account.get_client().now()
-        leased = holders(read_leases(self._account.account), at)
+        try:
+            leased = holders(read_leases(self._account.account), at)
+        except LeasesUnreadError as error:
+            return {one.id: (str(error), Reason.LEASED) for one in to_rest}
         kept = {
             id_: (f"{one.said} keeps it until {until_said(one)}", Reason.LEASED)
             for id_, one in leased.items()

@@ -16,7 +16,7 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.expiry import seen_at_rest
 from barrack_tasks.controllers.guard import guarded_restore
-from barrack_tasks.controllers.leases import find_instance, lease_instance
+from barrack_tasks.controllers.leases import LeasesUnreadError, find_instance, lease_instance
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.durations import exactly, read_positive
 from barrack_tasks.runtime.loop import SERVER_AWAY
@@ -142,7 +142,7 @@ def awaken(
 def _ask(credentials: BarrackCredentials, there: UserVM) -> None:
     if there.status is VMStatus.HIBERNATED:
         if PREFECT_API_URL.value():  # without a server nobody has leased it
-            with suppress(*SERVER_AWAY):
+            with suppress(*SERVER_AWAY, LeasesUnreadError):
                 seen_at_rest(credentials.account, there.id, credentials.get_client().now())
         guarded_restore.fn(credentials, None, there.id)
     else:

@@ -18,14 +18,16 @@ from barrack_tasks import (
     set_owner,
 )
 from barrack_tasks.controllers.expiry import add_expiries, read_expiries
-from barrack_tasks.controllers.leases import change_leases, read_leases
+from barrack_tasks.controllers.leases import LeasesUnreadError, change_leases, read_leases
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.power.expiry import Expiry
 from barrack_tasks.runtime.alerts import NobodyTold
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.tables import change_all
+from barrack_tasks.server.variables import Records
 from flows.end_expired import end_expired
 from flows.follow_schedule import follow_schedule
+from flows.reap_forgotten import reap_forgotten
 from flows.report_costs import report_costs
 from tests.flows.conftest import account_of, effects, events_about, saved_hook, states
 from tests.flows.receivers import Webhook
@@ -189,6 +191,28 @@ def test_a_lease_that_cannot_be_read_keeps_its_machine(cloud: Cloud) -> None:
     assert len(effects(sandbox, "hibernate_instance")) == 1
 
 
+def test_while_no_lease_can_be_read_nothing_is_put_to_rest(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, seed=8321, speed=0)
+    sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+    lease_instance(account, "train", for_="8h", owner="ann")
+    prefix = f"barrack_leases_{account.account}_"
+    with Records(prefix) as records:
+        [name] = records.all()
+        records.put(name.removeprefix(prefix), "garbage")
+    idle = {"select": ["*"], "longer_than": "1h", "then": "delete"}
+    for run in (end_expired, lambda **how: reap_forgotten(rules=[idle], **how)):
+        with pytest.raises(LeasesUnreadError, match="who has leased what"):
+            run(credentials=account)
+    [row] = follow_schedule(
+        rules=[{"select": ["*"], "timetable": "never"}], credentials=account
+    ).rows
+    assert "it is not known who has leased what" in row.why
+    assert states(sandbox) == {"train": "ACTIVE"}
+    lease_instance(account, "train", for_="8h", owner="ann")
+    assert end_expired(credentials=account).rows[0].why.startswith("it ends at ")
+
+
 def told_of(account: BarrackCredentials, **how: Any) -> str:
     """Why a run could tell nobody; empty if somebody was told."""
     try:
@@ -239,8 +263,9 @@ def test_what_nobody_can_be_told_of_for_days_is_said_loudly(
     assert "no notification could be sent" in told_of(account, **how)
     sandbox.advance(24 * 3600)
     assert "no notification could be sent" in told_of(account, **how)
-    for minutes in (25 * 60, 16):
-        sandbox.advance(60 * minutes)
-        assert told_of(account, **how).startswith("For 48 h nobody could be told of this: ")
+    sandbox.advance(25 * 3600)
+    assert told_of(account, **how).startswith("For 48 h nobody could be told of this: ")
+    sandbox.advance(16 * 60)
+    assert bool(told_of(account, **how)) == (if_untold == "stay")
     sandbox.advance(600)
     assert states(sandbox) == {"train": "HIBERNATED" if if_untold == "act" else "ACTIVE"}

@@ -13,7 +13,9 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from barrack_tasks import extend_lease, lease_instance
-from barrack_tasks.controllers.leases import read_leases
+from barrack_tasks.controllers.leases import read_leases, read_leases_of_things
+from barrack_tasks.plans import Row
+from barrack_tasks.plans.names import snapshot_description, snapshot_name
 from barrack_tasks.runtime.alerts import NobodyTold
 from barrack_tasks.sandbox import Sandbox
 from flows.end_expired import end_expired
@@ -184,3 +186,50 @@ def test_a_rule_that_counts_idle_time_without_a_probe_is_told_to_do_nothing(clou
     idle = [{"select": ["*"], "longer_than": "1h", "then": "hibernate", "idle": True}]
     report = reap_forgotten(rules=idle, dry_run=True, credentials=account)
     assert "rules that count idle time do nothing: idleness names no probe" in report.notes
+
+
+def test_what_belongs_to_nothing_is_deleted_after_a_notice_and_what_somebody_leased_is_not(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    sandbox = cloud(fleet=0, seed=8417, speed=0, start=datetime.now(UTC) - timedelta(days=9))
+    id_ = sandbox.seed_instance("gone", gpu_model="L40")
+    account, (receiver, block) = account_of(sandbox, protect=["keep-*"]), hook
+    client = account.get_client()
+    names = [snapshot_name("gone", id_, client.now() + timedelta(hours=n)) for n in range(3)]
+    for name in names:
+        client.snapshots.create(id_, name, snapshot_description(id_))
+        advance(sandbox, hours=1)
+    snapshots = {one.name: one.id for one in client.snapshots.list()}
+    disks = {n: client.volumes.create(n, 10, "CANADA-1").id for n in ("loose", "leased", "keep-1")}
+    client.instances.delete(id_)
+    advance(sandbox, days=2)
+    rules = [
+        {"of": what, "longer_than": "1d", "then": "delete"} for what in ("snapshots", "volumes")
+    ]
+
+    def run(**more: Any) -> dict[str, Row]:
+        how: dict[str, Any] = {"notify": [block], "credentials": account, **more}
+        return {row.instance: row for row in reap_forgotten(leftovers=rules, **how).rows}
+
+    assert run(dry_run=True)["volume loose"].outcome == "planned"
+    assert receiver.received == []
+    run()
+    advance(sandbox, minutes=5)  # by now it is certain that the machine is gone
+    rows = run()
+    told = "\n".join(str(message) for message in receiver.received)
+    assert f"barrack lease snapshot:{snapshots[names[0]]} --extend 30d" in told
+    assert "newest ready snapshot" in rows[f"snapshot {names[2]}"].why
+    assert "it is protected" in rows["volume keep-1"].why
+    # What the form starts, and what the command does.
+    [kept] = keep_machine(f"volume:{disks['leased']}", "30d", "ann", credentials=account).rows
+    assert "the lease of ann keeps it until" in kept.why
+    extend_lease(account, f"snapshot:{snapshots[names[1]]}", for_="30d", owner="ann")
+    assert effects(sandbox, "delete_volume") == effects(sandbox, "delete_snapshot") == []
+    advance(sandbox, hours=2)
+    rows = run()
+    assert rows["volume loose"].did == ("delete volume",)
+    assert "the lease of ann keeps it" in rows["volume leased"].why
+    assert [e["id"] for e in effects(sandbox, "delete_volume")] == [disks["loose"]]
+    assert [e["id"] for e in effects(sandbox, "delete_snapshot")] == [snapshots[names[0]]]
+    end_expired(credentials=account)
+    assert len(read_leases_of_things(account.account)) == 2, "those are no leases of machines"
