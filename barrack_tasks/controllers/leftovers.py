@@ -81,10 +81,19 @@ class Leftovers:
         machines = {id_ for id_ in orphans if id_}
         things = holders(read_leases_of_things(account.account), at)
         old = [s.id for s in snapshots if s.instance_id in machines]
+        # A notice was given only once that was certain, and what is gone does not come back.
+        told = {key.partition(" ")[2] for key in self._written}
+        gone = {
+            s.instance_id
+            for s in snapshots
+            if s.instance_id in machines and f"snapshot:{s.id}" in told
+        }
+        dry_run = self._run.dry_run
+        fresh = confirmed_gone(account, machines - gone, instances.keys(), dry_run=dry_run)
         kept = Kept(
             self._run.never,
             {**held, **things},
-            confirmed_gone(account, machines, instances.keys(), dry_run=self._run.dry_run),
+            {*fresh, *(id_ for id_ in gone if id_)},
             proven_snapshots(account.account),
             depended_on(account.get_client(), old),
             used,

@@ -227,6 +227,9 @@ def test_what_belongs_to_nothing_is_deleted_after_a_notice_and_what_somebody_lea
     assert effects(sandbox, "delete_volume") == effects(sandbox, "delete_snapshot") == []
     advance(sandbox, hours=2)
     rows = run()
+    assert rows[f"snapshot {names[0]}"].did == ("delete snapshot",), (
+        rows[f"snapshot {names[0]}"].outcome + "|" + rows[f"snapshot {names[0]}"].why
+    )
     assert rows["volume loose"].did == ("delete volume",)
     assert "the lease of ann keeps it" in rows["volume leased"].why
     assert [e["id"] for e in effects(sandbox, "delete_volume")] == [disks["loose"]]

@@ -126,9 +126,10 @@ def _row_of_leftover(one: Left, done: Mapping[str, str | None], dry_run: bool) -
     why, now, did = one.why, one.kind, tuple[str, ...]()
     if one.thing in done:
         error = done[one.thing]
-        outcome, why = ("failed", f"{why}; {error}") if error else ("done", why)
         if error is None:
-            now, did = "DELETED", (f"delete {one.kind}",)
+            outcome, now, did = "done", "DELETED", (f"delete {one.kind}",)
+        else:
+            outcome, why = "failed", f"{why}; {error}"
     elif one.acts_at is not None:
         outcome = "planned"
         told = "people would be told" if dry_run else "people were told"
