@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -22,6 +25,7 @@ from flows.end_expired import end_expired
 from flows.keep_machine import keep_machine
 from flows.reap_forgotten import reap_forgotten
 from tests.flows.conftest import account_of, effects, states
+from tests.flows.killing import Point, ended, start_in_process
 from tests.flows.receivers import Webhook
 
 Cloud = Callable[..., Sandbox]
@@ -82,10 +86,10 @@ def test_the_forgotten_are_told_of_and_put_to_rest_unless_somebody_leases_them(
 
 
 def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
-    cloud: Cloud, hook: tuple[Webhook, str]
+    cloud: Cloud, hook: tuple[Webhook, str], prefect_server: str
 ) -> None:
     start = datetime.now(UTC) - timedelta(days=1)
-    sandbox = cloud(fleet=0, seed=8414, start=start)
+    sandbox = cloud(fleet=0, seed=8414, start=start, speed=0)
     id_ = sandbox.seed_instance("scratch-1", gpu_model="L40")
     account, (receiver, block) = account_of(sandbox), hook
     with get_client(sync_client=True) as client:
@@ -97,20 +101,34 @@ def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
             "entrypoint": "barrack_tasks.flows.keep_machine",
         }
         deployed = client.request("POST", "/deployments/", json=made).json()
+        path: Any = f"/deployments/{deployed['id']}"
         try:
             advance(sandbox, hours=9)
             reap_forgotten(rules=RULES, notify=[block], credentials=account)
+            [told] = [str(message) for message in receiver.received]
+            here = f"/deployments/deployment/{deployed['id']}/run?parameters="
+            page, _, query = told.partition(here)
+            assert page.rpartition(" ")[2].startswith("http")
+            given = json.loads(unquote(re.match(r"[A-Za-z0-9%:_-]+", query)[0]))  # type: ignore[index]
+            assert given == {"instance": id_, "for_": "8h"}
+            # What the form sends when somebody starts the run that it shows, and a worker runs it.
+            asked = {"parameters": {**given, "owner": "ann"}}
+            started = client.request("POST", f"{path}/create_flow_run", json=asked).json()
+            done = subprocess.run(
+                [sys.executable, "-m", "prefect.engine", started["id"]],
+                env={**os.environ, **sandbox.env, "PREFECT_API_URL": prefect_server},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            run: Any = f"/flow_runs/{started['id']}"
+            assert client.request("GET", run).json()["state"]["type"] == "COMPLETED"
         finally:
-            path: Any = f"/deployments/{deployed['id']}"
             client.request("DELETE", path)
-    [told] = [str(message) for message in receiver.received]
-    page, _, query = told.partition(f"/deployments/deployment/{deployed['id']}/run?parameters=")
-    assert page.rpartition(" ")[2].startswith("http")
-    given = json.loads(unquote(re.match(r"[A-Za-z0-9%:_-]+", query)[0]))  # type: ignore[index]
-    assert given == {"instance": id_, "for_": "8h"}
-    # What the form starts.
-    [row] = keep_machine(**given, owner="ann", credentials=account).rows
-    assert "the lease of ann keeps it until" in row.why
+    [kept] = read_leases(account.account)
+    assert (kept.owner, kept.until - sandbox.now() > timedelta(hours=7.9)) == ("ann", True)
     [spared] = reap_forgotten(rules=RULES, notify=[block], credentials=account).rows
     assert "the lease of ann keeps it" in spared.why
 
@@ -236,3 +254,34 @@ def test_what_belongs_to_nothing_is_deleted_after_a_notice_and_what_somebody_lea
     assert [e["id"] for e in effects(sandbox, "delete_snapshot")] == [snapshots[names[0]]]
     end_expired(credentials=account)
     assert len(read_leases_of_things(account.account)) == 2, "those are no leases of machines"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["start_instance", "create_snapshot"])
+def test_what_a_run_has_begun_that_was_killed_is_finished_by_the_next_one(
+    cloud: Cloud, prefect_server: str, operation: str
+) -> None:
+    sandbox = cloud(fleet=0, seed=8418, start=datetime.now(UTC) - timedelta(days=1))
+    id_ = sandbox.seed_instance("off", gpu_model="L40")
+    account = account_of(sandbox)
+    account.get_client().instances.stop(id_)
+    advance(sandbox, hours=2)
+    reap_forgotten(rules=RULES, credentials=account)
+    advance(sandbox, hours=1.1)
+    environment = {
+        **sandbox.env,
+        "PREFECT_API_URL": prefect_server,
+        "BARRACK_LOCK_SECONDS": "5",
+    }
+    arguments = {"rules": RULES}
+    point = Point(operation, 1, "after")
+    code, _ = ended(*start_in_process("reap_forgotten", environment, arguments, point))
+    assert code == -9
+    for _ in range(3):
+        ended(*start_in_process("reap_forgotten", environment, arguments), patience=90)
+        if states(sandbox)["off"] == "HIBERNATED":
+            break
+        sandbox.advance(600)
+    assert states(sandbox) == {"off": "HIBERNATED"}
+    assert len(effects(sandbox, "create_snapshot")) == 1
+    assert len(effects(sandbox, "hibernate_instance")) == 1
