@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from barrack_tasks.plans.forgotten.idleness import Idleness as Idleness
     from barrack_tasks.plans.forgotten.idleness import PrometheusProbe as PrometheusProbe
     from barrack_tasks.plans.forgotten.idleness import SshProbe as SshProbe
-    from barrack_tasks.plans.forgotten.lifetimes import Leftover as Leftover
+    from barrack_tasks.plans.forgotten.leftovers import Leftover as Leftover
     from barrack_tasks.plans.forgotten.lifetimes import Lifetime as Lifetime
     from barrack_tasks.plans.money.caps import Caps as Caps
     from barrack_tasks.plans.money.thresholds import Threshold as Threshold
@@ -101,7 +101,8 @@ _GIVEN = {
     "plans.report": "Report",
     "plans.selection": "Selector SelectionError",
     "plans.forgotten.idleness": "ApiProbe Idleness PrometheusProbe SshProbe",
-    "plans.forgotten.lifetimes": "Leftover Lifetime",
+    "plans.forgotten.leftovers": "Leftover",
+    "plans.forgotten.lifetimes": "Lifetime",
     "plans.money.caps": "Caps",
     "plans.money.thresholds": "Threshold",
     "plans.power.schedule": "Rule",

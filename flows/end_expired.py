@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from barrack_tasks.controllers.expiry import end_due
-from barrack_tasks.controllers.leases import note_warned, read_leases
-from barrack_tasks.controllers.owners import tell_owners
+from barrack_tasks.controllers.expiry import end_due, note_told, warnings_due
+from barrack_tasks.controllers.leases import cloud_now
+from barrack_tasks.controllers.owners import Told, tell_people
 from barrack_tasks.controllers.run import Run, barrack_flow
-from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.forgotten.idleness import GivenIdleness
-from barrack_tasks.plans.forgotten.leases import WARNING, now_warned, warnings_of
+from barrack_tasks.plans.forgotten.leases import WARNING
+from barrack_tasks.plans.forgotten.untold import LATE, IfUntold, Untold
 from barrack_tasks.plans.power.expiry import EndingsReport, known_of, readings_of, rows_of_endings
-from barrack_tasks.runtime.alerts import scope_of, untold
-from barrack_tasks.runtime.keep_form import keeping_link
-from barrack_tasks.runtime.loop import now
+from barrack_tasks.runtime.alerts import scope_of
 from barrack_tasks.runtime.parameters import Credentials, Notify
 
 
@@ -27,6 +25,8 @@ def end_expired(
     credentials: Credentials = None,
     warning: PositiveSpan = WARNING,
     idleness: GivenIdleness = None,
+    if_untold: IfUntold = "stay",
+    untold_for: PositiveSpan = LATE,
 ) -> EndingsReport:
     """Hibernate machines whose last lease has ended, and end what was made with `expires=`.
 
@@ -48,6 +48,9 @@ def end_expired(
         warning: how long before a lease ends people are warned.
         idleness: probes that put an end off while a machine works, or while nobody can tell, for
             `at_most`: an `Idleness` or a dict. None asks no probe.
+        if_untold: what happens to a machine once nobody could be told for `untold_for` that its
+            lease ends: `stay` leaves it up, and each run fails and says so; `act` goes on.
+        untold_for: see `if_untold`.
 
     Returns:
         A report with one row an instance that has a lease, or was made for a time, and has not
@@ -66,26 +69,21 @@ def end_expired(
     """
     run = Run.begin("end_expired", credentials, notify, dry_run=dry_run)
     with run.holding() as hold:
-        endings, instances = end_due(run.account, hold, now(), run.log, dry_run, warning, idleness)
+        looked = end_due(run.account, hold, run.log, dry_run, warning, idleness, cloud_now)
+    endings, instances, at = looked
     if dry_run:
         rows = rows_of_endings(endings, instances, dry_run=True)
         return run.conclude(EndingsReport(flow=run.flow, dry_run=True, rows=rows))
     scope = scope_of(["ends"], notify)
     alarms = run.alarms("expiry", scope, remind)
-    told: tuple[Message, ...] = ()
-    missed: tuple[str, ...] = ()
+    told = Told()
     with run.alone("expiry", scope) as is_alone:
         if is_alone:
-            leases = read_leases(run.account.account)
-            warnings = warnings_of(
-                leases, instances, now(), warning, keeping_link(), run.account.protect
-            )
-            told = alarms.raise_for([*readings_of(endings), *warnings], now())
-            unheard = alarms.unheard(warnings)
-            heard = now_warned(leases, instances, now(), warning, unheard)
-            note_warned(run.account.account, heard, now())
-            missed = tell_owners(run, told, instances)
-    rows = rows_of_endings(endings, instances, known=known_of(endings, told))
-    notes = (*untold(told, run.notifiers, alarms.undelivered), *missed)
-    report = EndingsReport(flow=run.flow, rows=rows, notes=notes)
-    return run.conclude_told(report, told, alarms)
+            readings = [*readings_of(endings), *warnings_due(run.account, looked, warning)]
+            late = Untold(untold_for, if_untold)
+            told = tell_people(run, alarms, readings, instances, at, late)
+            note_told(run.account.account, looked, warning, told.stays(if_untold))
+    rows = rows_of_endings(endings, instances, known=known_of(endings, told.messages))
+    report = run.conclude(EndingsReport(flow=run.flow, rows=rows, notes=told.notes), silent=True)
+    told.check(run)
+    return report

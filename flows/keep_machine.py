@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from barrack_tasks.controllers.leases import extend_lease, find_instance
+from barrack_tasks.api.models import UserVM
+from barrack_tasks.controllers.leases import extend_lease, find_leasable
 from barrack_tasks.controllers.run import Run, barrack_flow
-from barrack_tasks.plans import Report
+from barrack_tasks.plans import Report, Row
 from barrack_tasks.plans.durations import Lifetime
+from barrack_tasks.plans.forgotten.leases import until_said
 from barrack_tasks.plans.forgotten.reaping import row_of
 from barrack_tasks.runtime.parameters import Credentials
 
@@ -25,7 +27,7 @@ def keep_machine(
     flow's deployment. It does the same as `extend_lease` and `barrack lease NAME --extend`.
 
     Args:
-        instance: its name or id.
+        instance: its name or id; or a snapshot or volume, as `snapshot:4711`, that a notice names.
         for_: how long from now it is kept at least: seconds, a timedelta or `"8h"`.
         owner: whose lease; the one that lasts longest, if not given, and the user's who runs the
             flow where there is none, or only the default lease.
@@ -42,7 +44,13 @@ def keep_machine(
         >>> keep_machine("train-1", for_="4h", owner="ann")
     """
     run = Run.begin("keep_machine", credentials)
-    there = find_instance(run.account, instance)
+    there = find_leasable(run.account, instance)
     lease = extend_lease.fn(run.account, there.id, for_, owner)
-    why = f"{lease.said} keeps it until {lease.until:%Y-%m-%d %H:%M} UTC"
-    return run.report([row_of(there, why, "done")])
+    why = f"{lease.said} keeps it until {until_said(lease)}"
+    if isinstance(there, UserVM):
+        return run.report([row_of(there, why, "done")])
+    kind = there.id.partition(":")[0]
+    row = Row(
+        instance_id=there.id, instance=there.name, was=kind, now=kind, outcome="done", why=why
+    )
+    return run.report([row])

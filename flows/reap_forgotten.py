@@ -8,21 +8,20 @@ from typing import Annotated
 from pydantic import BeforeValidator
 
 from barrack_tasks.controllers.forgotten import Means, Reaping
-from barrack_tasks.controllers.owners import tell_owners
+from barrack_tasks.controllers.owners import Told
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Report, Row
-from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.durations import Lifetime as LeaseSpan
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.forgotten.idleness import GivenIdleness
+from barrack_tasks.plans.forgotten.leftovers import Leftover, read_leftovers
 from barrack_tasks.plans.forgotten.lifetimes import (
     GRACE,
-    Leftover,
     Lifetime,
-    read_leftovers,
     read_lifetimes,
 )
-from barrack_tasks.runtime.alerts import scope_of, untold
+from barrack_tasks.plans.forgotten.untold import LATE, IfUntold, Untold
+from barrack_tasks.runtime.alerts import scope_of
 from barrack_tasks.runtime.parameters import Credentials, Notify, Protect, Timeout, span_of
 
 Rules = Annotated[list[Lifetime], BeforeValidator(read_lifetimes)]
@@ -36,6 +35,8 @@ def reap_forgotten(
     default_lease: LeaseSpan | None = None,
     idleness: GivenIdleness = None,
     grace: PositiveSpan = GRACE,
+    if_untold: IfUntold = "stay",
+    untold_for: PositiveSpan = LATE,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
     dry_run: bool = False,
@@ -53,11 +54,16 @@ def reap_forgotten(
         rules: `Lifetime(select=, longer_than=, then=, idle=)` or dicts. All that apply are told;
             the first one that acts counts.
         leftovers: `Leftover(of=, longer_than=, then=)` or dicts, about snapshots and volumes that
-            belong to no machine. They are named, and never deleted.
+            belong to no machine. With `delete` they go after a notice, and never what is leased
+            (`barrack lease snapshot:ID`), protected or kept by retention.
         default_lease: the lease that a machine gets which nobody has leased; `end_expired` warns
             before it ends, and then hibernates the machine. None gives none.
         idleness: the probes that rules with `idle` count by: an `Idleness` or a dict.
         grace: how long people have, after they were told, to lease a machine.
+        if_untold: what happens to a machine once nobody could be told for `untold_for` what will
+            happen to it: `stay` leaves it as it is, and each run fails and says so; with `act` the
+            grace begins all the same.
+        untold_for: see `if_untold`.
         notify: names of notification blocks that are told what will happen, and what failed.
         timeout: for one instance: seconds, a timedelta or `"10m"`.
         dry_run: show what would be done, and change nothing.
@@ -83,6 +89,7 @@ def reap_forgotten(
     """
     acts = {f"{rule.then}_instance" for rule in rules if rule.then in ("hibernate", "delete")}
     also = (*acts, "list_snapshots", "create_snapshot") if acts else ()
+    also = (*also, *(f"delete_{one.kind}" for one in leftovers if one.then == "delete"))
     run = Run.begin("reap_forgotten", credentials, notify, protect, dry_run, also=also)
     means = Means(rules, leftovers, idleness, default_lease, grace, span_of(timeout))
     reaping = Reaping(run, means)
@@ -93,14 +100,15 @@ def reap_forgotten(
         return run.report(reaping.rows(reaping.act()), notes)
     scope = scope_of([rule.key for rule in rules], notify)
     alarms = run.alarms("forgotten", scope)
-    told: tuple[Message, ...] = ()
+    told = Told()
     done: tuple[Row, ...] = ()
     with run.alone("forgotten") as is_alone:
         if is_alone:
-            told = reaping.tell(alarms)
-            notes = (*notes, *tell_owners(run, told, reaping.world.instances))
+            told = reaping.tell(alarms, Untold(untold_for, if_untold))
             reaping.grant()
             done = reaping.act()
-    notes = (*notes, *untold(told, run.notifiers, alarms.undelivered))
+    notes = (*notes, *told.notes)
     report = Report(flow=run.flow, rows=reaping.rows(done), notes=notes)
-    return run.conclude_told(report, told, alarms)
+    report = run.conclude(report, silent=True)
+    told.check(run)
+    return report

@@ -8,7 +8,7 @@ by a seed. `python scripts/make_month.py` takes about half a minute.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -305,16 +305,27 @@ def table(month: dict[str, list[Machine]]) -> str:
 
 def chart(month: dict[str, list[Machine]]) -> str:
     """The bills as an SVG, divided by what they were good for."""
+    return drawn(
+        list(month),
+        {
+            kind: [float(spent(machines)[kind]) for machines in month.values()]
+            for kind in ("at work", "for nothing", "at rest")
+        },
+    )
+
+
+def drawn(labels: Sequence[str], parts: Mapping[str, Sequence[float]]) -> str:
+    """Bills as an SVG, divided by what they were good for."""
     colours = ("#2f855a", "#c53030", "#3182ce")
     look = Style(background="#ffffff", plot_background="#ffffff", colors=colours)
-    drawn = pygal.HorizontalStackedBar(
+    bars = pygal.HorizontalStackedBar(
         title="A month of a team of 12, USD",
         **{"width": 900, "height": 320, "explicit_size": True, "js": [], "style": look},
     )
-    drawn.x_labels = list(month)
-    for kind in ("at work", "for nothing", "at rest"):
-        drawn.add(kind, [float(spent(machines)[kind]) for machines in month.values()])
-    text: str = drawn.render(is_unicode=True)
+    bars.x_labels = list(labels)
+    for kind, amounts in parts.items():
+        bars.add(kind, list(amounts))
+    text: str = bars.render(is_unicode=True)
     # An image runs no scripts, and the ids of a drawing are drawn by chance.
     text = re.sub(r"<script.*?</script>", "", text, flags=re.DOTALL)
     return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "month", text)

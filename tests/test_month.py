@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from scripts import run_month
 from scripts.make_month import PAGE, play, spent, table
 
 
@@ -14,6 +15,15 @@ def test_leases_and_idleness_save_and_disturb_no_work(seed: int) -> None:
     assert sum(machine.torn for machine in evidence) == 0
     assert spent(evidence)["at work"] == spent(nothing)["at work"], "the work is the same"
     assert spent(evidence)["for nothing"] < spent(nothing)["for nothing"]
+
+
+@pytest.mark.slow
+def test_the_real_flows_put_no_work_to_rest_in_a_day_of_the_sandbox(prefect_server: str) -> None:
+    day = run_month.play("leases and idleness", days=1, people=4)
+    assert day.torn == 0
+    assert day.notices > 0
+    left_alone = run_month.PRICE * 24 * 4
+    assert day.bill < left_alone
 
 
 @pytest.mark.slow

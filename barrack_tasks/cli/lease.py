@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -11,7 +11,7 @@ from barrack_tasks.cli.accounts import leasing_account
 from barrack_tasks.cli.failing import WrongWordsError
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.durations import said
-from barrack_tasks.plans.forgotten.leases import Lease, with_leases
+from barrack_tasks.plans.forgotten.leases import Lease, until_said, with_leases
 
 lease_app = App(name="lease", help="Leases of machines: who needs which machine until when.")
 
@@ -34,7 +34,7 @@ def lease(
     Parameters
     ----------
     name
-        Name or id of the machine.
+        Name or id of the machine; snapshot:ID or volume:ID for what belongs to none.
     for_
         How long it is needed from now, such as 8h or 3d.
     extend
@@ -64,7 +64,7 @@ def lease(
         except ValueError as error:
             raise WrongWordsError(str(error)) from None
         by = f" for {stands.owner}" if stands.owner else ""
-        screen.print(f"{stands.name} is kept{by} until {stands.until:%Y-%m-%d %H:%M} UTC.")
+        screen.print(f"{stands.name} is kept{by} until {until_said(stands)}.")
     return 0
 
 
@@ -78,12 +78,16 @@ def ls(*, credentials: str | None = None) -> int:
         Name of the account's block; the environment's account, else the block `barrack`.
     """
     from barrack_tasks.controllers.expiry import read_expiries
-    from barrack_tasks.controllers.leases import read_leases
+    from barrack_tasks.controllers.leases import (
+        cloud_now,
+        read_leases,
+        read_leases_of_things,
+    )
 
     screen = Screen()
     with leasing_account(credentials) as account:
-        now = datetime.now(UTC)
-        leases = read_leases(account.account)
+        now = cloud_now(account)
+        leases = [*read_leases(account.account), *read_leases_of_things(account.account)]
         rows = [_row(one, now) for one in sorted(leases, key=lambda one: (one.until, one.key))]
         leased = {one.instance_id for one in leases}
         for end in with_leases(read_expiries(account.account), [], now):
@@ -98,11 +102,13 @@ def _row(one: Lease, now: datetime) -> tuple[str, ...]:
     state = f"{said(max(one.until - now, timedelta(0)))} left"
     if one.released is not None:
         state = "released"
+    elif one.is_unread:
+        state = "cannot be read, so it keeps the machine"
     elif not one.runs(now):
         state = "ended"
     elif one.warned is not None:
         state = f"{state}, and people were warned"
-    return one.name, one.owner or "(default)", f"{one.until:%Y-%m-%d %H:%M} UTC", state
+    return one.name, one.owner or "(default)", until_said(one), state
 
 
 def _said_of_release(name: str, others: list[Lease]) -> str:

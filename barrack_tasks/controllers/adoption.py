@@ -18,6 +18,7 @@ _WHAT = {
     "hold": "locks of runs",
     "leases": "leases of machines",
     "forgotten": "machines that were seen",
+    "leftovers": "notices of what belongs to nothing",
     "owners": "owners of machines",
     "expiry": "ends of instances",
     "proofs": "proven snapshots",

@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from barrack_tasks.api import BarrackError
 from barrack_tasks.controllers.leases import (
     change_leases,
+    cloud_now,
     drop_lease,
     find_instance,
     release_lease,
@@ -64,6 +66,7 @@ class Awake:
         [self.lease] = change_leases(
             self.account,
             lambda stands: [extended(stands.get(self.lease.key, self.lease), until)],
+            self.now(),
         )
         return True
 
@@ -115,9 +118,8 @@ def keep_awake(
     there = find_instance(account, instance)
     # Each block has a lease of its own, also two of one process.
     owner = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(2)})"
-    now = datetime.now(UTC)
-    lease = Lease(there.id, there.name, owner, now)
-    awake = Awake(account.account, lease, lasts, longest, lambda: datetime.now(UTC))
+    lease = Lease(there.id, there.name, owner, account.get_client().now())
+    awake = Awake(account.account, lease, lasts, longest, lambda: _cloud_now(account))
     awake.renew()
     over = threading.Event()
     context = contextvars.copy_context()
@@ -144,6 +146,14 @@ def keep_awake(
             "others lease it: %s",
             *(there.name, f"{awake.lease.until:%Y-%m-%d %H:%M} UTC", error),
         )
+
+
+def _cloud_now(account: BarrackCredentials) -> datetime:
+    """The cloud's time, as far as it is known while the cloud does not answer."""
+    try:
+        return cloud_now(account)
+    except BarrackError:
+        return account.get_client().now()
 
 
 def _keep(awake: Awake, pause: timedelta, over: threading.Event) -> None:

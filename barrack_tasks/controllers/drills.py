@@ -90,7 +90,7 @@ def tidy_in_passing(
 
 def clear_up(run: Run, hold: Hold) -> tuple[str, ...]:
     """End what is due to end, and what drills have left behind; notes on it."""
-    endings, _ = end_due(run.account, hold, now(), run.log)
+    endings = end_due(run.account, hold, run.log).endings
     left = tidy_in_passing(run.account, run.id, run.name, now, run.log)
     return (*said_of(endings), *left.values())
 

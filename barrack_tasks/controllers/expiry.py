@@ -7,16 +7,23 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import NAMESPACE_OID, uuid5
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM, VMStatus
-from barrack_tasks.controllers.leases import drop_ended, read_leases
+from barrack_tasks.controllers.leases import cloud_now, drop_ended, note_warned, read_leases
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
+from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.forgotten.idleness import Idleness, put_off
-from barrack_tasks.plans.forgotten.leases import WARNING, outlived, with_leases
+from barrack_tasks.plans.forgotten.leases import (
+    WARNING,
+    now_warned,
+    outlived,
+    warnings_of,
+    with_leases,
+)
 from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
 from barrack_tasks.plans.power.expiry import (
     Ending,
@@ -30,6 +37,7 @@ from barrack_tasks.plans.power.expiry import (
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.steps import Finished, Step, Wait
 from barrack_tasks.plans.world import World
+from barrack_tasks.runtime.keep_form import keeping_link
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log
 from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate, instances_of, note_going
@@ -107,11 +115,11 @@ class Ends:
         account: see `BarrackCredentials.account`.
         span: how long what is made lasts; None for no end.
         how: `hibernate` or `delete`.
-        now: the clock.
+        now: the cloud's clock, by which ends are judged.
         hold: of the run.
 
     Example:
-        >>> ends = Ends(account.account, timedelta(hours=8), "delete", now, hold)
+        >>> ends = Ends(account.account, timedelta(hours=8), "delete", client.now, hold)
         >>> ends.note([Making("train-1", client.now())])
         >>> ends.made("train-1", client.snapshots.restore("1", "train-1").id)
     """
@@ -237,15 +245,23 @@ def _read(written: Any) -> Expiry:
     return replace(end, by=Making.read(name, request), writer=writer[0] if writer else "")
 
 
+class Looked(NamedTuple):
+    """What became of all ends, the instances as far as they were looked at, and when that was."""
+
+    endings: list[Ending]
+    instances: Mapping[str, UserVM]
+    at: datetime
+
+
 def end_due(
     credentials: BarrackCredentials,
     hold: Hold,
-    now: datetime,
     log: Log,
     dry_run: bool = False,
     warning: timedelta = WARNING,
     idleness: Idleness | None = None,
-) -> tuple[list[Ending], Mapping[str, UserVM]]:
+    clock: Callable[[BarrackCredentials], datetime] = cloud_now,
+) -> Looked:
     """End what has no lease any more; what becomes of each, and the instances.
 
     The instances are looked at only when a lease ends within `warning`, or has ended.
@@ -254,43 +270,48 @@ def end_due(
         credentials: the account.
         hold: of the run; what is ended is held while it is asked for, and no longer. Before each
             request is sent it is asked whether that is still so.
-        now: zone-aware.
         log: of the run.
         dry_run: decide only.
         warning: how long people are warned before a lease ends.
         idleness: the probes that put an end off while a machine works; None to ask none.
+        clock: asks for the cloud's time, by which everything here is judged. It is asked only if
+            something ends at all.
     """
-    noted = _on_record(credentials.account)
+    account = credentials.account
+    noted, leases = _on_record(account), read_leases(account)
+    if not noted and not leases:
+        return Looked([], {}, credentials.get_client().now())
+    now = clock(credentials)
     if not dry_run:
-        drop_expiries(credentials.account, (one for one in noted if _tells_nothing(one, now)))
-    leases = read_leases(credentials.account)
+        drop_expiries(account, (one for one in noted if _tells_nothing(one, now)))
     set_ends = [one for one in noted if one.how]
     over = outlived(set_ends, leases, now)
     set_ends = [one for one in set_ends if one not in over]
     if not dry_run:
-        drop_expiries(credentials.account, over)
+        drop_expiries(account, over)
     expiries = with_leases(set_ends, leases, now, warning)
     if not any(one.at <= now + warning or not one.id for one in expiries):
-        return [Ending(one, decide_ending(one, World(), False, None, now)) for one in expiries], {}
+        waiting = [decide_ending(one, World(), False, None, now) for one in expiries]
+        return Looked(list(map(Ending, expiries, waiting)), {}, now)
     world = instances_of(credentials, [one.id for one in expiries if one.id and one.at <= now])
-    set_ends = _with_ids(credentials.account, set_ends, world, dry_run)
+    set_ends = _with_ids(account, set_ends, world, dry_run)
     names = {id_: one.name for id_, one in world.instances.items()}
     expiries = with_leases(set_ends, leases, now, warning, names)
-    run = _Run(credentials, hold, world, now, credentials.get_client().now(), log)
+    run = _Run(credentials, hold, world, now, log)
     endings = [run.decided(one) for one in expiries]
     if idleness is not None:
         endings = run.put_off(endings, idleness)
     if dry_run:
-        return endings, world.instances
+        return Looked(endings, world.instances, now)
     sending = {one.expiry.id: one.expiry.name for one in endings if isinstance(one.next, Step)}
     if sending:
         with hold.briefly(sending) as held:
-            ends, leases = read_expiries(credentials.account), read_leases(credentials.account)
+            ends, leases = read_expiries(account), read_leases(account)
             fresh = with_leases(ends, leases, now, warning, names)
             current = {one.id: one for one in fresh if one.id}
             endings = [run.carried_out(one, held, current) for one in endings]
-    _close([one for one in endings if one.is_over], credentials.account, now)
-    return endings, world.instances
+    _close([one for one in endings if one.is_over], account, now)
+    return Looked(endings, world.instances, now)
 
 
 def _tells_nothing(one: Expiry, now: datetime) -> bool:
@@ -318,7 +339,6 @@ class _Run:
     hold: Hold
     world: World
     now: datetime
-    cloud_now: datetime
     log: Log
 
     @cached_property
@@ -333,7 +353,7 @@ class _Run:
         instance = all_of_them.get(one.id) if one.id else next(named, None)
         names = (one.name, instance.name if instance else None)
         protected = is_protected(self.credentials.protect, one.id, *names)
-        next_ = decide_ending(one, self.world, protected, holder, self.now, self.cloud_now)
+        next_ = decide_ending(one, self.world, protected, holder, self.now, self.now)
         return Ending(one, next_)
 
     def put_off(self, endings: Sequence[Ending], idleness: Idleness) -> list[Ending]:
@@ -341,7 +361,7 @@ class _Run:
         fresh = [o.expiry for o in endings if isinstance(o.next, Step) and o.expiry.asked is None]
         there = [self.world.instances[one.id] for one in fresh]
         asked = [one for one in there if one.status is VMStatus.ACTIVE]
-        found = find_evidence(idleness, asked, self.cloud_now)
+        found = find_evidence(idleness, asked, self.now)
 
         def after(one: Ending) -> Ending:
             evidence, at = found.get(one.expiry.id), one.expiry.at
@@ -404,6 +424,43 @@ def _close(over: Sequence[Ending], account: str, now: datetime) -> None:
             emit("barrack.instance.expired", expiry.id, expiry.name, event_id=identity)
     drop_expiries(account, [one.expiry for one in over])
     drop_ended(account, {one.expiry.id for one in over if one.expiry.id}, now)
+
+
+def warnings_due(
+    credentials: BarrackCredentials, looked: Looked, warning: timedelta
+) -> list[Reading]:
+    """What people are to be told of ends that come, as they stand by now.
+
+    Args:
+        credentials: the account.
+        looked: what the run has looked at.
+        warning: how long before an end people are warned.
+    """
+    account = credentials.account
+    return warnings_of(
+        read_leases(account),
+        looked.instances,
+        looked.at,
+        warning,
+        keeping_link(),
+        credentials.protect,
+        read_expiries(account),
+    )
+
+
+def note_told(
+    account: str, looked: Looked, warning: timedelta, untold: Collection[str] = ()
+) -> None:
+    """Note that people know which leases end; what they were not told of stays as it is.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        looked: what the run has looked at.
+        warning: how long before an end people are warned.
+        untold: keys of the warnings that nobody heard.
+    """
+    known = now_warned(read_leases(account), looked.instances, looked.at, warning, untold)
+    note_warned(account, known, looked.at)
 
 
 def seen_at_rest(account: str, id_: str, now: datetime) -> None:

@@ -11,19 +11,20 @@ from typing import Any
 from barrack_tasks.controllers.admission import Admission
 from barrack_tasks.controllers.expiry import read_expiries
 from barrack_tasks.controllers.leases import grant_default, read_leases
+from barrack_tasks.controllers.leftovers import Leftovers
+from barrack_tasks.controllers.owners import Told, tell_people
 from barrack_tasks.controllers.rest import KEPT, look_again
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.plans.alerts import Message, Reading
+from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.forgotten.idleness import Idleness
 from barrack_tasks.plans.forgotten.leases import Lease, holders
+from barrack_tasks.plans.forgotten.leftovers import Leftover, notices_of_leftovers
 from barrack_tasks.plans.forgotten.lifetimes import (
     LOOKS,
-    Leftover,
     Lifetime,
     Sighting,
     Stage,
     Verdict,
-    judge_leftovers,
     judge_lifetimes,
     notices_of,
     purpose_of,
@@ -37,6 +38,7 @@ from barrack_tasks.plans.forgotten.reaping import (
     rows_of_verdicts,
     unleased,
 )
+from barrack_tasks.plans.forgotten.untold import Untold
 from barrack_tasks.plans.memory import Memory, protected_targets
 from barrack_tasks.plans.power.drive_report import rows_of
 from barrack_tasks.plans.power.schedule import is_meant
@@ -91,18 +93,19 @@ class Reaping:
             run.account, snapshots="needed" if "snapshots" in kinds else "not needed"
         )
         volumes = list(client.volumes.list()) if "volumes" in kinds else []
+        self._leftovers = Leftovers(run, means.leftovers, means.grace)
         self._name = run.account.account
         self._at = client.now()
         self._written = read_all(_prefix(self._name))
         self._seen = self._look()
         self._leases = read_leases(self._name)
-        self._held = held = holders(self._leases, now())
+        self._held = held = holders(self._leases, self._at)
         machines = self.world.instances
         self.verdicts = judge_lifetimes(
             machines.values(), means.rules, self._seen, held, run.never, self._at, means.grace
         )
         snapshots = [s for of_one in self.world.snapshots.values() for s in of_one]
-        self.left = judge_leftovers(means.leftovers, snapshots, volumes, machines, self._at)
+        self.left = self._leftovers.judge(snapshots, volumes, machines, held, self._at)
         have_end = {end.id for end in read_expiries(self._name)}
         self.unleased = unleased(machines.values(), self._leases, have_end, run.never)
 
@@ -126,15 +129,11 @@ class Reaping:
 
     def readings(self) -> list[Reading]:
         """What people are to be told."""
-        loose = [
-            Reading(f"{one.kind} {one.id}", True, False, f"{one.kind} {one.name}: {one.why}")
-            for one in self.left
-            if one.rule.then == "alert"
-        ]
-        machines = self.world.instances.values()
-        return [*notices_of(self.verdicts, keeping_link(), machines), *loose]
+        machines, link = self.world.instances.values(), keeping_link()
+        loose = notices_of_leftovers(self.left, link)
+        return [*notices_of(self.verdicts, link, machines), *loose]
 
-    def tell(self, alarms: Alarms) -> tuple[Message, ...]:
+    def tell(self, alarms: Alarms, untold: Untold) -> Told:
         """Tell people what will happen, and then remember that, and what was seen.
 
         A run that is cut off in between has told it, and the next one remembers it: the grace
@@ -142,23 +141,26 @@ class Reaping:
         """
         readings = self.readings()
         fresh = {one.key for one in self.verdicts if one.stage is Stage.NOTICE}
-        told = alarms.raise_for(readings, now(), anew=fresh)
+        fresh |= {one.key for one in self.left if one.stage is Stage.NOTICE}
+        machines = self.world.instances
+        told = tell_people(self._run, alarms, readings, machines, self._at, untold, fresh)
         kept = with_notices(
             self._seen,
             self.verdicts,
             self._means.rules,
             self._at,
             self._held,
-            alarms.unheard(readings),
+            told.stays(untold.then),
         )
         remember(self._name, self._written, kept)
+        self._leftovers.remember(self.left, self._at, told.stays(untold.then))
         return told
 
     def grant(self) -> None:
         """Give machines that nobody has leased a lease that ends, if the run is to."""
         if self._means.default_lease is not None and self.unleased:
-            until = now().replace(microsecond=0) + self._means.default_lease
-            grant_default(self._name, self.unleased, until, now())
+            until = self._at.replace(microsecond=0) + self._means.default_lease
+            grant_default(self._name, self.unleased, until, self._at)
 
     def rows(self, done: Sequence[Row]) -> tuple[Row, ...]:
         """One row a machine that a rule names, or that nobody has leased, and what is left over.
@@ -175,11 +177,16 @@ class Reaping:
         if lease is not None:
             may = "gets" if self._run.dry_run else "has got"
             why = f"{why}, so it {may} a lease without an owner"
-        bare = rows_of_leftovers(self.left)
+        bare = rows_of_leftovers(self.left, self._leftovers.done, self._run.dry_run)
         return (*done, *named, *(row_of(one, why) for one in rest), *bare)
 
     def act(self) -> tuple[Row, ...]:
-        """Take a snapshot of each machine that is due, and put it to rest or delete it."""
+        """Take a snapshot of each machine that is due, and put it to rest or delete it.
+
+        Leftovers that are due are deleted first: they need nothing but that.
+        """
+        if not self._run.dry_run:
+            self._leftovers.delete(self.left)
         return tuple(row for then in (Then.HIBERNATE, Then.DELETE) for row in self._reap(then))
 
     def _due(self, then: Then) -> list[Verdict]:
@@ -209,8 +216,10 @@ class Reaping:
         def look(hold: Hold, intent: Intent) -> World:
             """The account now, and who has leased what meanwhile."""
             held.clear()
-            held.update(holders(read_leases(self._name), now()))
-            return with_stock(run.account, look_again(run.account, hold, intent, memory))
+            world = look_again(run.account, hold, intent, memory)
+            leases = read_leases(self._name)
+            held.update(holders(leases, run.account.get_client().now()))
+            return with_stock(run.account, world)
 
         if run.dry_run:
             intent = intend(now(), {})

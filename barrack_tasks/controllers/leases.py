@@ -6,52 +6,101 @@ import getpass
 import os
 from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from barrack_tasks.api import BarrackConflictError, BarrackNotFoundError
+from barrack_tasks.api import BarrackConflictError, BarrackError, BarrackNotFoundError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
 from barrack_tasks.plans.durations import read_lifetime
 from barrack_tasks.plans.forgotten.leases import (
+    THINGS,
     Lease,
     by_machine,
     extended,
     granted,
     owner_to_extend,
     released,
+    spent_leases,
+    unread,
     warned,
 )
 from barrack_tasks.plans.names import nearest
-from barrack_tasks.server.tables import change_all, read_all
+from barrack_tasks.plans.selection import Named
+from barrack_tasks.server.tables import TableUnreadError, change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
 _LONGEST_OWNER = 100
-_KEPT_FOR = timedelta(days=30)
 Change = Callable[[dict[str, Lease]], Iterable[Lease]]
 
 
+class LeasesUnreadError(BarrackError):
+    """Who has leased what cannot be read, so that nothing may be put to rest."""
+
+
 def read_leases(account: str) -> list[Lease]:
-    """All leases of machines. What cannot be read is left out."""
-    return list(_read(read_all(_prefix(account))).values())
+    """All leases of machines. One that cannot be read keeps its machine; see `unread`.
+
+    Raises:
+        LeasesUnreadError: not even which machines have leases can be read.
+    """
+    return [one for one in _all_leases(account) if not one.is_of_thing]
 
 
-def change_leases(account: str, change: Change) -> list[Lease]:
+def known_leases(account: str) -> list[Lease]:
+    """All leases of machines as far as they can be read: to say whose they are, and no more."""
+    try:
+        return read_leases(account)
+    except LeasesUnreadError:
+        return []
+
+
+def read_leases_of_things(account: str) -> list[Lease]:
+    """All leases of snapshots and volumes, which keep them from being deleted as leftovers."""
+    return [one for one in _all_leases(account) if one.is_of_thing]
+
+
+def _all_leases(account: str) -> list[Lease]:
+    try:
+        return list(_read(read_all(_prefix(account), whole=True)).values())
+    except TableUnreadError as error:
+        failed = LeasesUnreadError(f"it is not known who has leased what: {error}")
+        failed.advice = "Delete that variable, and lease what is needed anew."
+        raise failed from None
+
+
+def cloud_now(credentials: BarrackCredentials) -> datetime:
+    """The cloud's time, asked for now. Leases are granted and judged by it alone.
+
+    The clocks of the machines where people and workers run may be wrong by hours, and a lease would
+    end so much too early. One page of instances is asked for: that is what its answer tells.
+
+    Raises:
+        BarrackError: the account cannot be read.
+    """
+    next(iter(credentials.get_client().instances.list()), None)
+    return _moment_of(credentials)
+
+
+def change_leases(account: str, change: Change, now: datetime | None = None) -> list[Lease]:
     """Put leases in the place of those with the same machine and owner; those that were put.
 
     Args:
         account: see `BarrackCredentials.account`.
         change: given the leases that stand, by key, gives those that changed. It is asked again
             when another worker was faster, so that neither undoes the other's.
+        now: by the cloud's clock; what says nothing any more at this moment is forgotten.
     """
     put: list[Lease] = []
 
     def changed(stands: dict[str, Any]) -> dict[str, Any]:
-        put[:] = change(_read(stands))
-        kept = {k: v for k, v in stands.items() if not _is_old(v)}
-        return {**kept, **{one.key: _written(one) for one in put}}
+        found = _read(stands)
+        put[:] = change(found)
+        fresh = {one.key: one for one in put}
+        over = set() if now is None else spent_leases({**found, **fresh}.values(), now)
+        wanted = {**stands, **{key: _written(one) for key, one in fresh.items()}}
+        return {k: v for k, v in wanted.items() if k not in over}
 
     change_all(_prefix(account), changed)
     return put
@@ -66,14 +115,14 @@ def grant_default(
         account: see `BarrackCredentials.account`.
         machines: that were seen without one.
         until: when these leases end.
-        now: zone-aware.
+        now: by the cloud's clock.
     """
 
     def change(stands: dict[str, Lease]) -> list[Lease]:
         have = by_machine(stands.values())
         return [Lease(m.id, m.name, "", until) for m in machines if m.id not in have]
 
-    return change_leases(account, change)
+    return change_leases(account, change, now)
 
 
 def note_warned(account: str, told: Collection[Lease], now: datetime) -> None:
@@ -85,7 +134,7 @@ def note_warned(account: str, told: Collection[Lease], now: datetime) -> None:
         there = [(stands[one.key], one.until) for one in told if one.key in stands]
         return [warned(stand, until, now) for stand, until in there]
 
-    change_leases(account, change)
+    change_leases(account, change, now)
 
 
 def drop_ended(account: str, ids: Collection[str], now: datetime) -> None:
@@ -135,11 +184,10 @@ def lease_instance(
     Example:
         >>> lease_instance(account, "train-1", for_="8h", owner="ann").until
     """
-    there = find_instance(credentials, instance)
-    until = _from_now(for_)
-    lease = Lease(there.id, there.name, _owner(owner), until)
+    there, now = find_leasable(credentials, instance), _moment_of(credentials)
+    lease = Lease(there.id, there.name, _owner(owner), now + read_lifetime(for_))
     [stands] = change_leases(
-        credentials.account, lambda found: [granted(found.get(lease.key), lease)]
+        credentials.account, lambda found: [granted(found.get(lease.key), lease)], now
     )
     return _told("barrack.lease.granted", stands, credentials.account)
 
@@ -174,8 +222,8 @@ def extend_lease(
     Example:
         >>> extend_lease(account, "train-1", for_="4h").until
     """
-    there = find_instance(credentials, instance)
-    until = _from_now(for_)
+    there, now = find_leasable(credentials, instance), _moment_of(credentials)
+    until = now + read_lifetime(for_)
 
     def change(stands: dict[str, Lease]) -> list[Lease]:
         held = by_machine(stands.values()).get(there.id, [])
@@ -184,7 +232,7 @@ def extend_lease(
         standing = stands.get(lease.key)
         return [lease if standing is None else extended(standing, until)]
 
-    [stands] = change_leases(credentials.account, change)
+    [stands] = change_leases(credentials.account, change, now)
     return _told("barrack.lease.extended", stands, credentials.account)
 
 
@@ -211,8 +259,7 @@ def release_lease(
         >>> release_lease(account, "train-1", owner="ann")
         []
     """
-    there = find_instance(credentials, instance)
-    now = datetime.now(UTC)
+    there, now = find_leasable(credentials, instance), _moment_of(credentials)
     lease = Lease(there.id, there.name, _owner(owner), now)
     others: list[Lease] = []
 
@@ -223,9 +270,23 @@ def release_lease(
         others[:] = [o for o in mine if o.owner and o.key != lease.key and o.runs(now)]
         return [released(stands.get(lease.key, lease), now), *unowned]
 
-    stands, *_ = change_leases(credentials.account, change)
+    stands, *_ = change_leases(credentials.account, change, now)
     _told("barrack.lease.released", stands, credentials.account)
     return others
+
+
+def find_leasable(credentials: BarrackCredentials, called: str) -> UserVM | Named:
+    """The instance that has a name or an id, or a snapshot or volume, as `snapshot:4711`.
+
+    Raises:
+        BarrackNotFoundError: there is none.
+        BarrackConflictError: several instances have it; their ids are named.
+    """
+    if not called.startswith(THINGS):
+        return find_instance(credentials, called)
+    client, (kind, _, id_) = credentials.get_client(), called.partition(":")
+    found = client.snapshots.get(id_) if kind == "snapshot" else client.volumes.get(id_)
+    return Named(called, found.name)
 
 
 def find_instance(credentials: BarrackCredentials, called: str) -> UserVM:
@@ -264,8 +325,9 @@ def _owner(owner: str | None) -> str:
     return name
 
 
-def _from_now(span: Any) -> datetime:
-    return datetime.now(UTC).replace(microsecond=0) + read_lifetime(span)
+def _moment_of(credentials: BarrackCredentials) -> datetime:
+    """The cloud's time, once it has answered."""
+    return credentials.get_client().now().replace(microsecond=0)
 
 
 def _told(event: str, lease: Lease, account: str) -> Lease:
@@ -285,23 +347,21 @@ def _written(one: Lease) -> list[Any]:
     return [one.instance_id, one.name, one.owner, int(one.until.timestamp()), *moments]
 
 
-def _is_old(value: Any) -> bool:
-    """Whether a lease ended so long ago that it says nothing of the machine any more."""
-    leases = _read({"": value}).values()
-    return any(datetime.now(UTC) - one.until > _KEPT_FOR for one in leases)
-
-
 def _read(written: dict[str, Any]) -> dict[str, Lease]:
+    """The leases by their keys. One that cannot be read keeps its machine."""
     found: dict[str, Lease] = {}
-    for value in written.values():
-        with suppress(TypeError, ValueError):
+    for key, value in written.items():
+        lease = unread(key)
+        with suppress(TypeError, ValueError, OverflowError, OSError):
             id_, name, owner, until, *moments = value
-            lease = Lease(str(id_), str(name), str(owner), datetime.fromtimestamp(until, UTC))
-            told, given_up = (
-                None if at is None else datetime.fromtimestamp(at, UTC) for at in moments
-            )
-            found[lease.key] = replace(lease, warned=told, released=given_up)
+            told, given_up = (None if at is None else _at(at) for at in moments)
+            lease = Lease(str(id_), str(name), str(owner), _at(until), told, given_up)
+        found[lease.key] = lease
     return found
+
+
+def _at(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)
 
 
 def _prefix(account: str) -> str:

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials, check_names
-from barrack_tasks.plans.alerts import Message
+from barrack_tasks.plans.alerts import Message, Reading
 from barrack_tasks.plans.forgotten.owners import Ownership, channels
-from barrack_tasks.runtime.alerts import Alarms
-from barrack_tasks.runtime.loop import now
+from barrack_tasks.plans.forgotten.untold import IfUntold, Untold, late_of, said_of_late
+from barrack_tasks.runtime.alerts import Alarms, NobodyTold
 from barrack_tasks.runtime.notify import find_notifiers
 from barrack_tasks.server.tables import change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
 _LONGEST = 200
+_NOBODY = "no notification is sent: notify names no notification block"
 
 
 def read_owners(account: str) -> list[Ownership]:
@@ -76,42 +79,106 @@ def drop_owner(account: str, machines: str) -> None:
     change_all(_prefix(account), lambda stands: {k: v for k, v in stands.items() if k != machines})
 
 
-def tell_owners(
-    run: Run, told: Iterable[Message], instances: Mapping[str, UserVM]
-) -> tuple[str, ...]:
-    """Tell the owners' own channels what people were just told of their machines.
+@dataclass(frozen=True)
+class Told:
+    """What people were told of machines, and what nobody has heard of.
+
+    Attributes:
+        messages: to those who are told of everything.
+        heard: keys of the lines that owners' own channels have heard of, in this run or before.
+        unheard: lines that were to be told, and that nobody has heard of yet.
+        late: keys of those of them that wait for longer than a run lets them.
+        loud: the sentence about these; empty if there are none.
+        undelivered: notification blocks that could not send, and why.
+        notes: sentences for the report.
+    """
+
+    messages: tuple[Message, ...] = ()
+    heard: frozenset[str] = frozenset()
+    unheard: tuple[Reading, ...] = ()
+    late: frozenset[str] = frozenset()
+    loud: str = ""
+    undelivered: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def stays(self, if_untold: IfUntold) -> frozenset[str]:
+        """Keys of the lines that were not told, so that nothing happens for them yet."""
+        waiting = frozenset(one.key for one in self.unheard)
+        return waiting - self.late if if_untold == "act" else waiting
+
+    def check(self, run: Run) -> None:
+        """Fail a run that could tell nobody; its work was done.
+
+        Raises:
+            NobodyTold: says what nobody has heard of, and why.
+        """
+        if self.loud:
+            raise NobodyTold(self.loud)
+        left = [one for one in self.messages if one.key not in self.heard]
+        NobodyTold.check(left, run.notifiers, self.undelivered)
+        if self.unheard and not run.notifiers:
+            owners = tuple(self.undelivered)
+            meant = [Message(o.key, "owed", o.text, owners) for o in self.unheard]
+            NobodyTold.check(meant, owners, self.undelivered)
+
+
+def tell_people(
+    run: Run,
+    alarms: Alarms,
+    readings: Sequence[Reading],
+    instances: Mapping[str, UserVM],
+    at: datetime,
+    untold: Untold,
+    anew: Collection[str] = (),
+) -> Told:
+    """Tell what will happen to machines: those who hear of everything, and each owner.
+
+    What either of them has heard of was told. Where neither is named, the report tells it.
 
     Args:
         run: the run.
-        told: messages whose keys end with a machine's id.
+        alarms: of the run.
+        readings: how things stand; their keys end with a machine's id.
         instances: by id.
-
-    Returns:
-        Sentences for the report about channels that could not be told.
+        at: by the cloud's clock.
+        untold: what happens once nobody could be told for long.
+        anew: keys of lines that are told again unless that was just done.
     """
-    news = {one.key: one.text for one in told if one.kind == "crossed"}
+    messages = alarms.raise_for(readings, at, anew=anew)
+    lines = [one for one in readings if one.is_over and not one.quiet]
+    failed, heard, missed = dict(alarms.undelivered), set[str](), set[str]()
     table = read_owners(run.account.account)
-    if not table:
-        return ()
+    blocks = sorted({one.tell for one in table if one.tell} - run.notifiers.keys())
+    leases = read_leases(run.account.account) if blocks else []
     names = {id_: one.name for id_, one in instances.items()}
-    leases = read_leases(run.account.account) if news else []
-    by_channel = channels(news, names, table, leases)
-    missed: list[str] = []
-    for block in sorted({one.tell for one in table if one.tell} - run.notifiers.keys()):
+    own = channels(readings, names, table, leases) if blocks else {}
+    for block in blocks:
+        mine = own.get(block, [])
+        over = {one.key for one in mine if one.is_over and not one.quiet}
         try:
             notifiers = find_notifiers([block])
         except BarrackConfigurationError as error:
-            missed += [str(error)] if block in by_channel else []
+            missed |= over
+            failed |= {block: str(error)} if over else {}
             continue
-        alarms = Alarms(
-            "owner", run.account.account, notifiers, None, run.log, _scope(block), run.post
-        )
-        alarms.pass_on(by_channel.get(block, {}), now())
-        missed += [
-            f"the notification block {name} could not send: {why}"
-            for name, why in alarms.undelivered.items()
-        ]
-    return tuple(missed)
+        scope = f"{alarms.guard}_{_scope(block)}"
+        kind, name = "owner", run.account.account
+        told = Alarms(kind, name, notifiers, None, run.log, scope, run.post, emits=False)
+        told.raise_for(mine, at, anew=set(anew) & {one.key for one in mine})
+        heard |= told.heard()
+        missed |= told.unheard(mine)
+        failed |= told.undelivered
+    general = alarms.unheard(readings) if run.notifiers else frozenset(missed)
+    unheard = tuple(one for one in lines if one.key in general and one.key not in heard)
+    since = {one.key: alarms.since(one.key) for one in unheard}
+    late = late_of(since, at, untold)
+    loud = said_of_late([one for one in unheard if one.key in late], untold) if late else ""
+    notes = (
+        *([loud] if loud else []),
+        *(f"the notification block {n} could not send: {why}" for n, why in failed.items()),
+        *([_NOBODY] if messages and not run.notifiers and not own else []),
+    )
+    return Told(messages, frozenset(heard), unheard, late, loud, failed, notes)
 
 
 def _scope(block: str) -> str:

@@ -109,7 +109,8 @@ class Restores:
         self._hold = hold
         self._wanted = wanted
         self._until = until_when(run.account, wanted.wait_until)
-        self._ends = Ends(run.account.account, wanted.expires, wanted.on_expiry, now, hold)
+        clock = run.account.get_client().now
+        self._ends = Ends(run.account.account, wanted.expires, wanted.on_expiry, clock, hold)
         self._memory = NotedFirst(client=run.account.get_client(), note=self._note)
         self._snapshots = snapshots
         self._all: list[Restoring] = []

@@ -13,12 +13,12 @@ from barrack_tasks.api import BarrackTransportError
 from barrack_tasks.api.models import VMStatus
 from barrack_tasks.controllers.account import watched_of
 from barrack_tasks.controllers.admission import Decide
-from barrack_tasks.controllers.leases import read_leases
+from barrack_tasks.controllers.leases import LeasesUnreadError, read_leases
 from barrack_tasks.controllers.notes import read_notes, write_notes
 from barrack_tasks.controllers.rest import with_droppable
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.forgotten.idleness import Idleness, put_off
-from barrack_tasks.plans.forgotten.leases import holders
+from barrack_tasks.plans.forgotten.leases import holders, until_said
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.power.evidence import Known, clock_ahead
 from barrack_tasks.plans.power.rise import Shortage
@@ -105,14 +105,17 @@ class Following:
         to_rest = [self.first.instances[k] for k, one in verdicts.items() if one.goal == "down"]
         if not to_rest or self._policy.strict:
             return {}
-        leased = holders(read_leases(self._account.account), now())
+        at = self._account.get_client().now()
+        try:
+            leased = holders(read_leases(self._account.account), at)
+        except LeasesUnreadError as error:
+            return {one.id: (str(error), Reason.LEASED) for one in to_rest}
         kept = {
-            id_: (f"{one.said} keeps it until {one.until:%Y-%m-%d %H:%M} UTC", Reason.LEASED)
+            id_: (f"{one.said} keeps it until {until_said(one)}", Reason.LEASED)
             for id_, one in leased.items()
         }
         if idleness is None:
             return kept
-        at = self._account.get_client().now()
         asked = [one for one in to_rest if one.id not in kept and one.status is VMStatus.ACTIVE]
         for id_, found in find_evidence(idleness, asked, at).items():
             boundary = verdicts[id_].boundary

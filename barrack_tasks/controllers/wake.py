@@ -16,10 +16,10 @@ from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.expiry import seen_at_rest
 from barrack_tasks.controllers.guard import guarded_restore
-from barrack_tasks.controllers.leases import find_instance, lease_instance
+from barrack_tasks.controllers.leases import LeasesUnreadError, find_instance, lease_instance
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.durations import exactly, read_positive
-from barrack_tasks.runtime.loop import SERVER_AWAY, now
+from barrack_tasks.runtime.loop import SERVER_AWAY
 from barrack_tasks.tasks.base import barrack_task
 from barrack_tasks.tasks.instances import start_instance
 
@@ -142,8 +142,8 @@ def awaken(
 def _ask(credentials: BarrackCredentials, there: UserVM) -> None:
     if there.status is VMStatus.HIBERNATED:
         if PREFECT_API_URL.value():  # without a server nobody has leased it
-            with suppress(*SERVER_AWAY):
-                seen_at_rest(credentials.account, there.id, now())
+            with suppress(*SERVER_AWAY, LeasesUnreadError):
+                seen_at_rest(credentials.account, there.id, credentials.get_client().now())
         guarded_restore.fn(credentials, None, there.id)
     else:
         start_instance.fn(credentials, there.id)

@@ -54,6 +54,7 @@ class Alarms:
         log: of the run.
         scope: see `scope_of`; what one deployment remembers is no business of another's.
         post: of the run; what waits in it is told together with the alarms.
+        emits: whether events tell of each crossing; not of what other alarms have told already.
     """
 
     def __init__(
@@ -65,9 +66,11 @@ class Alarms:
         log: Log,
         scope: str = "",
         post: Post | None = None,
+        emits: bool = True,
     ) -> None:
         self._post = post or Post(account)
-        self._guard = guard
+        self._emits = emits
+        self.guard = guard
         self._account = account
         self._notifiers = notifiers
         self._remind = remind
@@ -121,10 +124,19 @@ class Alarms:
         """
         if not self._notifiers:
             return frozenset()
-        known = {key for key, alarm in self._alarms.items() if alarm.heard}
+        known = self.heard()
         return frozenset(
             one.key for one in readings if one.is_over and not one.quiet and one.key not in known
         )
+
+    def heard(self) -> frozenset[str]:
+        """Keys of the lines of which a notifier was told, in this run or before."""
+        return frozenset(key for key, alarm in self._alarms.items() if alarm.heard)
+
+    def since(self, key: str) -> datetime | None:
+        """Since when a line is crossed, once `raise_for` has told of it; None if it is not."""
+        alarm = self._alarms.get(key)
+        return alarm.since if alarm is not None else None
 
     def pass_on(self, news: Mapping[str, str], now: datetime, over: Collection[str] = ()) -> None:
         """Tell what happened, once each; whom it could not be told, it is owed for a week.
@@ -200,7 +212,7 @@ class Alarms:
         said = [f"{_SAID[message.kind]}{message.text}" for message in messages]
         for message, sentence in zip(messages, said, strict=True):
             level = logging.INFO if message.is_over else logging.WARNING
-            self._log.log(level, "%s: %s", self._guard, sentence)
+            self._log.log(level, "%s: %s", self.guard, sentence)
         over = sum(message.is_over for message in messages)
         several = _counted(len(said) - over, over)
         lines = [] if len(said) == 1 else [f"{sentence.rstrip('.')}." for sentence in said]
@@ -208,11 +220,11 @@ class Alarms:
         def sent(failed: Mapping[str, str]) -> None:
             self.undelivered.update(failed)
             for message in messages:
-                if message.kind in ("crossed", "recovered"):
+                if self._emits and message.kind in ("crossed", "recovered"):
                     emit(
-                        f"barrack.{self._guard}.{message.kind}",
+                        f"barrack.{self.guard}.{message.kind}",
                         self._account,
-                        self._guard,
+                        self.guard,
                         payload={"line": message.key, "text": message.text},
                     )
                 note(alarms, message, failed, now)
@@ -221,7 +233,7 @@ class Alarms:
         self._post.add(
             Item(
                 self._those(to),
-                f"Barrack {self._guard}: {said[0] if len(said) == 1 else several}",
+                f"Barrack {self.guard}: {said[0] if len(said) == 1 else several}",
                 "\n".join(map(one_line, [*lines, *details])),
                 severity="info" if over == len(messages) else "warning",
                 sent=sent,
@@ -281,7 +293,7 @@ class NobodyTold(Exception):
     def check(
         cls,
         told: Sequence[Message],
-        notifiers: Mapping[str, NotificationBlock],
+        notifiers: Collection[str],
         undelivered: Mapping[str, str],
     ) -> None:
         """Raise it if so: an alarm that nobody hears must at least show as a failed run."""

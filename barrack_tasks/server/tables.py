@@ -40,12 +40,30 @@ class _Standing(NamedTuple):
     """Those that the head names, by name."""
     spent: set[str]
     """Records that the next change makes useless, besides parts that change."""
+    unread: list[str]
+    """Records that count and are missing, or are no mapping."""
 
 
-def read_all(prefix: str) -> dict[str, Any]:
-    """A mapping as one. What is not a mapping is left out."""
+class TableUnreadError(ValueError):
+    """A part of a mapping is missing, or is no mapping: what it has said is unknown."""
+
+
+def read_all(prefix: str, whole: bool = False) -> dict[str, Any]:
+    """A mapping as one. What is not a mapping is left out.
+
+    Args:
+        prefix: of the names of its records.
+        whole: refuse a mapping of which a part cannot be read.
+
+    Raises:
+        TableUnreadError: a part cannot be read, and `whole` was asked for; says which.
+    """
     with Records(prefix) as records:
-        return _look(records, prefix).content
+        standing = _look(records, prefix)
+    if whole and standing.unread:
+        names = ", ".join(f"{prefix}{name}" for name in standing.unread)
+        raise TableUnreadError(f"the Prefect variable {names} cannot be read")
+    return standing.content
 
 
 def change_all(
@@ -115,12 +133,15 @@ def _look(records: Records, prefix: str) -> _Standing:
         for part in named[name]:
             content |= _mapping(found[part].value) if part in found else {}
     head = heads[-1] if heads else None
+    needed = [n for n in found if _NUMBERED.fullmatch(n)] if head is None else [head, *named[head]]
+    unread = [n for n in needed if n not in found or not isinstance(found[n].value, dict)]
     counting = {} if head is None else {n: found[n] for n in named[head] if n in found}
     return _Standing(
         content,
         head,
         {name: _mapping(one.value) for name, one in counting.items()},
         _spent(found, {*heads[-1:], *counting}, {p for parts in named.values() for p in parts}),
+        unread,
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import socketserver
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -86,7 +85,7 @@ def test_no_name_can_write_a_line_of_its_own_into_the_ssh_configuration() -> Non
 
 
 def test_who_wakes_a_machine_that_its_lease_put_to_rest_may_keep_it(
-    cloud: Cloud, ssh_port: int, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud, ssh_port: int
 ) -> None:
     sandbox = cloud(fleet=0)
     id_ = sandbox.seed_instance("train", gpu_model="L40")
@@ -101,7 +100,6 @@ def test_who_wakes_a_machine_that_its_lease_put_to_rest_may_keep_it(
         reachable(sandbox, id_)
 
     awaken(account, "train", None, None, "10m", "ubuntu", ssh_port, sleep)
-    later = datetime.now(UTC) + timedelta(minutes=11)
-    monkeypatch.setattr("flows.end_expired.now", lambda: later)
+    sandbox.advance(11 * 60)
     end_expired(credentials=account)
     assert len(effects(sandbox, "hibernate_instance")) == 1

@@ -15,13 +15,14 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
-from barrack_tasks import BarrackCredentials
+from barrack_tasks import BarrackCredentials, set_owner
 from barrack_tasks.controllers.admission import read_means
 from barrack_tasks.controllers.money.bills import spent_since
 from barrack_tasks.controllers.money.funds import read_funds
 from barrack_tasks.controllers.money.seen import read_sightings
 from barrack_tasks.plans.money.burn import Burn, burn_of
 from barrack_tasks.plans.money.caps import Caps, today_of
+from barrack_tasks.plans.selection import SelectionError
 from barrack_tasks.sandbox import Sandbox
 from flows.enforce_budget import enforce_budget
 from flows.report_costs import report_costs
@@ -424,3 +425,26 @@ def test_a_new_limit_that_was_first_seen_blind_does_not_act_unasked(
         with pytest.raises(ValueError, match="until then it is not enforced"):
             enforce_budget(limit, **how)
     assert states(sandbox) == {"a1": "ACTIVE"}
+
+
+def test_a_budget_of_a_team_is_about_the_machines_that_are_theirs(cloud: Cloud) -> None:
+    sandbox = at(fleet(cloud, "5000", "train-1", "train-2", "web", start=MARCH))
+    account = account_of(sandbox)
+    set_owner(account, "train-*", owner="ann", team="vision")
+    budgets = [{"per": "day", "hard": 20, "team": "vision"}, {"per": "day", "soft": 900}]
+    enforce_budget(budgets, credentials=account)
+    client = account.get_client()
+    sandbox.advance(3 * 3600)
+    enforce_budget(budgets, credentials=account)
+    client.instances.delete(next(i.id for i in client.instances.list() if i.name == "train-2"))
+    sandbox.advance(3 * 3600)
+    report = enforce_budget(budgets, credentials=account)
+    assert report.budgets[0]["budget"] == "team vision per day"
+    # 1.19 USD an hour: six hours of the one, and three of the other, which is gone.
+    assert report.budgets[0]["spent"] == f"{Decimal('1.19') * 9:.2f} USD"
+    sandbox.advance(9 * 3600)
+    sandbox.set_speed(60)
+    assert [r.instance for r in enforce_budget(budgets, credentials=account).rows] == ["train-1"]
+    assert states(sandbox) == {"train-1": "HIBERNATED", "web": "ACTIVE"}
+    with pytest.raises(SelectionError, match="the table of owners has no team 'sales'"):
+        enforce_budget([{"per": "day", "hard": 20, "team": "sales"}], credentials=account)

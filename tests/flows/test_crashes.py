@@ -141,7 +141,9 @@ def with_an_old_image(sandbox: Sandbox, account: BarrackCredentials) -> None:
 def with_an_end(sandbox: Sandbox, account: BarrackCredentials) -> None:
     """The instance was made for a time, and that is over."""
     [alpha] = sandbox.state()["instances"]
-    now = datetime.now(UTC)
+    client = account.get_client()
+    client.instances.get(alpha["id"])
+    now = client.now()
     made = Making("alpha", now - timedelta(days=3))
     end = Expiry(alpha["id"], "alpha", now - timedelta(hours=1), "delete", by=made)
     add_expiries(account.account, [end])

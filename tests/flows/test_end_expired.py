@@ -91,7 +91,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Puts the flow's clock forward by minutes."""
     passed = [0.0]
     monkeypatch.setattr(
-        "flows.end_expired.now", lambda: datetime.now(UTC) + timedelta(minutes=passed[0])
+        "flows.end_expired.cloud_now", lambda _: datetime.now(UTC) + timedelta(minutes=passed[0])
     )
 
     def forward(minutes: float) -> None:
@@ -283,21 +283,23 @@ def test_a_watch_holds_what_it_ends_only_while_it_asks(cloud: Cloud) -> None:
         watch.claim({"mine": "mine"})
         assert other.claim({id_: "due"}) == {}
         log = logging.getLogger("test")
-        [held], _ = end_due(account, watch, datetime.now(UTC), log)
+        [held] = end_due(account, watch, log).endings
         assert held.next == Wait("another is working on it")
         other.release()
-        [ending], _ = end_due(account, watch, datetime.now(UTC), log)
+        [ending] = end_due(account, watch, log).endings
         assert isinstance(ending.next, Step)
         assert other.claim({id_: "due", "mine": "mine"}) == {"mine": "a watch"}
 
 
-def test_nothing_is_asked_of_the_account_while_nothing_is_due(cloud: Cloud) -> None:
+def test_only_the_time_is_asked_of_the_account_while_nothing_is_due(cloud: Cloud) -> None:
     sandbox = cloud(fleet=1)
     account = account_of(sandbox)
+    assert end_expired(credentials=account).rows == ()
+    assert sandbox.requests() == []
     later = datetime.now(UTC) + timedelta(hours=1)
     add_expiries(account.account, [Expiry("BRK-LATER", "later", later, "hibernate")])
     assert about(account).why.startswith("it ends at ")
-    assert sandbox.requests() == []
+    assert len(sandbox.requests()) == 1
 
 
 @pytest.mark.parametrize("expires", [0, "-1h", "0s", -5, "9999999999999 days", "99999 days"])

@@ -12,6 +12,7 @@ import pytest
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.controllers.expiry import add_expiries, read_expiries
+from barrack_tasks.controllers.leases import cloud_now
 from barrack_tasks.controllers.proofs import Open, read_open, write_open
 from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.plans.power.expiry import Expiry
@@ -59,7 +60,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[timedelta], None]:
     """Puts forward the clock by which ends are over."""
 
     def forward(by: timedelta) -> None:
-        monkeypatch.setattr("flows.end_expired.now", lambda: datetime.now(UTC) + by)
+        monkeypatch.setattr("flows.end_expired.cloud_now", lambda one: cloud_now(one) + by)
 
     return forward
 

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,13 +16,16 @@ import pytest
 from prefect.client.orchestration import get_client
 
 from barrack_tasks import extend_lease, lease_instance
-from barrack_tasks.controllers.leases import read_leases
+from barrack_tasks.controllers.leases import read_leases, read_leases_of_things
+from barrack_tasks.plans import Row
+from barrack_tasks.plans.names import snapshot_description, snapshot_name
 from barrack_tasks.runtime.alerts import NobodyTold
 from barrack_tasks.sandbox import Sandbox
 from flows.end_expired import end_expired
 from flows.keep_machine import keep_machine
 from flows.reap_forgotten import reap_forgotten
 from tests.flows.conftest import account_of, effects, states
+from tests.flows.killing import Point, ended, start_in_process
 from tests.flows.receivers import Webhook
 
 Cloud = Callable[..., Sandbox]
@@ -80,10 +86,10 @@ def test_the_forgotten_are_told_of_and_put_to_rest_unless_somebody_leases_them(
 
 
 def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
-    cloud: Cloud, hook: tuple[Webhook, str]
+    cloud: Cloud, hook: tuple[Webhook, str], prefect_server: str
 ) -> None:
     start = datetime.now(UTC) - timedelta(days=1)
-    sandbox = cloud(fleet=0, seed=8414, start=start)
+    sandbox = cloud(fleet=0, seed=8414, start=start, speed=0)
     id_ = sandbox.seed_instance("scratch-1", gpu_model="L40")
     account, (receiver, block) = account_of(sandbox), hook
     with get_client(sync_client=True) as client:
@@ -95,20 +101,34 @@ def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
             "entrypoint": "barrack_tasks.flows.keep_machine",
         }
         deployed = client.request("POST", "/deployments/", json=made).json()
+        path: Any = f"/deployments/{deployed['id']}"
         try:
             advance(sandbox, hours=9)
             reap_forgotten(rules=RULES, notify=[block], credentials=account)
+            [told] = [str(message) for message in receiver.received]
+            here = f"/deployments/deployment/{deployed['id']}/run?parameters="
+            page, _, query = told.partition(here)
+            assert page.rpartition(" ")[2].startswith("http")
+            given = json.loads(unquote(re.match(r"[A-Za-z0-9%:_-]+", query)[0]))  # type: ignore[index]
+            assert given == {"instance": id_, "for_": "8h"}
+            # What the form sends when somebody starts the run that it shows, and a worker runs it.
+            asked = {"parameters": {**given, "owner": "ann"}}
+            started = client.request("POST", f"{path}/create_flow_run", json=asked).json()
+            done = subprocess.run(
+                [sys.executable, "-m", "prefect.engine", started["id"]],
+                env={**os.environ, **sandbox.env, "PREFECT_API_URL": prefect_server},
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=False,
+            )
+            assert done.returncode == 0, done.stderr
+            run: Any = f"/flow_runs/{started['id']}"
+            assert client.request("GET", run).json()["state"]["type"] == "COMPLETED"
         finally:
-            path: Any = f"/deployments/{deployed['id']}"
             client.request("DELETE", path)
-    [told] = [str(message) for message in receiver.received]
-    page, _, query = told.partition(f"/deployments/deployment/{deployed['id']}/run?parameters=")
-    assert page.rpartition(" ")[2].startswith("http")
-    given = json.loads(unquote(re.match(r"[A-Za-z0-9%:_-]+", query)[0]))  # type: ignore[index]
-    assert given == {"instance": id_, "for_": "8h"}
-    # What the form starts.
-    [row] = keep_machine(**given, owner="ann", credentials=account).rows
-    assert "the lease of ann keeps it until" in row.why
+    [kept] = read_leases(account.account)
+    assert (kept.owner, kept.until - sandbox.now() > timedelta(hours=7.9)) == ("ann", True)
     [spared] = reap_forgotten(rules=RULES, notify=[block], credentials=account).rows
     assert "the lease of ann keeps it" in spared.why
 
@@ -131,9 +151,9 @@ def test_what_has_slept_for_a_month_is_restored_snapshotted_and_deleted(cloud: C
 
 
 def test_a_machine_that_nobody_leased_gets_a_lease_and_ends_with_it(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    cloud: Cloud,
 ) -> None:
-    sandbox = cloud(fleet=0, seed=8413)
+    sandbox = cloud(fleet=0, seed=8413, speed=0)
     for name in ("new", "mine"):
         sandbox.seed_instance(name, gpu_model="L40")
     account = account_of(sandbox)
@@ -144,9 +164,8 @@ def test_a_machine_that_nobody_leased_gets_a_lease_and_ends_with_it(
     assert len(read_leases(account.account)) == 1
     reap_forgotten(default_lease="8h", credentials=account)
     assert {one.owner for one in read_leases(account.account)} == {"ann", ""}
-    for hours in (7.9, 8.2):
-        later = timedelta(hours=hours)
-        monkeypatch.setattr("flows.end_expired.now", lambda: datetime.now(UTC) + later)  # noqa: B023
+    for hours in (7.9, 0.3):
+        advance(sandbox, hours=hours)
         end_expired(credentials=account)
     sandbox.advance(600)
     assert states(sandbox) == {"new": "HIBERNATED", "mine": "ACTIVE"}
@@ -185,3 +204,84 @@ def test_a_rule_that_counts_idle_time_without_a_probe_is_told_to_do_nothing(clou
     idle = [{"select": ["*"], "longer_than": "1h", "then": "hibernate", "idle": True}]
     report = reap_forgotten(rules=idle, dry_run=True, credentials=account)
     assert "rules that count idle time do nothing: idleness names no probe" in report.notes
+
+
+def test_what_belongs_to_nothing_is_deleted_after_a_notice_and_what_somebody_leased_is_not(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    sandbox = cloud(fleet=0, seed=8417, speed=0, start=datetime.now(UTC) - timedelta(days=9))
+    id_ = sandbox.seed_instance("gone", gpu_model="L40")
+    account, (receiver, block) = account_of(sandbox, protect=["keep-*"]), hook
+    client = account.get_client()
+    names = [snapshot_name("gone", id_, client.now() + timedelta(hours=n)) for n in range(3)]
+    for name in names:
+        client.snapshots.create(id_, name, snapshot_description(id_))
+        advance(sandbox, hours=1)
+    snapshots = {one.name: one.id for one in client.snapshots.list()}
+    disks = {n: client.volumes.create(n, 10, "CANADA-1").id for n in ("loose", "leased", "keep-1")}
+    client.instances.delete(id_)
+    advance(sandbox, days=2)
+    rules = [
+        {"of": what, "longer_than": "1d", "then": "delete"} for what in ("snapshots", "volumes")
+    ]
+
+    def run(**more: Any) -> dict[str, Row]:
+        how: dict[str, Any] = {"notify": [block], "credentials": account, **more}
+        return {row.instance: row for row in reap_forgotten(leftovers=rules, **how).rows}
+
+    assert run(dry_run=True)["volume loose"].outcome == "planned"
+    assert receiver.received == []
+    run()
+    advance(sandbox, minutes=5)  # by now it is certain that the machine is gone
+    rows = run()
+    told = "\n".join(str(message) for message in receiver.received)
+    assert f"barrack lease snapshot:{snapshots[names[0]]} --extend 30d" in told
+    assert "newest ready snapshot" in rows[f"snapshot {names[2]}"].why
+    assert "it is protected" in rows["volume keep-1"].why
+    # What the form starts, and what the command does.
+    [kept] = keep_machine(f"volume:{disks['leased']}", "30d", "ann", credentials=account).rows
+    assert "the lease of ann keeps it until" in kept.why
+    extend_lease(account, f"snapshot:{snapshots[names[1]]}", for_="30d", owner="ann")
+    assert effects(sandbox, "delete_volume") == effects(sandbox, "delete_snapshot") == []
+    advance(sandbox, hours=2)
+    rows = run()
+    assert rows[f"snapshot {names[0]}"].did == ("delete snapshot",), (
+        rows[f"snapshot {names[0]}"].outcome + "|" + rows[f"snapshot {names[0]}"].why
+    )
+    assert rows["volume loose"].did == ("delete volume",)
+    assert "the lease of ann keeps it" in rows["volume leased"].why
+    assert [e["id"] for e in effects(sandbox, "delete_volume")] == [disks["loose"]]
+    assert [e["id"] for e in effects(sandbox, "delete_snapshot")] == [snapshots[names[0]]]
+    end_expired(credentials=account)
+    assert len(read_leases_of_things(account.account)) == 2, "those are no leases of machines"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("operation", ["start_instance", "create_snapshot"])
+def test_what_a_run_has_begun_that_was_killed_is_finished_by_the_next_one(
+    cloud: Cloud, prefect_server: str, operation: str
+) -> None:
+    sandbox = cloud(fleet=0, seed=8418, start=datetime.now(UTC) - timedelta(days=1))
+    id_ = sandbox.seed_instance("off", gpu_model="L40")
+    account = account_of(sandbox)
+    account.get_client().instances.stop(id_)
+    advance(sandbox, hours=2)
+    reap_forgotten(rules=RULES, credentials=account)
+    advance(sandbox, hours=1.1)
+    environment = {
+        **sandbox.env,
+        "PREFECT_API_URL": prefect_server,
+        "BARRACK_LOCK_SECONDS": "5",
+    }
+    arguments = {"rules": RULES}
+    point = Point(operation, 1, "after")
+    code, _ = ended(*start_in_process("reap_forgotten", environment, arguments, point))
+    assert code == -9
+    for _ in range(3):
+        ended(*start_in_process("reap_forgotten", environment, arguments), patience=90)
+        if states(sandbox)["off"] == "HIBERNATED":
+            break
+        sandbox.advance(600)
+    assert states(sandbox) == {"off": "HIBERNATED"}
+    assert len(effects(sandbox, "create_snapshot")) == 1
+    assert len(effects(sandbox, "hibernate_instance")) == 1

@@ -411,9 +411,7 @@ def test_what_was_claimed_for_a_time_ends_and_nothing_else(
     want = {**L40, "claim": CLAIM}
     watch_gpu_stock([want], expires="1h", on_expiry="delete", credentials=account, **how)
     assert states(sandbox) == {"train": "ACTIVE", "bystander": "ACTIVE"}
-    monkeypatch.setattr(
-        "barrack_tasks.controllers.stock.run.now", lambda: datetime.now(UTC) + timedelta(hours=2)
-    )
+    sandbox.advance(2 * 3600)
     told = watch_gpu_stock(
         [{"gpu_model": "A40"}], credentials=account, **{**how, "watch_for": None}
     ).told

@@ -241,6 +241,14 @@ def test_what_cannot_be_asked_over_ssh_is_no_evidence(ssh: Callable[..., SshProb
     assert ask_over_ssh(ssh("echo 0"), vm("odd", public_ip="-oProxyCommand=x")).is_idle is None
 
 
+def test_a_command_that_prints_without_an_end_is_cut_off_and_is_no_evidence(
+    ssh: Callable[..., SshProbe],
+) -> None:
+    for command in ("yes 0", "yes 0 >&2", "head -c 70000 /dev/zero"):
+        told = ask_over_ssh(ssh(command, timeout=timedelta(seconds=60)), HERE)
+        assert told == Evidence(None, "the command over ssh printed more than 65536 bytes"), command
+
+
 def test_a_probe_of_your_own_counts_and_one_that_fails_is_no_evidence() -> None:
     down = Idleness(probes=[PrometheusProbe(url="http://127.0.0.1:1")], combine="any")  # type: ignore[arg-type]
     [told] = find_evidence(down, [HERE], NOW).values()

@@ -9,9 +9,11 @@ from datetime import datetime
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.money.bills import instances_seen, note_sightings, read_bill
 from barrack_tasks.controllers.money.funds import Funds
+from barrack_tasks.controllers.owners import read_owners
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.alerts import Message, Reading
+from barrack_tasks.plans.forgotten.owners import owner_of
 from barrack_tasks.plans.money.balance import unpriced, unreadable
 from barrack_tasks.plans.money.budgets import (
     Budget,
@@ -34,7 +36,7 @@ from barrack_tasks.plans.money.budgets import (
 from barrack_tasks.plans.money.shedding import Shedding, as_sentence, named
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import Row
-from barrack_tasks.plans.selection import Called, named_in_vain
+from barrack_tasks.plans.selection import Called, InVain, named_in_vain
 from barrack_tasks.runtime.alerts import Alarms
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate
@@ -60,6 +62,7 @@ def read_standings(
         keep: whether what was seen and read is kept.
     """
     burn, now = funds.burn(), funds.at
+    budgets = with_teams(credentials.account, funds.instances, budgets)
     long = [b for b in budgets if b.per != "hour"]
     bill = None
     if long:
@@ -78,6 +81,28 @@ def read_standings(
             is_read = bill.is_read
         standings.append(replace(found, is_read=is_read))
     return standings, bill.missing if bill is not None else funds.missing
+
+
+def with_teams(
+    account: str, instances: Iterable[UserVM], budgets: Sequence[Budget]
+) -> list[Budget]:
+    """The budgets, those of teams with the ids of their instances, there or gone.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        instances: that are there.
+        budgets: as they were given.
+    """
+    if not any(b.team for b in budgets):
+        return list(budgets)
+    table = read_owners(account)
+    things = {one.id: one.name for one in instances_seen(account)}
+    things |= {one.id: one.name for one in instances}
+    team_of = {id_: owner_of(id_, name, table).team for id_, name in things.items()}
+    return [
+        b.of_team(id_ for id_, team in team_of.items() if team == b.team) if b.team else b
+        for b in budgets
+    ]
 
 
 @dataclass(frozen=True)
@@ -131,7 +156,13 @@ class Budgeting:
             things: list[Called] = [*funds.instances]
             if any(b.names for b in budgets):
                 things += instances_seen(account.account)
-            names = [n for b in budgets for n in named_in_vain("budgets: names", b.names, things)]
+            teams = {one.team for one in read_owners(account.account)}
+            names = [
+                InVain(f"team {b.team}", f"budgets: the table of owners has no team {b.team!r}")
+                for b in budgets
+                if b.team and b.team not in teams
+            ]
+            names += [n for b in budgets for n in named_in_vain("budgets: names", b.names, things)]
             unmet = run.check_lists(funds.instances, priority=how.priority, more=names)
         protected = {i.id for i in funds.instances if is_protected(run.never, i.id, i.name)}
         unable = flavors_that_cannot_hibernate(account)

@@ -112,7 +112,8 @@ class StockRun:
         run, account = self._run, self._run.account
         alarms = run.alarms("stock", self._scope)
         teller = Teller(account.account, self._scope, alarms, self._file, run.log)
-        ends = Ends(account.account, self._expires, self._on_expiry, now, hold)
+        clock = account.get_client().now
+        ends = Ends(account.account, self._expires, self._on_expiry, clock, hold)
         watcher = StockWatcher(
             account,
             self._wants,
@@ -135,7 +136,7 @@ class StockRun:
                 known.update(watcher.shunned)
             if watch_for:
                 teller.tell_of(watcher, look, now())
-            endings, _ = end_due(account, hold, now(), run.log)
+            endings = end_due(account, hold, run.log, clock=lambda _: clock()).endings
             teller.told.extend(said_of(endings))
 
         watcher.open()

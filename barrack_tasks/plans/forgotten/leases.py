@@ -16,6 +16,10 @@ from barrack_tasks.plans.protection import is_protected
 
 WARNING = timedelta(minutes=15)
 """So long before a machine is hibernated its people are warned, unless a run says otherwise."""
+THINGS = ("snapshot:", "volume:")
+"""What the id of a snapshot or a volume begins with where somebody leases that."""
+_KEPT_FOR = timedelta(days=30)
+_FAR = datetime.max.replace(tzinfo=UTC, microsecond=0) - timedelta(days=3660)
 _PLAIN = re.compile(r"(?!ls$)[A-Za-z0-9_][A-Za-z0-9_.-]*")
 """Names that a shell and `barrack lease` read as names, and as nothing else."""
 
@@ -31,6 +35,8 @@ class Lease:
         until: when the claim ends, unless it is extended.
         warned: when people were told that it ends soon; None while they were not.
         released: when the owner said that the machine is not needed any more; None otherwise.
+        is_unread: it is on record and cannot be read: it keeps its machine until somebody leases,
+            extends or releases it anew, for nobody knows when it ends.
     """
 
     instance_id: str
@@ -39,6 +45,12 @@ class Lease:
     until: datetime
     warned: datetime | None = None
     released: datetime | None = None
+    is_unread: bool = False
+
+    @property
+    def is_of_thing(self) -> bool:
+        """Whether it keeps a snapshot or a volume, as `snapshot:4711`, and no machine."""
+        return self.instance_id.startswith(THINGS)
 
     @property
     def key(self) -> str:
@@ -58,12 +70,58 @@ class Lease:
     @property
     def said(self) -> str:
         """Whose it is, for a sentence."""
+        if self.is_unread:
+            return f"a lease that cannot be read ({self.owner or 'without an owner'})"
         return f"the lease of {self.owner}" if self.owner else "the default lease"
+
+
+def unread(key: str) -> Lease:
+    """What is known of a lease that is on record, by its key, and cannot be read.
+
+    Example:
+        >>> unread("BRK-1 ann").owner
+        'ann'
+    """
+    id_, _, owner = key.partition(" ")
+    return Lease(id_, id_, owner, _FAR, is_unread=True)
+
+
+def until_said(lease: Lease) -> str:
+    """Until when it lasts, for a sentence."""
+    return "an unknown time" if lease.is_unread else _moment(lease.until)
+
+
+def spent_leases(leases: Iterable[Lease], now: datetime) -> set[str]:
+    """Keys of those that say nothing of their machine any more, and may be forgotten.
+
+    What runs stays, and of each machine the last one that ended and the last that was released: a
+    program that keeps a machine awake, dies and begins anew leaves one ended lease each time. The
+    last one is forgotten after a month, but not while nobody was told that it ends.
+
+    Args:
+        leases: of all machines.
+        now: by the cloud's clock.
+    """
+    spent: set[str] = set()
+    for held in by_machine(leases).values():
+        ended = [one for one in held if one.released is None and not one.runs(now)]
+        given_up = [one for one in held if one.released is not None]
+        last = {
+            max(kind, key=lambda one: (one.released or one.until, one.owner)).key
+            for kind in (ended, given_up)
+            if kind
+        }
+        for one in (*ended, *given_up):
+            is_known = one.warned is not None or one.released is not None or one.is_of_thing
+            is_old = now - (one.released or one.until) > _KEPT_FOR
+            if one.key not in last or (is_old and is_known):
+                spent.add(one.key)
+    return spent
 
 
 def granted(standing: Lease | None, lease: Lease) -> Lease:
     """A lease as it stands once it is asked for: one that runs longer already is not shortened."""
-    if standing is None or standing.released is not None:
+    if standing is None or standing.is_unread or standing.released is not None:
         return lease
     return extended(standing, lease.until)
 
@@ -74,8 +132,8 @@ def extended(lease: Lease, until: datetime) -> Lease:
     The later end counts, so it makes no difference who of two comes first, nor whether somebody
     asks twice. One that was released or had ended runs again.
     """
-    if lease.released is not None:
-        return replace(lease, until=until, warned=None, released=None)
+    if lease.released is not None or lease.is_unread:
+        return replace(lease, until=until, warned=None, released=None, is_unread=False)
     if until <= lease.until:
         return lease
     return replace(lease, until=until, warned=None)
@@ -83,6 +141,8 @@ def extended(lease: Lease, until: datetime) -> Lease:
 
 def released(lease: Lease, now: datetime) -> Lease:
     """A lease whose owner does not need the machine any more."""
+    if lease.is_unread:
+        return replace(lease, until=now, released=now, is_unread=False)
     return lease if lease.released is not None else replace(lease, released=now)
 
 
@@ -97,7 +157,7 @@ def owner_to_extend(held: Iterable[Lease]) -> str | None:
     A default lease is nobody's, and keeps no machine from a lifetime: whoever extends it needs the
     machine, and gets a lease of their own.
     """
-    last = last_of(one for one in held if one.owner)
+    last = last_of(one for one in held if one.owner and not one.is_unread)
     return None if last is None else last.owner
 
 
@@ -136,7 +196,11 @@ def holders(leases: Iterable[Lease], now: datetime) -> dict[str, Lease]:
     found: dict[str, Lease] = {}
     for lease in leases:
         best = found.get(lease.instance_id)
-        if lease.owner and lease.runs(now) and (best is None or lease.until > best.until):
+        if (
+            (lease.owner or lease.is_unread)
+            and lease.runs(now)
+            and (best is None or lease.until > best.until)
+        ):
             found[lease.instance_id] = lease
     return found
 
@@ -194,6 +258,9 @@ def _later(end: Expiry, held: Sequence[Lease], now: datetime, warning: timedelta
     at = max(kept or given_up)
     if not given_up:
         at = max(at, end.at)
+    if end.asked is not None and at > end.asked and not kept:
+        # Who gives it back after that says once more that it may end, as it is about to.
+        return replace(end, at=end.asked)
     if end.asked is not None and at > end.asked:
         # That request was for an end that does not stand any more.
         return replace(end, at=at, asked=None, asked_for="", trouble="")
@@ -207,36 +274,50 @@ def warnings_of(
     warning: timedelta = WARNING,
     link: Callable[[str], str] = lambda _: "",
     protect: Collection[str] = (),
+    ends: Iterable[Expiry] = (),
 ) -> list[Reading]:
-    """One line a machine whose last lease ends soon, or lasts.
+    """One line a machine whose last lease, or set end, comes soon, or is not near.
 
     Args:
         leases: of all machines.
         instances: as they are, by id; nothing is said of one that is at rest or missing.
-        now: zone-aware.
+        now: by the cloud's clock.
         warning: how long before the end.
         link: what a warning ends with, by the machine's id.
         protect: names, globs and ids that are never touched, and so not warned of.
+        ends: that were set with `expires=`, with the ids of their machines. Unlike a lease, such
+            an end does not wait for its warning: whoever made the machine has said when it ends.
     """
+    set_ends = {one.id: one for one in ends if one.id}
+    held_by = by_machine(leases)
     found = []
-    for id_, held in by_machine(leases).items():
+    for id_ in dict.fromkeys((*held_by, *set_ends)):
+        held, end = held_by.get(id_, []), set_ends.get(id_)
         last = last_of(held)
-        if last is None:
-            continue
+        if last is None and (end is None or held):
+            continue  # it was given back
+        of_lease = last is not None and (end is None or last.until >= end.at)
+        until = last.until if last is not None and of_lease else end.at if end else now
+        whose = last.said if last is not None and of_lease else "the time that was set"
+        at = last.ends(now, warning) if last is not None and of_lease else until
+        does = f"{end.how}d" if end is not None else "hibernated"
         there = instances.get(id_)
+        name = there.name if there else last.name if last else end.name if end else id_
+        is_done = end is not None and (end.asked is not None or (not of_lease and now >= until))
         is_up = there is not None and not (
-            is_down(there.status) or is_protected(protect, id_, last.name, there.name)
+            (is_down(there.status) and does == "hibernated")
+            or is_protected(protect, id_, name, there.name)
         )
-        is_told = is_up and now >= last.until - warning
+        is_told = is_up and now >= until - warning and not is_done
         text = (
-            f"{last.said} on {there.name} ends at {_moment(last.ends(now, warning))}, and then the "
-            f"machine is hibernated; to keep it, run: "
+            f"{whose} on {there.name} ends at {_moment(at)}, and then the "
+            f"machine is {does}; to keep it, run: "
             f"{keep_command(there, instances.values())}{link(id_)}"
             if is_told and there is not None
-            else f"{last.said} on {last.name} lasts until {_moment(last.until)}"
+            else f"{whose} on {name} lasts until {_moment(until)}"
         )
         # That it is over is no news: whoever extended it knows, and whoever reads the report.
-        key = _line(last)
+        key = _line(id_, until)
         found.append(Reading(key, is_told, not is_told, text, quiet=not is_told))
     return found
 
@@ -265,7 +346,7 @@ def now_warned(
         for id_, held in by_machine(leases).items()
         for last in [last_of(held)]
         if last is not None and now >= last.until - warning and id_ in instances
-        if _line(last) not in untold
+        if _line(id_, last.until) not in untold
         for lease in held
         if lease.released is None and lease.warned is None
     ]
@@ -276,9 +357,9 @@ def last_of(held: Iterable[Lease]) -> Lease | None:
     return max((o for o in held if o.released is None), key=lambda o: o.until, default=None)
 
 
-def _line(last: Lease) -> str:
+def _line(id_: str, until: datetime) -> str:
     """By which people are told of one end: a later one of the same machine is news again."""
-    return f"lease {int(last.until.timestamp())} {last.instance_id}"
+    return f"lease {int(until.timestamp())} {id_}"
 
 
 def _moment(at: datetime) -> str:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from barrack_tasks.api.models import Snapshot, UserVM, VMStatus, VolumeResponse
+from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.durations import PositiveSpan, said
 from barrack_tasks.plans.forgotten.leases import Lease, keep_command
@@ -95,32 +95,6 @@ def purpose_of(rules: Iterable[Lifetime], then: str) -> tuple[str, ...]:
     return (str(then), *sorted({rule.key for rule in rules if rule.then == then}))
 
 
-class Leftover(Given):
-    """How old a snapshot or a volume may be that belongs to no machine any more.
-
-    Attributes:
-        of: `snapshots` whose machine is gone, or `volumes` that are attached to nothing.
-        longer_than: how old they may be.
-        then: `report` names them, `alert` tells people once. `prune_snapshots` deletes snapshots.
-
-    Example:
-        >>> Leftover(of="volumes", longer_than="7d")
-    """
-
-    of: Literal["snapshots", "volumes"]
-    longer_than: PositiveSpan
-    then: Literal["report", "alert"] = "report"
-
-
-def read_leftovers(values: Any) -> list[Leftover]:
-    """Read rules about what belongs to nothing, typed or as dicts.
-
-    Raises:
-        ValueError: one cannot be read; says which, counted from 1, and why.
-    """
-    return read_each(Leftover, values, "leftover")
-
-
 @dataclass(frozen=True)
 class Sighting:
     """What is remembered of a machine, by the cloud's clock.
@@ -157,8 +131,8 @@ def sighted(
         is_idle: what the probes tell; None if they tell nothing: then idle time begins anew.
         now: by the cloud's clock.
     """
-    state, changed = str(instance.status), _meant(instance.updated_at)
-    slept = _meant(instance.hibernated_at) if instance.status is VMStatus.HIBERNATED else None
+    state, changed = str(instance.status), meant(instance.updated_at)
+    slept = meant(instance.hibernated_at) if instance.status is VMStatus.HIBERNATED else None
     since = min(now, slept or changed or now)
     if before is None:
         return Sighting(state, since, now, now if is_idle else None)
@@ -171,7 +145,8 @@ def sighted(
     return Sighting(state, since, now, idle, before.noticed)
 
 
-def _meant(at: datetime | None) -> datetime | None:
+def meant(at: datetime | None) -> datetime | None:
+    """A time that the API tells; None if it tells none, or one that nobody can have meant."""
     return at if at is not None and at >= _EARLIEST else None
 
 
@@ -264,7 +239,7 @@ def _age(
         return None
     if rule.idle:
         return None if seen.idle is None else now - seen.idle
-    made = _meant(instance.created_at)
+    made = meant(instance.created_at)
     return now - (seen.since if rule.counts_state or made is None else made)
 
 
@@ -287,12 +262,21 @@ def _verdict(
         return Verdict(instance, rule, Stage.SPARED, f"{why}; it is protected")
     if lease is not None:
         return Verdict(instance, rule, Stage.SPARED, f"{why}; {lease.said} keeps it")
-    told = seen.noticed.get(rule.key)
+    stage, acts_at = stage_of(seen.noticed.get(rule.key), now, grace)
+    return Verdict(instance, rule, stage, why, acts_at)
+
+
+def stage_of(told: datetime | None, now: datetime, grace: timedelta) -> tuple[Stage, datetime]:
+    """How far a notice has come, and when what it tells of is done.
+
+    Args:
+        told: when it was given; None if it was not.
+        now: by the cloud's clock.
+        grace: how long people can say no.
+    """
     if told is None or now - told > grace + _KEPT:
-        return Verdict(instance, rule, Stage.NOTICE, why, now + grace)
-    if now < told + grace:
-        return Verdict(instance, rule, Stage.GRACE, why, told + grace)
-    return Verdict(instance, rule, Stage.DUE, why, told + grace)
+        return Stage.NOTICE, now + grace
+    return (Stage.GRACE if now < told + grace else Stage.DUE), told + grace
 
 
 def with_notices(
@@ -358,50 +342,4 @@ def notices_of(
                 f"run: {keep_command(one.instance, known)}{link_to}"
             )
             found.append(Reading(one.key, True, False, text))
-    return found
-
-
-@dataclass(frozen=True)
-class Left:
-    """A snapshot or a volume that belongs to no machine and is older than it may be."""
-
-    id: str
-    name: str
-    kind: str
-    rule: Leftover
-    why: str
-
-
-def judge_leftovers(
-    rules: Iterable[Leftover],
-    snapshots: Iterable[Snapshot],
-    volumes: Iterable[VolumeResponse],
-    instances: Mapping[str, UserVM],
-    now: datetime,
-) -> list[Left]:
-    """What belongs to nothing any more. What does not tell its age or its machine is left out.
-
-    Args:
-        rules: how old it may be.
-        snapshots: of the account.
-        volumes: of the account.
-        instances: of the account, by id.
-        now: by the cloud's clock.
-    """
-    found = []
-    kept, loose = tuple(snapshots), tuple(volumes)
-    for rule in rules:
-        things: list[tuple[str, str, datetime | None]] = (
-            [
-                (s.id, s.name, s.created_at)
-                for s in kept
-                if s.instance_id and s.instance_id not in instances and not s.is_image
-            ]
-            if rule.of == "snapshots"
-            else [(v.id, v.name, v.created_at) for v in loose if not v.attachments]
-        )
-        for id_, name, made in things:
-            if made is not None and made >= _EARLIEST and now - made > rule.longer_than:
-                why = f"it belongs to no machine and is {said(now - made)} old"
-                found.append(Left(id_, name, rule.of.removesuffix("s"), rule, why))
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
+from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.money.bill import Bill
 
@@ -85,24 +86,24 @@ def spent_by(
 
 
 def channels(
-    news: Mapping[str, str],
+    readings: Iterable[Reading],
     names: Mapping[str, str],
     table: Iterable[Ownership],
     leases: Iterable[Lease],
-) -> dict[str, dict[str, str]]:
-    """What each owner's own channel is told, by the name of its block.
+) -> dict[str, list[Reading]]:
+    """The lines that each owner's own channel is told of, by the name of its block.
 
     Args:
-        news: sentences by keys that end with a space and a machine's id.
+        readings: of which people are told; their keys end with a machine's id.
         names: names of machines by their ids.
         table: whose machines are.
         leases: of all machines.
     """
     known, held = tuple(table), tuple(leases)
-    told: dict[str, dict[str, str]] = {}
-    for key, text in news.items():
-        id_ = key.rpartition(" ")[2]
+    told: dict[str, list[Reading]] = {}
+    for one in readings:
+        id_ = one.key.rpartition(" ")[2]
         block = owner_of(id_, names.get(id_, ""), known, held).tell
         if block:
-            told.setdefault(block, {})[key] = text
+            told.setdefault(block, []).append(one)
     return told

@@ -7,7 +7,8 @@ from datetime import datetime
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.forgotten.leases import Lease
-from barrack_tasks.plans.forgotten.lifetimes import Left, Stage, Verdict
+from barrack_tasks.plans.forgotten.leftovers import Left
+from barrack_tasks.plans.forgotten.lifetimes import Stage, Verdict
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.power.drive import Manner, drive_up, hardware_of
 from barrack_tasks.plans.power.rest import rest_step
@@ -107,18 +108,41 @@ def rows_of_verdicts(verdicts: Iterable[Verdict], dry_run: bool) -> tuple[Row, .
     return tuple(rows.values())
 
 
-def rows_of_leftovers(left: Iterable[Left]) -> tuple[Row, ...]:
-    """One row for each snapshot or volume that belongs to nothing."""
-    return tuple(
-        Row(
-            instance_id=one.id,
-            instance=f"{one.kind} {one.name}",
-            was=one.kind,
-            now=one.kind,
-            outcome="skipped",
-            why=one.why,
-        )
-        for one in left
+def rows_of_leftovers(
+    left: Iterable[Left], done: Mapping[str, str | None], dry_run: bool
+) -> tuple[Row, ...]:
+    """One row for each snapshot or volume that belongs to nothing.
+
+    Args:
+        left: all of them.
+        done: those that were to be deleted, by `Left.thing`: None if that was done, else why not.
+        dry_run: whether nothing was changed.
+    """
+    return tuple(_row_of_leftover(one, done, dry_run) for one in left)
+
+
+def _row_of_leftover(one: Left, done: Mapping[str, str | None], dry_run: bool) -> Row:
+    outcome: Outcome = "skipped"
+    why, now, did = one.why, one.kind, tuple[str, ...]()
+    if one.thing in done:
+        error = done[one.thing]
+        if error is None:
+            outcome, now, did = "done", "DELETED", (f"delete {one.kind}",)
+        else:
+            outcome, why = "failed", f"{why}; {error}"
+    elif one.acts_at is not None:
+        outcome = "planned"
+        told = "people would be told" if dry_run else "people were told"
+        at = f"{one.acts_at:%Y-%m-%d %H:%M} UTC"
+        why = f"{why}; {told}, and it is deleted at {at} unless somebody leases it"
+    return Row(
+        instance_id=one.id,
+        instance=f"{one.kind} {one.name}",
+        was=one.kind,
+        did=did,
+        now=now,
+        outcome=outcome,
+        why=why,
     )
 
 

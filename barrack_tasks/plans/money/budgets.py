@@ -35,6 +35,8 @@ from barrack_tasks.plans.timetable.zones import zone_of
 
 Per = Literal["hour", "day", "month"]
 _EVERYTHING = "everything"
+_NONE = "\0"
+"""No instance has this name: a budget without names would be about everything."""
 _REMEMBERED = 40
 """Days after which a limit that was not kept any more is new again."""
 CLEAR = Decimal("0.95")
@@ -51,15 +53,23 @@ class Budget(Given):
             cap for `hour`, all of them for `day` and `month`.
         names: names and globs of the instances that it is about; without any, everything that
             is paid for: instances, volumes, snapshots and AI chat.
+        team: in place of `names`: the instances that the table of owners says are this team's.
 
     Example:
         >>> Budget(per="month", soft=800, hard=1000, names=["team-a-*"])
+        >>> Budget(per="month", hard=1000, team="vision")
     """
 
     per: Per
     soft: Amount | None = None
     hard: Amount | None = None
     names: Texts = ()
+    team: str = ""
+
+    @field_validator("team")
+    @classmethod
+    def _is_one_line(cls, team: str) -> str:
+        return " ".join(team.split())
 
     @field_validator("names")
     @classmethod
@@ -70,6 +80,8 @@ class Budget(Given):
 
     @model_validator(mode="after")
     def _has_a_limit(self) -> Self:
+        if self.team and self.names:
+            raise ValueError("give either names or a team: a budget is about one of them")
         if self.soft is None and self.hard is None:
             raise ValueError("a budget needs a limit: give soft=, hard= or both")
         if self.soft is not None and self.hard is not None and self.soft >= self.hard:
@@ -79,6 +91,8 @@ class Budget(Given):
     @property
     def title(self) -> str:
         """What the budget is called in messages: five names at most, and how many more."""
+        if self.team:
+            return f"team {_quoted(self.team)} per {self.per}"
         more = len(self.names) - MOST_NAMED
         also = f" and {more} more" if more > 0 else ""
         return f"{_listed(self.names[:MOST_NAMED])}{also} per {self.per}"
@@ -86,6 +100,8 @@ class Budget(Given):
     @property
     def key(self) -> str:
         """What the budget is called in memory: as no other, in whatever order it has its names."""
+        if self.team:
+            return f"team ({json.dumps(self.team, ensure_ascii=False)}) per {self.per}"
         names = sorted(set(self.names))
         listed = _listed(names)
         if len(names) > MOST_NAMED:
@@ -98,10 +114,18 @@ class Budget(Given):
         """The budget with its hard limit: with another limit it is another."""
         return _normal(f"{self.key}: {self.hard}")
 
+    def of_team(self, ids: Iterable[str]) -> Budget:
+        """The same for the instances of its team: these, or none at all if there are none.
+
+        Args:
+            ids: of the team's instances, there or gone.
+        """
+        return self.model_copy(update={"names": tuple(sorted(ids)) or (_NONE,)})
+
     def is_known(self, known: Iterable[str]) -> bool:
         """Whether its hard limit is among identities, also as an earlier release wrote them."""
         mine = {self.identity}
-        if all(_quoted(name) == name for name in self.names):
+        if not self.team and all(_quoted(name) == name for name in self.names):
             mine.add(_normal(f"{_listed(self.names)} per {self.per}: {self.hard}"))
         return not mine.isdisjoint(map(_normal, known))
 

@@ -20,6 +20,8 @@ from barrack_tasks.plans.forgotten.leases import (
     outlived,
     owner_to_extend,
     released,
+    spent_leases,
+    unread,
     warned,
     warnings_of,
     with_leases,
@@ -225,3 +227,79 @@ def test_what_was_asked_for_an_end_that_was_extended_does_not_outlive_the_lease(
     made = replace(asked, by=Making("a", NOW - 9 * HOUR))
     assert outlived([made], [renewed], NOW) == [], "that has an end of its own"
     assert outlived([replace(asked, how="delete")], [renewed], NOW) == []
+
+
+@given(st.lists(leases, max_size=8, unique_by=lambda one: one.key))
+def test_what_is_forgotten_changes_no_end(held: list[Lease]) -> None:
+    spent = spent_leases(held, NOW)
+    kept = [one for one in held if one.key not in spent]
+    assert holders(kept, NOW) == holders(held, NOW)
+    # Of one machine the leases are warned of together.
+    together = [replace(one, warned=NOW - HOUR) for one in held]
+    left = [one for one in together if one.key not in spent]
+    made = [Expiry(id_, "a", NOW - HOUR, "delete") for id_ in {one.instance_id for one in held}]
+    old = {one.instance_id for one in held} - {one.instance_id for one in left}
+    for ends in ([], made):
+        before = {e.id: e.at <= NOW for e in with_leases(ends, together, NOW) if e.id not in old}
+        after = {e.id: e.at <= NOW for e in with_leases(ends, left, NOW) if e.id not in old}
+        assert before == after
+
+
+def test_a_program_that_dies_and_begins_anew_leaves_one_ended_lease_behind() -> None:
+    crashed = [
+        Lease("BRK-a", "a", f"process {n}", NOW - (n + 1) * timedelta(minutes=1)) for n in range(50)
+    ]
+    runs = Lease("BRK-a", "a", "process 99", NOW + HOUR)
+    spent = spent_leases([*crashed, runs], NOW)
+    assert {one.owner for one in crashed if one.key not in spent} == {"process 0"}
+    assert runs.key not in spent
+
+
+def test_a_lease_of_whose_end_nobody_was_told_is_never_forgotten() -> None:
+    old = Lease("BRK-a", "a", "ann", NOW - 99 * timedelta(days=1))
+    assert spent_leases([old], NOW) == set()
+    assert spent_leases([replace(old, warned=old.until)], NOW) == {old.key}
+
+
+def test_a_lease_that_cannot_be_read_keeps_its_machine_until_somebody_says_more() -> None:
+    for owner in ("ann", ""):
+        one = unread(f"BRK-a {owner}")
+        assert one.key == f"BRK-a {owner}"
+        assert holders([one], NOW) == {"BRK-a": one}
+        over = Lease("BRK-a", "a", "bob", NOW - HOUR, warned=NOW - HOUR)
+        [end] = with_leases([], [one, over], NOW)
+        assert end.at > NOW + 1000 * timedelta(days=365)
+        assert warnings_of([one, over], {"BRK-a": vm("a", id_="BRK-a")}, NOW)[0].is_clear
+        fresh = Lease("BRK-a", "a", owner, NOW + HOUR)
+        assert granted(one, fresh) == fresh
+        longer = extended(one, NOW + HOUR)
+        assert (longer.until, longer.is_unread) == (NOW + HOUR, False)
+        assert not released(one, NOW).runs(NOW)
+
+
+def test_an_end_that_was_set_is_warned_of_before_and_says_what_happens() -> None:
+    there = {"BRK-a": vm("a", id_="BRK-a")}
+    end = Expiry("BRK-a", "a", NOW + timedelta(minutes=10), "delete")
+    [told] = warnings_of([], there, NOW, ends=[end])
+    assert told.is_over
+    assert "is deleted; to keep it, run: barrack lease a --extend 8h" in told.text
+    [early] = warnings_of([], there, NOW - HOUR, ends=[end])
+    assert early.is_clear
+    [over] = warnings_of([], there, NOW + HOUR, ends=[end])
+    assert over.is_clear, "what is being ended is told of in another way"
+    ann = Lease("BRK-a", "a", "ann", NOW + 5 * timedelta(minutes=1))
+    [later] = warnings_of([ann], there, NOW, ends=[end])
+    assert later.text.startswith("the time that was set on a ends at "), "the later end counts"
+    bob = Lease("BRK-a", "a", "bob", NOW + 12 * timedelta(minutes=1))
+    [last] = warnings_of([ann, bob], there, NOW, ends=[end])
+    assert last.text.startswith("the lease of bob on a ends at ")
+    assert "is deleted;" in last.text
+    assert warnings_of([released(ann, NOW)], there, NOW, ends=[end]) == [], "it was given back"
+
+
+def test_who_releases_a_machine_while_it_is_put_to_rest_asks_for_nothing_new() -> None:
+    asked = Expiry("BRK-a", "a", NOW - HOUR, "hibernate", NOW - HOUR, "hibernate_instance")
+    given_back = released(Lease("BRK-a", "a", "ann", NOW - HOUR, warned=NOW - 2 * HOUR), NOW)
+    [end] = with_leases([asked], [given_back], NOW)
+    assert end.asked == asked.asked
+    assert end.at <= NOW

@@ -12,14 +12,13 @@ from hypothesis import strategies as st
 
 from barrack_tasks.api.models import VolumeResponse
 from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.forgotten.leftovers import Leftover, judge_leftovers
 from barrack_tasks.plans.forgotten.lifetimes import (
     GRACE,
-    Leftover,
     Lifetime,
     Sighting,
     Stage,
     Verdict,
-    judge_leftovers,
     judge_lifetimes,
     notices_of,
     purpose_of,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.forgotten.owners import NOBODY, Ownership, channels, owner_of, spent_by
 from barrack_tasks.plans.money.bill import Bill, Charge, Thing
@@ -66,6 +67,7 @@ def test_owners_and_teams_together_pay_all_of_it(
 
 
 def test_each_owner_is_told_of_their_own_machines_alone() -> None:
-    news = {"lease BRK-1": "train-1 ends", "ab12 BRK-2": "train-2 ends", "volume BRK-3": "x"}
+    keys = ("lease BRK-1", "ab12 BRK-2", "volume BRK-3")
+    news = [Reading(key, True, False, f"{key} ends") for key in keys]
     names = {"BRK-1": "train-1", "BRK-2": "train-2"}
-    assert channels(news, names, TABLE, []) == {"ann-slack": {"ab12 BRK-2": "train-2 ends"}}
+    assert channels(news, names, TABLE, []) == {"ann-slack": [news[1]]}

@@ -360,3 +360,18 @@ def test_what_is_spent_at_the_least_is_told_so() -> None:
     blind = standing(Budget(per="hour", hard=5), FLEET, BURN, Decimal(0), NOW, "UTC", is_read=False)
     assert "burns at least 7.00 USD" in about_refused(blind, "USD")
     assert cells_of(blind, "USD")["spent"] == "at least 7.00 USD"
+
+
+def test_a_budget_of_a_team_is_about_its_instances_and_never_about_everything() -> None:
+    budget = Budget(per="day", hard=20, team=" vision ")  # type: ignore[arg-type]
+    assert (budget.title, budget.key) == ("team vision per day", 'team ("vision") per day')
+    for ids, meant in (([FLEET[0].id], ["team-a-1"]), ([], [])):
+        mine = budget.of_team(ids)
+        assert mine.identity == budget.identity, "whoever joins the team changes no limit"
+        found = standing(mine, FLEET, BURN, Decimal(0), NOW, "UTC")
+        assert [one.name for one in found.scope] == meant
+        assert found.burn.hourly == len(meant)
+    with pytest.raises(ValueError, match="either names or a team"):
+        Budget(per="day", hard=20, team="vision", names=["a"])  # type: ignore[arg-type]
+    named = Budget(per="day", hard=20, names=["team vision"])  # type: ignore[arg-type]
+    assert named.key != budget.key

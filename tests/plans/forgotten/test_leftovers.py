@@ -1,0 +1,99 @@
+"""Leftovers: nothing is deleted without a notice, nor what something keeps."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from barrack_tasks.api.models import VolumeResponse
+from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.forgotten.leftovers import (
+    Kept,
+    Left,
+    Leftover,
+    judge_leftovers,
+    notices_of_leftovers,
+    with_leftovers_noticed,
+)
+from barrack_tasks.plans.forgotten.lifetimes import GRACE, Stage
+from tests.plans.worlds import HOUR, NOW, snap, vm
+
+GONE = vm("gone")
+OLD, NEW = snap(GONE, NOW - 99 * HOUR), snap(GONE, NOW - 50 * HOUR)
+LOOSE = VolumeResponse(id="7", name="loose", created_at=NOW - 99 * HOUR)
+RULES = [
+    Leftover(of="snapshots", longer_than="1d", then="delete"),
+    Leftover(of="volumes", longer_than="1d", then="delete"),
+]
+FREE = Kept(gone=[GONE.id], depended_on=[])
+
+
+def judged(kept: Kept = FREE, **more: Any) -> dict[str, Left]:
+    found = judge_leftovers(RULES, [OLD, NEW], [LOOSE], {}, NOW, kept, **more)
+    return {one.id: one for one in found}
+
+
+def test_an_old_snapshot_and_a_loose_volume_are_told_of_and_deleted_after_the_grace() -> None:
+    first = judged()
+    assert first[OLD.id].stage is first["7"].stage is Stage.NOTICE
+    assert "the newest ready snapshot" in first[NEW.id].why
+    [one, other] = notices_of_leftovers(first.values())
+    assert f"barrack lease snapshot:{OLD.id} --extend 30d" in one.text
+    assert "barrack lease volume:7 --extend 30d" in other.text
+    noticed = with_leftovers_noticed({}, first.values(), RULES, NOW - GRACE)
+    assert {o.id for o in judged(noticed=noticed).values() if o.stage is Stage.DUE} == {OLD.id, "7"}
+    unheard = with_leftovers_noticed({}, first.values(), RULES, NOW - GRACE, [one.key, other.key])
+    assert all(o.stage is not Stage.DUE for o in judged(noticed=unheard).values())
+    assert with_leftovers_noticed(noticed, [], [], NOW) == noticed, "those of other rules stay"
+    assert with_leftovers_noticed(noticed, [], RULES, NOW) == {}
+
+
+LEASE = Lease("x", "x", "ann", NOW + HOUR)
+KEEPERS = {
+    "protected by its name": (replace(FREE, protect=[OLD.name]), "it is protected"),
+    "protected by its machine": (replace(FREE, protect=[GONE.id]), "its instance is protected"),
+    "leased": (replace(FREE, held={f"snapshot:{OLD.id}": LEASE}), "the lease of ann keeps it"),
+    "its machine leased": (replace(FREE, held={GONE.id: LEASE}), "keeps its machine"),
+    "proven": (replace(FREE, proven=[OLD.id]), "proven to restore"),
+    "an image": (replace(FREE, depended_on=[OLD.id]), "an image depends on it"),
+    "images unread": (replace(FREE, depended_on=None), "not known whether an image"),
+    "in use": (replace(FREE, used={f"snapshot:{OLD.id}": "run x"}), "run x is using it"),
+    "not surely gone": (replace(FREE, gone=[]), "not certain yet that its machine is gone"),
+}
+
+
+@pytest.mark.parametrize("why", KEEPERS)
+def test_what_something_keeps_is_not_deleted_whatever_people_were_told(why: str) -> None:
+    kept, sentence = KEEPERS[why]
+    noticed = dict.fromkeys((one.key for one in judged().values()), NOW - 2 * GRACE)
+    assert judged(noticed=noticed)[OLD.id].stage is Stage.DUE
+    left = judged(kept, noticed=noticed)[OLD.id]
+    assert left.stage is Stage.SPARED
+    assert sentence in left.why
+
+
+def test_a_snapshot_that_somebody_else_made_stays() -> None:
+    foreign = snap(GONE, NOW - 99 * HOUR, name="mine", description="by hand")
+    [left] = judge_leftovers(RULES, [foreign, NEW], [], {}, NOW, FREE)[:1]
+    assert "not made by this library" in left.why
+
+
+def test_a_volume_that_was_detached_a_moment_ago_is_no_leftover() -> None:
+    fresh = LOOSE.model_copy(update={"updated_at": NOW - HOUR})
+    assert judge_leftovers(RULES, [], [fresh], {}, NOW, FREE) == []
+
+
+@given(st.integers(0, 400), st.booleans(), st.booleans())
+def test_nothing_is_due_without_a_notice_that_is_old_enough(
+    minutes: int, is_told: bool, is_leased: bool
+) -> None:
+    ago = timedelta(minutes=minutes)
+    noticed = {one.key: NOW - ago for one in judged().values()} if is_told else {}
+    held = {"volume:7": LEASE} if is_leased else {}
+    left = judged(replace(FREE, held=held), noticed=noticed)["7"]
+    assert (left.stage is Stage.DUE) == (is_told and not is_leased and ago >= GRACE)
