@@ -175,7 +175,15 @@ def prefect_server(prefect_home: Path) -> Iterator[str]:
             else:
                 pytest.fail(f"the Prefect server did not start:\n{log_file.read_text()[-2000:]}")
         # Nobody looks for crashed runs here, and each run waits for its heart's last second.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with (
+            temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            # No test gives the server a storage of its own for results, and each run asks it three
+            # times which one that is.
+            patch.setattr(
+                "prefect.results._read_server_default_result_storage_block_id", lambda: None
+            )
             yield url
         # What waits to be sent would be tried for minutes, at the end of this process, once the
         # server is gone.
