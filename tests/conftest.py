@@ -61,6 +61,8 @@ os.environ.update(
         "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         # Events can be read soon after they happened.
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
+        # A worker asks every 10 seconds for runs, if it is not told otherwise, and tests wait.
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
     }
 )
 for name in (
