@@ -110,6 +110,18 @@ def prefect_home() -> Path:
     return _HOME
 
 
+_TABLES = _CACHE / f"prefect-{version('prefect')}"
+
+
+def give_tables(home: Path) -> None:
+    """Spare a server that will be started in another home the making of its tables.
+
+    Nothing is given where some are there already, or before any server of the tests has made them.
+    """
+    if _TABLES.exists() and not (home / "prefect.db").exists():
+        shutil.copytree(_TABLES, home, dirs_exist_ok=True)
+
+
 @contextmanager
 def _with_empty_tables(home: Path) -> Iterator[None]:
     """Give a server that is started in the block the tables of one that was never used.
@@ -117,12 +129,11 @@ def _with_empty_tables(home: Path) -> Iterator[None]:
     To make them takes a server longer than all the rest of its start, so the first one makes them
     while others wait, and what it has made before anybody uses it is kept for all the others.
     """
-    kept = _CACHE / f"prefect-{version('prefect')}"
     with (_CACHE / "prefect.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if kept.exists():
+        if _TABLES.exists():
             fcntl.flock(lock, fcntl.LOCK_UN)
-            shutil.copytree(kept, home, dirs_exist_ok=True)
+            give_tables(home)
             yield
             return
         yield
@@ -133,7 +144,7 @@ def _with_empty_tables(home: Path) -> Iterator[None]:
         ):
             made.backup(copy)
         shutil.copy(home / "memo_store.toml", fresh)  # which block types are registered
-        fresh.rename(kept)
+        fresh.rename(_TABLES)
 
 
 @pytest.fixture(scope="session")
