@@ -61,6 +61,8 @@ os.environ.update(
         "PREFECT_CLIENT_CSRF_SUPPORT_ENABLED": "false",
         # Events can be read soon after they happened.
         "PREFECT_SERVER_SERVICES_EVENT_PERSISTER_FLUSH_INTERVAL": "0.2",
+        # A worker asks every 10 seconds for runs, if it is not told otherwise, and tests wait.
+        "PREFECT_WORKER_QUERY_SECONDS": "1",
     }
 )
 for name in (
@@ -108,6 +110,18 @@ def prefect_home() -> Path:
     return _HOME
 
 
+_TABLES = _CACHE / f"prefect-{version('prefect')}"
+
+
+def give_tables(home: Path) -> None:
+    """Spare a server that will be started in another home the making of its tables.
+
+    Nothing is given where some are there already, or before any server of the tests has made them.
+    """
+    if _TABLES.exists() and not (home / "prefect.db").exists():
+        shutil.copytree(_TABLES, home, dirs_exist_ok=True)
+
+
 @contextmanager
 def _with_empty_tables(home: Path) -> Iterator[None]:
     """Give a server that is started in the block the tables of one that was never used.
@@ -115,12 +129,11 @@ def _with_empty_tables(home: Path) -> Iterator[None]:
     To make them takes a server longer than all the rest of its start, so the first one makes them
     while others wait, and what it has made before anybody uses it is kept for all the others.
     """
-    kept = _CACHE / f"prefect-{version('prefect')}"
     with (_CACHE / "prefect.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if kept.exists():
+        if _TABLES.exists():
             fcntl.flock(lock, fcntl.LOCK_UN)
-            shutil.copytree(kept, home, dirs_exist_ok=True)
+            give_tables(home)
             yield
             return
         yield
@@ -131,7 +144,7 @@ def _with_empty_tables(home: Path) -> Iterator[None]:
         ):
             made.backup(copy)
         shutil.copy(home / "memo_store.toml", fresh)  # which block types are registered
-        fresh.rename(kept)
+        fresh.rename(_TABLES)
 
 
 @pytest.fixture(scope="session")
@@ -175,7 +188,15 @@ def prefect_server(prefect_home: Path) -> Iterator[str]:
             else:
                 pytest.fail(f"the Prefect server did not start:\n{log_file.read_text()[-2000:]}")
         # Nobody looks for crashed runs here, and each run waits for its heart's last second.
-        with temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}):
+        with (
+            temporary_settings({PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None}),
+            pytest.MonkeyPatch.context() as patch,
+        ):
+            # No test gives the server a storage of its own for results, and each run asks it three
+            # times which one that is.
+            patch.setattr(
+                "prefect.results._read_server_default_result_storage_block_id", lambda: None
+            )
             yield url
         # What waits to be sent would be tried for minutes, at the end of this process, once the
         # server is gone.

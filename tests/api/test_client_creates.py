@@ -22,6 +22,7 @@ from barrack_tasks.api.transport.seen import ListMemory
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import LOST_AFTER, LOST_BEFORE, arm, client_of, http, wired
 from tests.api.recipes import RECIPES, Account
+from tests.thinning import thinned
 
 CREATES = ["create_snapshot", "create_instance", "restore_snapshot"]
 LOOKS = {
@@ -58,16 +59,18 @@ def made(sandbox: Sandbox, name: str) -> int:
 # Never two
 
 
-@pytest.mark.parametrize("operation", CREATES)
-@pytest.mark.parametrize("kind", [*LOST_BEFORE, *LOST_AFTER])
-@pytest.mark.parametrize("lag", [0.5, 2, 60])
+@pytest.mark.parametrize(
+    ("operation", "kind", "lag"), thinned(CREATES, [*LOST_BEFORE, *LOST_AFTER], [0.5, 2, 60])
+)
 def test_lists_that_lag(account: Account, operation: str, kind: str, lag: float) -> None:
     arguments = RECIPES[operation](account)
     account.sandbox.settings(list_lag=lag)
     speed = 20
     account.sandbox.set_speed(speed)
     arm(account.sandbox, kind, operation)
-    allowed = {**TIMES, "visibility_lag": 2 * 2 / speed}
+    # What is held for 3 seconds is not waited for; all else may take its time on a busy machine.
+    patience = {"timeout": 1} if kind == "timeout_after" else {}
+    allowed = {**patience, "visibility_lag": 2 * 2 / speed}
     try:
         with client_of(account.sandbox, policy=allowed) as client:
             result = client.perform(operation, **arguments)
@@ -140,9 +143,14 @@ def test_many_at_once_under_faults(account: Account, operation: str) -> None:
 # Never another's
 
 
-@pytest.mark.parametrize("operation", CREATES)
-@pytest.mark.parametrize("kind", [*LOST_BEFORE, "reset_after", "error_after"])
-@pytest.mark.parametrize("whose", ["by this client", "by another client", "by a person"])
+@pytest.mark.parametrize(
+    ("operation", "kind", "whose"),
+    thinned(
+        CREATES,
+        [*LOST_BEFORE, "reset_after", "error_after"],
+        ["by this client", "by another client", "by a person"],
+    ),
+)
 def test_a_name_that_was_there_before_is_a_conflict(
     account: Account, operation: str, kind: str, whose: str
 ) -> None:
@@ -410,8 +418,13 @@ def public_key_of(number: int) -> str:
 MADE_BY_NAME = [n for n, o in OPERATIONS.items() if isinstance(o.lost, ByName)]
 
 
-@pytest.mark.parametrize("operation", [n for n in MADE_BY_NAME if n != "create_snapshot"])
-@pytest.mark.parametrize("kind", [*LOST_BEFORE, "reset_after", "error_after"])
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    thinned(
+        [n for n in MADE_BY_NAME if n != "create_snapshot"],
+        [*LOST_BEFORE, "reset_after", "error_after"],
+    ),
+)
 def test_somebody_elses_made_since_the_last_list_is_not_returned_as_ones_own(
     account: Account, operation: str, kind: str
 ) -> None:

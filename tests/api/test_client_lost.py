@@ -17,6 +17,7 @@ from barrack_tasks.api.transport.pacing import RetryBudget
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import LOST_AFTER, LOST_BEFORE, QUICK, arm, client_of
 from tests.api.recipes import RECIPES, Account
+from tests.thinning import thinned
 
 CHANGES = [name for name, operation in OPERATIONS.items() if operation.changes]
 NEVER = [name for name in CHANGES if isinstance(OPERATIONS[name].lost, NeverRepeat)]
@@ -113,8 +114,7 @@ def test_there_is_a_recipe_for_every_change() -> None:
     assert set(RECIPES) == set(CHANGES)
 
 
-@pytest.mark.parametrize("operation", REPEATABLE)
-@pytest.mark.parametrize("kind", [*LOST_BEFORE, *LOST_AFTER])
+@pytest.mark.parametrize(("operation", "kind"), thinned(REPEATABLE, [*LOST_BEFORE, *LOST_AFTER]))
 def test_one_lost_answer(account: Account, operation: str, kind: str) -> None:
     check_once(account, operation, kind)
 
@@ -138,8 +138,7 @@ def test_a_refusal_for_speed_is_no_lost_answer(account: Account, operation: str)
 # Where nothing tells
 
 
-@pytest.mark.parametrize("operation", NEVER)
-@pytest.mark.parametrize("kind", [*LOST_BEFORE, *LOST_AFTER])
+@pytest.mark.parametrize(("operation", "kind"), thinned(NEVER, [*LOST_BEFORE, *LOST_AFTER]))
 def test_what_cannot_be_found_out_is_told(account: Account, operation: str, kind: str) -> None:
     arguments = RECIPES[operation](account)
     judge = Judge(account.sandbox)
@@ -197,8 +196,7 @@ def test_when_nothing_is_found_in_the_end_it_is_not_known(
 # When the look itself fails
 
 
-@pytest.mark.parametrize("operation", LOOKS)
-@pytest.mark.parametrize("status", [401, 422, 500])
+@pytest.mark.parametrize(("operation", "status"), thinned([*LOOKS], [401, 422, 500]))
 def test_a_look_that_fails_hides_nothing(
     sandbox: Sandbox,
     account: Account,

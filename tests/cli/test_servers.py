@@ -16,7 +16,7 @@ from barrack_tasks.cli.servers import is_same_server
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.services import Services
 from tests.cli.test_up import barrack
-from tests.conftest import free_port
+from tests.conftest import free_port, give_tables
 
 
 @pytest.fixture(scope="module")
@@ -30,6 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setenv(
             "PREFECT_API_DATABASE_CONNECTION_URL", f"sqlite+aiosqlite:///{path}/prefect.db"
         )
+        give_tables(path)
         services = Services(path / "state" / "prefect-barrack")
         services.start_server(free_port())
         yield path

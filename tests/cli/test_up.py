@@ -15,13 +15,14 @@ import pytest
 from barrack_tasks.api.models import VMStatus
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.services import Services
-from tests.conftest import free_port
+from tests.conftest import free_port, give_tables
 
 COMMAND = [sys.executable, "-c", "from barrack_tasks.cli import main; main()"]
 
 
 def barrack(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     given = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "BARRACK_"))}
+    give_tables(home / "prefect")
     return subprocess.run(
         [*COMMAND, *words],
         stdin=subprocess.DEVNULL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import time
 import uuid
@@ -15,6 +16,7 @@ from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
 from prefect.context import FlowRunContext
 from prefect.exceptions import PrefectHTTPStatusError
+from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect import Dialect, load_dialect
@@ -91,6 +93,17 @@ def _in_a_flow_of_ours() -> bool:
 def _ends_of_other_tests_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """All tests share one server, and leave ends of accounts there that no block holds."""
     monkeypatch.setattr("barrack_tasks.controllers.reports.told_of_left_ends", lambda *_, **__: [])
+
+
+@pytest.fixture(autouse=True)
+def _log_lines_stay_here(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Log lines are sent to the server only where a test looks through all that the server keeps.
+
+    To send them costs as much as a fifth of a run; that they arrive is tested in `tests/cli`.
+    """
+    looks = "prefect_home" in inspect.signature(request.function).parameters
+    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: looks}):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from prefect import flow
+from prefect.blocks.core import Block
 from prefect.exceptions import ParameterBindError
 
 from barrack_tasks import (
@@ -214,6 +215,16 @@ def test_no_text_of_it_shows_the_key() -> None:
         str(vars(client)),
     ]
     assert not [text for text in texts if KEY in text]
+
+
+def test_it_shows_what_prefect_shows_and_makes_no_schema_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    account = BarrackCredentials(api_key=KEY, base_url="https://example.invalid/v1")
+    assert account.__repr_args__() == Block.__repr_args__(account)
+    monkeypatch.delattr(Block, "model_json_schema")
+    monkeypatch.setattr("pydantic.BaseModel.model_json_schema", None)
+    assert "https://example.invalid/v1" in repr(account)
 
 
 def test_a_wrong_setting_does_not_show_the_key() -> None:
