@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -33,11 +33,29 @@ class Wired:
     answer: Schema | None = None
     errors: list[Schema] = field(default_factory=list)
     headers: set[str] = field(default_factory=set)
+    body: Mapping[str, str] = field(default_factory=dict)
+    """What every request holds: the word of one of several actions that share a path."""
 
     @property
     def place(self) -> str:
-        """Method and path, for people."""
-        return f"{self.method} {self.path}"
+        """Method and path, and the word of the action if there is one."""
+        return place_of(self.method, self.path, self.body)
+
+    @property
+    def word(self) -> str:
+        """The word of the action, or nothing."""
+        return next(iter(self.body.values()), "")
+
+
+def place_of(method: str, path: str, body: Mapping[str, Any] | None = None) -> str:
+    """How an operation is named to people, and found again by what they answered.
+
+    Example:
+        >>> place_of("POST", "/vms/{id}/actions", {"type": "stop"})
+        'POST /vms/{id}/actions {type: stop}'
+    """
+    said = ", ".join(f"{key}: {value}" for key, value in (body or {}).items())
+    return f"{method} {path} {{{said}}}" if said else f"{method} {path}"
 
 
 def wired_operations(document: Document, schemas: Schemas) -> list[Wired]:
@@ -52,7 +70,34 @@ def wired_operations(document: Document, schemas: Schemas) -> list[Wired]:
             f"the document describes more than {MOST_OPERATIONS} operations; leave out those that "
             "are not about machines"
         )
-    return [_wired(document, schemas, *operation) for operation in operations]
+    wired = (_wired(document, schemas, *operation) for operation in operations)
+    return [each for one in wired for each in (*_by_word(one), one)]
+
+
+def _by_word(wired: Wired) -> list[Wired]:
+    """The actions on a thing that one operation does by a word of its request, one entry each.
+
+    A word that needs more than itself is none of them: what else to send is not known.
+    """
+    if wired.method not in ("POST", "PUT", "PATCH") or not wired.in_path or wired.asked is None:
+        return []
+    for name, schema in wired.asked.fields.items():
+        if "_".join(words_of(name)) in _ACTION_FIELDS and wired.asked.required <= {name}:
+            words = {word: VERBS.get("_".join(words_of(word))) for word in schema.listed}
+            did = {word: verb for word, verb in words.items() if verb in _BY_WORD}
+            if "hibernate" not in did.values():
+                # A restore without a hibernation puts an old copy over the disk.
+                did = {word: verb for word, verb in did.items() if verb != "restore"}
+            return [
+                replace(wired, body={name: word}, titles=(), operation_id="", tags=(), asked=None)
+                for word in did
+            ]
+    return []
+
+
+_ACTION_FIELDS = frozenset(split("action type command operation op verb method"))
+"""Fields of a request that say which of several actions is meant."""
+_BY_WORD = frozenset(split("start stop reboot hibernate restore"))
 
 
 def _wired(
@@ -212,6 +257,8 @@ def ours_does(operation: Operation[Any]) -> set[str]:
 
 def does(wired: Wired) -> str:
     """What an operation of a document does, as far as its path, names and method tell."""
+    if wired.word:
+        return VERBS["_".join(words_of(wired.word))]
     segments = [part for part in wired.path.split("/") if part]
     if segments:
         last = words_of(PARAMETER.sub("", segments[-1]))

@@ -216,4 +216,5 @@ def wire_of(name: str, wired: Wired) -> dict[str, object]:
         "path": path.replace("\0", ""),
         "path_parameters": {k: v for k, v in names.items() if k != v},
         **({"parents": lists} if lists else {}),
+        **({"body": dict(wired.body)} if wired.body else {}),
     }

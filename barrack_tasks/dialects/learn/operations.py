@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -19,6 +20,7 @@ from barrack_tasks.dialects.learn.calls import (
     does,
     is_unclear,
     known_paths,
+    place_of,
     ours_does,
     segments_of,
 )
@@ -152,11 +154,17 @@ def _doubt_namesakes(found: Found, scorer: _Scorer, wired: list[Wired]) -> None:
 
 def _at(place: str, wired: list[Wired]) -> Wired | None:
     """The operation at a place, whatever its parameters are called and where its path begins."""
-    method, _, wanted = PARAMETER.sub("{}", place).partition(" ")
-    paths = [(PARAMETER.sub("{}", w.path), w) for w in wired if w.method == method]
+    method, path, body = _WORDS.match(place).groups()  # type: ignore[union-attr]
+    wanted = PARAMETER.sub("{}", path)
+    alike = [w for w in wired if (w.method, place_of("", "", w.body).strip()) == (method, body)]
+    paths = [(PARAMETER.sub("{}", w.path), w) for w in alike]
     same = [w for path, w in paths if path == wanted]
     near = [w for path, w in paths if path.endswith(wanted) or wanted.endswith(path)]
     return same[0] if same else near[0] if len(near) == 1 else None
+
+
+_WORDS = re.compile(r"(\S*) ?(\S*) ?(.*)", re.DOTALL)
+"""Method, path, and what the request holds besides."""
 
 
 def _keep_chances(
@@ -326,6 +334,8 @@ class _Scorer:
 
     def by_title(self, operation: Operation[Any], wired: Wired) -> Candidate | None:
         """A match by the words of the reference, which are known for sure."""
+        if wired.word:
+            return None
         if any(_plain(t) == _plain(operation.title) for t in wired.titles):
             score, reason = 0.9, f"titled {operation.title!r}"
         elif words_of(wired.operation_id) == words_of(operation.name):
@@ -384,7 +394,7 @@ class _Scorer:
 
     def by_chance(self, operation: Operation[Any], wired: Wired) -> Candidate | None:
         """A match that cannot be ruled out."""
-        if not self._possible(operation, wired):
+        if wired.word or not self._possible(operation, wired):
             return None
         if answer_names(operation.response.__name__, wired):
             return Candidate(wired, 0.35, f"answers {operation.response.__name__}")
@@ -396,11 +406,17 @@ class _Scorer:
 
     def likeliest(self, operation: Operation[Any], rest: list[Wired]) -> list[Wired]:
         """Those whose paths and titles are the most alike: to compare all answers takes long."""
-        outlined = [(o.score, w) for w in rest if (o := self._outline(operation, w))]
-        return [w for _, w in nlargest(_MOST_COMPARED, outlined, key=lambda pair: pair[0])]
+        words = [w for w in rest if w.word and self._fits(operation, w)]
+        outlined = [
+            (o.score, w) for w in rest if not w.word and (o := self._outline(operation, w))
+        ]
+        return words + [w for _, w in nlargest(_MOST_COMPARED, outlined, key=lambda pair: pair[0])]
+
+    def _fits(self, operation: Operation[Any], wired: Wired) -> bool:
+        return self._possible(operation, wired) and does(wired) in ours_does(operation)
 
     def _outline(self, operation: Operation[Any], wired: Wired) -> _Outline | None:
-        if not self._possible(operation, wired) or does(wired) not in ours_does(operation):
+        if not self._fits(operation, wired):
             return None
         path = self._path(operation, wired)
         gist = _gist(operation.title)
@@ -411,9 +427,18 @@ class _Scorer:
         score += 0.1 * (wired.method == operation.method)
         return _Outline(path, title, told, score) if score + 0.25 >= GUESS else None
 
+    @staticmethod
+    def _by_word(operation: Operation[Any], wired: Wired) -> Candidate:
+        """A match by the word of an action; of a thing that is not known as ours it is asked."""
+        known = _before_parameters(wired.path)[-1] == _THINGS[operation.path_parameters[-1]]
+        score = LIKELY + 0.05 if known else LIKELY - 0.01
+        return Candidate(wired, score, f"its word {wired.word!r} does the same")
+
     def by_all(self, operation: Operation[Any], wired: Wired) -> Candidate:
         """A match by everything that is no title."""
         nothing = Candidate(wired, 0.0, "")
+        if wired.word:
+            return self._by_word(operation, wired)
         outline = self._outline(operation, wired)
         if outline is None:
             return nothing
