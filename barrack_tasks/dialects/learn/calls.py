@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
 from typing import Any
@@ -35,11 +35,18 @@ class Wired:
     headers: set[str] = field(default_factory=set)
     body: Mapping[str, str] = field(default_factory=dict)
     """What every request holds: the word of one of several actions that share a path."""
+    renamed: str = ""
+    """The path with what this library calls the machines."""
 
     @property
     def place(self) -> str:
         """Method and path, and the word of the action if there is one."""
         return place_of(self.method, self.path, self.body)
+
+    @property
+    def reads(self) -> str:
+        """The path as it is compared with others."""
+        return self.renamed or self.path
 
     @property
     def word(self) -> str:
@@ -70,34 +77,7 @@ def wired_operations(document: Document, schemas: Schemas) -> list[Wired]:
             f"the document describes more than {MOST_OPERATIONS} operations; leave out those that "
             "are not about machines"
         )
-    wired = (_wired(document, schemas, *operation) for operation in operations)
-    return [each for one in wired for each in (*_by_word(one), one)]
-
-
-def _by_word(wired: Wired) -> list[Wired]:
-    """The actions on a thing that one operation does by a word of its request, one entry each.
-
-    A word that needs more than itself is none of them: what else to send is not known.
-    """
-    if wired.method not in ("POST", "PUT", "PATCH") or not wired.in_path or wired.asked is None:
-        return []
-    for name, schema in wired.asked.fields.items():
-        if "_".join(words_of(name)) in _ACTION_FIELDS and wired.asked.required <= {name}:
-            words = {word: VERBS.get("_".join(words_of(word))) for word in schema.listed}
-            did = {word: verb for word, verb in words.items() if verb in _BY_WORD}
-            if "hibernate" not in did.values():
-                # A restore without a hibernation puts an old copy over the disk.
-                did = {word: verb for word, verb in did.items() if verb != "restore"}
-            return [
-                replace(wired, body={name: word}, titles=(), operation_id="", tags=(), asked=None)
-                for word in did
-            ]
-    return []
-
-
-_ACTION_FIELDS = frozenset(split("action type command operation op verb method"))
-"""Fields of a request that say which of several actions is meant."""
-_BY_WORD = frozenset(split("start stop reboot hibernate restore"))
+    return [_wired(document, schemas, *operation) for operation in operations]
 
 
 def _wired(
@@ -238,8 +218,8 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(("resize", "extend", "grow"), "resize"),
     **dict.fromkeys(("clone", "copy", "duplicate"), "clone"),
     **dict.fromkeys(("terminate", "suspend", "pause", "lock", "unlock", "migrate", "rebuild",
-                     "rescue", "reset", "cancel", "purge", "cleanup", "kill", "flush", "revoke"),
-                    "other"),
+                     "reinstall", "rescue", "reset", "cancel", "purge", "cleanup", "kill", "flush",
+                     "revoke"), "other"),
 }  # fmt: skip
 """Verbs and what they do. An operation is never matched with one that does something else."""
 ACTIONS = frozenset(VERBS.values()) - {"read", "create", "delete", "update"}
@@ -257,8 +237,6 @@ def ours_does(operation: Operation[Any]) -> set[str]:
 
 def does(wired: Wired) -> str:
     """What an operation of a document does, as far as its path, names and method tell."""
-    if wired.word:
-        return VERBS["_".join(words_of(wired.word))]
     segments = [part for part in wired.path.split("/") if part]
     if segments:
         last = words_of(PARAMETER.sub("", segments[-1]))

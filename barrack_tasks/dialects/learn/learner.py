@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.dialects.learn.actions import by_word, machines
 from barrack_tasks.dialects.learn.beyond import look_beyond, parents, told_by_lists
 from barrack_tasks.dialects.learn.calls import PARAMETER, Wired, wired_operations
 from barrack_tasks.dialects.learn.document import Document
@@ -56,7 +57,7 @@ class Learner:
         self.answered: Mapping[str, str | None] = {}
         self.schemas = Schemas(document)
         self.mapper = Mapper()
-        self.wired = wired_operations(document, self.schemas)
+        self.wired = machines(by_word(wired_operations(document, self.schemas)))
 
     def run(self) -> Learned:
         """Read everything."""

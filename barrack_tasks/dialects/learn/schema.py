@@ -197,7 +197,9 @@ class Schema:
         """Words that the schema lists as all its values."""
         document = self._schemas.document
         nodes = [*self._nodes, *(arm.node for arm in self._arms()[:50])]
-        found = [w for node in nodes for w in (*document.listed(node.get("enum")), node.get("const"))]
+        found = [
+            w for node in nodes for w in (*document.listed(node.get("enum")), node.get("const"))
+        ]
         return list(dict.fromkeys(w for w in found if isinstance(w, str) and w))
 
     @cached_property
