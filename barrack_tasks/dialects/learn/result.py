@@ -285,7 +285,8 @@ def _is_of(what: str, need: Needs) -> bool:
     match steps[0]:
         case "operations":
             tells_prices = steps[1] == "get_pricing" and "UserVM.hourly_price" in need.fields
-            return steps[1] in need.operations or tells_prices
+            is_one_of = any(steps[1] in group for group in need.either)
+            return steps[1] in need.operations or is_one_of or tells_prices
         case "schemas" | "values":
             return ".".join(steps[1:]) in need.fields
         case "envelope":
@@ -452,4 +453,10 @@ def _flow_report(learned: Learned, need: Needs, told: set[str]) -> FlowReport:
             flow.lacking.append(place)
         elif match.certainty == "guess":
             flow.guessed.append(place)
+    for group in need.either:
+        known = {o: learned.matches.get(f"operations.{o}") for o in group}
+        if not any(match is not None and match.wire is not None for match in known.values()):
+            may_be = [o for o, match in known.items() if match is None]
+            to = flow.open if may_be else flow.lacking
+            to.append(" or ".join(f"operations.{o}" for o in may_be or group))
     return flow
