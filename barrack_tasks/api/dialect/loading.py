@@ -211,7 +211,7 @@ class _Checker:
                 f"a key that is sent to {clipped(address, 100)} can be read on the network; "
                 "write https, or leave base_url out and set BARRACK_BASE_URL to the address",
             )
-        self._operations(content.get("operations") or {})
+        self._operations(content.get("operations") or {}, content.get("paging"))
         self._schemas(content.get("schemas") or {})
         self._words(content.get("words") or {})
         self._values(content.get("values") or {})
@@ -223,7 +223,7 @@ class _Checker:
                 f"must be module:Class, such as my_module:MyCodec; got {clipped(codec)!r}",
             )
 
-    def _operations(self, section: Mapping[str, Any]) -> None:
+    def _operations(self, section: Mapping[str, Any], paging: Any) -> None:
         self._known(("operations",), section, OPERATIONS, "operation")
         for name, entry in section.items():
             operation = OPERATIONS[name]
@@ -244,12 +244,18 @@ class _Checker:
             query = entry.get("query") or {}
             self._known(("operations", name, "query"), query, operation.query, "parameter")
             for wire, how in (entry.get("lookup") or {}).items():
-                self._lookup(("operations", name, "lookup", wire), how, asked)
+                self._lookup(("operations", name, "lookup", wire), how, asked, paging)
 
-    def _lookup(self, place: Place, how: Any, asked: Iterable[str]) -> None:
+    def _lookup(self, place: Place, how: Any, asked: Iterable[str], paging: Any) -> None:
         if not isinstance(how, dict):
             raise self.error(place, "must be a table of path, items, match and take")
         self._known(place, how, Lookup.model_fields, "setting")
+        style = paging.get("style", "page") if isinstance(paging, dict) else "page"
+        if how.get("paged") and style not in ("page", "offset"):
+            raise self.error(
+                (*place, "paged"),
+                f"only counted pages; paging.style is {clipped(style)!r}",
+            )
         match = how.get("match")
         given = match if isinstance(match, dict) else {}
         self._known((*place, "match"), given, asked, "field of the request")

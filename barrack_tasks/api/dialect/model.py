@@ -67,8 +67,8 @@ class Paging(_Entry):
 class Lookup(_Entry):
     """What a request holds that its caller does not give, and a list of the API tells.
 
-    The list is read whole in one answer. If nothing in it fits, or several things fit that differ
-    in what is taken, the request is refused and not sent.
+    If nothing in the list fits, or several things fit that differ in what is taken, the request is
+    refused and not sent.
 
     Args:
         path: where the list is read with GET.
@@ -76,6 +76,8 @@ class Lookup(_Entry):
         match: fields of the request, each with the path in an item of what must be equal.
         where: paths in an item, each with the word that must stand there.
         take: path in the item of what is sent.
+        paged: whether the list comes in pages, which are counted as the dialect's `paging` says in
+            the styles `page` and `offset`. Otherwise one answer holds it whole.
     """
 
     path: str
@@ -83,6 +85,7 @@ class Lookup(_Entry):
     match: dict[str, WirePath] = Field(min_length=1)
     where: dict[WirePath, str] = {}
     take: WirePath
+    paged: bool = False
 
     @field_validator("path")
     @classmethod
