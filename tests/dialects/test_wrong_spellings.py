@@ -33,7 +33,7 @@ joins: {UserVM: {operation: get_instance, match: {region: region}, take: {hourly
 joins: {UserVM: {operation: get_pricing, match: {}, take: {hourly_price: hourly}}}
 joins: {UserVM: {operation: get_pricing, match: {region: region}, take: {price: hourly}}}
 joins: {UserVM: {operation: get_pricing, match: {region: region}, take: {hourly_price: price}}}
-joins: {UserVM: {operation: get_pricing, match: {region: region}, take: {hourly_price: hourly}, times: x}}
+joins: {UserVM: {operation: get_pricing, match: {id: tier}, take: {hourly_price: hourly}, times: x}}
 joins: {VM: {operation: get_pricing, match: {region: region}, take: {hourly_price: hourly}}}
 joins: {UserVM: {match: {region: region}, take: {hourly_price: hourly}}}
 values: {DeploymentRequest: {ssh_key_id: {name_of: list_keys}}}
