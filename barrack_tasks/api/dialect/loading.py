@@ -234,14 +234,14 @@ class _Checker:
                 "write https, or leave base_url out and set BARRACK_BASE_URL to the address",
             )
         auth = content.get("auth")
-        for place, name in (
+        headers: tuple[tuple[Place, Any], ...] = (
             (("auth", "header"), auth.get("header") if isinstance(auth, dict) else None),
             (("request_id_header",), content.get("request_id_header")),
-        ):
-            if isinstance(name, str) and not _HEADER.fullmatch(name):
-                raise self.error(
-                    place, f"must be the name of a header, such as x-api-key; got {clipped(name)!r}"
-                )
+        )
+        for place, given in headers:
+            if isinstance(given, str) and not _HEADER.fullmatch(given):
+                said = f"must be the name of a header, such as x-api-key; got {clipped(given)!r}"
+                raise self.error(place, said)
         self._operations(content.get("operations") or {}, content.get("paging"))
         self._schemas(content.get("schemas") or {})
         self._words(content.get("words") or {})
@@ -396,8 +396,8 @@ class _Checker:
                 for rule in rules or [info.annotation]:
                     TypeAdapter(rule).validate_python(how["constant"])
             except ValidationError:
-                said = clipped(how["constant"])
-                raise self.error((*place, "constant"), f"{field} cannot be {said!r}") from None
+                reason = f"{field} cannot be {clipped(how['constant'])!r}"
+                raise self.error((*place, "constant"), reason) from None
         tells = how.get("name_of")
         if tells is not None:
             listed = OPERATIONS.get(str(tells))

@@ -220,7 +220,9 @@ class Caller:
     def _change(self, call: Call, deadline: float) -> Any:
         call = self._elsewhere.named(call, lambda other: self._all(other, deadline))
         call = self._elsewhere.under_parents(call, lambda other: self._all(other, deadline))
-        call = self._elsewhere.looked_up(call, lambda *at: self._asked(*at, call, deadline))
+        call = self._elsewhere.looked_up(
+            call, lambda path, query: self._asked(path, query, call, deadline)
+        )
         change = Change(
             call,
             lambda: self._finished(call, deadline),

@@ -13,6 +13,7 @@ from barrack_tasks.dialects.learn.document import Document
 from barrack_tasks.dialects.learn.envelopes import choose_envelopes, error_envelope
 from barrack_tasks.dialects.learn.fields import Mapper
 from barrack_tasks.dialects.learn.likeness import CERTAIN, certainty_of, name_likeness
+from barrack_tasks.dialects.learn.lookups import ask_lookups
 from barrack_tasks.dialects.learn.operations import Candidate, Found, match_operations
 from barrack_tasks.dialects.learn.pairing import Pairs
 from barrack_tasks.dialects.learn.result import AnswerOption, Learned
@@ -78,6 +79,8 @@ class Learner:
         self._operations(found, chosen, main or (), whole)
         pairs.merge(absent_is_known=whole)
         look_beyond(learned, self.mapper, matched, chosen)
+        if "create_instance" in matched:
+            ask_lookups(learned, self.mapper, matched["create_instance"][1], self.wired)
         if whole:
             there = {(w.method, PARAMETER.sub("{}", w.path)) for w in self.wired}
             learned.elsewhere = frozenset(

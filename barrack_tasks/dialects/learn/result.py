@@ -299,6 +299,8 @@ def _is_of(what: str, need: Needs) -> bool:
             return "Balance.currency" in need.fields or "UserVM.currency" in need.fields
         case "prices":
             return "UserVM.hourly_price" in need.fields
+        case "lookups":
+            return "create_instance" in need.operations or "create_instance" in need.uses
     return False
 
 
@@ -321,7 +323,7 @@ def _content(name: str, matches: list[Match]) -> dict[str, Any]:
         elif steps[0] == "values":
             _, schema, inner = steps
             content.setdefault("values", {}).setdefault(schema, {})[inner] = match.wire
-        elif steps[0] in ("currency", "prices"):
+        elif steps[0] in ("currency", "prices", "lookups"):
             _pour(content, match.wire or {})
         elif isinstance(match.wire, Mapping):
             ours = base.get(steps[0], {})
