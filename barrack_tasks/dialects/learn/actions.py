@@ -47,7 +47,7 @@ def _actions(wired: Wired) -> list[Wired]:
         return []
     for name, schema in wired.asked.fields.items():
         if "_".join(words_of(name)) in _FIELDS and wired.asked.required <= {name}:
-            did = {word: done for word in schema.listed if (done := action_of(word))}
+            did = {word: done for word in schema.words if (done := action_of(word))}
             if "hibernate_instance" not in did.values():
                 # A restore without a hibernation puts an old copy over the disk.
                 did = {word: done for word, done in did.items() if done != "restore_instance"}

@@ -192,16 +192,6 @@ class Schema:
                 found += [*document.listed(arm.node.get("enum")), arm.node.get("const")]
         return list(dict.fromkeys(str(w) for w in found if isinstance(w, str) and w))
 
-    @property
-    def listed(self) -> list[str]:
-        """Words that the schema lists as all its values."""
-        document = self._schemas.document
-        nodes = [*self._nodes, *(arm.node for arm in self._arms()[:50])]
-        found = [
-            w for node in nodes for w in (*document.listed(node.get("enum")), node.get("const"))
-        ]
-        return list(dict.fromkeys(w for w in found if isinstance(w, str) and w))
-
     @cached_property
     def required(self) -> frozenset[str]:
         """Fields that every object of the schema must have."""

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from barrack_tasks.api.dialect.loading import merged
-from barrack_tasks.dialects.learn import Learned, learn_openapi
+from barrack_tasks.dialects.learn import Learned, RecordedCall, learn_openapi, learn_samples
 from tests.dialects.learn.helpers import client, dialect, furnished, served
 
 ACTIONS = ("start", "stop", "reboot", "hibernate", "restore")
@@ -131,3 +131,20 @@ def test_words_for_another_thing_are_not_taken(plain: dict[str, Any]) -> None:
     for name in ACTIONS:
         match = learned.matches.get(f"operations.{name}_instance")
         assert match is None or match.wire is None, name
+
+
+def test_a_word_that_a_recording_shows_is_learned() -> None:
+    machine = {"id": "7", "name": "one", "status": "ACTIVE", "region": "CANADA-1"}
+    calls = [
+        RecordedCall("GET", "https://x.example/v1/instances", 200, ("x-api-key",),
+                     {"instances": [machine, {**machine, "id": "8"}]}),
+        RecordedCall("GET", "https://x.example/v1/instances/7", 200, ("x-api-key",),
+                     {"instance": machine}),
+        RecordedCall("POST", "https://x.example/v1/instances/7/actions", 202, ("x-api-key",),
+                     {}, asked={"type": "power_off"}),
+    ]  # fmt: skip
+    learned = learn_samples(calls)
+    found = learned.matches.get("operations.stop_instance")
+    assert found is not None
+    assert found.wire["body"] == {"type": "power_off"}
+    assert found.wire["path"].endswith("/instances/{instance_id}/actions")
