@@ -105,7 +105,7 @@ def _show_readiness(console: Screen, report: DoctorReport) -> None:
     console.print_rows("Ready for the flows?", ("what", "state", "why"), rows)
     if report.lines:
         console.print("Write these into a file and name it in BARRACK_DIALECT:")
-        for line in report.lines:
+        for line in report.file.splitlines():
             console.print(f"  {line}")
     trouble = sum(f.is_trouble for f in report.findings)
     tried = sum(f.verdict != "not tried" for f in report.findings)

@@ -19,7 +19,7 @@ from barrack_tasks.plans.steps import Finished, Next, Reason
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log, now
-from barrack_tasks.runtime.observe import observe, with_images
+from barrack_tasks.runtime.observe import images_of, observe, with_images
 from barrack_tasks.tasks.images import delete_image
 
 
@@ -120,10 +120,11 @@ def verified(account: BarrackCredentials, one: Publishing, world: World, next_: 
         return next_ if isinstance(next_, Finished) else Finished("failed", "not finished")
     image = next(i for i in world.images if i.name == one.name)
     try:
-        relation = account.get_client().images.of_snapshot(image.snapshot_id or "")
+        source = image.snapshot_id or ""
+        depending = images_of(account.get_client(), [source]).get(source, frozenset())
     except BarrackError as error:
         return Finished("failed", f"it was made, but not verified: {error}")
-    if image.id not in {i.id for i in relation.images}:
+    if image.id not in depending:
         return Finished(
             "failed",
             "it was made, but its snapshot does not list it; look at both in the dashboard",

@@ -17,12 +17,13 @@ class Needs:
     """Operations by name, fields as `Schema.field`.
 
     `uses` are operations that the flow calls where they are there, each with what it does
-    without.
+    without. Of each group in `either` it needs one operation, whichever is there.
     """
 
     operations: tuple[str, ...]
     fields: tuple[str, ...]
     uses: Mapping[str, str] = field(default_factory=dict)
+    either: tuple[tuple[str, ...], ...] = ()
 
     def without(self, dialect: Dialect) -> list[str]:
         """What the flow does without, because the dialect lacks what it only uses."""
@@ -35,6 +36,9 @@ class Needs:
     def missing(self, dialect: Dialect) -> list[str]:
         """The entries of a dialect file that say that something needed does not exist."""
         lacking = [f"operations.{o}" for o in self.operations if o not in dialect.operations]
+        for group in self.either:
+            if not any(o in dialect.operations for o in group):
+                lacking.append(" or ".join(f"operations.{o}" for o in group))
         for place in self.fields:
             schema, name = place.split(".")
             if not dialect.tells(schema, name) and not _is_in_path(dialect, place):
@@ -89,6 +93,9 @@ _SNAPSHOTS = (
 _PRICES = ("UserVM.hourly_price", "UserVM.currency")
 _BILLS = ("AggregatedBillingResponse.records", "BillingRecord.start", "BillingRecord.cost")
 _BALANCE = ("CreditBalanceResponse.data", "Data.balance", "Balance.amount", "Balance.currency")
+
+_IMAGES_OF = ("list_snapshot_images", "get_snapshot_image", "list_images")
+"""What tells which images depend on a snapshot."""
 
 NEEDS: dict[str, Needs] = {
     "snapshot_before_stop": Needs(
@@ -161,10 +168,10 @@ NEEDS: dict[str, Needs] = {
             "create_snapshot",
             "list_images",
             "create_image",
-            "get_snapshot_image",
             "delete_image",
         ),
         (*_LOOKING, *_SNAPSHOTS, "Image.id", "Image.name", "Image.description"),
+        either=(_IMAGES_OF,),
     ),
     "follow_schedule": Needs(
         ("list_instances", "get_instance", "hibernate_instance", "restore_instance"),
@@ -190,7 +197,7 @@ NEEDS: dict[str, Needs] = {
         (*_LOOKING, *_PRICES, *_BALANCE, *_BILLS),
     ),
     "prune_snapshots": Needs(
-        ("list_snapshots", "list_snapshot_images", "delete_snapshot"),
+        ("list_snapshots", "delete_snapshot"),
         (
             "Snapshot.id",
             "Snapshot.name",
@@ -200,6 +207,7 @@ NEEDS: dict[str, Needs] = {
             "Snapshot.created_at",
             "ListSnapshotsResponse.snapshots",
         ),
+        either=(_IMAGES_OF,),
     ),
     "report_costs": Needs(
         ("get_credit_balance", "list_instances", "get_instance_billing"),

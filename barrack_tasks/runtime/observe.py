@@ -218,12 +218,35 @@ def depended_on(client: Barrack, snapshot_ids: Collection[str]) -> frozenset[str
     if not snapshot_ids:
         return frozenset()
     try:
-        relations = client.perform("list_snapshot_images", snapshot_ids=sorted(snapshot_ids))
+        found = images_of(client, snapshot_ids)
     except BarrackError:
         return None
-    told = {relation.snapshot_id for relation in relations}
     # What the answer is silent about may well be depended on.
-    return frozenset({r.snapshot_id for r in relations if r.has_image} | (set(snapshot_ids) - told))
+    return frozenset(id_ for id_ in snapshot_ids if found.get(id_) != frozenset())
+
+
+def images_of(client: Barrack, snapshot_ids: Collection[str]) -> dict[str, frozenset[str]]:
+    """Ids of the images that depend on snapshots, by snapshot, by whatever tells them.
+
+    That is one request for all, or one for each, or the list of images, where each says what it
+    was made from. What nothing tells of is left out.
+
+    Raises:
+        BarrackError: it cannot be read.
+    """
+    there = client.dialect.operations
+    if "list_snapshot_images" in there:
+        relations = client.perform("list_snapshot_images", snapshot_ids=sorted(snapshot_ids))
+    elif "get_snapshot_image" in there:
+        ids = sorted(snapshot_ids)
+        relations = [client.perform("get_snapshot_image", snapshot_id=id_) for id_ in ids]
+    else:
+        images = list(client.images.list())
+        if any(image.snapshot_id is None for image in images):
+            return {}
+        made = {id_: {i.id for i in images if i.snapshot_id == id_} for id_ in snapshot_ids}
+        return {id_: frozenset(ids) for id_, ids in made.items()}
+    return {r.snapshot_id: frozenset(i.id for i in r.images) for r in relations}
 
 
 def snapshot_price(credentials: BarrackCredentials) -> tuple[Decimal | None, str | None]:

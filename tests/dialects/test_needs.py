@@ -42,3 +42,28 @@ def test_the_upstream_dialect_lacks_what_its_page_says() -> None:
 
 def test_every_cap_says_what_must_be_read_to_judge_it() -> None:
     assert set(_NEEDS) == set(Caps.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("flow", "lacking"),
+    [
+        ("prune_snapshots", "operations.list_snapshot_images or operations.get_snapshot_image"),
+        ("publish_image", "operations.create_image"),
+        ("enforce_budget", "operations.get_instance_billing"),
+        ("report_costs", "operations.get_instance_billing"),
+    ],
+)
+def test_what_upstream_cannot_do_is_said_by_its_name(flow: str, lacking: str) -> None:
+    upstream = load_dialect(DIALECTS / "hyperstack.yaml")
+    with pytest.raises(BarrackConfigurationError, match="lacks what") as refusal:
+        check_needs(upstream, flow)
+    assert lacking in str(refusal.value)
+
+
+def test_one_of_several_operations_is_enough() -> None:
+    group = ("list_snapshot_images", "get_snapshot_image", "list_images")
+    for there in group:
+        less = merged({"operations": {o: None for o in group if o != there}}, "less.yaml")
+        check_needs(less, "prune_snapshots")
+    none = merged({"operations": dict.fromkeys(group)}, "less.yaml")
+    assert NEEDS["prune_snapshots"].missing(none) == [" or ".join(f"operations.{o}" for o in group)]

@@ -195,6 +195,8 @@ WRONG = {
     "operations: {create_instance: {lookup: {f: {path: /f}}}}": "lookup.f.items",
     "operations: {create_instance: {lookup: {f: {path: '/{f}', items: f, match: {name: f}, "
     "take: f}}}}": "must be a path without parameters",
+    "operations: {create_instance: {lookup: {f: {path: /f, items: f, match: {name: f}, take: f, "
+    "paged: true}}}}\npaging: {style: cursor}": "lookup.f.paged: only counted pages",
     "operations: {create_instance: {lookup: [1]}}": "lookup: must be a table",
     "joins: {UserVM: {operation: get_price}}": "joins.UserVM.operation",
     "joins: {UserVM: {operation: get_pricing, match: {gpu: gpu_model}, take: {}}}": "UserVM.match",

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import difflib
 import re
+import types
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, get_origin
+from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from barrack_tasks.api import models
 from barrack_tasks.api.dialect.builtin import builtin
@@ -37,10 +40,27 @@ from barrack_tasks.api.transport.addresses import is_in_clear
 
 _PARAMETER = re.compile(r"\{([^{}]*)\}")
 _CODEC = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
+_HEADER = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _INDEX = re.compile(r"\[[0-9*]*\]|\{\}")
 _SECTIONS = ("operations", "schemas", "words", "values", "joins")
 
 
+_PLAINLY = {
+    "extra_forbidden": "there is no such setting",
+    "missing": "must be given",
+    "tuple_type": "must be a list",
+    "string_type": "must be text",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "too_short": "must not be empty",
+    "decimal_parsing": 'must be a number, such as "0.01"',
+    "decimal_type": 'must be a number, such as "0.01"',
+    "bool_parsing": "must be true or false",
+    "bool_type": "must be true or false",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+}
+"""What pydantic says of a value by the kind of its error, in the words of a dialect file."""
 _SUFFIXES = (".yaml", ".yml", ".toml")
 _TITLE = re.compile(r"# (\S[^\n]{0,200}\.(?:ya?ml|toml))[ \r]*\n")
 """The first line of a text that says what its file was called."""
@@ -146,7 +166,9 @@ def merged(content: Mapping[str, Any], source: str, lines: Lines | None = None) 
         return Dialect.model_validate(whole)
     except ValidationError as error:
         problem = error.errors(include_url=False)[0]
-        raise checker.error(tuple(problem["loc"]), problem["msg"]) from None
+        # A part in brackets or parentheses is none of the file's, but how pydantic got there.
+        place = tuple(part for part in problem["loc"] if not re.search(r"[(\[]", str(part)))
+        raise checker.error(place, _PLAINLY.get(problem["type"], problem["msg"])) from None
 
 
 def _merge(base: Any, over: Any) -> Any:
@@ -211,7 +233,16 @@ class _Checker:
                 f"a key that is sent to {clipped(address, 100)} can be read on the network; "
                 "write https, or leave base_url out and set BARRACK_BASE_URL to the address",
             )
-        self._operations(content.get("operations") or {})
+        auth = content.get("auth")
+        headers: tuple[tuple[Place, Any], ...] = (
+            (("auth", "header"), auth.get("header") if isinstance(auth, dict) else None),
+            (("request_id_header",), content.get("request_id_header")),
+        )
+        for place, given in headers:
+            if isinstance(given, str) and not _HEADER.fullmatch(given):
+                said = f"must be the name of a header, such as x-api-key; got {clipped(given)!r}"
+                raise self.error(place, said)
+        self._operations(content.get("operations") or {}, content.get("paging"))
         self._schemas(content.get("schemas") or {})
         self._words(content.get("words") or {})
         self._values(content.get("values") or {})
@@ -223,7 +254,7 @@ class _Checker:
                 f"must be module:Class, such as my_module:MyCodec; got {clipped(codec)!r}",
             )
 
-    def _operations(self, section: Mapping[str, Any]) -> None:
+    def _operations(self, section: Mapping[str, Any], paging: Any) -> None:
         self._known(("operations",), section, OPERATIONS, "operation")
         for name, entry in section.items():
             operation = OPERATIONS[name]
@@ -244,12 +275,18 @@ class _Checker:
             query = entry.get("query") or {}
             self._known(("operations", name, "query"), query, operation.query, "parameter")
             for wire, how in (entry.get("lookup") or {}).items():
-                self._lookup(("operations", name, "lookup", wire), how, asked)
+                self._lookup(("operations", name, "lookup", wire), how, asked, paging)
 
-    def _lookup(self, place: Place, how: Any, asked: Iterable[str]) -> None:
+    def _lookup(self, place: Place, how: Any, asked: Iterable[str], paging: Any) -> None:
         if not isinstance(how, dict):
             raise self.error(place, "must be a table of path, items, match and take")
         self._known(place, how, Lookup.model_fields, "setting")
+        style = paging.get("style", "page") if isinstance(paging, dict) else "page"
+        if how.get("paged") and style not in ("page", "offset"):
+            raise self.error(
+                (*place, "paged"),
+                f"only counted pages; paging.style is {clipped(style)!r}",
+            )
         match = how.get("match")
         given = match if isinstance(match, dict) else {}
         self._known((*place, "match"), given, asked, "field of the request")
@@ -342,6 +379,25 @@ class _Checker:
                     raise self.error(
                         place, f"there is no {kind.__name__} {clipped(word)!r}; {near}"
                     )
+        info = model.model_fields[field]
+        bare = _bare(info.annotation)
+        for name, kinds, noun in _MEANT_FOR:
+            if how.get(name) is not None and not (
+                isinstance(bare, type)
+                and issubclass(bare, kinds)
+                and (bool in kinds or not issubclass(bare, bool))
+            ):
+                raise self.error((*place, name), f"only {noun} can be written so")
+        if how.get("cases") is not None and not (isinstance(bare, type) and issubclass(bare, Enum)):
+            raise self.error((*place, "cases"), "only a word of a table can be told so")
+        if isinstance(how.get("constant"), str):
+            try:
+                rules: Any = [Annotated[info.annotation, rule] for rule in info.metadata]
+                for rule in rules or [info.annotation]:
+                    TypeAdapter(rule).validate_python(how["constant"])
+            except ValidationError:
+                reason = f"{field} cannot be {clipped(how['constant'])!r}"
+                raise self.error((*place, "constant"), reason) from None
         tells = how.get("name_of")
         if tells is not None:
             listed = OPERATIONS.get(str(tells))
@@ -398,6 +454,28 @@ class _Checker:
         for name in given:
             if name not in names:
                 raise self.error((*place, name), f"there is no such {kind}; {_near(name, names)}")
+
+
+_MEANT_FOR: tuple[tuple[str, tuple[type, ...], str], ...] = (
+    ("times", (Decimal, int, float), "an amount or a number"),
+    ("epoch", (datetime,), "a time"),
+    ("zone", (datetime,), "a time"),
+    ("yes", (bool,), "what is true or false"),
+    ("no", (bool,), "what is true or false"),
+    ("digits", (int,), "a number"),
+)
+"""What each way to write a value is meant for."""
+
+
+def _bare(annotation: Any) -> Any:
+    """The type inside an annotation that may be null or carry rules."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _bare(get_args(annotation)[0])
+    if origin in (Union, types.UnionType):
+        inner = [a for a in get_args(annotation) if a is not types.NoneType]
+        return _bare(inner[0]) if len(inner) == 1 else annotation
+    return annotation
 
 
 def _plain_step(step: str) -> str:

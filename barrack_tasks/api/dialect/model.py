@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -17,13 +18,56 @@ from pydantic import (
     model_validator,
 )
 
-WirePath = str
-"""Dotted path into a JSON object. "" or "." is the object itself, a number an item of a list.
+_MARKS = re.compile(r"[][{}]|^\^.")
+_GROUPS = re.compile(r"(\[\]|\{\})$")
 
-The path of a list may lead through groups: `stocks[].models[]` are all models of all stocks, and
-`sizes{}` all entries of a table. In an item, `^` is the group that it lies in, `@key` its key in
-the table, and `@value` the entry itself where that is no object.
+
+def _is_path(path: str) -> str:
+    if path not in ("", ".") and any(not s or _MARKS.search(s) for s in path.split(".")):
+        raise ValueError(f"must be names joined by dots; got {path[:80]!r}")
+    return path
+
+
+def _is_path_of_a_list(path: str) -> str:
+    """A path that may lead through groups, the last of which holds the items."""
+    steps = path.split(".")
+    if any(_GROUPS.search(step) for step in steps):
+        bare = [_GROUPS.sub("", step) for step in steps]
+        if not _GROUPS.search(steps[-1]):
+            raise ValueError(
+                f"must end in [] or {{}}, like what it leads through; got {path[:80]!r}"
+            )
+        path_of_names = ".".join(bare[1:] if len(bare) > 1 and not bare[0] else bare)
+        try:
+            _is_path(path_of_names)
+        except ValueError:
+            raise ValueError(
+                "must be names joined by dots, of which a list may end in [] and a table in {}; "
+                f"got {path[:80]!r}"
+            ) from None
+        return path
+    return _is_path(path)
+
+
+WirePath = Annotated[str, AfterValidator(_is_path)]
+"""Dotted path into a JSON object. "" or "." is the object itself, a number an item of a list."""
+
+ListPath = Annotated[str, AfterValidator(_is_path_of_a_list)]
+"""A path that may lead through groups, where it is that of a list.
+
+`stocks[].models[]` are all models of all stocks, and `sizes{}` all entries of a table. In an item,
+`^` is the group that it lies in, `@key` its key in the table, and `@value` the entry itself where
+that is no object.
 """
+
+
+def _is_a_parameter(name: str) -> str:
+    if not re.fullmatch(r"[^\s&=#?%]+", name):
+        raise ValueError(f"must be the name of a parameter of an address; got {name[:80]!r}")
+    return name
+
+
+ParameterName = Annotated[str, AfterValidator(_is_a_parameter)]
 
 
 _PATH = re.compile(r"/(?:[^{}\s]|\{[a-z][a-z0-9_]*\})*")
@@ -43,7 +87,7 @@ class Auth(_Entry):
 
     header: str = "x-api-key"
     scheme: str = ""
-    query: str = ""
+    query: ParameterName | Literal[""] = ""
 
 
 class Paging(_Entry):
@@ -57,18 +101,18 @@ class Paging(_Entry):
     """
 
     style: Literal["page", "offset", "cursor", "link", "next", "none"] = "page"
-    page: str = "page"
-    page_size: str = "page_size"
-    offset: str = "offset"
-    cursor: str = "cursor"
+    page: ParameterName = "page"
+    page_size: ParameterName = "page_size"
+    offset: ParameterName = "offset"
+    cursor: ParameterName = "cursor"
     first_page: int = 1
 
 
 class Lookup(_Entry):
     """What a request holds that its caller does not give, and a list of the API tells.
 
-    The list is read whole in one answer. If nothing in it fits, or several things fit that differ
-    in what is taken, the request is refused and not sent.
+    If nothing in the list fits, or several things fit that differ in what is taken, the request is
+    refused and not sent.
 
     Args:
         path: where the list is read with GET.
@@ -76,13 +120,16 @@ class Lookup(_Entry):
         match: fields of the request, each with the path in an item of what must be equal.
         where: paths in an item, each with the word that must stand there.
         take: path in the item of what is sent.
+        paged: whether the list comes in pages, which are counted as the dialect's `paging` says in
+            the styles `page` and `offset`. Otherwise one answer holds it whole.
     """
 
     path: str
-    items: WirePath
+    items: ListPath
     match: dict[str, WirePath] = Field(min_length=1)
     where: dict[WirePath, str] = {}
     take: WirePath
+    paged: bool = False
 
     @field_validator("path")
     @classmethod
@@ -254,6 +301,12 @@ class Work(_Entry):
             raise ValueError(f"must be a path that holds {{id}} once; got {path[:80]!r}")
         return path
 
+    @model_validator(mode="after")
+    def _ends_in_one_way(self) -> Self:
+        if both := sorted({*self.done} & {*self.failed}):
+            raise ValueError(f"done and failed must each list their own words; both have {both[0]}")
+        return self
+
 
 class Dialect(_Entry):
     """One way of speaking to Barrack. See `barrack_tasks.api.dialect` for how it is chosen.
@@ -274,13 +327,22 @@ class Dialect(_Entry):
     request_id_header: str = "x-request-id"
     paging: Paging = Paging()
     operations: dict[str, OperationWire] = Field(default_factory=dict)
-    schemas: dict[str, dict[str, WirePath | None]] = Field(default_factory=dict)
+    schemas: dict[str, dict[str, ListPath | None]] = Field(default_factory=dict)
     words: dict[str, dict[str, str]] = Field(default_factory=dict)
     values: dict[str, dict[str, Value]] = Field(default_factory=dict)
     joins: dict[str, Join] = Field(default_factory=dict)
     failure: Failure | None = None
     work: Work | None = None
     codec: str = ""
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, address: str) -> str:
+        if not re.match(r"https?://[^/?#\s]", address, re.IGNORECASE):
+            raise ValueError(
+                f"must be an address such as https://api.example.com/v1; got {address[:100]!r}"
+            )
+        return address
 
     _is_from_file: bool = PrivateAttr(default=False)
 

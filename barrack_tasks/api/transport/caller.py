@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from itertools import chain
@@ -144,7 +144,7 @@ class Caller:
             own = self._clock() + self._policy.deadline if deadline is None else deadline
             yield from getattr(self._read(call, own), call.operation.result)
 
-    def _asked(self, path: str, call: Call, deadline: float) -> Any:
+    def _asked(self, path: str, query: Mapping[str, str], call: Call, deadline: float) -> Any:
         """The JSON that stands at a path; what fails here has changed nothing."""
 
         def once() -> Any:
@@ -152,7 +152,7 @@ class Caller:
                 left = deadline - self._clock()
                 if left <= 0:
                     raise TooLate
-                return self._exchange.ask(path, min(self._policy.timeout, left))
+                return self._exchange.ask(path, min(self._policy.timeout, left), query)
 
         try:
             return self._repeat(Call(OPERATIONS["get_instance"]), once, deadline)
@@ -220,7 +220,9 @@ class Caller:
     def _change(self, call: Call, deadline: float) -> Any:
         call = self._elsewhere.named(call, lambda other: self._all(other, deadline))
         call = self._elsewhere.under_parents(call, lambda other: self._all(other, deadline))
-        call = self._elsewhere.looked_up(call, lambda path: self._asked(path, call, deadline))
+        call = self._elsewhere.looked_up(
+            call, lambda path, query: self._asked(path, query, call, deadline)
+        )
         change = Change(
             call,
             lambda: self._finished(call, deadline),

@@ -25,7 +25,11 @@ KEPT_FOR = 300.0
 MISSED_FOR = 10.0
 """Seconds after which such a list is read again for what it did not show: it may be new."""
 
+_PAGE_SIZE = 100
+_MOST_PAGES = 200
+
 ReadAll = Callable[[Call], Any]
+Ask = Callable[[str, Mapping[str, str]], Any]
 
 
 class Elsewhere:
@@ -100,12 +104,12 @@ class Elsewhere:
             names[field] = found[0].name
         return replace(call, names=names) if names else call
 
-    def looked_up(self, call: Call, ask: Callable[[str], Any]) -> Call:
+    def looked_up(self, call: Call, ask: Ask) -> Call:
         """A call with what its request holds besides, as lists of the API tell it.
 
         Args:
             call: what is to be sent.
-            ask: reads the JSON at a path of the API.
+            ask: reads the JSON at a path of the API, with these parameters of the address.
 
         Raises:
             BarrackValidationError: nothing fits, or several things do that differ.
@@ -141,24 +145,39 @@ class Elsewhere:
             more[place] = next(iter(told.values()))
         return replace(call, more=more)
 
-    def _things(self, how: Lookup, ask: Callable[[str], Any], call: Call) -> list[Any]:
+    def _things(self, how: Lookup, ask: Ask, call: Call) -> list[Any]:
         kept = self._kept.get(how.path + how.items)
         if kept is not None and self._clock() - kept[0] < KEPT_FOR:
             return kept[1]
-        answer = ask(how.path)
-        steps = steps_of(how.items)
-        try:
-            things = list(gathered(answer, steps)) if is_grouped(steps) else dig(answer, steps)
-        except ValueError:
-            things = None
-        if not isinstance(things, list):
+        things: list[Any] = []
+        for number in range(_MOST_PAGES):
+            try:
+                answer = ask(how.path, self._page(number, len(things)) if how.paged else {})
+            except BarrackNotFoundError:
+                if number:
+                    break  # there is nothing behind the last page
+                raise
+            more = _listed(how, answer, call)
+            fresh = [thing for thing in more if thing not in things]
+            things += fresh if how.paged else more
+            if not how.paged or not fresh:
+                break
+        else:
             raise BarrackResponseError(
-                f"{how.path} shows no list at {how.items!r}",
+                f"{how.path} does not end after {_MOST_PAGES} pages",
                 operation=call.operation.name,
                 took_effect=False,
             )
         self._kept[how.path + how.items] = (self._clock(), things)
         return things
+
+    def _page(self, number: int, offset: int) -> dict[str, str]:
+        """What asks for a page of a list; no page tells how many there are."""
+        paging = self._dialect.paging
+        size = {paging.page_size: str(_PAGE_SIZE)}
+        if paging.style == "offset":
+            return {paging.offset: str(offset), **size}
+        return {paging.page: str(paging.first_page + number), **size}
 
     def under_parents(self, call: Call, read: ReadAll) -> Call:
         """A call with the ids in its path of what the thing lies in.
@@ -242,6 +261,22 @@ class Elsewhere:
             items = []  # what they would have told is unknown, and guards refuse to act on that
         self._kept[operation] = (self._clock(), items)
         return items
+
+
+def _listed(how: Lookup, answer: Any, call: Call) -> list[Any]:
+    """The things in one answer of a list that is looked up in."""
+    steps = steps_of(how.items)
+    try:
+        things = list(gathered(answer, steps)) if is_grouped(steps) else dig(answer, steps)
+    except ValueError:
+        things = None
+    if not isinstance(things, list):
+        raise BarrackResponseError(
+            f"{how.path} shows no list at {how.items!r}",
+            operation=call.operation.name,
+            took_effect=False,
+        )
+    return things
 
 
 def _plain(value: Any) -> str:

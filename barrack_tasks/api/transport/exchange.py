@@ -245,7 +245,7 @@ class Exchange:
         """The text as one bounded line, without the key."""
         return self._answers.clean(text)
 
-    def ask(self, path: str, timeout: float) -> Any:
+    def ask(self, path: str, timeout: float, query: Mapping[str, str] | None = None) -> Any:
         """The JSON that stands at a path of the API: how work fares that an answer named.
 
         Raises:
@@ -255,7 +255,7 @@ class Exchange:
         request = self._http.build_request(
             "GET",
             self._base_url + path,
-            params=self._key() or None,
+            params={**(query or {}), **self._key()} or None,
             headers=self._auth(),
             timeout=httpx.Timeout(timeout, connect=min(timeout, 10.0)),
         )

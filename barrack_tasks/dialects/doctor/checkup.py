@@ -109,7 +109,8 @@ class _Round:
         )
         if failure is None:
             found = self._results[name]
-            differences += tuple(make_no_sense(name, found, self._results, self._client.now()))
+            now, dialect = self._client.now(), self._client.dialect
+            differences += tuple(make_no_sense(name, found, self._results, now, dialect))
         return self._finding(operation, tuple(dict.fromkeys(differences)), failure)
 
     def _finding(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+import yaml
 from pydantic import BaseModel, ConfigDict
 
 from barrack_tasks.api.models.shown import Page, Shown, Table
@@ -130,6 +131,26 @@ class DoctorReport(Shown, BaseModel):
         """What to write into a dialect file, each line once."""
         found = [d.line for f in self.findings for d in f.differences if d.line]
         return tuple(dict.fromkeys(found))
+
+    @property
+    def file(self) -> str:
+        """What to write into a dialect file, as it is written: each section once.
+
+        What only a person can know stands in it as `<what it is>`.
+        """
+        whole: dict[str, Any] = {}
+        for line in self.lines:
+            _pour(whole, yaml.safe_load(line))
+        text: str = yaml.safe_dump(whole, sort_keys=False, allow_unicode=True)
+        return text if whole else ""
+
+
+def _pour(into: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict):
+            _pour(into.setdefault(key, {}), value)
+        else:
+            into[key] = value
 
 
 def _what(finding: Finding) -> str:

@@ -9,7 +9,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from barrack_tasks.api.dialect import Dialect, builtin
+from barrack_tasks.api.dialect.codec import kind_of
 from barrack_tasks.api.models import Price, UserVM
+from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.dialects.doctor.report import Difference
 
 DOCUMENTED = {
@@ -34,7 +37,11 @@ _MOST = 5
 
 
 def make_no_sense(
-    operation: str, result: Any, before: Mapping[str, Any], now: datetime
+    operation: str,
+    result: Any,
+    before: Mapping[str, Any],
+    now: datetime,
+    dialect: Dialect | None = None,
 ) -> list[Difference]:
     """What in a result can hardly be meant.
 
@@ -43,20 +50,22 @@ def make_no_sense(
         result: one thing or a list.
         before: results of other operations, by name.
         now: the cloud's time.
+        dialect: what the result was read with: what it says already is what is to be changed.
 
     Example:
         >>> make_no_sense("list_instances", instances, {}, client.now())
     """
     things = result if isinstance(result, list) else [result]
+    spoken = dialect or builtin()
     found: dict[Difference, None] = {}
     for thing in things:
         if isinstance(thing, BaseModel):
-            found.update(dict.fromkeys((*_price(thing), *_times(thing, now))))
+            found.update(dict.fromkeys((*_price(thing, spoken), *_times(thing, now, spoken))))
     found.update(dict.fromkeys(_id(operation, result, before)))
     return list(found)[: 3 * _MOST]
 
 
-def _price(thing: BaseModel) -> Iterator[Difference]:
+def _price(thing: BaseModel, dialect: Dialect) -> Iterator[Difference]:
     if not isinstance(thing, UserVM | Price):
         return
     field = "hourly_price" if isinstance(thing, UserVM) else "hourly"
@@ -74,24 +83,41 @@ def _price(thing: BaseModel) -> Iterator[Difference]:
          if expected / 3 < price * f < expected * 3), None,
     )  # fmt: skip
     schema = type(thing).__name__
-    times = f'"{factor}"' if factor is not None else "<a factor>"
+    place = _told_by(schema, field, dialect)
+    said = dialect.values.get(place[0], {}).get(place[1])
+    if factor is not None and said is not None and said.times is not None:
+        factor = (factor * said.times).normalize()
+    times = f'"{factor:f}"' if factor is not None else "<a factor>"
     yield Difference(
         kind="sense",
         schema_name=schema,
         field=field,
         seen=f"{price:f}, where {thing.gpu_model} is documented at about {expected:f} an hour",
-        line=f"values: {{{schema}: {{{field}: {{times: {times}}}}}}}",
+        line=f"values: {{{place[0]}: {{{place[1]}: {{times: {times}}}}}}}",
     )
 
 
-def _times(thing: BaseModel, now: datetime) -> Iterator[Difference]:
+def _told_by(schema: str, field: str, dialect: Dialect) -> tuple[str, str]:
+    """Schema and field of the wire that tell a field: another operation may."""
+    join = dialect.joins.get(schema)
+    if join is None or field not in join.take:
+        return schema, field
+    operation = OPERATIONS[join.operation]
+    kind = kind_of(operation.response.model_fields[operation.result].annotation)[0]
+    return (kind.__name__ if kind else schema), join.take[field]
+
+
+def _times(thing: BaseModel, now: datetime, dialect: Dialect) -> Iterator[Difference]:
     schema = type(thing).__name__
     for field in ("created_at", "updated_at", "hibernated_at"):
         moment = getattr(thing, field, None)
         if not isinstance(moment, datetime):
             continue
+        said = dialect.values.get(schema, {}).get(field)
         if moment > now + _AHEAD:
-            seen, how = "lies in the future", "{zone: <its time zone>}"
+            hours = round((moment - now) / timedelta(hours=1), 1)
+            seen = f"lies {hours:g} hours in the future"
+            how = "{epoch: milliseconds}" if said and said.epoch else "{zone: <its time zone>}"
         elif moment < _OLDEST:
             seen, how = "lies before the year 2000", "{epoch: seconds}"
         else:

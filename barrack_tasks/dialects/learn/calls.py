@@ -33,11 +33,36 @@ class Wired:
     answer: Schema | None = None
     errors: list[Schema] = field(default_factory=list)
     headers: set[str] = field(default_factory=set)
+    body: Mapping[str, str] = field(default_factory=dict)
+    """What every request holds: the word of one of several actions that share a path."""
+    renamed: str = ""
+    """The path with what this library calls the machines."""
 
     @property
     def place(self) -> str:
-        """Method and path, for people."""
-        return f"{self.method} {self.path}"
+        """Method and path, and the word of the action if there is one."""
+        return place_of(self.method, self.path, self.body)
+
+    @property
+    def reads(self) -> str:
+        """The path as it is compared with others."""
+        return self.renamed or self.path
+
+    @property
+    def word(self) -> str:
+        """The word of the action, or nothing."""
+        return next(iter(self.body.values()), "")
+
+
+def place_of(method: str, path: str, body: Mapping[str, Any] | None = None) -> str:
+    """How an operation is named to people, and found again by what they answered.
+
+    Example:
+        >>> place_of("POST", "/vms/{id}/actions", {"type": "stop"})
+        'POST /vms/{id}/actions {type: stop}'
+    """
+    said = ", ".join(f"{key}: {value}" for key, value in (body or {}).items())
+    return f"{method} {path} {{{said}}}" if said else f"{method} {path}"
 
 
 def wired_operations(document: Document, schemas: Schemas) -> list[Wired]:
@@ -193,8 +218,8 @@ VERBS: dict[str, str] = {
     **dict.fromkeys(("resize", "extend", "grow"), "resize"),
     **dict.fromkeys(("clone", "copy", "duplicate"), "clone"),
     **dict.fromkeys(("terminate", "suspend", "pause", "lock", "unlock", "migrate", "rebuild",
-                     "rescue", "reset", "cancel", "purge", "cleanup", "kill", "flush", "revoke"),
-                    "other"),
+                     "reinstall", "rescue", "reset", "cancel", "purge", "cleanup", "kill", "flush",
+                     "revoke"), "other"),
 }  # fmt: skip
 """Verbs and what they do. An operation is never matched with one that does something else."""
 ACTIONS = frozenset(VERBS.values()) - {"read", "create", "delete", "update"}

@@ -11,10 +11,12 @@ from barrack_tasks.api.operations import Operation
 from barrack_tasks.dialects.learn.calls import Wired
 from barrack_tasks.dialects.learn.fields import Mapper
 from barrack_tasks.dialects.learn.kinds import inner_model
-from barrack_tasks.dialects.learn.likeness import LIKELY, same_schema
+from barrack_tasks.dialects.learn.likeness import LIKELY, same_schema, words_of
 from barrack_tasks.dialects.learn.schema import Schema, Steps
 
 _DEEPEST = 3
+_WORK = frozenset({"task", "action", "operation", "job", "activity", "event", "work"})
+"""Words for work that goes on; an answer may hold it in place of the thing that it changes."""
 
 
 def bodies(mapper: Mapper, operation: Operation[Any], answer: Schema) -> dict[Steps, float]:
@@ -30,6 +32,8 @@ def bodies(mapper: Mapper, operation: Operation[Any], answer: Schema) -> dict[St
     for steps, schema in [((), answer), *answer.places(_DEEPEST)]:
         if not schema.kinds & {"object", "array"}:
             continue
+        if steps and _WORK & set(words_of(steps[-1])):
+            continue  # its id and its state are those of the work, and not of the thing
         score = _body(mapper, operation, schema)
         if score:
             found[steps] = max(0.05, score - 0.02 * len(steps))

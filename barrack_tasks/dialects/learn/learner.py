@@ -6,12 +6,14 @@ from collections.abc import Mapping
 
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.dialects.learn.actions import by_word, machines
 from barrack_tasks.dialects.learn.beyond import look_beyond, parents, told_by_lists
 from barrack_tasks.dialects.learn.calls import PARAMETER, Wired, wired_operations
 from barrack_tasks.dialects.learn.document import Document
 from barrack_tasks.dialects.learn.envelopes import choose_envelopes, error_envelope
 from barrack_tasks.dialects.learn.fields import Mapper
 from barrack_tasks.dialects.learn.likeness import CERTAIN, certainty_of, name_likeness
+from barrack_tasks.dialects.learn.lookups import ask_lookups
 from barrack_tasks.dialects.learn.operations import Candidate, Found, match_operations
 from barrack_tasks.dialects.learn.pairing import Pairs
 from barrack_tasks.dialects.learn.result import AnswerOption, Learned
@@ -56,7 +58,7 @@ class Learner:
         self.answered: Mapping[str, str | None] = {}
         self.schemas = Schemas(document)
         self.mapper = Mapper()
-        self.wired = wired_operations(document, self.schemas)
+        self.wired = machines(by_word(wired_operations(document, self.schemas)))
 
     def run(self) -> Learned:
         """Read everything."""
@@ -77,6 +79,8 @@ class Learner:
         self._operations(found, chosen, main or (), whole)
         pairs.merge(absent_is_known=whole)
         look_beyond(learned, self.mapper, matched, chosen)
+        if "create_instance" in matched:
+            ask_lookups(learned, self.mapper, matched["create_instance"][1], self.wired)
         if whole:
             there = {(w.method, PARAMETER.sub("{}", w.path)) for w in self.wired}
             learned.elsewhere = frozenset(
@@ -216,4 +220,5 @@ def wire_of(name: str, wired: Wired) -> dict[str, object]:
         "path": path.replace("\0", ""),
         "path_parameters": {k: v for k, v in names.items() if k != v},
         **({"parents": lists} if lists else {}),
+        **({"body": dict(wired.body)} if wired.body else {}),
     }

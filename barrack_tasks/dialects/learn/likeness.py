@@ -159,6 +159,8 @@ def path_likeness(schema: str, field: str, steps: tuple[str, ...]) -> Likeness:
     """How surely what lies at the end of a path of names is a field."""
     leaf = name_likeness(schema, field, steps[-1])
     if len(steps) == 1:
+        if (schema, field, steps[0].lower()) in _MACHINES:
+            return Likeness(0.5, "it may be the number of machines")
         return leaf
     parents, place = steps[:-1], ".".join(steps)
     best = NOTHING
@@ -176,6 +178,10 @@ def path_likeness(schema: str, field: str, steps: tuple[str, ...]) -> Likeness:
         score = leaf.score * 0.93 - 0.02 * (len(parents) - 1)
         best = _better(best, Likeness(score, f"{leaf.reason}, under {'.'.join(parents)}"))
     return best
+
+
+_MACHINES = frozenset(("DeploymentRequest", "gpu_count", w) for w in ("count", "quantity"))
+"""A bare number in a request for new machines may count these, and not their GPUs."""
 
 
 def _fits(field: str, parent: str) -> bool:

@@ -39,6 +39,10 @@ def meaning_of(what: str, wire: Any) -> str:
             return f"Amounts count as {_constant(wire)}, whatever the API says."
         case "prices", _:
             return _price(wire)
+        case "lookups", [name]:
+            if not wire:
+                return f"No request for a new instance says {name}."
+            return f"Each request for a new instance says {name} so."
     return _setting(first, wire)
 
 

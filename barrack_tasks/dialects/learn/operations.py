@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -11,6 +12,7 @@ from heapq import nlargest
 from typing import Any
 
 from barrack_tasks.api.operations import OPERATIONS, Operation
+from barrack_tasks.dialects.learn.actions import action_of
 from barrack_tasks.dialects.learn.beyond import parents, told_by_lists
 from barrack_tasks.dialects.learn.calls import (
     PARAMETER,
@@ -20,6 +22,7 @@ from barrack_tasks.dialects.learn.calls import (
     is_unclear,
     known_paths,
     ours_does,
+    place_of,
     segments_of,
 )
 from barrack_tasks.dialects.learn.document import Document
@@ -152,11 +155,17 @@ def _doubt_namesakes(found: Found, scorer: _Scorer, wired: list[Wired]) -> None:
 
 def _at(place: str, wired: list[Wired]) -> Wired | None:
     """The operation at a place, whatever its parameters are called and where its path begins."""
-    method, _, wanted = PARAMETER.sub("{}", place).partition(" ")
-    paths = [(PARAMETER.sub("{}", w.path), w) for w in wired if w.method == method]
+    method, path, body = _WORDS.match(place).groups()  # type: ignore[union-attr]
+    wanted = PARAMETER.sub("{}", path)
+    alike = [w for w in wired if (w.method, place_of("", "", w.body).strip()) == (method, body)]
+    paths = [(PARAMETER.sub("{}", w.path), w) for w in alike]
     same = [w for path, w in paths if path == wanted]
     near = [w for path, w in paths if path.endswith(wanted) or wanted.endswith(path)]
     return same[0] if same else near[0] if len(near) == 1 else None
+
+
+_WORDS = re.compile(r"(\S*) ?(\S*) ?(.*)", re.DOTALL)
+"""Method, path, and what the request holds besides."""
 
 
 def _keep_chances(
@@ -243,9 +252,12 @@ _THINGS = {
 
 
 _OWNERS = frozenset(
-    segments_of("/organizations/projects/accounts/users/teams/tenants/customers/companies")
+    segments_of(
+        "/organizations/projects/accounts/users/teams/tenants/customers/companies/workspaces"
+        "/namespaces/subscriptions/zones/regions/locations/datacenters"
+    )
 )
-"""Whoever has things, and is none of them."""
+"""Whoever has things, or where they are; none of these is a thing itself."""
 
 
 def owners(document: Document) -> dict[str, int]:
@@ -269,9 +281,9 @@ def _is_of_another_thing(operation: Operation[Any], wired: Wired, above: int) ->
     No dialect can say that, and what changes something would change the wrong thing. Of the
     parameters, so many as lists tell are not looked at.
     """
-    theirs = _before_parameters(wired.path)[above:]
+    theirs = _before_parameters(wired.reads)[above:]
     others = set(_THINGS.values())
-    last = segments_of(wired.path)[-1:]
+    last = segments_of(wired.reads)[-1:]
     if (
         operation.path.endswith("}")
         and theirs
@@ -282,6 +294,19 @@ def _is_of_another_thing(operation: Operation[Any], wired: Wired, above: int) ->
         (word in others and word != _THINGS[ours]) or word in _OWNERS
         for ours, word in zip(operation.path_parameters, theirs, strict=False)
     )
+
+
+def _needs_more(operation: Operation[Any], wired: Wired) -> bool:
+    """Whether a request needs what no caller of ours gives, or puts an old copy over a disk."""
+    if operation.request is not None or wired.asked is None or wired.word:
+        return False
+    if operation.name == "restore_instance":
+        said = {word for name in wired.asked.fields for word in canonical(words_of(name))}
+        return bool(wired.asked.required or said & _COPIES)
+    return operation.changes and bool(wired.asked.required)
+
+
+_COPIES = frozenset(split("snapshot backup image volume"))
 
 
 def _family(path: str, prefix: int) -> str:
@@ -297,9 +322,9 @@ def _family(path: str, prefix: int) -> str:
 def _doubt_other_families(found: Found, scorer: _Scorer) -> None:
     """What is in another part of the API than the instances, and not certain, is asked."""
     lists = [found.matched[n] for n in ("list_instances", "get_instance") if n in found.matched]
-    home = _family(lists[0].wired.path, scorer.prefix) if lists else ""
+    home = _family(lists[0].wired.reads, scorer.prefix) if lists else ""
     for name, candidate in list(found.matched.items()):
-        own = _family(candidate.wired.path, scorer.prefix)
+        own = _family(candidate.wired.reads, scorer.prefix)
         if home and own and own != home and candidate.score < CERTAIN:
             del found.matched[name]
             reason = f"{candidate.reason}; but the instances are under {home}"
@@ -322,10 +347,12 @@ _GISTS = Counter(_gist(o.title) for o in OPERATIONS.values())
 class _Scorer:
     def __init__(self, wired: list[Wired], mapper: Mapper) -> None:
         self._mapper = mapper
-        self.prefix = common_prefix([w.path for w in wired])
+        self.prefix = common_prefix([w.reads for w in wired])
 
     def by_title(self, operation: Operation[Any], wired: Wired) -> Candidate | None:
         """A match by the words of the reference, which are known for sure."""
+        if wired.word or wired.renamed:
+            return None
         if any(_plain(t) == _plain(operation.title) for t in wired.titles):
             score, reason = 0.9, f"titled {operation.title!r}"
         elif words_of(wired.operation_id) == words_of(operation.name):
@@ -365,12 +392,14 @@ class _Scorer:
             return False
         if operation.request is not None and wired.method == "GET":
             return False
+        if _needs_more(operation, wired):
+            return False
         if not operation.changes and wired.method in ("DELETE", "PUT", "PATCH"):
             return False
         return operation.method == "DELETE" or wired.method != "DELETE"
 
     def _path(self, operation: Operation[Any], wired: Wired) -> float:
-        theirs = segments_of(wired.path)
+        theirs = segments_of(wired.reads)
         best = 0.0
         for ours in known_paths(operation):
             for path in {theirs, theirs[self.prefix :]}:
@@ -384,23 +413,30 @@ class _Scorer:
 
     def by_chance(self, operation: Operation[Any], wired: Wired) -> Candidate | None:
         """A match that cannot be ruled out."""
-        if not self._possible(operation, wired):
+        if wired.word or not self._possible(operation, wired):
             return None
         if answer_names(operation.response.__name__, wired):
             return Candidate(wired, 0.35, f"answers {operation.response.__name__}")
         stem = segments_of(operation.path)[:-1]
         unclear = operation.changes and is_unclear(wired) and len(stem) > 1
-        if unclear and segments_of(wired.path)[self.prefix :][:-1] == stem:
+        if unclear and segments_of(wired.reads)[self.prefix :][:-1] == stem:
             return Candidate(wired, 0.3, "does something to the same kind of thing")
         return None
 
     def likeliest(self, operation: Operation[Any], rest: list[Wired]) -> list[Wired]:
         """Those whose paths and titles are the most alike: to compare all answers takes long."""
-        outlined = [(o.score, w) for w in rest if (o := self._outline(operation, w))]
-        return [w for _, w in nlargest(_MOST_COMPARED, outlined, key=lambda pair: pair[0])]
+        words = [w for w in rest if w.word and self._fits(operation, w)]
+        outlined = [(o.score, w) for w in rest if not w.word and (o := self._outline(operation, w))]
+        return words + [w for _, w in nlargest(_MOST_COMPARED, outlined, key=lambda pair: pair[0])]
+
+    def _fits(self, operation: Operation[Any], wired: Wired) -> bool:
+        if wired.word and action_of(wired.word) != operation.name:
+            return False
+        does_it = wired.word or does(wired) in ours_does(operation)
+        return bool(does_it) and self._possible(operation, wired)
 
     def _outline(self, operation: Operation[Any], wired: Wired) -> _Outline | None:
-        if not self._possible(operation, wired) or does(wired) not in ours_does(operation):
+        if not self._fits(operation, wired):
             return None
         path = self._path(operation, wired)
         gist = _gist(operation.title)
@@ -411,9 +447,19 @@ class _Scorer:
         score += 0.1 * (wired.method == operation.method)
         return _Outline(path, title, told, score) if score + 0.25 >= GUESS else None
 
+    @staticmethod
+    def _by_word(operation: Operation[Any], wired: Wired) -> Candidate:
+        """A match by the word of an action; of a thing that is not known as ours it is asked."""
+        known = _before_parameters(wired.reads)[-1] == _THINGS["instance_id"]
+        is_sure = known and operation.path_parameters
+        score = LIKELY + 0.05 if is_sure else LIKELY - 0.01
+        return Candidate(wired, score, f"its word {wired.word!r} does the same")
+
     def by_all(self, operation: Operation[Any], wired: Wired) -> Candidate:
         """A match by everything that is no title."""
         nothing = Candidate(wired, 0.0, "")
+        if wired.word:
+            return self._by_word(operation, wired)
         outline = self._outline(operation, wired)
         if outline is None:
             return nothing
@@ -434,7 +480,24 @@ class _Scorer:
             score = min(score, LIKELY - 0.01)
         if told and title == 0 and path < 0.9 and not supports:
             score = min(score, LIKELY - 0.01)
+        if self._is_of_nothing_known(operation, wired):
+            score = min(score, LIKELY - 0.01)
+            reasons.append("but it does not say what it is made of")
         return replace(nothing, score=score, reason=", ".join([*reasons, *supports]))
+
+    def _is_of_nothing_known(self, operation: Operation[Any], wired: Wired) -> bool:
+        """Whether a request names nothing that ours is made of, such as an image's snapshot.
+
+        Then it may be made of something else.
+        """
+        if operation.request is None or wired.asked is None or not wired.asked.fields:
+            return False
+        there = {*self._mapper.map(operation.request, wired.asked).found}
+        there |= {*(parents(operation, wired.in_path) or ())}
+        return any(
+            name.endswith("_id") and info.is_required() and name not in there
+            for name, info in operation.request.model_fields.items()
+        )
 
 
 def _words(name: str) -> tuple[str, ...]:

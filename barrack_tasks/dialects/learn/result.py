@@ -9,7 +9,9 @@ from typing import Any
 
 from barrack_tasks.api.dialect.builtin import builtin
 from barrack_tasks.api.dialect.loading import merged
+from barrack_tasks.api.dialect.reading import UnreadableError, read_yaml
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.dialects.learn.calls import place_of
 from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.likeness import Certainty, certainty_of
 from barrack_tasks.dialects.learn.report import Figures, FlowReport, LearnReport
@@ -56,7 +58,8 @@ class AnswerOption:
         if self.wire is None:
             return "nothing"
         if isinstance(self.wire, Mapping) and "path" in self.wire:
-            return f"{self.wire.get('method', '')} {self.wire['path']}".strip()
+            place = place_of(self.wire.get("method", ""), self.wire["path"], self.wire.get("body"))
+            return place.strip()
         if isinstance(self.wire, Mapping):
             return ", ".join(f"{k}: {v}" for k, v in self.wire.items())
         return str(self.wire)
@@ -172,7 +175,8 @@ class Learned:
         Args:
             question: the question, or its `what`.
             choice: the number of a candidate from 0 on, or what stands on the wire: for an
-                operation `"POST /machines/{instance_id}/stop"`. None: the wire has no such thing.
+                operation `"POST /machines/{instance_id}/stop"`, with what every request of it holds
+                behind that, such as `{action: stop}`. None: the wire has no such thing.
 
         Raises:
             LearnError: there is no such question or candidate, or the answer cannot be.
@@ -187,8 +191,8 @@ class Learned:
                 raise LearnError(f"{what} has {len(asked.candidates)} candidates, not {choice + 1}")
             wire = asked.candidates[choice].wire
         elif isinstance(choice, str) and what.startswith("operations.") and what.count(".") == 1:
-            method, _, path = choice.strip().partition(" ")
-            wire = {"method": method.upper(), "path": path.strip()}
+            method, path, body = (*choice.split(maxsplit=2), "", "")[:3]
+            wire = {"method": method.upper(), "path": path, **_said_besides(what, body)}
         merged(_content(self.name, [Match(what, wire, "answered", "certain")]), "the answer")
         self.recall({what: wire})
 
@@ -255,8 +259,21 @@ class Learned:
 
 
 def _place_of(wire: Any) -> str | None:
-    """Method and path of an answer about an operation."""
-    return f"{wire.get('method')} {wire.get('path')}" if isinstance(wire, Mapping) else None
+    """Method, path and word of an answer about an operation."""
+    if not isinstance(wire, Mapping):
+        return None
+    return place_of(str(wire.get("method")), str(wire.get("path")), wire.get("body"))
+
+
+def _said_besides(what: str, text: str) -> dict[str, Any]:
+    """What every request of an operation holds, as it is written behind the path."""
+    if not text:
+        return {}
+    try:
+        body = read_yaml(text, what)
+    except UnreadableError as error:
+        raise LearnError(error.message) from None
+    return {"body": body}
 
 
 _STATES = {"VMStatus": "UserVM.status", "SnapshotStatus": "Snapshot.status"}
@@ -268,7 +285,8 @@ def _is_of(what: str, need: Needs) -> bool:
     match steps[0]:
         case "operations":
             tells_prices = steps[1] == "get_pricing" and "UserVM.hourly_price" in need.fields
-            return steps[1] in need.operations or tells_prices
+            is_one_of = any(steps[1] in group for group in need.either)
+            return steps[1] in need.operations or is_one_of or tells_prices
         case "schemas" | "values":
             return ".".join(steps[1:]) in need.fields
         case "envelope":
@@ -281,6 +299,8 @@ def _is_of(what: str, need: Needs) -> bool:
             return "Balance.currency" in need.fields or "UserVM.currency" in need.fields
         case "prices":
             return "UserVM.hourly_price" in need.fields
+        case "lookups":
+            return "create_instance" in need.operations or "create_instance" in need.uses
     return False
 
 
@@ -303,7 +323,7 @@ def _content(name: str, matches: list[Match]) -> dict[str, Any]:
         elif steps[0] == "values":
             _, schema, inner = steps
             content.setdefault("values", {}).setdefault(schema, {})[inner] = match.wire
-        elif steps[0] in ("currency", "prices"):
+        elif steps[0] in ("currency", "prices", "lookups"):
             _pour(content, match.wire or {})
         elif isinstance(match.wire, Mapping):
             ours = base.get(steps[0], {})
@@ -435,4 +455,10 @@ def _flow_report(learned: Learned, need: Needs, told: set[str]) -> FlowReport:
             flow.lacking.append(place)
         elif match.certainty == "guess":
             flow.guessed.append(place)
+    for group in need.either:
+        known = {o: learned.matches.get(f"operations.{o}") for o in group}
+        if not any(match is not None and match.wire is not None for match in known.values()):
+            may_be = [o for o, match in known.items() if match is None]
+            to = flow.open if may_be else flow.lacking
+            to.append(" or ".join(f"operations.{o}" for o in may_be or group))
     return flow

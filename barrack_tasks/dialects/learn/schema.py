@@ -192,6 +192,28 @@ class Schema:
                 found += [*document.listed(arm.node.get("enum")), arm.node.get("const")]
         return list(dict.fromkeys(str(w) for w in found if isinstance(w, str) and w))
 
+    @cached_property
+    def required(self) -> frozenset[str]:
+        """Fields that every object of the schema must have."""
+        return self._required(self.node, 0)
+
+    def _required(self, node: Mapping[str, Any], depth: int) -> frozenset[str]:
+        document = self._schemas.document
+        found = {w for w in document.listed(node.get("required")) if isinstance(w, str)}
+        if depth > _DEEPEST:
+            return frozenset(found)
+
+        def of(arm: Any) -> frozenset[str]:
+            inner = document.resolve(arm)[0]
+            return self._required(document.table(inner), depth + 1)
+
+        found = found.union(*(of(part) for part in document.listed(node.get("allOf"))))
+        for key in ("anyOf", "oneOf"):
+            arms = [of(arm) for arm in document.listed(node.get(key))]
+            if arms:
+                found |= frozenset.intersection(*arms)
+        return frozenset(found)
+
     @property
     def format(self) -> str:
         """The format that the schema names, or nothing."""

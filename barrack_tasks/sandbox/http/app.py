@@ -124,7 +124,9 @@ class App:
             parameters={},
             query=dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True)),
         )
-        if (listed := self._lookups.at(asked.path)) is not None and asked.method == "GET":
+        if (
+            listed := self._lookups.at(asked.path, asked.query)
+        ) is not None and asked.method == "GET":
             self.requests.add(asked, time.monotonic())
             await self._send(send, asked, self._found(scope, asked, listed))
             return

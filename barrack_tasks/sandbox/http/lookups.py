@@ -13,12 +13,16 @@ from barrack_tasks.api.dialect import Dialect, Lookup
 from barrack_tasks.sandbox.cloud import catalogue
 from barrack_tasks.sandbox.http.wire import as_json, path_of, put, put_in_groups
 
+_PAGE_SIZE = 7
+"""Items of a page, however many are asked for."""
+
 
 class Lookups:
     """The lists of a dialect's lookups."""
 
     def __init__(self, dialect: Dialect, prefix: str) -> None:
         self._words = dialect.words
+        self._paging = dialect.paging
         self._known = [
             (operation, place, how)
             for operation, wire in dialect.operations.items()
@@ -26,12 +30,15 @@ class Lookups:
         ]
         self._prefix = prefix
 
-    def at(self, path: str) -> Any:
-        """The list that stands at a path; None if none does."""
+    def at(self, path: str, query: Mapping[str, str]) -> Any:
+        """The list that stands at a path, or the page that is asked for; None if none does."""
         how = next((h for _, _, h in self._known if self._prefix + h.path == path), None)
         if how is None:
             return None
         items = [self._item(how, given) for given in _all(how)]
+        if how.paged:
+            start = self._start(query)
+            items = items[start : start + _PAGE_SIZE]
         body: dict[str, Any] = {}
         steps = path_of(how.items)
         if any(step.endswith(("[]", "{}")) for step in steps):
@@ -41,6 +48,12 @@ class Lookups:
         else:
             put(body, steps, items)
         return body
+
+    def _start(self, query: Mapping[str, str]) -> int:
+        paging = self._paging
+        if paging.style == "offset":
+            return int(query.get(paging.offset, "0"))
+        return (int(query.get(paging.page, paging.first_page)) - paging.first_page) * _PAGE_SIZE
 
     def _item(self, how: Lookup, given: Mapping[str, str]) -> dict[str, Any]:
         item: dict[str, Any] = {}

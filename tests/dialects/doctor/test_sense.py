@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from barrack_tasks.api import models as m
 from barrack_tasks.api.dialect import Dialect, load_dialect
+from barrack_tasks.api.dialect.loading import merged
 from barrack_tasks.dialects.doctor import checkup
 from barrack_tasks.dialects.doctor.sense import DOCUMENTED, make_no_sense
 from barrack_tasks.sandbox import Sandbox
@@ -77,9 +79,52 @@ def test_the_doctor_names_a_price_in_cents_and_its_line_mends_it(tmp_path: Path)
     with Sandbox(fleet=2, speed=0.001, dialect=cents, api_key="key-1") as sandbox:
         with client_of(sandbox) as client:
             report = checkup(client)
-        lines = [line for line in report.lines if "times" in line]
         assert not report.ok
-        assert {line.split(":")[1].strip(" {") for line in lines} == {"UserVM", "VMInstance"}
-        inner = ", ".join(line.removeprefix("values: {").removesuffix("}") for line in lines)
-        with client_of(sandbox, dialect=read(f"values: {{{inner}}}")) as client:
-            assert not [line for line in checkup(client).lines if "times" in line]
+        assert set(read(report.file).values) == {"UserVM", "VMInstance"}
+        with client_of(sandbox, dialect=read(report.file)) as client:
+            assert checkup(client).file == ""
+
+
+def test_what_the_dialect_says_already_is_what_is_to_be_changed() -> None:
+    price = instance(hourly_price="0.0238", currency="USD")
+    cents = merged({"values": {"UserVM": {"hourly_price": {"times": "0.01"}}}}, "cents.yaml")
+    [found] = make_no_sense("list_instances", price, {}, NOW, cents)
+    assert found.line == 'values: {UserVM: {hourly_price: {times: "1"}}}'
+    join = {"operation": "get_pricing", "match": {"gpu_model": "gpu_model"},
+            "take": {"hourly_price": "hourly"}}  # fmt: skip
+    joined = merged({"joins": {"UserVM": join}}, "joined.yaml")
+    [found] = make_no_sense("list_instances", instance(hourly_price="238"), {}, NOW, joined)
+    assert found.line == 'values: {Price: {hourly: {times: "0.01"}}}'
+    seconds = merged({"values": {"UserVM": {"created_at": {"epoch": "seconds"}}}}, "epoch.yaml")
+    late = instance(created_at=NOW + timedelta(hours=9))
+    [found] = make_no_sense("list_instances", late, {}, NOW, seconds)
+    assert found.line == "values: {UserVM: {created_at: {epoch: milliseconds}}}"
+    assert "9 hours in the future" in str(found)
+
+
+def test_all_four_are_named_and_what_is_to_be_written_is_one_file(tmp_path: Path) -> None:
+    about = {"hourly_price": {"times": "0.01"}, "created_at": {"zone": "Asia/Tokyo"}}
+    spoken = merged(
+        {
+            "values": {"UserVM": about, "VMInstance": about},
+            "words": {"VMStatus": {"nap": "HIBERNATED"}},
+            "schemas": {"VMInstance": {"id": "uuid"}},
+        },
+        "spoken.yaml",
+    )
+    broken = merged({"schemas": {"VMInstance": {"id": "name"}}}, "broken.yaml")
+    fleet = [{"name": "one"}, {"name": "two", "status": "HIBERNATED"}]
+    with (
+        Sandbox(fleet=fleet, speed=0, dialect=spoken, api_key="key-1") as sandbox,
+        client_of(sandbox, dialect=broken) as client,
+    ):
+        report = checkup(client)
+    assert not report.ok
+    assert yaml.safe_load(report.file) == {
+        "words": {"VMStatus": {"nap": "<what it means>"}},
+        "values": {
+            schema: {"hourly_price": {"times": "0.01"}, "created_at": {"zone": "<its time zone>"}}
+            for schema in ("UserVM", "VMInstance")
+        },
+        "schemas": {"VMInstance": {"id": "<where the id of the list stands>"}},
+    }
