@@ -18,7 +18,7 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
@@ -89,9 +89,11 @@ class Forks:
     Args:
         listener: where requests come.
         lifeline: can be read once the worker has ended; then no more runs are begun.
+        again: the command that starts such a process anew; the two descriptors follow in it.
     """
 
-    def __init__(self, listener: socket.socket, lifeline: int) -> None:
+    def __init__(self, listener: socket.socket, lifeline: int, again: Sequence[str]) -> None:
+        self._again = tuple(again)
         self._listener = listener
         self._lifeline = lifeline
         self._environment = dict(os.environb)
@@ -210,7 +212,7 @@ class Forks:
         kept = (self._listener.fileno(), self._lifeline)
         for fd in kept:
             os.set_inheritable(fd, True)
-        os.execv(sys.executable, [*words_for(sys.argv[1]), *map(str, kept)])  # noqa: S606 - our own
+        os.execv(self._again[0], [*self._again, *map(str, kept)])  # noqa: S606 - our own
 
 
 def loaded_files() -> dict[str, tuple[int, int] | None]:
@@ -229,6 +231,7 @@ def _state_of(file: str | Path) -> tuple[int, int] | None:
 
 
 def words_for(module: str) -> list[str]:
+    """The command that starts such a process for a module; see `main`."""
     # Without -P a file in the folder at hand could stand in for a module.
     return [sys.executable, "-P", "-m", "barrack_tasks.server.forks", module]
 
@@ -236,12 +239,14 @@ def words_for(module: str) -> list[str]:
 def main() -> None:
     """Load a module with all that it gives, fork for each request, and be the engine in a fork."""
     module, listener, lifeline = sys.argv[1:]
+    for loaded_late in ("prefect.flow_engine", "anyio._backends._asyncio"):
+        import_module(loaded_late)
     loaded = import_module(module)
     for name in loaded.__all__:
         getattr(loaded, name)
     if threading.active_count() > 1:
         raise SystemExit("a process with several threads cannot be forked")
-    forks = Forks(socket.socket(fileno=int(listener)), int(lifeline))
+    forks = Forks(socket.socket(fileno=int(listener)), int(lifeline), words_for(module))
     request = forks.serve()
     if request is not None:
         request.become()
