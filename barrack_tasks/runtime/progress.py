@@ -139,7 +139,7 @@ class Bar:
             self._id = cast("Any", create_progress_artifact)(
                 percent,
                 key,
-                f"How far {run.flow_run.name if run.flow_run else 'the run'} is.",
+                f"How far {name} is.",
                 _sync=True,
             )
         else:
