@@ -109,8 +109,8 @@ class Forks:
             one.setblocking(False)
         signal.set_wakeup_fd(self._woken.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for one in (self._listener, self._lifeline, self._ended):
-            self._ready.register(one, selectors.EVENT_READ)
+        for watched in (self._listener, self._lifeline, self._ended):
+            self._ready.register(watched, selectors.EVENT_READ)
         gc.collect()
         gc.freeze()  # what is never collected is never written to, and so stays shared
         is_wanted = True
