@@ -17,7 +17,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import anyio
 from prefect.settings import get_current_settings
 from prefect.utilities.processutils import setup_signal_handlers_worker
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
@@ -55,7 +54,7 @@ def work(pool: str) -> None:
             # A subclass would take the place of Prefect's own worker, with a warning.
             worker.job_configuration = _InFork
         with suppress(KeyboardInterrupt, asyncio.CancelledError):
-            anyio.run(worker.start)
+            asyncio.run(worker.start())
 
 
 def _start_forks(place: Path) -> None:
