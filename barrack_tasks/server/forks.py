@@ -9,6 +9,7 @@ is another, or a file that was loaded has changed. Then it starts in the usual w
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import os
 import runpy
@@ -29,6 +30,7 @@ FORKS = "BARRACK_FORKS"
 _OF_ONE_RUN = b"PREFECT__"
 _HEAD = 8
 _PATIENCE = 10.0
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ class Request:
     def become(self) -> None:
         """Be the process of this run, in a fork: its session, folder, environment and outputs."""
         os.setsid()
+        # Nobody would learn how the run ends without the process that forked it.
+        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         for place, output in enumerate(self.outputs, 1):
             os.dup2(output, place)
             os.close(output)
@@ -109,6 +113,8 @@ class Forks:
             one.setblocking(False)
         signal.set_wakeup_fd(self._woken.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
+        for which in (signal.SIGTERM, signal.SIGINT):  # what stops the worker lets it decide
+            signal.signal(which, signal.SIG_IGN)
         for watched in (self._listener, self._lifeline, self._ended):
             self._ready.register(watched, selectors.EVENT_READ)
         gc.collect()

@@ -50,9 +50,10 @@ def work(pool: str) -> None:
     setup_signal_handlers_worker(os.getpid(), f"the worker {worker.name!r}", print)
     with tempfile.TemporaryDirectory(prefix="barrack-") as folder:  # for its owner alone
         if sys.platform == "linux":  # elsewhere a process that has loaded much must not be forked
-            _start_forks(Path(folder) / "forks")
-            # A subclass would take the place of Prefect's own worker, with a warning.
-            worker.job_configuration = _InFork
+            with suppress(OSError):  # a path may be too long for a socket
+                _start_forks(Path(folder) / "forks")
+                # A subclass would take the place of Prefect's own worker, with a warning.
+                worker.job_configuration = _InFork
         with suppress(KeyboardInterrupt, asyncio.CancelledError):
             asyncio.run(worker.start())
 

@@ -125,6 +125,26 @@ def test_a_run_ends_with_who_asked_for_it(forking: Forking) -> None:
     assert not born(pid), "it has ended, though perhaps nobody has waited for it yet"
 
 
+def test_what_stops_the_worker_does_not_stop_the_forks(forking: Forking) -> None:
+    assert forking.start(ENDS).wait(timeout=60) == 7
+    forking.process.send_signal(signal.SIGTERM)
+    forking.process.send_signal(signal.SIGINT)
+    assert forking.start(ENDS).wait(timeout=60) == 7
+
+
+def test_a_run_ends_with_the_process_that_forked_it(tmp_path: Path) -> None:
+    forking = Forking(tmp_path)
+    run = forking.start("print(os.getpid(), flush=True); " + SLEEPS)
+    assert first_line(run)
+    pid = int(first_line(run))
+    forking.process.kill()
+    forking.process.wait(timeout=60)
+    run.communicate(timeout=60)
+    assert run.returncode == 1
+    assert not born(pid)
+    os.close(forking.held)
+
+
 # What would not be the same in a fork starts as the engine, which has no run here and ends in 1.
 
 
