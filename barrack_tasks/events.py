@@ -308,6 +308,7 @@ def emit(
     payload: Mapping[str, Any] | None = None,
     event_id: UUID | None = None,
     account: str | None = None,
+    labels: Mapping[str, str] | None = None,
 ) -> None:
     """Emit an event about a resource. Its account is related to it, with the role `account`.
 
@@ -320,6 +321,7 @@ def emit(
         payload: what else is known, of the fields that the catalogue names; money as text.
         event_id: the same for the same event, so that it counts once however often it is sent.
         account: see `BarrackCredentials.account`; that of the current run, if not given.
+        labels: of the resource, for triggers, which cannot see a payload.
 
     Example:
         >>> emit("barrack.instance.hibernated", "BRK-A1B2C3D", "alpha")
@@ -334,6 +336,7 @@ def emit(
     resource = {
         "prefect.resource.id": f"barrack.{kind}.{id}",
         "prefect.resource.name": one_line(name),
+        **(labels or {}),
     }
     roles = {**({"instance": instance} if instance else {}), **(related or {})}
     about = [

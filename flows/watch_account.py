@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
-from barrack_tasks.controllers.account import gone_of, read_view, tell_of_changes, write_view
+from barrack_tasks.controllers.account import (
+    gone_of,
+    moved_by_runs,
+    read_view,
+    tell_of_changes,
+    write_view,
+)
 from barrack_tasks.controllers.money.funds import read_account
 from barrack_tasks.controllers.run import Run, barrack_flow
-from barrack_tasks.plans.account_changes import changes, next_turns, next_view, view_of
+from barrack_tasks.plans.account_changes import (
+    MOVES,
+    changes,
+    next_turns,
+    next_view,
+    view_of,
+    with_moves,
+)
 from barrack_tasks.plans.account_report import AccountReport
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.parameters import Credentials
@@ -48,6 +61,8 @@ def watch_account(dry_run: bool = False, credentials: Credentials = None) -> Acc
         after = next_view(before or {}, view, gone_of(account, read, view, dry_run))
         instances = {i.id: i for i in seen.instances}
         found = changes(before, after, turns, instances) if before is not None else []
+        moved = {change.id for change in found if change.event in MOVES}
+        found = with_moves(found, instances, moved_by_runs(account.account, moved))
         tell_of_changes(run, found)
         if not dry_run:
             # After telling: a run that is killed in between tells again, under the same ids.

@@ -36,6 +36,11 @@ triggers:
       select: {ids: ["{{ event.resource.id | replace('barrack.instance.', '') }}"]}
 ```
 
+`watch_account` says how an instance moved, in the label `barrack.moved` of its events `appeared`
+and `changed`: `by-a-run` of this library, `on-its-way` while its state passes, or `otherwise`. A
+trigger with `match: {"prefect.resource.id": "barrack.instance.*", "barrack.moved": otherwise}` is
+not started by what this library did. With `within: 60` a wave of events starts one run.
+
 In a notebook a function is called:
 
 ```python

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
+
+import httpx
+from prefect.client.orchestration import get_client
+from prefect.exceptions import PrefectHTTPStatusError
 
 from barrack_tasks.api.models import VMStatus
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.events import emit
-from barrack_tasks.plans.account_changes import AccountChange, Sight, View
+from barrack_tasks.plans.account_changes import MOVED, AccountChange, Sight, View
 from barrack_tasks.plans.power.evidence import Watched
+from barrack_tasks.runtime import leases
 from barrack_tasks.runtime.observe import confirmed_gone
 from barrack_tasks.server.tables import read_all, write_all
 
+_LATELY = timedelta(minutes=10)
+_MOST_ASKED = 50
+_MOVED_BY_RUNS = tuple(
+    f"barrack.instance.{what}" for what in ("hibernated", "restored", "stopped", "claimed")
+)
 _EMPTY = "nothing:"
 """Stands for an account that was looked at and is empty."""
 
@@ -93,4 +103,31 @@ def tell_of_changes(run: Run, found: Iterable[AccountChange]) -> None:
                 instance=change.instance,
                 payload=change.payload,
                 event_id=event_id(run.account.account, change),
+                labels={MOVED: change.moved} if change.moved else None,
             )
+
+
+def moved_by_runs(account: str, ids: Collection[str]) -> set[str]:
+    """Which instances a run of this library has in hand, or told in the last minutes it moved.
+
+    If the events cannot be read, only what is in hand counts: a guard looks once more than it must.
+
+    Args:
+        account: whose instances they are.
+        ids: of the instances that changed; nothing is asked if there are none.
+    """
+    if not ids:
+        return set()
+    moment = datetime.now(UTC)
+    found = leases.held_by_runs(account, moment) & set(ids)
+    wanted = {
+        "event": {"name": list(_MOVED_BY_RUNS)},
+        "resource": {"id": [f"barrack.instance.{one}" for one in ids][:_MOST_ASKED]},
+        "occurred": {"since": (moment - _LATELY).isoformat()},
+    }
+    body = {"filter": wanted, "limit": _MOST_ASKED}
+    with suppress(httpx.HTTPError, PrefectHTTPStatusError), get_client(sync_client=True) as client:
+        events = client.request("POST", "/events/filter", json=body).json()["events"]
+        named = (event["resource"]["prefect.resource.id"] for event in events)
+        found |= {name.removeprefix("barrack.instance.") for name in named} & set(ids)
+    return found

@@ -3,23 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from barrack_tasks.api.models import (
     Snapshot,
     SnapshotStatus,
     UserVM,
+    VMStatus,
     VolumeResponse,
 )
 from barrack_tasks.api.models.instances import PENDING_ADDRESS
 from barrack_tasks.plans.prices import hourly_cost
 
+Moved = Literal["by-a-run", "on-its-way", "otherwise"]
+"""Whether a run of this library moved an instance, or its state passes, or neither is so."""
+MOVED = "barrack.moved"
+"""The label of an event that tells it, so that a trigger need not answer runs of our own."""
 Sight = tuple[str, ...]
 """What is remembered of a thing: its name, its state, and what else can change."""
 View = Mapping[str, Sight]
 """What was seen of an account: `kind:id`, and what is remembered of each."""
+MOVES = ("barrack.instance.appeared", "barrack.instance.changed")
 _FAILED = (SnapshotStatus.FAILED, SnapshotStatus.ERROR)
 
 
@@ -36,6 +42,8 @@ class AccountChange:
     turn: int
     instance: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
+    moved: Moved | None = None
+    """How an instance came to be as it is, if it appeared or changed; see `with_moves`."""
 
     @property
     def id(self) -> str:
@@ -88,6 +96,32 @@ def changes(
         teller = {"instance": _of_instance, "snapshot": _of_snapshot, "volume": _of_volume}[kind]
         found += teller(key, was, now, turns.get(key, 0), instances)
     return found
+
+
+def with_moves(
+    found: Iterable[AccountChange], instances: Mapping[str, UserVM], by_runs: Collection[str]
+) -> list[AccountChange]:
+    """The same changes; each of an instance that appeared or changed says how it was moved.
+
+    A state that passes asks for nothing yet: the change that ends it is told as well.
+
+    Args:
+        found: the changes.
+        instances: as they are, by id.
+        by_runs: ids of the instances that a run of this library has in hand, or has just moved.
+    """
+
+    def moved(change: AccountChange) -> Moved:
+        if change.id in by_runs:
+            return "by-a-run"
+        instance = instances.get(change.id)
+        passes = instance is not None and VMStatus(instance.status).is_transitional
+        return "on-its-way" if passes else "otherwise"
+
+    return [
+        replace(change, moved=moved(change)) if change.event in MOVES else change
+        for change in found
+    ]
 
 
 def next_turns(

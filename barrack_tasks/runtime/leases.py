@@ -954,6 +954,20 @@ def holding(
             hold.release()
 
 
+def held_by_runs(account: str, now: datetime) -> set[str]:
+    """The keys that runs of an account have in hand, as far as their records tell.
+
+    Args:
+        account: see `BarrackCredentials.account`.
+        now: zone-aware. A record that was not written for minutes tells of no run at work.
+    """
+    with Records(f"barrack_hold_{account}_") as records:
+        there = list(records.stamped().values())
+    found = (_parsed(one.value) for one in there if now - one.written < UNWATCHED)
+    at_work = (r for r in found if isinstance(r, Record) and not (r.finished or r.left))
+    return {_bare(key) for record in at_work for key in record.held}
+
+
 @contextmanager
 def _renewed(hold: Hold, every: float) -> Iterator[None]:
     """Renew a lease while the block runs."""

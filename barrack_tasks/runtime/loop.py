@@ -27,7 +27,7 @@ from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.executor import Outcome, executor_for
 from barrack_tasks.runtime.leases import SEEN_WITHIN, UNWATCHED, Hold
-from barrack_tasks.runtime.progress import Progress, announce
+from barrack_tasks.runtime.progress import Bar, Progress, announce
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 MAKING = ("create_instance", "restore_snapshot")
@@ -174,6 +174,7 @@ def work(
     """
     cadence = Cadence()
     progress = Progress(log, {t.id: t.name for t in targets}, on_done)
+    bar = Bar(account.account)
     waiting = {t.id: t.name for t in targets if t.id not in protected}
     last = max((t.began for t in targets), default=now()) + timeout
     tidied = now()
@@ -237,6 +238,7 @@ def work(
                     if isinstance(next_, Finished) and next_.outcome == "done":
                         memory.arrive(id_, now())
                 moved = progress.show(plan, world.instances, elapsed())
+                bar.show({t.id: plan[t.id] for t in targets})
                 waiting = {t.id: t.name for t in targets if not isinstance(plan[t.id], Finished)}
                 if not waiting:
                     return world, plan

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
+
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.context import FlowRunContext
 
 from barrack_tasks.api import (
     BarrackAuthenticationError,
@@ -16,10 +21,12 @@ from barrack_tasks.api import (
     BarrackValidationError,
 )
 from barrack_tasks.api.models import UserVM
+from barrack_tasks.api.transport.pacing import elapsed
 from barrack_tasks.events import emit
 from barrack_tasks.plans.account_changes import instance_payload
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.memory import Memory, resource_of
+from barrack_tasks.plans.names import artifact_key
 from barrack_tasks.plans.snapshots.restore import refusal
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.runtime.executor import Outcome, is_unsent
@@ -31,6 +38,8 @@ _HOPELESS = (
     BarrackValidationError,
 )
 
+_BAR_EVERY = 5.0
+"""Seconds between two writings of a progress artifact at the least."""
 _FEW = 20
 """So many instances that do the same have a line each in the log."""
 _QUIET = 15.0
@@ -79,6 +88,68 @@ def _why(step: Step, error: BarrackError) -> str:
     if step.operation == "restore_snapshot":
         return refusal(step.subject, error.reason, str(error))
     return str(error)
+
+
+def share_done(plan: Mapping[str, Next]) -> float:
+    """How much of a plan is done, from 0 to 1; what is under way counts as half.
+
+    Example:
+        >>> share_done({"a": Finished("done"), "b": Wait("it is HIBERNATING")})
+        0.75
+    """
+    weights = {Finished: 1.0, Wait: 0.5, Step: 0.0}
+    return sum(weights[type(next_)] for next_ in plan.values()) / len(plan) if plan else 1.0
+
+
+class Bar:
+    """Shows in the Prefect UI how far a run is, as a progress artifact.
+
+    There is none until something is under way, so a guard that finds nothing to do leaves none. It
+    never shows less than before, and is written every few seconds at most. What the server does
+    not take is left out: the run goes on.
+
+    Args:
+        account: see `BarrackCredentials.account`; the artifact's key ends with it.
+        clock: seconds that pass.
+    """
+
+    def __init__(self, account: str, clock: Callable[[], float] = elapsed) -> None:
+        self._account = account
+        self._clock = clock
+        self._shown = 0.0
+        self._written_at = float("-inf")
+        self._id: UUID | None = None
+
+    def show(self, plan: Mapping[str, Next]) -> None:
+        """Show how much of a plan is done, if that is new and was not just written."""
+        share = share_done(plan)
+        is_whole = share == 1
+        if is_whole and self._id is None:
+            return  # nothing was to be done
+        is_due = is_whole or self._clock() - self._written_at >= _BAR_EVERY
+        if self._id is not None and (share <= self._shown or not is_due):
+            return
+        if self._id is None and not is_due:
+            return
+        self._shown, self._written_at = max(share, self._shown), self._clock()
+        with suppress(Exception):  # it is only a picture
+            self._write(round(100 * self._shown, 1))
+
+    def _write(self, percent: float) -> None:
+        run = FlowRunContext.get()
+        if run is None or run.flow is None:
+            return
+        if self._id is None:
+            name = run.flow_run.name if run.flow_run else "the run"
+            key = artifact_key(f"{run.flow.fn.__name__}_progress", self._account)
+            self._id = cast("Any", create_progress_artifact)(
+                percent,
+                key,
+                f"How far {name} is.",
+                _sync=True,
+            )
+        else:
+            cast("Any", update_progress_artifact)(self._id, percent, _sync=True)
 
 
 class Progress:

@@ -140,7 +140,7 @@ class Services:
     def start_worker(self, url: str, pool: str) -> None:
         """Start a worker, if none was. Like the server it has no key: runs load it from a block."""
         if not self.is_running("worker"):
-            words = ["-m", "prefect", "worker", "start", "--pool", pool]
+            words = ["-m", "barrack_tasks.server.worker", pool]
             given = {k: v for k, v in os.environ.items() if k not in _KEPT_IN_A_BLOCK}
             env = {**given, **_QUIET, **self.environment(url)}
             self._start("worker", words, env, url=url)

@@ -55,9 +55,9 @@ def change(deployment: dict[str, Any], **what: Any) -> None:
 
 @contextmanager
 def worker(sandbox: Sandbox) -> Iterator[None]:
-    """A worker whose environment names a sandbox."""
+    """The worker of `barrack up`, whose environment names a sandbox."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "barrack"],
+        [sys.executable, "-m", "barrack_tasks.server.worker", "barrack"],
         cwd=ROOT / "docs",
         env={**os.environ, **sandbox.env},
         stdout=subprocess.DEVNULL,

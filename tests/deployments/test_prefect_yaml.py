@@ -17,6 +17,7 @@ from prefect.client.orchestration import get_client
 import barrack_tasks.flows
 from barrack_tasks.cli.upgrade import with_stance
 from barrack_tasks.events import emit
+from barrack_tasks.plans.account_changes import MOVED
 from barrack_tasks.sandbox import Sandbox
 from tests.deployments import playing
 from tests.deployments.playing import ROOT, start, wait_for
@@ -171,14 +172,19 @@ def test_an_event_starts_the_run_that_its_trigger_names(applied: list[dict[str, 
             return len(client.request("POST", "/flow_runs/filter", json=wanted).json())
 
         before = runs()
-        emit("barrack.instance.appeared", "BRK-OTHER", "by-hand", account="other")
-        emit("barrack.instance.appeared", "BRK-TRIGGER", "by-hand", account="barrack")
+        by_hand = {MOVED: "otherwise"}
+        emit("barrack.instance.appeared", "BRK-OTHER", "by-hand", account="other", labels=by_hand)
+        for how in ("by-a-run", "on-its-way"):
+            mine = {MOVED: how}
+            emit("barrack.instance.changed", "BRK-OURS", "ours", account="barrack", labels=mine)
+        for name in ("BRK-TRIGGER", "BRK-LATER", "BRK-LAST"):
+            emit("barrack.instance.appeared", name, "by-hand", account="barrack", labels=by_hand)
         for _ in range(100):
             if runs() > before:
                 break
             time.sleep(0.3)
         time.sleep(2)
-        assert runs() == before + 1, "the event of another account came first and starts nothing"
+        assert runs() == before + 1, "events of others and of our own start none, and a wave one"
 
 
 def test_status_tells_of_the_last_run_that_began_and_not_of_one_that_waits(

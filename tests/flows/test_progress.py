@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from uuid import uuid4
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
-from barrack_tasks.runtime.progress import Progress
+from barrack_tasks.runtime.progress import Bar, Progress, share_done
 
 
 def lines(caplog: pytest.LogCaptureFixture, *plans: dict[str, Next]) -> list[str]:
@@ -66,3 +69,44 @@ def test_a_long_wait_is_told_ever_more_rarely_until_something_is_new(
         caplog.clear()
         progress.show(done, {}, 300.0)
         assert caplog.records == [], "what is done is not waited for"
+
+
+# The bar in Prefect's UI
+
+
+def test_nothing_to_do_shows_no_bar_and_a_bar_never_goes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[float] = []
+
+    def write(bar: Bar, percent: float) -> None:
+        bar._id = uuid4()
+        written.append(percent)
+
+    monkeypatch.setattr(Bar, "_write", write)
+    now = [0.0]
+
+    def shown(*plans: tuple[float, dict[str, Next]]) -> list[float]:
+        written.clear()
+        bar = Bar("acc", lambda: now[0])
+        for seconds, plan in plans:
+            now[0] += seconds
+            bar.show(plan)
+        return list(written)
+
+    done, waits = Finished("done"), Wait("it is HIBERNATING")
+    step = Step("create_snapshot", "b", "b")
+    assert shown((0, {"a": done, "b": done}), (9, {"a": done, "b": done})) == []
+    assert shown((0, {}), (9, {})) == []
+    assert shown((0, {"a": waits, "b": step}), (1, {"a": done, "b": waits})) == [25.0]
+    assert shown((0, {"a": waits, "b": step}), (6, {"a": done, "b": waits})) == [25.0, 75.0]
+    assert shown((0, {"a": waits, "b": waits}), (6, {"a": waits, "b": step})) == [50.0]
+    assert shown((0, {"a": waits}), (1, {"a": done}), (9, {"a": done})) == [50.0, 100.0]
+
+
+@given(st.lists(st.sampled_from([Finished("done"), Wait("x"), Step("stop_instance", "a", "a")])))
+def test_a_plan_is_wholly_done_only_if_each_of_it_is(nexts: list[Next]) -> None:
+    plan = {str(place): next_ for place, next_ in enumerate(nexts)}
+    share = share_done(plan)
+    assert 0 <= share <= 1
+    assert (share == 1) == all(isinstance(next_, Finished) for next_ in nexts)

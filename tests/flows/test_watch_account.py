@@ -41,6 +41,20 @@ def test_what_cannot_be_read_is_not_forgotten_and_the_rest_is_told(cloud: Cloud)
     assert words(watch_account(credentials=account)) == []
 
 
+def test_an_event_says_whether_a_run_of_ours_moved_the_instance(cloud: Cloud) -> None:
+    sandbox = fleet(cloud, "5000", "alpha", "beta", seed=8102, speed=600)
+    account = account_of(sandbox)
+    watch_account(credentials=account)
+    ids = {i.name: i.id for i in account.get_client().instances.list()}
+    hibernate(select=["alpha"], credentials=account)
+    account.get_client().instances.hibernate(ids["beta"])
+    sandbox.advance(600)
+    report = watch_account(credentials=account)
+    assert {c.name: c.moved for c in report.changes} == {"alpha": "by-a-run", "beta": "otherwise"}
+    [event] = events_about(f"barrack.instance.{ids['beta']}", "barrack.instance.changed")
+    assert event["resource"]["barrack.moved"] == "otherwise", "a trigger can ask for it"
+
+
 def test_every_change_that_anyone_made_is_told_once(cloud: Cloud) -> None:
     sandbox = fleet(cloud, "5000", "alpha", seed=8101)
     account = account_of(sandbox)

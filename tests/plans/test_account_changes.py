@@ -8,11 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.plans.account_changes import (
+    MOVES,
     Sight,
     changes,
     next_turns,
     next_view,
     view_of,
+    with_moves,
 )
 from tests.plans.worlds import NOW, snap, vm
 
@@ -92,3 +94,19 @@ def test_a_snapshot_that_gets_ready_or_fails() -> None:
     assert words(ready, {}) == ["disappeared"]
     [change] = changes(made, ready, {}, {})
     assert change.instance == machine.id
+
+
+@given(VIEWS, VIEWS, st.sets(st.sampled_from(["1", "2"])), st.sampled_from(STATES))
+def test_a_move_is_of_a_run_or_on_its_way_or_otherwise(
+    before: dict[str, Sight], after: dict[str, Sight], by_runs: set[str], state: str
+) -> None:
+    instances = {one: vm(status=state, id_=one) for one in ("1", "2")}
+    plain = changes(before, after, {}, instances)
+    told = with_moves(plain, instances, by_runs)
+    for change, was in zip(told, plain, strict=True):
+        if change.event not in MOVES:
+            assert change == was, "nothing else is said to have been moved"
+        elif change.id in by_runs:
+            assert change.moved == "by-a-run"
+        else:
+            assert change.moved == ("on-its-way" if state == "RESTORING" else "otherwise")
