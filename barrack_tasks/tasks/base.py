@@ -35,8 +35,9 @@ Account = BarrackCredentials | str | None
 """An account: itself, the name of a saved one, or None for the environment."""
 Resolve = Mapping[str, Callable[[Barrack, Any], Any]]
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
-NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
-"""How a notification block is named: its name, or its type and its name."""
+NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?(:(info|warning|failure))?$"
+"""How a notification block is named: its name, or its type and its name; then, behind a colon, the
+severity from which on it is told."""
 TAG = "barrack"
 """Of every task, so that one concurrency limit of Prefect's can hold over all that it starts."""
 DOOR = "barrack_tasks.flows"
