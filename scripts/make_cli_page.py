@@ -88,12 +88,12 @@ def page(server: str) -> str:
         client.volumes.create("datasets", 500, RegionEnum.CANADA_1)
         sandbox.advance(5 * 3600)
         for command in LOOKS:
-            end = ended(Mistake(command, env={"COLUMNS": "80"}), sandbox, Path(folder))
+            end = ended(Mistake(command, width=80), sandbox, Path(folder))
             parts.append(f"```console\n$ barrack {command}\n{end.out.rstrip()}\n```\n\n")
         parts.append("## Act\n\n")
         for command in ACTS:
-            env = {"COLUMNS": "80", "PREFECT_API_URL": server}
-            end = ended(Mistake(command, env=env), sandbox, Path(folder))
+            env = {"PREFECT_API_URL": server}
+            end = ended(Mistake(command, env=env, width=80), sandbox, Path(folder))
             parts.append(f"```console\n$ barrack {command}\n{end.out.rstrip()}\n```\n\n")
     parts.append("## More\n\n| command | what it does |\n| --- | --- |\n")
     parts += [f"| {command} | {does} |\n" for command, does in MORE.items()]

@@ -46,6 +46,8 @@ class Mistake:
     code: int = 2
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    width: int = 0
+    """Cells of a line of the output; none, as in a pipe, if it is 0."""
 
 
 def _rules(text: str) -> dict[str, str]:
@@ -200,13 +202,14 @@ def ended(mistake: Mistake, sandbox: Sandbox, folder: Path) -> Ended:
     env |= {k: _filled(v, places) for k, v in mistake.env.items()}
     words = [_filled(word, places) for word in shlex.split(shown)]
     out, err = io.StringIO(), io.StringIO()
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("BARRACK_") and k != "COLUMNS"}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("BARRACK_")}
     kept |= {k: v for k, v in env.items() if v}
     code = 0
     with (
         patch.dict(os.environ, kept, clear=True),
         patch.object(sys, "argv", ["barrack", *words]),
         patch.object(sys, "stdin", io.StringIO()),
+        patch("barrack_tasks.cli.screen.width_of", lambda _: mistake.width or 10_000),
         _without_server(env),
         redirect_stdout(out),
         redirect_stderr(err),

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from barrack_tasks.cli.recurrence import runs_when
-from barrack_tasks.cli.screen import Screen, table
+from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import Report, effect_of, money
@@ -99,14 +99,14 @@ def _show_report(screen: Screen, report: Report) -> None:
     if not report.rows:
         screen.print("  It would do nothing now.")
     else:
-        found = table("what", "is", "would", "an hour", "why")
+        cells = []
         for row in report.rows:
             did = f"{row.outcome}: {', '.join(row.did)}" if row.did else row.outcome
             before = money(row.hourly_before, None)
             after = money(row.hourly_now, row.currency)
             cost = after if row.hourly_before == row.hourly_now else f"{before} -> {after}"
-            found.add_row(row.instance, row.was, did, cost, row.why)
-        screen.print(found)
+            cells.append((row.instance, row.was, did, cost, row.why))
+        screen.print_rows("", ("what", "is", "would", "an hour", "why"), cells)
         screen.print(f"  {_effect(report)}")
     for note in report.notes:
         screen.print(f"  {note}")

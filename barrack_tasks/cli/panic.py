@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
-from rich.table import Table
 from rich.text import Text
 
 from barrack_tasks.api import Barrack
@@ -16,7 +15,7 @@ from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import client_from_environment
 from barrack_tasks.cli.inputs import Minutes
 from barrack_tasks.cli.panicking import hibernate_everything, is_at_rest, targets_of
-from barrack_tasks.cli.screen import Display, Screen, table
+from barrack_tasks.cli.screen import Display, Screen
 from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import check_protect, named_in_vain
@@ -73,7 +72,7 @@ def _panic(
     todo = [i for i in instances if i.id not in protected and not is_at_rest(i.status)]
     for one in named_in_vain("protect", standing, instances, standing=True):
         show(_in_yellow(f"BARRACK_PROTECT: {one.text}"))
-    show(lambda: _table(instances, protected))
+    show(lambda: _table(screen, instances, protected))
     if not todo:
         show("Nothing is left to hibernate.")
         return 0
@@ -93,8 +92,8 @@ def _in_yellow(said: str) -> Callable[[], Text]:
     return lambda: Text(one_line(said), style="yellow")
 
 
-def _table(instances: Iterable[UserVM], protected: frozenset[str]) -> Table:
-    found = table("instance", "state", "an hour", "what happens")
+def _table(screen: Screen, instances: Iterable[UserVM], protected: frozenset[str]) -> Text:
+    rows = []
     for instance in instances:
         currency = str(instance.currency) if instance.currency else None
         what = "hibernate"
@@ -103,8 +102,9 @@ def _table(instances: Iterable[UserVM], protected: frozenset[str]) -> Table:
         elif is_at_rest(instance.status):
             what = "nothing to do"
         cost = money(hourly_cost(instance), currency)
-        found.add_row(instance.name, str(instance.status), cost, what)
-    return found
+        rows.append((instance.name, str(instance.status), cost, what))
+    columns = ("instance", "state", "an hour", "what happens")
+    return Text("\n").join(screen.lines_of("", columns, rows))
 
 
 def _conclude(show: Display, plan: Mapping[str, Next], before: dict[str, UserVM]) -> int:

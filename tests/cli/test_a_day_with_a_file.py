@@ -51,7 +51,6 @@ Barrack = Callable[..., str]
 @pytest.fixture
 def barrack(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Barrack:
     """Runs a command, which must end with a code; gives what it said."""
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(expected: int, *words: str) -> str:
         monkeypatch.setattr(sys, "argv", ["barrack", *words])

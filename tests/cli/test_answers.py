@@ -101,10 +101,10 @@ def test_what_a_command_answers_is_as_published_and_readable(
     assert answer or name in ("ls deployments", "events", "notify ls"), "there is something to see"
     if name in ("costs", "doctor", "run", "restore", "logs"):
         return  # these ask a server or the cloud much, and their tables are made as the others are
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: 80)
     run(*words)
     narrow = capsys.readouterr().out.splitlines()
-    monkeypatch.delenv("COLUMNS")
+    monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: 10_000)
     run(*words)
     piped = capsys.readouterr().out.splitlines()
     assert not [line for line in narrow if len(line) > 80 and "  " in line], narrow

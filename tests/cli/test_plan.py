@@ -35,7 +35,6 @@ def barrack(
 ) -> Barrack:
     """Runs a command; gives its exit code and what it said."""
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*words: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["barrack", *words])

@@ -40,7 +40,7 @@ def sandbox(prefect_server: str) -> Iterator[Sandbox]:
 def account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     for name, value in sandbox.env.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: 80)
     return sandbox
 
 

@@ -71,7 +71,7 @@ class Told(NotificationBlock):
     _block_type_slug = "told-by-a-test"
     subjects: list[str] = []
 
-    def notify(self, body: str, subject: str | None = None) -> None:
+    def notify(self, body: str, subject: str | None = None, **_: object) -> None:
         self.subjects.append(str(subject))
 
 
