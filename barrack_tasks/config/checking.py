@@ -6,7 +6,6 @@ import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +33,14 @@ from barrack_tasks.config.sections import (
     file_model,
     model_of,
 )
-from barrack_tasks.plans.inputs import NO_SUCH_KEY, no_such_key
+from barrack_tasks.plans.inputs import NO_SUCH_KEY, did_you_mean, no_such_key, sentence_of
+from barrack_tasks.plans.plain_words import plainly
 from barrack_tasks.plans.timetable.errors import TimetableError
 
 _BLOCK_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _KEY_WORDS = frozenset({"api_key", "apikey", "key", "token", "secret", "password", "passwd"})
 _WORD = re.compile(r"[A-Za-z][A-Za-z_-]*")
 _MOST = 30
-_QUOTED = re.compile(r"'([^']*)'")
 _TEMPLATES = ("{{", "}}")
 _OF = " of "
 _NOT_PARAMETERS = ("armed", "schedule", "named", "account", "accounts")
@@ -201,7 +200,7 @@ class _Checker:
         )
 
     def _say(self, said: str, place: Place, *, at_key: bool = False, shift: int = -1) -> None:
-        made = self._document.mistake(said, place, at_key=at_key)
+        made = self._document.mistake(plainly(said), place, at_key=at_key)
         if shift >= 0 and made.position is not None:
             at = made.position
             is_quoted = made.line[at.column - 1 : at.column] in ("'", '"')
@@ -353,7 +352,7 @@ class _Checker:
         known = {account or KEY_VARIABLE: account for account in accounts}
         for where, one in named:
             if one not in known:
-                hint = _nearest(one, known) or f"; there are {', '.join(known) or 'none'}"
+                hint = did_you_mean(one, known) or f"; there are {', '.join(known) or 'none'}"
                 self._say(f"`accounts` at the top has no {clipped(one)!r}{hint}", where)
         return tuple(known[one] for _, one in named if one in known)
 
@@ -383,7 +382,7 @@ class _Checker:
                 declared = self._content.get("notify")
                 if isinstance(declared, dict) and channel in declared:
                     continue  # what is wrong with it is said there
-                hint = _nearest(channel, channels) or "; add it to `notify` at the top"
+                hint = did_you_mean(channel, channels) or "; add it to `notify` at the top"
                 said = f"no channel is called {clipped(channel)!r}{hint}"
                 self._say(said, (*section, "notify", number))
         return [channels[one] for one in told if one in channels]
@@ -400,7 +399,7 @@ class _Checker:
             if text in names:
                 rule["timetable"] = names[text]
             elif _WORD.fullmatch(text) and text.casefold() not in ("always", "never") and names:
-                hint = _nearest(text, names) or f"; there are {', '.join(names)}"
+                hint = did_you_mean(text, names) or f"; there are {', '.join(names)}"
                 said = f"no timetable is called {clipped(text)!r}{hint}"
                 self._say(said, (*place, "rules", number, "timetable"))
 
@@ -450,7 +449,7 @@ class _Checker:
             self._say(problem.problem, place, shift=shift)
             return
         key = next((part for part in reversed(place) if isinstance(part, str)), "")
-        self._say(_sentence(kind, context, one, key), place)
+        self._say(sentence_of(one, key or "this"), place)
 
 
 def _of_the_branch(errors: list[ErrorDetails]) -> list[ErrorDetails]:
@@ -488,51 +487,5 @@ def _without(value: Any, place: Place, key: str) -> None:
     value.pop(key, None)
 
 
-_BOUNDS = {
-    "greater_than": ("gt", "more than {}"),
-    "greater_than_equal": ("ge", "{} or more"),
-    "less_than": ("lt", "less than {}"),
-    "less_than_equal": ("le", "{} or less"),
-}
-_TYPES = {
-    "bool": "true or false",
-    "int": "a whole number",
-    "float": "a number",
-    "decimal": "a number",
-    "string": "text; put it in quotes",
-    "list": "a list, such as [a, b]",
-    "tuple": "a list, such as [a, b]",
-    "dict": "a mapping of keys, such as {a: 1}",
-    "model": "a mapping of keys, such as {a: 1}",
-    "mapping": "a mapping of keys, such as {a: 1}",
-}
-
-
-def _sentence(kind: str, context: Mapping[str, Any], one: ErrorDetails, key: str) -> str:
-    what, given = key or "this", clipped(repr(one["input"]))
-    if kind == "literal_error":
-        allowed = _QUOTED.findall(str(context["expected"]))
-        near = _nearest(str(one["input"]), allowed)
-        return f"{what} must be one of {', '.join(allowed)}, and is {given}{near}"
-    if kind in _BOUNDS:
-        name, words = _BOUNDS[kind]
-        return f"{what} must be {words.format(context[name])}, and is {given}"
-    if kind in ("too_short", "string_too_short"):
-        return f"{what} is empty; write at least one, or leave it out"
-    if kind == "too_long":
-        return f"{what} holds too many; {context['max_length']} are possible"
-    if kind == "value_error":
-        return _first_line(context["error"])
-    wanted = _TYPES.get(kind.partition("_")[0])
-    if wanted:
-        return f"{what} must be {wanted} (it is {given})"
-    return f"{what}: {one['msg']}"
-
-
 def _first_line(error: object) -> str:
     return str(error).partition("\n")[0].rstrip(".")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word.casefold(), [*known], n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

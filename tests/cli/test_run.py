@@ -105,7 +105,7 @@ def test_what_has_parts_is_read_for_other_flows_too() -> None:
         (["a", "--timeout"], "--timeout needs a value"),
         (["a", "--timeout", "10x"], "--timeout: '10x' is not a duration"),
         (["a", "--dry-run=perhaps"], "write --no-dry-run"),
-        (["a", "--shutoff", "burn"], "--shutoff: "),
+        (["a", "--shutoff", "burn"], "--shutoff must be one of leave, hibernate"),
         (["{region: [x]}"], "--select: "),
     ],
 )

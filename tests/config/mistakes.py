@@ -103,8 +103,7 @@ MADE: dict[str, Made] = {
         "retention: {select: []}\n",
         1,
         21,
-        "the selection is empty, and that does not mean everything; name instances, or say "
-        'select=["*"]',
+        "the selection is empty, and that does not mean everything; name instances, or write '*'",
     ),
     "a section without what it needs": Made(
         "drills: {at_most: 1}\n", 1, 1, "drills lacks `select`; add it"
@@ -113,7 +112,7 @@ MADE: dict[str, Made] = {
         "balance: {thresholds: [{runway: 1h, actions: [hibernate]}]}\n",
         1,
         1,
-        "the threshold runway 1 h hibernates, and nothing says what: name instances in select=",
+        "the threshold runway 1 h hibernates, and nothing says what: name instances as `select`, or write '*'",
     ),
     "thresholds in the wrong order": Made(
         "balance: {thresholds: [{runway: 24h}, {runway: 72h}]}\n",
@@ -138,7 +137,7 @@ MADE: dict[str, Made] = {
         "budgets: {budgets: [{per: day}]}\n",
         1,
         21,
-        "a budget needs a limit: give soft=, hard= or both",
+        "a budget needs a limit: give `soft`, `hard` or both",
     ),
     "an amount that is no number": Made(
         "drills: {select: [a], max_cost: cheap}\n",
