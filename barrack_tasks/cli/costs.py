@@ -7,8 +7,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
 from barrack_tasks.cli.answers import CostShown, CostsShown
-from barrack_tasks.cli.inputs import between
-from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.inputs import AsJson, between
 from barrack_tasks.cli.run import account_for_flows, call_flow_there, ready_for_flows
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.durations import said

@@ -79,9 +79,9 @@ class Filter:
                 known = {_name_of(row) for row in everything}
                 raise SelectionError(f"no {noun} matches {name!r}; {what_exists(name, known)}")
         wanted = {"region": self.regions, "gpu_model": self.models, _state_key(noun): self.states}
-        for (flag, known, key), globs in zip(_KNOWN[noun], wanted.values(), strict=True):
+        for (flag, words, key), globs in zip(_KNOWN[noun], wanted.values(), strict=True):
             there = {str(found) for row in everything if (found := getattr(row, key, None))}
-            _check_words(flag, globs, {*known, *there} if known is not None else None, noun)
+            _check_words(flag, globs, None if words is None else {*words, *there}, noun)
         return [
             row
             for row in everything

@@ -16,7 +16,7 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.prompt import Confirm
@@ -198,6 +198,12 @@ class Screen(Console):
         made = TypeAdapter(kind or type(value)).dump_python(value, mode="json")
         text = json.dumps(made, indent=2)  # ASCII: it can be written in every encoding
         (sys.stderr if self.stderr else sys.stdout).write(f"{text}\n")
+
+    def print_json_line(self, value: BaseModel) -> None:
+        """Show a model as one line of JSON, at once: of what goes on, each line is an answer."""
+        stream = sys.stderr if self.stderr else sys.stdout
+        stream.write(f"{json.dumps(value.model_dump(mode='json'))}\n")
+        stream.flush()
 
     def on_broken_pipe(self) -> None:
         """Go on without showing anything: nobody reads it, and the work is not done yet."""

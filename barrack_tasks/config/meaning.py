@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
-from prefect._vendor.croniter import CroniterError, croniter
+from prefect._vendor.croniter import CroniterError, croniter  # type: ignore[attr-defined]
 from pydantic import BaseModel
 
 from barrack_tasks.api.dialect.reading import Place, clipped
@@ -203,7 +203,7 @@ def _never_due(cron: str | None) -> Found:
     if cron is None:
         return
     try:
-        croniter(cron, _ANY_DAY).get_next(datetime)
+        croniter(cron, _ANY_DAY).get_next(datetime)  # type: ignore[no-untyped-call]
     except CroniterError:
         said = f"{cron!r} is never due, since no year has such a day; correct the day or the month"
         yield ("schedule", "cron"), said

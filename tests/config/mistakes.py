@@ -112,7 +112,8 @@ MADE: dict[str, Made] = {
         "balance: {thresholds: [{runway: 1h, actions: [hibernate]}]}\n",
         1,
         1,
-        "the threshold runway 1 h hibernates, and nothing says what: name instances as `select`, or write '*'",
+        "the threshold runway 1 h hibernates, and nothing says what: name instances as `select`, "
+        "or write '*'",
     ),
     "thresholds in the wrong order": Made(
         "balance: {thresholds: [{runway: 24h}, {runway: 72h}]}\n",
