@@ -150,9 +150,9 @@ def _said_of_words(error: CycloptsError) -> str:
         case CoercionError(token=token, argument=argument) if token is not None:
             given = token.keyword or (argument.name if argument is not None else "a value")
             said = f"{given} must be {_kind_of(error)}, and {token.value!r} is not"
-        case ValidationError(argument=argument, value=value) if argument is not None:
+        case ValidationError(argument=argument) if argument is not None and argument.tokens:
             must = error.exception_message.removeprefix("It ").rstrip(".")
-            said = f"{argument.name} {must}, and is {value}"
+            said = f"{argument.name} {must}, and is {argument.tokens[-1].value}"
         case _:
             said = _as_a_sentence(str(error).partition(" Available commands:")[0])
     names = [name for name in (error.command_chain or ()) if name]

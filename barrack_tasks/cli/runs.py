@@ -97,6 +97,8 @@ def events(
         if not found and not follow:
             screen.print(f"There was no event within {since}.")
             return 0
+        if follow and not json and screen.is_terminal:
+            screen.print("Events are shown as they come; Ctrl-C ends this.", style="dim")
         seen: set[str] = set()
         while True:
             fresh = [one for one in found if one.id not in seen]
