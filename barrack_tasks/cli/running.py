@@ -7,14 +7,16 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from difflib import get_close_matches
 from textwrap import wrap
 from typing import Any, get_type_hints
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from barrack_tasks.cli.failing import WrongWordsError
+from barrack_tasks.plans.durations import exactly
 from barrack_tasks.plans.inputs import said_of
 from barrack_tasks.plans.plain_words import plainly
 
@@ -63,7 +65,7 @@ def flags_of(function: Callable[..., Any]) -> list[Flag]:
     found = []
     for name, parameter in inspect.signature(function).parameters.items():
         is_needed = parameter.default is parameter.empty
-        default = None if is_needed else str(parameter.default)
+        default = None if is_needed else _default_text(parameter.default)
         is_switch = hints[name] is bool
         found.append(Flag(name, default, is_switch, hints[name], about.get(name, "")))
     return found
@@ -87,6 +89,16 @@ _EXAMPLES = {
     "family": "golden",
     "source": "train-1",
 }
+
+
+def _default_text(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return exactly(value).replace(" ", "")
+    models = value if isinstance(value, list) else [value]
+    if models and all(isinstance(one, BaseModel) for one in models):
+        texts = [one.model_dump(mode="json", exclude_defaults=True) for one in models]
+        return json.dumps(texts if isinstance(value, list) else texts[0], default=str)
+    return str(value)
 
 
 def _such_as(flag: Flag) -> str:

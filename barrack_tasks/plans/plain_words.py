@@ -9,6 +9,8 @@ _PYTHON: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"a `BarrackCredentials`, the name of a saved one, or None for the environment", "the name "
      "of a saved account; that of the environment, if not given"),
     (r"seconds, a timedelta,? or [`\"]+([0-9a-z]+)[`\"]+", r"a duration, such as \1"),
+    (r"seconds, a timedelta, or text such as", "a duration, such as"),
+    (r"\ba timedelta or `\"([^\"`]+)\"`", r"a duration, such as \1"),
     (r",? or (?:give )?a number of seconds or a timedelta", ""),
     (r"`(\w+)\(([\w=, ]*)\)` or (?:a )?dicts?(?: of these)?", lambda found: _keys_of(found[2])),
     (r"an? `\w+` or a dict", "a mapping"),
@@ -17,6 +19,7 @@ _PYTHON: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"\bin select=", "as `select`"),
     (r"give (\w+)=, (\w+)= or both", r"give `\1`, `\2` or both"),
     (r"None gives none", "without it, there is none"),
+    (r"None asks no probe", "without it, no probe is asked"),
     (r"\bif None\b", "if not given"),
     (r"'(\w+)': ", r"\1: "),
 )  # fmt: skip
@@ -24,7 +27,8 @@ _PYTHON: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
 
 
 def _keys_of(arguments: str) -> str:
-    keys = [f"`{one.strip().rstrip('=')}`" for one in arguments.split(",") if one.strip()]
+    words = re.findall(r"\w+", arguments.replace(" or ", " "))
+    keys = [f"`{word}`" for word in words]
     return f"mappings with {', '.join(keys)}"
 
 

@@ -259,8 +259,7 @@ def test_a_file_is_applied_to_a_server_with_a_password_and_to_one_like_prefect_c
                 "PREFECT_API_KEY": KEY,
                 "PREFECT_CLOUD_API_URL": f"{cloud}/api",
             }
-        given = {k: v for k, v in env.items() if k.startswith("PREFECT_")}
-        with spoken_with(given):
+        with spoken_with({"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": password}):
             BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url).save(
                 block,
                 _sync=True,  # type: ignore[call-arg]
