@@ -52,8 +52,9 @@ _FROM_ENVIRONMENT = {
     "base_url": "BARRACK_BASE_URL",
     "dialect": "BARRACK_DIALECT",
 }
-NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?$"
-"""How a notification block is named: its name, or its type and its name."""
+NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?(:(info|warning|failure))?$"
+"""How a notification block is named: its name, or its type and its name; then, behind a colon, the
+severity from which on it is told."""
 _PAGE = 200
 _LONG = 12
 """A key with fewer characters is looked for as a whole value only, not inside of longer texts."""

@@ -15,7 +15,12 @@ from barrack_tasks.api.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
 NAV = {
-    "Tutorial": ["docs/tutorial", "docs/first-ten-minutes", "examples/first_look"],
+    "Tutorial": [
+        "docs/tutorial",
+        "docs/a-day-with-barrack-yaml",
+        "docs/first-ten-minutes",
+        "examples/first_look",
+    ],
     "How-to guides": [
         "docs/how-to/nightly-hibernate",
         "docs/how-to/never-run-out-of-credit",

@@ -23,9 +23,11 @@ look need `BARRACK_API_KEY` and no Prefect server. Without the key they take the
 
 - **Names** are those of `select` in flows: names, globs and ids.
 - **`--json`** stands wherever a table is shown. The keys stay as they are;
-  [cli.schema.json](cli.schema.json) describes them. Money is text with its currency beside it.
+  [cli.schema.json](cli.schema.json) describes them. Money is text with its currency beside it. What
+  goes on (`panic`, `watch`, and `logs` and `events` with `--follow`) answers with a line of JSON
+  each time.
 - **Tables** fit into 80 columns: what has no room stands below its row. In a pipe each row is one
-  line, and nothing is folded or cut. `NO_COLOR` takes the colours away.
+  line, and nothing is folded or cut, whatever COLUMNS says. `NO_COLOR` takes the colours away.
 - **Codes**: 0 all is well, 1 something failed, 2 what was given cannot be meant, 130 you pressed
   Ctrl-C. [Mistakes](mistakes.md) shows what is said of each.
 - **Completion**: `source <(barrack completion bash)`, the same for zsh, and
@@ -51,7 +53,7 @@ MORE = {
     "`barrack status`": "instances, burn, runway; what is armed and what is dry; what failed, "
     "hangs or is blind",
     "`barrack watch`": "the fleet, what it burns and what runs next, as a live view; in a pipe, "
-    "once",
+    "once, or again and again with `--follow`",
     "`barrack run FLOW --help`": "the parameters of a flow as flags; `--watch` shows a line for "
     "each instance",
     "`barrack snapshot NAME...`": "takes snapshots that are yours: no flow deletes them. `--then "
@@ -88,12 +90,12 @@ def page(server: str) -> str:
         client.volumes.create("datasets", 500, RegionEnum.CANADA_1)
         sandbox.advance(5 * 3600)
         for command in LOOKS:
-            end = ended(Mistake(command, env={"COLUMNS": "80"}), sandbox, Path(folder))
+            end = ended(Mistake(command, width=80), sandbox, Path(folder))
             parts.append(f"```console\n$ barrack {command}\n{end.out.rstrip()}\n```\n\n")
         parts.append("## Act\n\n")
         for command in ACTS:
-            env = {"COLUMNS": "80", "PREFECT_API_URL": server}
-            end = ended(Mistake(command, env=env), sandbox, Path(folder))
+            env = {"PREFECT_API_URL": server}
+            end = ended(Mistake(command, env=env, width=80), sandbox, Path(folder))
             parts.append(f"```console\n$ barrack {command}\n{end.out.rstrip()}\n```\n\n")
     parts.append("## More\n\n| command | what it does |\n| --- | --- |\n")
     parts += [f"| {command} | {does} |\n" for command, does in MORE.items()]

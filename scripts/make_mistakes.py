@@ -46,6 +46,8 @@ class Mistake:
     code: int = 2
     env: Mapping[str, str] = field(default_factory=dict)
     files: Mapping[str, str] = field(default_factory=dict)
+    width: int = 0
+    """Cells of a line of the output; none, as in a pipe, if it is 0."""
 
 
 def _rules(text: str) -> dict[str, str]:
@@ -82,6 +84,11 @@ MISTAKES: dict[str, list[Mistake]] = {
         Mistake("snapshot alhpa"),
         Mistake("snapshot ''"),
         Mistake("ls stock H200"),
+        Mistake("ls --state ACTIV"),
+        Mistake("ls --region CANDA-1"),
+        Mistake("ls --model L4O"),
+        Mistake("ls snapshots --model L40"),
+        Mistake("ls -n 0"),
         Mistake("panic --yes --protect alhpa"),
         Mistake("doctor --try delete_everything"),
     ],
@@ -89,6 +96,7 @@ MISTAKES: dict[str, list[Mistake]] = {
         Mistake("run hibernte"),
         Mistake("run hibernate"),
         Mistake("run hibernate --selct alpha"),
+        Mistake("run hibernate --select"),
         Mistake("run hibernate alpha --timeout"),
         Mistake("run hibernate alpha --timeout 10x"),
         Mistake("run hibernate alpha --timeout=-5m"),
@@ -200,13 +208,14 @@ def ended(mistake: Mistake, sandbox: Sandbox, folder: Path) -> Ended:
     env |= {k: _filled(v, places) for k, v in mistake.env.items()}
     words = [_filled(word, places) for word in shlex.split(shown)]
     out, err = io.StringIO(), io.StringIO()
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("BARRACK_") and k != "COLUMNS"}
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("BARRACK_")}
     kept |= {k: v for k, v in env.items() if v}
     code = 0
     with (
         patch.dict(os.environ, kept, clear=True),
         patch.object(sys, "argv", ["barrack", *words]),
         patch.object(sys, "stdin", io.StringIO()),
+        patch("barrack_tasks.cli.screen.width_of", lambda _: mistake.width or 10_000),
         _without_server(env),
         redirect_stdout(out),
         redirect_stderr(err),

@@ -67,7 +67,9 @@ ARROWS = {
     "server": ("api",),
     "events": ("api.models.text",),
     "credentials": ("api", "events", "plans.money.caps", "server"),
-    "tasks": ("api", "credentials", "events", "plans.names", "plans.snapshots.images"),
+    "tasks": (
+        *("api", "credentials", "events", "plans.inputs", "plans.names", "plans.snapshots.images"),
+    ),
     "runtime": ("api", "credentials", "events", "plans", "server"),
     "controllers": (
         *("api", "credentials", "dialects", "events", "plans", "runtime", "server", "tasks"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -290,6 +290,105 @@ class SnapshotTaken(Shown):
     why: str
 
 
+class PreviewOfRunShown(Shown):
+    """What a deployment would do now with one set of parameters, or why that is not known."""
+
+    parameters: dict[str, Any]
+    report: ReportShown | None
+    problem: str | None
+
+
+class ArmingShown(Shown):
+    """A deployment in the answer of `barrack arm` and `disarm`, as the server has it at the end.
+
+    `armed` is null if it has no dry run, and `changed` is false if nobody agreed.
+    """
+
+    deployment: str
+    armed: bool | None
+    changed: bool
+    next_run: datetime | None
+    previews: tuple[PreviewOfRunShown, ...]
+
+
+class PanicShown(Shown):
+    """A line of `barrack panic`: `kind` is `instance`, `told` or `end`.
+
+    First there is a line for each instance, and `text` says what happens to it; then one for each
+    thing that happens; and at last one that ends it, with `ok`. `left` has the names of what was
+    not hibernated, and `hourly` what that burns, at the least.
+    """
+
+    kind: Literal["instance", "told", "end"]
+    text: str
+    id: str | None = None
+    name: str | None = None
+    status: str | None = None
+    hourly: Decimal | None = None
+    currency: str | None = None
+    ok: bool | None = None
+    left: tuple[str, ...] = ()
+
+
+class DeployedShown(Shown):
+    """A deployment that `barrack up` has applied. `armed` is null if it has no dry run."""
+
+    name: str
+    armed: bool | None
+
+
+class UpShown(Shown):
+    """The answer of `barrack up`. Places are null where another server is used."""
+
+    url: str
+    own: bool
+    worker: bool
+    password_file: str | None
+    environment_file: str | None
+    logs: str | None
+    deployments: tuple[DeployedShown, ...]
+
+
+class DueShown(Shown):
+    """A deployment that runs next, and when."""
+
+    deployment: str
+    at: datetime
+
+
+class WatchShown(Shown):
+    """A look of `barrack watch`, which is one line; `problem` says why it shows nothing."""
+
+    at: datetime
+    account: AccountShown | None
+    instances: tuple[InstanceShown, ...]
+    runs: tuple[RunShown, ...]
+    due: tuple[DueShown, ...]
+    problem: str | None
+
+
+class LeaseShown(Shown):
+    """A lease, or the end that something was made with: then `owner` is null.
+
+    `until` is null for a lease that cannot be read, which keeps its machine.
+    """
+
+    machine: str
+    owner: str | None
+    until: datetime | None
+    state: str
+
+
+class OwnerShown(Shown):
+    """Whose machines are."""
+
+    machines: str
+    owner: str
+    team: str
+    tell: str
+    note: str
+
+
 ANSWERS: dict[str, Any] = {
     "ls instances": list[InstanceShown],
     "ls snapshots": list[SnapshotShown],
@@ -310,5 +409,12 @@ ANSWERS: dict[str, Any] = {
     "notify ls": list[NotifierShown],
     "schedule preview": PreviewShown,
     "doctor": DoctorShown,
+    "arm": list[ArmingShown],
+    "disarm": list[ArmingShown],
+    "panic": PanicShown,
+    "up": UpShown,
+    "watch": WatchShown,
+    "lease ls": list[LeaseShown],
+    "owner ls": list[OwnerShown],
 }
-"""What each command answers with `--json`."""
+"""What each command answers with `--json`; of `panic` and `watch` it is one line of the answer."""

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from typing import Any
@@ -18,7 +19,7 @@ from prefect.client.orchestration import SyncPrefectClient, get_client
 from barrack_tasks import flows
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.cli.arming import run_dry
+from barrack_tasks.cli.arming import leaving_no_runs, run_dry
 from barrack_tasks.cli.deployments import (
     _APPLIED,
     _block_of,
@@ -51,12 +52,16 @@ from barrack_tasks.config.reading import masked
 from barrack_tasks.config.tags import merged_tags, owner_of
 from barrack_tasks.credentials import BarrackCredentials, saved_accounts
 from barrack_tasks.events import account_resource
+from barrack_tasks.plans.durations import read_positive
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.report import Report, effect_of
+from barrack_tasks.runtime.health import due_after
 from barrack_tasks.server.tables import change_all, read_all
 from barrack_tasks.server.variables import Records, key_of_id
 
 HOURS_A_MONTH = 730
+_ANY_MONTH = datetime(2026, 1, 1, tzinfo=UTC)
+_MOST_RUNS = 1_000
 _PAGE = 200
 _TRIES = 30
 _LOST = 600
@@ -80,6 +85,8 @@ class Foreseen:
         report: of its dry run; None if there is none.
         problem: why there is none, as a sentence.
         failed: whether its dry run was tried and failed.
+        lasts: how long what a run makes lasts at most; None if it stays.
+        runs: how often a month it makes such a thing at most.
     """
 
     key: str
@@ -89,6 +96,8 @@ class Foreseen:
     report: Report | None = None
     problem: str = ""
     failed: bool = False
+    lasts: timedelta | None = None
+    runs: int = 1
 
     @property
     def hourly(self) -> Decimal | None:
@@ -96,9 +105,18 @@ class Foreseen:
         return None if self.report is None else effect_of(self.report).change
 
     @property
+    def once(self) -> Decimal | None:
+        """What one run costs at most; None if what it does stays, or is not known."""
+        if self.hourly is None or self.lasts is None:
+            return None
+        return self.hourly * Decimal(self.lasts.total_seconds()) / 3600
+
+    @property
     def monthly(self) -> Decimal | None:
-        """The same in a month of 730 hours."""
-        return None if self.hourly is None else self.hourly * HOURS_A_MONTH
+        """The same in a month of 730 hours; at most, if what a run makes does not stay."""
+        if self.hourly is None or self.lasts is None:
+            return None if self.hourly is None else self.hourly * HOURS_A_MONTH
+        return None if self.once is None else self.once * self.runs
 
 
 @dataclass(frozen=True)
@@ -169,7 +187,8 @@ class _Standing:
 def plan_of(config: Config, *, overwrite: bool = False, foresee: bool = True) -> Plan:
     """Compare a file with the server, and find out what its flows would do now.
 
-    Nothing is changed, neither on the account nor on the server; each dry run shows as a run.
+    Nothing is changed, neither on the account nor on the server: the runs of the dry runs are
+    deleted there again.
 
     Args:
         config: the file.
@@ -189,15 +208,16 @@ def plan_of(config: Config, *, overwrite: bool = False, foresee: bool = True) ->
         return found
     acting = [one for one in found.wanted.values() if one.acts]
     values = {one.key: one.values or {} for one in found.changes}
-    foreseen = tuple(
-        _foreseen(
-            one,
-            found.titles[one.key],
-            values[one.key],
-            _as_applied(config, accounts[one.account], values),
+    with leaving_no_runs():
+        foreseen = tuple(
+            _foreseen(
+                one,
+                found.titles[one.key],
+                values[one.key],
+                _as_applied(config, accounts[one.account], values),
+            )
+            for one in acting
         )
-        for one in acting
-    )
     return replace(found, foreseen=foreseen)
 
 
@@ -455,7 +475,33 @@ def _foreseen(
     if isinstance(found, Exception):
         problem = f"its dry run failed: {one_line(str(found)) or type(found).__name__}"
         return Foreseen(one.key, title, one.section, armed, problem=problem, failed=True)
-    return Foreseen(one.key, title, one.section, armed, found)
+    lasts, runs = duration_of(one.section, parameters, values.get("schedules") or ())
+    return Foreseen(one.key, title, one.section, armed, found, lasts=lasts, runs=runs)
+
+
+def duration_of(
+    section: str, parameters: Mapping[str, Any], schedules: Iterable[Mapping[str, Any]]
+) -> tuple[timedelta | None, int]:
+    """How long what a run makes lasts at most, None if it stays; and how often a month.
+
+    A drill ends its instance within its `timeout`, and what is claimed with `expires` ends then.
+
+    Args:
+        section: of the file.
+        parameters: of the flow, as they are written.
+        schedules: when it runs, as Prefect has them.
+
+    Example:
+        >>> duration_of("drills", {"timeout": "1h"}, [{"interval": 86400}])
+        (datetime.timedelta(seconds=3600), 30)
+    """
+    if section == "drills":
+        runs = due_after([dict(one) for one in schedules], _ANY_MONTH, _MOST_RUNS)
+        within = [at for at in runs if at - _ANY_MONTH <= timedelta(hours=HOURS_A_MONTH)]
+        return read_positive(parameters.get("timeout", "30m")), max(1, len(within))
+    if section == "stock" and parameters.get("expires"):
+        return read_positive(parameters["expires"]), 1
+    return None, 1
 
 
 def _spec_of(plan: Plan, one: Change) -> dict[str, Any]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import json
+import json as json_text
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from barrack_tasks.cli.answers import ArmingShown, PreviewOfRunShown
+from barrack_tasks.cli.failing import ServerAwayError
+from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.recurrence import runs_when
-from barrack_tasks.cli.screen import Screen, table
+from barrack_tasks.cli.running import jsonable
+from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import Report, effect_of, money
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from barrack_tasks.cli.deployments import Deployed
 
 
-def arm(deployments: list[str], /, *, yes: bool = False) -> int:
+def arm(deployments: list[str], /, *, yes: bool = False, json: AsJson = False) -> int:
     """Let deployments act: `dry_run` is false, and their schedules are on.
 
     Shows first what each would do now, by a dry run with its own parameters, what that changes in
@@ -31,11 +35,13 @@ def arm(deployments: list[str], /, *, yes: bool = False) -> int:
         Names of deployments, such as verify-snapshots; `barrack status` shows them.
     yes
         Do not ask.
+    json
+        Show JSON instead of text. Nobody is asked then: without --yes nothing is changed.
     """
-    return _set(Screen(), deployments, True, yes)
+    return _set(Screen(), deployments, True, yes, json)
 
 
-def disarm(deployments: list[str], /) -> int:
+def disarm(deployments: list[str], /, *, json: AsJson = False) -> int:
     """Make deployments dry runs: `dry_run` is true, and their schedules are off.
 
     All other parameters stay as they are on the server, and runs that began go on.
@@ -44,15 +50,16 @@ def disarm(deployments: list[str], /) -> int:
     ----------
     deployments
         Names of deployments, such as verify-snapshots; `barrack status` shows them.
+    json
+        Show JSON instead of text.
     """
-    return _set(Screen(), deployments, False, True)
+    return _set(Screen(), deployments, False, True, json)
 
 
-def _set(screen: Screen, names: list[str], armed: bool, yes: bool) -> int:
+def _set(screen: Screen, names: list[str], armed: bool, yes: bool, as_json: bool) -> int:
     with known_server() as server:
         if not server.answers:
-            screen.print(server.absence)
-            return 1
+            raise ServerAwayError(server.absence)
         from prefect.client.orchestration import get_client
 
         from barrack_tasks.cli.arming import called, set_armed
@@ -60,6 +67,11 @@ def _set(screen: Screen, names: list[str], armed: bool, yes: bool) -> int:
 
         with get_client(sync_client=True) as client:
             wanted = called(names, read_deployed(client))
+            if as_json:
+                screen.print_json(
+                    [_set_one(client, one, armed, yes) for one in wanted], list[ArmingShown]
+                )
+                return 0 if yes else 1
             if not yes and not screen.can_ask():
                 return 1
             for one in wanted if armed else []:
@@ -76,6 +88,34 @@ def _set(screen: Screen, names: list[str], armed: bool, yes: bool) -> int:
     return 0
 
 
+def _set_one(client: SyncPrefectClient, one: Deployed, armed: bool, yes: bool) -> ArmingShown:
+    """Arm or disarm a deployment if somebody agreed, and say what it would do, as JSON has it."""
+    from barrack_tasks.cli.arming import called, has_dry_run, next_run, previews, set_armed
+    from barrack_tasks.cli.deployments import read_deployed
+    from barrack_tasks.cli.run import shown_of
+
+    before = previews(client, one) if armed else []
+    if yes:
+        set_armed(client, one, armed)
+    [now] = called([one.full_name], read_deployed(client))
+    dry = now.parameters.get("dry_run")
+    is_on = any(schedule["active"] for schedule in now.schedules) and not now.paused
+    return ArmingShown(
+        deployment=now.full_name,
+        armed=dry is not True if has_dry_run(client, now) else None,
+        changed=yes,
+        next_run=next_run(client, now, datetime.now(UTC)) if is_on else None,
+        previews=tuple(
+            PreviewOfRunShown(
+                parameters=jsonable(dict(seen.parameters)),
+                report=None if seen.report is None else shown_of(seen.report.flow, seen.report),
+                problem=seen.problem or None,
+            )
+            for seen in before
+        ),
+    )
+
+
 def _show(screen: Screen, client: SyncPrefectClient, one: Deployed) -> None:
     """What a deployment would do now, with which parameters, and when it runs next."""
     from barrack_tasks.cli.arming import next_run, previews
@@ -87,7 +127,7 @@ def _show(screen: Screen, client: SyncPrefectClient, one: Deployed) -> None:
     screen.print(f"  runs next: {when or 'when somebody starts it'}")
     for preview in previews(client, one):
         for name, value in preview.parameters.items():
-            shown = json.dumps(value, ensure_ascii=False, default=str)
+            shown = json_text.dumps(value, ensure_ascii=False, default=str)
             screen.print(f"  {name}: {shown}")
         if preview.report is None:
             screen.print(f"  What it would do now is not known: {preview.problem}")
@@ -99,14 +139,14 @@ def _show_report(screen: Screen, report: Report) -> None:
     if not report.rows:
         screen.print("  It would do nothing now.")
     else:
-        found = table("what", "is", "would", "an hour", "why")
+        cells = []
         for row in report.rows:
             did = f"{row.outcome}: {', '.join(row.did)}" if row.did else row.outcome
             before = money(row.hourly_before, None)
             after = money(row.hourly_now, row.currency)
             cost = after if row.hourly_before == row.hourly_now else f"{before} -> {after}"
-            found.add_row(row.instance, row.was, did, cost, row.why)
-        screen.print(found)
+            cells.append((row.instance, row.was, did, cost, row.why))
+        screen.print_rows("", ("what", "is", "would", "an hour", "why"), cells)
         screen.print(f"  {_effect(report)}")
     for note in report.notes:
         screen.print(f"  {note}")

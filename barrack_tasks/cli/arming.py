@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import logging
+import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from prefect.client.orchestration import SyncPrefectClient
+import httpx
+from prefect import tags
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.actions import DeploymentUpdate
 from prefect.client.schemas.filters import (
     DeploymentFilter,
@@ -18,10 +22,11 @@ from prefect.client.schemas.filters import (
     FlowRunFilter,
     FlowRunFilterState,
     FlowRunFilterStateType,
+    FlowRunFilterTags,
 )
 from prefect.client.schemas.objects import StateType
 from prefect.client.schemas.responses import DeploymentResponse
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
+from prefect.exceptions import ObjectNotFound, PrefectException, PrefectHTTPStatusError
 from prefect.flows import load_flow_from_entrypoint
 
 from barrack_tasks.api import BarrackConfigurationError
@@ -85,8 +90,8 @@ def next_run(client: SyncPrefectClient, one: Deployed, now: datetime) -> datetim
 def previews(client: SyncPrefectClient, one: Deployed) -> list[Preview]:
     """What a deployment would do now: a dry run of its flow, here, with its own parameters.
 
-    There is one for each set of parameters, as a schedule may have some of its own. A run of the
-    flow is made on the server, as whenever somebody calls it; nothing is changed in the account.
+    There is one for each set of parameters, as a schedule may have some of its own. Nothing is
+    changed in the account, and the server keeps no run of it.
     """
     now = client.read_deployment(UUID(one.id))
     sets: list[dict[str, Any]] = []
@@ -94,7 +99,8 @@ def previews(client: SyncPrefectClient, one: Deployed) -> list[Preview]:
         given = {**now.parameters, **(own or {})}
         if given not in sets:
             sets.append(given)
-    return [_preview(now, given) for given in sets]
+    with leaving_no_runs():
+        return [_preview(now, given) for given in sets]
 
 
 def _preview(now: DeploymentResponse, given: Mapping[str, Any]) -> Preview:
@@ -113,6 +119,26 @@ def _preview(now: DeploymentResponse, given: Mapping[str, Any]) -> Preview:
         said = " ".join(str(found).split()) or type(found).__name__
         return Preview(parameters, problem=f"its dry run failed: {said}")
     return Preview(parameters, found)
+
+
+_OF_A_PLAN = "barrack-plan"
+
+
+@contextmanager
+def leaving_no_runs() -> Iterator[None]:
+    """Delete the runs that are made meanwhile: a dry run that shows a plan is none of anybody's.
+
+    What cannot be deleted stays, with the tag `barrack-plan`.
+    """
+    token = f"{_OF_A_PLAN}-{secrets.token_hex(6)}"
+    try:
+        with tags(_OF_A_PLAN, token):
+            yield
+    finally:
+        with suppress(httpx.HTTPError, PrefectException), get_client(sync_client=True) as client:
+            mine = FlowRunFilter(tags=FlowRunFilterTags(all_=[token]))
+            for run in client.read_flow_runs(flow_run_filter=mine):
+                client.delete_flow_run(run.id)
 
 
 def run_dry(

@@ -6,17 +6,20 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Annotated
 
+from barrack_tasks.cli.accounts import account_named
 from barrack_tasks.cli.answers import CostShown, CostsShown
-from barrack_tasks.cli.inputs import between
-from barrack_tasks.cli.ls import AsJson
-from barrack_tasks.cli.run import account_for_flows, call_flow_there, ready_for_flows
+from barrack_tasks.cli.failing import ServerAwayError
+from barrack_tasks.cli.inputs import AsJson, between
+from barrack_tasks.cli.run import call_flow_there
 from barrack_tasks.cli.screen import Screen
+from barrack_tasks.cli.servers import known_server
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.money.burn import Cost, runway
 from barrack_tasks.plans.report import money
 
 if TYPE_CHECKING:
     from barrack_tasks.controllers.money.funds import Funds
+    from barrack_tasks.credentials import BarrackCredentials
     from barrack_tasks.plans.money.cost_report import CostReport
 
 
@@ -29,7 +32,8 @@ def costs(
 ) -> int:
     """Show what everything costs an hour, what it has cost, and what the month comes to.
 
-    Runs the flow report_costs, which has the same by day, region and GPU model.
+    Runs the flow report_costs, which has the same by day, region and GPU model. Without a Prefect
+    server it counts only what is there now, since nothing remembers what is gone.
 
     Parameters
     ----------
@@ -43,20 +47,44 @@ def costs(
         Show JSON instead of a table.
     """
     told = Screen(stderr=True)
-    with ready_for_flows(told) as server:
+    with known_server() as server:
         from barrack_tasks.controllers.money.funds import read_funds
-        from barrack_tasks.credentials import BarrackCredentials
 
-        account = account_for_flows(credentials, server)
-        given = {"days": days, "zone": zone, "credentials": account}
-        report: CostReport = call_flow_there("report_costs", given, told)
-        funds = read_funds(BarrackCredentials.find(account))
+        if server.url is not None and not server.answers:
+            raise ServerAwayError(server.absence)
+        account = account_named(credentials, server.answers)
+        funds = read_funds(account)
+        if server.answers:
+            given = {"days": days, "zone": zone, "credentials": account}
+            report: CostReport = call_flow_there("report_costs", given, told)
+        else:
+            report = _report_without_server(account, funds, days, zone)
+            told.print(
+                "No Prefect server is known, which remembers what is gone: only what is there now "
+                "is counted.",
+                style="dim",
+            )
     answer = _shown(report, funds, days)
     if json:
         Screen().print_json(answer)
     else:
         _show(Screen(), answer)
     return 0
+
+
+def _report_without_server(
+    account: BarrackCredentials, funds: Funds, days: int, zone: str
+) -> CostReport:
+    from barrack_tasks.controllers.money.bills import bill_of_what_is_there
+    from barrack_tasks.plans.money.bill import days_back
+    from barrack_tasks.plans.money.budgets import period_of
+    from barrack_tasks.plans.money.cost_report import CostReport
+    from barrack_tasks.plans.timetable.zones import zone_of
+
+    zone_of(zone)
+    month, first = period_of("month", funds.at, zone), days_back(funds.at, days, zone)
+    whole = bill_of_what_is_there(account, funds, min(first, month.start), funds.at, zone)
+    return CostReport.of(whole, first, month, funds.at, funds.burn())
 
 
 def _shown(report: CostReport, funds: Funds, days: int) -> CostsShown:

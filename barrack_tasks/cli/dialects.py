@@ -10,7 +10,7 @@ from cyclopts import App
 
 from barrack_tasks.api.dialect import Dialect, builtin, load_dialect
 from barrack_tasks.api.dialect.loading import differences
-from barrack_tasks.cli.screen import Screen, table
+from barrack_tasks.cli.screen import Screen
 
 dialect_app = App(name="dialect", help="Show how this library speaks to the API.")
 
@@ -34,16 +34,13 @@ def show(file: Path | None = None, *, everything: bool = False) -> None:
     dialect, source = _in_force(file)
     theirs = differences(dialect)
     console = Screen()
-    found = table("entry", "value", "from", title=f"Dialect {dialect.name}")
+    found: list[tuple[str, str, str]] = []
     for place, value in _entries((), dialect.model_dump()):
         own = place in theirs
         if own or everything or "." not in place:
-            found.add_row(
-                place,
-                yaml.safe_dump(value).strip().removesuffix("\n..."),
-                source if own else "built-in",
-            )
-    console.print(found)
+            text = yaml.safe_dump(value).strip().removesuffix("\n...")
+            found.append((place, text, source if own else "built-in"))
+    console.print_rows(f"Dialect {dialect.name}", ("entry", "value", "from"), found)
 
 
 @dialect_app.command

@@ -10,7 +10,7 @@ from rich.text import Text
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import IMPATIENT, client_from_environment
 from barrack_tasks.cli.answers import DoctorShown, FindingShown, ReadinessShown
-from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.dialects.doctor import DoctorReport, Finding, checkup, try_change

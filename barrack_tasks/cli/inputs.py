@@ -29,3 +29,5 @@ def between(least: float, most: float) -> Parameter:
 Port = Annotated[int, between(1, 65535)]
 Minutes = Annotated[float, between(0.01, 10_000)]
 Days = Annotated[int, between(1, 3660)]
+AsJson = Annotated[bool, Parameter(name="--json", negative="")]
+"""Show the answer as JSON, with the keys of docs/cli.schema.json."""

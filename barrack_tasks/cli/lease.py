@@ -8,7 +8,9 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from barrack_tasks.cli.accounts import leasing_account
+from barrack_tasks.cli.answers import LeaseShown
 from barrack_tasks.cli.failing import WrongWordsError
+from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.forgotten.leases import Lease, until_said, with_leases
@@ -69,13 +71,15 @@ def lease(
 
 
 @lease_app.command
-def ls(*, credentials: str | None = None) -> int:
+def ls(*, credentials: str | None = None, json: AsJson = False) -> int:
     """Show all leases of machines, and all machines that were made with an end.
 
     Parameters
     ----------
     credentials
         Name of the account's block; the environment's account, else the block `barrack`.
+    json
+        Show JSON instead of a table.
     """
     from barrack_tasks.controllers.expiry import read_expiries
     from barrack_tasks.controllers.leases import (
@@ -88,17 +92,30 @@ def ls(*, credentials: str | None = None) -> int:
     with leasing_account(credentials) as account:
         now = cloud_now(account)
         leases = [*read_leases(account.account), *read_leases_of_things(account.account)]
-        rows = [_row(one, now) for one in sorted(leases, key=lambda one: (one.until, one.key))]
+        rows = [_shown(one, now) for one in sorted(leases, key=lambda one: (one.until, one.key))]
         leased = {one.instance_id for one in leases}
         for end in with_leases(read_expiries(account.account), [], now):
             if end.id not in leased:
-                rows.append((end.name, "expires=", f"{end.at:%Y-%m-%d %H:%M} UTC", end.how))
-        columns = ("machine", "owner", "until", "state")
-        screen.print_rows("Leases", columns, rows) if rows else screen.print("There are no leases.")
+                rows.append(LeaseShown(machine=end.name, owner=None, until=end.at, state=end.how))
+        if json:
+            screen.print_json(rows, list[LeaseShown])
+        elif rows:
+            cells = [
+                (
+                    one.machine,
+                    "made with an end" if one.owner is None else one.owner or "(default)",
+                    f"{one.until:%Y-%m-%d %H:%M} UTC" if one.until else "unknown",
+                    one.state,
+                )
+                for one in rows
+            ]
+            screen.print_rows("Leases", ("machine", "owner", "until", "state"), cells)
+        else:
+            screen.print("There are no leases.")
     return 0
 
 
-def _row(one: Lease, now: datetime) -> tuple[str, ...]:
+def _shown(one: Lease, now: datetime) -> LeaseShown:
     state = f"{said(max(one.until - now, timedelta(0)))} left"
     if one.released is not None:
         state = "released"
@@ -108,7 +125,8 @@ def _row(one: Lease, now: datetime) -> tuple[str, ...]:
         state = "ended"
     elif one.warned is not None:
         state = f"{state}, and people were warned"
-    return one.name, one.owner or "(default)", until_said(one), state
+    until = None if one.is_unread else one.until
+    return LeaseShown(machine=one.name, owner=one.owner, until=until, state=state)
 
 
 def _said_of_release(name: str, others: list[Lease]) -> str:

@@ -6,17 +6,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
+from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from barrack_tasks.api.models import (
     BillingRecord,
+    GpuModelEnum,
     GPUStockItem,
     Image,
+    ImageStatus,
+    RegionEnum,
     Snapshot,
+    SnapshotStatus,
     UserVM,
     VMStatus,
     VolumeResponse,
+    VolumeStatus,
 )
 from barrack_tasks.cli.answers import (
     ImageShown,
@@ -64,7 +70,8 @@ class Filter:
             noun: what one of them is, for a sentence.
 
         Raises:
-            SelectionError: a name means none of them; says which are near.
+            SelectionError: a name means none of them, or there is no such region, GPU model or
+                state; says which are near.
         """
         everything = list(rows)
         for name in self.names:
@@ -72,6 +79,9 @@ class Filter:
                 known = {_name_of(row) for row in everything}
                 raise SelectionError(f"no {noun} matches {name!r}; {what_exists(name, known)}")
         wanted = {"region": self.regions, "gpu_model": self.models, _state_key(noun): self.states}
+        for (flag, words, key), globs in zip(_KNOWN[noun], wanted.values(), strict=True):
+            there = {str(found) for row in everything if (found := getattr(row, key, None))}
+            _check_words(flag, globs, None if words is None else {*words, *there}, noun)
         return [
             row
             for row in everything
@@ -91,6 +101,63 @@ def _name_of(row: Shown) -> str:
 
 def _state_key(noun: str) -> str:
     return "state" if noun == "run" else "status"
+
+
+_RUN_STATES = (
+    *("Pending", "Running", "Paused", "Suspended", "Cancelling", "Late", "AwaitingRetry"),
+    *("Retrying", "Completed", "Failed", "Crashed", "Cancelled", "TimedOut", "Cached"),
+)
+"""Names that Prefect gives to states of runs."""
+_REGIONS = tuple(str(one) for one in RegionEnum)
+_MODELS = tuple(str(one) for one in GpuModelEnum)
+_STATES = tuple(VMStatus.__members__)
+
+
+def _flags(
+    noun: str,
+    regions: Sequence[str] | None,
+    models: Sequence[str] | None,
+    states: Sequence[str] | None,
+) -> tuple[tuple[str, Sequence[str] | None, str], ...]:
+    return (
+        ("region", regions, "region"),
+        ("model", models, "gpu_model"),
+        ("state", states, _state_key(noun)),
+    )
+
+
+_KNOWN = {
+    "instance": _flags("instance", _REGIONS, _MODELS, _STATES),
+    "snapshot": _flags("snapshot", _REGIONS, None, tuple(str(s) for s in SnapshotStatus)),
+    "image": _flags("image", _REGIONS, None, tuple(str(s) for s in ImageStatus)),
+    "volume": _flags("volume", _REGIONS, None, tuple(str(s) for s in VolumeStatus)),
+    "GPU model": _flags("GPU model", _REGIONS, _MODELS, None),
+    "deployment": _flags("deployment", None, None, None),
+    "run": _flags("run", None, None, _RUN_STATES),
+}
+"""The flags that choose rows of each list, the words that they can have, and the field of a row;
+None where a row has none."""
+
+
+def _check_words(flag: str, globs: Iterable[str], known: Iterable[str] | None, noun: str) -> None:
+    """Refuse what no row can ever have: else a misspelt word would show that there is none.
+
+    Raises:
+        SelectionError: says which words there are.
+    """
+    for glob in globs:
+        if known is None:
+            raise SelectionError(f"--{flag} means nothing here: no {noun} has one; leave it out")
+        if not any(_fits(word, [glob]) for word in known):
+            what = {"model": "GPU model"}.get(flag, flag)
+            by_fold = {word.casefold(): word for word in known}
+            near = get_close_matches(glob.casefold(), by_fold, n=1)
+            hint = f"did you mean {by_fold[near[0]]!r}?" if near else f"there are {_all(known)}"
+            raise SelectionError(f"no {what} is called {glob!r}; {hint}")
+
+
+def _all(words: Iterable[str]) -> str:
+    return ", ".join(sorted(words))
 
 
 def _fits(value: object, globs: Iterable[str]) -> bool:

@@ -13,6 +13,7 @@ from barrack_tasks.api import Barrack, BarrackError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.cli.accounts import account_to_look_at
 from barrack_tasks.cli.answers import ANSWERS, InstanceDetail
+from barrack_tasks.cli.inputs import AsJson, between
 from barrack_tasks.cli.listing import (
     SPARE,
     Filter,
@@ -37,8 +38,6 @@ from barrack_tasks.plans.selection import SelectionError
 KINDS = ("instances", "snapshots", "images", "volumes", "stock", "deployments", "runs")
 _OF_A_SERVER = ("deployments", "runs")
 _NOUNS = {"stock": "GPU model"}
-AsJson = Annotated[bool, Parameter(name="--json", negative="")]
-"""Show the answer as JSON, with the keys of docs/cli.schema.json."""
 
 
 def ls(
@@ -48,7 +47,7 @@ def ls(
     region: list[str] | None = None,
     model: list[str] | None = None,
     state: list[str] | None = None,
-    limit: Annotated[int, Parameter(name=["--limit", "-n"])] = 20,
+    limit: Annotated[int, between(1, 200), Parameter(name=["--limit", "-n"])] = 20,
     credentials: str | None = None,
     json: AsJson = False,
 ) -> int:

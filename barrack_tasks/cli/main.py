@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
+from pathlib import Path
+from typing import Any, get_args
 
 import httpx
-from cyclopts import App, CycloptsError, MissingArgumentError, UnusedCliTokensError
+from cyclopts import (
+    App,
+    CoercionError,
+    CycloptsError,
+    MissingArgumentError,
+    UnusedCliTokensError,
+    ValidationError,
+)
 
 from barrack_tasks.api.version import VERSION
 from barrack_tasks.cli.adopt import adopt
@@ -38,6 +48,7 @@ from barrack_tasks.cli.status import status
 from barrack_tasks.cli.up import down, up
 from barrack_tasks.cli.wake import ssh, wake
 from barrack_tasks.cli.watch import watch
+from barrack_tasks.plans.plain_words import plainly
 
 app = App(
     name="barrack",
@@ -123,7 +134,8 @@ def main() -> None:
 
 
 def _end(sentence: str, code: int) -> None:
-    Screen(stderr=True).print(f"barrack: {in_one_line(sentence)}", style="red")
+    said = plainly(in_one_line(sentence)).replace("?.", "?")
+    Screen(stderr=True).print(f"barrack: {said}", style="red")
     sys.exit(code)
 
 
@@ -135,8 +147,34 @@ def _said_of_words(error: CycloptsError) -> str:
         case MissingArgumentError(argument=argument, keyword=keyword) if argument is not None:
             given = keyword or argument.name
             said = f"{given} needs a value" if keyword else f"{given} is missing"
+        case CoercionError(token=token, argument=argument) if token is not None:
+            given = token.keyword or (argument.name if argument is not None else "a value")
+            said = f"{given} must be {_kind_of(error)}, and {token.value!r} is not"
+        case ValidationError(argument=argument) if argument is not None and argument.tokens:
+            must = error.exception_message.removeprefix("It ").rstrip(".")
+            said = f"{argument.name} {must}, and is {argument.tokens[-1].value}"
         case _:
-            said = in_one_line(str(error)).partition(" Available commands:")[0].rstrip(".")
+            said = _as_a_sentence(str(error).partition(" Available commands:")[0])
     names = [name for name in (error.command_chain or ()) if name]
     where = " ".join(["barrack", *names, "--help"])
-    return f"{said}; `{where}` shows what there is"
+    end = " " if said.endswith("?") else "; "
+    return f"{said}{end}`{where}` shows what there is"
+
+
+_KINDS = {int: "a whole number", float: "a number", bool: "yes or no", Path: "the path of a file"}
+
+
+def _kind_of(error: CoercionError) -> str:
+    """What a value must be, in the words of a person."""
+    choices = [str(one) for one in get_args(error.target_type) if isinstance(one, str)]
+    if choices:
+        return f"one of {', '.join(choices)}"
+    kind: Any = error.target_type
+    return _KINDS.get(kind, "of another kind")
+
+
+def _as_a_sentence(text: str) -> str:
+    """What was found wrong, as the beginning of a sentence: several are joined."""
+    parts = [part.strip() for part in re.split(r"(?<=[.?]) (?=[A-Z])", in_one_line(text))]
+    joined = "; ".join(f"{part[:1].lower()}{part[1:]}".rstrip(".") for part in parts)
+    return joined.replace('"', "'").replace(": --", " --")

@@ -11,7 +11,7 @@ from cyclopts import App, Parameter
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.answers import NotifierShown
 from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError
-from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 

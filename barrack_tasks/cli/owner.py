@@ -5,7 +5,9 @@ from __future__ import annotations
 from cyclopts import App
 
 from barrack_tasks.cli.accounts import leasing_account
+from barrack_tasks.cli.answers import OwnerShown
 from barrack_tasks.cli.failing import WrongWordsError
+from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.screen import Screen
 
 owner_app = App(name="owner", help="Owners of machines, for reports and messages.")
@@ -60,13 +62,15 @@ def owner(
 
 
 @owner_app.command
-def ls(*, credentials: str | None = None) -> int:
+def ls(*, credentials: str | None = None, json: AsJson = False) -> int:
     """Show the table of owners.
 
     Parameters
     ----------
     credentials
         Name of the account's block; the environment's account, else the block `barrack`.
+    json
+        Show JSON instead of a table.
     """
     from barrack_tasks.controllers.owners import read_owners
 
@@ -76,7 +80,11 @@ def ls(*, credentials: str | None = None) -> int:
             (one.machines, one.owner, one.team, one.tell, one.note)
             for one in read_owners(account.account)
         ]
-        if rows:
+        if json:
+            keys = ("machines", "owner", "team", "tell", "note")
+            shown = [OwnerShown(**dict(zip(keys, row, strict=True))) for row in rows]
+            screen.print_json(shown, list[OwnerShown])
+        elif rows:
             screen.print_rows("Owners", ("machines", "owner", "team", "told by", "note"), rows)
         else:
             screen.print("No owners are known.")

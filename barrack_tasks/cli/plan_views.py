@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
 from barrack_tasks.cli.applying import Foreseen, Plan
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.config.changes import ABSENT, Action, Change, Difference
+from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import Row, effect_of, escape, money
 
 _SIGNS = {"create": "+", "change": "~", "remove": "-", "keep": "!", "none": " "}
@@ -21,7 +22,8 @@ _DID = {
     "remove": "is removed",
     "keep": "stays as somebody changed it by hand",
 }
-_COLUMNS = ("instance", "is", "would", "an hour", "why")
+_COLUMNS = ("instance", "is", "would", "an hour")
+_MOST_NAMED = 5
 
 
 def show(screen: Screen, plan: Plan) -> None:
@@ -31,7 +33,8 @@ def show(screen: Screen, plan: Plan) -> None:
             continue
         screen.print(f"{_SIGNS[one.action]} {_title(plan, one)} {_what(one)}", style="bold")
         for difference in one.differences:
-            screen.print(f"    {_difference(one, difference)}")
+            for line in _difference(one, difference):
+                screen.print(f"    {line}")
     for other in plan.others:
         screen.print(f"  {_other(other)}")
     screen.print(_summary(plan))
@@ -43,9 +46,18 @@ def show(screen: Screen, plan: Plan) -> None:
             continue
         if seen.report.rows:
             screen.print_rows("", _COLUMNS, list(_rows(seen)))
+            for why in _reasons(seen.report.rows):
+                screen.print(f"  {why}")
         screen.print(f"  {_effect(seen)}")
         for note in (*seen.report.told, *seen.report.notes):
             screen.print(f"  {note}")
+
+
+class ItemView(BaseModel):
+    """One item of a list, or one key of a mapping, that is not as it was."""
+
+    sign: Literal["+", "-"]
+    value: Any
 
 
 class DifferenceView(BaseModel):
@@ -56,6 +68,9 @@ class DifferenceView(BaseModel):
     new: Any = Field(default=None, description="As the file says it; null if it says none.")
     by_hand: bool = Field(description="Whether somebody changed it since the last apply.")
     kept: bool = Field(description="Whether an apply leaves it as it is.")
+    items: list[ItemView] = Field(
+        description="Of a list or a mapping: what is added to it and taken away from it."
+    )
 
 
 class ChangeView(BaseModel):
@@ -76,7 +91,12 @@ class NowView(BaseModel):
     armed: bool = Field(description="Whether it acts, once the file is applied.")
     problem: str | None = Field(description="Why it is not known what it would do.")
     hourly: Decimal | None = Field(description="How much more the account would cost an hour.")
-    monthly: Decimal | None = Field(description="The same in a month of 730 hours.")
+    monthly: Decimal | None = Field(
+        description="The same in a month of 730 hours; at most, if `once` is a number."
+    )
+    once: Decimal | None = Field(
+        description="What a run costs at most, if what it makes ends again; else null."
+    )
     currency: str | None
     unknown: int | None = Field(description="Rows of which the price is not known.")
     rows: list[Row] | None
@@ -117,6 +137,7 @@ def view_of(plan: Plan) -> PlanView:
                         new=None if found.new is ABSENT else found.new,
                         by_hand=found.by_hand,
                         kept=found.kept,
+                        items=[ItemView(sign=i.sign, value=i.value) for i in found.items],
                     )
                     for found in one.differences
                 ],
@@ -138,6 +159,7 @@ def _now(seen: Foreseen) -> NowView:
         problem=seen.problem or None,
         hourly=seen.hourly,
         monthly=seen.monthly,
+        once=seen.once,
         currency=report.currency if report else None,
         unknown=effect_of(report).unknown if report else None,
         rows=[Row.model_validate(row, from_attributes=True) for row in report.rows]
@@ -155,7 +177,9 @@ def as_markdown(plan: Plan) -> str:
         if one.action == "none":
             continue
         lines.append(f"- **{escape(_title(plan, one))}** {_what(one)}")
-        lines += [f"  - {escape(_difference(one, d))}" for d in one.differences]
+        for difference in one.differences:
+            first, *items = _difference(one, difference)
+            lines += [f"  - {escape(first)}", *(f"    - {escape(item.strip())}" for item in items)]
     for other in plan.others:
         lines.append(f"- {escape(_other(other))}")
     for seen in plan.foreseen:
@@ -166,7 +190,7 @@ def as_markdown(plan: Plan) -> str:
         if seen.report.rows:
             lines += [f"| {' | '.join(_COLUMNS)} |", f"|{' --- |' * len(_COLUMNS)}"]
             lines += [f"| {' | '.join(map(escape, row))} |" for row in _rows(seen)]
-            lines.append("")
+            lines += ["", *(f"- {escape(why)}" for why in _reasons(seen.report.rows)), ""]
         lines.append(escape(_effect(seen)))
         lines += [f"\n{escape(note)}" for note in (*seen.report.told, *seen.report.notes)]
     return "\n".join(lines) + "\n"
@@ -191,14 +215,20 @@ def _what(one: Change) -> str:
     return _DID[one.action]
 
 
-def _difference(one: Change, found: Difference) -> str:
+def _difference(one: Change, found: Difference) -> list[str]:
+    """One value in a line; of a list, a line more for each item that is added or taken away."""
     new, old = _value(found.new), _value(found.old)
+    items = [f"  {item.sign} {_value(item.value)}" for item in found.items]
     if one.action == "create":
-        return f"{found.name}: {new}"
+        return [f"{found.name}: {new}"]
     if found.kept:
-        return f"{found.name}: {old} was set by hand and stays; the file says {new}"
+        if items:
+            return [f"{found.name} was set by hand and stays; to be as the file says:", *items]
+        return [f"{found.name}: {old} was set by hand and stays; the file says {new}"]
     hand = " (set by hand, and overwritten)" if found.by_hand else ""
-    return f"{found.name}: {old} -> {new}{hand}"
+    if items:
+        return [f"{found.name}{hand}:", *items]
+    return [f"{found.name}: {old} -> {new}{hand}"]
 
 
 def _value(value: Any) -> str:
@@ -231,7 +261,19 @@ def _rows(seen: Foreseen) -> Iterator[tuple[str, ...]]:
         did = f"{row.outcome}: {', '.join(row.did)}" if row.did else row.outcome
         before, after = money(row.hourly_before, None), money(row.hourly_now, row.currency)
         cost = after if row.hourly_before == row.hourly_now else f"{before} -> {after}"
-        yield row.instance, row.was, did, cost, row.why
+        yield row.instance, row.was, did, cost
+
+
+def _reasons(rows: Sequence[Row]) -> Iterator[str]:
+    """Each reason once, with the instances that it is about."""
+    names: dict[str, list[str]] = {}
+    for row in rows:
+        if row.why:
+            names.setdefault(row.why, []).append(row.instance)
+    for why, of in names.items():
+        more = f" and {len(of) - _MOST_NAMED} more" if len(of) > _MOST_NAMED else ""
+        about = f"all {len(of)}" if len(of) == len(rows) > 1 else ", ".join(of[:_MOST_NAMED]) + more
+        yield f"{about}: {why}"
 
 
 def _effect(seen: Foreseen) -> str:
@@ -247,4 +289,14 @@ def _effect(seen: Foreseen) -> str:
         money(abs(seen.monthly), report.currency),
     )
     end = f", not counting {unknown} of unknown price" if unknown else ""
-    return f"The account would cost {hour} an hour {side}, which is {month} a month{end}."
+    if seen.lasts is not None and seen.once is not None:
+        once = money(seen.once, report.currency)
+        often = "once" if seen.runs == 1 else f"{seen.runs} times"
+        return (
+            f"The account would cost {hour} an hour {side} for {said(seen.lasts)} at most, which "
+            f"is {once} a run; it runs {often} a month, so that is {month} a month at most{end}."
+        )
+    return (
+        f"The account would cost {hour} an hour {side}, which is {month} a month if it stays "
+        f"so{end}."
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -26,7 +27,7 @@ from barrack_tasks.cli.recurrence import runs_when
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.plans.durations import said
-from barrack_tasks.plans.names import nearest
+from barrack_tasks.plans.names import PREFIX, nearest
 from barrack_tasks.runtime.health import COMPLETED, reason_of, runs_of
 
 _LEVELS = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"))
@@ -59,14 +60,16 @@ def list_of_server(screen: Screen, kind: str, only: Filter, limit: int, as_json:
         if kind == "deployments":
             deployments = only.chosen(read_deployments(client), "deployment")
             shown: Sequence[Any] = deployments
-            table = deployment_cells(deployments, now)
+            table, spare = deployment_cells(deployments, now), ["schedule"]
         else:
-            runs = only.chosen(read_runs(client, limit), "run")
-            shown, table = runs, run_cells(runs, now)
+            # What is chosen by a name or a state is looked for among more than are shown.
+            most = _PAGE if only.names or only.states else limit
+            runs = only.chosen(read_runs(client, most), "run")[:limit]
+            shown, table, spare = runs, run_cells(runs, now), ["deployment", "seconds"]
     if as_json:
         screen.print_json(list(shown), ANSWERS[f"ls {kind}"])
     elif shown:
-        screen.print_rows("", *table)
+        screen.print_rows("", *table, spare)
     else:
         screen.print(f"There are no such {kind}.")
     return 0
@@ -100,12 +103,13 @@ def read_deployments(client: SyncPrefectClient) -> list[DeploymentShown]:
 def deployment_cells(
     rows: Sequence[DeploymentShown], now: datetime
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Columns and cells of deployments."""
+    """Columns and cells of deployments, each by its own name if no other has it."""
     columns = ("deployment", "armed", "next run", "last completed", "schedule")
+    count = Counter(_own_name(one.name) for one in rows)
     words = {None: "-", True: "ARMED", False: "dry"}
     return columns, [
         (
-            one.name,
+            _own_name(one.name) if count[_own_name(one.name)] == 1 else one.name,
             words[one.armed],
             _due(one.next_run, now),
             f"{said(abs(now - one.last_completed))} ago" if one.last_completed else "never",
@@ -113,6 +117,10 @@ def deployment_cells(
         )
         for one in rows
     ]
+
+
+def _own_name(name: str) -> str:
+    return name.rpartition("/")[2]
 
 
 def _due(moment: datetime | None, now: datetime) -> str:
@@ -204,7 +212,7 @@ def run_cells(
         (
             one.name,
             one.state,
-            one.flow,
+            one.flow.removeprefix(PREFIX),
             f"{said(now - one.started_at)} ago" if one.started_at else "-",
             "-" if one.seconds is None else f"{one.seconds:.0f}",
             one.deployment or "-",

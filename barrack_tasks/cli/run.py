@@ -20,7 +20,7 @@ from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import has_key
 from barrack_tasks.cli.answers import ReportShown, RowShown
 from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError, in_one_line
-from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.running import WIDTH, flags_of, given_by, help_of, jsonable, parameters_of
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import Server, known_server, spoken_with

@@ -7,15 +7,18 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from difflib import get_close_matches
 from textwrap import wrap
 from typing import Any, get_type_hints
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from barrack_tasks.cli.failing import WrongWordsError
+from barrack_tasks.plans.durations import exactly
 from barrack_tasks.plans.inputs import said_of
+from barrack_tasks.plans.plain_words import plainly
 
 _BOOLEANS = {"true": True, "yes": True, "false": False, "no": False}
 WIDTH = 80
@@ -62,10 +65,48 @@ def flags_of(function: Callable[..., Any]) -> list[Flag]:
     found = []
     for name, parameter in inspect.signature(function).parameters.items():
         is_needed = parameter.default is parameter.empty
-        default = None if is_needed else str(parameter.default)
+        default = None if is_needed else _default_text(parameter.default)
         is_switch = hints[name] is bool
         found.append(Flag(name, default, is_switch, hints[name], about.get(name, "")))
     return found
+
+
+_EXAMPLES = {
+    "select": "'train-*'",
+    "protect": "'prod-*'",
+    "exclude": "'prod-*'",
+    "priority": "'scratch-*'",
+    "snapshot": "latest:train-1",
+    "notify": "team-slack",
+    "timeout": "10m",
+    "days": "30",
+    "zone": "Europe/Berlin",
+    "credentials": "team-a",
+    "rules": "'[{select: [\"*\"], timetable: always}]'",
+    "budgets": "'[{per: day, hard: 50}]'",
+    "thresholds": "'[{runway: 24h}]'",
+    "wants": "'[{gpu_model: L40}]'",
+    "family": "golden",
+    "source": "train-1",
+}
+
+
+def _default_text(value: Any) -> str:
+    if isinstance(value, timedelta):
+        return exactly(value).replace(" ", "")
+    models = value if isinstance(value, list) else [value]
+    if models and all(isinstance(one, BaseModel) for one in models):
+        texts = [one.model_dump(mode="json", exclude_defaults=True) for one in models]
+        return json.dumps(texts if isinstance(value, list) else texts[0], default=str)
+    return str(value)
+
+
+def _such_as(flag: Flag) -> str:
+    """The end of a sentence about a flag without a value: an example, or what it is about."""
+    example = _EXAMPLES.get(flag.name)
+    if example:
+        return f", such as `{flag.word} {example}`"
+    return f" (it is {flag.about.rstrip('.')})" if flag.about else ""
 
 
 def described(documentation: str) -> dict[str, str]:
@@ -86,7 +127,7 @@ def described(documentation: str) -> dict[str, str]:
             found[name] = start[2]
         elif name and line.strip():
             found[name] += f" {line.strip()}"
-    return found
+    return {name: plainly(text) for name, text in found.items()}
 
 
 def given_by(words: Sequence[str], flags: Sequence[Flag]) -> dict[str, list[str] | bool]:
@@ -131,7 +172,7 @@ def given_by(words: Sequence[str], flags: Sequence[Flag]) -> dict[str, list[str]
             continue
         values = [value] if equals else _values(flag, rest)
         if not values:
-            raise WrongWordsError(f"{flag.word} needs a value: {flag.about}".rstrip(": "))
+            raise WrongWordsError(f"{flag.word} needs a value{_such_as(flag)}")
         for one in values:
             _add(found, flag.name, one)
     return found
@@ -187,7 +228,7 @@ def parameters_of(flags: Sequence[Flag], given: Mapping[str, list[str] | bool]) 
     missing = [f for f in flags if f.default is None and f.name not in given]
     if missing:
         needed = missing[0]
-        raise WrongWordsError(f"{needed.word} is missing: {needed.about}".rstrip(": "))
+        raise WrongWordsError(f"{needed.word} is missing; add it{_such_as(needed)}")
     by_name = {flag.name: flag for flag in flags}
     return {name: _read(by_name[name], value) for name, value in given.items()}
 
@@ -200,13 +241,15 @@ def _read(flag: Flag, given: list[str] | bool) -> Any:
         try:
             TypeAdapter(flag.kind).validate_python(candidate)
         except ValidationError as error:
-            problem = problem or said_of(error)
+            problem = problem or said_of(error, flag.word)
         except ValueError as error:
             problem = problem or str(error)
         else:
             return candidate
-    problem = problem.removeprefix(f"{flag.name}: ")
-    raise WrongWordsError(f"{flag.word}: {problem}")
+    problem = plainly(problem.removeprefix(f"{flag.name}: "))
+    raise WrongWordsError(
+        problem if problem.startswith(f"{flag.word} ") else f"{flag.word}: {problem}"
+    )
 
 
 def _candidates(texts: list[str], are_names: bool) -> list[Any]:
@@ -247,7 +290,7 @@ def _indented(text: str) -> list[str]:
 
 
 def _short(default: str) -> str:
-    shown = {"[]": "none", "None": "not given"}.get(default, default)
+    shown = {"[]": "none", "None": "not given", "False": "no", "True": "yes"}.get(default, default)
     return shown if len(shown) <= 40 else f"{shown[:37]}..."
 
 

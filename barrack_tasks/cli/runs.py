@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_text
-import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -11,10 +9,9 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from barrack_tasks.cli.answers import EventShown, LogShown, Shown
+from barrack_tasks.cli.answers import EventShown, LogShown
 from barrack_tasks.cli.failing import WrongWordsError
-from barrack_tasks.cli.inputs import between
-from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.inputs import AsJson, between
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.durations import read_positive
 
@@ -59,7 +56,7 @@ def logs(run: str, /, *, follow: Follow = False, json: AsJson = False) -> int:
 def _show_lines(screen: Screen, lines: Sequence[LogShown], as_json: bool) -> None:
     for line in lines:
         if as_json:
-            _print_line(line)
+            screen.print_json_line(line)
         else:
             when = f"{line.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
             screen.print(f"{when}  {line.level:8}  {line.text}", style=_STYLES.get(line.level, ""))
@@ -100,6 +97,8 @@ def events(
         if not found and not follow:
             screen.print(f"There was no event within {since}.")
             return 0
+        if follow and not json and screen.is_terminal:
+            screen.print("Events are shown as they come; Ctrl-C ends this.", style="dim")
         seen: set[str] = set()
         while True:
             fresh = [one for one in found if one.id not in seen]
@@ -114,14 +113,9 @@ def events(
 def _show_events(screen: Screen, found: Sequence[EventShown], as_json: bool) -> None:
     for one in found:
         if as_json:
-            _print_line(one)
+            screen.print_json_line(one)
             continue
         about = ", ".join(f"{key} {value}" for key, value in one.payload.items() if value)
         when = f"{one.at.astimezone(UTC):%Y-%m-%d %H:%M:%S}"
         name = one.name or one.resource
         screen.print(f"{when}  {one.event}  {name}{f'  ({about})' if about else ''}")
-
-
-def _print_line(value: Shown) -> None:
-    sys.stdout.write(f"{json_text.dumps(value.model_dump(mode='json'))}\n")
-    sys.stdout.flush()

@@ -19,8 +19,7 @@ from barrack_tasks.api.dialect.reading import read_file, read_yaml, shown, text_
 from barrack_tasks.cli.accounts import IMPATIENT, client_from_environment, has_key
 from barrack_tasks.cli.answers import ForecastShown, PreviewShown
 from barrack_tasks.cli.failing import WrongWordsError
-from barrack_tasks.cli.inputs import Days
-from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.inputs import AsJson, Days
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.durations import Timeout, span_of
 from barrack_tasks.plans.inputs import Given, Texts, read_each, said_of

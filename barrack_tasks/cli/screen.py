@@ -11,21 +11,20 @@ import re
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from rich.cells import cell_len
 from rich.console import Console, RenderableType
 from rich.prompt import Confirm
-from rich.table import Table
 from rich.text import Text
 
 from barrack_tasks.api.models.text import one_line, printable
 
-__all__ = ["Display", "Screen", "printable", "table"]
+__all__ = ["Display", "Screen", "printable", "width_of"]
 
 _PATIENCE = 5.0
 _ANY_WIDTH = 10_000
@@ -63,6 +62,18 @@ _COLOURS = {
 _log = logging.getLogger(__name__)
 
 
+def width_of(stream: Any) -> int | None:
+    """The cells of a line; None if the terminal tells it.
+
+    A file or a pipe has no width, whatever a shell exports as COLUMNS: what is read by a program is
+    neither folded nor cut.
+
+    Args:
+        stream: that is written to.
+    """
+    return None if stream.isatty() else _ANY_WIDTH
+
+
 class Screen(Console):
     """A console on which every string shows as it is, whatever stands in it.
 
@@ -84,9 +95,7 @@ class Screen(Console):
         stream = sys.stderr if stderr else sys.stdout
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-        # A file or a pipe has no width: what is read by a program is neither folded nor cut.
-        is_narrow = stream.isatty() or os.environ.get("COLUMNS", "").isdigit()
-        width = None if is_narrow else _ANY_WIDTH
+        width = width_of(stream)
         super().__init__(stderr=stderr, highlight=False, markup=False, emoji=False, width=width)
 
     def print(self, *things: Any, **how: Any) -> None:
@@ -106,7 +115,18 @@ class Screen(Console):
         rows: Sequence[Sequence[str]],
         spare: Sequence[str] = (),
     ) -> None:
-        """Show rows as a table of one line a row, in which no name is broken and nothing is cut.
+        """Show rows as a table; see `lines_of`."""
+        for line in self.lines_of(title, columns, rows, spare):
+            self.print(line)
+
+    def lines_of(
+        self,
+        title: str,
+        columns: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        spare: Sequence[str] = (),
+    ) -> Iterator[Text]:
+        """Rows as a table of one line a row, in which no name is broken and nothing is cut.
 
         Figures stand at the right of their column. The last columns that have no room stand below
         their row, each with its name; a file or a pipe has room for all.
@@ -119,7 +139,7 @@ class Screen(Console):
                 pipe have them.
         """
         if title:
-            self.print(title, style="bold")
+            yield Text(one_line(title), "bold")
         columns, cells = list(columns), [[one_line(cell) for cell in row] for row in rows]
         wide = [
             max(cell_len(name), *(cell_len(row[n]) for row in cells), 0)
@@ -148,12 +168,12 @@ class Screen(Console):
             and any(row[n].strip("-?") for row in cells)
             for n in range(fit)
         ]
-        self._print_cells(columns[:fit], wide, right, head=True)
+        yield _line_of(columns[:fit], wide, right, head=True)
         for row in cells:
             first, *more = textwrap.wrap(row[fit - 1], max(wide[fit - 1], 1), **_UNBROKEN) or [""]
-            self._print_cells([*row[: fit - 1], first], wide, right)
+            yield _line_of([*row[: fit - 1], first], wide, right)
             for line in more:
-                self._print_cells([*("" for _ in range(fit - 1)), line], wide, right)
+                yield _line_of([*("" for _ in range(fit - 1)), line], wide, right)
             rest = [f"{name}: {cell}" for name, cell in zip(columns, row, strict=True) if cell]
             rest = rest[sum(bool(cell) for cell in row[:fit]) :]
             # What a line goes on with has a mark, so that no value makes a line of its own.
@@ -165,21 +185,7 @@ class Screen(Console):
                 **_UNBROKEN,
             )
             for line in folded:
-                self.print(line, style="dim")
-
-    def _print_cells(
-        self, cells: Sequence[str], wide: Sequence[int], right: Sequence[bool], head: bool = False
-    ) -> None:
-        line = Text()
-        for n, cell in enumerate(cells):
-            space = " " * (wide[n] - cell_len(cell))
-            is_last = n == len(cells) - 1
-            line.append(space if right[n] else "")
-            line.append(printable(cell), "bold" if head else _colour(cell))
-            line.append("" if right[n] or is_last else space)
-            line.append("" if is_last else _GAP)
-        line.rstrip()
-        self.print(line)
+                yield Text(printable(line), "dim")
 
     def print_json(self, value: Any, kind: Any = None, /) -> None:  # type: ignore[override]
         """Show a value as JSON, whatever the output: money as text, times as ISO 8601.
@@ -192,6 +198,12 @@ class Screen(Console):
         made = TypeAdapter(kind or type(value)).dump_python(value, mode="json")
         text = json.dumps(made, indent=2)  # ASCII: it can be written in every encoding
         (sys.stderr if self.stderr else sys.stdout).write(f"{text}\n")
+
+    def print_json_line(self, value: BaseModel) -> None:
+        """Show a model as one line of JSON, at once: of what goes on, each line is an answer."""
+        stream = sys.stderr if self.stderr else sys.stdout
+        stream.write(f"{json.dumps(value.model_dump(mode='json'))}\n")
+        stream.flush()
 
     def on_broken_pipe(self) -> None:
         """Go on without showing anything: nobody reads it, and the work is not done yet."""
@@ -222,19 +234,19 @@ def _line(text: str) -> str:
     return text[: len(text) - len(rest)] + one_line(rest)
 
 
-class _Rows(Table):
-    """A table in which no cell of text can forge a row."""
-
-    def add_row(self, *renderables: RenderableType | None, **how: Any) -> None:
-        super().add_row(*(one_line(r) if isinstance(r, str) else r for r in renderables), **how)
-
-
-def table(*columns: str, title: str | None = None) -> Table:
-    """A table whose columns break long words rather than cut them off, and of one line a cell."""
-    made = _Rows(title=title and one_line(title), title_justify="left")
-    for column in columns:
-        made.add_column(column, overflow="fold")
-    return made
+def _line_of(
+    cells: Sequence[str], wide: Sequence[int], right: Sequence[bool], head: bool = False
+) -> Text:
+    line = Text()
+    for n, cell in enumerate(cells):
+        space = " " * (wide[n] - cell_len(cell))
+        is_last = n == len(cells) - 1
+        line.append(space if right[n] else "")
+        line.append(printable(cell), "bold" if head else _colour(cell))
+        line.append("" if right[n] or is_last else space)
+        line.append("" if is_last else _GAP)
+    line.rstrip()
+    return line
 
 
 class Display:

@@ -11,8 +11,7 @@ from barrack_tasks.api import Barrack, BarrackError
 from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.cli.accounts import account_to_act_on
 from barrack_tasks.cli.answers import SnapshotTaken
-from barrack_tasks.cli.inputs import Minutes
-from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.inputs import AsJson, Minutes
 from barrack_tasks.cli.run import is_watched, run_flow
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.names import snapshot_name

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from barrack_tasks.api import BarrackError
 from barrack_tasks.cli.accounts import account_named
 from barrack_tasks.cli.answers import AccountShown, DeploymentShown, StatusShown
-from barrack_tasks.cli.ls import AsJson
+from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.plans.durations import said

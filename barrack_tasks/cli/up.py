@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import httpx
 
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.cli.inputs import Port
+from barrack_tasks.cli.answers import DeployedShown, UpShown
+from barrack_tasks.cli.inputs import AsJson, Port
 from barrack_tasks.cli.screen import Screen
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ def up(
     untried: bool = False,
     beside: bool = False,
     move: bool = False,
+    json: AsJson = False,
 ) -> int:
     """Start what is missing, and apply all deployments. Run it again after an upgrade.
 
@@ -54,6 +56,8 @@ def up(
     move
         Where the deployments belong to another account, take them away from it; they are dry
         runs again, and nothing guards that account then.
+    json
+        Show JSON at the end; what happens meanwhile goes to the error output.
     """
     from prefect.settings import PREFECT_API_URL
 
@@ -66,7 +70,7 @@ def up(
     if beside and move:
         raise BarrackConfigurationError("--beside and --move exclude each other; pass one of them")
     another: Another = "beside" if beside else "move" if move else "refuse"
-    console = Screen()
+    console = Screen(stderr=json)
     services = Services()
     named = PREFECT_API_URL.value()
     _check_who_says(str(named) if named else None)
@@ -110,6 +114,25 @@ def up(
             f"and the next `barrack up` deletes it.",
             style="yellow",
         )
+    if json:
+        Screen().print_json(
+            UpShown(
+                url=url,
+                own=own,
+                worker=own and worker,
+                password_file=str(services.password_file) if own else None,
+                environment_file=str(services.environment_file) if own else None,
+                logs=str(services.folder) if own else None,
+                deployments=tuple(
+                    DeployedShown(
+                        name=one.full_name,
+                        armed=None if (dry := one.parameters.get("dry_run")) is None else not dry,
+                    )
+                    for one in deployed
+                ),
+            )
+        )
+        return 0
     armed = [d.full_name for d in deployed if d.parameters.get("dry_run") is False]
     console.print(
         f"\n{len(deployed)} deployments are on the server; armed: {', '.join(armed) or 'none'}."

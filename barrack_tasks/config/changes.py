@@ -10,6 +10,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from typing import Any, Literal
 
 Action = Literal["create", "change", "remove", "keep", "none"]
@@ -57,6 +58,11 @@ class Difference:
     by_hand: bool = False
     kept: bool = False
 
+    @property
+    def items(self) -> tuple[Item, ...]:
+        """How it differs item by item, if it is a list or a mapping."""
+        return items_of(self.old, self.new)
+
 
 @dataclass(frozen=True)
 class Change:
@@ -87,6 +93,46 @@ class Change:
     def is_done(self) -> bool:
         """Whether an apply does something."""
         return self.action in ("create", "change", "remove")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of a list, or one key of a mapping, that is not as it was.
+
+    Attributes:
+        sign: `+` is added, `-` is taken away.
+        value: the item; of a mapping, a mapping of its one key.
+    """
+
+    sign: Literal["+", "-"]
+    value: Any
+
+
+def items_of(old: Any, new: Any) -> tuple[Item, ...]:
+    """How two lists differ item by item, or two mappings key by key; nothing for other values.
+
+    An item that changed is taken away and added; one that moved, too, since order may count.
+
+    Example:
+        >>> [(one.sign, one.value) for one in items_of(["a", "b"], ["b", "c"])]
+        [('-', 'a'), ('+', 'c')]
+    """
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+        return items_of([{k: v} for k, v in old.items()], [{k: new[k]} for k in _ordered(old, new)])
+    if not (isinstance(old, list) and isinstance(new, list)):
+        return ()
+    matcher = SequenceMatcher(None, [*map(digest, old)], [*map(digest, new)], autojunk=False)
+    found: list[Item] = []
+    for tag, first, last, begin, end in matcher.get_opcodes():
+        if tag != "equal":
+            found += [Item("-", one) for one in old[first:last]]
+            found += [Item("+", one) for one in new[begin:end]]
+    return tuple(found)
+
+
+def _ordered(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """The keys of a new mapping in the order of the old one, which does not count."""
+    return [*(key for key in old if key in new), *(key for key in new if key not in old)]
 
 
 class OwnedElsewhereError(Exception):

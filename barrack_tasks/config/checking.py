@@ -6,7 +6,6 @@ import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from barrack_tasks.api.dialect.reading import Place, clipped
+from barrack_tasks.config.meaning import in_vain, said_twice
 from barrack_tasks.config.reading import (
     Document,
     Mistake,
@@ -23,23 +23,27 @@ from barrack_tasks.config.reading import (
     texts_in,
 )
 from barrack_tasks.config.sections import (
+    BLOCK_PATTERN,
     KEY_VARIABLE,
     KINDS,
     NAME_PATTERN,
     Account,
+    Channel,
     Schedule,
     file_model,
     model_of,
 )
-from barrack_tasks.plans.inputs import NO_SUCH_KEY, no_such_key
+from barrack_tasks.plans.inputs import NO_SUCH_KEY, did_you_mean, no_such_key, sentence_of
+from barrack_tasks.plans.plain_words import plainly
 from barrack_tasks.plans.timetable.errors import TimetableError
 
 _BLOCK_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _KEY_WORDS = frozenset({"api_key", "apikey", "key", "token", "secret", "password", "passwd"})
 _WORD = re.compile(r"[A-Za-z][A-Za-z_-]*")
 _MOST = 30
-_QUOTED = re.compile(r"'([^']*)'")
 _TEMPLATES = ("{{", "}}")
+_OF = " of "
+_NOT_PARAMETERS = ("armed", "schedule", "named", "account", "accounts")
 
 
 @dataclass(frozen=True)
@@ -50,11 +54,13 @@ class Section:
         armed: whether it acts.
         parameters: of its flow, as they are written in the file.
         schedule: when it runs; as the release has it, if None.
+        accounts: that it is for; all of the file, if None.
     """
 
     armed: bool
     parameters: Mapping[str, Any]
     schedule: Schedule | None = None
+    accounts: tuple[str | None, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -67,7 +73,8 @@ class Config:
         accounts: names of blocks; None is the account of the worker's environment.
         protect: never touched; None if the file says nothing of it.
         caps: what may be spent, as it is written; None if the file says nothing of it.
-        sections: by name.
+        sections: by name; of several for different accounts, the name is that of the section and
+            its accounts, such as `timetables of team-a`.
     """
 
     name: str = "barrack"
@@ -76,6 +83,18 @@ class Config:
     protect: tuple[str, ...] | None = None
     caps: Mapping[str, Any] | None = None
     sections: Mapping[str, Section] = field(default_factory=dict)
+
+    def of_account(self, account: str | None) -> dict[str, Section]:
+        """The sections that are for an account, by the name of their kind.
+
+        Args:
+            account: one of `accounts`.
+        """
+        return {
+            title.partition(_OF)[0]: one
+            for title, one in self.sections.items()
+            if one.accounts is None or account in one.accounts
+        }
 
 
 def read_config(file: Path, key: str = "") -> Config:
@@ -156,15 +175,21 @@ class _Checker:
         name = self._name()
         accounts = self._accounts()
         self._check_block(accounts)
-        channels = self._content.get("notify")
-        channels = channels if isinstance(channels, dict) else {}
+        channels = self._channels()
+        protect = self._content.get("protect")
         sections: dict[str, Section] = {}
         for kind in KINDS:
-            if kind in self._content:
-                made = self._section(kind, channels)
-                if made is not None:
-                    sections[kind] = made
-        protect = self._content.get("protect")
+            owners: dict[str | None, Place] = {}
+            for place, given in self._parts(kind):
+                made = self._section(kind, place, given, channels, accounts)
+                if made is None:
+                    continue
+                title = kind
+                if made.accounts is not None:
+                    self._check_owners(kind, made.accounts, owners, place)
+                    title += _OF + ", ".join(one or KEY_VARIABLE for one in made.accounts)
+                sections[title] = made
+        self._check_twice()
         return Config(
             name,
             tuple(self._document.files),
@@ -175,7 +200,7 @@ class _Checker:
         )
 
     def _say(self, said: str, place: Place, *, at_key: bool = False, shift: int = -1) -> None:
-        made = self._document.mistake(said, place, at_key=at_key)
+        made = self._document.mistake(plainly(said), place, at_key=at_key)
         if shift >= 0 and made.position is not None:
             at = made.position
             is_quoted = made.line[at.column - 1 : at.column] in ("'", '"')
@@ -236,41 +261,133 @@ class _Checker:
                 )
                 self._say(said, (what,), at_key=True)
 
-    def _section(self, name: str, channels: Mapping[str, Any]) -> Section | None:
-        given = self._content[name]
+    def _channels(self) -> dict[str, str]:
+        """How flows name each channel that the file declares."""
+        given = self._content.get("notify")
+        found: dict[str, str] = {}
+        for name, one in given.items() if isinstance(given, dict) else ():
+            try:
+                channel = Channel.model_validate({"block": one} if isinstance(one, str) else one)
+            except ValidationError:
+                continue  # said already
+            if re.fullmatch(BLOCK_PATTERN, channel.block):
+                found[name] = channel.told_as
+                continue
+            place: Place = ("notify", name, *(() if isinstance(one, str) else ("block",)))
+            said = (
+                "this is not the name of a notification block, such as slack-webhook/team; save "
+                "the address with `barrack notify add`, and write the name (it is not repeated "
+                "here, because it may be a secret)"
+            )
+            self.mistakes.append(Mistake(said, self._document.mistake(said, place).position))
+        return found
+
+    def _parts(self, kind: str) -> Iterator[tuple[Place, Any]]:
+        """What the file says in sections of a kind: one, or several for different accounts."""
+        if kind not in self._content:
+            return
+        given = self._content[kind]
+        is_several = isinstance(given, list) and all(isinstance(one, dict) for one in given)
+        if is_several and any(one.keys() & {"account", "accounts"} for one in given):
+            for number, one in enumerate(given):
+                if one.keys() & {"account", "accounts"}:
+                    yield (kind, number), one
+                else:
+                    said = f"each of several `{kind}` names its `account`, and this one does not"
+                    self._say(f"{said}; add it", (kind, number))
+        else:
+            yield (kind,), given
+
+    def _section(
+        self,
+        name: str,
+        place: Place,
+        given: Any,
+        channels: Mapping[str, str],
+        accounts: list[str | None],
+    ) -> Section | None:
         if given is None:
             given = {}
         if not isinstance(given, dict):
-            self._say(f"{name} must be a mapping, such as `{name}: {{armed: false}}`", (name,))
+            self._say(f"{name} must be a mapping, such as `{name}: {{armed: false}}`", place)
             return None
         if name == "timetables":
-            self._name_timetables(given)
-        read = self._validate(model_of(name), given, (name,))
+            self._name_timetables(given, place)
+        read = self._validate(model_of(name), given, place)
         if read is None:
             return None
         try:
             KINDS[name].check(read)
         except ValueError as error:
-            self._say(_first_line(error), (name,), at_key=True)
-        parameters = {k: v for k, v in given.items() if k not in ("armed", "schedule", "named")}
+            self._say(_first_line(error), place, at_key=True)
+        protect = self._content.get("protect")
+        names = [one for one in protect if isinstance(one, str)] if protect else []
+        for inside, said in in_vain(read, names):
+            self._say(said, (*place, *inside))
+        parameters = {k: v for k, v in given.items() if k not in _NOT_PARAMETERS}
         if "notify" in model_of(name).model_fields:
             told = given.get("notify", list(channels))
-            parameters["notify"] = self._blocks(told, channels, name)
+            parameters["notify"] = self._blocks(told, channels, place)
             if not parameters["notify"]:
                 del parameters["notify"]
         return Section(
-            bool(getattr(read, "armed", False)), parameters, getattr(read, "schedule", None)
+            bool(getattr(read, "armed", False)),
+            parameters,
+            getattr(read, "schedule", None),
+            self._owners(given, place, accounts),
         )
 
-    def _blocks(self, told: list[str], channels: Mapping[str, Any], section: str) -> list[str]:
+    def _owners(
+        self, given: Mapping[str, Any], place: Place, accounts: list[str | None]
+    ) -> tuple[str | None, ...] | None:
+        """The accounts that a section names; None if it names none."""
+        if "account" in given and "accounts" in given:
+            self._say("a section has either `account` or `accounts`: give one of the two", place)
+        if given.get("accounts") is not None:
+            named = [((*place, "accounts", n), one) for n, one in enumerate(given["accounts"])]
+        elif given.get("account") is not None:
+            named = [((*place, "account"), given["account"])]
+        else:
+            return None
+        known = {account or KEY_VARIABLE: account for account in accounts}
+        for where, one in named:
+            if one not in known:
+                hint = did_you_mean(one, known) or f"; there are {', '.join(known) or 'none'}"
+                self._say(f"`accounts` at the top has no {clipped(one)!r}{hint}", where)
+        return tuple(known[one] for _, one in named if one in known)
+
+    def _check_owners(
+        self,
+        kind: str,
+        accounts: Iterable[str | None],
+        owners: dict[str | None, Place],
+        place: Place,
+    ) -> None:
+        for one in accounts:
+            if one in owners:
+                said = f"the account {one or KEY_VARIABLE} has two `{kind}`; keep one of them"
+                self._say(said, place, at_key=True)
+            owners[one] = place
+
+    def _check_twice(self) -> None:
+        """Say what is written twice in one list."""
+        # Two files may each protect the same; and of `accounts` it is said already.
+        content = {k: v for k, v in self._document.content.items() if k != "accounts"}
+        for place, said in said_twice(content):
+            self._say(said, place)
+
+    def _blocks(self, told: list[str], channels: Mapping[str, str], section: Place) -> list[str]:
         for number, channel in enumerate(told):
             if channel not in channels:
-                hint = _nearest(channel, channels) or "; add it to `notify` at the top"
+                declared = self._content.get("notify")
+                if isinstance(declared, dict) and channel in declared:
+                    continue  # what is wrong with it is said there
+                hint = did_you_mean(channel, channels) or "; add it to `notify` at the top"
                 said = f"no channel is called {clipped(channel)!r}{hint}"
-                self._say(said, (section, "notify", number))
+                self._say(said, (*section, "notify", number))
         return [channels[one] for one in told if one in channels]
 
-    def _name_timetables(self, given: dict[str, Any]) -> None:
+    def _name_timetables(self, given: dict[str, Any], place: Place) -> None:
         """Put named timetables into the rules that call them by name."""
         named = given.get("named")
         names = named if isinstance(named, dict) else {}
@@ -282,9 +399,9 @@ class _Checker:
             if text in names:
                 rule["timetable"] = names[text]
             elif _WORD.fullmatch(text) and text.casefold() not in ("always", "never") and names:
-                hint = _nearest(text, names) or f"; there are {', '.join(names)}"
+                hint = did_you_mean(text, names) or f"; there are {', '.join(names)}"
                 said = f"no timetable is called {clipped(text)!r}{hint}"
-                self._say(said, ("timetables", "rules", number, "timetable"))
+                self._say(said, (*place, "rules", number, "timetable"))
 
     def _validate(
         self, model: type[BaseModel], given: Mapping[str, Any], at: Place
@@ -295,7 +412,7 @@ class _Checker:
             try:
                 read = model.model_validate(left)
             except ValidationError as error:
-                errors = error.errors(include_url=False)
+                errors = _of_the_branch(error.errors(include_url=False))
             else:
                 return read if left is given else None
             for one in errors:
@@ -332,7 +449,23 @@ class _Checker:
             self._say(problem.problem, place, shift=shift)
             return
         key = next((part for part in reversed(place) if isinstance(part, str)), "")
-        self._say(_sentence(kind, context, one, key), place)
+        self._say(sentence_of(one, key or "this"), place)
+
+
+def _of_the_branch(errors: list[ErrorDetails]) -> list[ErrorDetails]:
+    """The errors of what was meant: where a mapping or a text may stand, that of the mapping."""
+
+    def is_beside(one: ErrorDetails) -> bool:
+        above = one["loc"][:-1]
+        return any(other["loc"][: len(above)] == above for other in errors if other is not one)
+
+    return [
+        one
+        for one in errors
+        if not (
+            one["type"] == "string_type" and isinstance(one["input"], Mapping) and is_beside(one)
+        )
+    ]
 
 
 def _inside(loc: Iterable[int | str], given: Any) -> Place:
@@ -354,51 +487,5 @@ def _without(value: Any, place: Place, key: str) -> None:
     value.pop(key, None)
 
 
-_BOUNDS = {
-    "greater_than": ("gt", "more than {}"),
-    "greater_than_equal": ("ge", "{} or more"),
-    "less_than": ("lt", "less than {}"),
-    "less_than_equal": ("le", "{} or less"),
-}
-_TYPES = {
-    "bool": "true or false",
-    "int": "a whole number",
-    "float": "a number",
-    "decimal": "a number",
-    "string": "text; put it in quotes",
-    "list": "a list, such as [a, b]",
-    "tuple": "a list, such as [a, b]",
-    "dict": "a mapping of keys, such as {a: 1}",
-    "model": "a mapping of keys, such as {a: 1}",
-    "mapping": "a mapping of keys, such as {a: 1}",
-}
-
-
-def _sentence(kind: str, context: Mapping[str, Any], one: ErrorDetails, key: str) -> str:
-    what, given = key or "this", clipped(repr(one["input"]))
-    if kind == "literal_error":
-        allowed = _QUOTED.findall(str(context["expected"]))
-        near = _nearest(str(one["input"]), allowed)
-        return f"{what} must be one of {', '.join(allowed)}, and is {given}{near}"
-    if kind in _BOUNDS:
-        name, words = _BOUNDS[kind]
-        return f"{what} must be {words.format(context[name])}, and is {given}"
-    if kind in ("too_short", "string_too_short"):
-        return f"{what} is empty; write at least one, or leave it out"
-    if kind == "too_long":
-        return f"{what} holds too many; {context['max_length']} are possible"
-    if kind == "value_error":
-        return _first_line(context["error"])
-    wanted = _TYPES.get(kind.partition("_")[0])
-    if wanted:
-        return f"{what} must be {wanted} (it is {given})"
-    return f"{what}: {one['msg']}"
-
-
 def _first_line(error: object) -> str:
     return str(error).partition("\n")[0].rstrip(".")
-
-
-def _nearest(word: str, known: Iterable[str]) -> str:
-    near = get_close_matches(word.casefold(), [*known], n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""

@@ -88,26 +88,21 @@ def wanted_deployments(
         ['watch_balance/guard']
     """
     by_flow = {str(one["entrypoint"]).rpartition(".")[2]: one for one in templates}
-    sections = dict(config.sections)
-    stock = sections.get("stock")
-    if stock is not None and stock.parameters.get("expires") and "ends" not in sections:
-        sections["ends"] = Section(stock.armed, {})
-    names = [key_of(KINDS[one].flow, by_flow[KINDS[one].flow]["name"]) for one in sections]
-    suffixes = {block: _suffix(block, names, taken or {}) for block in config.accounts}
-    return [
-        _wanted(
-            config,
-            section,
-            sections[section],
-            by_flow,
-            block,
-            suffixes[block],
-            (resources or {}).get(block),
-        )
-        for block in config.accounts
-        for section in KINDS
-        if section in sections
-    ]
+    found: list[Wanted] = []
+    for block in config.accounts:
+        sections = config.of_account(block)
+        stock = sections.get("stock")
+        if stock is not None and stock.parameters.get("expires") and "ends" not in sections:
+            sections["ends"] = Section(stock.armed, {})
+        names = [key_of(KINDS[one].flow, by_flow[KINDS[one].flow]["name"]) for one in sections]
+        suffix = _suffix(block, names, taken or {})
+        resource = (resources or {}).get(block)
+        found += [
+            _wanted(config, section, sections[section], by_flow, block, suffix, resource)
+            for section in KINDS
+            if section in sections
+        ]
+    return found
 
 
 def _suffix(block: str | None, names: Iterable[str], taken: Mapping[str, str | None]) -> str:

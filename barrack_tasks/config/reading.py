@@ -29,7 +29,10 @@ LARGEST = 1_000_000
 _MOST_FILES = 50
 _MOST_VALUES = 20_000
 _ADDED = ("protect", "accounts", "notify")
-"""What several files may say: it is added up. Everything else is said once."""
+"""What several files may say: it is added up. A section adds up if each names its accounts."""
+_SAID_ONCE = (*_ADDED, "name", "caps")
+"""What is about the whole file, and not a section."""
+_ACCOUNTS = frozenset({"account", "accounts"})
 _WHERE = re.compile(r"line (\d+), column (\d+)")
 _NOT_YAML_1_1 = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "bool", "int", "float", "merge", "value")
@@ -153,8 +156,8 @@ def read_document(file: Path) -> Document:
     """Read a barrack.yaml with all that it includes.
 
     An included file is named from the folder of the file that names it, may be a glob, and lies in
-    the folder of the first file or below. `protect`, `accounts` and `notify` add up; each other
-    section is said once.
+    the folder of the first file or below. `protect`, `accounts` and `notify` add up, and so do
+    sections that each name their `account`; everything else is said once.
 
     Raises:
         MistakesError: a file cannot be read, includes what it must not, or says again what another
@@ -221,6 +224,8 @@ def _included(
     found: list[tuple[Path, Mistake]] = []
     for number, pattern in enumerate(names):
         place: Place = ("include",) if isinstance(given, str) else ("include", number)
+        if pattern in names[:number]:
+            raise MistakesError([own.mistake(f"{pattern!r} is included twice; keep one", place)])
         is_glob = any(sign in pattern for sign in "*?[")
         try:
             matched = sorted(file.parent.glob(pattern)) if is_glob else [file.parent / pattern]
@@ -250,11 +255,15 @@ def _add(document: Document, own: Document) -> None:
         else:
             before = document.content[section]
             first = document.places[(section,)]
+            are_parts = _has_accounts(before) and _has_accounts(value)
+            if are_parts:
+                before, value = _as_parts(document, section), _as_parts(own, section)
             is_list = isinstance(before, list) and isinstance(value, list)
             is_table = isinstance(before, dict) and isinstance(value, dict)
-            if section not in _ADDED or not (is_list or is_table):
+            if not are_parts and (section not in _ADDED or not (is_list or is_table)):
+                hint = "" if section in _SAID_ONCE else ", or name the `account` in each"
                 said = f"{section} is already said in {first.file}, line {first.line}; keep one"
-                raise MistakesError([own.mistake(said, (section,), at_key=True)])
+                raise MistakesError([own.mistake(f"{said}{hint}", (section,), at_key=True)])
             if is_list:
                 moved = len(before)
                 document.content[section] = [*before, *value]
@@ -271,6 +280,28 @@ def _add(document: Document, own: Document) -> None:
             if moved and len(place) > 1:
                 place = (section, place[1] + moved, *place[2:])
             document.places[place] = position
+
+
+def _has_accounts(value: Any) -> bool:
+    """Whether a section, or each of several, names the accounts that it is for."""
+    parts = value if isinstance(value, list) else [value]
+    return bool(parts) and all(isinstance(p, dict) and p.keys() & _ACCOUNTS for p in parts)
+
+
+def _as_parts(document: Document, section: str) -> list[Any]:
+    """A section as a list of sections, of which each is for accounts of its own."""
+    value = document.content[section]
+    if isinstance(value, list):
+        return value
+    places = dict(document.places)
+    for place in [one for one in places if one[0] == section]:
+        del document.places[place]
+    for place, position in places.items():
+        if place[0] == section:
+            document.places[(section, 0, *place[1:])] = position
+    document.places[(section,)] = places[(section,)]
+    document.content[section] = [value]
+    return [value]
 
 
 def _unreadable(

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from inspect import Parameter, signature
-from typing import Annotated, Any, Self, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, Self, get_args, get_origin, get_type_hints
 
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.utilities.callables import parameter_docstrings
@@ -38,6 +38,7 @@ KEY_VARIABLE = "BARRACK_API_KEY"
 _NOT_IN_THE_FILE = ("credentials", "dry_run", "return")
 _FIELDS = 5
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
+BLOCK_PATTERN = r"^[a-z0-9-]+(/[a-z0-9-]+)?$"
 
 
 class Schedule(Given):
@@ -101,6 +102,34 @@ class Account(Given):
     environment: str | None = Field(
         default=None, description=f"{KEY_VARIABLE}: the account of the worker's environment."
     )
+
+
+class Channel(Given):
+    """A channel that people are told on, and what it is told.
+
+    Attributes:
+        block: the saved notification block, as its name or as `type/name`.
+        severity: `info` tells it everything; `warning` only what is wrong, such as a line that was
+            crossed; `failure` only what could not be done.
+
+    Example:
+        >>> Channel(block="apprise-url/on-call", severity="failure")
+    """
+
+    block: str = Field(description="A saved notification block, such as `slack-webhook/team`.")
+    severity: Literal["info", "warning", "failure"] = Field(
+        default="info", description="From which severity on it is told: info, warning, failure."
+    )
+
+    @property
+    def told_as(self) -> str:
+        """How a flow's `notify` names it.
+
+        Example:
+            >>> Channel(block="apprise-url/on-call", severity="failure").told_as
+            'apprise-url/on-call:failure'
+        """
+        return self.block if self.severity == "info" else f"{self.block}:{self.severity}"
 
 
 @dataclass(frozen=True)
@@ -206,6 +235,13 @@ class _Section(Given):
     schedule: Schedule | None = Field(
         default=None, description="When it runs; as the release has it, if not given."
     )
+    account: str | None = Field(
+        default=None,
+        description="The one of `accounts` that it is for; all of them, if not given.",
+    )
+    accounts: list[str] | None = Field(
+        default=None, min_length=1, description="Those of `accounts` that it is for."
+    )
 
 
 class _Acting(_Section):
@@ -296,10 +332,10 @@ class _Top(Given):
         default=None,
         description="What every flow may spend at most; kept in the account's block.",
     )
-    notify: dict[str, str] = Field(
+    notify: dict[str, Channel | str] = Field(
         default={},
         description="Channels by name: each is a saved notification block, such as "
-        "`slack-webhook/team`.",
+        "`slack-webhook/team`, or `{block: slack-webhook/team, severity: warning}`.",
     )
 
 
@@ -307,7 +343,10 @@ class _Top(Given):
 def file_model() -> type[BaseModel]:
     """The model of a whole file, which the JSON schema is made of."""
     fields: dict[str, Any] = {
-        name: (model_of(name) | None, Field(default=None, description=kind.meaning))
+        name: (
+            model_of(name) | list[model_of(name)] | None,  # type: ignore[misc]
+            Field(default=None, description=kind.meaning),
+        )
         for name, kind in KINDS.items()
     }
     made: type[BaseModel] = create_model(

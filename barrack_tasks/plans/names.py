@@ -116,7 +116,7 @@ def nearest(asked: str, names: Sequence[str]) -> str:
         >>> nearest("alhpa", ["alpha", "beta"])
         "the nearest is 'alpha'"
     """
-    close = get_close_matches(asked, names, n=1, cutoff=0.5)
+    close = get_close_matches(asked, names, n=1, cutoff=0.6)
     if close:
         return f"the nearest is {close[0]!r}"
     return f"known are {', '.join(sorted(set(names))[:10])}" if names else "there is none at all"

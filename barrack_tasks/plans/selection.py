@@ -366,7 +366,7 @@ def what_exists(wanted: str, existing: Iterable[str]) -> str:
     names = sorted(existing)
     if not names:
         return "the account has none"
-    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.5)
+    near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
     shown = near or names[:10]
     more = "" if near or len(names) <= 10 else f" and {len(names) - 10} more"
     return f"{'the nearest are' if near else 'there are'} {', '.join(shown)}{more}"

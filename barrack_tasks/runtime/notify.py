@@ -43,11 +43,12 @@ _handlers_before: list[logging.Handler] = []
 _wire_depth = 0
 Severity = Literal["info", "success", "warning", "failure"]
 """How bad it is, in the words of Apprise."""
+_RANKS: Mapping[str, int] = {"info": 0, "success": 0, "warning": 1, "failure": 2}
 Notify = Annotated[
     list[Annotated[str, WithJsonSchema({"type": "string", "pattern": NOTIFIER})]],
     Field(
         description="Notification blocks that are told: names, or type/name such as "
-        "slack-webhook/team.",
+        "slack-webhook/team; :warning or :failure behind it tells only what is that severe.",
         default=[],
     ),
 ]
@@ -106,7 +107,8 @@ def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:
     """The notification blocks of these names.
 
     Args:
-        names: names of saved blocks, or `type/name` where two types share a name.
+        names: names of saved blocks, or `type/name` where two types share a name. A severity
+            behind a colon, as in `team-slack:failure`, is that from which on it is told.
 
     Raises:
         BarrackConfigurationError: one does not exist, or cannot notify; names those that can.
@@ -119,15 +121,16 @@ def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:
     known = _saved()
     found: dict[str, NotificationBlock] = {}
     for name in wanted:
-        slugs = [slug for slug in known if name in (slug, slug.partition("/")[2])]
+        asked = name.partition(":")[0]
+        slugs = [slug for slug in known if asked in (slug, slug.partition("/")[2])]
         if not slugs:
             there = ", ".join(sorted(known)) or "none"
             raise BarrackConfigurationError(
-                f"notify: no notification block is called {name!r}; saved are: {there}"
+                f"notify: no notification block is called {asked!r}; saved are: {there}"
             )
         if len(slugs) > 1:
             raise BarrackConfigurationError(
-                f"notify: {name!r} may mean {' or '.join(sorted(slugs))}; write one of these"
+                f"notify: {asked!r} may mean {' or '.join(sorted(slugs))}; write one of these"
             )
         found[name] = _load(slugs[0])
     return found
@@ -258,8 +261,9 @@ def tell(
 ) -> dict[str, str]:
     """Tell people, all at once; those that could not be told, each with the reason.
 
-    A notifier that is down holds up and breaks nothing. What the subject says the body does not
-    repeat, unless a notifier shows no subject, or the subject had to be cut.
+    A name with a severity, such as `team-slack:failure`, is told only what is that severe, and
+    counts as told otherwise. A notifier that is down holds up and breaks nothing. What the subject
+    says the body does not repeat, unless a notifier shows no subject, or the subject had to be cut.
 
     Args:
         notifiers: by name.
@@ -271,6 +275,7 @@ def tell(
         link: an address that says more; that of the run in Prefect's UI, if not given.
         picture: an SVG that is attached to mails.
     """
+    to = [name for name in to if is_told(name, severity)]
     if not to:
         return {}
     address = link_to_run() if link is None else link
@@ -296,6 +301,16 @@ def tell(
     for name, why in failed.items():
         _log.error("the notification block %s could not send %r: %s", name, subject, why)
     return failed
+
+
+def is_told(name: str, severity: Severity) -> bool:
+    """Whether a name in `notify` is told of something so severe.
+
+    Example:
+        >>> is_told("team-slack:failure", "warning"), is_told("team-slack", "info")
+        (False, True)
+    """
+    return _RANKS[severity] >= _RANKS[name.partition(":")[2] or "info"]
 
 
 def link_to_run(id_: object = None) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from prefect.blocks.abstract import NotificationBlock
 
-from barrack_tasks.runtime.notify import Severity, tell
+from barrack_tasks.runtime.notify import Severity, is_told, tell
 
 _WORST_FIRST: tuple[Severity, ...] = ("failure", "warning", "success", "info")
 _LIBRARY = re.compile(r"^Barrack:? ")
@@ -118,6 +118,9 @@ def _by_people(items: Sequence[Item]) -> list[tuple[tuple[str, ...], list[Item]]
     names = dict.fromkeys(name for item in items for name in item.to)
     found: dict[tuple[int, ...], list[str]] = {}
     for name in names:
-        own = tuple(n for n, item in enumerate(items) if name in item.to)
-        found.setdefault(own, []).append(name)
+        own = tuple(
+            n for n, item in enumerate(items) if name in item.to and is_told(name, item.severity)
+        )
+        if own:
+            found.setdefault(own, []).append(name)
     return [(tuple(people), [items[n] for n in own]) for own, people in found.items()]

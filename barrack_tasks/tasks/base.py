@@ -19,6 +19,7 @@ from prefect.context import FlowRunContext
 from prefect.exceptions import ParameterBindError, ParameterTypeError
 from prefect.futures import PrefectFuture
 from prefect.types.entrypoint import EntrypointType
+from pydantic import ValidationError
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.errors import is_told, without_traceback
@@ -32,6 +33,7 @@ from barrack_tasks.credentials import (
     check_parameters,
 )
 from barrack_tasks.events import spread
+from barrack_tasks.plans.inputs import about_problem
 from barrack_tasks.plans.names import TAG, flow_name, name_of_run
 
 P = ParamSpec("P")
@@ -202,7 +204,7 @@ class _BarrackFlow(Flow[P, R]):
         try:
             return super().validate_parameters(parameters)
         except ParameterTypeError as error:
-            problem = ParameterTypeError(_in_one_sentence(self.name, str(error)))
+            problem = ParameterTypeError(_in_one_sentence(self.name, error))
         raise problem
 
     def with_options(self, **options: Any) -> Any:
@@ -250,10 +252,12 @@ for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
 _LONGEST_SENTENCE = 4_000
 
 
-def _in_one_sentence(flow: str, said: str) -> str:
-    """What Prefect says of parameters in several lines, in one."""
-    _, _, rest = said.partition("\n - ")
-    problems = [one.replace("Value error, ", "") for one in (rest or said).split("\n - ")]
+def _in_one_sentence(flow: str, error: ParameterTypeError) -> str:
+    """What Prefect says of parameters in several lines, in one, and in the words of a person."""
+    if isinstance(error.__context__, ValidationError):
+        problems = [about_problem(one) for one in error.__context__.errors(include_url=False)]
+    else:
+        problems = [str(error)]
     return one_line(f"the flow {flow} cannot take its parameters: {'; '.join(problems)}")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -20,6 +21,8 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.cli import main
 from barrack_tasks.cli.deployments import Deployed, apply, deployments_file, read_deployed
 from barrack_tasks.sandbox import Sandbox
+from tests.cli.test_answers import check
+from tests.cli.test_learn import run
 from tests.conftest import free_port
 from tests.deployments.playing import ROOT, change, function_of, start
 
@@ -117,6 +120,30 @@ def test_arming_shows_what_would_be_done_now_and_asks(account: tuple[Sandbox, st
     assert all("planned" in row and len(row) <= 80 for row in rows), rows
     assert ask("y", "arm", HIBERNATE)[0] == 0
     assert there(HIBERNATE).parameters == {**was, "dry_run": False}
+    change({"id": there(HIBERNATE).id}, parameters={})
+
+
+def test_json_shows_what_would_be_done_and_changes_nothing_without_yes(
+    account: tuple[Sandbox, str],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    _, block = account
+    was = {"dry_run": True, "select": ["*"], "credentials": block}
+    change({"id": there(HIBERNATE).id}, parameters=was)
+    for words, code, armed in (
+        (["arm", HIBERNATE, "--json"], 1, False),
+        (["arm", HIBERNATE, "--json", "--yes"], 0, True),
+        (["disarm", HIBERNATE, "--json"], 0, False),
+    ):
+        assert run(*words) == code
+        answer = json.loads(capsys.readouterr().out)
+        check(words[0], answer)
+        [one] = answer
+        assert (one["deployment"], one["armed"], one["changed"]) == (HIBERNATE, armed, code == 0)
+        reports = [seen["report"] for seen in one["previews"]]
+        assert all(len(report["rows"]) == 2 for report in reports)
+        assert bool(reports) == (words[0] == "arm")
     change({"id": there(HIBERNATE).id}, parameters={})
 
 

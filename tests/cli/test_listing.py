@@ -107,7 +107,7 @@ def test_an_instance_is_up_since_the_last_break_in_its_bill(
 def test_a_list_and_one_instance_need_no_prefect_and_change_nothing(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: 80)
     with Sandbox(fleet=2, speed=0) as sandbox:
         for name, value in sandbox.env.items():
             monkeypatch.setenv(name, value)

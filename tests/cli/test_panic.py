@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.models import VMStatus
+from barrack_tasks.cli.answers import PanicShown
 from barrack_tasks.cli.panicking import hibernate_everything, targets_of
 from barrack_tasks.sandbox import Sandbox
 
@@ -69,6 +71,21 @@ def test_everything_unprotected_is_hibernated_without_prefect(sandbox: Sandbox) 
     assert set(found.values()) == {"HIBERNATED"}
     assert "left alone: protected" in done.stdout
     assert "3 hibernated, nothing unprotected is left running" in done.stdout
+
+
+def test_lines_of_json_say_what_happens_and_what_is_left(sandbox: Sandbox) -> None:
+    asked = panic(sandbox, "--json")
+    assert asked.returncode == 1
+    assert states(sandbox)["one"] == "ACTIVE"
+    done = panic(sandbox, "--json", "--yes", BARRACK_PROTECT="prod-*")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for text, ok in ((asked.stdout, False), (done.stdout, True)):
+        lines = [json.loads(line) for line in text.splitlines()]
+        for line in lines:
+            PanicShown.model_validate(line)
+        of_instances = [line for line in lines if line["kind"] == "instance"]
+        assert {line["name"] for line in of_instances} == states(sandbox).keys()
+        assert (lines[-1]["kind"], lines[-1]["ok"]) == ("end", ok)
 
 
 def test_it_asks_before_it_does_anything(sandbox: Sandbox) -> None:

@@ -14,6 +14,7 @@ from uuid import UUID
 import pytest
 import yaml
 from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
@@ -35,7 +36,6 @@ def barrack(
 ) -> Barrack:
     """Runs a command; gives its exit code and what it said."""
     monkeypatch.setattr(sys, "stdin", io.StringIO())
-    monkeypatch.setenv("COLUMNS", "200")
 
     def run(*words: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["barrack", *words])
@@ -68,6 +68,12 @@ def of_file(name: str) -> list[dict[str, Any]]:
     """The deployments that a file made, as the server has them."""
     with get_client(sync_client=True) as client:
         return [one for one in _pages(client) if owner_of(one["tags"]) == name]
+
+
+def runs_of_plans() -> list[str]:
+    only = FlowRunFilter(tags=FlowRunFilterTags(all_=["barrack-plan"]))
+    with get_client(sync_client=True) as client:
+        return [one.name for one in client.read_flow_runs(flow_run_filter=only)]
 
 
 def one_of(name: str, flow: str) -> dict[str, Any]:
@@ -103,6 +109,7 @@ def test_a_file_is_planned_applied_and_found_as_it_was_applied(
     assert would["alpha"] == "planned"
     assert would.get("beta") != "planned", "the file protects it"
     assert of_file(block) == []
+    assert runs_of_plans() == [], "the server keeps no run of a dry run for a plan"
     assert barrack("apply", str(file))[0] == 1, "there is nobody to ask"
     assert of_file(block) == []
 

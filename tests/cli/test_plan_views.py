@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from barrack_tasks.cli.applying import Foreseen, Plan
+from barrack_tasks.cli.applying import Foreseen, Plan, duration_of
 from barrack_tasks.cli.plan_views import PlanView, as_markdown, show, view_of
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.config.changes import ABSENT, Change, Difference
@@ -83,7 +84,7 @@ def shown(monkeypatch: pytest.MonkeyPatch) -> str:
 def test_a_plan_says_old_and_new_and_what_was_changed_by_hand(shown: str) -> None:
     assert "+ a/new is created" in shown
     assert "parameter days: 7" in shown
-    assert 'parameter select: ["a"] -> ["b"]' in shown
+    assert '    parameter select:\n      - "a"\n      + "b"\n' in shown
     assert "paused: true was set by hand and stays; the file says false" in shown
     assert "- c/gone is removed" in shown
     assert "d/same" not in shown
@@ -92,8 +93,28 @@ def test_a_plan_says_old_and_new_and_what_was_changed_by_hand(shown: str) -> Non
 
 def test_a_plan_says_what_flows_would_do_and_the_money(shown: str) -> None:
     assert "flow/e (armed), if it ran now:" in shown
-    assert "The account would cost 21.98 USD an hour less, which is 16045.40 USD a month." in shown
+    assert (
+        "The account would cost 21.98 USD an hour less, which is 16045.40 USD a month if it stays "
+        in shown
+    )
     assert "What it would do is not known: its dry run failed: no key" in shown
+
+
+def test_what_ends_again_is_not_projected_as_if_it_stayed() -> None:
+    report = Report(flow="x", dry_run=True, rows=(row("drill-a", "0", "6.00"),))
+    lasts, runs = duration_of("drills", {"timeout": "20m"}, [{"cron": "0 4 * * 1"}])
+    seen = Foreseen("d", "flow/d", "drills", True, report, lasts=lasts, runs=runs)
+    assert (seen.hourly, seen.once, seen.monthly) == (Decimal(6), Decimal(2), Decimal(8))
+    assert duration_of("stock", {"expires": "8h", "wants": []}, []) == (timedelta(hours=8), 1)
+    assert duration_of("timetables", {}, [{"interval": 300}]) == (None, 1)
+    text = as_markdown(Plan(Config(), {}, (), foreseen=(seen,)))
+    assert "for 20 min at most, which is 2.00 USD a run; it runs 4 times a month" in text
+    assert view_of(Plan(Config(), {}, (), foreseen=(seen,))).now[0].once == Decimal(2)
+
+
+def test_a_reason_is_said_once_whomever_it_is_about(shown: str) -> None:
+    assert shown.count("its timetable wants it down") == 1
+    assert "  all 2: its timetable wants it down" in shown
 
 
 def test_no_name_forges_a_line_of_a_plan(shown: str) -> None:

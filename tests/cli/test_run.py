@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import pickle
+import re
 import signal
 import subprocess
 import time
@@ -40,7 +41,7 @@ def sandbox(prefect_server: str) -> Iterator[Sandbox]:
 def account(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
     for name, value in sandbox.env.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: 80)
     return sandbox
 
 
@@ -105,7 +106,7 @@ def test_what_has_parts_is_read_for_other_flows_too() -> None:
         (["a", "--timeout"], "--timeout needs a value"),
         (["a", "--timeout", "10x"], "--timeout: '10x' is not a duration"),
         (["a", "--dry-run=perhaps"], "write --no-dry-run"),
-        (["a", "--shutoff", "burn"], "--shutoff: "),
+        (["a", "--shutoff", "burn"], "--shutoff must be one of leave, hibernate"),
         (["{region: [x]}"], "--select: "),
     ],
 )
@@ -241,3 +242,19 @@ def test_ctrl_c_ends_with_what_is_left_at_work(account: Sandbox, tmp_path: Path)
         assert child.wait(60) == 130
     assert "interrupted; left at work: slow." in rest
     assert "Traceback" not in rest
+
+
+ROOT = Path(__file__).resolve().parents[2]
+PYTHON = re.compile(r"\bNone\b|\bdicts?\b|<class|Optional|timedelta|Input should|\[type=|Decimal\(")
+"""Words of Python, and sentences of those who read it."""
+
+
+@pytest.mark.parametrize("name", flows.__all__)
+def test_no_word_of_python_is_in_what_is_shown_of_flags(name: str) -> None:
+    shown = " ".join(line.strip() for line in help_of(name, getattr(flows, name).fn)[3:])
+    assert not PYTHON.findall(shown)
+
+
+@pytest.mark.parametrize("page", ["mistakes", "barrack-yaml-mistakes", "cli"])
+def test_no_word_of_python_is_in_what_is_shown_of_mistakes(page: str) -> None:
+    assert not PYTHON.findall((ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8"))

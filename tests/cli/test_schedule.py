@@ -70,7 +70,6 @@ def test_the_preview_shows_instances_and_saving_and_changes_nothing(
 ) -> None:
     file = tmp_path / "rules.yaml"
     file.write_text(RULES + '- {select: ["nobody"], timetable: "always"}\n')
-    monkeypatch.setenv("COLUMNS", "200")
     assert run("schedule", "preview", "--rules", str(file)) == 0
     assert "BARRACK_API_KEY is not set" in capsys.readouterr().out
     with Sandbox(speed=0, fleet=3) as sandbox:
@@ -107,7 +106,7 @@ def test_the_preview_reads_what_the_flow_is_given_and_is_readable_at_80_columns(
     file = tmp_path / "rules.yaml"
     rules = 'rules: [{select: ["*"], timetable: "Mon-Sun 00:00-24:00 UTC, Mon 01:00-02:00 UTC"}]\n'
     file.write_text(rules + "adopt: now\nprotect: [alpha]\nexclude: [gamma]\ncatch_up: 2h\n")
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: 80)
     with Sandbox(speed=0, fleet=0, start=datetime.now(UTC) - timedelta(days=9)) as sandbox:
         for name in ("alpha", "beta", "gamma", "delta"):
             sandbox.seed_instance(name, gpu_model="L40", status="HIBERNATED")

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.cli.screen import Display, Screen, printable, table
+from barrack_tasks.cli.screen import Display, Screen, printable
 
 CLI = Path(__file__).resolve().parents[2] / "barrack_tasks" / "cli"
 
@@ -21,9 +21,7 @@ def test_a_text_shows_as_it_is_in_a_line_and_in_a_table(
 ) -> None:
     screen = Screen()
     screen.print(text, soft_wrap=True)
-    found = table(text, title=text)
-    found.add_row(text)
-    screen.print(found)
+    screen.print_rows(text, [text], [[text]])
     assert capsys.readouterr().out.count(text) == 4
 
 
@@ -34,7 +32,7 @@ FORGED = ["ACTIVE\nFORGED", "\nFORGED", "x\r\n\u2028FORGED", "\x85FORGED", f"x{'
 def test_no_value_makes_a_line_of_its_own(
     text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: 80)
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("builtins.input", lambda *_: "n")
     screen = Screen()
@@ -62,7 +60,7 @@ def test_no_text_holds_what_a_terminal_obeys_or_an_encoding_lacks(text: str) -> 
 def test_no_name_in_a_row_is_broken_however_narrow_the_screen(
     width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: width)
     name = "barrack-snapshot-before-stop/snapshot-before-stop-team-b"
     Screen().print_rows("Deployments", ("name", "armed", "next run"), [(name, "no", "in 22 min")])
     shown = capsys.readouterr().out
@@ -76,7 +74,7 @@ def test_no_name_in_a_row_is_broken_however_narrow_the_screen(
 def test_a_pipe_has_room_for_all_and_nothing_is_folded(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.delenv("COLUMNS", raising=False)
+    monkeypatch.setenv("COLUMNS", "40")
     Screen().print_rows(
         "", ("name", "cost", "why"), [("a", "12.00 USD", "x " * 900), ("b", "?", "")]
     )
@@ -89,7 +87,7 @@ def test_a_pipe_has_room_for_all_and_nothing_is_folded(
 def test_a_narrow_screen_does_without_what_is_spare(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", "12")
+    monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: 12)
     Screen().print_rows("", ("name", "id", "why"), [("alpha", "BRK-1", "x")], spare=["id"])
     assert capsys.readouterr().out == "name   why\nalpha  x\n"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import os
 import threading
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from barrack_tasks.cli.servers import is_same_server
+from barrack_tasks import BarrackCredentials
+from barrack_tasks.cli.servers import is_same_server, spoken_with
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.services import Services
 from tests.cli.test_up import barrack
@@ -183,3 +185,97 @@ def test_what_prefects_own_client_is_set_to_send_is_sent(home: Path) -> None:
             assert "does not let you in (HTTP 403)" in " ".join(said.split())
             assert "PREFECT_CLIENT_CUSTOM_HEADERS" in said
             assert "nothing answers" not in said
+
+
+PATH_OF_A_CLOUD = f"/api/accounts/{uuid.uuid4()}/workspaces/{uuid.uuid4()}"
+KEY = "pnu_0123456789abcdef"
+
+
+@contextmanager
+def cloud_before(url: str, password: str) -> Iterator[str]:
+    """A server in the shape of Prefect Cloud: paths of a workspace, and a key that it requires."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def handle_any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length") or 0))
+            if self.headers.get("authorization") != f"Bearer {KEY}":
+                self._answer(401, b"{}", "application/json")
+                return
+            inside = self.path.removeprefix(PATH_OF_A_CLOUD)
+            if inside == self.path:
+                self._answer(404, b"{}", "application/json")
+                return
+            user, _, secret = password.partition(":")
+            sent = {"content-type": self.headers.get("content-type") or "application/json"}
+            answer = httpx.request(
+                self.command, f"{url}{inside}", content=body, headers=sent, auth=(user, secret),
+                timeout=60,
+            )  # fmt: skip
+            kind = answer.headers.get("content-type", "application/json")
+            self._answer(answer.status_code, answer.content, kind)
+
+        def _answer(self, status: int, body: bytes, kind: str) -> None:
+            self.send_response(status)
+            self.send_header("content-type", kind)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_GET = do_POST = do_PATCH = do_PUT = do_DELETE = handle_any  # noqa: N815
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["password", "cloud"])
+def test_a_file_is_applied_to_a_server_with_a_password_and_to_one_like_prefect_cloud(
+    kind: str, home: Path, tmp_path: Path
+) -> None:
+    services = Services(home / "state" / "prefect-barrack")
+    url, password = str(services.url), services.password_file.read_text().strip()
+    block = f"{kind}-a"
+    file = tmp_path / "barrack.yaml"
+    file.write_text(
+        f"name: {block}\naccounts: [{block}]\n"
+        "timetables: {rules: [{select: ['*'], timetable: never}], strict: true}\n"
+    )
+    # The home is another one, in which no server of `barrack up` is known.
+    with Sandbox(fleet=1) as sandbox, cloud_before(url, password) as cloud:
+        env = {**sandbox.env, "XDG_STATE_HOME": str(tmp_path / "state")}
+        if kind == "password":
+            env |= {"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": password}
+        else:
+            env |= {
+                "PREFECT_API_URL": f"{cloud}{PATH_OF_A_CLOUD}",
+                "PREFECT_API_KEY": KEY,
+                "PREFECT_CLOUD_API_URL": f"{cloud}/api",
+            }
+        with spoken_with({"PREFECT_API_URL": url, "PREFECT_API_AUTH_STRING": password}):
+            BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url).save(
+                block,
+                _sync=True,  # type: ignore[call-arg]
+            )
+        for words, code in (
+            (["plan", str(file), "--detailed-exitcode"], 2),
+            (["apply", str(file), "--yes"], 0),
+            (["plan", str(file), "--detailed-exitcode"], 0),
+        ):
+            told = barrack(home, *words, **env)
+            assert told.returncode == code, (words, told.stdout, told.stderr)
+            assert "Traceback" not in told.stderr
+        assert "if it ran now:" in told.stdout
+        nothing = {"PREFECT_API_KEY": "", "PREFECT_API_AUTH_STRING": ""}
+        refused = barrack(home, "plan", str(file), **{**env, **nothing})
+        assert refused.returncode == 1
+        [sentence] = refused.stderr.splitlines()
+        assert "does not let you in" in sentence

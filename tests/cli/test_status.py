@@ -54,3 +54,19 @@ def test_one_operation_that_does_not_answer_ends_no_check_up(tmp_path: Path) -> 
     verdicts = {one["operation"]: one["verdict"] for one in shown["findings"]}
     assert verdicts["get_gpu_specs"] == "cannot be reached"
     assert list(verdicts.values()).count("works") > 10
+
+
+def test_costs_need_no_server_and_count_what_is_there(tmp_path: Path) -> None:
+    with Sandbox(fleet=2, speed=0) as sandbox:
+        sandbox.advance(3 * 3600)
+        end = ended(Mistake("costs --json"), sandbox, tmp_path)
+        assert end.code == 0, end.err
+        shown = json.loads(end.out)
+        ended_zone = ended(Mistake("costs --zone Europe/Berln"), sandbox, tmp_path)
+        env = {"PREFECT_API_URL": f"{NOWHERE}/api"}
+        assert ended(Mistake("costs", env=env), sandbox, tmp_path).code == 1
+    assert float(shown["spent"]) == pytest.approx(3 * float(shown["hourly"]))
+    assert {one["name"] for one in shown["things"]} == {"alpha", "beta"}
+    assert "only what is there now is counted" in end.err
+    assert ended_zone.code == 2
+    assert "temporary" not in end.err

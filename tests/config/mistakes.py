@@ -103,8 +103,7 @@ MADE: dict[str, Made] = {
         "retention: {select: []}\n",
         1,
         21,
-        "the selection is empty, and that does not mean everything; name instances, or say "
-        'select=["*"]',
+        "the selection is empty, and that does not mean everything; name instances, or write '*'",
     ),
     "a section without what it needs": Made(
         "drills: {at_most: 1}\n", 1, 1, "drills lacks `select`; add it"
@@ -113,7 +112,8 @@ MADE: dict[str, Made] = {
         "balance: {thresholds: [{runway: 1h, actions: [hibernate]}]}\n",
         1,
         1,
-        "the threshold runway 1 h hibernates, and nothing says what: name instances in select=",
+        "the threshold runway 1 h hibernates, and nothing says what: name instances as `select`, "
+        "or write '*'",
     ),
     "thresholds in the wrong order": Made(
         "balance: {thresholds: [{runway: 24h}, {runway: 72h}]}\n",
@@ -138,7 +138,7 @@ MADE: dict[str, Made] = {
         "budgets: {budgets: [{per: day}]}\n",
         1,
         21,
-        "a budget needs a limit: give soft=, hard= or both",
+        "a budget needs a limit: give `soft`, `hard` or both",
     ),
     "an amount that is no number": Made(
         "drills: {select: [a], max_cost: cheap}\n",
@@ -276,5 +276,129 @@ MADE: dict[str, Made] = {
     ),
     "a pattern that matches no file": Made(
         "include: ['teams/*.yaml']\n", 1, 11, "no file matches 'teams/*.yaml'"
+    ),
+    "two budgets that are equal": Made(
+        "budgets: {budgets: [{per: day, hard: 5}, {per: day, hard: 5}]}\n",
+        1,
+        42,
+        "item 2 of budgets says the same as item 1; keep one of them",
+    ),
+    "two budgets for the same": Made(
+        "budgets: {budgets: [{per: day, hard: 5}, {per: day, soft: 3}]}\n",
+        1,
+        42,
+        "there are two budgets for everything per day; write one with both limits",
+    ),
+    "two wants that are equal": Made(
+        "stock:\n  wants:\n    - {gpu_model: L40}\n    - {gpu_count: 1x, gpu_model: L40}\n",
+        4,
+        7,
+        "item 2 of wants says the same as item 1; keep one of them",
+    ),
+    "two wants that claim one name": Made(
+        "stock:\n  wants:\n    - {gpu_model: L40, claim: {name: a1, image_id: '1'}}\n"
+        "    - {gpu_model: A40, claim: {name: a1, image_id: '1'}}\n",
+        4,
+        38,
+        "two wants would claim the name 'a1'; give each its own",
+    ),
+    "something else that is the same": Made(
+        "stock: {wants: [{gpu_model: L40, otherwise: [{gpu_model: L40}]}]}\n",
+        1,
+        46,
+        "this is what the want itself asks for; name something else, or leave it out",
+    ),
+    "a name that is written twice": Made(
+        "protect: [a, b, a]\n", 1, 17, "item 3 of protect says the same as item 1; keep one"
+    ),
+    "a rule that is written twice": Made(
+        "timetables:\n  rules:\n    - {select: [a], timetable: always}\n"
+        "    - {select: a, timetable: always}\n",
+        4,
+        7,
+        "item 2 of rules says the same as item 1; keep one of them",
+    ),
+    "a rule behind one for everything": Made(
+        'timetables:\n  rules:\n    - {select: ["*"], timetable: always}\n'
+        "    - {select: [a], timetable: never}\n",
+        4,
+        7,
+        "rule 2 is never reached: rule 1 takes all that it selects; put it above",
+    ),
+    "a rule for what is protected": Made(
+        "protect: ['prod-*']\ntimetables:\n  rules:\n"
+        "    - {select: [prod-1, a], timetable: always}\n",
+        4,
+        17,
+        "'prod-1' is protected or excluded, so that selecting it does nothing",
+    ),
+    "a rule about idleness without a probe": Made(
+        "forgotten: {rules: [{select: [a], longer_than: 8h, idle: true}]}\n",
+        1,
+        58,
+        "a rule that counts idle time does nothing without a probe; give `idleness`",
+    ),
+    "a retention of no last snapshot": Made(
+        "retention: {select: [a], retention: {last: 0}}\n",
+        1,
+        44,
+        "last: 0 changes nothing, since the newest ready snapshot of an instance is always kept",
+    ),
+    "a retention that keeps nothing": Made(
+        "retention: {select: [a], retention: {last: 0, daily: 0, weekly: 0, monthly: 0}}\n",
+        1,
+        37,
+        "retention keeps nothing; give at least one of last, daily, weekly, monthly",
+    ),
+    "an end of what never begins": Made(
+        "balance: {thresholds: [{runway: 1h, until: 8h}]}\n",
+        1,
+        44,
+        "`until` says when the action hibernate may end, and this line does not have it",
+    ),
+    "a snapshot before nothing": Made(
+        "balance: {thresholds: [{runway: 1h, snapshot: true}]}\n",
+        1,
+        47,
+        "a line that hibernates nothing takes no snapshot",
+    ),
+    "a day that no month has": Made(
+        "costs: {schedule: {cron: '0 7 31 2 *'}}\n",
+        1,
+        26,
+        "'0 7 31 2 *' is never due, since no year has such a day",
+    ),
+    "a file that is included twice": Made(
+        "include: [a.yaml, a.yaml]\n", 1, 19, "'a.yaml' is included twice; keep one"
+    ),
+    "the address of a channel": Made(
+        "notify: {team: 'https://hooks.example.com/T0/B0'}\n",
+        1,
+        16,
+        "this is not the name of a notification block, such as slack-webhook/team",
+    ),
+    "a severity that does not exist": Made(
+        "notify: {team: {block: a, severity: warn}}\n",
+        1,
+        37,
+        "severity must be one of info, warning, failure, and is 'warn'; did you mean 'warning'?",
+    ),
+    "a section for an account that is not there": Made(
+        "accounts: [team-a, team-b]\nbalance: {account: team-c}\n",
+        2,
+        20,
+        "`accounts` at the top has no 'team-c'; did you mean",
+    ),
+    "two sections for one account": Made(
+        "accounts: [a, b]\nbalance:\n  - {accounts: [a, b]}\n  - {account: b}\n",
+        4,
+        5,
+        "the account b has two `balance`; keep one of them",
+    ),
+    "one of several sections without an account": Made(
+        "accounts: [a, b]\nbalance:\n  - {account: a}\n  - {armed: true}\n",
+        4,
+        5,
+        "each of several `balance` names its `account`, and this one does not; add it",
     ),
 }

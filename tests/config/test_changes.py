@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from random import Random
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from barrack_tasks.config.changes import (
     changes,
     digest,
     digests,
+    items_of,
 )
 
 VALUES = st.dictionaries(st.sampled_from("xyz"), st.integers(0, 3) | st.lists(st.integers(0, 1)))
@@ -143,3 +146,22 @@ def test_a_value_follows_the_file_until_a_hand_and_again_once_both_agree(
             # What the file says now is what a later change by hand is told from.
             agreed = said
             is_by_hand = server["a"].values["x"] != said
+
+
+@given(st.lists(st.integers(0, 3)), st.lists(st.integers(0, 3)))
+def test_the_items_of_a_list_lead_from_the_old_one_to_the_new_one(
+    old: list[int], new: list[int]
+) -> None:
+    found = items_of(old, new)
+    gone = [one.value for one in found if one.sign == "-"]
+    fresh = [one.value for one in found if one.sign == "+"]
+    assert Counter(old) - Counter(gone) + Counter(fresh) == Counter(new)
+    assert (found == ()) == (old == new)
+    assert len(gone) <= len(old)
+
+
+@given(st.dictionaries(st.sampled_from("abc"), st.integers(0, 1)), st.randoms())
+def test_the_order_of_a_mapping_does_not_count(old: dict[str, int], rng: Random) -> None:
+    keys = rng.sample([*old], len(old))
+    assert items_of(old, {key: old[key] for key in keys}) == ()
+    assert [one.sign for one in items_of(old, {**old, "d": 1})] == ["+"]

@@ -155,3 +155,19 @@ def test_no_account_takes_the_name_of_anothers_deployment(
     there = {f"watch_balance/{usual}": taken} if taken else {}
     [one] = wanted_deployments(config, TEMPLATES, {}, there)
     assert one.name == f"{usual}{suffix}"
+
+
+def test_each_account_gets_the_rules_of_its_own_section() -> None:
+    found = made(
+        "accounts: [a, b]\nwatch: {}\nstock:\n"
+        "  - {account: a, expires: 8h, wants: [{gpu_model: L40}]}\n"
+        "  - {account: b, armed: true, wants: [{gpu_model: A40}]}\n"
+    )
+    assert [(one.section, one.account) for one in found] == [
+        *[("stock", "a"), ("ends", "a"), ("watch", "a")],
+        *[("stock", "b"), ("watch", "b")],
+    ]
+    stock = {one.account: one for one in found if one.section == "stock"}
+    assert [stock[name].armed for name in "ab"] == [False, True]
+    models = [stock[name].spec["parameters"]["wants"][0]["gpu_model"] for name in "ab"]
+    assert models == ["L40", "A40"]

@@ -15,13 +15,15 @@ PAGE = (Path(__file__).resolve().parents[2] / "docs" / "barrack-yaml.md").read_t
 
 
 def test_the_example_of_the_page_can_be_read_and_shows_every_word(tmp_path: Path) -> None:
-    example, stock = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    example, stock, accounts = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "barrack.yaml").write_text(example)
     (tmp_path / "stock.yaml").write_text(stock)
     config = read_config(tmp_path / "barrack.yaml")
     found = wanted_deployments(config, TEMPLATES)
     assert {one.section for one in found} == KINDS.keys() - {"doctor"}
     assert {one.section for one in found if one.armed and one.acts} == {"balance", "timetables"}
+    (tmp_path / "accounts.yaml").write_text(accounts)
+    assert set(read_config(tmp_path / "accounts.yaml").accounts) == {"team-a", "team-b"}
     words = file_model().model_fields.keys() - KINDS.keys()
     assert all(re.search(rf"^{word}:", example, re.MULTILINE) for word in words)
 

@@ -113,3 +113,40 @@ def test_what_looks_like_a_key_is_not_shown() -> None:
 def test_all_texts_are_found_with_their_places() -> None:
     found = dict(texts_in({"a": ["b", {"c": 1}]}))
     assert found == {("a",): "a", ("a", 0): "b", ("a", 1, "c"): "c"}
+
+
+def test_each_account_may_have_rules_of_its_own_in_files_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "barrack.yaml"
+    file.write_text("include: [a.yaml, b.yaml]\naccounts: [c]\nretention: {select: [x]}\n")
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"accounts: [{name}]\nbalance:\n  account: {name}\n  remind: {ord(name)}h\n"
+        )
+    config = read_config(file)
+    assert set(config.accounts) == {"a", "b", "c"}
+    assert list(config.sections) == ["balance of a", "balance of b", "retention"]
+    of_each = {name: config.of_account(name) for name in config.accounts}
+    assert of_each["a"]["balance"].parameters == {"remind": "97h"}
+    assert of_each["b"]["balance"].parameters == {"remind": "98h"}
+    assert [list(of_each[name]) for name in ("a", "c")] == [["balance", "retention"], ["retention"]]
+
+
+def test_a_mistake_in_the_section_of_one_account_has_its_place(tmp_path: Path) -> None:
+    (tmp_path / "barrack.yaml").write_text(
+        "include: b.yaml\naccounts: [a, b]\nbalance: {account: a}\n"
+    )
+    (tmp_path / "b.yaml").write_text("\nbalance:\n  account: b\n  selct: [x]\n")
+    with pytest.raises(MistakesError) as caught:
+        read_config(tmp_path / "barrack.yaml")
+    [mistake] = caught.value.mistakes
+    assert mistake.position is not None
+    assert (Path(mistake.position.file).name, mistake.position.line) == ("b.yaml", 4)
+
+
+def test_a_channel_is_told_from_its_severity_on(tmp_path: Path) -> None:
+    file = tmp_path / "barrack.yaml"
+    file.write_text(
+        "notify: {team: slack-webhook/team, call: {block: sms, severity: failure}}\nbalance: {}\n"
+    )
+    told = read_config(file).sections["balance"].parameters["notify"]
+    assert told == ["slack-webhook/team", "sms:failure"]

@@ -13,7 +13,7 @@ from barrack_tasks import flows
 from barrack_tasks.config.sections import KINDS, json_schema, model_of
 
 ROOT = Path(__file__).resolve().parents[2]
-OWN = {"armed", "schedule", "named"}
+OWN = {"armed", "schedule", "named", "account", "accounts"}
 NOT_IN_THE_FILE = {"credentials", "dry_run"}
 
 

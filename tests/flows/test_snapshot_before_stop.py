@@ -255,7 +255,7 @@ def test_a_selection_that_means_nothing_is_refused(cloud: Cloud, select: Any, sa
     ("how", "says"),
     [
         ({"then": "explode"}, "hibernate"),
-        ({"keep": 0}, "greater than or equal to 1"),
+        ({"keep": 0}, "keep must be 1 or more, and is 0"),
         ({"timeout": 0}, "must be longer than zero"),
         ({"timeout": timedelta(seconds=-5)}, "must be longer than zero"),
         ({"protect": "alpha"}, "protect"),

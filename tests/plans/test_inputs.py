@@ -51,7 +51,7 @@ def test_what_is_wrong_in_a_list_is_numbered() -> None:
     inner: dict[str, Any] = {"gpu_model": "L40", "claim": {"nam": "a"}}
     with pytest.raises(ValueError, match=r"^want 2: claim: no such key 'nam'; did you mean 'name'"):
         read_wants([{"gpu_model": "L40"}, inner])
-    with pytest.raises(ValueError, match=r"^budget 1: per: "):
+    with pytest.raises(ValueError, match=r"^budget 1: per must be one of hour, day, month"):
         read_budgets([{"per": "week", "soft": 1}])
     with pytest.raises(ValueError, match=r"^rule 1: select: .*no such key 'name'; did you mean"):
         read_rules([{"select": {"name": ["a"]}, "timetable": "Mon 08:00-20:00 UTC"}])

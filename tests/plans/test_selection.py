@@ -128,7 +128,7 @@ KINDS = "select must be a list of names, globs and ids, or a selector; got "
             {"colour": ["red"]},
             "select: no such key 'colour'; there are names, ids, regions, models, states",
         ),
-        ({"names": 7}, "select: names: Input should be a valid tuple"),
+        ({"names": 7}, "select: names must be a list, such as [a, b] (it is 7)"),
     ],
     ids=str,
 )

@@ -6,12 +6,13 @@ import uuid
 from collections.abc import Iterator
 
 import pytest
+from prefect.blocks.abstract import NotificationBlock
 from prefect.blocks.notifications import SlackWebhook
 from pydantic import SecretStr
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.controllers.doctor import readiness_of_notifiers
-from barrack_tasks.runtime.notify import AppriseUrl, find_notifiers
+from barrack_tasks.runtime.notify import AppriseUrl, Severity, find_notifiers, tell
 
 SECRET = "hunter2"
 
@@ -57,3 +58,31 @@ def test_the_check_up_looks_at_all_of_them(broken: str) -> None:
     row = readiness_of_notifiers()
     assert (row.state, f"apprise-url/{broken}" in row.said) == ("ready", True)
     SlackWebhook(url=SecretStr("https://hooks.slack.com/x")).save(broken, _sync=True)  # type: ignore[call-arg]
+
+
+class Told(NotificationBlock):
+    """Notes what it is told."""
+
+    _block_type_slug = "told-by-a-test"
+    subjects: list[str] = []
+
+    def notify(self, body: str, subject: str | None = None, **_: object) -> None:
+        self.subjects.append(str(subject))
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("team", ["info", "success", "warning", "failure"]),
+        ("team:warning", ["warning", "failure"]),
+        ("team:failure", ["failure"]),
+    ],
+)
+def test_a_channel_is_told_from_its_severity_on_and_what_it_is_spared_is_no_failure(
+    name: str, told: list[Severity]
+) -> None:
+    block = Told()
+    every: list[Severity] = ["info", "success", "warning", "failure"]
+    for severity in every:
+        assert tell({name: block}, [name], severity, severity=severity) == {}
+    assert block.subjects == told

@@ -101,3 +101,19 @@ def test_a_digest_is_as_bad_as_the_worst_and_says_all(items: list[Item]) -> None
     for each in items:
         assert each.subject.removeprefix("Barrack: ") in whole
         assert each.body.strip("\n") in whole
+
+
+def test_who_wants_only_what_is_severe_gets_nothing_else_of_a_message(letters: Letters) -> None:
+    post = Post()
+    people: dict[str, Any] = {"a": None, "a:failure": None, "b:warning": None}
+    post.add(Item(people, "Barrack x: news"))
+    post.add(Item(people, "Barrack x failed", severity="failure"))
+    post.send()
+    post.add(Item(people, "Barrack x: more news"))
+    post.send()
+    assert [(name, subject) for name, subject, *_ in letters] == [
+        ("a", "Barrack x failed (and 1 more message)"),
+        ("a:failure", "Barrack x failed"),
+        ("b:warning", "Barrack x failed"),
+        ("a", "Barrack x: more news"),
+    ]

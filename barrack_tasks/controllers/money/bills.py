@@ -62,6 +62,32 @@ def read_bill(
     return _in_one_task(lambda: _read_bill(credentials, funds, start, end, zone, names, keep))
 
 
+def bill_of_what_is_there(
+    credentials: BarrackCredentials, funds: Funds, start: datetime, end: datetime, zone: str = "UTC"
+) -> Bill:
+    """What things that are there have cost between two moments; it needs no Prefect server.
+
+    What is gone is not part of it, since a server remembers that, nor is AI chat. For the
+    arguments, see `read_bill`.
+    """
+    seen = sightings(_there(funds, ()), (), {s.instance_id for s in funds.snapshots}, end)
+    asking = to_ask(seen, start, end)
+    client = credentials.get_client()
+    with ThreadPoolExecutor(min(_MOST_THREADS, credentials.max_concurrency)) as pool:
+        answers = pool.map(lambda n: _asked(client, seen[n], asking[n], end), asking)
+        asked = dict(zip(asking, answers, strict=True))
+    missing = [_sentence(one, error, funds) for one, error in asked.values() if error]
+    charges = [
+        charge
+        for n, one in enumerate(seen)
+        if one.is_billed(start)
+        for charge in asked.get(n, (one, ""))[0].charges(end)
+    ]
+    unread = (*funds.missing, *sorted(missing))
+    currency = str(funds.balance.currency)
+    return Bill(start, end, currency, zone, clipped(charges, start, end), unread, not unread)
+
+
 @task(name="read_billing", cache_policy=NO_CACHE, persist_result=False)
 def _in_one_task(read: Callable[[], Bill]) -> Bill:
     # Prefect looks into all that a task is given: ten thousand instances would take it seconds.

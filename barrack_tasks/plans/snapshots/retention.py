@@ -56,7 +56,9 @@ class Retention(Given):
     @model_validator(mode="after")
     def _keeps_something(self) -> Self:
         if not (self.last or self.daily or self.weekly or self.monthly):
-            raise ValueError("retention keeps nothing; give at least one of last, daily, ...")
+            raise ValueError(
+                "retention keeps nothing; give at least one of last, daily, weekly, monthly"
+            )
         return self
 
     def split(

@@ -32,7 +32,7 @@ def nearest_zones(name: str) -> list[str]:
     by_city: dict[str, list[str]] = {}
     for folded, proper in names.items():
         by_city.setdefault(folded.rsplit("/", 1)[-1], []).append(proper)
-    whole = difflib.get_close_matches(wanted, names, n=3, cutoff=0.75)
+    whole = difflib.get_close_matches(wanted, names, n=3, cutoff=0.8)
     cities = difflib.get_close_matches(city, by_city, n=2, cutoff=0.75)
     found = [names[match] for match in whole] + [
         min(by_city[match], key=lambda proper: (proper.count("/") != 1, proper)) for match in cities

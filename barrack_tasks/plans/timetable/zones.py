@@ -72,7 +72,7 @@ def zone_of(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        near = get_close_matches(name, sorted(zoneinfo.available_timezones()), n=3, cutoff=0.5)
+        near = get_close_matches(name, sorted(zoneinfo.available_timezones()), n=3, cutoff=0.8)
         hint = (
             f"; the nearest are {', '.join(near)}" if near else "; write one such as Europe/Berlin"
         )

@@ -62,7 +62,7 @@ def stand(spent: Any = 0, zone: str = "UTC", **budget: Any) -> Standing:
         ([{"per": "day"}], "give soft=, hard= or both"),
         ([{"per": "week", "hard": 1}], "hour"),
         ([{"per": "day", "soft": 5, "hard": 5}], "soft must be lower"),
-        ([{"per": "day", "hard": -1}], "greater than or equal"),
+        ([{"per": "day", "hard": -1}], "hard must be 0 or more, and is -1"),
         ([{"per": "day", "hard": 1, "names": [" "]}], "empty name"),
         ([{"per": "day", "hard": 1}, {"per": "day", "soft": 1}], "two budgets for everything"),
     ],

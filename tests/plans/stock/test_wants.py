@@ -60,7 +60,7 @@ def vm(name: str, status: str = "ACTIVE", **more: Any) -> UserVM:
     [
         ([], "not empty"),
         ([{"gpu_model": "L40", "gpu_count": "many"}], "gpu_count"),
-        ([{"gpu_model": "L40", "gpu_count": 0}], "greater than or equal"),
+        ([{"gpu_model": "L40", "gpu_count": 0}], "gpu_count must be 1 or more, and is 0"),
         ([{"gpu_model": "L40", "claim": {"name": "a"}}], "needs image_id"),
         ([{"gpu_model": "L40", "claim": {"how": "restore"}}], "needs instance"),
         ([{"gpu_model": "L40", "claim": {"name": "x", "image_id": "1"}}], "called 'x'"),
@@ -70,7 +70,7 @@ def vm(name: str, status: str = "ACTIVE", **more: Any) -> UserVM:
             "2 to 30 characters",
         ),
         ([{"gpu_model": "L40", "claim": CLAIM}, {"gpu_model": "A40", "claim": CLAIM}], "'train'"),
-        ([{"gpu_model": "L40", "max_price": 0}], "greater than 0"),
+        ([{"gpu_model": "L40", "max_price": 0}], "max_price must be more than 0"),
         ([{"gpu_model": "L40", "where": "x"}], "where"),
     ],
 )
