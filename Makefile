@@ -11,7 +11,7 @@ RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help setup demo test lint types unit test-slow test-dialects test-oldest test-scale campaigns faults soak histories bench docs notebooks pictures sbom clean
+.PHONY: help pages setup demo test lint types unit test-slow test-dialects test-oldest test-scale campaigns faults soak histories bench docs notebooks pictures sbom clean
 
 help:
 	@echo "make demo         the main job on a local stand-in for Barrack; no account needed"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench        the flows beside scripts by hand, into benchmarks/results.md"
 	@echo "make bench PART=a BENCH='--sizes 100 1000 5000 --in-flight 16 64'   one part of it, larger"
 	@echo "make docs         the documentation site, into dist/site"
+	@echo "make pages        write the pages that are made from the code anew"
 	@echo "make notebooks    run the notebooks in examples/ again, and keep what they show"
 	@echo "make pictures     make the pictures of the docs again; needs Chromium"
 	@echo "make sbom         a bill of materials with licences, dist/sbom.json"
@@ -96,11 +97,14 @@ docs: setup
 	$(RUN) -m sphinx -q -W --keep-going -c docs -d dist/doctrees . dist/site
 	@echo "the site is dist/site/docs/index.html"
 
+pages: setup
+	$(RUN) -m docs.generate
+
 notebooks: setup
-	$(RUN) scripts/run_notebooks.py
+	$(RUN) -m docs.generate.notebooks
 
 pictures: setup
-	$(RUN) scripts/make_pictures.py
+	$(RUN) -m docs.generate.pictures
 
 sbom: setup
 	$(RUN) scripts/make_sbom.py dist/sbom.json

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from barrack_tasks.controllers.reports import WorkFailed as WorkFailed
     from barrack_tasks.controllers.stock.wait import create_when_available as create_when_available
     from barrack_tasks.controllers.wake import wake as wake
-    from barrack_tasks.credentials import BarrackCredentials as BarrackCredentials
-    from barrack_tasks.events import on as on
     from barrack_tasks.plans.forgotten.idleness import ApiProbe as ApiProbe
     from barrack_tasks.plans.forgotten.idleness import Idleness as Idleness
     from barrack_tasks.plans.forgotten.idleness import PrometheusProbe as PrometheusProbe
@@ -42,6 +40,8 @@ if TYPE_CHECKING:
     from barrack_tasks.plans.stock.wants import Want as Want
     from barrack_tasks.runtime.notify import AppriseUrl as AppriseUrl
     from barrack_tasks.runtime.state_hooks import tell_state as tell_state
+    from barrack_tasks.server.credentials import BarrackCredentials as BarrackCredentials
+    from barrack_tasks.server.events import on as on
     from barrack_tasks.tasks.ai import *
     from barrack_tasks.tasks.catalogue import *
     from barrack_tasks.tasks.firewalls import *
@@ -53,8 +53,8 @@ if TYPE_CHECKING:
     from barrack_tasks.tasks.volumes import *
 
 _GIVEN = {
-    "credentials": "BarrackCredentials",
-    "events": "on",
+    "server.credentials": "BarrackCredentials",
+    "server.events": "on",
     "tasks.ai": "list_ai_models chat get_ai_usage list_ai_usage_history",
     "tasks.catalogue": (
         "get_credit_balance get_gpu_stock get_gpu_specs list_regions get_pricing quote_price"

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from barrack_tasks.credentials import BarrackCredentials
     from barrack_tasks.sandbox import Sandbox
+    from barrack_tasks.server.credentials import BarrackCredentials
 
 _MARK = "barrack_sandbox"
 
@@ -71,6 +71,6 @@ def barrack_account(barrack_sandbox: Sandbox) -> BarrackCredentials:
         >>> def test_mine(barrack_account):
         ...     assert len(list_instances(barrack_account)) == 3
     """
-    from barrack_tasks.credentials import BarrackCredentials
+    from barrack_tasks.server.credentials import BarrackCredentials
 
     return BarrackCredentials.from_environment()

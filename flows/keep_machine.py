@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.leases import extend_lease, find_leasable
 from barrack_tasks.controllers.run import Run, barrack_flow
-from barrack_tasks.plans import Report, Row
+from barrack_tasks.plans import Report
 from barrack_tasks.plans.durations import Lifetime
 from barrack_tasks.plans.forgotten.leases import until_said
-from barrack_tasks.plans.forgotten.reaping import row_of
+from barrack_tasks.plans.forgotten.reaping import row_of_kept
 from barrack_tasks.runtime.parameters import Credentials
 
 
@@ -46,11 +45,4 @@ def keep_machine(
     run = Run.begin("keep_machine", credentials)
     there = find_leasable(run.account, instance)
     lease = extend_lease.fn(run.account, there.id, for_, owner)
-    why = f"{lease.said} keeps it until {until_said(lease)}"
-    if isinstance(there, UserVM):
-        return run.report([row_of(there, why, "done")])
-    kind = there.id.partition(":")[0]
-    row = Row(
-        instance_id=there.id, instance=there.name, was=kind, now=kind, outcome="done", why=why
-    )
-    return run.report([row])
+    return run.report([row_of_kept(there, f"{lease.said} keeps it until {until_said(lease)}")])

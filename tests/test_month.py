@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from docs.generate.month import PAGE, play, spent, table
 from scripts import run_month
-from scripts.make_month import PAGE, play, spent, table
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -28,4 +28,4 @@ def test_the_real_flows_put_no_work_to_rest_in_a_day_of_the_sandbox(prefect_serv
 
 @pytest.mark.slow
 def test_the_page_tells_what_came_out() -> None:
-    assert table(play()) in PAGE.read_text(), "run: python scripts/make_month.py"
+    assert table(play()) in PAGE.read_text(), "run: python -m docs.generate.month"

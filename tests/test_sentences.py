@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from scripts.make_sentences import DOCUMENT, page, sentences
+from docs.generate.sentences import DOCUMENT, page, sentences
 
 
 def test_the_page_of_sentences_is_up_to_date() -> None:
-    assert DOCUMENT.read_text() == page(), "run: python scripts/make_sentences.py"
+    assert DOCUMENT.read_text() == page(), "run: make pages"
 
 
 def test_sentences_are_found_and_names_and_documentation_are_not() -> None:

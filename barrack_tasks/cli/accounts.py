@@ -15,7 +15,7 @@ from barrack_tasks.cli.servers import known_server
 from barrack_tasks.cli.up import BLOCK
 
 if TYPE_CHECKING:
-    from barrack_tasks.credentials import BarrackCredentials
+    from barrack_tasks.server.credentials import BarrackCredentials
 
 IMPATIENT = RetryPolicy(attempts=2, longest_wait=1.0, timeout=10.0, deadline=15.0)
 """For what only looks while a person waits: an API that is away is told within seconds."""
@@ -28,7 +28,7 @@ def account_named(name: str | None, there: bool) -> BarrackCredentials:
         name: of a saved block.
         there: whether a Prefect server answers, which has the block that `barrack up` saved.
     """
-    from barrack_tasks.credentials import BarrackCredentials
+    from barrack_tasks.server.credentials import BarrackCredentials
 
     if name is not None:
         return BarrackCredentials.resolve(name)
@@ -117,6 +117,6 @@ def _account(credentials: str | None, retry: RetryPolicy | None) -> Iterator[Bar
                 f"the block {credentials!r} cannot be read without a Prefect server; "
                 f"{server.absence}"
             )
-        from barrack_tasks.credentials import BarrackCredentials
+        from barrack_tasks.server.credentials import BarrackCredentials
 
         yield BarrackCredentials.find(credentials or BLOCK).get_client()

@@ -32,7 +32,7 @@ def adopt(old: str, /, *, to: str = BLOCK, yes: bool = False, yes_to_living: boo
             screen.print(server.absence)
             return 1
         from barrack_tasks.controllers import adoption as adopting
-        from barrack_tasks.credentials import BarrackCredentials
+        from barrack_tasks.server.credentials import BarrackCredentials
 
         account = BarrackCredentials.find(to)
         found = adopting.check_adoption(old, datetime.now(UTC), yes_to_living)

@@ -20,16 +20,7 @@ from barrack_tasks import flows
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.arming import leaving_no_runs, run_dry
-from barrack_tasks.cli.deployments import (
-    _APPLIED,
-    _block_of,
-    _deploy,
-    _ensure_pool,
-    _key,
-    _schedule_of,
-    deployments_file,
-)
-from barrack_tasks.config.changes import (
+from barrack_tasks.cli.config.changes import (
     Change,
     Digests,
     OwnedElsewhereError,
@@ -37,8 +28,8 @@ from barrack_tasks.config.changes import (
     changes,
     digests,
 )
-from barrack_tasks.config.checking import Config
-from barrack_tasks.config.deployments import (
+from barrack_tasks.cli.config.checking import Config
+from barrack_tasks.cli.config.deployments import (
     DRY_RUN,
     PARAMETER,
     TRIGGER,
@@ -48,14 +39,23 @@ from barrack_tasks.config.deployments import (
     wanted_deployments,
     with_values,
 )
-from barrack_tasks.config.reading import masked
-from barrack_tasks.config.tags import merged_tags, owner_of
-from barrack_tasks.credentials import BarrackCredentials, saved_accounts
-from barrack_tasks.events import account_resource
+from barrack_tasks.cli.config.reading import masked
+from barrack_tasks.cli.config.tags import merged_tags, owner_of
+from barrack_tasks.cli.deployments import (
+    _APPLIED,
+    _block_of,
+    _deploy,
+    _ensure_pool,
+    _key,
+    _schedule_of,
+    deployments_file,
+)
 from barrack_tasks.plans.durations import read_positive
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.report import Report, effect_of
 from barrack_tasks.runtime.health import due_after
+from barrack_tasks.server.credentials import BarrackCredentials, saved_accounts
+from barrack_tasks.server.events import account_resource
 from barrack_tasks.server.tables import change_all, read_all
 from barrack_tasks.server.variables import Records, key_of_id
 

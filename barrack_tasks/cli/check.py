@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 from barrack_tasks.cli.screen import Screen
 
 if TYPE_CHECKING:
-    from barrack_tasks.config.checking import Config
-    from barrack_tasks.config.reading import MistakesError
+    from barrack_tasks.cli.config.checking import Config
+    from barrack_tasks.cli.config.reading import MistakesError
 
 FILE = Path("barrack.yaml")
 
@@ -27,7 +27,7 @@ def check(file: Path = FILE, /) -> int:
     file
         The file; barrack.yaml in this folder, if not given.
     """
-    from barrack_tasks.config.reading import MistakesError
+    from barrack_tasks.cli.config.reading import MistakesError
 
     try:
         config = read(file)
@@ -48,7 +48,7 @@ def schema() -> int:
 
     The first line of a file may name it: `# yaml-language-server: $schema=barrack.schema.json`.
     """
-    from barrack_tasks.config.sections import json_schema
+    from barrack_tasks.cli.config.sections import json_schema
 
     sys.stdout.write(json.dumps(json_schema(), indent=2, ensure_ascii=False) + "\n")
     return 0
@@ -60,7 +60,7 @@ def read(file: Path) -> Config:
     Raises:
         MistakesError: what is wrong.
     """
-    from barrack_tasks.config.checking import read_config
+    from barrack_tasks.cli.config.checking import read_config
 
     return read_config(file, os.environ.get("BARRACK_API_KEY", "").strip())
 

@@ -19,8 +19,8 @@ from barrack_tasks.plans.report import money
 
 if TYPE_CHECKING:
     from barrack_tasks.controllers.money.funds import Funds
-    from barrack_tasks.credentials import BarrackCredentials
     from barrack_tasks.plans.money.cost_report import CostReport
+    from barrack_tasks.server.credentials import BarrackCredentials
 
 
 def costs(

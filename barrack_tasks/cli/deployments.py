@@ -18,6 +18,7 @@ from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.exceptions import ObjectNotFound
 
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.cli.config.tags import owner_of
 from barrack_tasks.cli.retiring import retire
 from barrack_tasks.cli.upgrade import (
     Another,
@@ -28,12 +29,11 @@ from barrack_tasks.cli.upgrade import (
     upgraded,
     with_stance,
 )
-from barrack_tasks.config.tags import owner_of
-from barrack_tasks.credentials import BarrackCredentials, block_named_by
-from barrack_tasks.events import account_resource
 from barrack_tasks.plans.lease_keys import TOOK_OVER
 from barrack_tasks.plans.names import flow_name
 from barrack_tasks.server.account_names import account_name
+from barrack_tasks.server.credentials import BarrackCredentials, block_named_by
+from barrack_tasks.server.events import account_resource
 from barrack_tasks.server.variables import Records
 
 POOL = "barrack"

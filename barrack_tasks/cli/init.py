@@ -28,7 +28,7 @@ def init(file: Path = FILE, /, *, credentials: str = BLOCK) -> int:
     """
     import yaml
 
-    from barrack_tasks.config.beginning import first_file
+    from barrack_tasks.cli.config.beginning import first_file
 
     if file.exists():
         raise BarrackConfigurationError(
@@ -55,7 +55,7 @@ def _read_account(block: str) -> tuple[list[UserVM], Balance]:
     """What the block's account has, or the environment's if there is no such block."""
     with known_server() as server:
         if server.answers:
-            from barrack_tasks.credentials import BarrackCredentials, saved_accounts
+            from barrack_tasks.server.credentials import BarrackCredentials, saved_accounts
 
             if any(one._block_document_name == block for one in saved_accounts()):
                 client = BarrackCredentials.find(block).get_client()

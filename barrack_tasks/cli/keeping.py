@@ -26,7 +26,7 @@ from barrack_tasks.cli.screen import Screen
 from barrack_tasks.server.account_names import account_name, normalised
 
 if TYPE_CHECKING:
-    from barrack_tasks.credentials import BarrackCredentials
+    from barrack_tasks.server.credentials import BarrackCredentials
 
 _ASK_TWICE = RetryPolicy(attempts=2, first_wait=0.2, timeout=15, deadline=30)
 
@@ -176,7 +176,7 @@ def choose(
 
 
 def _given() -> BarrackCredentials | None:
-    from barrack_tasks.credentials import BarrackCredentials
+    from barrack_tasks.server.credentials import BarrackCredentials
 
     if not os.environ.get("BARRACK_API_KEY", "").strip():
         return None
@@ -187,7 +187,7 @@ def _found(name: str) -> BarrackCredentials | None:
     from prefect.client.orchestration import get_client
     from prefect.exceptions import ObjectNotFound
 
-    from barrack_tasks.credentials import BarrackCredentials
+    from barrack_tasks.server.credentials import BarrackCredentials
 
     with get_client(sync_client=True) as client:
         try:
@@ -200,7 +200,7 @@ def _found(name: str) -> BarrackCredentials | None:
 def _asked_for(name: str) -> BarrackCredentials:
     from pydantic import SecretStr
 
-    from barrack_tasks.credentials import BarrackCredentials
+    from barrack_tasks.server.credentials import BarrackCredentials
 
     if not sys.stdin.isatty():
         raise BarrackConfigurationError(
@@ -291,8 +291,8 @@ def _agree(
 
 def _called(account: BarrackCredentials, block: str) -> str:
     """What an account is called once a block of that name holds it."""
-    from barrack_tasks.credentials import saved_accounts
     from barrack_tasks.server.accounts import known_names
+    from barrack_tasks.server.credentials import saved_accounts
 
     saved = saved_accounts()
     there = next((one for one in saved if one._block_document_name == block), None)

@@ -141,6 +141,7 @@ def _end(sentence: str, code: int) -> None:
 
 def _said_of_words(error: CycloptsError) -> str:
     """What is wrong with the words of a command, and where help is."""
+    end = "; "
     match error:
         case UnusedCliTokensError(unused_tokens=[first, *_]):
             said = f"{first!r} is one word too many"
@@ -154,10 +155,10 @@ def _said_of_words(error: CycloptsError) -> str:
             must = error.exception_message.removeprefix("It ").rstrip(".")
             said = f"{argument.name} {must}, and is {argument.tokens[-1].value}"
         case _:
-            said = _as_a_sentence(str(error).partition(" Available commands:")[0])
+            text = str(error).partition(" Available commands:")[0]
+            said, end = _as_a_sentence(text), " " if text.endswith("?") else end
     names = [name for name in (error.command_chain or ()) if name]
     where = " ".join(["barrack", *names, "--help"])
-    end = " " if said.endswith("?") else "; "
     return f"{said}{end}`{where}` shows what there is"
 
 

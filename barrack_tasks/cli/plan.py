@@ -138,7 +138,7 @@ def apply(file: Path = FILE, /, *, yes: bool = False, overwrite: bool = False) -
 
 def _planned(file: Path, overwrite: bool, mistake: int) -> Plan | int:
     """The plan; the exit code if there is none, which was told."""
-    from barrack_tasks.config.reading import MistakesError
+    from barrack_tasks.cli.config.reading import MistakesError
 
     try:
         config = read(file)

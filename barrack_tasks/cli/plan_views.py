@@ -10,8 +10,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from barrack_tasks.cli.applying import Foreseen, Plan
+from barrack_tasks.cli.config.changes import ABSENT, Action, Change, Difference
 from barrack_tasks.cli.screen import Screen
-from barrack_tasks.config.changes import ABSENT, Action, Change, Difference
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import Row, effect_of, escape, money
 

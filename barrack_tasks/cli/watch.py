@@ -23,7 +23,7 @@ from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.names import PREFIX
 
 if TYPE_CHECKING:
-    from barrack_tasks.credentials import BarrackCredentials
+    from barrack_tasks.server.credentials import BarrackCredentials
 
 _MOST = 5
 

@@ -14,12 +14,12 @@ from prefect.exceptions import PrefectHTTPStatusError
 
 from barrack_tasks.api.models import VMStatus
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import emit
 from barrack_tasks.plans.account_changes import MOVED, AccountChange, Sight, View
 from barrack_tasks.plans.power.evidence import Watched
 from barrack_tasks.runtime import leases
 from barrack_tasks.runtime.observe import confirmed_gone
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import emit
 from barrack_tasks.server.tables import read_all, write_all
 
 _LATELY = timedelta(minutes=10)

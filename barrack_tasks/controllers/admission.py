@@ -36,7 +36,6 @@ from barrack_tasks.api import (
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.controllers.money.bills import spent_since
 from barrack_tasks.controllers.money.funds import Funds
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.money.burn import Tariff, burn_of, priced, tariff_of
 from barrack_tasks.plans.money.caps import (
@@ -59,6 +58,7 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log, now, work
 from barrack_tasks.runtime.turns import Turn
+from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.server.variables import MOST_CHARACTERS, Records, Stamped
 
 Decide = Callable[[World, datetime], Mapping[str, Next]]

@@ -8,10 +8,10 @@ from datetime import UTC, datetime, timedelta
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.controllers.expiry import read_expiries
-from barrack_tasks.credentials import BarrackCredentials, saved_accounts
 from barrack_tasks.plans.durations import said
 from barrack_tasks.server.account_names import place_of
 from barrack_tasks.server.accounts import Unowned, known_names, move, unowned
+from barrack_tasks.server.credentials import BarrackCredentials, saved_accounts
 from barrack_tasks.server.variables import Records
 
 _WHAT = {

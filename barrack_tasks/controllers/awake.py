@@ -21,10 +21,10 @@ from barrack_tasks.controllers.leases import (
     find_instance,
     release_lease,
 )
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import get_logger
 from barrack_tasks.plans.durations import read_positive
 from barrack_tasks.plans.forgotten.leases import Lease, extended
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import get_logger
 
 _log = get_logger(__name__)
 

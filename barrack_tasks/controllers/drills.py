@@ -28,7 +28,6 @@ from barrack_tasks.controllers.proofs import (
     write_proofs,
 )
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.making import NOTHING_CAME, TAKES_EFFECT, Making
@@ -60,6 +59,7 @@ from barrack_tasks.runtime.leases import Hold, holding
 from barrack_tasks.runtime.loop import Log, now
 from barrack_tasks.runtime.observe import confirmed_gone, is_gone
 from barrack_tasks.runtime.withdrawing import Notes
+from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.tasks.instances import delete_instance
 
 _TIDY = timedelta(minutes=3)

@@ -13,8 +13,6 @@ from uuid import NAMESPACE_OID, uuid5
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.leases import cloud_now, drop_ended, note_warned, read_leases
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import emit
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.forgotten.idleness import Idleness, put_off
 from barrack_tasks.plans.forgotten.leases import (
@@ -43,6 +41,8 @@ from barrack_tasks.runtime.loop import Log
 from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate, instances_of, note_going
 from barrack_tasks.runtime.probes import find_evidence
 from barrack_tasks.runtime.withdrawing import Notes
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import emit
 from barrack_tasks.server.variables import Records, key_of_id
 from barrack_tasks.tasks.instances import delete_instance, hibernate_instance, start_instance
 

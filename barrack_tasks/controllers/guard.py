@@ -19,13 +19,13 @@ from pydantic import Field
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api import models as m
 from barrack_tasks.controllers.admission import Admission, caps_of
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import emit
 from barrack_tasks.plans.money.caps import Caps, Proposed, coming_back, needs_price
 from barrack_tasks.plans.report import escape
 from barrack_tasks.plans.snapshots.restore import LISTS_LAG
 from barrack_tasks.runtime.leases import intent_of
 from barrack_tasks.runtime.turns import WAITED_FOR
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import emit
 from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.tasks.base import barrack_task
 from barrack_tasks.tasks.catalogue import quote_price

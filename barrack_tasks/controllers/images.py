@@ -8,8 +8,6 @@ from datetime import datetime, timedelta
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Image
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import emit
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.names import LATEST, nearest
@@ -20,6 +18,8 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log, now
 from barrack_tasks.runtime.observe import images_of, observe, with_images
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import emit
 from barrack_tasks.tasks.images import delete_image
 
 

@@ -11,8 +11,6 @@ from typing import Any
 
 from barrack_tasks.api import BarrackConflictError, BarrackError, BarrackNotFoundError
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import emit
 from barrack_tasks.plans.durations import read_lifetime
 from barrack_tasks.plans.forgotten.leases import (
     THINGS,
@@ -28,6 +26,8 @@ from barrack_tasks.plans.forgotten.leases import (
 )
 from barrack_tasks.plans.names import nearest
 from barrack_tasks.plans.selection import Named
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import emit
 from barrack_tasks.server.tables import TableUnreadError, change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 

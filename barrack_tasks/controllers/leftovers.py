@@ -12,7 +12,6 @@ from barrack_tasks.api.models import Snapshot, UserVM, VolumeResponse
 from barrack_tasks.controllers.leases import read_leases, read_leases_of_things
 from barrack_tasks.controllers.proofs import proven_snapshots
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.events import emit
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.forgotten.leases import Lease, holders
 from barrack_tasks.plans.forgotten.leftovers import (
@@ -25,6 +24,7 @@ from barrack_tasks.plans.forgotten.leftovers import (
 from barrack_tasks.plans.forgotten.lifetimes import Stage
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.observe import confirmed_gone, depended_on
+from barrack_tasks.server.events import emit
 from barrack_tasks.server.tables import merge_all, read_all
 from barrack_tasks.tasks.snapshots import delete_snapshot
 from barrack_tasks.tasks.volumes import delete_volume

@@ -11,12 +11,12 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.credentials import BarrackCredentials, check_names
 from barrack_tasks.plans.alerts import Message, Reading
 from barrack_tasks.plans.forgotten.owners import Ownership, channels
 from barrack_tasks.plans.forgotten.untold import IfUntold, Untold, late_of, said_of_late
 from barrack_tasks.runtime.alerts import Alarms, NobodyTold
 from barrack_tasks.runtime.notify import find_notifiers
+from barrack_tasks.server.credentials import BarrackCredentials, check_names
 from barrack_tasks.server.tables import change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 

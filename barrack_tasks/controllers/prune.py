@@ -10,8 +10,6 @@ from barrack_tasks.api.models import Snapshot, UserVM
 from barrack_tasks.api.transport.pacing import elapsed
 from barrack_tasks.controllers.proofs import proven_snapshots
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import emit
 from barrack_tasks.plans.selection import Called, Selector
 from barrack_tasks.plans.snapshots.prune import (
     PruneReport,
@@ -32,6 +30,8 @@ from barrack_tasks.runtime.executor import Executor, OutOfDate, executor_for
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.loop import Log
 from barrack_tasks.runtime.observe import depended_on, snapshot_price
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import emit
 
 _LOOK = 5.0
 _TOO_LATE = "not deleted: the time for this run was over"

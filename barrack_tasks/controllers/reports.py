@@ -14,11 +14,11 @@ from prefect.states import Completed
 
 from barrack_tasks.api.models.text import printable
 from barrack_tasks.controllers.adoption import told_of_left_ends
-from barrack_tasks.events import get_logger
 from barrack_tasks.plans.names import artifact_key
 from barrack_tasks.plans.report import Report, failures
 from barrack_tasks.runtime.health import SKIPPED, tell_of_blind_guards
 from barrack_tasks.runtime.post import Item, Post
+from barrack_tasks.server.events import get_logger
 from barrack_tasks.server.runs import deployment_of_run
 
 _log = get_logger(__name__)

@@ -9,7 +9,6 @@ from typing import Any
 
 from barrack_tasks.controllers.proofs import proven_snapshots
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans import Row, Selector
 from barrack_tasks.plans.memory import Memory, Target, protected_targets
 from barrack_tasks.plans.power.drive import Manner
@@ -30,6 +29,7 @@ from barrack_tasks.runtime.observe import (
     with_images,
     with_stock,
 )
+from barrack_tasks.server.credentials import BarrackCredentials
 
 KEPT = 3
 """So many snapshots of this library are kept of an instance where nobody says how many."""

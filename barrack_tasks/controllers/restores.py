@@ -23,8 +23,6 @@ from barrack_tasks.controllers.expiry import Ends
 from barrack_tasks.controllers.guard import ask_approval
 from barrack_tasks.controllers.money.bills import hardware_seen
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import emit
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.memory import Memory, Target, decide_each
@@ -57,6 +55,8 @@ from barrack_tasks.runtime.observe import (
     observe,
     with_stock,
 )
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import emit
 
 TAKEN_UP = timedelta(days=1)
 """So long a name that was only reserved by a run that was cut off is kept for the next.

@@ -15,9 +15,7 @@ from prefect.blocks.abstract import NotificationBlock
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.controllers import reports
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.dialects.needs import NEEDS, check_needs
-from barrack_tasks.events import get_run_logger, spread
 from barrack_tasks.plans import Report, Selector
 from barrack_tasks.plans.alerts import Message
 from barrack_tasks.plans.memory import Memory, Target
@@ -31,6 +29,8 @@ from barrack_tasks.runtime.health import tell_of_blind_guards
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.notify import Severity, find_notifiers
 from barrack_tasks.runtime.post import Item, Post
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import get_run_logger, spread
 from barrack_tasks.tasks.base import barrack_flow
 
 __all__ = ["Run", "barrack_flow"]

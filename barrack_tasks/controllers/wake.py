@@ -17,9 +17,9 @@ from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.expiry import seen_at_rest
 from barrack_tasks.controllers.guard import guarded_restore
 from barrack_tasks.controllers.leases import LeasesUnreadError, find_instance, lease_instance
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.durations import exactly, read_positive
 from barrack_tasks.runtime.loop import SERVER_AWAY
+from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.tasks.base import barrack_task
 from barrack_tasks.tasks.instances import start_instance
 

@@ -13,7 +13,6 @@ from prefect import runtime
 from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.events import emit
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.alerts import (
     Alarm,
@@ -27,6 +26,7 @@ from barrack_tasks.plans.alerts import (
 from barrack_tasks.runtime.leases import holding, intent_of
 from barrack_tasks.runtime.loop import SERVER_AWAY
 from barrack_tasks.runtime.post import Item, Post
+from barrack_tasks.server.events import emit
 from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.server.tables import merge_all, read_all
 

@@ -20,11 +20,11 @@ from prefect.futures import PrefectFuture
 
 from barrack_tasks.api import Barrack, BarrackError, BarrackNotPermittedError
 from barrack_tasks.api.transport.pacing import elapsed
-from barrack_tasks.events import get_run_logger
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.names import TAG
 from barrack_tasks.plans.steps import Step
 from barrack_tasks.runtime.leases import Hold
+from barrack_tasks.server.events import get_run_logger
 
 _GOOD_FOR = 5.0
 """Seconds after a look for which what was decided on it may be sent."""

@@ -21,7 +21,6 @@ from prefect.utilities.asyncutils import run_coro_as_sync
 from pydantic import TypeAdapter
 
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.events import get_run_logger
 from barrack_tasks.plans.health import (
     MISSED,
     UnfinishedRun,
@@ -32,6 +31,7 @@ from barrack_tasks.plans.health import (
 from barrack_tasks.runtime.leases import intent_of
 from barrack_tasks.runtime.notify import find_notifiers
 from barrack_tasks.runtime.post import Item, Post
+from barrack_tasks.server.events import get_run_logger
 from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.server.variables import Records
 

@@ -48,10 +48,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from barrack_tasks.api import BarrackNotPermittedError
 from barrack_tasks.api.transport.pacing import elapsed
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import get_logger
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.making import CLOCKS_DIFFER
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import get_logger
 from barrack_tasks.server.processes import born, has_ended, machine
 from barrack_tasks.server.variables import MOST_CHARACTERS, Records, Stamped
 

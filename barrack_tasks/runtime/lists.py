@@ -12,7 +12,6 @@ from prefect.blocks.abstract import NotificationBlock
 
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.selection import (
     Called,
     InVain,
@@ -24,6 +23,7 @@ from barrack_tasks.plans.selection import (
 from barrack_tasks.runtime.alerts import scope_of, this_deployment
 from barrack_tasks.runtime.loop import SERVER_AWAY, Log
 from barrack_tasks.runtime.post import Item, Post
+from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.server.runs import deployment_of_run
 from barrack_tasks.server.tables import merge_all, read_all
 

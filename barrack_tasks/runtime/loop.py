@@ -19,8 +19,6 @@ from barrack_tasks.api import (
     BarrackTransportError,
 )
 from barrack_tasks.api.transport.pacing import elapsed
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import catch_up
 from barrack_tasks.plans.cadence import Cadence
 from barrack_tasks.plans.memory import Memory, Target
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
@@ -28,6 +26,8 @@ from barrack_tasks.plans.world import World
 from barrack_tasks.runtime.executor import Outcome, executor_for
 from barrack_tasks.runtime.leases import SEEN_WITHIN, UNWATCHED, Hold
 from barrack_tasks.runtime.progress import Bar, Progress, announce
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import catch_up
 
 Log = logging.Logger | logging.LoggerAdapter[Any]
 MAKING = ("create_instance", "restore_snapshot")

@@ -29,8 +29,8 @@ from pydantic import Field, WithJsonSchema
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line, printable
-from barrack_tasks.credentials import NOTIFIER, BarrackCredentials, check_names
-from barrack_tasks.events import get_logger
+from barrack_tasks.server.credentials import NOTIFIER, BarrackCredentials, check_names
+from barrack_tasks.server.events import get_logger
 
 _log = get_logger(__name__)
 _PAGE = 200

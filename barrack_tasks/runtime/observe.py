@@ -17,9 +17,9 @@ from barrack_tasks.api import (
     BarrackNotFoundError,
 )
 from barrack_tasks.api.models import GPUSpec
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import tariff_of
 from barrack_tasks.plans.world import World, by_instance, stock_of
+from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.server.variables import Records, key_of_id
 
 Reads = Literal["needed", "if readable", "not needed"]

@@ -6,10 +6,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from barrack_tasks.credentials import Credentials
 from barrack_tasks.plans.durations import Timeout, span_of
 from barrack_tasks.plans.selection import Select, SelectionError
 from barrack_tasks.runtime.notify import Notify
+from barrack_tasks.server.credentials import Credentials
 
 Protect = Annotated[
     list[str], Field(description="Names, globs and ids that are never touched.", default=[])

@@ -22,7 +22,6 @@ from barrack_tasks.api import (
 )
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.api.transport.pacing import elapsed
-from barrack_tasks.events import emit
 from barrack_tasks.plans.account_changes import instance_payload
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.memory import Memory, resource_of
@@ -30,6 +29,7 @@ from barrack_tasks.plans.names import artifact_key
 from barrack_tasks.plans.snapshots.restore import refusal
 from barrack_tasks.plans.steps import Finished, Next, Reason, Step, Wait
 from barrack_tasks.runtime.executor import Outcome, is_unsent
+from barrack_tasks.server.events import emit
 
 _HOPELESS = (
     BarrackAuthenticationError,

@@ -26,15 +26,15 @@ from barrack_tasks.api.errors import is_told, without_traceback
 from barrack_tasks.api.models.shown import Listing
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.api.operations import OPERATIONS
-from barrack_tasks.credentials import (
+from barrack_tasks.plans.inputs import about_problem
+from barrack_tasks.plans.names import TAG, flow_name, name_of_run
+from barrack_tasks.server.credentials import (
     BarrackCredentials,
     check_account,
     check_names,
     check_parameters,
 )
-from barrack_tasks.events import spread
-from barrack_tasks.plans.inputs import about_problem
-from barrack_tasks.plans.names import TAG, flow_name, name_of_run
+from barrack_tasks.server.events import spread
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -3,7 +3,7 @@
 from barrack_tasks.api import BarrackConflictError, BarrackNotFoundError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.api.resources import Instances
-from barrack_tasks.credentials import BarrackCredentials
+from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.tasks.base import barrack_task, task_of
 from barrack_tasks.tasks.images import resolve_image
 

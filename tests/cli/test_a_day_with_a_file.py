@@ -1,6 +1,6 @@
 """The day of a new user: init, edit, check, plan, apply, a change by hand, drift, arm, run, costs.
 
-The page about it shows the same day; see `scripts/make_day.py`.
+The page about it shows the same day; see `docs/generate/day.py`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from prefect.client.orchestration import get_client
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.sandbox import Sandbox
-from scripts.make_day import TARGET, Day, new_block, of_file, sandbox_of_the_day, settled
+from docs.generate.day import TARGET, Day, new_block, of_file, sandbox_of_the_day, settled
 from tests.deployments import playing
 from tests.deployments.playing import change, start, wait_for
 
@@ -69,4 +69,4 @@ def test_a_new_user_writes_plans_applies_arms_and_runs_a_file(
     assert armed.count("planned: hibernate instance") == 2
     assert "planned" not in done.partition("follow-schedule")[2]
     written = TARGET.read_text(encoding="utf-8")
-    assert settled(written) == settled(day.page()), "run: python -m scripts.make_day"
+    assert settled(written) == settled(day.page()), "run: python -m docs.generate.day"

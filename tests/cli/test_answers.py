@@ -12,8 +12,8 @@ import pytest
 from barrack_tasks import flows
 from barrack_tasks.cli.answers import ANSWERS
 from barrack_tasks.sandbox import Sandbox
+from docs.generate.schemas import TARGET, page
 from scripts import make_cli_page as cli_page
-from scripts.make_cli_schema import TARGET, page
 from tests.cli.test_learn import run
 
 COMMANDS = {
@@ -48,7 +48,7 @@ LINES = ("watch", "panic")
 
 
 def test_the_published_schema_is_up_to_date() -> None:
-    assert TARGET.read_text(encoding="utf-8") == page(), "run scripts/make_cli_schema.py"
+    assert TARGET.read_text(encoding="utf-8") == page(), "run docs/generate/schemas.py"
 
 
 def test_every_answer_has_a_command_here() -> None:
@@ -132,5 +132,5 @@ def test_what_a_command_answers_is_as_published_and_readable(
 
 def test_the_page_of_commands_shows_what_they_show(prefect_server: str) -> None:
     assert cli_page.TARGET.read_text(encoding="utf-8") == cli_page.page(prefect_server), (
-        "run: python -m scripts.make_cli_page"
+        "run: python -m docs.generate.cli_page"
     )

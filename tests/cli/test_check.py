@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks.cli import main
+from tests.cli.config.mistakes import KEY
 from tests.cli.test_hostile_files import FILES, ran
-from tests.config.mistakes import KEY
 
 Barrack = Callable[..., tuple[int, str, str]]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks.sandbox import Sandbox
-from scripts.make_mistakes import MISTAKES, TARGET, Mistake, ended
+from docs.generate.mistakes import MISTAKES, TARGET, Mistake, ended
 
 ALL = [one for mistakes in MISTAKES.values() for one in mistakes]
 PAGE = TARGET.read_text(encoding="utf-8")
@@ -36,5 +36,5 @@ def test_a_mistake_is_one_sentence_and_a_code(
     [sentence] = end.err.splitlines()
     assert sentence.startswith("barrack: ")
     assert "Traceback" not in end.out
-    assert sentence in PAGE, "run: python scripts/make_mistakes.py"
+    assert sentence in PAGE, "run: python -m docs.generate.mistakes"
     assert sandbox.ledger() == before, "nothing was changed"

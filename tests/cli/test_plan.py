@@ -21,9 +21,9 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli import applying, main
 from barrack_tasks.cli.applying import _alone, _pages, plan_of
 from barrack_tasks.cli.check import read
+from barrack_tasks.cli.config.tags import owner_of
 from barrack_tasks.cli.deployments import apply as up
 from barrack_tasks.cli.deployments import deployments_file
-from barrack_tasks.config.tags import owner_of
 from barrack_tasks.sandbox import Sandbox
 from tests.deployments.playing import change
 

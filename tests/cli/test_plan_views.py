@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks.cli.applying import Foreseen, Plan, duration_of
+from barrack_tasks.cli.config.changes import ABSENT, Change, Difference
+from barrack_tasks.cli.config.checking import Config
 from barrack_tasks.cli.plan_views import PlanView, as_markdown, show, view_of
 from barrack_tasks.cli.screen import Screen
-from barrack_tasks.config.changes import ABSENT, Change, Difference
-from barrack_tasks.config.checking import Config
 from barrack_tasks.plans.report import Report, Row
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks.sandbox import Sandbox
-from scripts.make_mistakes import Mistake, ended
+from docs.generate.mistakes import Mistake, ended
 
 NOWHERE = "http://127.0.0.1:9"
 

@@ -16,9 +16,9 @@ from prefect.client.orchestration import get_client
 
 import barrack_tasks.flows
 from barrack_tasks.cli.upgrade import with_stance
-from barrack_tasks.events import emit
 from barrack_tasks.plans.account_changes import MOVED
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.events import emit
 from tests.deployments import playing
 from tests.deployments.playing import ROOT, start, wait_for
 

@@ -24,8 +24,8 @@ from barrack_tasks.cli.deployments import (
     deployments_file,
     read_deployed,
 )
-from barrack_tasks.events import Happening, on
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.events import Happening, on
 from flows.watch_account import watch_account
 from tests.deployments.playing import change
 from tests.flows.conftest import cloud, events_about

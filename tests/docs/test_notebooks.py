@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scripts.run_notebooks import NOTEBOOKS, run
+from docs.generate.notebooks import NOTEBOOKS, run
 from tests.docs.blocks import ROOT
 
 every = pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks import flows
-from scripts.make_pages import VARIABLES, pages, variables_in_code
+from docs.generate.pages import VARIABLES, pages, variables_in_code
 from tests.docs.blocks import ROOT
 
 
 @pytest.mark.parametrize("name", ["flows.md", "errors.md", "environment.md"])
 def test_the_page_is_the_one_that_the_code_makes(name: str) -> None:
     assert (ROOT / "docs" / name).read_text(encoding="utf-8") == pages()[name], (
-        f"docs/{name} is not up to date; run python scripts/make_pages.py"
+        f"docs/{name} is not up to date; run: make pages"
     )
 
 

@@ -22,9 +22,9 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect import Dialect, load_dialect
 from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.api.transport.exchange import Exchange
-from barrack_tasks.events import account_resource
 from barrack_tasks.runtime.notify import AppriseUrl
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.events import account_resource
 from tests.flows.killing import demand_permits
 from tests.flows.receivers import Mailbox, Webhook, mailbox, webhook
 

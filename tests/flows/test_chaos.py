@@ -89,7 +89,7 @@ def check_rules(sandbox: Sandbox) -> None:
 def _once(cloud: Cloud, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = RetryPolicy(first_wait=0.05, longest_wait=0.5, timeout=3, deadline=8)
     monkeypatch.setattr(
-        "barrack_tasks.credentials.Barrack",
+        "barrack_tasks.server.credentials.Barrack",
         lambda *given, **known: Barrack(*given, **{**known, "retry": policy}),
     )
     sandbox = cloud(seed=seed)
@@ -133,7 +133,7 @@ def test_an_account_that_cannot_be_read_for_a_while_is_looked_at_again(
 ) -> None:
     policy = RetryPolicy(attempts=2, first_wait=0.05, longest_wait=0.1, timeout=3, deadline=3)
     monkeypatch.setattr(
-        "barrack_tasks.credentials.Barrack",
+        "barrack_tasks.server.credentials.Barrack",
         lambda *given, **known: Barrack(*given, **{**known, "retry": policy}),
     )
     sandbox = cloud()

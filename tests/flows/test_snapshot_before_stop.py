@@ -278,7 +278,7 @@ def test_a_wrong_key_is_said_and_not_shown(cloud: Cloud) -> None:
 
 def test_no_server_and_no_json_are_said(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = partial(Barrack, retry=RetryPolicy(attempts=2, first_wait=0.01))
-    monkeypatch.setattr("barrack_tasks.credentials.Barrack", impatient)
+    monkeypatch.setattr("barrack_tasks.server.credentials.Barrack", impatient)
     nobody = BarrackCredentials(api_key="k", base_url="http://127.0.0.1:9/v1")
     with pytest.raises(BarrackTransportError, match=r"cannot connect to http://127\.0\.0\.1:9"):
         snapshot_before_stop(select=["*"], credentials=nobody)

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from barrack_tasks import on
-from barrack_tasks.events import EVENTS, Happening, emit
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.events import EVENTS, Happening, emit
+from docs.generate.events import TARGET, page
 from flows.hibernate import hibernate
 from flows.watch_account import watch_account
-from scripts.make_events import TARGET, page
 from tests.flows.conftest import account_of, events_about, fleet
 
 Cloud = Callable[..., Sandbox]
@@ -186,4 +186,4 @@ def test_what_is_not_in_the_catalogue_cannot_be_emitted() -> None:
 
 
 def test_the_page_about_events_is_that_of_the_catalogue() -> None:
-    assert TARGET.read_text(encoding="utf-8") == page(), "run scripts/make_events.py"
+    assert TARGET.read_text(encoding="utf-8") == page(), "run docs/generate/events.py"

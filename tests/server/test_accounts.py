@@ -26,7 +26,6 @@ from barrack_tasks.controllers.doctor import CheckupFailed
 from barrack_tasks.controllers.expiry import add_expiries, read_expiries
 from barrack_tasks.controllers.notes import read_notes, write_notes
 from barrack_tasks.controllers.proofs import Open, read_open, read_proofs, write_open, write_proofs
-from barrack_tasks.credentials import saved_accounts
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.power.expiry import Expiry
 from barrack_tasks.plans.power.schedule import Note
@@ -36,6 +35,7 @@ from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server import accounts
 from barrack_tasks.server.account_names import _OF_NO_ACCOUNT, account_name
 from barrack_tasks.server.accounts import Unowned, known_names, move, unowned
+from barrack_tasks.server.credentials import saved_accounts
 from barrack_tasks.server.variables import Records
 from flows.doctor import doctor
 from flows.end_expired import end_expired
@@ -182,7 +182,7 @@ def test_no_server_is_needed_for_a_name_where_none_is(monkeypatch: pytest.Monkey
     from prefect.settings import PREFECT_API_URL, temporary_settings
 
     with temporary_settings({PREFECT_API_URL: None}):
-        monkeypatch.setattr("barrack_tasks.credentials.get_client", None)
+        monkeypatch.setattr("barrack_tasks.server.credentials.get_client", None)
         one, two = (BarrackCredentials(api_key="k", base_url=s) for s in (URL, f"{URL}/"))
         assert one.account == two.account
         assert BarrackCredentials.resolve(one).account == one.account

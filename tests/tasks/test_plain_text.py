@@ -20,10 +20,10 @@ from barrack_tasks.api.models.shown import Chart, Page
 from barrack_tasks.api.models.text import csv_cell, one_line, printable
 from barrack_tasks.cli.screen import Screen, table
 from barrack_tasks.controllers.reports import WorkFailed
-from barrack_tasks.events import get_logger
 from barrack_tasks.plans.report import COLUMNS, Report, Row, escape
 from barrack_tasks.runtime import notify as notifying
 from barrack_tasks.runtime.charts import lines_by_hour, stacked_bars
+from barrack_tasks.server.events import get_logger
 
 HOSTILE = [
     "a\nERROR forged",

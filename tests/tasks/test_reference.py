@@ -14,7 +14,7 @@ import pytest
 import barrack_tasks
 from barrack_tasks.api import errors
 from barrack_tasks.api.operations import OPERATIONS
-from scripts.make_reference import TARGET, Docs, reference, when_lost
+from docs.generate.reference import TARGET, Docs, reference, when_lost
 
 every_task = pytest.mark.parametrize("name", list(OPERATIONS))
 GENERAL = "BarrackError"
@@ -115,7 +115,7 @@ def test_what_happens_when_an_answer_is_lost_is_a_sentence(name: str) -> None:
 
 def test_the_reference_is_the_one_that_the_docstrings_make() -> None:
     assert TARGET.read_text(encoding="utf-8") == reference(), (
-        "docs/reference.md is not up to date; run python scripts/make_reference.py"
+        "docs/reference.md is not up to date; run: make pages"
     )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from barrack_tasks import events
-from barrack_tasks.events import catch_up, emit, on, spread
+from barrack_tasks.server import events
+from barrack_tasks.server.events import catch_up, emit, on, spread
 
 Sent = list[tuple[str, dict[str, Any]]]
 

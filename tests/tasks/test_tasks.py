@@ -19,7 +19,7 @@ from pydantic_core import PydanticUndefined
 import barrack_tasks
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.operations import OPERATIONS
-from scripts.make_reference import Trail, client_call
+from docs.generate.reference import Trail, client_call
 
 ROOT = Path(__file__).parent.parent.parent
 ROWS = list(csv.DictReader((ROOT / "tests" / "data" / "barrack-operations.csv").open()))

@@ -23,12 +23,12 @@ from barrack_tasks.controllers.money.seen import (
     write_chats,
     write_sightings,
 )
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of, chat_charge, clipped
 from barrack_tasks.plans.money.burn import priced
 from barrack_tasks.plans.money.cost_report import CostReport
 from barrack_tasks.plans.money.kept import KeptChats, Observed, Sighting, sightings, to_ask
 from barrack_tasks.plans.report import money
+from barrack_tasks.server.credentials import BarrackCredentials
 
 _MOST_THREADS = 16
 _NOTED_WITHIN = timedelta(hours=1)

@@ -11,7 +11,6 @@ from barrack_tasks.controllers.money.bills import instances_seen, note_sightings
 from barrack_tasks.controllers.money.funds import Funds
 from barrack_tasks.controllers.owners import read_owners
 from barrack_tasks.controllers.run import Run
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.alerts import Message, Reading
 from barrack_tasks.plans.forgotten.owners import owner_of
 from barrack_tasks.plans.money.balance import unpriced, unreadable
@@ -40,6 +39,7 @@ from barrack_tasks.plans.selection import Called, InVain, named_in_vain
 from barrack_tasks.runtime.alerts import Alarms
 from barrack_tasks.runtime.loop import now
 from barrack_tasks.runtime.observe import flavors_that_cannot_hibernate
+from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.server.tables import change_all, read_all
 
 

@@ -11,9 +11,9 @@ from typing import Any
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Balance, Snapshot, UserVM, VolumeResponse
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.money.burn import BalanceSample, Burn, Tariff, burn_of, priced, tariff_of
 from barrack_tasks.plans.report import about_error
+from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.server.tables import merge_all, read_all
 
 

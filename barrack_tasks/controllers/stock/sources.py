@@ -8,12 +8,12 @@ from typing import Any
 from barrack_tasks.api import Barrack, BarrackError
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.money.bills import hardware_seen
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans.names import LATEST
 from barrack_tasks.plans.selection import what_exists
 from barrack_tasks.plans.snapshots.images import latest_image
 from barrack_tasks.plans.stock.sources import place_of_snapshot, ready_snapshot
 from barrack_tasks.plans.stock.wants import Place, Want, only_in
+from barrack_tasks.server.credentials import BarrackCredentials
 
 
 def with_image(client: Barrack, want: Want) -> Want:

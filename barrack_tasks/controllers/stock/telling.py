@@ -11,12 +11,12 @@ from typing import Any
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.stock.memory import note_history, write_seen
 from barrack_tasks.controllers.stock.watcher import Log, StockLook, StockWatcher
-from barrack_tasks.events import emit
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.stock.announcing import Claimed
 from barrack_tasks.plans.stock.edges import Edge
 from barrack_tasks.runtime.alerts import Alarms
+from barrack_tasks.server.events import emit
 
 
 @dataclass

@@ -15,14 +15,14 @@ from barrack_tasks.api.models import UserVM
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.controllers.stock.run import watch
 from barrack_tasks.controllers.stock.watcher import Log, StockLook, StockWatcher
-from barrack_tasks.credentials import BarrackCredentials
-from barrack_tasks.events import get_run_logger
 from barrack_tasks.plans.durations import read_positive, said
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.stock.claims import taken_by
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.wants import Want, family_of, wanted_names
+from barrack_tasks.server.credentials import BarrackCredentials
+from barrack_tasks.server.events import get_run_logger
 from barrack_tasks.tasks.base import Account
 
 

@@ -25,7 +25,6 @@ from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.controllers.admission import Admission, read_means
 from barrack_tasks.controllers.stock.claimed import ClaimsToTell, OwnLedger
 from barrack_tasks.controllers.stock.sources import with_image, with_snapshots
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.alerts import without_ids
 from barrack_tasks.plans.money.burn import Tariff, tariff_of
@@ -59,6 +58,7 @@ from barrack_tasks.plans.stock.wants import (
 )
 from barrack_tasks.plans.world import stock_of
 from barrack_tasks.runtime.observe import unable_of
+from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.tasks.base import barrack_task
 
 Log = logging.Logger | logging.LoggerAdapter[Any]

@@ -16,6 +16,7 @@ from barrack_tasks.plans.power.snapshot_then import Intent, Then, snapshot_step
 from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.report import Row
+from barrack_tasks.plans.selection import Named
 from barrack_tasks.plans.steps import Finished, Next, Outcome, Reason
 from barrack_tasks.plans.world import World
 
@@ -161,3 +162,11 @@ def row_of(instance: UserVM, why: str, outcome: Outcome = "skipped") -> Row:
         hourly_now=cost,
         currency=str(instance.currency) if instance.currency else None,
     )
+
+
+def row_of_kept(kept: UserVM | Named, why: str) -> Row:
+    """The row of what a person keeps: a machine, or a snapshot or volume as `snapshot:4711`."""
+    if isinstance(kept, UserVM):
+        return row_of(kept, why, "done")
+    kind = kept.id.partition(":")[0]
+    return Row(instance_id=kept.id, instance=kept.name, was=kind, now=kind, outcome="done", why=why)

@@ -20,9 +20,9 @@ from barrack_tasks.controllers.doctor import CheckupFailed, readiness_of_server
 from barrack_tasks.dialects.doctor import DoctorReport, Finding, checkup
 from barrack_tasks.dialects.doctor.checkup import reads
 from barrack_tasks.dialects.doctor.examine import examine
-from barrack_tasks.events import emit
 from barrack_tasks.plans.names import snapshot_description
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.events import emit
 from flows.doctor import doctor
 from tests.flows.conftest import events_about
 

@@ -14,9 +14,9 @@ from barrack_tasks.api.dialect import Dialect, DialectError, builtin, load_diale
 from barrack_tasks.api.dialect.address import is_builtin_host
 from barrack_tasks.api.transport.addresses import host_of, is_in_clear
 from barrack_tasks.cli import main
-from barrack_tasks.credentials import BarrackCredentials
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.sandbox.http.openapi import document
+from barrack_tasks.server.credentials import BarrackCredentials
 
 
 def run(*words: str) -> int:

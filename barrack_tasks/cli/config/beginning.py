@@ -10,7 +10,7 @@ import yaml
 
 from barrack_tasks.api.models import Balance, UserVM
 from barrack_tasks.api.models.text import one_line
-from barrack_tasks.config.sections import KINDS
+from barrack_tasks.cli.config.sections import KINDS
 from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.report import money
 

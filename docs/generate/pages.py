@@ -1,6 +1,6 @@
 """Write docs/flows.md, docs/errors.md and docs/environment.md from the code.
 
-Use: python scripts/make_pages.py
+Use: python -m docs.generate.pages
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import barrack_tasks
 import barrack_tasks.flows as flows
 from barrack_tasks.api import errors
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 FLOWS_HEAD = """\
 # Flows
 
 Every flow: its parameters, what it returns and what it raises. This page is written by
-`scripts/make_pages.py` from the signatures and docstrings of the flows; change those.
+`docs/generate/pages.py` from the signatures and docstrings of the flows; change those.
 
 All flows are imported in one way: `from barrack_tasks.flows import hibernate`. A parameter means
 the same in every flow. The [table in the README](../README.md#find-the-flow-for-your-job) says
@@ -34,7 +34,7 @@ which flow does which job, and names the page of each subject.
 ERRORS_HEAD = """\
 # Errors
 
-Every error that this library raises on purpose. This page is written by `scripts/make_pages.py`
+Every error that this library raises on purpose. This page is written by `docs/generate/pages.py`
 from the classes; change those. All errors of requests are `BarrackError`s: catch that one, and read
 its attributes `took_effect`, `status_code` and `request_id`.
 """
@@ -42,7 +42,7 @@ ENVIRONMENT_HEAD = """\
 # Environment variables
 
 Every variable of this library that it reads or sets. This page is written by
-`scripts/make_pages.py`, and a test compares it with the names in the code.
+`docs/generate/pages.py`, and a test compares it with the names in the code.
 [Accounts](accounts.md) says how an account is chosen and named. Settings of Prefect, such as
 `PREFECT_API_URL`, are [Prefect's own](https://docs.prefect.io/v3/api-ref/settings-ref).
 """
@@ -59,6 +59,8 @@ VARIABLES = {
     "protected, always",
     "BARRACK_ACCOUNT": "the name of the account of `BARRACK_API_KEY`, if that key has none yet",
     "BARRACK_LOCK_SECONDS": "how long the lock of a run holds: 3 to 3600 seconds; 120 if not set",
+    "BARRACK_FORKS": "set by the worker of `barrack up` for its runs, and by nobody else: where they "
+    "ask the process that has everything loaded to fork for them",
     "BARRACK_LEASE_SECONDS": "what earlier releases called `BARRACK_LOCK_SECONDS`; counts where "
     "that is not set",
     "BARRACK_ADDRESS": "set by `verify_snapshots` for the command of a probe: the address of the "

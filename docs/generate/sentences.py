@@ -12,12 +12,12 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 DOCUMENT = ROOT / "docs" / "sentences.md"
 HEAD = """# Sentences
 
 Every sentence of the product that people may read: errors, reports, messages, and the command line.
-`python scripts/make_sentences.py` writes this page, and a test compares it with the code.
+`python -m docs.generate.sentences` writes this page, and a test compares it with the code.
 """
 _WORDS = re.compile(r"[A-Za-z]{2,}[,;:]? [A-Za-z{(']")
 _NOT_FOR_PEOPLE = re.compile(r"\\[dws]|\(\?|^\s*(select|import|from) |</|\{\{")

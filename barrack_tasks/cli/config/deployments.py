@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from barrack_tasks.config.checking import Config, Section
-from barrack_tasks.config.sections import KINDS
-from barrack_tasks.config.tags import tag_of, with_state
+from barrack_tasks.cli.config.checking import Config, Section
+from barrack_tasks.cli.config.sections import KINDS
+from barrack_tasks.cli.config.tags import tag_of, with_state
 
 PARAMETER, TRIGGER = "parameter ", "trigger "
 DRY_RUN = "dry_run"

@@ -2,7 +2,7 @@
 
 It starts a Prefect server, a sandbox and the receivers in a fresh home, and ends all of it again.
 
-Use: python scripts/make_messages.py
+Use: python -m docs.generate.messages
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 PAGE = ROOT / "docs" / "messages.md"
 START = """# The messages that people receive
 
-`python scripts/make_messages.py` writes this page: it runs flows on a local Barrack, and keeps
+`python -m docs.generate.messages` writes this page: it runs flows on a local Barrack, and keeps
 what a webhook, a chat and a mail server received. [Who is told](money.md#who-is-told) says how
 messages are made up. Ids and addresses differ from run to run.
 """

@@ -33,7 +33,6 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import DialectError, builtin, is_text, read_dialect, text_of_dialect
-from barrack_tasks.events import get_logger, speak_for
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.server.account_names import (
     account_name,
@@ -44,6 +43,7 @@ from barrack_tasks.server.account_names import (
     normalised,
 )
 from barrack_tasks.server.accounts import AccountName, is_called, known_names, settle, take_along
+from barrack_tasks.server.events import get_logger, speak_for
 
 _clients: dict[tuple[object, ...], Barrack] = {}
 _clients_lock = threading.Lock()

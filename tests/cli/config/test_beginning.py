@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import Balance, UserVM
-from barrack_tasks.config.beginning import first_file
-from barrack_tasks.config.checking import Config, read_config
-from barrack_tasks.config.deployments import wanted_deployments
-from barrack_tasks.config.tags import tag_of
-from tests.config.test_deployments import BY_FLOW, TEMPLATES
+from barrack_tasks.cli.config.beginning import first_file
+from barrack_tasks.cli.config.checking import Config, read_config
+from barrack_tasks.cli.config.deployments import wanted_deployments
+from barrack_tasks.cli.config.tags import tag_of
+from tests.cli.config.test_deployments import BY_FLOW, TEMPLATES
 
 
 def read(text: str, folder: Path) -> Config:

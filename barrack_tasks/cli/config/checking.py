@@ -13,8 +13,8 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from barrack_tasks.api.dialect.reading import Place, clipped
-from barrack_tasks.config.meaning import in_vain, said_twice
-from barrack_tasks.config.reading import (
+from barrack_tasks.cli.config.meaning import in_vain, said_twice
+from barrack_tasks.cli.config.reading import (
     Document,
     Mistake,
     MistakesError,
@@ -22,7 +22,7 @@ from barrack_tasks.config.reading import (
     read_document,
     texts_in,
 )
-from barrack_tasks.config.sections import (
+from barrack_tasks.cli.config.sections import (
     BLOCK_PATTERN,
     KEY_VARIABLE,
     KINDS,

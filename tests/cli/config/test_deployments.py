@@ -10,18 +10,18 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.config.checking import Config, Section, config_of
-from barrack_tasks.config.deployments import (
+from barrack_tasks.cli.config.checking import Config, Section, config_of
+from barrack_tasks.cli.config.deployments import (
     Wanted,
     values_of,
     wanted_deployments,
     with_values,
 )
-from barrack_tasks.config.reading import Document
-from barrack_tasks.config.sections import KINDS
-from barrack_tasks.config.tags import owner_of, tag_of
+from barrack_tasks.cli.config.reading import Document
+from barrack_tasks.cli.config.sections import KINDS
+from barrack_tasks.cli.config.tags import owner_of, tag_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 TEMPLATES: list[dict[str, Any]] = yaml.safe_load(
     (ROOT / "deployments" / "prefect.yaml").read_text()
 )["deployments"]

@@ -2,7 +2,7 @@
 
 Needs Chromium. It starts all of it in a fresh home, and ends all of it again.
 
-Use: python scripts/make_pictures.py
+Use: python -m docs.generate.pictures
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from barrack_tasks.sandbox import Sandbox  # noqa: E402

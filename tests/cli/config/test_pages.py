@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from barrack_tasks.config.checking import read_config
-from barrack_tasks.config.deployments import wanted_deployments
-from barrack_tasks.config.sections import KINDS, file_model
-from scripts.make_file_mistakes import DOCUMENT, page
-from tests.config.test_deployments import TEMPLATES
+from barrack_tasks.cli.config.checking import read_config
+from barrack_tasks.cli.config.deployments import wanted_deployments
+from barrack_tasks.cli.config.sections import KINDS, file_model
+from docs.generate.file_mistakes import DOCUMENT, page
+from tests.cli.config.test_deployments import TEMPLATES
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "barrack-yaml.md").read_text()
+PAGE = (Path(__file__).resolve().parents[3] / "docs" / "barrack-yaml.md").read_text()
 
 
 def test_the_example_of_the_page_can_be_read_and_shows_every_word(tmp_path: Path) -> None:
@@ -34,4 +34,4 @@ def test_the_page_has_a_row_for_each_section() -> None:
 
 
 def test_the_page_of_mistakes_is_up_to_date() -> None:
-    assert DOCUMENT.read_text() == page(), "run: python scripts/make_file_mistakes.py"
+    assert DOCUMENT.read_text() == page(), "run: python -m docs.generate.file_mistakes"

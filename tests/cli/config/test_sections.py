@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 from barrack_tasks import flows
-from barrack_tasks.config.sections import KINDS, json_schema, model_of
+from barrack_tasks.cli.config.sections import KINDS, json_schema, model_of
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OWN = {"armed", "schedule", "named", "account", "accounts"}
 NOT_IN_THE_FILE = {"credentials", "dry_run"}
 

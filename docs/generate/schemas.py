@@ -1,4 +1,4 @@
-"""Write docs/cli.schema.json: what each command answers with `--json`."""
+"""Write the JSON schemas: of barrack.yaml, of a plan, and of what commands answer with `--json`."""
 
 from __future__ import annotations
 
@@ -10,8 +10,10 @@ from pydantic import TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
 from barrack_tasks.cli import answers
+from barrack_tasks.cli.config.sections import json_schema
+from barrack_tasks.cli.plan_views import PlanView
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "cli.schema.json"
+DOCS = Path(__file__).resolve().parent.parent
 _ABOUT = (
     "What each command of barrack answers with --json. Money is text with its currency beside it, "
     "moments are ISO 8601 with their zone, durations are seconds, and null is what is not known."
@@ -40,10 +42,19 @@ def schema() -> dict[str, Any]:
     }
 
 
-def page() -> str:
-    """The document as text."""
-    return json.dumps(schema(), indent=2) + "\n"
+def pages() -> dict[str, str]:
+    """The text of each schema, by the name of its file."""
+    documents = {
+        "barrack": json_schema(),
+        "cli": schema(),
+        "plan": PlanView.model_json_schema(mode="serialization"),
+    }
+    return {
+        f"{name}.schema.json": json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+        for name, document in documents.items()
+    }
 
 
 if __name__ == "__main__":
-    TARGET.write_text(page(), encoding="utf-8")
+    for name, text in pages().items():
+        (DOCS / name).write_text(text, encoding="utf-8")

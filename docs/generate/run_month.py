@@ -1,8 +1,8 @@
 """Run the flows through a month of a team of 12 in the sandbox, and write it into docs/leases.md.
 
-The people are those of `make_month.py`. Here the real flows act on a local Barrack whose clock is
+The people are those of `month.py`. Here the real flows act on a local Barrack whose clock is
 put forward by 48 minutes at a time, with a real Prefect server, leases, notices and probes; the
-bill is what the sandbox has charged. `python -m scripts.run_month` takes an hour or two.
+bill is what the sandbox has charged. `python -m docs.generate.run_month` takes an hour or two.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from random import Random
 from typing import Any
 from urllib.parse import parse_qs
 
-from scripts.make_month import CHART, OFFICE, PAGE, PEOPLE, SEED, START, Person, a_person, drawn
+from docs.generate.month import CHART, OFFICE, PAGE, PEOPLE, SEED, START, Person, a_person, drawn
 
 TICK = timedelta(minutes=48)
 """Thirty a day. What is idle is not known to have been so if nobody looked for an hour."""

@@ -10,8 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.config.checking import config_of, read_config
-from barrack_tasks.config.reading import Document, MistakesError, masked, read_document, texts_in
+from barrack_tasks.cli.config.checking import config_of, read_config
+from barrack_tasks.cli.config.reading import (
+    Document,
+    MistakesError,
+    masked,
+    read_document,
+    texts_in,
+)
 
 
 def test_included_files_add_up_and_every_place_is_that_of_its_file(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from barrack_tasks.api import Barrack
 from barrack_tasks.api.models import RegionEnum
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.services import Services
-from scripts.make_mistakes import Mistake, ended
+from docs.generate.mistakes import Mistake, ended
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "cli.md"
+TARGET = Path(__file__).resolve().parent.parent.parent / "docs" / "cli.md"
 HEAD = """\
 # The command line
 
@@ -33,7 +33,7 @@ look need `BARRACK_API_KEY` and no Prefect server. Without the key they take the
 - **Completion**: `source <(barrack completion bash)`, the same for zsh, and
   `barrack completion fish | source`. Names of instances are completed, too.
 
-`python -m scripts.make_cli_page` runs what is shown here on the sandbox and writes this page.
+`python -m docs.generate.cli_page` runs what is shown here on the sandbox and writes this page.
 
 ## Look
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from barrack_tasks.config.changes import (
+from barrack_tasks.cli.config.changes import (
     ABSENT,
     Change,
     OwnedElsewhereError,

@@ -28,12 +28,12 @@ from barrack_tasks.api.operations import (
     Repeat,
 )
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
+TARGET = Path(__file__).resolve().parent.parent.parent / "docs" / "reference.md"
 
 HEAD = """\
 # Reference
 
-Every operation of the API as a Prefect task. This page is written by `scripts/make_reference.py`
+Every operation of the API as a Prefect task. This page is written by `docs/generate/reference.py`
 from the docstrings of the client's methods and the operation table; change those.
 
 Tasks are synchronous. They are called alike in flows, in async flows, in notebook cells and

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from barrack_tasks.events import EVENTS
+from barrack_tasks.server.events import EVENTS
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "events.md"
+TARGET = Path(__file__).resolve().parent.parent.parent / "docs" / "events.md"
 HEAD = """\
 # Events
 
 Everything that this library does or sees is told as a Prefect event, `barrack.<resource>.<what>` on
 the resource `barrack.<resource>.<id>`. What belongs to an instance names it as a related resource
-with the role `instance`. This page is written by `scripts/make_events.py` from the catalogue.
+with the role `instance`. This page is written by `docs/generate/events.py` from the catalogue.
 
 The account is a related resource as well: `barrack.account.<account>` with the role `account`. A
 name of lower case letters and digits stands there as it is (the block `barrack` is

@@ -1,6 +1,6 @@
 """Run the notebooks in examples/ again, and keep what they show.
 
-Use: python scripts/run_notebooks.py
+Use: python -m docs.generate.notebooks
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.config.meaning import in_vain, said_twice
-from barrack_tasks.config.sections import model_of
+from barrack_tasks.cli.config.meaning import in_vain, said_twice
+from barrack_tasks.cli.config.sections import model_of
 from barrack_tasks.plans.power.schedule import Policy, read_rules, rule_for
 from barrack_tasks.plans.protection import is_protected
 

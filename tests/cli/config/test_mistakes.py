@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from barrack_tasks.config.checking import read_config
-from barrack_tasks.config.reading import MistakesError
-from tests.config.mistakes import KEY, MADE, Made
+from barrack_tasks.cli.config.checking import read_config
+from barrack_tasks.cli.config.reading import MistakesError
+from tests.cli.config.mistakes import KEY, MADE, Made
 
 
 @pytest.mark.parametrize("made", MADE.values(), ids=list(MADE))

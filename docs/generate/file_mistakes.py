@@ -6,18 +6,18 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from barrack_tasks.config.checking import read_config  # noqa: E402
-from barrack_tasks.config.reading import MistakesError  # noqa: E402
-from tests.config.mistakes import KEY, MADE  # noqa: E402
+from barrack_tasks.cli.config.checking import read_config  # noqa: E402
+from barrack_tasks.cli.config.reading import MistakesError  # noqa: E402
+from tests.cli.config.mistakes import KEY, MADE  # noqa: E402
 
 DOCUMENT = ROOT / "docs" / "barrack-yaml-mistakes.md"
 HEAD = """# Mistakes in a barrack.yaml
 
 What `barrack check` says of each. No line is shown that may hold a key.
-`python scripts/make_file_mistakes.py` writes this page, and a test compares it with the code.
+`python -m docs.generate.file_mistakes` writes this page, and a test compares it with the code.
 """
 
 

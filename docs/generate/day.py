@@ -1,6 +1,6 @@
 """Write docs/a-day-with-barrack-yaml.md: the first day with a file, with what each command showed.
 
-`python -m scripts.make_day` runs the day on a sandbox, a Prefect server and a worker of its own.
+`python -m docs.generate.day` runs the day on a sandbox, a Prefect server and a worker of its own.
 tests/cli/test_a_day_with_a_file.py runs it as well, and compares the page with what it saw.
 """
 
@@ -20,19 +20,19 @@ from prefect.client.orchestration import get_client
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.cli.applying import _pages
-from barrack_tasks.config.tags import owner_of
+from barrack_tasks.cli.config.tags import owner_of
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.services import Services
-from scripts.make_cli_page import _free_port
-from scripts.make_mistakes import Mistake, ended
+from docs.generate.cli_page import _free_port
+from docs.generate.mistakes import Mistake, ended
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "a-day-with-barrack-yaml.md"
+TARGET = Path(__file__).resolve().parent.parent.parent / "docs" / "a-day-with-barrack-yaml.md"
 ACCOUNT = "team-a"
 HEAD = """\
 # A day with a barrack.yaml
 
 A new account with three machines gets guards that lie in a file. [barrack.yaml](barrack-yaml.md)
-says what each word means. `python -m scripts.make_day` runs all of it on the sandbox and writes
+says what each word means. `python -m docs.generate.day` runs all of it on the sandbox and writes
 this page. The account is saved as the block `team-a`, as `barrack up --credentials team-a` does.
 """
 EDITS = (

@@ -17,7 +17,7 @@ from unittest.mock import patch
 from barrack_tasks.cli import main
 from barrack_tasks.sandbox import Sandbox
 
-TARGET = Path(__file__).resolve().parent.parent / "docs" / "mistakes.md"
+TARGET = Path(__file__).resolve().parent.parent.parent / "docs" / "mistakes.md"
 HEAD = """\
 # Mistakes
 
@@ -25,7 +25,7 @@ What people get wrong, and what the command line says: one sentence on the error
 traceback. A command ends 2 where what was given cannot be meant, and 1 where the network or a
 server failed. A traceback is a bug of this library: please report it.
 
-`python scripts/make_mistakes.py` runs each command on the sandbox and writes this page.
+`python -m docs.generate.mistakes` runs each command on the sandbox and writes this page.
 """
 _NOWHERE = "http://127.0.0.1:9"
 _VOLATILE = (

@@ -2,7 +2,7 @@
 
 No cloud and no Prefect server: only what the plans decide, every ten minutes of a made-up month.
 The people are the same in each way of keeping house, and so is what they do; chance is drawn once,
-by a seed. `python scripts/make_month.py` takes about half a minute.
+by a seed. `python -m docs.generate.month` takes about half a minute.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ from barrack_tasks.plans.forgotten.lifetimes import (
 from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.report import money
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE, CHART = ROOT / "docs" / "leases.md", ROOT / "docs" / "leases-month.svg"
 START = datetime(2026, 11, 2, tzinfo=UTC)  # a Monday
 TICK = timedelta(minutes=10)
