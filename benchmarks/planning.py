@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
 
 from barrack_tasks.api.models import Balance, CurrencyEnum, Snapshot, UserVM, VMStatus
 from barrack_tasks.plans import Retention

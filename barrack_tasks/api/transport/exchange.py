@@ -202,7 +202,7 @@ class Exchange:
         query: Mapping[str, Any],
         timeout: float,
         body: Any = None,
-        extensions: Mapping[str, Any] = {},  # noqa: B006 - nobody changes it
+        extensions: Mapping[str, Any] = {},
     ) -> httpx.Request:
         """A request with the key, and with the headers of every request.
 
