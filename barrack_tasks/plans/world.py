@@ -36,7 +36,7 @@ class World:
     @cached_property
     def by_name(self) -> Mapping[str, UserVM]:
         """The instances by name; of those that share one, the first."""
-        return {i.name: i for i in reversed(self.instances.values())}
+        return {i.name: i for i in reversed(list(self.instances.values()))}
 
 
 def by_instance(snapshots: Iterable[Snapshot]) -> dict[str, list[Snapshot]]:
