@@ -217,9 +217,9 @@ def _charges(fleet: Sequence[UserVM]) -> Iterator[Charge]:
 
 
 def figures_of(decision: Callable[[], None]) -> str:
-    """The quickest of three, and the most memory that one takes beside its world."""
+    """The quicker of two, and the most memory that one takes beside its world."""
     took = []
-    for _ in range(3):
+    for _ in range(2):
         began = time.process_time()
         decision()
         took.append(time.process_time() - began)
