@@ -19,6 +19,7 @@ ALWAYS = "Mon-Sun 00:00-24:00 UTC"
 TICKS: dict[str, dict[str, Any]] = {
     "follow_schedule": {"rules": [{"select": ["*"], "timetable": ALWAYS}]},
     "watch_balance": {"thresholds": [{"runway": "1h"}]},
+    "enforce_budget": {"budgets": [{"per": "day", "hard": 10**9}]},
 }
 HERE = ("CANADA-1", "L40")
 _ROUNDS = 5

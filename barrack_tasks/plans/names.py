@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Any
 
 from barrack_tasks.api.models import Snapshot
@@ -122,6 +123,7 @@ def nearest(asked: str, names: Sequence[str]) -> str:
     return f"known are {', '.join(sorted(set(names))[:10])}" if names else "there is none at all"
 
 
+@lru_cache(maxsize=1024)
 def stamp(moment: datetime) -> str:
     """The end of a name that tells a moment.
 

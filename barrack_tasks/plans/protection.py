@@ -7,9 +7,10 @@ which a thing is known, and what cannot be judged is protected.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
-from fnmatch import fnmatchcase
+from fnmatch import translate
 from functools import lru_cache
 
 from barrack_tasks.api.models import Snapshot, UserVM
@@ -29,11 +30,11 @@ def is_protected(protect: Iterable[str], *known: str | None) -> bool:
         >>> is_protected(["PROD-*"], "BRK-A1B2C3D", "prod-1")
         True
     """
-    texts = {text for told in known if told for text in (told, _folded(told))}
-    patterns = {text for pattern in protect for text in (pattern, _folded(pattern))}
-    return any(
-        text == pattern or fnmatchcase(text, pattern) for pattern in patterns for text in texts
-    )
+    if not (given := tuple(protect)):
+        return False
+    literal, pattern = _read(given)
+    texts = (text for told in known if told for text in (told, _folded(told)))
+    return any(text in literal or pattern.match(text) for text in texts)
 
 
 def why_protected(
@@ -57,6 +58,13 @@ def why_protected(
     if any(names) or all(pattern in instances for pattern in protect):
         return None
     return "it is not known what its instance was called, so it may be protected"
+
+
+@lru_cache(maxsize=64)
+def _read(protect: tuple[str, ...]) -> tuple[frozenset[str], re.Pattern[str]]:
+    """Names, globs and ids as they are and folded; and one pattern for all of them."""
+    written = frozenset(text for told in protect for text in (told, _folded(told)))
+    return written, re.compile("|".join(map(translate, sorted(written))))
 
 
 @lru_cache(maxsize=65_536)

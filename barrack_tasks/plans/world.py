@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 
 from barrack_tasks.api.models import GPUStockItem, Image, Snapshot, UserVM
 
@@ -31,6 +32,11 @@ class World:
     stock: Stock | None = None
     """What can be restored and deployed now; None if that is not known."""
     images: Sequence[Image] = ()
+
+    @cached_property
+    def by_name(self) -> Mapping[str, UserVM]:
+        """The instances by name; of those that share one, the first."""
+        return {i.name: i for i in reversed(list(self.instances.values()))}
 
 
 def by_instance(snapshots: Iterable[Snapshot]) -> dict[str, list[Snapshot]]:

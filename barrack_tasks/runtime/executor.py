@@ -28,6 +28,8 @@ from barrack_tasks.server.events import get_run_logger
 
 _GOOD_FOR = 5.0
 """Seconds after a look for which what was decided on it may be sent."""
+_CROWD = 100
+"""Steps under way that are no crowd, however few requests go out at once."""
 MOST_TASK_RUNS = 4
 """Task runs that one kind of step is spread over at most."""
 
@@ -139,6 +141,12 @@ class Executor:
         """Whether there are steps of which it was not told what became of them."""
         with self._lock:
             return self._under_way > 0
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether so many steps wait for their turn that more of them would change nothing."""
+        with self._lock:
+            return self._under_way > max(_CROWD, 2 * self._concurrency)
 
     def finish(self) -> None:
         """Wait for the task runs to end."""

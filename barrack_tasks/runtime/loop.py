@@ -34,6 +34,10 @@ MAKING = ("create_instance", "restore_snapshot")
 """Operations that make an instance."""
 _SMALL = 100
 _TIDY_AFTER = timedelta(seconds=30)
+_CROWDED = 1.5
+"""Seconds that a look is put off at most while many steps wait for their turn."""
+_BREATH = 0.02
+"""Seconds between two portions of events."""
 _REST = 1.0
 """Between two looks so many times the length of one passes, at the least."""
 SERVER_AWAY = (httpx.HTTPError, PrefectHTTPStatusError)
@@ -187,10 +191,16 @@ def work(
             executor.start([s for s in noted(hold, steps, client, log) if began(memory, s, log)])
 
         def wait(seconds: float) -> None:
-            """Take in what becomes of steps, and send what that makes possible."""
+            """Take in what becomes of steps, and send what that makes possible.
+
+            While many steps wait for their turn the next look can wait a little longer: what it
+            finds would only stand behind them.
+            """
             until = elapsed() + seconds
-            while (left := until - elapsed()) > 0:
-                outcomes = executor.outcomes(left)
+            while (left := until - elapsed()) > 0 or (executor.is_crowded and left > -_CROWDED):
+                # While no request is under way, what was held back disturbs none.
+                sent = not executor.is_busy and catch_up()
+                outcomes = executor.outcomes(_BREATH if sent or left <= 0 else left)
                 for outcome in outcomes:
                     announce(outcome, memory)
                 ended = {o.step.instance_id for o in outcomes if is_followed(o)}

@@ -381,10 +381,11 @@ class _Outbox:
             # Prefect finds the run that an event belongs to in the context.
             self._waiting.append(partial(copy_context().run, _send, event, **said))
 
-    def send(self, most: int | None = None) -> None:
+    def send(self, most: int | None = None) -> bool:
         count = len(self._waiting) if most is None else min(most, len(self._waiting))
         for _ in range(count):
             self._waiting.popleft()()
+        return count > 0
 
 
 _outbox: ContextVar[_Outbox | None] = ContextVar("outbox", default=None)
@@ -415,7 +416,7 @@ def spread(at_once: int = 50) -> Iterator[None]:
         outbox.send()
 
 
-def catch_up(most: int = 20) -> None:
-    """Emit some of what `spread` holds back, for a run that goes on for long."""
-    if outbox := _outbox.get():
-        outbox.send(most)
+def catch_up(most: int = 20) -> bool:
+    """Emit some of what `spread` holds back, for a run that goes on for long; whether any was."""
+    outbox = _outbox.get()
+    return outbox is not None and outbox.send(most)

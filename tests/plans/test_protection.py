@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import unicodedata
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Any
 
 import pytest
@@ -195,3 +197,34 @@ def test_a_snapshot_that_carries_no_name_gets_the_one_that_its_instance_has() ->
     )
     named = with_names([bare, told, gone], World({machine.id: machine}).instances)
     assert [s.instance_name for s in named] == ["alpha", "old", None]
+
+
+_TEXTS = st.text(alphabet="aAé*?[]!-\\.|() \u0301", max_size=6)
+
+
+def _folded(text: str) -> str:
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+@given(protect=st.lists(_TEXTS, max_size=4), known=st.lists(_TEXTS, max_size=3))
+def test_many_patterns_protect_what_one_of_them_protects(
+    protect: list[str], known: list[str]
+) -> None:
+    """Whatever signs are in a name, and in whatever order the patterns are given."""
+    expected = any(
+        text == pattern or fnmatchcase(text, pattern)
+        for one in protect
+        for pattern in (one, _folded(one))
+        for name in known
+        if name
+        for text in (name, _folded(name))
+    )
+    assert is_protected(protect, *known) is expected
+
+
+def test_an_instance_is_found_by_its_name() -> None:
+    first, second, other = (
+        vm(name, "ACTIVE", id_)
+        for name, id_ in (("alpha", "BRK-1"), ("alpha", "BRK-2"), ("beta", "BRK-3"))
+    )
+    assert account(first, second, other).by_name == {"alpha": first, "beta": other}

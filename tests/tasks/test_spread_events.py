@@ -43,10 +43,11 @@ def test_the_first_events_go_out_at_once_and_the_others_at_the_end_in_order(sent
 def test_a_long_run_catches_up_a_little_at_each_look(sent: Sent) -> None:
     with spread(at_once=0):
         hibernated(5)
-        catch_up(2)
+        assert catch_up(2)
         assert ids(sent) == ["i-0", "i-1"]
-        catch_up(20)
+        assert catch_up(20)
         assert len(sent) == 5
+        assert not catch_up(), "nothing waits any more"
     assert len(sent) == 5
 
 
@@ -71,7 +72,7 @@ def test_what_was_held_back_is_emitted_when_the_work_fails(sent: Sent) -> None:
 
 def test_without_a_run_nothing_is_held_back(sent: Sent) -> None:
     hibernated(300)
-    catch_up()
+    assert not catch_up()
     assert len(sent) == 300
 
 

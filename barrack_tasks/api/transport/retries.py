@@ -82,8 +82,19 @@ class Repeater:
             in_the_end: when giving up, called with the last failure for a last word.
         """
         failures: list[BarrackError] = []
+        try:
+            return attempt()  # most succeed at once, and what repeats has its price
+        except TooLate:
+            pass
+        except BarrackError as error:
+            failures.append(error)
+        if not failures:
+            raise self.too_late(call)
+        first = list(failures)
 
         def noted() -> Any:
+            if first:
+                raise first.pop()
             try:
                 return attempt()
             except BarrackError as error:

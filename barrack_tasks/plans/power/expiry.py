@@ -171,7 +171,7 @@ def _unless_it_shows(
     by = expiry.by
     if by is None or cloud_now is None:
         return Wait(f"it ends at {_moment(expiry.at)}")
-    named = next((i for i in world.instances.values() if i.name == expiry.name), None)
+    named = world.by_name.get(expiry.name)
     if named is not None and not protected and not by.was_before(named):
         return Finished("failed", by.why_unclear(named))
     if cloud_now >= by.asked + NOTHING_CAME:

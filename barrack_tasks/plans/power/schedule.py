@@ -41,8 +41,8 @@ from barrack_tasks.plans.selection import (
     InVain,
     Selector,
     ambiguous,
-    select_instances,
     selected_in_vain,
+    selected_that_exist,
     selector_of,
 )
 from barrack_tasks.plans.steps import Next, Reason, Step
@@ -148,12 +148,8 @@ def rule_for(instance: UserVM, policy: Policy) -> Rule | None:
 
 def is_meant(selector: Selector, instance: UserVM) -> bool:
     """Whether a selector means the instance. Names that match nothing are no error here."""
-    without_complaint = selector.model_copy(update={"states": ()})
-    known = [*selector.names, *selector.ids]
-    try:
-        return bool(select_instances(without_complaint, [instance], known))
-    except ValueError:
-        return False
+    of_any_state = selector.model_copy(update={"states": ()}) if selector.states else selector
+    return bool(selected_that_exist(of_any_state, [instance]))
 
 
 def judge(

@@ -31,7 +31,7 @@ def substitute(
     `models` are GPU models, or globs, in the order in which they are wanted.
     """
     name = substitute_name(target.name)
-    there = next((i for i in world.instances.values() if i.name == name), None)
+    there = world.by_name.get(name)
     if there is not None:
         return _standing_in(there)
     if target.id in memory.made:

@@ -117,10 +117,15 @@ def keepers(
         instances: all of the account as they are now, by id: protection is judged by them.
     """
     found: dict[str, str] = {}
+    # The snapshots of an instance are judged alike, by its id and the name that they carry.
+    judged: dict[tuple[str | None, str | None], str | None] = {}
     for snapshot in snapshots:
+        source = (snapshot.instance_id, snapshot.instance_name)
+        if source not in judged:
+            judged[source] = why_protected(snapshot, how.protect, instances)
         if not is_ours(snapshot, snapshot.instance_id or ""):
             found[snapshot.id] = _NOT_OURS
-        elif why := why_protected(snapshot, how.protect, instances):
+        elif why := judged[source]:
             found[snapshot.id] = why
         elif snapshot.id in proven:
             found[snapshot.id] = "it is the newest that was proven to restore"

@@ -235,7 +235,7 @@ def decide_restore(
         began: when this attempt began; lists may lag behind a run before.
         now: zone-aware.
     """
-    there = next((i for i in world.instances.values() if i.name == one.name), None)
+    there = world.by_name.get(one.name)
     made = memory.made.get(one.key)
     if made is None and there is not None and not is_own(one, there, memory):
         making = _made_by(one, memory)

@@ -57,7 +57,7 @@ def rows_of_restores(
         next_ = plan[one.key]
         outcome: Outcome = next_.outcome if isinstance(next_, Finished) else "planned"
         why = "" if isinstance(next_, Step) else next_.why
-        there = next((i for i in world.instances.values() if i.name == one.name), None)
+        there = world.by_name.get(one.name)
         mine = there if one.key in memory.made or one.resumed else None
         if outcome == "done" and mine is not None and mine.has_address:
             why = "; ".join(filter(None, [why, f"its address is {mine.public_ip}"]))

@@ -110,6 +110,11 @@ class Retention(Given):
         self, newest_first: Sequence[int], given: Sequence[Snapshot], reasons: dict[int, list[str]]
     ) -> None:
         zone = ZoneInfo(self.zone)
+        local = [
+            created.astimezone(zone)
+            for number in newest_first
+            if (created := given[number].created_at) is not None
+        ]
         reasons[newest_first[0]].append("newest ready")
         for place, number in enumerate(newest_first[: self.last], 1):
             reasons[number].append(f"last {place}")
@@ -119,11 +124,10 @@ class Retention(Given):
             (self.monthly, "monthly", _month),
         ):
             seen: list[str] = []
-            for number in newest_first:
-                created = given[number].created_at
-                if created is None or len(seen) == count:
+            for number, created in zip(newest_first, local, strict=True):
+                if len(seen) == count:
                     break
-                name = bucket(created.astimezone(zone))
+                name = bucket(created)
                 if name not in seen:
                     seen.append(name)
                     reasons[number].append(f"{word} {name}")
