@@ -59,8 +59,8 @@ VARIABLES = {
     "protected, always",
     "BARRACK_ACCOUNT": "the name of the account of `BARRACK_API_KEY`, if that key has none yet",
     "BARRACK_LOCK_SECONDS": "how long the lock of a run holds: 3 to 3600 seconds; 120 if not set",
-    "BARRACK_FORKS": "set by the worker of `barrack up` for its runs, and by nobody else: where they "
-    "ask the process that has everything loaded to fork for them",
+    "BARRACK_FORKS": "set by the worker of `barrack up` for its runs, and by nobody else: where "
+    "they ask the process that has everything loaded to fork for them",
     "BARRACK_LEASE_SECONDS": "what earlier releases called `BARRACK_LOCK_SECONDS`; counts where "
     "that is not set",
     "BARRACK_ADDRESS": "set by `verify_snapshots` for the command of a probe: the address of the "
