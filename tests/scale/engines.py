@@ -107,16 +107,29 @@ class Several:
         """What the processes of a part carry; another test at the same time has others."""
         return f"{self.folder.name}/{name}"
 
+    def _processes(self, name: str) -> Iterator[tuple[int, dict[str, str]]]:
+        """Every process that a part has started: its number, and its environment."""
+        mark = self._mark(name)
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                words = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+                env = dict(word.split("=", 1) for word in words if "=" in word)
+                if env.get("BARRACK_TEST_PART") == mark:
+                    yield int(entry.name), env
+
+    def runs_of(self, name: str) -> set[str]:
+        """Ids of the runs whose processes a worker has started, and that are there."""
+        found = {env.get("PREFECT__FLOW_RUN_ID", "") for _, env in self._processes(name)}
+        return found - {""}
+
     def lose(self, name: str) -> None:
         """Kill a part and all that it has started, at once and without a word."""
         part = self.parts.pop(name)
-        mark = f"BARRACK_TEST_PART={self._mark(name)}\0".encode()
         part.kill()
         part.wait()
-        for entry in Path("/proc").iterdir():
+        for number, _ in self._processes(name):
             with suppress(OSError):
-                if mark in (entry / "environ").read_bytes():
-                    os.kill(int(entry.name), signal.SIGKILL)
+                os.kill(number, signal.SIGKILL)
 
     def stop(self) -> None:
         """End all parts, the last first."""

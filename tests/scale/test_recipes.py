@@ -222,14 +222,14 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, told) == (0, [])
 
 
-LOST = {
-    one["actions"][0]["state"]: AutomationCore.model_validate(one)
+LOST, UNBEGUN, GIVEN_UP = (
+    AutomationCore.model_validate(one)
     for one in yaml.safe_load((PLACE / "lost-runs.yaml").read_text())["automations"]
-}
+)
 
 
-def test_a_run_of_a_lost_worker_is_marked_after_more_than_three_heartbeats() -> None:
-    trigger = LOST["CRASHED"].trigger
+def test_a_run_of_a_lost_worker_is_started_again_after_more_than_three_heartbeats() -> None:
+    trigger = LOST.trigger
     assert isinstance(trigger, EventTrigger)
     heartbeat = Settings.model_fields["flows"].annotation.model_fields["heartbeat_frequency"]  # type: ignore[union-attr]
     assert trigger.posture is Posture.Proactive
@@ -237,8 +237,21 @@ def test_a_run_of_a_lost_worker_is_marked_after_more_than_three_heartbeats() -> 
     assert trigger.after == {"prefect.flow-run.Running", "prefect.flow-run.heartbeat"}
 
 
+def test_a_run_that_is_lost_again_and_again_is_given_up() -> None:
+    trigger = GIVEN_UP.trigger
+    assert isinstance(trigger, EventTrigger)
+    assert trigger.posture is Posture.Reactive
+    [action] = GIVEN_UP.model_dump()["actions"]
+    assert action["state"] == "CRASHED"
+    for one in (LOST, UNBEGUN):
+        [action] = one.model_dump()["actions"]
+        assert {f"prefect.flow-run.{action['name']}"} == trigger.expect
+        assert isinstance(one.trigger, EventTrigger)
+        assert trigger.within > (trigger.threshold + 1) * one.trigger.within
+
+
 def test_a_run_that_never_began_is_given_to_another_worker() -> None:
-    trigger = LOST["SCHEDULED"].trigger
+    trigger = UNBEGUN.trigger
     assert isinstance(trigger, EventTrigger)
     waiting = {Pending(), Submitting(), InfrastructurePending()}
     assert trigger.after == {f"prefect.flow-run.{one.name}" for one in waiting}
@@ -260,6 +273,6 @@ def test_a_run_that_never_began_is_given_to_another_worker() -> None:
     ids=lambda state: str(state.name),
 )
 def test_whatever_follows_is_a_sign_of_life(state: Any) -> None:
-    for automation in LOST.values():
+    for automation in (LOST, UNBEGUN):
         assert isinstance(automation.trigger, EventTrigger)
         assert f"prefect.flow-run.{state.name}" in automation.trigger.expect
