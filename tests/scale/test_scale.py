@@ -58,6 +58,7 @@ class Asking:
             auth=(user, secret),
             timeout=60,
             trust_env=False,
+            follow_redirects=True,
         )
 
     def ask(self, method: str, path: str, **body: Any) -> Any:
@@ -94,7 +95,7 @@ class Asking:
 
     def begun(self, run: str) -> list[datetime]:
         """When a run began, each time that it did."""
-        states = self.ask("GET", f"/flow_run_states/?flow_run_id={run}")
+        states = self.ask("GET", f"/flow_run_states?flow_run_id={run}")
         running = [one["timestamp"] for one in states if one["type"] == "RUNNING"]
         return sorted(map(datetime.fromisoformat, running))
 
@@ -169,7 +170,7 @@ def test_one_worker_and_one_server_are_killed_and_no_run_is_lost_or_doubled() ->
         parts.run("-c", "from barrack_tasks.cli import main; main()", "up", "--yes", **sandbox.env)
         parts.run("-c", SAVE, people.url)
         parts.run("-m", "prefect", "automation", "create", "-f", str(automations(parts.folder)))
-        server.ask("POST", "/work_pools/barrack/queues/", name="many", priority=2)
+        server.ask("POST", "/work_pools/barrack/queues", name="many", priority=2)
         deployed = server.deployments()
         ids = {deployed[name]["id"]: name for name in GUARDS}
         with workers(parts, sandbox):
