@@ -25,6 +25,8 @@ INTEGRATION = ROOT / ".cache" / "scale"
 """Where `make test-scale` puts prefect-redis."""
 ENGINES = {
     "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",
+    "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
     "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_MESSAGING_CACHE": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect_redis.ordering",
@@ -187,9 +189,21 @@ def several(settings: Mapping[str, str] = {}) -> Iterator[Several]:
             "SERVER_TWO": f"127.0.0.1:{two}",
         }
         file = str(ROOT / "deployments" / "haproxy.cfg")
+        _until_triggers_are_evaluated(redis)
         parts.start("proxy", [program("haproxy"), "-db", "-f", file], names)
         until_ready(env["PREFECT_API_URL"])
         yield parts
+
+
+def _until_triggers_are_evaluated(redis: int) -> None:
+    """Wait until the services follow events; a part of them that could not start says nothing."""
+    asked = [program("redis-cli"), "-p", str(redis), "XINFO", "GROUPS", "events"]
+    for _ in range(900):
+        told = subprocess.run(asked, capture_output=True, text=True).stdout
+        if "reactive-triggers" in told.split():
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"no service evaluates automations: {told}")
 
 
 def _start_postgres(parts: Several, port: int) -> None:
