@@ -230,11 +230,16 @@ def published(sandbox: Sandbox, _: BarrackCredentials) -> None:
     assert made[-1] not in gone
 
 
+SNAPSHOT_FIRST = {
+    "snapshot_before_stop": "delete_instance",
+    "follow_schedule": "hibernate_instance",
+    "reap_forgotten": "delete_instance",
+}
+"""The cases that take a snapshot before something else, and what that is."""
 AGAIN = {
     "publish_image": published,
     # Each run has a snapshot of its own; that of a run that failed stays, and that run named it.
-    "snapshot_before_stop": only_once("delete_instance"),
-    "follow_schedule": only_once("hibernate_instance"),
+    **{name: only_once(operation) for name, operation in SNAPSHOT_FIRST.items()},
 }
 """What is true after runs of which all but the last have failed, where that is something else."""
 
@@ -385,7 +390,7 @@ def _doubled(ledger: Iterable[dict[str, Any]]) -> list[str]:
 
 
 def _judge_snapshots(case: Case, sandbox: Watched) -> None:
-    promises_one = case.flow in ("snapshot_before_stop", "follow_schedule")
+    promises_one = case.flow in SNAPSHOT_FIRST
     of: dict[str, str] = {}
     ready: dict[str, list[tuple[str, str]]] = {}
     for e in sandbox.ledger():

@@ -9,6 +9,7 @@ import pytest
 from barrack_tasks.api import BarrackError
 from tests.campaigns.faults import (
     CASES,
+    SNAPSHOT_FIRST,
     TROUBLES,
     Broken,
     Cell,
@@ -41,8 +42,16 @@ class Told(Watched):
         return [e for e in self.entries if not e["name"].startswith("keep-")]
 
 
-def judge(sandbox: Told, *runs: Run) -> None:
-    judge_promises(CASES["snapshot_before_stop"], sandbox, runs)
+def judge(sandbox: Told, *runs: Run, case: str = "snapshot_before_stop") -> None:
+    judge_promises(CASES[case], sandbox, runs)
+
+
+def test_every_case_with_a_snapshot_first_is_judged_by_it() -> None:
+    takes_one = {n for n, case in CASES.items() if "snapshot_then" in case.judge.__qualname__}
+    assert takes_one == set(SNAPSHOT_FIRST)
+    for name in takes_one:
+        with pytest.raises(Broken, match="without a snapshot"):
+            judge(Told(RESTED), case=name)
 
 
 def test_what_is_as_promised_is_kept() -> None:

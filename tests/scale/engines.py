@@ -25,6 +25,8 @@ INTEGRATION = ROOT / ".cache" / "scale"
 """Where `make test-scale` puts prefect-redis."""
 ENGINES = {
     "PREFECT_SERVER_DATABASE_MIGRATE_ON_START": "false",
+    "PREFECT_SERVER_DATABASE_CONNECTION_TIMEOUT": "60",
+    "PREFECT_SERVER_DATABASE_TIMEOUT": "60",
     "PREFECT_SERVER_EVENTS_MESSAGING_BROKER": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_MESSAGING_CACHE": "prefect_redis.messaging",
     "PREFECT_SERVER_EVENTS_CAUSAL_ORDERING": "prefect_redis.ordering",
@@ -107,16 +109,29 @@ class Several:
         """What the processes of a part carry; another test at the same time has others."""
         return f"{self.folder.name}/{name}"
 
+    def _processes(self, name: str) -> Iterator[tuple[int, dict[str, str]]]:
+        """Every process that a part has started: its number, and its environment."""
+        mark = self._mark(name)
+        for entry in Path("/proc").iterdir():
+            with suppress(OSError):
+                words = (entry / "environ").read_bytes().decode(errors="replace").split("\0")
+                env = dict(word.split("=", 1) for word in words if "=" in word)
+                if env.get("BARRACK_TEST_PART") == mark:
+                    yield int(entry.name), env
+
+    def runs_of(self, name: str) -> set[str]:
+        """Ids of the runs whose processes a worker has started, and that are there."""
+        found = {env.get("PREFECT__FLOW_RUN_ID", "") for _, env in self._processes(name)}
+        return found - {""}
+
     def lose(self, name: str) -> None:
         """Kill a part and all that it has started, at once and without a word."""
         part = self.parts.pop(name)
-        mark = f"BARRACK_TEST_PART={self._mark(name)}\0".encode()
         part.kill()
         part.wait()
-        for entry in Path("/proc").iterdir():
+        for number, _ in self._processes(name):
             with suppress(OSError):
-                if mark in (entry / "environ").read_bytes():
-                    os.kill(int(entry.name), signal.SIGKILL)
+                os.kill(number, signal.SIGKILL)
 
     def stop(self) -> None:
         """End all parts, the last first."""
@@ -174,9 +189,21 @@ def several(settings: Mapping[str, str] = {}) -> Iterator[Several]:
             "SERVER_TWO": f"127.0.0.1:{two}",
         }
         file = str(ROOT / "deployments" / "haproxy.cfg")
+        _until_triggers_are_evaluated(redis)
         parts.start("proxy", [program("haproxy"), "-db", "-f", file], names)
         until_ready(env["PREFECT_API_URL"])
         yield parts
+
+
+def _until_triggers_are_evaluated(redis: int) -> None:
+    """Wait until the services follow events; a part of them that could not start says nothing."""
+    asked = [program("redis-cli"), "-p", str(redis), "XINFO", "GROUPS", "events"]
+    for _ in range(900):
+        told = subprocess.run(asked, capture_output=True, text=True).stdout
+        if "reactive-triggers" in told.split():
+            return
+        time.sleep(0.2)
+    raise AssertionError(f"no service evaluates automations: {told}")
 
 
 def _start_postgres(parts: Several, port: int) -> None:

@@ -222,14 +222,19 @@ def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     assert (done.returncode, told) == (0, [])
 
 
-LOST = {
-    one["actions"][0]["state"]: AutomationCore.model_validate(one)
+LOST, UNBEGUN, AGAIN, GIVEN_UP = (
+    AutomationCore.model_validate(one)
     for one in yaml.safe_load((PLACE / "lost-runs.yaml").read_text())["automations"]
-}
+)
+
+
+def action_of(automation: AutomationCore) -> dict[str, Any]:
+    [action] = automation.model_dump(mode="json")["actions"]
+    return dict(action)
 
 
 def test_a_run_of_a_lost_worker_is_marked_after_more_than_three_heartbeats() -> None:
-    trigger = LOST["CRASHED"].trigger
+    trigger = LOST.trigger
     assert isinstance(trigger, EventTrigger)
     heartbeat = Settings.model_fields["flows"].annotation.model_fields["heartbeat_frequency"]  # type: ignore[union-attr]
     assert trigger.posture is Posture.Proactive
@@ -237,8 +242,29 @@ def test_a_run_of_a_lost_worker_is_marked_after_more_than_three_heartbeats() -> 
     assert trigger.after == {"prefect.flow-run.Running", "prefect.flow-run.heartbeat"}
 
 
+@pytest.mark.parametrize("automation", [LOST, UNBEGUN], ids=["lost", "never began"])
+def test_silence_alone_never_starts_a_run_that_has_ended(automation: AutomationCore) -> None:
+    """Only to Crashed the server refuses to move a run that is Completed."""
+    assert action_of(automation)["state"] == "CRASHED"
+    assert isinstance(AGAIN.trigger, EventTrigger)
+    assert AGAIN.trigger.posture is Posture.Reactive
+    assert AGAIN.trigger.expect == {f"prefect.flow-run.{action_of(automation)['name']}"}
+    assert action_of(AGAIN)["state"] == "SCHEDULED"
+
+
+def test_a_run_that_is_lost_again_and_again_is_given_up() -> None:
+    trigger = GIVEN_UP.trigger
+    assert isinstance(trigger, EventTrigger)
+    assert isinstance(LOST.trigger, EventTrigger)
+    assert trigger.posture is Posture.Reactive
+    assert trigger.expect == {f"prefect.flow-run.{action_of(AGAIN)['name']}"}
+    assert trigger.within > (trigger.threshold + 1) * LOST.trigger.within
+    given_up = action_of(GIVEN_UP)
+    assert (given_up["state"], given_up["name"]) == ("CRASHED", None), "it is not started again"
+
+
 def test_a_run_that_never_began_is_given_to_another_worker() -> None:
-    trigger = LOST["SCHEDULED"].trigger
+    trigger = UNBEGUN.trigger
     assert isinstance(trigger, EventTrigger)
     waiting = {Pending(), Submitting(), InfrastructurePending()}
     assert trigger.after == {f"prefect.flow-run.{one.name}" for one in waiting}
@@ -254,12 +280,13 @@ def test_a_run_that_never_began_is_given_to_another_worker() -> None:
         Crashed(),
         Failed(),
         Late(),
+        Crashed(name="Lost"),
         Running(),
         Scheduled(),
     ],
     ids=lambda state: str(state.name),
 )
 def test_whatever_follows_is_a_sign_of_life(state: Any) -> None:
-    for automation in LOST.values():
+    for automation in (LOST, UNBEGUN):
         assert isinstance(automation.trigger, EventTrigger)
         assert f"prefect.flow-run.{state.name}" in automation.trigger.expect
