@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from docs.generate import run_month
 from docs.generate.month import PAGE, play, spent, table
-from scripts import run_month
 
 
 @pytest.mark.parametrize("seed", [1, 2])

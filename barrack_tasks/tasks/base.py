@@ -252,10 +252,28 @@ for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
 _LONGEST_SENTENCE = 4_000
 
 
+_LONGEST_REPEATED = 12
+"""A text with more characters may be a key, and nobody can know that it is."""
+
+
+def _without_secrets(value: Any) -> Any:
+    """A parameter as far as it may be repeated."""
+    if isinstance(value, str):
+        return value if len(value) <= _LONGEST_REPEATED else f"a text of {len(value)} characters"
+    if isinstance(value, Mapping):
+        return {_without_secrets(k): _without_secrets(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_secrets(one) for one in value]
+    return value if isinstance(value, bool | int | float | None) else type(value).__name__
+
+
 def _in_one_sentence(flow: str, error: ParameterTypeError) -> str:
     """What Prefect says of parameters in several lines, in one, and in the words of a person."""
     if isinstance(error.__context__, ValidationError):
-        problems = [about_problem(one) for one in error.__context__.errors(include_url=False)]
+        problems = [
+            about_problem(one | {"input": _without_secrets(one["input"])})
+            for one in error.__context__.errors(include_url=False)
+        ]
     else:
         problems = [str(error)]
     return one_line(f"the flow {flow} cannot take its parameters: {'; '.join(problems)}")

@@ -130,7 +130,10 @@ def test_the_preview_reads_what_the_flow_is_given_and_is_readable_at_80_columns(
         ("[]", "holds no rule"),
         ("{", "rules.yaml"),
         ("rules: [{select: [a], timetable: never}]\nprotekt: [x]", "did you mean 'protect'?"),
-        ("rules: [{select: [a], timetable: never}]\nadopt: later", "adopt: "),
+        (
+            "rules: [{select: [a], timetable: never}]\nadopt: later",
+            "adopt must be one of",
+        ),
     ],
 )
 def test_rules_that_cannot_be_read_are_refused_with_their_place(
