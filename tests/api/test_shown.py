@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from barrack_tasks.api import Barrack
-from barrack_tasks.api.models import Price, Snapshot, UserVM
+from barrack_tasks.api.models import Balance, CurrencyEnum, Price, Snapshot, UserVM
 from barrack_tasks.api.models.shown import Chart, Lines, Listing, Page, Table, escape
 from barrack_tasks.sandbox import Sandbox
 
@@ -91,6 +91,12 @@ def test_a_model_alone_shows_the_fields_that_it_has() -> None:
     for text in ("train_1", "203.0.113.7", "new field", "said", "2.50 USD"):
         assert text in shown
     assert "private ip" not in shown
+
+
+def test_a_balance_is_printed_as_an_amount() -> None:
+    left = Balance(amount=Decimal("4986.768334"), currency=CurrencyEnum("USD"))
+    assert str(left) == "4986.77 USD"
+    assert str(left.model_copy(update={"amount": Decimal("-0.004")})) == "0.00 USD"
 
 
 def test_what_is_far_below_a_cent_is_not_shown_as_nothing() -> None:
