@@ -74,7 +74,7 @@ def snapshot_before_stop(
 
     Example:
         >>> report = snapshot_before_stop(select=["train-*"], protect=["train-main"])
-        >>> print(report.markdown())
+        >>> print(report)
     """
     also = (f"{then}_instance",)
     run = Run.begin("snapshot_before_stop", credentials, notify, protect, dry_run, also=also)

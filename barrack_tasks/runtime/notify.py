@@ -126,7 +126,8 @@ def find_notifiers(names: Iterable[str]) -> dict[str, NotificationBlock]:
         if not slugs:
             there = ", ".join(sorted(known)) or "none"
             raise BarrackConfigurationError(
-                f"notify: no notification block is called {asked!r}; saved are: {there}"
+                f"notify: no notification block is called {asked!r}; saved are: {there}; "
+                "`barrack notify add` saves one"
             )
         if len(slugs) > 1:
             raise BarrackConfigurationError(

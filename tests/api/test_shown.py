@@ -8,6 +8,7 @@ import json
 import pickle
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -17,8 +18,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from barrack_tasks.api import Barrack
-from barrack_tasks.api.models import Price, Snapshot, UserVM
-from barrack_tasks.api.models.shown import Chart, Lines, Listing, Page, Table, escape
+from barrack_tasks.api.models import Balance, CurrencyEnum, Price, Snapshot, UserVM
+from barrack_tasks.api.models.shown import Chart, Lines, Listing, Page, Shown, Table, escape
 from barrack_tasks.sandbox import Sandbox
 
 NASTY = ["a|b", "<img src=x onerror=a()>", "*b* _c_", "x\ny\x1b[2J", "[x](javascript:a)", "`q`"]
@@ -91,6 +92,29 @@ def test_a_model_alone_shows_the_fields_that_it_has() -> None:
     for text in ("train_1", "203.0.113.7", "new field", "said", "2.50 USD"):
         assert text in shown
     assert "private ip" not in shown
+
+
+def test_a_balance_is_printed_as_an_amount() -> None:
+    left = Balance(amount=Decimal("4986.768334"), currency=CurrencyEnum("USD"))
+    assert str(left) == "4986.77 USD"
+    assert str(left.model_copy(update={"amount": Decimal("-0.004")})) == "0.00 USD"
+
+
+def test_a_console_shows_the_page_of_a_report_that_has_a_repr_of_its_own() -> None:
+    from IPython.lib.pretty import pretty
+
+    @dataclass(frozen=True)
+    class Report(Shown):
+        total: int
+
+        def page(self) -> Page:
+            return Page("Costs", f"{self.total} USD was spent.")
+
+    class Narrower(Report):
+        pass
+
+    assert pretty(Report(3)) == pretty(Narrower(3)) == "Costs\n3 USD was spent."
+    assert repr(Report(3)).endswith("Report(total=3)")
 
 
 def test_what_is_far_below_a_cent_is_not_shown_as_nothing() -> None:

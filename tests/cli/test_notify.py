@@ -52,4 +52,6 @@ def test_a_name_that_is_not_saved_is_said_with_those_that_are(
     prefect_server: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("notify", "test", "nobody") == 2
-    assert "no notification block is called 'nobody'" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "no notification block is called 'nobody'" in told
+    assert "`barrack notify add` saves one" in told

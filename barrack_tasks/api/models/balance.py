@@ -9,10 +9,13 @@ __all__ = ["Balance", "CreditBalanceResponse", "Data"]
 
 
 class Balance(Model):
-    """Prepaid credits that are left."""
+    """Prepaid credits that are left; printed with two places, such as `99.50 USD`."""
 
     amount: Money
     currency: CurrencyEnum
+
+    def __str__(self) -> str:
+        return f"{self.amount:z.2f} {self.currency}"
 
 
 class Data(Model):

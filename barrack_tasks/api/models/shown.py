@@ -179,6 +179,11 @@ class Shown:
     Whatever inherits from it says what its page is, and what its records are.
     """
 
+    def __init_subclass__(cls, **how: Any) -> None:
+        """IPython takes the `__repr__` of a dataclass before what the dataclass inherits."""
+        super().__init_subclass__(**how)
+        cls._repr_pretty_ = Shown._repr_pretty_  # type: ignore[method-assign]
+
     def page(self) -> Page:
         """What is shown."""
         raise NotImplementedError
