@@ -105,29 +105,29 @@ class Retention(Given):
         zone = ZoneInfo(self.zone)
         for numbers in histories.values():
             newest_first = sorted(numbers, key=lambda n: _age(given[n]), reverse=True)
-            local = [_age(given[n])[0].astimezone(zone).date() for n in newest_first]
-            self._count(newest_first, local, reasons)
+            days = [_age(given[n])[0].astimezone(zone).date() for n in newest_first]
+            self._count(newest_first, days, reasons)
         return [Fate(s, tuple(why)) for s, why in zip(given, reasons, strict=True)]
 
     def _count(
-        self, newest_first: Sequence[int], local: Sequence[date], reasons: Sequence[list[str]]
+        self, newest_first: Sequence[int], days: Sequence[date], reasons: Sequence[list[str]]
     ) -> None:
         reasons[newest_first[0]].append("newest ready")
         for place, number in enumerate(newest_first[: self.last], 1):
             reasons[number].append(f"last {place}")
-        for count, word, bucket in (
-            (self.daily, "daily", _day),
-            (self.weekly, "weekly", _week),
-            (self.monthly, "monthly", _month),
+        for count, bucket in (
+            (self.daily, _day),
+            (self.weekly, _week),
+            (self.monthly, _month),
         ):
             seen: list[str] = []
-            for number, day in zip(newest_first, local, strict=True):
+            for number, day in zip(newest_first, days, strict=True):
                 if len(seen) == count:
                     break
-                name = bucket(day)
-                if name not in seen:
-                    seen.append(name)
-                    reasons[number].append(f"{word} {name}")
+                reason = bucket(day)
+                if reason not in seen:
+                    seen.append(reason)
+                    reasons[number].append(reason)
 
 
 def _uncounted(snapshot: Snapshot, now: datetime) -> str:
@@ -151,15 +151,15 @@ def _age(snapshot: Snapshot) -> tuple[datetime, str]:
 # Most snapshots were taken on the same days: a fleet is put to rest together.
 @lru_cache(maxsize=10_000)
 def _day(day: date) -> str:
-    return day.isoformat()
+    return f"daily {day}"
 
 
 @lru_cache(maxsize=10_000)
 def _week(day: date) -> str:
     year, week, _ = day.isocalendar()
-    return f"{year}-W{week:02}"
+    return f"weekly {year}-W{week:02}"
 
 
 @lru_cache(maxsize=10_000)
 def _month(day: date) -> str:
-    return f"{day:%Y-%m}"
+    return f"monthly {day:%Y-%m}"
