@@ -93,13 +93,13 @@ class Retention(Given):
             keep: ids that are kept whatever the numbers say, and why.
         """
         given = list(snapshots)
-        reasons: list[list[str]] = []
+        reasons: list[tuple[str, ...]] = []
         histories: dict[str | None, list[int]] = {}
         for number, snapshot in enumerate(given):
             uncounted = _uncounted(snapshot, now)
             asked = keep.get(snapshot.id, "")
             image = "it is an image" if snapshot.is_image else ""
-            reasons.append([why for why in (asked, image, uncounted) if why])
+            reasons.append(tuple(filter(None, (asked, image, uncounted))))
             if not uncounted:
                 histories.setdefault(snapshot.instance_id, []).append(number)
         zone = ZoneInfo(self.zone)
@@ -107,14 +107,14 @@ class Retention(Given):
             newest_first = sorted(numbers, key=lambda n: _age(given[n]), reverse=True)
             days = [_age(given[n])[0].astimezone(zone).date() for n in newest_first]
             self._count(newest_first, days, reasons)
-        return [Fate(s, tuple(why)) for s, why in zip(given, reasons, strict=True)]
+        return [Fate(s, why) for s, why in zip(given, reasons, strict=True)]
 
     def _count(
-        self, newest_first: Sequence[int], days: Sequence[date], reasons: Sequence[list[str]]
+        self, newest_first: Sequence[int], days: Sequence[date], reasons: list[tuple[str, ...]]
     ) -> None:
-        reasons[newest_first[0]].append("newest ready")
+        reasons[newest_first[0]] += ("newest ready",)
         for place, number in enumerate(newest_first[: self.last], 1):
-            reasons[number].append(f"last {place}")
+            reasons[number] += (f"last {place}",)
         for count, bucket in (
             (self.daily, _day),
             (self.weekly, _week),
@@ -127,7 +127,7 @@ class Retention(Given):
                 reason = bucket(day)
                 if reason not in seen:
                     seen.append(reason)
-                    reasons[number].append(reason)
+                    reasons[number] += (reason,)
 
 
 def _uncounted(snapshot: Snapshot, now: datetime) -> str:
