@@ -71,6 +71,9 @@ _SWEPT_AT_ONCE = 20
 _TRIES = 4
 _POLL = 1.0
 _MOST_MOMENTS = 4
+_NAME_LENGTH = 130
+_ROOM_OF_REST = 500
+"""Characters of a record beside what is held, what is noted of it, and the name of its run."""
 _PENDING = "pending:"
 _INTENT = "intent:"
 _DONE = "done:"
@@ -223,7 +226,8 @@ class Hold:
     ) -> None:
         self._records = records
         self._run = run
-        self._by = by
+        self._by = by if len(by) <= _NAME_LENGTH else f"{by[: _NAME_LENGTH - 1]}…"
+        self._room = MOST_CHARACTERS - _ROOM_OF_REST - len(json.dumps(self._by))
         self._intent = intent
         self._lease = lease.total_seconds()
         self._fresh = fresh
@@ -710,12 +714,13 @@ class Hold:
         False if the record was not there any more: the lock was lost, and nothing is written.
         """
         pending = {f"{_PENDING}{k}": v for k, v in self._pending.items() if k not in (more or {})}
-        parts = _in_parts({**self._held, **(more or {}), **pending}, self._notes, self._homes)
+        held = {**self._held, **(more or {}), **pending}
+        parts = _in_parts(held, self._notes, self._homes, self._room)
         began = self._clock()
         self._writings += 1
         written: dict[str, Any] = {}
         now = datetime.now(UTC)
-        for number, (held, notes) in parts.items():
+        for number, (own_keys, own_notes) in parts.items():
             record = Record(
                 run=self._run,
                 attempt=self._attempt,
@@ -730,8 +735,8 @@ class Hold:
                 finished=ends and not pending,
                 left=ends and bool(pending),
                 written=self._writings,
-                held=held,
-                notes=notes,
+                held=own_keys,
+                notes=own_notes,
             )
             name, value = f"{self._attempt}_{number}", record.model_dump(mode="json")
             if name in self._written:
@@ -744,7 +749,7 @@ class Hold:
                 # of a server (its own, its database's); only the latter counts.
                 self._records.change(name, value)
             written[name] = value
-        self._homes = {key: number for number, (held, _) in parts.items() for key in held}
+        self._homes = {key: number for number, (keys, _) in parts.items() for key in keys}
         for number in self._parts - parts.keys():
             self._records.drop(f"{self._attempt}_{number}")
         self._parts = set(parts)
@@ -843,9 +848,9 @@ Notes = dict[str, tuple[list[int], int | None]]
 
 
 def _in_parts(
-    held: Mapping[str, str], notes: Mapping[str, Inherited], homes: Mapping[str, int]
+    held: Mapping[str, str], notes: Mapping[str, Inherited], homes: Mapping[str, int], room: int
 ) -> dict[int, tuple[dict[str, str], Notes]]:
-    """Spread what is held, and what is noted of it, so that each part fits into one variable.
+    """Spread what is held, and what is noted of it: each part takes at most `room` characters.
 
     A key stays in the part that is its home as long as it fits. No part both gains and loses keys,
     and those that gain come first: whoever reads between two writings finds every key somewhere.
@@ -863,16 +868,18 @@ def _in_parts(
 
     left: dict[str, int] = {}
     for key, name in held.items():
-        cost = len(json.dumps([key, name, _bare(key), noted.get(_bare(key))]))
+        cost = len(json.dumps({key: name}))
+        if (bare := _bare(key)) in noted:
+            cost += len(json.dumps({bare: noted[bare]}))
         home = homes.get(key)
-        if home is not None and sizes.get(home, 0) + cost <= _ROOM:
+        if home is not None and sizes.get(home, 0) + cost <= room:
             put(home, key, cost)
         else:
             left[key] = cost
     losing = {homes[key] for key in left if key in homes}
     gaining: set[int] = set()
     for key, cost in left.items():
-        fitting = (n for n in parts if n not in losing and sizes[n] + cost <= _ROOM)
+        fitting = (n for n in parts if n not in losing and sizes[n] + cost <= room)
         taken = {*parts, *homes.values()}
         number = next(fitting, None)
         number = next(n for n in count() if n not in taken) if number is None else number
@@ -883,9 +890,6 @@ def _in_parts(
 
 def _bare(key: str) -> str:
     return key.removeprefix(_PENDING)
-
-
-_ROOM = MOST_CHARACTERS - 700
 
 
 def _note(one: Inherited) -> tuple[list[int], int | None]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from functools import cached_property, lru_cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -90,9 +90,16 @@ def days_back(now: datetime, days: int, zone: str) -> datetime:
     return day_begins(day_of(now, at) - timedelta(days=days), at)
 
 
-class Share(NamedTuple):
-    """What of a charge lies on one day of a zone, or between two other moments."""
+@lru_cache(maxsize=10_000)
+def _day_name(ordinal: int) -> str:
+    return date.fromordinal(ordinal).isoformat()
 
+
+class Share(NamedTuple):
+    """What of a charge lies on one day of a zone."""
+
+    charge: Charge
+    day: str
     start: datetime
     end: datetime
     minutes: int
@@ -125,6 +132,10 @@ class Charge:
             and self.cost == cost_of(self.rate, self.minutes)
         )
 
+    def is_of_one_day(self, zone: ZoneInfo) -> bool:
+        """Whether it lies within one day of a zone."""
+        return self.end <= day_begins(day_of(self.start, zone) + timedelta(days=1), zone)
+
     def going_on(self, until: datetime) -> Charge:
         """The charge, if the same state lasts until a later moment at the same rate."""
         if self.rate is None or until <= self.end:
@@ -141,47 +152,42 @@ class Charge:
             return self if self.start < end else None
         if self.start >= end or self.end <= start:
             return None
-        [share] = self._shares([max(self.start, start), min(self.end, end)])
-        return replace(self, **share._asdict())
+        start, end = max(self.start, start), min(self.end, end)
+        billed = self._billed_by()
+        (before, spent_before), (minutes, spent) = billed(start), billed(end)
+        return replace(
+            self, start=start, end=end, minutes=minutes - before, cost=spent - spent_before
+        )
 
     def on_days(self, zone: ZoneInfo) -> Iterator[tuple[str, Charge]]:
         """The charge in parts, one a day of the zone; the parts add up to it exactly."""
-        for day, share in self.shares(zone):
-            yield day, replace(self, **share._asdict())
+        for _, day, start, end, minutes, cost in self.shares(zone):
+            yield day, replace(self, start=start, end=end, minutes=minutes, cost=cost)
 
-    def shares(self, zone: ZoneInfo) -> Iterator[tuple[str, Share]]:
+    def shares(self, zone: ZoneInfo) -> Iterator[Share]:
         """What of the charge lies on each day of the zone; it adds up to the charge exactly.
 
         It is divided by the minutes that were billed on each day, where the record tells enough
         for that, and else by time.
         """
-        first = day_of(self.start, zone)
-        if self.end <= day_begins(first + timedelta(days=1), zone):
-            yield first.isoformat(), Share(self.start, self.end, self.minutes, self.cost)
+        day = day_of(self.start, zone).toordinal()
+        if self.end <= _day_begins(day + 1, zone):
+            yield Share(self, _day_name(day), self.start, self.end, self.minutes, self.cost)
             return
-        edges, names, day = [self.start], [first.isoformat()], first.toordinal() + 1
-        while (midnight := _day_begins(day, zone)) < self.end:
-            edges.append(midnight)
-            names.append(date.fromordinal(day).isoformat())
-            day += 1
-        edges.append(self.end)
-        yield from zip(names, self._shares(edges), strict=True)
-
-    def _shares(self, edges: Sequence[datetime]) -> list[Share]:
-        """What lies between moments, the first and the last of which may be its own ends."""
-        by = self._billed_by()
-        billed = [by(edge) for edge in edges]
-        return [
-            Share(start, end, after[0] - before[0], after[1] - before[1])
-            for (start, end), (before, after) in zip(pairwise(edges), pairwise(billed), strict=True)
-        ]
+        billed = self._billed_by()
+        start, before, spent_before = self.start, 0, ZERO
+        while start < self.end:
+            end = min(_day_begins(day + 1, zone), self.end)
+            minutes, spent = billed(end)
+            yield Share(self, _day_name(day), start, end, minutes - before, spent - spent_before)
+            start, before, spent_before, day = end, minutes, spent, day + 1
 
     def _billed_by(self) -> Callable[[datetime], tuple[int, Decimal]]:
         """A function that tells what was billed until a moment: minutes and cost."""
         start, end, total, cost = self.start, self.end, self.minutes, self.cost
         rate = self.rate if self.is_at_rate else None
-        by_the_minute = self.is_by_the_minute
-        length = Decimal((end - start) // _MICROSECOND)
+        by_the_minute = rate is not None or self.is_by_the_minute
+        before = _minute_of(start)
 
         def by(moment: datetime) -> tuple[int, Decimal]:
             if moment >= end:
@@ -189,12 +195,13 @@ class Charge:
             if moment <= start:
                 return 0, ZERO
             if rate is not None:
-                minutes = _clock_minutes(start, moment)
+                minutes = _minute_of(moment) - before
                 return minutes, cost_of(rate, minutes)
             if by_the_minute:
-                minutes = _clock_minutes(start, moment)
+                minutes = _minute_of(moment) - before
                 share = Decimal(minutes) / (total or 1)
             else:
+                length = Decimal((end - start) // _MICROSECOND)
                 share = Decimal((moment - start) // _MICROSECOND) / length
                 minutes = min(int(total * share), total)
             return minutes, (cost * share).quantize(UNIT, rounding=ROUND_HALF_EVEN)
@@ -223,7 +230,12 @@ def cost_of(rate: Decimal, minutes: int) -> Decimal:
 
 def _clock_minutes(start: datetime, end: datetime) -> int:
     """How many full minutes of the clock end after one moment and not after another."""
-    return max(0, (end - _EPOCH) // _MINUTE - (start - _EPOCH) // _MINUTE)
+    return max(0, _minute_of(end) - _minute_of(start))
+
+
+def _minute_of(moment: datetime) -> int:
+    """How many full minutes of the clock have ended since 1970."""
+    return (moment - _EPOCH) // _MINUTE
 
 
 def charge_of(thing: Thing, record: BillingRecord | VolumeBillingRecord, now: datetime) -> Charge:
@@ -256,14 +268,6 @@ def merged(charges: Iterable[Charge]) -> tuple[Charge, ...]:
     return tuple(found)
 
 
-class _Part(NamedTuple):
-    """What of one charge lies on one day."""
-
-    day: str
-    charge: Charge
-    share: Share
-
-
 @dataclass(frozen=True)
 class Bill:
     """All charges of an account in a stretch of time.
@@ -294,10 +298,8 @@ class Bill:
         """Sums by `thing`, `kind`, `model`, `region`, `state` or `day`, the largest first; days
         in their order."""
         if key == "day":
-            days: dict[str, Decimal] = {}
-            for day, _, share in self._parts:
-                days[day] = days.get(day, ZERO) + share.cost
-            return dict(sorted(days.items()))
+            days = self.by_day_and("state").items()
+            return {day: sum(sums.values(), ZERO) for day, sums in days}
         sums: dict[str, Decimal] = {}
         for charge in self.charges:
             name = _KEYS[key](charge)
@@ -306,12 +308,14 @@ class Bill:
 
     def by_day_and(self, key: str) -> dict[str, dict[str, Decimal]]:
         """Sums by day, and in each by another key: what a stacked chart shows."""
-        days: dict[str, dict[str, Decimal]] = {}
-        for day, charge, share in self._parts:
-            name = _KEYS[key](charge)
-            sums = days.setdefault(day, {})
-            sums[name] = sums.get(name, ZERO) + share.cost
-        return dict(sorted(days.items()))
+        if key not in self._sums_of_days:
+            name_of = _KEYS[key]
+            days: dict[str, dict[str, Decimal]] = defaultdict(dict)
+            for charge, day, _, _, _, cost in self._shares():
+                name, sums = name_of(charge), days[day]
+                sums[name] = sums.get(name, ZERO) + cost
+            self._sums_of_days[key] = dict(sorted(days.items()))
+        return {day: dict(sums) for day, sums in self._sums_of_days[key].items()}
 
     @property
     def saved_by_hibernation(self) -> Decimal:
@@ -343,10 +347,8 @@ class Bill:
 
         What they cost is exact; what of it lies on which day is an estimate.
         """
-        days = {id(charge): 0 for charge in self.charges}
-        for _, charge, _ in self._parts:
-            days[id(charge)] += 1
-        return tuple(c for c in self.charges if days[id(c)] > 1 and not c.is_by_the_minute)
+        zone = ZoneInfo(self.zone)
+        return tuple(c for c in self.charges if not (c.is_by_the_minute or c.is_of_one_day(zone)))
 
     def since(self, start: datetime, names: Sequence[str] = ()) -> Decimal:
         """What was spent since a moment.
@@ -368,20 +370,20 @@ class Bill:
         """One dict for each day and charge: what a DataFrame is made of."""
         return [
             {
-                "day": day,
-                "kind": c.thing.kind,
-                "id": c.thing.id,
-                "name": c.thing.name,
-                "model": c.thing.model,
-                "region": c.thing.region,
-                "state": c.state,
+                "day": share.day,
+                "kind": share.charge.thing.kind,
+                "id": share.charge.thing.id,
+                "name": share.charge.thing.name,
+                "model": share.charge.thing.model,
+                "region": share.charge.thing.region,
+                "state": share.charge.state,
                 "start": share.start,
                 "end": share.end,
                 "minutes": share.minutes,
                 "cost": share.cost,
                 "currency": self.currency,
             }
-            for day, c, share in self._parts
+            for share in self._shares()
         ]
 
     def csv(self) -> str:
@@ -423,9 +425,14 @@ class Bill:
         return {c.thing.id: c.rate for c in up if c.rate is not None}
 
     @cached_property
-    def _parts(self) -> list[_Part]:
+    def _sums_of_days(self) -> dict[str, dict[str, dict[str, Decimal]]]:
+        """What `by_day_and` has summed up, by its key."""
+        return {}
+
+    def _shares(self) -> Iterator[Share]:
+        """What each charge is divided into; far too many to be kept."""
         zone = ZoneInfo(self.zone)
-        return [_Part(day, c, share) for c in self.charges for day, share in c.shares(zone)]
+        return (share for charge in self.charges for share in charge.shares(zone))
 
 
 def _cell(value: Any) -> Any:

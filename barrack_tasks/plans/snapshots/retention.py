@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from functools import lru_cache
 from typing import Self
 from zoneinfo import ZoneInfo
 
@@ -92,45 +93,41 @@ class Retention(Given):
             keep: ids that are kept whatever the numbers say, and why.
         """
         given = list(snapshots)
-        reasons: dict[int, list[str]] = {n: [] for n in range(len(given))}
+        reasons: list[tuple[str, ...]] = []
         histories: dict[str | None, list[int]] = {}
         for number, snapshot in enumerate(given):
             uncounted = _uncounted(snapshot, now)
             asked = keep.get(snapshot.id, "")
             image = "it is an image" if snapshot.is_image else ""
-            reasons[number] += filter(None, (asked, image, uncounted))
+            reasons.append(tuple(filter(None, (asked, image, uncounted))))
             if not uncounted:
                 histories.setdefault(snapshot.instance_id, []).append(number)
+        zone = ZoneInfo(self.zone)
         for numbers in histories.values():
             newest_first = sorted(numbers, key=lambda n: _age(given[n]), reverse=True)
-            self._count(newest_first, given, reasons)
-        return [Fate(s, tuple(reasons[n])) for n, s in enumerate(given)]
+            days = [_age(given[n])[0].astimezone(zone).date() for n in newest_first]
+            self._count(newest_first, days, reasons)
+        return [Fate(s, why) for s, why in zip(given, reasons, strict=True)]
 
     def _count(
-        self, newest_first: Sequence[int], given: Sequence[Snapshot], reasons: dict[int, list[str]]
+        self, newest_first: Sequence[int], days: Sequence[date], reasons: list[tuple[str, ...]]
     ) -> None:
-        zone = ZoneInfo(self.zone)
-        local = [
-            created.astimezone(zone)
-            for number in newest_first
-            if (created := given[number].created_at) is not None
-        ]
-        reasons[newest_first[0]].append("newest ready")
+        reasons[newest_first[0]] += ("newest ready",)
         for place, number in enumerate(newest_first[: self.last], 1):
-            reasons[number].append(f"last {place}")
-        for count, word, bucket in (
-            (self.daily, "daily", _day),
-            (self.weekly, "weekly", _week),
-            (self.monthly, "monthly", _month),
+            reasons[number] += (f"last {place}",)
+        for count, bucket in (
+            (self.daily, _day),
+            (self.weekly, _week),
+            (self.monthly, _month),
         ):
             seen: list[str] = []
-            for number, created in zip(newest_first, local, strict=True):
+            for number, day in zip(newest_first, days, strict=True):
                 if len(seen) == count:
                     break
-                name = bucket(created)
-                if name not in seen:
-                    seen.append(name)
-                    reasons[number].append(f"{word} {name}")
+                reason = bucket(day)
+                if reason not in seen:
+                    seen.append(reason)
+                    reasons[number] += (reason,)
 
 
 def _uncounted(snapshot: Snapshot, now: datetime) -> str:
@@ -151,14 +148,18 @@ def _age(snapshot: Snapshot) -> tuple[datetime, str]:
     return snapshot.created_at, snapshot.id
 
 
-def _day(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d}"
+# Most snapshots were taken on the same days: a fleet is put to rest together.
+@lru_cache(maxsize=10_000)
+def _day(day: date) -> str:
+    return f"daily {day}"
 
 
-def _week(moment: datetime) -> str:
-    year, week, _ = moment.isocalendar()
-    return f"{year}-W{week:02}"
+@lru_cache(maxsize=10_000)
+def _week(day: date) -> str:
+    year, week, _ = day.isocalendar()
+    return f"weekly {year}-W{week:02}"
 
 
-def _month(moment: datetime) -> str:
-    return f"{moment:%Y-%m}"
+@lru_cache(maxsize=10_000)
+def _month(day: date) -> str:
+    return f"monthly {day:%Y-%m}"

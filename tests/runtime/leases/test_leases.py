@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import subprocess
@@ -34,6 +35,7 @@ from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server import processes
 from barrack_tasks.server.variables import MOST_CHARACTERS, Stamped
 
+ROOM = 3800
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -75,7 +77,7 @@ class Store:
         return Hold(
             self,
             how.pop("run", "run"),
-            "run somebody",
+            how.pop("by", "run somebody"),
             intent,
             BEGIN,
             clock=lambda: self.now,
@@ -119,7 +121,7 @@ def test_a_part_never_gains_and_loses_keys_at_once(
         held = {f"restore:{'x' * 90}{n:03}": "y" * 90 for n, _ in keys}
         noted = Inherited("y", (BEGIN, BEGIN + timedelta(hours=1)), BEGIN)
         notes = {f"restore:{'x' * 90}{n:03}": noted for n, is_noted in keys if is_noted}
-        return _in_parts(held, notes, homes)
+        return _in_parts(held, notes, homes, ROOM)
 
     first = layout(before, {})
     homes = {key: number for number, (held, _) in first.items() for key in held}
@@ -130,6 +132,37 @@ def test_a_part_never_gains_and_loses_keys_at_once(
     for number, (held, _) in second.items():
         there[number] = set(held)
         assert set().union(*there.values()) >= kept & homes.keys()
+
+
+@given(
+    st.dictionaries(st.text(max_size=40), st.text(max_size=40), max_size=80),
+    st.sets(st.integers(0, 79)),
+)
+def test_a_part_is_as_long_as_the_room_that_it_is_given(held: dict[str, str], of: set[int]) -> None:
+    noted = Inherited("y", (BEGIN, BEGIN + timedelta(hours=1)), BEGIN)
+    notes = {key: noted for number, key in enumerate(held) if number in of}
+    parts = _in_parts(held, notes, {}, ROOM)
+    assert all(len(json.dumps(part)) < ROOM + 10 for part in parts.values())
+    assert {key: name for own, _ in parts.values() for key, name in own.items()} == held
+    assert {key for _, own in parts.values() for key in own} == notes.keys()
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "\N{ROCKET}"])
+def test_a_record_fits_into_its_variable_whatever_its_run_is_called(letter: str) -> None:
+    store = Store()
+    process = Process("0" * 60, 4_194_304, "0" * 12)
+    hold = store.hold(run="0" * 32, by=letter * 5000, process=process)
+    assert hold.claim({f"BRK-{n:07}": f"machine-{n:04}" for n in range(1000)}) == {}
+    assert all(len(json.dumps(one.value)) <= MOST_CHARACTERS for one in store.kept.values())
+
+
+def test_a_thousand_instances_are_claimed_with_few_writings() -> None:
+    store = Store()
+    wanted = {f"BRK-{n:07}": f"machine-{n:04}" for n in range(1000)}
+    assert store.hold().claim(wanted) == {}
+    assert keys_in({name: one.value for name, one in store.kept.items()}) >= wanted.keys()
+    assert all(len(json.dumps(one.value)) < MOST_CHARACTERS for one in store.kept.values())
+    assert len(store.between) <= 18, "each part is made and written once more"
 
 
 def test_what_was_asked_for_never_ages_and_what_was_only_reserved_does() -> None:
