@@ -2,7 +2,7 @@
 
 The people are those of `month.py`. Here the real flows act on a local Barrack whose clock is
 put forward by 48 minutes at a time, with a real Prefect server, leases, notices and probes; the
-bill is what the sandbox has charged. `python -m docs.generate.run_month` takes an hour or two.
+bill is what the sandbox has charged. `python -m docs.generate.run_month` takes an hour.
 
 All flows are called within one run, and leave no events and no artifacts.
 """
