@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,13 +14,14 @@ from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.alerts import Message, Reading
 from barrack_tasks.plans.forgotten.owners import Ownership, channels
 from barrack_tasks.plans.forgotten.untold import IfUntold, Untold, late_of, said_of_late
-from barrack_tasks.runtime.alerts import Alarms, NobodyTold
+from barrack_tasks.runtime.alerts import Alarms, NobodyTold, listening
 from barrack_tasks.runtime.notify import find_notifiers
 from barrack_tasks.server.credentials import BarrackCredentials, check_names
 from barrack_tasks.server.tables import change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
 _LONGEST = 200
+_ONLY_FAILURES = "it is told of failures alone, and a notice is a warning"
 _NOBODY = "no notification is sent: notify names no notification block"
 
 
@@ -116,10 +117,8 @@ class Told:
             raise NobodyTold(self.loud)
         left = [one for one in self.messages if one.key not in self.heard]
         NobodyTold.check(left, run.notifiers, self.undelivered)
-        if self.unheard and not run.notifiers:
-            owners = tuple(self.undelivered)
-            meant = [Message(o.key, "owed", o.text, owners) for o in self.unheard]
-            NobodyTold.check(meant, owners, self.undelivered)
+        if self.unheard and not listening(run.notifiers):
+            raise NobodyTold.of(self.unheard[0].text, self.undelivered)
 
 
 def tell_people(
@@ -168,8 +167,11 @@ def tell_people(
         heard |= told.heard()
         missed |= told.unheard(mine)
         failed |= told.undelivered
+        failed |= _deaf([block]) if told.unheard(mine) else {}
     general = alarms.unheard(readings) if run.notifiers else frozenset(missed)
     unheard = tuple(one for one in lines if one.key in general and one.key not in heard)
+    if unheard and not listening(run.notifiers):
+        failed |= _deaf(run.notifiers)
     since = {one.key: alarms.since(one.key) for one in unheard}
     late = late_of(since, at, untold)
     loud = said_of_late([one for one in unheard if one.key in late], untold) if late else ""
@@ -179,6 +181,12 @@ def tell_people(
         *([_NOBODY] if messages and not run.notifiers and not own else []),
     )
     return Told(messages, frozenset(heard), unheard, late, loud, failed, notes)
+
+
+def _deaf(names: Iterable[str]) -> dict[str, str]:
+    """Those that are not told of notices, as if they could not be reached: with the reason."""
+    names = list(names)
+    return {name: _ONLY_FAILURES for name in names if name not in listening(names)}
 
 
 def _scope(block: str) -> str:

@@ -87,6 +87,13 @@ def sentence_of(problem: ErrorDetails, what: str) -> str:
         allowed = _QUOTED.findall(str(context["expected"]))
         near = did_you_mean(str(problem["input"]), allowed)
         return f"{what} must be one of {', '.join(allowed)}, and is {given}{near}"
+    if kind.startswith("union_tag"):
+        key = str(context["discriminator"]).strip("'")
+        if kind == "union_tag_not_found":
+            return f"{what}: {key} is missing; add it"
+        allowed = _QUOTED.findall(str(context["expected_tags"]))
+        near = did_you_mean(str(context["tag"]), allowed)
+        return f"{what}: {key} must be one of {', '.join(allowed)}, and is {context['tag']}{near}"
     if kind in _BOUNDS:
         name, words = _BOUNDS[kind]
         return f"{what} must be {words.format(context[name])}, and is {given}"

@@ -313,14 +313,24 @@ def _meant(selector: Selector, instances: Sequence[UserVM]) -> list[UserVM]:
     if clear is None:
         return []
     states = {VMStatus(state) for state in selector.states}
-    return [
-        instance
-        for instance in instances
-        if clear.takes(instance.id, instance.name)
+    return [one for one in instances if _takes(clear, one) and (not states or one.status in states)]
+
+
+def takes_in_any_state(selector: Selector, instance: UserVM) -> bool:
+    """Whether a selector means an instance, in whatever state that is.
+
+    One that names states alone means every instance.
+    """
+    clear = clear_of(selector, [instance])
+    return clear is not None and _takes(clear, instance)
+
+
+def _takes(selector: Selector, instance: UserVM) -> bool:
+    return (
+        selector.takes(instance.id, instance.name)
         and (not selector.regions or _fits(instance.region, selector.regions))
         and (not selector.models or _fits(instance.gpu_model, selector.models))
-        and (not states or instance.status in states)
-    ]
+    )
 
 
 def each_pattern(selector: Selector) -> Iterator[tuple[str, Selector]]:

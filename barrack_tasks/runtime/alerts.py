@@ -25,6 +25,7 @@ from barrack_tasks.plans.alerts import (
 )
 from barrack_tasks.runtime.leases import holding, intent_of
 from barrack_tasks.runtime.loop import SERVER_AWAY
+from barrack_tasks.runtime.notify import is_told
 from barrack_tasks.runtime.post import Item, Post
 from barrack_tasks.server.events import emit
 from barrack_tasks.server.runs import deployment_of_run
@@ -104,7 +105,7 @@ class Alarms:
             anew: keys of lines that are told again unless that was just done.
         """
         self._alarms = alarms = self._read()
-        forget_earlier(alarms, anew, now)
+        forget_earlier(alarms, self.heard().intersection(anew), now)
         messages = messages_of(readings, alarms, list(self._notifiers), now, self._remind)
         for to, together in _by_recipients(messages):
             self._add(to, together, details, alarms, now)
@@ -130,8 +131,11 @@ class Alarms:
         )
 
     def heard(self) -> frozenset[str]:
-        """Keys of the lines of which a notifier was told, in this run or before."""
-        return frozenset(key for key, alarm in self._alarms.items() if alarm.heard)
+        """Keys of the lines of which a notifier was told, in this run or before.
+
+        One that is told only of failures, such as `team:failure`, has heard of none.
+        """
+        return frozenset(k for k, alarm in self._alarms.items() if listening(alarm.heard))
 
     def since(self, key: str) -> datetime | None:
         """Since when a line is crossed, once `raise_for` has told of it; None if it is not."""
@@ -286,6 +290,16 @@ def _by_recipients(
     return list(found.items())
 
 
+def listening(names: Iterable[str]) -> list[str]:
+    """Those of the names in `notify` that hear of a line which is crossed: that is a warning.
+
+    Example:
+        >>> listening(["team-slack", "on-call:failure"])
+        ['team-slack']
+    """
+    return [name for name in names if is_told(name, "warning")]
+
+
 class NobodyTold(Exception):
     """Something was to be told, and no notifier took it. The work itself was done."""
 
@@ -297,10 +311,15 @@ class NobodyTold(Exception):
         undelivered: Mapping[str, str],
     ) -> None:
         """Raise it if so: an alarm that nobody hears must at least show as a failed run."""
-        meant = [message for message in told if message.to]
-        if meant and notifiers and set(undelivered) >= set(notifiers):
-            reasons = "; ".join(f"{name}: {why}" for name, why in undelivered.items())
-            raise cls(f"{meant[0].text}; and no notification could be sent: {reasons}")
+        meant, hear = [message for message in told if message.to], listening(notifiers)
+        if meant and hear and set(undelivered) >= set(hear):
+            raise cls.of(meant[0].text, undelivered)
+
+    @classmethod
+    def of(cls, text: str, undelivered: Mapping[str, str]) -> NobodyTold:
+        """The error that says what nobody was told, and why."""
+        reasons = "; ".join(f"{name}: {why}" for name, why in undelivered.items())
+        return cls(f"{text}; and no notification could be sent: {reasons}")
 
 
 def untold(

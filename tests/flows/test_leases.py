@@ -229,7 +229,7 @@ def test_what_the_owner_has_heard_was_told_and_so_was_what_the_others_have_heard
     account = account_of(sandbox)
     for name in ("ann-1", "bob-1"):
         sandbox.seed_instance(name, gpu_model="L40")
-        lease_instance(account, name, for_="5m", owner="ann")
+        lease_instance(account, name, for_="5m", owner=name[:3])
     with saved_hook() as (own, channel):
         set_owner(account, "ann-*", owner="ann", tell=channel)
         general.status = 500
@@ -240,7 +240,7 @@ def test_what_the_owner_has_heard_was_told_and_so_was_what_the_others_have_heard
         told_of(account, notify=[block])
         assert states(sandbox) == {"ann-1": "HIBERNATING", "bob-1": "ACTIVE"}
         own.status, general.status = 500, 200
-        lease_instance(account, "bob-1", for_="5m", owner="ann")
+        lease_instance(account, "bob-1", for_="5m", owner="bob")
         set_owner(account, "bob-*", owner="bob", tell=channel)
         report = end_expired(notify=[block], credentials=account)
     assert any(f"{channel} could not send" in note for note in report.notes)

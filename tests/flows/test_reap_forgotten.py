@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import pytest
 from prefect.client.orchestration import get_client
 
-from barrack_tasks import extend_lease, lease_instance
+from barrack_tasks import extend_lease, lease_instance, set_owner
 from barrack_tasks.controllers.leases import read_leases, read_leases_of_things
 from barrack_tasks.plans import Row
 from barrack_tasks.plans.names import snapshot_description, snapshot_name
@@ -197,6 +197,35 @@ def test_a_notice_that_could_not_be_sent_begins_no_grace_and_who_extends_says_no
     sandbox.advance(3700)
     run()
     assert states(sandbox) == {"scratch-1": "HIBERNATED", "scratch-2": "ACTIVE"}
+
+
+def test_a_channel_that_hears_of_failures_alone_has_heard_of_no_notice(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    start = datetime.now(UTC) - timedelta(days=1)
+    sandbox = cloud(fleet=0, seed=8416, start=start)
+    sandbox.seed_instance("scratch-1", gpu_model="L40")
+    account, (_, block) = account_of(sandbox), hook
+
+    def run(*notify: str) -> None:
+        reap_forgotten(rules=RULES, notify=list(notify), credentials=account)
+
+    advance(sandbox, hours=9)
+    for _ in range(2):
+        with pytest.raises(NobodyTold, match="told of failures alone"):
+            run(f"{block}:failure")
+        sandbox.advance(3700)
+    assert effects(sandbox, "create_snapshot") == [], "nobody was told, so no grace has begun"
+    set_owner(account, "scratch-*", owner="ann", tell=f"{block}:failure")
+    with pytest.raises(NobodyTold, match="told of failures alone"):
+        run()
+    sandbox.advance(3700)
+    set_owner(account, "scratch-*", owner="ann", tell=block)
+    run()
+    assert effects(sandbox, "create_snapshot") == [], "the grace has begun only now"
+    sandbox.advance(3700)
+    run()
+    assert states(sandbox) == {"scratch-1": "HIBERNATED"}
 
 
 def test_a_rule_that_counts_idle_time_without_a_probe_is_told_to_do_nothing(cloud: Cloud) -> None:

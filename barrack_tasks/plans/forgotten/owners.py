@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fnmatch import fnmatchcase
 
@@ -39,7 +39,8 @@ def owner_of(
 ) -> Ownership:
     """Whose a machine is: by its id, else by its name, else by the longest glob that fits.
 
-    Where none of these says so, it is whose lease lasts longest, and else nobody's.
+    Where the row that fits names no owner, or none fits, it is whose lease lasts longest, and
+    else nobody's. An owner for whom that row names no channel is told where another row says.
 
     Args:
         id_: of the machine.
@@ -51,16 +52,21 @@ def owner_of(
         >>> owner_of("BRK-1", "train-1", [Ownership("train-*", "ann", "vision")]).team
         'vision'
     """
-    fitting = [o for o in table if o.machines in (id_, name) or fnmatchcase(name, o.machines)]
+    known = tuple(table)
+    fitting = [o for o in known if o.machines in (id_, name) or fnmatchcase(name, o.machines)]
 
     def rank(one: Ownership) -> tuple[bool, bool, int, str]:
         return one.machines == id_, one.machines == name, len(one.machines), one.machines
 
-    if fitting:
-        return max(fitting, key=rank)
-    mine = [one for one in leases if one.instance_id == id_ and one.owner]
-    last = max(mine, key=lambda one: (one.until, one.owner), default=None)
-    return Ownership(id_, last.owner if last else "")
+    found = max(fitting, key=rank, default=Ownership(id_))
+    if not found.owner:
+        mine = [one for one in leases if one.instance_id == id_ and one.owner]
+        last = max(mine, key=lambda one: (one.until, one.owner), default=None)
+        found = replace(found, owner=last.owner if last else "")
+    if found.owner and not found.tell:
+        told = sorted((o.machines, o.tell) for o in known if o.tell and o.owner == found.owner)
+        found = replace(found, tell=told[0][1] if told else "")
+    return found
 
 
 def spent_by(

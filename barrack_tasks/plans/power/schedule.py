@@ -42,8 +42,8 @@ from barrack_tasks.plans.selection import (
     Selector,
     ambiguous,
     selected_in_vain,
-    selected_that_exist,
     selector_of,
+    takes_in_any_state,
 )
 from barrack_tasks.plans.steps import Next, Reason, Step
 from barrack_tasks.plans.timetable import Boundary, Timetable, Wish
@@ -148,8 +148,7 @@ def rule_for(instance: UserVM, policy: Policy) -> Rule | None:
 
 def is_meant(selector: Selector, instance: UserVM) -> bool:
     """Whether a selector means the instance. Names that match nothing are no error here."""
-    of_any_state = selector.model_copy(update={"states": ()}) if selector.states else selector
-    return bool(selected_that_exist(of_any_state, [instance]))
+    return takes_in_any_state(selector, instance)
 
 
 def judge(

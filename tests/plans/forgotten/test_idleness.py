@@ -97,8 +97,10 @@ def test_what_the_api_itself_tells(
 def test_probes_are_read_from_dicts_and_what_cannot_be_read_is_named() -> None:
     read = read_idleness({"probes": [{"probe": "prometheus", "url": "http://p"}, {"probe": "ssh"}]})
     assert read == Idleness(probes=(PrometheusProbe(url="http://p"), SshProbe()))
-    with pytest.raises(ValueError, match=r"idleness: probes.0: .*'ssh', 'api'"):
+    with pytest.raises(ValueError, match=r"idleness: probes: probe must be one of .*, ssh, api"):
         read_idleness({"probes": [{"probe": "telepathy"}]})
+    with pytest.raises(ValueError, match="idleness: probes: probe is missing"):
+        read_idleness({"probes": [{"url": "http://p"}]})
     with pytest.raises(ValueError, match="without a probe there is no evidence"):
         read_idleness({"probes": []})
     with pytest.raises(ValueError, match="user"):

@@ -66,6 +66,19 @@ def test_owners_and_teams_together_pay_all_of_it(
         assert table or set(sums) <= {NOBODY}
 
 
+def test_who_is_an_owner_by_a_lease_alone_is_told_where_the_table_says_that_they_are_told() -> None:
+    news = Reading("lease 1 BRK-9", True, False, "it ends")
+    held = [Lease("BRK-9", "other", "ann", NOW + HOUR)]
+    assert channels([news], {"BRK-9": "other"}, TABLE[1:], held) == {"ann-slack": [news]}
+    # A row of the machine that names only its team, or no channel, does not silence its owner.
+    for row in (Ownership("other", team="speech"), Ownership("other", "ann", "speech")):
+        table = [row, *TABLE[1:]]
+        assert channels([news], {"BRK-9": "other"}, table, held) == {"ann-slack": [news]}
+        assert owner_of("BRK-9", "other", table, held).team == "speech"
+    others = [Lease("BRK-9", "other", "zoe", NOW + HOUR)]
+    assert channels([news], {"BRK-9": "other"}, TABLE[1:], others) == {}
+
+
 def test_each_owner_is_told_of_their_own_machines_alone() -> None:
     keys = ("lease BRK-1", "ab12 BRK-2", "volume BRK-3")
     news = [Reading(key, True, False, f"{key} ends") for key in keys]
