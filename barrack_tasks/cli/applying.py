@@ -26,6 +26,7 @@ from barrack_tasks.cli.config.changes import (
     OwnedElsewhereError,
     Present,
     changes,
+    digest,
     digests,
 )
 from barrack_tasks.cli.config.checking import Config
@@ -69,6 +70,7 @@ _LOST = 600
 _CLOCK = "barrack_yaml_clock"
 _ACCOUNT = "account "
 _NOT_NOTED_BY_UP = ("paused", "description", "work pool", "concurrency limit")
+_NO_CAPS = digest(None)
 _PROTECTED = "protected"
 """What the record of a file holds besides digests: what it protects, by account."""
 
@@ -289,17 +291,24 @@ def _compared(
         standing = _standing(client, items, taken, wanted)
     record = read_all(_prefix(config.name))
     last: dict[str, Digests] = {k: v for k, v in record.items() if isinstance(v, dict)}
-    known = {**_applied_by_up(standing), **last}
+    known: dict[str, Digests] = {**_applied_by_up(standing), **last}
     by_key = {key: values_of(one.spec) for key, one in wanted.items()}
     present = dict(standing.present)
     for block, account in accounts.items():
         if account is None or block is None:
             continue
         key = f"{_ACCOUNT}{block}"
-        said = _said_of_account(config, account, record.get(f"{_PROTECTED} {block}"))
+        ours = record.get(f"{_PROTECTED} {block}")
+        said = _said_of_account(config, account, ours, last.get(key, {}))
         if said:
             own = account.without_environment()
             there = {"protect": sorted(own.protect), "caps": _caps_of(own.caps)}
+            # What was never applied was not changed by hand since, and what others protect besides
+            # stays anyway: only what was applied and is not protected any more was changed.
+            before = {**digests(there), **last.get(key, {})}
+            if set(ours if isinstance(ours, list) else ()) <= set(own.protect):
+                before["protect"] = digest(there["protect"])
+            known[key] = before
             by_key[key] = said
             present[key] = Present({k: v for k, v in there.items() if k in said}, config.name)
     try:
@@ -412,15 +421,22 @@ def _account(block: str | None) -> BarrackCredentials | None:
     return BarrackCredentials.find(block)
 
 
-def _said_of_account(config: Config, account: BarrackCredentials, before: Any) -> dict[str, Any]:
-    """What a file says of an account itself. What others protect there stays protected."""
+def _said_of_account(
+    config: Config, account: BarrackCredentials, before: Any, last: Digests
+) -> dict[str, Any]:
+    """What a file says of an account itself. What others protect there stays protected.
+
+    What the file said when it was applied last, and does not say any more, is taken away again.
+    """
+    block = account._block_document_name
+    protect, caps = config.protect_of(block), config.caps_of(block)
     said: dict[str, Any] = {}
-    if config.protect is not None:
-        ours = set(before if isinstance(before, list) else [])
+    ours = set(before if isinstance(before, list) else [])
+    if protect is not None or ours:
         others = set(account.without_environment().protect) - ours
-        said["protect"] = sorted(others | set(config.protect))
-    if config.caps is not None:
-        said["caps"] = _caps_of(Caps.model_validate(config.caps))
+        said["protect"] = sorted(others | set(protect or ()))
+    if caps is not None or last.get("caps", _NO_CAPS) != _NO_CAPS:
+        said["caps"] = _caps_of(caps)
     return said
 
 
@@ -439,9 +455,12 @@ def _as_applied(
     new = values.get(f"{_ACCOUNT}{account._block_document_name}", {})
     update: dict[str, Any] = {}
     if "protect" in new:
-        update["protect"] = list(dict.fromkeys([*account.protect, *new["protect"]]))
-    if new.get("caps") is not None:
-        update["caps"] = Caps.model_validate(new["caps"])
+        # What the environment protects here is protected as well, as it is for flows.
+        kept = account.without_environment().protect
+        of_environment = [one for one in account.protect if one not in kept]
+        update["protect"] = [*of_environment, *new["protect"]]
+    if "caps" in new:
+        update["caps"] = None if new["caps"] is None else Caps.model_validate(new["caps"])
     return account.model_copy(update=update)
 
 
@@ -526,7 +545,7 @@ def _prefix(name: str) -> str:
 def _note(config: Config, told: Mapping[str, Digests]) -> None:
     """Keep what was applied, for the next plan."""
     protected = {
-        f"{_PROTECTED} {block}": list(config.protect or ())
+        f"{_PROTECTED} {block}": list(config.protect_of(block) or ())
         for block in config.accounts
         if block is not None
     }

@@ -303,3 +303,47 @@ def test_what_fails_as_a_dry_run_is_not_armed(
     file.write_text(armed.replace("  armed: true\n", ""))
     assert barrack("apply", str(file), "--yes")[0] == 0
     assert one_of(block, "follow_schedule")["parameters"]["dry_run"] is True
+
+
+def test_each_account_has_what_the_file_protects_and_caps_there_and_loses_it_with_the_file(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    _, block = account
+    other = f"{block}-b"
+    with Sandbox(fleet=0, speed=0) as second:
+        BarrackCredentials(api_key=second.api_key, base_url=second.url, protect=["theirs"]).save(
+            other, _sync=True
+        )  # type: ignore[call-arg]
+        file = tmp_path / "barrack.yaml"
+        head = f"name: {block}\n"
+        plain = f"{head}protect: [db]\naccounts: [{block}, {other}]\n"
+        file.write_text(plain)
+        assert barrack("apply", str(file), "--yes")[0] == 0
+        file.write_text(
+            f"{head}protect: [db]\ncaps: {{burn: 60}}\naccounts:\n"
+            f"  - {{block: {block}, protect: [alpha], caps: {{burn: 12, lasts: 24h}}}}\n"
+            f"  - {other}\n"
+        )
+        # A name that others add meanwhile is no reason to leave out what the file adds.
+        added = BarrackCredentials.find(other)
+        added.protect = [*added.protect, "mine"]
+        added.save(other, overwrite=True, _sync=True)  # type: ignore[call-arg]
+        code, said = barrack("plan", str(file), "--detailed-exitcode")
+        assert (code, "by hand" in said) == (2, False), said
+        assert barrack("apply", str(file), "--yes")[0] == 0
+        one, two = BarrackCredentials.find(block), BarrackCredentials.find(other)
+        assert (sorted(one.protect), sorted(two.protect)) == (
+            ["alpha", "db"],
+            ["db", "mine", "theirs"],
+        )
+        assert one.caps is not None
+        assert two.caps is not None
+        assert (one.caps.burn, one.caps.lasts is None, two.caps.burn) == (12, False, 60)
+        assert barrack("plan", str(file), "--detailed-exitcode")[0] == 0
+        # What the file does not say any more goes; what others said stays.
+        file.write_text(f"{head}accounts: [{block}, {other}]\n")
+        assert barrack("apply", str(file), "--yes")[0] == 0
+        one, two = BarrackCredentials.find(block), BarrackCredentials.find(other)
+        assert (one.protect, sorted(two.protect)) == ([], ["mine", "theirs"])
+        assert (one.caps, two.caps) == (None, None)
+        assert barrack("plan", str(file), "--detailed-exitcode")[0] == 0

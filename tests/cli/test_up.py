@@ -13,8 +13,11 @@ import httpx
 import pytest
 
 from barrack_tasks.api.models import VMStatus
+from barrack_tasks.cli.servers import spoken_with
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.services import Services
+from tests.cli.test_answers import check
+from tests.cli.test_learn import run
 from tests.conftest import free_port, give_tables
 
 COMMAND = [sys.executable, "-c", "from barrack_tasks.cli import main; main()"]
@@ -42,7 +45,9 @@ def barrack(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[
 
 
 @pytest.mark.slow
-def test_from_nothing_to_guards_and_back(tmp_path: Path) -> None:
+def test_from_nothing_to_guards_and_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     port = free_port()
     try:
         with Sandbox(fleet=2, speed=60) as sandbox:
@@ -53,13 +58,26 @@ def test_from_nothing_to_guards_and_back(tmp_path: Path) -> None:
                 "it acts on what has an end alone"
             )
             record = (tmp_path / "state" / "prefect-barrack" / "up.json").read_text()
-            again = barrack(tmp_path, "up", "--port", str(port), **sandbox.env)
+            again = barrack(tmp_path, "up", "--port", str(port), "--json", **sandbox.env)
             assert again.returncode == 0, again.stdout + again.stderr
+            answer = json.loads(again.stdout)
+            check("up", answer)
+            armed = [one["name"] for one in answer["deployments"] if one["armed"]]
+            assert armed == ["barrack-end-expired/end-expired"]
             after = (tmp_path / "state" / "prefect-barrack" / "up.json").read_text()
             assert after == record, "server and worker are the same ones"
             told = barrack(tmp_path, "status")
             assert told.returncode == 0, told.stdout + told.stderr
             assert "Instances: 2 ACTIVE" in told.stdout, "the account is the saved block's"
+            check("status", json.loads(barrack(tmp_path, "status", "--json").stdout))
+            services = Services(tmp_path / "state" / "prefect-barrack")
+            monkeypatch.setattr("barrack_tasks.cli.screen.width_of", lambda _: 80)
+            with spoken_with(services.environment(str(services.url))):
+                for words in (["status"], ["ls", "deployments"]):
+                    run(*words)
+                    lines = capsys.readouterr().out.splitlines()
+                    assert len(lines) > len(answer["deployments"])
+                    assert not [line for line in lines if len(line) > 80 and "  " in line], lines
             for seen in (first, again, told):
                 assert sandbox.api_key not in seen.stdout + seen.stderr
     finally:

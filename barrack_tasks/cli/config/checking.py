@@ -34,6 +34,7 @@ from barrack_tasks.cli.config.sections import (
     model_of,
 )
 from barrack_tasks.plans.inputs import NO_SUCH_KEY, did_you_mean, no_such_key, sentence_of
+from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.plain_words import plainly
 from barrack_tasks.plans.timetable.errors import TimetableError
 
@@ -71,8 +72,9 @@ class Config:
         name: of the file, on the server.
         files: all that were read.
         accounts: names of blocks; None is the account of the worker's environment.
-        protect: never touched; None if the file says nothing of it.
-        caps: what may be spent, as it is written; None if the file says nothing of it.
+        protect: never touched in any account; None if the file says nothing of it.
+        caps: what each account may spend, as it is written; None if the file says nothing of it.
+        own: what the file says of single accounts, by their blocks.
         sections: by name; of several for different accounts, the name is that of the section and
             its accounts, such as `timetables of team-a`.
     """
@@ -83,6 +85,37 @@ class Config:
     protect: tuple[str, ...] | None = None
     caps: Mapping[str, Any] | None = None
     sections: Mapping[str, Section] = field(default_factory=dict)
+    own: Mapping[str | None, Account] = field(default_factory=dict)
+
+    def protect_of(self, account: str | None) -> tuple[str, ...] | None:
+        """What is never touched in an account; None if the file says nothing of it.
+
+        Args:
+            account: one of `accounts`.
+
+        Example:
+            >>> Config(protect=("db",)).protect_of("barrack")
+            ('db',)
+        """
+        own = self.own[account].protect if account in self.own else None
+        if own is None:
+            return self.protect
+        return tuple(dict.fromkeys([*(self.protect or ()), *own]))
+
+    def caps_of(self, account: str | None) -> Caps | None:
+        """What an account may spend: its own caps, or those of all; None if the file says nothing.
+
+        Args:
+            account: one of `accounts`.
+
+        Example:
+            >>> Config(caps={"burn": 60}).caps_of("barrack").burn
+            Decimal('60')
+        """
+        own = self.own[account].caps if account in self.own else None
+        if own is not None:
+            return own
+        return None if self.caps is None else Caps.model_validate(self.caps)
 
     def of_account(self, account: str | None) -> dict[str, Section]:
         """The sections that are for an account, by the name of their kind.
@@ -173,7 +206,8 @@ class _Checker:
         top = {k: v for k, v in self._content.items() if k not in KINDS}
         self._validate(file_model(), top, ())
         name = self._name()
-        accounts = self._accounts()
+        own = self._accounts()
+        accounts = list(own)
         self._check_block(accounts)
         channels = self._channels()
         protect = self._content.get("protect")
@@ -181,7 +215,7 @@ class _Checker:
         for kind in KINDS:
             owners: dict[str | None, Place] = {}
             for place, given in self._parts(kind):
-                made = self._section(kind, place, given, channels, accounts)
+                made = self._section(kind, place, given, channels, own)
                 if made is None:
                     continue
                 title = kind
@@ -197,6 +231,7 @@ class _Checker:
             tuple(protect) if isinstance(protect, list) else None,
             self._content.get("caps"),
             sections,
+            own,
         )
 
     def _say(self, said: str, place: Place, *, at_key: bool = False, shift: int = -1) -> None:
@@ -218,9 +253,9 @@ class _Checker:
             return "barrack"
         return name
 
-    def _accounts(self) -> list[str | None]:
+    def _accounts(self) -> dict[str | None, Account]:
         given = self._content.get("accounts", ["barrack"])
-        found: list[str | None] = []
+        found: dict[str | None, Account] = {}
         for number, one in enumerate(given if isinstance(given, list) else []):
             place: Place = ("accounts", number)
             if isinstance(one, str):
@@ -242,7 +277,9 @@ class _Checker:
             elif account.block in found:
                 self._say("this account is named twice; keep one", place)
             else:
-                found.append(account.block)
+                found[account.block] = account
+                if account.block is None:
+                    self._check_no_block(one, place)
         return found
 
     def _not_a_block(self, place: Place) -> Mistake:
@@ -253,13 +290,17 @@ class _Checker:
         return Mistake(said, self._document.mistake(said, place).position)
 
     def _check_block(self, accounts: list[str | None]) -> None:
+        if None in accounts:
+            self._check_no_block(self._content, ())
+
+    def _check_no_block(self, given: Mapping[str, Any], place: Place) -> None:
         for what in ("protect", "caps"):
-            if self._content.get(what) is not None and None in accounts:
+            if given.get(what) is not None:
                 said = (
                     f"{what} is kept in an account's block, and the account of the environment "
                     f"has none; save the account as a block, and name it in `accounts`"
                 )
-                self._say(said, (what,), at_key=True)
+                self._say(said, (*place, what), at_key=True)
 
     def _channels(self) -> dict[str, str]:
         """How flows name each channel that the file declares."""
@@ -304,7 +345,7 @@ class _Checker:
         place: Place,
         given: Any,
         channels: Mapping[str, str],
-        accounts: list[str | None],
+        own: Mapping[str | None, Account],
     ) -> Section | None:
         if given is None:
             given = {}
@@ -320,9 +361,8 @@ class _Checker:
             KINDS[name].check(read)
         except ValueError as error:
             self._say(_first_line(error), place, at_key=True)
-        protect = self._content.get("protect")
-        names = [one for one in protect if isinstance(one, str)] if protect else []
-        for inside, said in in_vain(read, names):
+        owners = self._owners(given, place, list(own))
+        for inside, said in in_vain(read, self._protected_in(owners or list(own), own)):
             self._say(said, (*place, *inside))
         parameters = {k: v for k, v in given.items() if k not in _NOT_PARAMETERS}
         if "notify" in model_of(name).model_fields:
@@ -334,8 +374,17 @@ class _Checker:
             bool(getattr(read, "armed", False)),
             parameters,
             getattr(read, "schedule", None),
-            self._owners(given, place, accounts),
+            owners,
         )
+
+    def _protected_in(
+        self, accounts: Iterable[str | None], own: Mapping[str | None, Account]
+    ) -> list[str]:
+        """What is protected in each of some accounts."""
+        protect = self._content.get("protect")
+        everywhere = [one for one in protect if isinstance(one, str)] if protect else []
+        each = [set(own[account].protect or ()) for account in accounts]
+        return [*everywhere, *sorted(set.intersection(*each) if each else ())]
 
     def _owners(
         self, given: Mapping[str, Any], place: Place, accounts: list[str | None]
@@ -375,6 +424,10 @@ class _Checker:
         content = {k: v for k, v in self._document.content.items() if k != "accounts"}
         for place, said in said_twice(content):
             self._say(said, place)
+        accounts = self._document.content.get("accounts")
+        for number, one in enumerate(accounts if isinstance(accounts, list) else []):
+            for place, said in said_twice(one, ("accounts", number)):
+                self._say(said, place)
 
     def _blocks(self, told: list[str], channels: Mapping[str, str], section: Place) -> list[str]:
         for number, channel in enumerate(told):

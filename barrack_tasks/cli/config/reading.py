@@ -33,6 +33,8 @@ _ADDED = ("protect", "accounts", "notify")
 _SAID_ONCE = (*_ADDED, "name", "caps")
 """What is about the whole file, and not a section."""
 _ACCOUNTS = frozenset({"account", "accounts"})
+_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")
+"""Where a line ends in YAML."""
 _WHERE = re.compile(r"line (\d+), column (\d+)")
 _NOT_YAML_1_1 = frozenset(
     f"tag:yaml.org,2002:{kind}" for kind in ("timestamp", "bool", "int", "float", "merge", "value")
@@ -93,7 +95,8 @@ class Mistake:
         if not self.line or self.position.column > _WIDEST:
             return f"{where}: {self.said}"
         number = str(self.position.line)
-        caret = " " * (self.position.column - 1) + "^" * max(1, self.width)
+        room = _WIDEST - self.position.column + 1
+        caret = " " * (self.position.column - 1) + "^" * max(1, min(self.width, room))
         return f"{where}: {self.said}\n  {number} | {self.line}\n  {' ' * len(number)} | {caret}"
 
 
@@ -183,7 +186,7 @@ def _read(
     try:
         text = text_of(read_file(file, LARGEST), name)
         # Set first, so that a mistake in the text can show its line.
-        document.texts[name] = text.split("\n")
+        document.texts[name] = _BREAK.split(text)
         lines: Lines = {}
         content = read_yaml(text, name, resolvers=_CORE, most=_MOST_VALUES, lines=lines)
     except UnreadableError as error:

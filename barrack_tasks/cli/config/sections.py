@@ -93,14 +93,25 @@ class Account(Given):
     Attributes:
         block: name of a saved Barrack Credentials block.
         environment: `BARRACK_API_KEY`: the account that the worker's environment names.
+        protect: never touched in this account, besides what `protect` of the file names.
+        caps: of this account, in place of those of the file.
 
     Example:
-        >>> Account(block="team-a")
+        >>> Account(block="team-a", protect=["prod-*"], caps=Caps(burn=60))
     """
 
     block: str | None = Field(default=None, description="Name of a Barrack Credentials block.")
     environment: str | None = Field(
         default=None, description=f"{KEY_VARIABLE}: the account of the worker's environment."
+    )
+    protect: list[str] | None = Field(
+        default=None,
+        description="What no flow ever touches in this account, besides `protect` of the file.",
+    )
+    caps: Caps | None = Field(
+        default=None,
+        description="What every flow may spend at most in this account, in place of `caps` of the "
+        "file.",
     )
 
 
@@ -321,7 +332,8 @@ class _Top(Given):
     accounts: list[Account | str] = Field(
         default=["barrack"],
         min_length=1,
-        description="Names of Barrack Credentials blocks, or `{environment: BARRACK_API_KEY}`.",
+        description="Names of Barrack Credentials blocks, or `{environment: BARRACK_API_KEY}`; "
+        "`{block: team-a, protect: [...], caps: {...}}` is for what one account protects and caps.",
     )
     protect: list[str] | None = Field(
         default=None,

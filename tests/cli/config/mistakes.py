@@ -389,6 +389,24 @@ MADE: dict[str, Made] = {
         20,
         "`accounts` at the top has no 'team-c'; did you mean",
     ),
+    "a misspelt cap of an account": Made(
+        "accounts:\n  - {block: a, caps: {brun: 60}}\n",
+        2,
+        23,
+        "no such key 'brun'; did you mean 'burn'?",
+    ),
+    "what the environment's account protects": Made(
+        "accounts:\n  - {environment: BARRACK_API_KEY, protect: [db]}\n",
+        2,
+        36,
+        "protect is kept in an account's block, and the account of the environment has none",
+    ),
+    "what the only account protects, selected": Made(
+        "accounts:\n  - {block: a, protect: [db]}\nretention: {select: [db]}\n",
+        3,
+        22,
+        "'db' is protected or excluded, so that selecting it does nothing",
+    ),
     "two sections for one account": Made(
         "accounts: [a, b]\nbalance:\n  - {accounts: [a, b]}\n  - {account: b}\n",
         4,

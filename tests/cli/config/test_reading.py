@@ -156,3 +156,22 @@ def test_a_channel_is_told_from_its_severity_on(tmp_path: Path) -> None:
     )
     told = read_config(file).sections["balance"].parameters["notify"]
     assert told == ["slack-webhook/team", "sms:failure"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\u2028"])
+def test_a_caret_stands_below_what_it_means_however_lines_end(end: str, tmp_path: Path) -> None:
+    file = tmp_path / "barrack.yaml"
+    file.write_text(f"name: a{end}balance:{end}  armd: true{end}", newline="", encoding="utf-8")
+    with pytest.raises(MistakesError) as found:
+        read_config(file)
+    _, line, caret = str(found.value).split("\n")
+    assert line[caret.index("^") : caret.rindex("^") + 1] == "armd"
+
+
+def test_a_caret_is_no_longer_than_the_line_that_is_shown(tmp_path: Path) -> None:
+    file = tmp_path / "barrack.yaml"
+    file.write_text(f"name: {'a' * 200}\n")
+    with pytest.raises(MistakesError) as found:
+        read_config(file)
+    _, line, caret = str(found.value).split("\n")
+    assert len(caret) == len(line)
