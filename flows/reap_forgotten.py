@@ -39,7 +39,7 @@ def reap_forgotten(
     untold_for: PositiveSpan = LATE,
     notify: Notify = [],  # noqa: B006
     timeout: Timeout = timedelta(minutes=30),
-    dry_run: bool = False,
+    dry_run: bool = True,
     protect: Protect = [],  # noqa: B006
     credentials: Credentials = None,
 ) -> Report:
@@ -84,7 +84,7 @@ def reap_forgotten(
         >>> reap_forgotten(
         ...     rules=[{"select": ["scratch-*"], "longer_than": "8h", "then": "hibernate"}],
         ...     default_lease="8h",
-        ...     dry_run=True,
+        ...     dry_run=False,
         ... )
     """
     acts = {f"{rule.then}_instance" for rule in rules if rule.then in ("hibernate", "delete")}

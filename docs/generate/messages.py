@@ -132,7 +132,9 @@ def messages(found: Receivers) -> Iterator[tuple[str, str]]:
         rules = [{"select": {"states": ["ACTIVE"]}, "longer_than": "1m", "then": "hibernate"}]
         yield (
             "A machine that nobody needs",
-            received(lambda: reap_forgotten(rules, notify=told, credentials=account)),
+            received(
+                lambda: reap_forgotten(rules, notify=told, dry_run=False, credentials=account)
+            ),
         )
         for name in ("train-1", "train-2"):
             snapshot(sandbox, account, name, ids[name])

@@ -273,7 +273,7 @@ class Month:
             idle = {"select": active, "longer_than": "59m", "then": "hibernate", "idle": True}
             off = {"select": {"states": ["SHUTOFF"]}, "longer_than": "15m", "then": "hibernate"}
             rules = read_lifetimes([idle, off])
-            reap_forgotten.fn(rules=rules, grace=timedelta(minutes=30), **how)
+            reap_forgotten.fn(rules=rules, grace=timedelta(minutes=30), dry_run=False, **how)
 
     def _answer(self) -> None:
         """Whoever is at work and is told of their machine says no; all others do not see it."""

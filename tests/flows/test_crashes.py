@@ -215,7 +215,7 @@ CASES = {
     "end_expired": Case("end_expired", dict, ended_or_on_record, prepare=with_an_end),
     "reap_forgotten": Case(
         "reap_forgotten",
-        lambda: {"rules": [FORGOTTEN]},
+        lambda: {"rules": [FORGOTTEN], "dry_run": False},
         snapshot_then("delete_instance"),
         prepare=with_a_notice,
     ),

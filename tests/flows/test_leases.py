@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import pytest
@@ -27,10 +28,12 @@ from barrack_tasks.server.tables import change_all
 from barrack_tasks.server.variables import Records
 from flows.end_expired import end_expired
 from flows.follow_schedule import follow_schedule
-from flows.reap_forgotten import reap_forgotten
+from flows.reap_forgotten import reap_forgotten as reap_forgotten_flow
 from flows.report_costs import report_costs
 from tests.flows.conftest import account_of, effects, events_about, saved_hook, states
 from tests.flows.receivers import Webhook
+
+reap_forgotten = partial(reap_forgotten_flow, dry_run=False)
 
 Cloud = Callable[..., Sandbox]
 

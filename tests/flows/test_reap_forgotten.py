@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import unquote
 
@@ -23,10 +24,12 @@ from barrack_tasks.runtime.alerts import NobodyTold
 from barrack_tasks.sandbox import Sandbox
 from flows.end_expired import end_expired
 from flows.keep_machine import keep_machine
-from flows.reap_forgotten import reap_forgotten
+from flows.reap_forgotten import reap_forgotten as reap_forgotten_flow
 from tests.flows.conftest import account_of, effects, states
 from tests.flows.killing import Point, ended, start_in_process
 from tests.flows.receivers import Webhook
+
+reap_forgotten = partial(reap_forgotten_flow, dry_run=False)
 
 Cloud = Callable[..., Sandbox]
 RULES = [
