@@ -29,8 +29,9 @@ def main() -> int:
         signal.signal(which, lambda number, _: _send(forks, number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
     told = b""
-    while part := forks.recv(64):
-        told += part
+    with suppress(ConnectionResetError):  # it has ended without having read a last signal
+        while part := forks.recv(64):
+            told += part
     if not told:
         return 1  # whoever forks was killed, and has ended the run with it
     code = int(told)
