@@ -102,7 +102,7 @@ class Forking:
         told = {**self.environment, "PREFECT__RUN": "1", "PREFECT__CODE": code}
         parts = [str(self.folder), *(f"{name}={value}" for name, value in told.items())]
         request = "\0".join(parts).encode()
-        with open(os.devnull, "wb") as nothing:
+        with Path(os.devnull).open("wb") as nothing:
             head = len(request).to_bytes(8, "big")
             socket.send_fds(asking, [head], [nothing.fileno(), nothing.fileno()])
         asking.sendall(request)
@@ -205,7 +205,7 @@ def test_a_signal_that_nobody_reads_any_more_changes_no_exit_code(tmp_path: Path
 
 
 def test_a_signal_is_kept_for_a_run_that_has_only_just_been_forked(tmp_path: Path) -> None:
-    """Here a fork stops itself before it does anything, as one does that the machine keeps waiting."""
+    """A fork stops itself here before it does anything, as if the machine were very busy."""
     forking = Forking(tmp_path, before=STOPS_FIRST)
     run = forking.start(SLEEPS)
     while not (tmp_path / "stopped").exists():
@@ -224,7 +224,7 @@ def test_who_goes_while_asking_leaves_nothing_open(forking: Forking) -> None:
     assert forking.start(ENDS).wait(timeout=60) == 7
     before = len(list(held.iterdir()))
     for _ in range(5):
-        with socket.socket(socket.AF_UNIX) as gone, open(os.devnull, "wb") as nothing:
+        with socket.socket(socket.AF_UNIX) as gone, Path(os.devnull).open("wb") as nothing:
             gone.connect(forking.place)
             fds = [nothing.fileno(), nothing.fileno()]
             socket.send_fds(gone, [(100).to_bytes(8, "big")], fds)
