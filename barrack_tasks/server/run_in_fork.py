@@ -18,7 +18,8 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 
 def main() -> int:
     """Have the run done in a fork; its exit code."""
-    os.setsid()  # what stops the worker lets it decide about its runs
+    if os.getpgrp() != os.getpid():  # else it leads a group already, as Prefect can start it
+        os.setsid()  # what stops the worker lets it decide about its runs
     # What comes earlier is passed on when there is somebody to pass it on to.
     signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     forks = _asked(os.environ.pop("BARRACK_FORKS", ""))

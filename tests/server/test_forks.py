@@ -83,7 +83,9 @@ class Forking:
         os.close(lifeline)
         self.place = str(place)
 
-    def start(self, code: str, run: str = "1", **more: str) -> subprocess.Popen[str]:
+    def start(
+        self, code: str, run: str = "1", leads: bool = False, **more: str
+    ) -> subprocess.Popen[str]:
         env = {**self.environment, FORKS: self.place, "PREFECT__RUN": run, "PREFECT__CODE": code}
         return subprocess.Popen(
             [sys.executable, "-I", "-S", run_in_fork.__file__],
@@ -92,6 +94,7 @@ class Forking:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=leads,
         )
 
     def ask(self, code: str) -> socket.socket:
@@ -143,6 +146,10 @@ def test_a_run_has_its_own_folder_environment_session_output_and_exit_code(
     out, _ = run.communicate(timeout=60)
     assert out == f"here {forking.folder} a True 1\n"
     assert run.returncode == 7
+
+
+def test_prefect_may_have_made_a_session_for_it(forking: Forking) -> None:
+    assert forking.start(ENDS, leads=True).wait(timeout=60) == 7
 
 
 def test_a_run_that_dies_stops_no_other(forking: Forking) -> None:
