@@ -30,6 +30,7 @@ FORKS = "BARRACK_FORKS"
 _OF_ONE_RUN = b"PREFECT__"
 _HEAD = 8
 _PATIENCE = 10.0
+_PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
@@ -50,12 +51,20 @@ class Request:
             OSError: it does not come whole.
         """
         head, outputs, _, _ = socket.recv_fds(asking, _HEAD, 2)
-        left = int.from_bytes(head, "big")
-        text = b""
-        while len(text) < left and (part := asking.recv(left - len(text))):
-            text += part
-        if len(head) < _HEAD or len(text) < left:
-            raise ConnectionError("who asked for a run has gone")
+        try:
+            if len(head) < _HEAD or len(outputs) < 2:
+                raise ConnectionError("this is no request for a run")
+            left = int.from_bytes(head, "big")
+            text = b""
+            while len(text) < left:
+                part = asking.recv(left - len(text))
+                if not part:
+                    raise ConnectionError("who asked for a run has gone")
+                text += part
+        except OSError:
+            for output in outputs:
+                os.close(output)
+            raise
         folder, *pairs = text.split(b"\0")
         named = (pair.partition(b"=") for pair in pairs)
         return cls(folder, {name: value for name, _, value in named}, tuple(outputs))
@@ -63,14 +72,14 @@ class Request:
     def become(self) -> None:
         """Be the process of this run, in a fork: its session, folder, environment and outputs."""
         os.setsid()
-        # Nobody would learn how the run ends without the process that forked it.
-        ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
         for place, output in enumerate(self.outputs, 1):
             os.dup2(output, place)
             os.close(output)
         os.chdir(self.folder)
         os.environ.clear()
         os.environb.update(self.environment)
+        # What came since the fork strikes now, as it strikes a process that has just started.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
 
 
 def is_alike(of_run: Mapping[bytes, bytes], own: Mapping[bytes, bytes]) -> bool:
@@ -113,7 +122,7 @@ class Forks:
             one.setblocking(False)
         signal.set_wakeup_fd(self._woken.fileno())
         signal.signal(signal.SIGCHLD, lambda *_: None)
-        for which in (signal.SIGTERM, signal.SIGINT):  # what stops the worker lets it decide
+        for which in _PASSED_ON:  # what stops the worker lets it decide
             signal.signal(which, signal.SIG_IGN)
         for watched in (self._listener, self._lifeline, self._ended):
             self._ready.register(watched, selectors.EVENT_READ)
@@ -162,14 +171,23 @@ class Forks:
 
     def _fork_for(self, asking: socket.socket) -> bool:
         """Fork for a run; whether this is the fork."""
+        own = os.getpid()
+        # A signal for the run may come before the fork has done anything, and is kept for it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
         try:
             pid = os.fork()
         except OSError:  # no memory, or too many processes
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
             asking.close()
             return False
         if pid == 0:
+            # Nobody would learn how the run ends without the process that forked it.
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+            if os.getppid() != own:  # it has gone already
+                os._exit(1)
             self._let_go(asking)
             return True
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
         self._runs[pid] = asking
         self._ready.register(asking, selectors.EVENT_READ, pid)
         with suppress(OSError):
@@ -189,6 +207,8 @@ class Forks:
 
     def _pass_on(self, pid: int) -> None:
         """Send a run the signals that who asked for it was sent; end it if that was killed."""
+        if pid not in self._runs:
+            return  # it has ended since this was seen
         try:
             numbers = self._runs[pid].recv(16)
         except OSError:

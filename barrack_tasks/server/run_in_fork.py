@@ -18,7 +18,8 @@ _PASSED_ON = (signal.SIGTERM, signal.SIGINT)
 
 def main() -> int:
     """Have the run done in a fork; its exit code."""
-    os.setsid()  # what stops the worker lets it decide about its runs
+    if os.getpgrp() != os.getpid():  # else it leads a group already, as Prefect can start it
+        os.setsid()  # what stops the worker lets it decide about its runs
     # What comes earlier is passed on when there is somebody to pass it on to.
     signal.pthread_sigmask(signal.SIG_BLOCK, _PASSED_ON)
     forks = _asked(os.environ.pop("BARRACK_FORKS", ""))
@@ -29,8 +30,9 @@ def main() -> int:
         signal.signal(which, lambda number, _: _send(forks, number))
     signal.pthread_sigmask(signal.SIG_UNBLOCK, _PASSED_ON)
     told = b""
-    while part := forks.recv(64):
-        told += part
+    with suppress(ConnectionResetError):  # it has ended without having read a last signal
+        while part := forks.recv(64):
+            told += part
     if not told:
         return 1  # whoever forks was killed, and has ended the run with it
     code = int(told)

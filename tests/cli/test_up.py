@@ -147,7 +147,7 @@ def test_a_number_that_cannot_be_meant_ends_a_command_before_it_begins(
     assert done.returncode == 2
     assert said in done.stdout + done.stderr
     *_, option, _ = words.split()
-    assert f"for {option}" in done.stdout + done.stderr
+    assert f"{option} must be" in done.stdout + done.stderr
     assert "Traceback" not in done.stdout + done.stderr
     assert not (tmp_path / "state").exists()
 
