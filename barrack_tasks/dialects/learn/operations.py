@@ -15,6 +15,7 @@ from barrack_tasks.api.operations import OPERATIONS, Operation
 from barrack_tasks.dialects.learn.actions import action_of
 from barrack_tasks.dialects.learn.beyond import parents, told_by_lists
 from barrack_tasks.dialects.learn.calls import (
+    ACTIONS,
     PARAMETER,
     Wired,
     common_prefix,
@@ -449,6 +450,10 @@ class _Scorer:
         if answer_names(operation.response.__name__, wired):
             return Candidate(wired, 0.35, f"answers {operation.response.__name__}")
         stem = segments_of(operation.path)[:-1]
+        if ours_does(operation) & {does(wired)} & ACTIONS and not operation.request:
+            theirs = segments_of(wired.reads)[self.prefix :]
+            if theirs[: len(stem)] == stem and len(theirs) <= len(stem) + 2:
+                return Candidate(wired, 0.4, "does the same to the same kind of thing")
         unclear = operation.changes and wired.method != "GET" and is_unclear(wired)
         unclear = unclear and len(stem) > 1
         if unclear and segments_of(wired.reads)[self.prefix :][:-1] == stem:

@@ -161,6 +161,13 @@ def test_keys_in_brackets_and_verbs_behind_a_colon_are_read() -> None:
     assert segments_of("/v1/servers/{server}:stop") == ("v1", "instance", "{}", "stop")
 
 
+def test_what_does_the_same_to_a_machine_is_asked_however_it_is_called() -> None:
+    api = [*WHOLE, ("POST", f"{_ONE}/actions/poweron", "Power on a Server", {}, {})]
+    api = [one for one in api if not one[1].endswith("/start")]
+    (candidate,) = learned(document(api)).open["operations.start_instance"].candidates
+    assert candidate.shown == f"POST {_ONE}/actions/poweron"
+
+
 def test_reading_a_thing_is_no_candidate_for_changing_it() -> None:
     api: Api = [(m, p.replace(_ONE, "/v1/Machines({key})"), "", a, r) for m, p, _, a, r in WHOLE]
     found = learn_openapi(json.dumps(document(api)).encode(), yes=True)
