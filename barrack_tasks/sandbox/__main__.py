@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import signal
 import socket
 import sys
@@ -180,6 +181,9 @@ def main() -> int:
             f"A Barrack sandbox is at {url} (speed {options.speed:g}, control at {root}/_sandbox/"
             f"state)\n\nexport BARRACK_API_KEY={options.api_key}\nexport BARRACK_BASE_URL={url}\n"
         )
+        if options.dialect is not None and options.dialect.suffix != ".json":
+            file = shlex.quote(str(options.dialect.resolve()))
+            sys.stdout.write(f"export BARRACK_DIALECT={file}\n")
         sys.stdout.flush()
     server.run_on(listener)
     return 0

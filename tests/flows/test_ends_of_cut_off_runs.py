@@ -161,7 +161,7 @@ def test_an_end_of_the_earlier_release_deletes_nothing_that_was_there_days_befor
     sandbox = cloud(fleet=0, start=datetime.now(UTC) - timedelta(days=3), speed=1)
     account = account_of(sandbox)
     old = sandbox.seed_instance("old", gpu_model="L40")
-    sandbox.advance(timedelta(days=3).total_seconds())
+    sandbox.advance(timedelta(days=3).total_seconds())  # ends are judged by the cloud's clock
     ago = int(datetime.now(UTC).timestamp()) - 60
     with Records(f"barrack_expiry_{account.account}_") as records:
         records.put(key_of_id(old), [old, "old", ago, "delete"])

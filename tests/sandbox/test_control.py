@@ -11,6 +11,7 @@ import threading
 import time
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx
@@ -158,6 +159,16 @@ def test_command_line(number: signal.Signals) -> None:
         assert [x["name"] for x in answer.json()["instances"]] == ["train-1", "b2"]
         child.send_signal(number)
         assert child.wait(timeout=10) == 0
+
+
+def test_command_line_says_which_dialect_it_speaks() -> None:
+    file = Path(__file__).parents[2] / "docs" / "dialects" / "camel.yaml"
+    command = [sys.executable, "-m", "barrack_tasks.sandbox", "--port", "0", "--dialect", str(file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        said = [child.stdout.readline() for _ in range(5)]
+        child.terminate()
+    assert said[4] == f"export BARRACK_DIALECT={file}\n"
 
 
 def test_a_process_does_not_outlive_its_parent() -> None:

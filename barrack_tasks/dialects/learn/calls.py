@@ -27,6 +27,7 @@ class Wired:
     titles: tuple[str, ...] = ()
     operation_id: str = ""
     tags: tuple[str, ...] = ()
+    description: str = ""
     in_path: tuple[str, ...] = ()
     in_query: dict[str, Schema] = field(default_factory=dict)
     asked: Schema | None = None
@@ -95,6 +96,7 @@ def _wired(
         titles=tuple(t for t in titles if isinstance(t, str) and t),
         operation_id=_text(node.get("operationId")),
         tags=tuple(t for t in document.listed(node.get("tags")) if isinstance(t, str)),
+        description=_text(node.get("description")),
         in_path=tuple(PARAMETER.findall(path)),
     )
     for parameter in (*shared, *document.listed(node.get("parameters"))):
@@ -151,7 +153,7 @@ def segments_of(path: str) -> Segments:
     """A path as canonical words, one entry a segment; parameters are {}."""
     found: list[str] = []
     for part in path.strip("/").split("/"):
-        for piece in re.split(r"(\{[^{}]*\}):?", part):
+        for piece in re.split(r"\(?(\{[^{}]*\})\)?:?", part):  # also things({id}) and {id}:stop
             if piece.startswith("{"):
                 found.append("{}")
             elif piece.strip(":"):

@@ -7,6 +7,7 @@ from enum import Enum
 
 from pydantic import BaseModel
 
+from barrack_tasks.dialects.learn.doubts import DOUBTED, doubt_of_field
 from barrack_tasks.dialects.learn.kinds import decorates, inner_model, kind_of_field
 from barrack_tasks.dialects.learn.likeness import (
     GUESS,
@@ -132,6 +133,9 @@ class Mapper:
             is_time = name.endswith("_at") or name in ("start", "end", "created")
             if not is_time:
                 likeness = replace(likeness, score=likeness.score * 0.6)
+        doubt = doubt_of_field(name, schema.description) if likeness.score >= GUESS else None
+        if doubt is not None:
+            likeness = Likeness(min(likeness.score, DOUBTED), f"{likeness.reason}; but {doubt}")
         return SchemaField(steps, likeness) if likeness.score >= GUESS else None
 
     def _of_model(

@@ -64,7 +64,7 @@ class Learner:
         """Read everything."""
         learned = self.learned
         found = match_operations(self.wired, self.mapper, self.answered)
-        whole = self.complete and len(found.matched) >= WHOLE
+        whole = self.complete and found.alike >= WHOLE
         matched = {n: (OPERATIONS[n], c.wired) for n, c in found.matched.items()}
         main, chosen = choose_envelopes(self.mapper, matched)
         pairs = Pairs(self.mapper, self.schemas, learned)
@@ -101,7 +101,7 @@ class Learner:
         titled = sum(c.score >= CERTAIN for c in found.matched.values())
         core = bool(CORE & set(found.matched))
         return (
-            (core and (titled >= FEW or len(found.matched) >= WHOLE))
+            (core and (titled >= FEW or found.alike >= WHOLE))
             or (titled >= 1 and distinctive >= 2)
             or distinctive >= 2 * FEW
         )

@@ -15,6 +15,7 @@ from barrack_tasks.api.operations import OPERATIONS, Operation
 from barrack_tasks.dialects.learn.actions import action_of
 from barrack_tasks.dialects.learn.beyond import parents, told_by_lists
 from barrack_tasks.dialects.learn.calls import (
+    ACTIONS,
     PARAMETER,
     Wired,
     common_prefix,
@@ -26,6 +27,7 @@ from barrack_tasks.dialects.learn.calls import (
     segments_of,
 )
 from barrack_tasks.dialects.learn.document import Document
+from barrack_tasks.dialects.learn.doubts import DOUBTED, doubt_of_operation
 from barrack_tasks.dialects.learn.envelopes import answer_fit
 from barrack_tasks.dialects.learn.fields import Mapper
 from barrack_tasks.dialects.learn.likeness import (
@@ -42,8 +44,6 @@ from barrack_tasks.dialects.learn.synonyms import split
 
 _SMALL = frozenset(split("a an the all of for to from with your detail details available"))
 
-_DOUBTED = 0.45
-"""The score of what only a person may take."""
 _MOST_COMPARED = 40
 """Operations of a document whose answers are compared with that of one of ours."""
 
@@ -78,6 +78,13 @@ class Found:
     absent: list[str] = field(default_factory=list)
     unsayable: dict[str, str] = field(default_factory=dict)
     """Absent ones that are there in a shape that no dialect can say, with their place."""
+    doubted: set[str] = field(default_factory=set)
+    """Open ones that were matched until what the document says spoke against it."""
+
+    @property
+    def alike(self) -> int:
+        """How many operations of the document are like ours, whether they are taken or asked."""
+        return len(self.matched) + len(self.doubted)
 
 
 def match_operations(
@@ -120,7 +127,32 @@ def match_operations(
     _match_rest(found, scorer, left, rest)
     _keep_chances(found, scorer, rest, said)
     _doubt_other_families(found, scorer)
+    _doubt_what_is_said(found)
     return found
+
+
+def _doubt_what_is_said(found: Found) -> None:
+    """What a title, a description or a request speaks against is asked.
+
+    What lies under a list that is asked is asked with it.
+    """
+    doubts = {
+        name: doubt
+        for name, candidate in found.matched.items()
+        if not candidate.is_answered
+        and (doubt := doubt_of_operation(name, candidate.wired)) is not None
+    }
+    for name, doubt in list(doubts.items()):
+        stem = found.matched[name].wired.path
+        for other, its in found.matched.items():
+            same = OPERATIONS[other].group == OPERATIONS[name].group
+            if same and its.wired.path.startswith(f"{stem}/") and not its.is_answered:
+                doubts.setdefault(other, doubt)
+    for name, doubt in doubts.items():
+        candidate = found.matched.pop(name)
+        reason = f"{candidate.reason}; but {doubt}"
+        found.open[name] = [replace(candidate, reason=reason, score=DOUBTED)]
+        found.doubted.add(name)
 
 
 def _called(wired: Wired) -> set[tuple[str, ...]]:
@@ -146,11 +178,11 @@ def _doubt_namesakes(found: Found, scorer: _Scorer, wired: list[Wired]) -> None:
             if same and f"{its.wired.path}/".startswith(f"{stem}/") and not its.is_answered:
                 del found.matched[other]
                 reason = f"{its.reason}; but {rival.place} is called {OPERATIONS[name].title!r}"
-                found.open[other] = [replace(its, reason=reason, score=_DOUBTED)]
+                found.open[other] = [replace(its, reason=reason, score=DOUBTED)]
         titled = scorer.by_all(OPERATIONS[name], rival)
         if titled.score:
             named = f"called {OPERATIONS[name].title!r}"
-            found.open[name].insert(0, replace(titled, reason=named, score=_DOUBTED))
+            found.open[name].insert(0, replace(titled, reason=named, score=DOUBTED))
 
 
 def _at(place: str, wired: list[Wired]) -> Wired | None:
@@ -418,7 +450,12 @@ class _Scorer:
         if answer_names(operation.response.__name__, wired):
             return Candidate(wired, 0.35, f"answers {operation.response.__name__}")
         stem = segments_of(operation.path)[:-1]
-        unclear = operation.changes and is_unclear(wired) and len(stem) > 1
+        if ours_does(operation) & {does(wired)} & ACTIONS and not operation.request:
+            theirs = segments_of(wired.reads)[self.prefix :]
+            if theirs[: len(stem)] == stem and len(theirs) <= len(stem) + 2:
+                return Candidate(wired, 0.4, "does the same to the same kind of thing")
+        unclear = operation.changes and wired.method != "GET" and is_unclear(wired)
+        unclear = unclear and len(stem) > 1
         if unclear and segments_of(wired.reads)[self.prefix :][:-1] == stem:
             return Candidate(wired, 0.3, "does something to the same kind of thing")
         return None

@@ -215,6 +215,12 @@ class Schema:
         return frozenset(found)
 
     @property
+    def description(self) -> str:
+        """What the document says about the schema, where it is used and where it is defined."""
+        said = [node.get("description") for node in self._nodes]
+        return " ".join(text for text in said if isinstance(text, str))
+
+    @property
     def format(self) -> str:
         """The format that the schema names, or nothing."""
         said = self.node.get("format")
