@@ -14,6 +14,8 @@ import sys
 from contextlib import suppress
 
 _PASSED_ON = (signal.SIGTERM, signal.SIGINT)
+_PATIENCE = 120.0
+"""Seconds for an answer: to load everything anew takes a busy machine half a minute."""
 
 
 def main() -> int:
@@ -47,6 +49,7 @@ def _asked(path: str) -> socket.socket | None:
     if not path:
         return None
     forks = socket.socket(socket.AF_UNIX)
+    forks.settimeout(_PATIENCE)  # who forks may hang
     with suppress(OSError):
         forks.connect(path)
         # pathlib takes as long to import as all the rest.
@@ -55,6 +58,7 @@ def _asked(path: str) -> socket.socket | None:
         socket.send_fds(forks, [len(request).to_bytes(8, "big")], [1, 2])
         forks.sendall(request)
         if forks.recv(1) == b"y":
+            forks.settimeout(None)
             return forks
     forks.close()
     return None

@@ -271,6 +271,16 @@ def test_another_environment_is_no_fork(forking: Forking) -> None:
     assert starts_as_the_engine(forking.start(ENDS, TZ="Asia/Tokyo"))
 
 
+def test_who_forks_and_hangs_is_not_waited_for_without_an_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_in_fork, "_PATIENCE", 0.05)
+    with socket.socket(socket.AF_UNIX) as hanging:
+        hanging.bind(str(tmp_path / "forks"))
+        hanging.listen()
+        assert run_in_fork._asked(str(tmp_path / "forks")) is None
+
+
 def test_without_anybody_who_forks_it_is_the_engine(forking: Forking) -> None:
     run = forking.start(ENDS, **{FORKS: str(forking.folder / "nobody")})
     assert starts_as_the_engine(run)
