@@ -1,4 +1,4 @@
-"""Train every night; a person is asked first if the machine is dear."""
+"""Train every night; a person is asked first if the machine is expensive."""
 
 from prefect import flow, task
 

@@ -30,7 +30,7 @@ from barrack_tasks.cli.upgrade import (
     with_stance,
 )
 from barrack_tasks.plans.lease_keys import TOOK_OVER
-from barrack_tasks.plans.names import flow_name
+from barrack_tasks.plans.names import PREFIX, flow_name
 from barrack_tasks.server.account_names import account_name
 from barrack_tasks.server.credentials import BarrackCredentials, block_named_by
 from barrack_tasks.server.events import account_resource
@@ -79,13 +79,13 @@ def deployments_file() -> Path:
 
 
 def read_deployed(client: SyncPrefectClient) -> list[Deployed]:
-    """All deployments of this library that a server has."""
+    """All deployments of this library's flows that a server has, and nothing else with its tag."""
     found: list[Deployed] = []
+    seen = 0
     while True:
-        wanted = {"deployments": {"tags": {"all_": ["barrack"]}}, "limit": _PAGE}
-        page = client.request(
-            "POST", "/deployments/filter", json={**wanted, "offset": len(found)}
-        ).json()
+        wanted = {"deployments": {"tags": {"all_": ["barrack"]}}, "limit": _PAGE, "offset": seen}
+        page = client.request("POST", "/deployments/filter", json=wanted).json()
+        seen += len(page)
         names = _names_of(client, {one["flow_id"] for one in page})
         found += [
             Deployed(
@@ -98,9 +98,15 @@ def read_deployed(client: SyncPrefectClient) -> list[Deployed]:
                 tuple(one["tags"]),
             )
             for one in page
+            if _is_ours(names[one["flow_id"]], one["name"])
         ]
         if len(page) < _PAGE:
             return sorted(found, key=lambda d: d.full_name)
+
+
+def _is_ours(flow: str, name: str) -> bool:
+    """Whether a deployment is of a flow of this release, or of an earlier one."""
+    return flow.startswith(PREFIX) or successor_of(flow, name) is not None
 
 
 def apply(

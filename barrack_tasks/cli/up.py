@@ -148,7 +148,8 @@ def up(
         )
     else:
         console.print(
-            f"No worker was started here; start one with: prefect worker start --pool {POOL}"
+            "No worker was started here; start one with: "
+            f"python -m barrack_tasks.server.worker {POOL}"
         )
     return 0
 

@@ -18,8 +18,9 @@ HEAD = """\
 # The command line
 
 `barrack --help` lists all commands, and `barrack COMMAND --help` what one takes. Commands that
-look need `BARRACK_API_KEY` and no Prefect server. Without the key they take the account that
-`barrack up` saved, and `--credentials NAME` takes another one.
+look at the account need `BARRACK_API_KEY` and no Prefect server; `ls deployments`, `ls runs`,
+`logs`, `events` and `notify` need a server. Without the key they take the account that `barrack up`
+saved, and `--credentials NAME` takes another one.
 
 - **Names** are those of `select` in flows: names, globs and ids.
 - **`--json`** stands wherever a table is shown. The keys stay as they are;
@@ -29,7 +30,8 @@ look need `BARRACK_API_KEY` and no Prefect server. Without the key they take the
 - **Tables** fit into 80 columns: what has no room stands below its row. In a pipe each row is one
   line, and nothing is folded or cut, whatever COLUMNS says. `NO_COLOR` takes the colours away.
 - **Codes**: 0 all is well, 1 something failed, 2 what was given cannot be meant, 130 you pressed
-  Ctrl-C. [Mistakes](mistakes.md) shows what is said of each.
+  Ctrl-C. `barrack plan` ends 1 after any mistake: with `--detailed-exitcode`, 2 means that the
+  server is not as the file says. [Mistakes](mistakes.md) shows what is said of each.
 - **Completion**: `source <(barrack completion bash)`, the same for zsh, and
   `barrack completion fish | source`. Names of instances are completed, too.
 
@@ -48,6 +50,14 @@ LOOKS = (
 )
 ACTS = ("hibernate alpha beta --dry-run", "run prune_snapshots '*' --dry-run --json", "costs")
 MORE = {
+    "`barrack init`, `check`, `plan`, `apply`": "all guards in one file: [barrack.yaml]"
+    "(barrack-yaml.md)",
+    "`barrack up`, `down`": "a Prefect server and a worker with every flow deployed, and their end",
+    "`barrack arm`, `disarm`": "let a deployment act, after a look at what it would do; end it",
+    "`barrack panic`": "hibernates every machine that is not protected; needs the key alone",
+    "`barrack lease`, `owner`": "who needs which machine until when, and whose it is: "
+    "[leases](leases.md)",
+    "`barrack wake NAME`, `ssh NAME`": "brings a machine back and shows how to reach it; connects",
     "`barrack ls deployments`, `ls runs`": "what the Prefect server has; `ls runs` says why a run "
     "failed",
     "`barrack status`": "instances, burn, runway; what is armed and what is dry; what failed, "

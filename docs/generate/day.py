@@ -33,7 +33,8 @@ HEAD = """\
 
 A new account with three machines gets guards that lie in a file. [barrack.yaml](barrack-yaml.md)
 says what each word means. `python -m docs.generate.day` runs all of it on the sandbox and writes
-this page. The account is saved as the block `team-a`, as `barrack up --credentials team-a` does.
+this page. A Prefect server runs, with a worker, and the account's key is saved there as the block
+`team-a` ([accounts](accounts.md)); no deployment is there yet.
 """
 EDITS = (
     ("protect: []", "protect: [prod-*]"),
@@ -90,7 +91,9 @@ class Day:
     def run(self, words: str, code: int = 0) -> str:
         """Run a command, show it on the page, and give what it said."""
         told = (
-            f"{words} --credentials {self.block}" if words in ("init", "watch", "costs") else words
+            f"{words} --credentials {self.block}"
+            if words.split()[0] in ("init", "run", "watch", "costs")
+            else words
         )
         place = f"{self.folder}/barrack.yaml"
         asked = re.sub(r"^(init|check|plan|apply)", rf"\1 {place}", told)
@@ -164,10 +167,15 @@ class Day:
         self.replace(ARMING)
         self.run("plan --detailed-exitcode", 2)
         self.run("apply --yes")
-        self.say("The worker runs it on its schedule. Afterwards, the two machines are down:\n")
+        self.say(
+            "Somebody starts a run of it, and the worker does it. Afterwards, the two machines are "
+            "down:\n"
+        )
         assert self.play(self.schedule()["id"]) == "Completed"
         self.run("watch")
         self.run("plan --detailed-exitcode")
+        self.say("One of them is needed again, and a run of a flow brings it up:\n")
+        self.run("run restore --select train-1")
         self.run("costs")
 
     def page(self) -> str:

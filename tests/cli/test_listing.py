@@ -10,10 +10,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prefect import flow
+from prefect.client.orchestration import get_client
 
+from barrack_tasks import flows
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.models import BillingRecord, UserVM
 from barrack_tasks.cli.answers import InstanceShown
+from barrack_tasks.cli.deployments import read_deployed
 from barrack_tasks.cli.listing import Filter, dearest_first, instance_shown, up_since
 from barrack_tasks.cli.snapshot import taken_of
 from barrack_tasks.plans.money.burn import Tariff
@@ -149,3 +153,16 @@ def test_snapshots_by_hand_are_waited_for_and_what_fails_is_said() -> None:
         sandbox.settings(durations={"snapshot": 36_000})
         late = taken(dry_run=False, minutes=1)
         assert {outcome for _, outcome in late} == {"failed"}
+
+
+def test_deployments_of_other_peoples_flows_are_not_ours_whatever_their_tags(
+    prefect_server: str,
+) -> None:
+    @flow(name="training")
+    def training() -> None: ...
+
+    for one in (training, flows.hibernate):
+        one.to_deployment(f"listed-{one.name}", tags=["barrack", "guard"]).apply()
+    with get_client(sync_client=True) as client:
+        names = [one.full_name for one in read_deployed(client) if one.name.startswith("listed-")]
+    assert names == ["barrack-hibernate/listed-barrack-hibernate"]
