@@ -70,12 +70,13 @@ def watch(
 
 def _picture(screen: Screen, account: BarrackCredentials, there: bool) -> Text:
     with screen.capture() as shown:
+        # It stands above, since what has no room on the screen is cut below.
+        screen.print(f"{datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends this", style="dim")
+        screen.print()
         try:
             _show(screen, account, there)
         except BarrackError as error:
             screen.print(str(error), style="red")
-        screen.print()
-        screen.print(f"{datetime.now(UTC):%H:%M:%S} UTC, Ctrl-C ends this", style="dim")
     return Text.from_ansi(shown.get())
 
 

@@ -11,6 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -46,8 +47,10 @@ class Terminal:
         Raises:
             AssertionError: it ended, or showed nothing for long.
         """
+        until = time.monotonic() + WAIT
         while text not in self.shown:
-            assert self._read(), f"{text!r} was not shown: {self.shown}"
+            goes_on = self._read() and time.monotonic() < until
+            assert goes_on, f"{text!r} was not shown: {self.shown[-4000:]}"
 
     def _read(self) -> bool:
         ready, _, _ = select.select([self._own], [], [], WAIT)
@@ -97,6 +100,15 @@ def test_a_watch_goes_on_until_ctrl_c_and_fits_the_screen(sandbox: Sandbox) -> N
     assert "Traceback" not in shown
     rows = [line.removesuffix("^C").rstrip() for line in shown.splitlines()]
     assert not [line for line in rows if len(line) > 80]
+
+
+def test_a_watch_says_how_it_ends_where_not_all_has_room(prefect_server: str) -> None:
+    with (
+        Sandbox(fleet=40, speed=1) as many,
+        terminal(many, "watch", "--every", "1", PREFECT_API_URL=prefect_server) as live,
+    ):
+        live.read_until("Ctrl-C ends this")
+        assert live.interrupt()[0] == 130
 
 
 def test_a_followed_watch_of_json_is_a_line_a_look(sandbox: Sandbox) -> None:
