@@ -204,7 +204,7 @@ def test_what_has_no_dry_run_is_given_none(barrack: Any) -> None:
     assert (code, said) == (0, f"{REPORT} has no dry run, and its schedule is off.")
     assert (there(REPORT).parameters, is_on(REPORT)) == (before, [False])
     code, said = barrack("arm", REPORT, "--yes")
-    assert said.endswith(f"{REPORT} has no dry run, and runs at 07:00 Europe/Berlin every day.")
+    assert said.endswith(f"{REPORT} has no dry run, and runs at 07:00 Europe/Berlin every Monday.")
     assert (there(REPORT).parameters, is_on(REPORT)) == (before, [True])
 
 

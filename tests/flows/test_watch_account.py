@@ -42,7 +42,7 @@ def test_what_cannot_be_read_is_not_forgotten_and_the_rest_is_told(cloud: Cloud)
 
 
 def test_an_event_says_whether_a_run_of_ours_moved_the_instance(cloud: Cloud) -> None:
-    sandbox = fleet(cloud, "5000", "alpha", "beta", seed=8102, speed=600)
+    sandbox = fleet(cloud, "5000", "alpha", "beta", seed=8106, speed=600)
     account = account_of(sandbox)
     watch_account(credentials=account)
     ids = {i.name: i.id for i in account.get_client().instances.list()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -56,6 +57,7 @@ class _TooSlow(Exception):
     """The answer keeps coming, but not fast enough."""
 
 
+_log = logging.getLogger(__name__)
 _NEVER_SENT = (
     httpx.ConnectError,
     httpx.ConnectTimeout,
@@ -280,7 +282,11 @@ class Exchange:
         # The place given back last is taken first, since its connection is open.
         pool = self._places.pop()
         try:
-            return self._received(sent(pool, request), until)
+            response = sent(pool, request)
+            if _log.isEnabledFor(logging.DEBUG):  # without the query, where the key may be
+                where = request.url.copy_with(query=None)
+                _log.debug("%s %s: %s", request.method, where, response.status_code)
+            return self._received(response, until)
         finally:
             self._places.append(pool)
 
