@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.cli.check import FILE, read, tell
+from barrack_tasks.cli.failing import WrongWordsError, said_of
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 
@@ -66,7 +67,8 @@ def plan(
     file
         The file; barrack.yaml in this folder, if not given.
     detailed_exitcode
-        Exit 0 if the server is as the file says, 2 if it is not, and 1 after any error.
+        Exit 0 if the server is as the file says, 2 if it is not, and 1 after any error, such as
+        that of a dry run. Without it, 1 is for a mistake and for an account that cannot be read.
     json
         Print it as JSON.
     markdown
@@ -74,6 +76,8 @@ def plan(
     overwrite
         Plan to overwrite what was changed by hand since the last apply.
     """
+    if json and markdown:
+        raise WrongWordsError("a plan is shown with --json or --markdown; leave out one of the two")
     made = _planned(file, overwrite, FAILED)
     if isinstance(made, int):
         return made
@@ -85,6 +89,8 @@ def plan(
         sys.stdout.write(as_markdown(made))
     else:
         show(Screen(), made)
+    if made.is_unread or (detailed_exitcode and any(one.failed for one in made.foreseen)):
+        return FAILED
     return DIFFERS if detailed_exitcode and made.differs else NOTHING
 
 
@@ -131,7 +137,7 @@ def apply(file: Path = FILE, /, *, yes: bool = False, overwrite: bool = False) -
         try:
             apply_plan(made, overwrite=overwrite, tell=screen.print)
         except BarrackError as error:
-            Screen(stderr=True).print(f"barrack: {error}", style="red")
+            Screen(stderr=True).print(f"barrack: {said_of(error)}", style="red")
             return FAILED
     return NOTHING
 
@@ -144,13 +150,12 @@ def _planned(file: Path, overwrite: bool, mistake: int) -> Plan | int:
         config = read(file)
         with known_server() as server:
             if not server.answers:
-                Screen(stderr=True).print(server.absence)
-                return FAILED
+                raise server.away()
             from barrack_tasks.cli.applying import plan_of
 
             return plan_of(config, overwrite=overwrite)
     except MistakesError as error:
         tell(error)
     except BarrackError as error:
-        Screen(stderr=True).print(f"barrack: {error}", style="red")
+        Screen(stderr=True).print(f"barrack: {said_of(error)}", style="red")
     return mistake
