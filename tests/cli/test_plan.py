@@ -26,6 +26,7 @@ from barrack_tasks.cli.config.tags import owner_of
 from barrack_tasks.cli.deployments import apply as up
 from barrack_tasks.cli.deployments import deployments_file
 from barrack_tasks.sandbox import Sandbox
+from tests.cli.test_answers import check
 from tests.deployments.playing import change
 
 Barrack = Callable[..., tuple[int, str]]
@@ -159,7 +160,15 @@ def test_a_file_of_another_name_takes_nothing(
     _, block = account
     file = tmp_path / "barrack.yaml"
     file.write_text(f"name: {block}\naccounts: [{block}]\nwatch: {{}}\n")
-    assert barrack("apply", str(file), "--yes")[0] == 0
+    for words, ended in ((["--json"], 1), (["--json", "--yes"], 0), (["--json"], 0)):
+        code, said = barrack("apply", str(file), *words)
+        answer = json.loads(said)
+        check("apply", answer)
+        assert (code, answer["applied"]) == (ended, code == 0), said
+        assert all(one["done"] is answer["applied"] for one in answer["changes"])
+        if words == ["--json"] and ended:
+            assert [one["action"] for one in answer["changes"]] == ["create"]
+            assert of_file(block) == [], "nobody agreed"
     file.write_text(f"name: other\naccounts: [{block}]\nwatch: {{}}\n")
     code, said = barrack("plan", str(file))
     assert code == 1
@@ -262,7 +271,7 @@ def test_what_an_apply_changed_that_did_not_end_was_not_set_by_hand(
     change(one_of(block, "follow_schedule"), description="Mine.")
 
     write("[db]", "Mon-Fri 08:00-20:00 UTC", 9)
-    code, said = barrack("plan", str(file))
+    _, said = barrack("plan", str(file))
     assert said.count("by hand") == 2, said
     assert 'description: "Mine." was set by hand' in said
     assert barrack("apply", str(file), "--yes")[0] == 0
