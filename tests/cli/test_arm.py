@@ -248,7 +248,7 @@ def test_an_unknown_name_changes_nothing_of_any(barrack: Any) -> None:
     code, said = barrack("arm", DRILL, "barrack-verify-snapshot/dril")
     assert code == 2
     assert "no deployment is called 'barrack-verify-snapshot/dril', and nothing was changed" in said
-    assert f"nearest are {DRILL}" in said
+    assert f"nearest is {DRILL}" in said
     assert there(DRILL) == before
     assert barrack("arm")[0] == 2
 
