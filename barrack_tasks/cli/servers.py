@@ -48,7 +48,7 @@ class Server:
             A `WrongWordsError` if its address or its password is wrong, else a `ServerAwayError`.
         """
         is_mistake = self.problem is not None and code_about(self.problem) == MISTAKE
-        said = f"{why}; {self.absence}" if why else self.absence
+        said = f"{why}; {self.absence.removeprefix('Prefect: ')}" if why else self.absence
         return WrongWordsError(said) if is_mistake else ServerAwayError(said)
 
 
