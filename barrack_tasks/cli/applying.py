@@ -390,7 +390,8 @@ def _standing(
         values["paused"] = bool(item["paused"])
         values["description"] = item["description"] or ""
         values["work pool"] = item["work_pool_name"]
-        values["job variables"] = item.get("job_variables") or {}
+        if item.get("job_variables"):
+            values["job variables"] = item["job_variables"]
         limit = item.get("global_concurrency_limit") or {}
         values["concurrency limit"] = limit.get("limit")
         if key in wanted:

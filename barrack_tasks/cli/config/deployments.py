@@ -176,7 +176,8 @@ def values_of(spec: Mapping[str, Any]) -> dict[str, Any]:
     values["description"] = spec.get("description") or ""
     pool = spec.get("work_pool") or {}
     values["work pool"] = pool.get("name")
-    values["job variables"] = dict(pool.get("job_variables") or {})
+    if pool.get("job_variables"):
+        values["job variables"] = dict(pool["job_variables"])
     values["concurrency limit"] = limit["limit"] if isinstance(limit, Mapping) else limit
     return values
 
