@@ -232,8 +232,8 @@ def test_job_variables_that_were_set_by_hand_stay(
         change(one_of(block, "report_costs"), job_variables=by_hand)
         file.write_text(text.replace("days: 7", f"days: {days}"))
         code, said = barrack("plan", str(file))
-        assert (code, "job variables was set by hand and stays" in said) == (0, True), said
-        assert '{"env": {"HF_HOME": "(not shown)"}}' in said
+        assert (code, said.count("was set by hand and stays")) == (0, 1), said
+        assert 'job variables: {"env": {"HF_HOME": "(not shown)"}} was set by hand' in said
         for view in ("--json", "--markdown"):
             assert value not in barrack("plan", str(file), view)[1]
         assert barrack("apply", str(file), "--yes")[0] == 0
