@@ -170,9 +170,17 @@ class BarrackServerError(BarrackError):
 
 
 class BarrackTransportError(BarrackError):
-    """No answer came: name not found, connection refused, reset or broken."""
+    """No answer came: name not found, connection refused, reset or broken.
+
+    Attributes:
+        unreachable: the address, if no connection to it could be made.
+    """
 
     advice = "Check the network and BARRACK_BASE_URL."
+
+    def __init__(self, message: str, *, unreachable: str | None = None, **known: Any) -> None:
+        super().__init__(message, **known)
+        self.unreachable = unreachable
 
 
 class BarrackTimeoutError(BarrackTransportError):

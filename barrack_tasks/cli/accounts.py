@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import load_dialect
 from barrack_tasks.api.transport.retries import RetryPolicy
-from barrack_tasks.cli.failing import ServerAwayError
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.cli.up import BLOCK
 
@@ -52,7 +51,7 @@ def leasing_account(name: str | None) -> Iterator[BarrackCredentials]:
     """
     with known_server() as server:
         if not server.answers:
-            raise ServerAwayError(server.absence)
+            raise server.away()
         yield account_named(name, True)
 
 
@@ -113,10 +112,7 @@ def _account(credentials: str | None, retry: RetryPolicy | None) -> Iterator[Bar
                 "no account is known; set BARRACK_API_KEY to your key (dashboard, API Keys page)"
             )
         if not server.answers:
-            raise BarrackConfigurationError(
-                f"the block {credentials!r} cannot be read without a Prefect server; "
-                f"{server.absence}"
-            )
+            raise server.away(f"the block {credentials!r} cannot be read without a Prefect server")
         from barrack_tasks.server.credentials import BarrackCredentials
 
-        yield BarrackCredentials.find(credentials or BLOCK).get_client()
+        yield BarrackCredentials.find(credentials or BLOCK).get_client(retry)

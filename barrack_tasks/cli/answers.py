@@ -311,6 +311,30 @@ class ArmingShown(Shown):
     previews: tuple[PreviewOfRunShown, ...]
 
 
+class AppliedChangeShown(Shown):
+    """A deployment, or an account's block. `action` is create, change or remove."""
+
+    name: str
+    action: str
+    done: bool
+
+
+class AppliedShown(Shown):
+    """The answer of `barrack apply`. `problem` says why it did nothing, or stopped."""
+
+    applied: bool
+    changes: tuple[AppliedChangeShown, ...]
+    problem: str | None
+
+
+class EntryShown(Shown):
+    """An entry of a dialect, and the file that it is from, or `built-in`."""
+
+    entry: str
+    value: Any
+    source: str
+
+
 class PanicShown(Shown):
     """A line of `barrack panic`: `kind` is `instance`, `told` or `end`.
 
@@ -411,6 +435,8 @@ ANSWERS: dict[str, Any] = {
     "doctor": DoctorShown,
     "arm": list[ArmingShown],
     "disarm": list[ArmingShown],
+    "apply": AppliedShown,
+    "dialect show": list[EntryShown],
     "panic": PanicShown,
     "up": UpShown,
     "watch": WatchShown,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,16 +16,19 @@ from uuid import UUID
 
 import yaml
 from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.actions import DeploymentUpdate
 
 from barrack_tasks import flows
-from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.api import BarrackConfigurationError, BarrackError
 from barrack_tasks.api.models.text import one_line
+from barrack_tasks.cli.accounts import IMPATIENT
 from barrack_tasks.cli.arming import leaving_no_runs, run_dry
 from barrack_tasks.cli.config.changes import (
     Change,
     Digests,
     OwnedElsewhereError,
     Present,
+    begun,
     changes,
     digest,
     digests,
@@ -51,6 +55,7 @@ from barrack_tasks.cli.deployments import (
     _schedule_of,
     deployments_file,
 )
+from barrack_tasks.cli.failing import said_of
 from barrack_tasks.plans.durations import read_positive
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.report import Report, effect_of
@@ -86,7 +91,8 @@ class Foreseen:
         armed: whether it acts, once the file is applied.
         report: of its dry run; None if there is none.
         problem: why there is none, as a sentence.
-        failed: whether its dry run was tried and failed.
+        failed: whether its dry run failed, or could not be tried since the account cannot be read.
+        unread: whether the account cannot be read, whatever the flow.
         lasts: how long what a run makes lasts at most; None if it stays.
         runs: how often a month it makes such a thing at most.
     """
@@ -98,6 +104,7 @@ class Foreseen:
     report: Report | None = None
     problem: str = ""
     failed: bool = False
+    unread: bool = False
     lasts: timedelta | None = None
     runs: int = 1
 
@@ -146,6 +153,8 @@ class Plan:
     """What the file says, value by value, by key."""
     tags: Mapping[str, list[str]] = field(default_factory=dict)
     """Of the deployments that are there, by key."""
+    known: Mapping[str, Digests] = field(default_factory=dict)
+    """What of the things that are there is none of a person's doing, by key."""
 
     @property
     def is_done(self) -> bool:
@@ -156,6 +165,11 @@ class Plan:
     def differs(self) -> bool:
         """Whether the server is not as the file says."""
         return any(one.action != "none" for one in self.changes)
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether an account could not be read, so that nothing is known of what flows would do."""
+        return any(one.unread for one in self.foreseen)
 
     @property
     def newly_armed(self) -> tuple[str, ...]:
@@ -208,6 +222,7 @@ def plan_of(config: Config, *, overwrite: bool = False, foresee: bool = True) ->
     found = _compared(config, accounts, overwrite)
     if not foresee:
         return found
+    unread = {block: _why_unread(account) for block, account in accounts.items()}
     acting = [one for one in found.wanted.values() if one.acts]
     values = {one.key: one.values or {} for one in found.changes}
     with leaving_no_runs():
@@ -217,6 +232,7 @@ def plan_of(config: Config, *, overwrite: bool = False, foresee: bool = True) ->
                 found.titles[one.key],
                 values[one.key],
                 _as_applied(config, accounts[one.account], values),
+                unread[one.account],
             )
             for one in acting
         )
@@ -250,6 +266,11 @@ def apply(
                 "the new plan and apply that"
             )
         check()
+        said = {key: digests(values) for key, values in now.said.items()}
+        # What is applied by an apply that does not end was not set by hand.
+        keys = [one.key for one in now.changes]
+        both = {key: begun(now.known.get(key, {}), said.get(key, {})) for key in keys}
+        _note(config, both, ended=False)
         for one in now.changes:
             if one.key.startswith(_ACCOUNT) and one.is_done:
                 _save_account(accounts[one.key.removeprefix(_ACCOUNT)], one.values or {})
@@ -259,6 +280,7 @@ def apply(
             due = [one for one in now.changes if one.key in now.wanted and one.is_done]
             check()
             _deploy(_file_of([_spec_of(now, one) for one in due]))
+            _give_templates(client, now, due)
             for one in due:
                 tell(
                     f"{now.titles[one.key]}: {'created' if one.action == 'create' else 'changed'}."
@@ -268,7 +290,7 @@ def apply(
                 if one.action == "remove":
                     _remove(client, now.ids[one.key])
                     tell(f"{now.titles[one.key]}: removed.")
-        _note(config, {key: digests(values) for key, values in now.said.items()})
+        _note(config, said)
 
 
 def _compared(
@@ -341,6 +363,7 @@ def _compared(
         tuple(others),
         said=by_key,
         tags=standing.tags,
+        known={key: known.get(key) or digests(one.values) for key, one in present.items()},
     )
 
 
@@ -367,6 +390,8 @@ def _standing(
         values["paused"] = bool(item["paused"])
         values["description"] = item["description"] or ""
         values["work pool"] = item["work_pool_name"]
+        if item.get("job_variables"):
+            values["job variables"] = item["job_variables"]
         limit = item.get("global_concurrency_limit") or {}
         values["concurrency limit"] = limit.get("limit")
         if key in wanted:
@@ -476,8 +501,23 @@ def _save_account(account: BarrackCredentials | None, values: Mapping[str, Any])
     own.save(name, overwrite=True, _sync=True)  # type: ignore[call-arg]
 
 
+def _why_unread(account: BarrackCredentials | None) -> str:
+    """Why nothing can be read of an account, which is told within seconds; empty if it can."""
+    if account is None:
+        return ""
+    try:
+        next(iter(account.get_client(IMPATIENT).instances.list()), None)
+    except BarrackError as error:
+        return said_of(error)
+    return ""
+
+
 def _foreseen(
-    one: Wanted, title: str, values: Mapping[str, Any], account: BarrackCredentials | None
+    one: Wanted,
+    title: str,
+    values: Mapping[str, Any],
+    account: BarrackCredentials | None,
+    unread: str,
 ) -> Foreseen:
     parameters = {
         name.removeprefix(PARAMETER): value
@@ -489,6 +529,10 @@ def _foreseen(
     if account is None:
         problem = "the key of its account is in the environment of the worker, and not here."
         return Foreseen(one.key, title, one.section, armed, problem=problem)
+    if unread:
+        return Foreseen(
+            one.key, title, one.section, armed, problem=f"{unread}.", failed=True, unread=True
+        )
     given = {**parameters, "credentials": account}
     found = run_dry(partial(getattr, flows), one.flow, given)
     if isinstance(found, Exception):
@@ -526,7 +570,25 @@ def duration_of(
 def _spec_of(plan: Plan, one: Change) -> dict[str, Any]:
     """A deployment as it is applied; tags that others gave it stay."""
     spec = with_values(plan.wanted[one.key].spec, one.values or {})
-    return {**spec, "tags": merged_tags(spec["tags"], plan.tags.get(one.key, ()))}
+    made = {**spec, "tags": merged_tags(spec["tags"], plan.tags.get(one.key, ()))}
+    if _has_templates(one):
+        made["work_pool"] = {**made["work_pool"], "job_variables": {}}
+    return made
+
+
+def _has_templates(one: Change) -> bool:
+    return "{{" in json.dumps((one.values or {}).get("job variables"))
+
+
+def _give_templates(client: SyncPrefectClient, plan: Plan, due: Iterable[Change]) -> None:
+    """Give back the job variables with templates, such as of a secret, that were set by hand.
+
+    `prefect deploy` would fill them in, and the secret would stand in the deployment.
+    """
+    for one in due:
+        if _has_templates(one) and one.key in plan.ids:
+            update = DeploymentUpdate(job_variables=(one.values or {})["job variables"])
+            client.update_deployment(UUID(plan.ids[one.key]), update)
 
 
 def _file_of(specs: list[dict[str, Any]]) -> dict[str, Any]:
@@ -542,14 +604,21 @@ def _prefix(name: str) -> str:
     return f"barrack_yaml_{key_of_id(name)}_"
 
 
-def _note(config: Config, told: Mapping[str, Digests]) -> None:
-    """Keep what was applied, for the next plan."""
-    protected = {
+def _note(config: Config, told: Mapping[str, Digests], *, ended: bool = True) -> None:
+    """Keep for the next plan what was applied; before it `ended`, beside what was noted."""
+    ours = {
         f"{_PROTECTED} {block}": list(config.protect_of(block) or ())
         for block in config.accounts
         if block is not None
     }
-    change_all(_prefix(config.name), lambda _: {**told, **protected})
+
+    def change(stands: dict[str, Any]) -> Mapping[str, Any]:
+        if ended:
+            return {**told, **ours}
+        both = {key: [*dict.fromkeys([*stands.get(key, ()), *new])] for key, new in ours.items()}
+        return {**stands, **told, **both}
+
+    change_all(_prefix(config.name), change)
 
 
 @contextmanager

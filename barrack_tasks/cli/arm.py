@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from barrack_tasks.cli.answers import ArmingShown, PreviewOfRunShown
-from barrack_tasks.cli.failing import ServerAwayError
 from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.recurrence import runs_when
 from barrack_tasks.cli.running import jsonable
@@ -59,7 +58,7 @@ def disarm(deployments: list[str], /, *, json: AsJson = False) -> int:
 def _set(screen: Screen, names: list[str], armed: bool, yes: bool, as_json: bool) -> int:
     with known_server() as server:
         if not server.answers:
-            raise ServerAwayError(server.absence)
+            raise server.away()
         from prefect.client.orchestration import get_client
 
         from barrack_tasks.cli.arming import called, set_armed

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 from barrack_tasks.cli.accounts import account_named
 from barrack_tasks.cli.answers import CostShown, CostsShown
-from barrack_tasks.cli.failing import ServerAwayError
 from barrack_tasks.cli.inputs import AsJson, between
 from barrack_tasks.cli.run import call_flow_there
 from barrack_tasks.cli.screen import Screen
@@ -51,7 +50,7 @@ def costs(
         from barrack_tasks.controllers.money.funds import read_funds
 
         if server.url is not None and not server.answers:
-            raise ServerAwayError(server.absence)
+            raise server.away()
         account = account_named(credentials, server.answers)
         funds = read_funds(account)
         if server.answers:

@@ -10,6 +10,8 @@ from cyclopts import App
 
 from barrack_tasks.api.dialect import Dialect, builtin, load_dialect
 from barrack_tasks.api.dialect.loading import differences
+from barrack_tasks.cli.answers import EntryShown
+from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.screen import Screen
 
 dialect_app = App(name="dialect", help="Show how this library speaks to the API.")
@@ -21,7 +23,7 @@ def _in_force(file: Path | None) -> tuple[Dialect, str]:
 
 
 @dialect_app.command
-def show(file: Path | None = None, *, everything: bool = False) -> None:
+def show(file: Path | None = None, *, everything: bool = False, json: AsJson = False) -> None:
     """Print the dialect in use, and where each entry comes from.
 
     Parameters
@@ -30,17 +32,25 @@ def show(file: Path | None = None, *, everything: bool = False) -> None:
         A dialect file; the one that BARRACK_DIALECT names, if not given.
     everything
         Also print the operations and fields that are as in the built-in dialect.
+    json
+        Show JSON instead of a table.
     """
     dialect, source = _in_force(file)
     theirs = differences(dialect)
     console = Screen()
-    found: list[tuple[str, str, str]] = []
-    for place, value in _entries((), dialect.model_dump()):
-        own = place in theirs
-        if own or everything or "." not in place:
-            text = yaml.safe_dump(value).strip().removesuffix("\n...")
-            found.append((place, text, source if own else "built-in"))
-    console.print_rows(f"Dialect {dialect.name}", ("entry", "value", "from"), found)
+    found = [
+        EntryShown(entry=place, value=value, source=source if place in theirs else "built-in")
+        for place, value in _entries((), dialect.model_dump(mode="json"))
+        if place in theirs or everything or "." not in place
+    ]
+    if json:
+        console.print_json(found, list[EntryShown])
+        return
+    rows = [
+        (one.entry, yaml.safe_dump(one.value).strip().removesuffix("\n..."), one.source)
+        for one in found
+    ]
+    console.print_rows(f"Dialect {dialect.name}", ("entry", "value", "from"), rows)
 
 
 @dialect_app.command

@@ -6,6 +6,7 @@ import re
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.errors import (
+    BarrackAuthenticationError,
     BarrackRateLimitedError,
     BarrackResponseError,
     BarrackServerError,
@@ -49,6 +50,35 @@ def code_of(error: BaseException) -> int | None:
     if not is_told(error):
         return None
     return 2 if isinstance(error, ValueError) else 1
+
+
+def said_of(error: BaseException) -> str:
+    """What a command says of an error, without a full stop.
+
+    The two that people meet most say at once what to do, whatever was asked of the API.
+
+    Example:
+        >>> said_of(BarrackConfigurationError("no key"))
+        'no key'
+    """
+    if isinstance(error, BarrackAuthenticationError) and error.status_code is not None:
+        first, rest = error.message[:1], error.message[1:].rstrip(".")
+        said = f"{first.lower() if rest[:1].islower() else first}{rest}"
+        where = "BARRACK_API_KEY or the block on the dashboard's API Keys page"
+        return f"{said} (HTTP {error.status_code}); check {where}"
+    if isinstance(error, BarrackTransportError) and (address := error.unreachable):
+        return f"{address} cannot be reached; check the network and BARRACK_BASE_URL"
+    return without_full_stop(str(error))
+
+
+def without_full_stop(text: str) -> str:
+    """A sentence without its full stop; three points at its end stay.
+
+    Example:
+        >>> without_full_stop("There is none.")
+        'There is none'
+    """
+    return text if text.endswith("..") else text.removesuffix(".")
 
 
 _MARKED = re.compile(r"\n[^\n]*\n *\^+")

@@ -29,7 +29,7 @@ from barrack_tasks.cli.costs import costs
 from barrack_tasks.cli.dialects import dialect_app
 from barrack_tasks.cli.doctor import doctor
 from barrack_tasks.cli.export import deployments_app
-from barrack_tasks.cli.failing import code_of, in_one_line
+from barrack_tasks.cli.failing import code_of, in_one_line, said_of, without_full_stop
 from barrack_tasks.cli.init import init
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.lease import lease_app
@@ -42,7 +42,7 @@ from barrack_tasks.cli.run import hibernate, restore, run_app
 from barrack_tasks.cli.runs import events, logs
 from barrack_tasks.cli.schedule import schedule_app
 from barrack_tasks.cli.screen import Screen
-from barrack_tasks.cli.servers import about
+from barrack_tasks.cli.servers import about, code_about
 from barrack_tasks.cli.snapshot import snapshot
 from barrack_tasks.cli.status import status
 from barrack_tasks.cli.up import down, up
@@ -118,7 +118,7 @@ def main() -> None:
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         # The API's client raises its own errors, so this is the Prefect server's, whose errors of
         # HTTP are those of httpx: nothing of Prefect is needed to know them.
-        _end(about(error), 2)
+        _end(about(error), code_about(error))
     except BrokenPipeError:
         # Whoever read the output reads no more of it, as `head` does.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -129,12 +129,12 @@ def main() -> None:
         code = code_of(error)
         if code is None:
             raise
-        _end(str(error), code)
+        _end(said_of(error), code)
     sys.exit(result if isinstance(result, int) else 0)
 
 
 def _end(sentence: str, code: int) -> None:
-    said = plainly(in_one_line(sentence)).replace("?.", "?")
+    said = without_full_stop(plainly(in_one_line(sentence)).replace("?.", "?"))
     Screen(stderr=True).print(f"barrack: {said}", style="red")
     sys.exit(code)
 

@@ -10,7 +10,7 @@ from cyclopts import App, Parameter
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.answers import NotifierShown
-from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError
+from barrack_tasks.cli.failing import WrongWordsError
 from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
@@ -50,7 +50,7 @@ def add(
     secret = url or _asked(screen)
     with known_server() as server:
         if not server.answers:
-            raise ServerAwayError(server.absence)
+            raise server.away()
         from pydantic import SecretStr
 
         from barrack_tasks.runtime.notify import AppriseUrl, saved_notifiers
@@ -93,7 +93,7 @@ def test(names: list[str], /) -> int:
     screen = Screen()
     with known_server() as server:
         if not server.answers:
-            raise ServerAwayError(server.absence)
+            raise server.away()
         from barrack_tasks.runtime.notify import find_notifiers, tell
 
         found = find_notifiers(names)
@@ -119,7 +119,7 @@ def ls_notifiers(*, json: AsJson = False) -> int:
     screen = Screen()
     with known_server() as server:
         if not server.answers:
-            raise ServerAwayError(server.absence)
+            raise server.away()
         from barrack_tasks.runtime.notify import saved_notifiers
 
         saved = saved_notifiers()

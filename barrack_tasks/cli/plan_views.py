@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Literal
 
@@ -32,7 +33,7 @@ def show(screen: Screen, plan: Plan) -> None:
         if one.action == "none":
             continue
         screen.print(f"{_SIGNS[one.action]} {_title(plan, one)} {_what(one)}", style="bold")
-        for difference in one.differences:
+        for difference in map(_without_secrets, one.differences):
             for line in _difference(one, difference):
                 screen.print(f"    {line}")
     for other in plan.others:
@@ -139,7 +140,7 @@ def view_of(plan: Plan) -> PlanView:
                         kept=found.kept,
                         items=[ItemView(sign=i.sign, value=i.value) for i in found.items],
                     )
-                    for found in one.differences
+                    for found in map(_without_secrets, one.differences)
                 ],
             )
             for one in plan.changes
@@ -177,7 +178,7 @@ def as_markdown(plan: Plan) -> str:
         if one.action == "none":
             continue
         lines.append(f"- **{escape(_title(plan, one))}** {_what(one)}")
-        for difference in one.differences:
+        for difference in map(_without_secrets, one.differences):
             first, *items = _difference(one, difference)
             lines += [f"  - {escape(first)}", *(f"    - {escape(item.strip())}" for item in items)]
     for other in plan.others:
@@ -213,6 +214,22 @@ def _what(one: Change) -> str:
     if one.taken_over:
         return "was not made by a file, and belongs to this one from now on"
     return _DID[one.action]
+
+
+_HIDDEN = "(not shown)"
+
+
+def _without_secrets(found: Difference) -> Difference:
+    """A difference as it may be shown: variables of the environment often hold keys."""
+    if found.name != "job variables":
+        return found
+    return replace(found, old=_hidden(found.old), new=_hidden(found.new))
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _hidden(one) for key, one in value.items()}
+    return value if value is ABSENT else _HIDDEN
 
 
 def _difference(one: Change, found: Difference) -> list[str]:

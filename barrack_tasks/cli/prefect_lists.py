@@ -21,7 +21,6 @@ from barrack_tasks.cli.answers import (
     RunShown,
 )
 from barrack_tasks.cli.deployments import read_deployed
-from barrack_tasks.cli.failing import ServerAwayError
 from barrack_tasks.cli.listing import Filter
 from barrack_tasks.cli.recurrence import runs_when
 from barrack_tasks.cli.screen import Screen
@@ -43,7 +42,7 @@ def server_client() -> Iterator[SyncPrefectClient]:
     """
     with known_server() as server:
         if not server.answers:
-            raise ServerAwayError(server.absence)
+            raise server.away()
         with get_client(sync_client=True) as client:
             yield client
 

@@ -19,7 +19,7 @@ from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import has_key
 from barrack_tasks.cli.answers import ReportShown, RowShown
-from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError, in_one_line
+from barrack_tasks.cli.failing import WrongWordsError, in_one_line
 from barrack_tasks.cli.inputs import AsJson
 from barrack_tasks.cli.running import WIDTH, flags_of, given_by, help_of, jsonable, parameters_of
 from barrack_tasks.cli.screen import Screen
@@ -166,7 +166,7 @@ def ready_for_flows(told: Screen) -> Iterator[Server]:
         if server.url is None:
             told.print("No Prefect server is known, so a temporary one is started ...", style="dim")
         elif not server.answers:
-            raise ServerAwayError(server.absence)
+            raise server.away()
         yield server
         if server.url is None:
             # As the process ends, Prefect logs that the server of it is stopped: that is no news.

@@ -156,7 +156,7 @@ def given_by(words: Sequence[str], flags: Sequence[Flag]) -> dict[str, list[str]
             word = f"{word}{equals}{value}"
             first = [f.name for f in flags if f.name == "select" or f.default is None][:1]
             if not first:
-                raise WrongWordsError(f"the flow takes no names: {word!r} means nothing")
+                raise WrongWordsError(f"the flow takes no names; leave out {word!r}")
             _add(found, first[0], word)
             continue
         plain = word.replace("_", "-")

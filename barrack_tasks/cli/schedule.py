@@ -34,6 +34,7 @@ from barrack_tasks.plans.world import by_instance
 schedule_app = App(name="schedule", help="Timetables of instances.")
 _MOST_SHOWN = 6
 _MOST_RULES = 1_000
+_EXAMPLE = '- {select: ["train-*"], timetable: "Mon-Fri 08:00-20:00 UTC"}'
 
 
 @schedule_app.command
@@ -131,8 +132,7 @@ def _read(file: Path) -> tuple[Policy, tuple[str, ...]]:
         content = {"rules": content}
     if not isinstance(content, dict) or not isinstance(content.get("rules"), list):
         raise BarrackConfigurationError(
-            f"{shown(file)} must hold a list of rules, such as "
-            '- {select: ["train-*"], timetable: "Mon-Fri 08:00-20:00 UTC"}'
+            f"{shown(file)} must hold a list of rules, such as {_EXAMPLE}"
         )
     if len(content["rules"]) > _MOST_RULES:
         raise BarrackConfigurationError(
@@ -147,7 +147,9 @@ def _read(file: Path) -> tuple[Policy, tuple[str, ...]]:
     except ValueError as error:
         raise BarrackConfigurationError(str(error)) from None
     if not found:
-        raise BarrackConfigurationError(f"{shown(file)} holds no rule")
+        raise BarrackConfigurationError(
+            f"{shown(file)} holds no rule; write one, such as {_EXAMPLE}"
+        )
     named = (name.strip() for name in os.environ.get("BARRACK_PROTECT", "").split(","))
     policy = Policy(
         tuple(found), given.exclude, given.strict, span_of(given.catch_up), adopt=given.adopt

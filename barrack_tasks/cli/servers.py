@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import httpx
 
 from barrack_tasks.api.transport.addresses import host_of
+from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError
 from barrack_tasks.server.account_names import normalised
 
 
@@ -31,8 +32,24 @@ class Server:
         if self.url is None:
             return "Prefect: no server is known; `barrack up` starts one."
         if isinstance(self.problem, httpx.TransportError):
-            return f"Prefect: nothing answers at {self.url} ({_cause(self.problem)})."
+            return (
+                f"Prefect: nothing answers at {self.url}; check that the server runs and that "
+                f"PREFECT_API_URL is its address, or start one with `barrack up`."
+            )
         return "" if self.problem is None else f"Prefect: {about(self.problem)}."
+
+    def away(self, why: str = "") -> Exception:
+        """What to raise where it does not answer.
+
+        Args:
+            why: it is needed, as the beginning of the sentence.
+
+        Returns:
+            A `WrongWordsError` if its address or its password is wrong, else a `ServerAwayError`.
+        """
+        is_mistake = self.problem is not None and code_about(self.problem) == MISTAKE
+        said = f"{why}; {self.absence.removeprefix('Prefect: ')}" if why else self.absence
+        return WrongWordsError(said) if is_mistake else ServerAwayError(said)
 
 
 def is_same_server(one: str, other: str | None) -> bool:
@@ -51,6 +68,25 @@ def _spelt_alike(address: str) -> str:
     head, found, rest = shown.partition("://localhost")
     is_name = found and rest[:1] in ("", ":", "/")
     return f"{head}://127.0.0.1{rest}" if is_name else shown
+
+
+FAILURE, MISTAKE = 1, 2
+
+
+def code_about(error: httpx.HTTPError | httpx.InvalidURL) -> int:
+    """The code of a command that the Prefect server failed: 2 if what a person gave is wrong.
+
+    Example:
+        >>> code_about(httpx.ConnectError("refused"))
+        1
+    """
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return MISTAKE
+    is_refused = isinstance(error, httpx.HTTPStatusError) and error.response.status_code in (
+        401,
+        403,
+    )
+    return MISTAKE if is_refused else FAILURE
 
 
 def about(error: httpx.HTTPError | httpx.InvalidURL) -> str:

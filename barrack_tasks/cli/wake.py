@@ -9,7 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from barrack_tasks.cli.accounts import account_named
-from barrack_tasks.cli.failing import ServerAwayError, WrongWordsError, in_one_line
+from barrack_tasks.cli.failing import WrongWordsError, in_one_line
 from barrack_tasks.cli.inputs import Port
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
@@ -101,7 +101,7 @@ def _wake(
     screen = Screen(stderr=log_in)
     with known_server() as server:
         if for_ is not None and not server.answers:
-            raise ServerAwayError(server.absence)
+            raise server.away()
         account = account_named(credentials, server.answers)
         try:
             woken = awaken(account, name, for_, owner, timeout, user, port)

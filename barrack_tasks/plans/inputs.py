@@ -106,6 +106,8 @@ def sentence_of(problem: ErrorDetails, what: str) -> str:
     if kind in ("value_error", NO_SUCH_KEY):
         return str(context.get("error") or context["said"]).partition("\n")[0].rstrip(".")
     wanted = _TYPES.get(kind.partition("_")[0])
+    if kind in ("list_type", "tuple_type") and isinstance(problem["input"], str):
+        wanted = f"a list, such as [{given}]"
     if wanted:
         return f"{what} must be {wanted} (it is {given})"
     return f"{what} cannot be read (it is {given}); `--help` and the documentation show examples"

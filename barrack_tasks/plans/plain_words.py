@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 _PYTHON: tuple[tuple[str, str | Callable[[re.Match[str]], str]], ...] = (
     (r"a `BarrackCredentials`, the name of a saved one, or None for the environment", "the name "
@@ -42,3 +42,13 @@ def plainly(text: str) -> str:
     for pattern, instead in _PYTHON:
         text = re.sub(pattern, instead, text)
     return text
+
+
+def nearest_are(names: Sequence[str]) -> str:
+    """The end of a sentence with the nearest names, of which there is at least one.
+
+    Example:
+        >>> nearest_are(["alpha"])
+        'the nearest is alpha'
+    """
+    return f"the nearest {'is' if len(names) == 1 else 'are'} {', '.join(names)}"

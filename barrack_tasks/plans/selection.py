@@ -11,6 +11,7 @@ from pydantic import PlainValidator, ValidationError, WithJsonSchema
 
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.inputs import Given, Texts, said_of
+from barrack_tasks.plans.plain_words import nearest_are
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.world import Stock
 
@@ -106,7 +107,9 @@ def _check(selector: Selector) -> None:
             'name instances, or say select=["*"]'
         )
     if not all(value.strip() for value in given):
-        raise SelectionError("the selection holds an empty name")
+        raise SelectionError(
+            "the selection holds an empty name; leave it out, or write '*' for all"
+        )
     for state in selector.states:
         if not VMStatus(state).known:
             known = ", ".join(VMStatus.__members__)
@@ -210,7 +213,7 @@ def named_in_vain(
 
     Example:
         >>> named_in_vain("exclude", ["trian-1"], instances)[0].text
-        "exclude: no instance is called 'trian-1'; the nearest are train-1"
+        "exclude: no instance is called 'trian-1'; the nearest is train-1"
     """
     known = list(things)
     fits = is_protected if list_name in _WHATEVER_THE_CASE else _fits_exactly
@@ -377,6 +380,6 @@ def what_exists(wanted: str, existing: Iterable[str]) -> str:
     if not names:
         return "the account has none"
     near = difflib.get_close_matches(wanted, names, n=3, cutoff=0.6)
-    shown = near or names[:10]
-    more = "" if near or len(names) <= 10 else f" and {len(names) - 10} more"
-    return f"{'the nearest are' if near else 'there are'} {', '.join(shown)}{more}"
+    shown = names[:10]
+    more = "" if len(names) <= 10 else f" and {len(names) - 10} more"
+    return nearest_are(near) if near else f"there are {', '.join(shown)}{more}"

@@ -33,6 +33,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from barrack_tasks.api import Barrack, BarrackConfigurationError
 from barrack_tasks.api.dialect import DialectError, builtin, is_text, read_dialect, text_of_dialect
+from barrack_tasks.api.transport.retries import RetryPolicy
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.server.account_names import (
     account_name,
@@ -502,12 +503,16 @@ class BarrackCredentials(CredentialsBlock):
             )
         self._asked.add(name)
 
-    def get_client(self) -> Barrack:
-        """The account's client. One pool of connections for all who hold equal credentials."""
-        client = self._shared_client()
+    def get_client(self, retry: RetryPolicy | None = None) -> Barrack:
+        """The account's client. One pool of connections for all who hold equal credentials.
+
+        Args:
+            retry: how stubborn it is; as flows are, if not given.
+        """
+        client = self._shared_client(retry)
         return client if self._permit is None else client.guarded(self._permit)
 
-    def _shared_client(self) -> Barrack:
+    def _shared_client(self, retry: RetryPolicy | None) -> Barrack:
         identity = (
             self.api_key,
             self.base_url,
@@ -515,6 +520,7 @@ class BarrackCredentials(CredentialsBlock):
             self.requests_per_second,
             self.max_concurrency,
             self.dialect,
+            retry,
         )
         with _clients_lock:
             client = _clients.get(identity)
@@ -525,6 +531,7 @@ class BarrackCredentials(CredentialsBlock):
                     header_name=self.header_name,
                     requests_per_second=self.requests_per_second,
                     max_concurrency=self.max_concurrency,
+                    retry=retry,
                     dialect=read_dialect(self.dialect) if self.dialect else None,
                 )
             return client

@@ -76,6 +76,7 @@ MISTAKES: dict[str, list[Mistake]] = {
         Mistake("notify frob"),
         Mistake("alert-on-failure"),
         Mistake("learn"),
+        Mistake("plan --json --markdown", 1),
     ],
     "Names": [
         Mistake("ls alhpa"),
@@ -157,7 +158,7 @@ MISTAKES: dict[str, list[Mistake]] = {
         Mistake("show alpha", 1, env={"BARRACK_BASE_URL": _NOWHERE}),
         Mistake("ls", env={"BARRACK_DIALECT": "nowhere.yaml"}),
         Mistake("ls", env={"BARRACK_DIALECT": "{dialect.yaml}"}, files={"dialect.yaml": "[1]"}),
-        Mistake("ls --credentials team-a"),
+        Mistake("ls --credentials team-a", 1),
     ],
     "The Prefect server": [
         Mistake("ls deployments", 1),

@@ -35,14 +35,15 @@ COMMANDS = {
     "events": ["events"],
     "notify ls": ["notify", "ls"],
     "schedule preview": ["schedule", "preview", "FILE"],
+    "dialect show": ["dialect", "show"],
     "doctor": ["doctor"],
     "watch": ["watch"],
     "panic": ["panic"],
     "lease ls": ["lease", "ls"],
     "owner ls": ["owner", "ls"],
 }
-ELSEWHERE = {"arm", "disarm", "up"}
-"""These need deployments: tests/cli/test_arm.py and tests/cli/test_up.py look at them."""
+ELSEWHERE = {"apply", "arm", "disarm", "up"}
+"""These make or need deployments: test_plan.py, test_arm.py and test_up.py look at them."""
 LINES = ("watch", "panic")
 """These answer with a line of JSON for each thing that they show."""
 

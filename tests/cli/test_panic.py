@@ -99,7 +99,7 @@ def test_it_asks_before_it_does_anything(sandbox: Sandbox) -> None:
 def test_a_misspelt_protection_stops_it_before_it_begins(sandbox: Sandbox) -> None:
     done = panic(sandbox, "--yes", "--protect", "prod-bd")
     assert done.returncode == 2
-    assert "nearest are prod-db" in done.stderr
+    assert "nearest is prod-db" in done.stderr
     assert states(sandbox)["one"] == "ACTIVE"
 
 

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import pytest
 import yaml
+from prefect.blocks.system import Secret
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
@@ -25,6 +26,7 @@ from barrack_tasks.cli.config.tags import owner_of
 from barrack_tasks.cli.deployments import apply as up
 from barrack_tasks.cli.deployments import deployments_file
 from barrack_tasks.sandbox import Sandbox
+from tests.cli.test_answers import check
 from tests.deployments.playing import change
 
 Barrack = Callable[..., tuple[int, str]]
@@ -158,7 +160,15 @@ def test_a_file_of_another_name_takes_nothing(
     _, block = account
     file = tmp_path / "barrack.yaml"
     file.write_text(f"name: {block}\naccounts: [{block}]\nwatch: {{}}\n")
-    assert barrack("apply", str(file), "--yes")[0] == 0
+    for words, ended in ((["--json"], 1), (["--json", "--yes"], 0), (["--json"], 0)):
+        code, said = barrack("apply", str(file), *words)
+        answer = json.loads(said)
+        check("apply", answer)
+        assert (code, answer["applied"]) == (ended, code == 0), said
+        assert all(one["done"] is answer["applied"] for one in answer["changes"])
+        if words == ["--json"] and ended:
+            assert [one["action"] for one in answer["changes"]] == ["create"]
+            assert of_file(block) == [], "nobody agreed"
     file.write_text(f"name: other\naccounts: [{block}]\nwatch: {{}}\n")
     code, said = barrack("plan", str(file))
     assert code == 1
@@ -174,6 +184,102 @@ def test_every_mistake_of_a_plan_exits_one(barrack: Barrack, tmp_path: Path) -> 
     file.write_text("accounts: [no-such-block]\n")
     code, said = barrack("plan", str(file), "--detailed-exitcode")
     assert (code, "`barrack up --credentials no-such-block` saves one" in said) == (1, True)
+
+
+def test_an_account_that_cannot_be_read_is_an_error_of_a_plan(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    sandbox, block = account
+    file = tmp_path / "barrack.yaml"
+    text = TEXT.format(block=block)
+    file.write_text(text)
+    assert barrack("plan", str(file), "--detailed-exitcode")[0] == 2
+
+    # What the flow itself would fail on is an error as well, but the account was read.
+    file.write_text(text.replace('["*"]', "[nobody]"))
+    code, said = barrack("plan", str(file), "--detailed-exitcode")
+    assert (code, "'nobody'" in said) == (1, True), said
+    assert barrack("plan", str(file))[0] == 0
+
+    file.write_text(text)
+    for key, url, why in (
+        ("wrong", sandbox.url, "HTTP 401"),
+        (sandbox.api_key, "http://127.0.0.1:9", "127.0.0.1:9"),
+    ):
+        BarrackCredentials(api_key=key, base_url=url).save(block, overwrite=True, _sync=True)  # type: ignore[call-arg]
+        for words in (["--detailed-exitcode"], [], ["--json"]):
+            code, said = barrack("plan", str(file), *words)
+            assert (code, why in said) == (1, True), said
+
+
+def test_a_plan_is_shown_as_json_or_as_markdown(barrack: Barrack, tmp_path: Path) -> None:
+    code, said = barrack("plan", str(tmp_path / "none.yaml"), "--json", "--markdown")
+    assert code == 1
+    assert "--json or --markdown" in said
+
+
+def test_job_variables_that_were_set_by_hand_stay(
+    barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
+) -> None:
+    _, block = account
+    Secret(value="hidden").save(block, _sync=True)  # type: ignore[call-arg]
+    file = tmp_path / "barrack.yaml"
+    text = f"name: {block}\naccounts: [{block}]\ncosts: {{days: 7}}\n"
+    file.write_text(text)
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    for days, value in ((8, "/data"), (9, f"{{{{ prefect.blocks.secret.{block} }}}}")):
+        by_hand = {"env": {"HF_HOME": value}}
+        change(one_of(block, "report_costs"), job_variables=by_hand)
+        file.write_text(text.replace("days: 7", f"days: {days}"))
+        code, said = barrack("plan", str(file))
+        assert (code, said.count("was set by hand and stays")) == (0, 1), said
+        assert 'job variables: {"env": {"HF_HOME": "(not shown)"}} was set by hand' in said
+        for view in ("--json", "--markdown"):
+            assert value not in barrack("plan", str(file), view)[1]
+        assert barrack("apply", str(file), "--yes")[0] == 0
+        now = one_of(block, "report_costs")
+        assert (now["parameters"]["days"], now["job_variables"]) == (days, by_hand)
+
+
+def test_what_an_apply_changed_that_did_not_end_was_not_set_by_hand(
+    barrack: Barrack,
+    account: tuple[Sandbox, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, block = account
+    file = tmp_path / "barrack.yaml"
+
+    def write(protect: str, timetable: str, days: int) -> None:
+        text = TEXT.replace("[beta]", protect).replace("never", timetable)
+        file.write_text(text.format(block=block).replace("days: 7", f"days: {days}"))
+
+    write("[beta]", "never", 7)
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    write("[beta, alpha]", "always", 8)
+
+    def cut_off(content: dict[str, Any]) -> None:
+        deploy({**content, "deployments": content["deployments"][:1]})
+        raise BarrackConfigurationError("Prefect refused the deployments")
+
+    deploy = applying._deploy
+    with monkeypatch.context() as patched:
+        patched.setattr(applying, "_deploy", cut_off)
+        assert barrack("apply", str(file), "--yes")[0] == 1
+    assert one_of(block, "follow_schedule")["parameters"]["rules"][0]["timetable"] == "always"
+    assert one_of(block, "report_costs")["parameters"]["days"] == 7
+    change(one_of(block, "follow_schedule"), description="Mine.")
+
+    write("[db]", "Mon-Fri 08:00-20:00 UTC", 9)
+    _, said = barrack("plan", str(file))
+    assert said.count("by hand") == 2, said
+    assert 'description: "Mine." was set by hand' in said
+    assert barrack("apply", str(file), "--yes")[0] == 0
+    schedule = one_of(block, "follow_schedule")
+    assert schedule["parameters"]["rules"][0]["timetable"].startswith("Mon-Fri")
+    assert schedule["description"] == "Mine."
+    assert one_of(block, "report_costs")["parameters"]["days"] == 9
+    assert BarrackCredentials.find(block).protect == ["db"]
 
 
 def test_two_applies_at_once_do_not_interleave(prefect_server: str) -> None:

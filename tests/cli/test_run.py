@@ -170,7 +170,7 @@ def test_a_name_in_vain_is_one_sentence_and_no_traceback(
     assert run("run", "hibernate", "alhpa") == 2
     shown = capsys.readouterr()
     [line] = shown.err.splitlines()
-    assert line == "barrack: no instance matches 'alhpa'; the nearest are alpha"
+    assert line == "barrack: no instance matches 'alhpa'; the nearest is alpha"
     assert "Traceback" not in caplog.text
 
 
@@ -191,13 +191,13 @@ def test_called_from_python_it_is_one_sentence_in_the_log_and_can_be_caught(
             if any(line.startswith("Finished") for line in page):
                 break
             time.sleep(0.25)
-    assert "no instance matches 'alhpa'; the nearest are alpha" in page, "what the UI shows"
+    assert "no instance matches 'alhpa'; the nearest is alpha" in page, "what the UI shows"
     assert not [line for line in page if "Traceback" in line]
     frames = [entry.name for entry in caught.traceback]
     assert frames[-1] == "__call__"
     assert len(frames) == 2, "nothing of Prefect is between the caller and the sentence"
     again = pickle.loads(pickle.dumps(caught.value))  # noqa: S301 - our own
-    sentence = "SelectionError: no instance matches 'alhpa'; the nearest are alpha"
+    sentence = "SelectionError: no instance matches 'alhpa'; the nearest is alpha"
     assert again._render_traceback_() == [sentence], "what a notebook shows"
 
 

@@ -40,6 +40,7 @@ class Terminal:
         )  # fmt: skip
         os.close(its)
         self.shown = ""
+        self.raw = ""
 
     def read_until(self, text: str) -> None:
         """Read until a text was shown.
@@ -58,12 +59,17 @@ class Terminal:
             data = os.read(self._own, 65536) if ready else b""
         except OSError:  # the other end is closed
             return False
+        self.raw += data.decode(errors="replace")
         self.shown += SIGNS.sub("", data.decode(errors="replace"))
         return bool(data)
 
     def interrupt(self) -> tuple[int, str]:
         """Press Ctrl-C; the code that it ends with, and all that it has shown."""
         os.write(self._own, CTRL_C)
+        return self.end()
+
+    def end(self) -> tuple[int, str]:
+        """Wait for its end; the code that it ends with, and all that it has shown."""
         while self._read():
             pass
         return self.child.wait(WAIT), self.shown
@@ -109,6 +115,15 @@ def test_a_watch_says_how_it_ends_where_not_all_has_room(prefect_server: str) ->
     ):
         live.read_until("Ctrl-C ends this")
         assert live.interrupt()[0] == 130
+
+
+@pytest.mark.parametrize("env", [{}, {"NO_COLOR": "1"}])
+def test_no_color_takes_the_colours_away(sandbox: Sandbox, env: dict[str, str]) -> None:
+    with terminal(sandbox, "ls", **env) as live:
+        code, shown = live.end()
+    assert (code, "ACTIVE" in shown) == (0, True), shown
+    has_colours = re.search(r"\x1b\[(\d+;)*(3|4|9|10)[0-7]", live.raw) is not None
+    assert has_colours is not bool(env), live.raw
 
 
 def test_a_followed_watch_of_json_is_a_line_a_look(sandbox: Sandbox) -> None:

@@ -177,7 +177,7 @@ def test_what_is_gone_for_ever_keeps_its_last_known_cost_and_is_told_as_missing(
 def test_bad_input_is_one_sentence_before_anything_is_done(cloud: Cloud) -> None:
     sandbox = at(fleet(cloud, "5000", "alpha"))
     account = account_of(sandbox)
-    with pytest.raises(ValueError, match="nearest are Europe/Berlin"):
+    with pytest.raises(ValueError, match="nearest is Europe/Berlin"):
         enforce_budget([{"per": "day", "hard": 1}], zone="Europe/Berln", credentials=account)
     with pytest.raises(ValueError, match=r"it burns 1.19 USD: raise it"):
         enforce_budget([{"per": "hour", "hard": 1}], credentials=account)

@@ -343,8 +343,8 @@ def test_killed_after_its_snapshot_no_second_one_is_taken(
 
 
 IN_VAIN = [
-    ({"exclude": ["alhpa"]}, "exclude: no instance is called 'alhpa'; the nearest are alpha"),
-    ({"protect": ["alhpa"]}, "protect: no instance is called 'alhpa'; the nearest are alpha"),
+    ({"exclude": ["alhpa"]}, "exclude: no instance is called 'alhpa'; the nearest is alpha"),
+    ({"protect": ["alhpa"]}, "protect: no instance is called 'alhpa'; the nearest is alpha"),
     (
         {"rules": [*rule(), {"select": ["beta"], "timetable": "always"}]},
         "rule 2: select: no instance matches 'beta'; there are alpha",

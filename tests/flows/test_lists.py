@@ -87,7 +87,7 @@ def changes(sandbox: Sandbox) -> list[str]:
 def test_a_name_that_means_nothing_is_refused_when_a_person_calls(
     sandbox: Sandbox, flow: Any, how: dict[str, Any], name: str
 ) -> None:
-    with pytest.raises(SelectionError, match=r"nearest are alpha") as caught:
+    with pytest.raises(SelectionError, match=r"nearest is alpha") as caught:
         flow(**how, credentials=account_of(sandbox))
     assert ("no instance matches" if name == "select" else f"{name}: ") in str(caught.value)
     assert changes(sandbox) == []
@@ -109,7 +109,7 @@ def test_on_a_schedule_it_is_told_and_the_rest_is_done(
     for _ in range(2):
         report = flow(**how, notify=[notifier], dry_run=False, credentials=account)
         [note] = [n for n in report.notes if n.startswith(name)]
-        assert "nearest are alpha" in note
+        assert "nearest is alpha" in note
     told = [m for m in kept.received if "names in its lists match nothing" in m["subject"]]
     assert len(told) == 1, "once, and not once a run"
     assert "alpha" in told[0]["body"]

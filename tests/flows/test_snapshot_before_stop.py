@@ -210,9 +210,7 @@ def test_a_misspelt_protect_is_refused_before_what_it_was_to_protect_is_touched(
     cloud: Cloud,
 ) -> None:
     sandbox = cloud()
-    with pytest.raises(
-        SelectionError, match="no instance is called 'alhpa'; the nearest are alpha"
-    ):
+    with pytest.raises(SelectionError, match="no instance is called 'alhpa'; the nearest is alpha"):
         snapshot_before_stop(
             select=["*"], protect=["alhpa", "prod-*"], credentials=account_of(sandbox)
         )
@@ -236,7 +234,7 @@ def test_protected_instances_are_never_touched(cloud: Cloud, by: str) -> None:
     [
         ([], "does not mean everything"),
         ({}, "does not mean everything"),
-        (["alpah"], "nearest are alpha"),
+        (["alpah"], "nearest is alpha"),
         (["BRK-0000000"], "no instance matches 'BRK-0000000'"),
         ({"states": ["SLEEPING"]}, "known are ACTIVE, SHUTOFF"),
         ({"regions": ["MARS-1"]}, "no instance has the region 'MARS-1'"),

@@ -112,9 +112,12 @@ KINDS = "select must be a list of names, globs and ids, or a selector; got "
         ({}, EMPTY),
         (Selector(), EMPTY),
         ({"names": []}, EMPTY),
-        ("", "the selection holds an empty name"),
-        (["eval", "  "], "the selection holds an empty name"),
-        ({"regions": [""]}, "the selection holds an empty name"),
+        ("", "the selection holds an empty name; leave it out, or write '*' for all"),
+        (["eval", "  "], "the selection holds an empty name; leave it out, or write '*' for all"),
+        (
+            {"regions": [""]},
+            "the selection holds an empty name; leave it out, or write '*' for all",
+        ),
         (7, f"{KINDS}7"),
         ([7], f"{KINDS}[7]"),
         ({"eval"}, f"{KINDS}{{'eval'}}"),
@@ -156,7 +159,7 @@ def test_an_id_is_no_name_that_looks_like_one() -> None:
         ({"ids": ["BRK-9"]}, f"no instance matches 'BRK-9'; {ALL}"),
         (
             {"regions": ["CANADA-2"]},
-            "no instance has the region 'CANADA-2'; the nearest are CANADA-1",
+            "no instance has the region 'CANADA-2'; the nearest is CANADA-1",
         ),
         (
             {"models": ["B200"]},
@@ -263,7 +266,7 @@ def test_a_misspelt_list_is_refused_with_all_that_is_wrong_in_it() -> None:
         refuse(named_in_vain("exclude", ["trian-1", "zzz*", "evl"], FLEET))
     assert str(caught.value) == (
         "exclude: no instance is called 'trian-1'; the nearest are train-1, train-2. "
-        "exclude: no instance is called 'evl'; the nearest are eval. "
+        "exclude: no instance is called 'evl'; the nearest is eval. "
         "Correct it, or take it out if it is gone"
     )
     refuse(named_in_vain("exclude", ["zzz*", "train-1"], FLEET))

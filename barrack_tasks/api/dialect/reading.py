@@ -6,8 +6,10 @@ gigabytes, are refused, and so are tags, second documents and keys that are ther
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -42,6 +44,7 @@ _STRING = "tag:yaml.org,2002:str"
 _TEXTS = (_STRING, "tag:yaml.org,2002:value")
 _NUMBERS = ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float")
 _NO_KEY = object()
+_NO_SUCH_FILE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 
 class UnreadableError(BarrackConfigurationError):
@@ -78,7 +81,9 @@ def read_file(file: Path, largest: int = LARGEST_FILE) -> bytes:
         raise UnreadableError(f"{shown(file)} is a directory; name a file") from None
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "no file can have that name"
-        raise UnreadableError(f"{shown(file)} cannot be read: {reason}") from None
+        is_there = isinstance(error, OSError) and error.errno not in _NO_SUCH_FILE
+        advice = "name a file that you may read" if is_there else "correct its name"
+        raise UnreadableError(f"{shown(file)} cannot be read: {reason}; {advice}") from None
     if len(data) > largest:
         raise UnreadableError(f"{shown(file)} is larger than {largest} bytes; name a smaller file")
     return data
@@ -139,11 +144,18 @@ def read_yaml(
             builder.take(event)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        if _is_indented_by_tab(text, mark):
+            builder.refuse(mark, "a tab indents this line; write spaces")
         builder.refuse(mark, f"this is not YAML ({error.problem or error.context}); correct it")
     except (yaml.YAMLError, ValueError, RecursionError, MemoryError) as error:
         reason = getattr(error, "reason", None) or "it is damaged"
         raise UnreadableError(f"{source} is not YAML ({clipped(reason)}); correct it") from None
     return builder.root
+
+
+def _is_indented_by_tab(text: str, mark: Any) -> bool:
+    before = re.split(r"\r\n|[\r\n]", text)[mark.line :][:1] if mark else []
+    return any("\t" in line[: len(line) - len(line.lstrip())] for line in before)
 
 
 def read_json(text: str, source: str, most: int | None = None) -> Any:

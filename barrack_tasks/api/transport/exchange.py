@@ -339,6 +339,7 @@ class Exchange:
             return errors.BarrackTransportError(f"the answer is damaged: {detail}", **known)
         if never_sent:
             message = f"cannot connect to {self._base_url}: {detail}"
+            known["unreachable"] = self._base_url
         else:
             message = f"the connection to {self._base_url} broke before the answer: {detail}"
         return errors.BarrackTransportError(message, **known)

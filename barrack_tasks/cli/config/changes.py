@@ -144,7 +144,13 @@ class OwnedElsewhereError(Exception):
 
 
 Digests = Mapping[str, str]
-"""What was applied last of one thing: the digest of each value by its name."""
+"""What was applied last of one thing: the digest of each value by its name.
+
+Where an apply has begun and was not seen to end, a value has the digests of what it was before and
+of what it was to be, with a space between them: both are none of a person's doing.
+"""
+_NONE = "-"
+"""Stands for the digest of a value that is not there."""
 
 
 def digest(value: Any) -> str:
@@ -161,6 +167,21 @@ def digest(value: Any) -> str:
 def digests(values: Mapping[str, Any]) -> dict[str, str]:
     """The digest of each value."""
     return {name: digest(value) for name, value in values.items()}
+
+
+def begun(last: Digests, new: Digests) -> Digests:
+    """What is noted of one thing before an apply changes it, in case the apply does not end.
+
+    Args:
+        last: what is known of what was applied last; empty if the thing is not there.
+        new: what is applied now.
+
+    Example:
+        >>> begun({"a": "1", "b": "2"}, {"b": "3", "c": "4"})
+        {'a': '1 -', 'b': '2 3', 'c': '- 4'}
+    """
+    both = ((n, [*last.get(n, _NONE).split(), new.get(n, _NONE)]) for n in {**last, **new})
+    return {name: " ".join(dict.fromkeys(found)) for name, found in both}
 
 
 def changes(
@@ -206,7 +227,7 @@ def _change(
 ) -> Change:
     if there is None:
         made = tuple(Difference(n, ABSENT, value) for n, value in new.items())
-        return Change(key, "create", made, dict(new), deleted_by_hand=last is not None)
+        return Change(key, "create", made, dict(new), deleted_by_hand=_was_there(last))
     if there.owner not in (None, name):
         raise OwnedElsewhereError(key, str(there.owner))
     differences: list[Difference] = []
@@ -215,7 +236,7 @@ def _change(
         now, wish = there.values.get(value, ABSENT), new.get(value, ABSENT)
         result = wish
         if not _is_same(now, wish):
-            by_hand = last is not None and _digest(now) != last.get(value)
+            by_hand = last is not None and _digest(now) not in last.get(value, _NONE).split()
             kept = by_hand and not overwrite
             differences.append(Difference(value, now, wish, by_hand, kept))
             result = now if kept else wish
@@ -235,5 +256,12 @@ def _is_same(one: Any, other: Any) -> bool:
     return digest(one) == digest(other)
 
 
-def _digest(value: Any) -> str | None:
-    return None if value is ABSENT else digest(value)
+def _digest(value: Any) -> str:
+    return _NONE if value is ABSENT else digest(value)
+
+
+def _was_there(last: Digests | None) -> bool:
+    """Whether a thing was there after the last apply, as far as is known."""
+    if not last:
+        return last is not None
+    return not all(_NONE in found.split() for found in last.values())

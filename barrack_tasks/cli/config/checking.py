@@ -42,6 +42,13 @@ _BLOCK_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _KEY_WORDS = frozenset({"api_key", "apikey", "key", "token", "secret", "password", "passwd"})
 _WORD = re.compile(r"[A-Za-z][A-Za-z_-]*")
 _MOST = 30
+_LISTS = {
+    "timetables": "rules",
+    "balance": "thresholds",
+    "budgets": "budgets",
+    "stock": "wants",
+}
+"""The key of each section that holds a list, which people write as the section itself."""
 _TEMPLATES = ("{{", "}}")
 _OF = " of "
 _NOT_PARAMETERS = ("armed", "schedule", "named", "account", "accounts")
@@ -200,7 +207,7 @@ class _Checker:
             del self._content[key]
         for place, text in texts_in(self._content):
             if any(sign in text for sign in _TEMPLATES):
-                said = "{{ and }} are filled in by nobody here; write the value itself"
+                said = "templates such as {{ x }} are not filled in; write the value itself"
                 self._say(said, place, at_key=place[-1] == text)
                 return Config()
         top = {k: v for k, v in self._content.items() if k not in KINDS}
@@ -349,6 +356,12 @@ class _Checker:
     ) -> Section | None:
         if given is None:
             given = {}
+        if isinstance(given, list) and name in _LISTS:
+            below = f"`{name}: {{{_LISTS[name]}: [...]}}`"
+            self._say(
+                f"{name} must be a mapping; write the list below its own key, as {below}", place
+            )
+            return None
         if not isinstance(given, dict):
             self._say(f"{name} must be a mapping, such as `{name}: {{armed: false}}`", place)
             return None
@@ -489,7 +502,10 @@ class _Checker:
         kind = one["type"]
         context: Mapping[str, Any] = one.get("ctx") or {}
         if kind == NO_SUCH_KEY:
-            self._say(str(context["said"]), (*place, context["key"]), at_key=True)
+            said = str(context["said"])
+            if context["key"] == "armed" and at and place == at and not KINDS[str(at[0])].acts:
+                said = f"`{at[0]}` only looks, so there is nothing to arm; leave `armed` out"
+            self._say(said, (*place, context["key"]), at_key=True)
             return
         if kind == "missing":
             key = str(one["loc"][-1])

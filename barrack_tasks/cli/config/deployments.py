@@ -174,7 +174,10 @@ def values_of(spec: Mapping[str, Any]) -> dict[str, Any]:
         values[f"{TRIGGER}{trigger['name']}"] = bool(trigger["enabled"])
     values["paused"] = bool(spec.get("paused"))
     values["description"] = spec.get("description") or ""
-    values["work pool"] = (spec.get("work_pool") or {}).get("name")
+    pool = spec.get("work_pool") or {}
+    values["work pool"] = pool.get("name")
+    if pool.get("job_variables"):
+        values["job variables"] = dict(pool["job_variables"])
     values["concurrency limit"] = limit["limit"] if isinstance(limit, Mapping) else limit
     return values
 
@@ -197,7 +200,11 @@ def with_values(spec: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str,
         made["triggers"] = triggers
     made["paused"] = values.get("paused", False)
     made["description"] = values.get("description", "")
-    made["work_pool"] = {**(made.get("work_pool") or {}), "name": values.get("work pool")}
+    made["work_pool"] = {
+        **(made.get("work_pool") or {}),
+        "name": values.get("work pool"),
+        "job_variables": dict(values.get("job variables") or {}),
+    }
     limit = made.get("concurrency_limit")
     now = values.get("concurrency limit")
     if isinstance(limit, dict) and now is not None:

@@ -312,7 +312,7 @@ def _unreadable(
 ) -> Mistake:
     found = _WHERE.fullmatch(error.where)
     if found is None:
-        said = masked(str(error))
+        said = masked(str(error).removesuffix("."))
         if asked is None:
             return Mistake(said)
         return Mistake(said, asked.position, asked.line, asked.width)

@@ -168,7 +168,7 @@ def _check_balance(given: Any) -> None:
 
 
 def _check_stock(given: Any) -> None:
-    check_end(given.expires, given.on_expiry)
+    check_end(given.expires, given.on_expiry, "`expires: 8h`")
     check_nothing_old_is_deleted(given.wants, given.on_expiry)
 
 

@@ -97,15 +97,20 @@ class Ending:
         return f"{self.expiry.name}: its time was over: {did}{again}"
 
 
-def check_end(expires: timedelta | None, on_expiry: str) -> None:
+def check_end(expires: timedelta | None, on_expiry: str, example: str = "expires='8h'") -> None:
     """Refuse a way to end where there is no end: it would look as if there were one.
+
+    Args:
+        expires: when it ends.
+        on_expiry: how it ends.
+        example: how an end is written, where it is written.
 
     Raises:
         ValueError: there is none.
     """
     if expires is None and on_expiry == "delete":
         raise ValueError(
-            "on_expiry: without `expires` nothing ends; give it as well, such as expires='8h'"
+            f"on_expiry: without `expires` nothing ends; give it as well, such as {example}"
         )
 
 

@@ -23,6 +23,7 @@ from barrack_tasks.api.models.rules import check_instance_name
 from barrack_tasks.plans.inputs import Given, PositiveAmount, Texts, read_each
 from barrack_tasks.plans.money.burn import Tariff
 from barrack_tasks.plans.money.caps import Caps, against_place
+from barrack_tasks.plans.plain_words import nearest_are
 from barrack_tasks.plans.power.expiry import why_no_end
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.world import Stock
@@ -117,7 +118,9 @@ class Claim(Given):
         }[self.how]
         missing = [field for field in needed if not getattr(self, field)]
         if missing:
-            raise ValueError(f"a claim that is to {self.how} needs {' and '.join(missing)}")
+            named = " and ".join(f"`{field}`" for field in missing)
+            it = "it" if len(missing) == 1 else "them"
+            raise ValueError(f"a claim that is to {self.how} needs {named}; add {it}")
         return self
 
 
@@ -411,8 +414,8 @@ def _check_option(
     if option.gpu_count not in counts:
         near = sorted(counts, key=lambda c: abs(c - option.gpu_count))[:3]
         raise ValueError(
-            f"{option.gpu_model} does not come as {option.gpu_count}x; the nearest are "
-            f"{', '.join(f'{c}x' for c in sorted(near))}"
+            f"{option.gpu_model} does not come as {option.gpu_count}x; "
+            f"{nearest_are([f'{c}x' for c in sorted(near)])}"
         )
     for region in option.regions:
         if not any(_matches(name, (region,)) for name in regions):
@@ -460,9 +463,7 @@ def _nearest(wanted: str, existing: Iterable[str]) -> str:
     near = get_close_matches(stripped, folded, n=3, cutoff=0.3)
     inside = [name for low, name in folded.items() if stripped and stripped in low]
     shown = inside[:3] or [folded[n] for n in near] or names
-    return (
-        f"the nearest are {', '.join(shown)}" if near or inside else f"there are {', '.join(shown)}"
-    )
+    return nearest_are(shown) if near or inside else f"there are {', '.join(shown)}"
 
 
 def _matches(name: str, globs: Iterable[str]) -> bool:

@@ -19,6 +19,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
+from barrack_tasks.plans.plain_words import nearest_are
 from barrack_tasks.plans.timetable.dates import Dates
 from barrack_tasks.plans.timetable.grammar_dates import exceptions, moment
 from barrack_tasks.plans.timetable.rules import DAY, DAYS, Absolute, Constant, Rule, Weekly
@@ -225,7 +226,7 @@ def _zone(scan: Scanner, began: int, until: int) -> str:
     zone = zone_called(taken[0])
     if zone is None:
         near = nearest_zones(taken[0])
-        advice = f"the nearest are {', '.join(near)}" if near else "write for example Europe/Berlin"
+        advice = nearest_are(near) if near else "write for example Europe/Berlin"
         scan.refuse(f"no time zone is called {taken[0]!r}; {advice}", taken.start(), taken.end())
     return zone
 

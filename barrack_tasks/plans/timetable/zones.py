@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
+from barrack_tasks.plans.plain_words import nearest_are
+
 LOOK_AHEAD = timedelta(days=2 * 365)
 _STEP = timedelta(hours=6)
 _SECOND = timedelta(seconds=1)
@@ -73,9 +75,7 @@ def zone_of(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
         near = get_close_matches(name, sorted(zoneinfo.available_timezones()), n=3, cutoff=0.8)
-        hint = (
-            f"; the nearest are {', '.join(near)}" if near else "; write one such as Europe/Berlin"
-        )
+        hint = f"; {nearest_are(near)}" if near else "; write one such as Europe/Berlin"
         raise ValueError(f"there is no time zone called {name!r}{hint}") from None
 
 

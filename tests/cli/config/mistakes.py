@@ -78,7 +78,7 @@ MADE: dict[str, Made] = {
         "costs: {zone: Europe/Berln}\n",
         1,
         15,
-        "there is no time zone called 'Europe/Berln'; the nearest are Europe/Berlin",
+        "there is no time zone called 'Europe/Berln'; the nearest is Europe/Berlin",
     ),
     "a timetable that has no such name": Made(
         "timetables:\n  named: {office: always}\n  rules:\n"
@@ -168,16 +168,20 @@ MADE: dict[str, Made] = {
         "armed must be true or false (it is 'maybe')",
     ),
     "a section that only looks, armed": Made(
-        "costs: {armed: true}\n", 1, 9, "no such key 'armed'; there are"
+        "costs: {armed: true}\n",
+        1,
+        9,
+        "`costs` only looks, so there is nothing to arm; leave `armed` out",
     ),
     "a section that is a list": Made(
         "budgets: [{per: day, hard: 5}]\n",
         1,
         10,
-        "budgets must be a mapping, such as `budgets: {armed: false}`",
+        "budgets must be a mapping; write the list below its own key, as "
+        "`budgets: {budgets: [...]}`",
     ),
     "one name where a list is wanted": Made(
-        "protect: prod-1\n", 1, 10, "protect must be a list, such as [a, b] (it is 'prod-1')"
+        "protect: prod-1\n", 1, 10, "protect must be a list, such as ['prod-1'] (it is 'prod-1')"
     ),
     "a time of cron with four fields": Made(
         "costs: {schedule: {cron: '0 7 * *'}}\n",
@@ -201,7 +205,7 @@ MADE: dict[str, Made] = {
         "stock: {wants: [{gpu_model: L40, claim: {image_id: '1'}}]}\n",
         1,
         41,
-        "a claim that is to deploy needs name",
+        "a claim that is to deploy needs `name`; add it",
     ),
     "an end for nothing": Made(
         "stock: {on_expiry: delete, wants: [{gpu_model: L40}]}\n",
@@ -255,7 +259,7 @@ MADE: dict[str, Made] = {
         'retention: {select: ["{{ $HOME }}"]}\n',
         1,
         22,
-        "{{ and }} are filled in by nobody here; write the value itself",
+        "templates such as {{ x }} are not filled in; write the value itself",
     ),
     "a key that is there twice": Made(
         "balance: {}\nbalance: {}\n", 2, 1, "the key 'balance' is given twice; keep one of them"
@@ -264,7 +268,9 @@ MADE: dict[str, Made] = {
         "protect: &all [a]\n", 1, 10, "&all is an anchor; write out what it stands for"
     ),
     "a bracket that is not closed": Made("protect: [a\nbalance: {}\n", 2, 8, "this is not YAML"),
-    "a tab as indentation": Made("balance:\n\tarmed: true\n", 2, 1, "this is not YAML"),
+    "a tab as indentation": Made(
+        "balance:\n\tarmed: true\n", 2, 1, "a tab indents this line; write spaces"
+    ),
     "an included file that is not there": Made(
         "include: [timetables.yaml]\n", 1, 11, "cannot be read: No such file or directory"
     ),

@@ -15,6 +15,7 @@ from barrack_tasks.cli.config.changes import (
     Change,
     OwnedElsewhereError,
     Present,
+    begun,
     changes,
     digest,
     digests,
@@ -57,6 +58,29 @@ def test_an_apply_repeated_does_nothing(
     if overwrite:
         assert {k: dict(after[k].values) for k in wanted} == wanted
         assert all(one.action == "none" for one in again)
+
+
+FILES = st.dictionaries(
+    st.sampled_from("abc"), st.dictionaries(st.sampled_from("xy"), st.integers(0, 3), min_size=1)
+)
+
+
+@given(FILES, st.lists(st.tuples(FILES, st.sets(st.sampled_from("abc"))), max_size=3), FILES)
+def test_what_applies_changed_that_did_not_end_was_not_changed_by_hand(
+    first: dict[str, Any], cut: list[tuple[dict[str, Any], set[str]]], wanted: dict[str, Any]
+) -> None:
+    server = applied({}, changes(first, {}, {}, "mine"))
+    last: dict[str, Any] = noted(first)
+    for said, reached in cut:
+        found = changes(said, server, last, "mine")
+        assert not any(one.drifted or one.deleted_by_hand for one in found)
+        for one in found:
+            last[one.key] = begun(last.get(one.key, {}), digests(said.get(one.key, {})))
+        server = applied(server, [one for one in found if one.key in reached])
+    found = changes(wanted, server, last, "mine")
+    assert not any(one.drifted or one.deleted_by_hand for one in found)
+    after = applied(server, found)
+    assert {key: dict(one.values) for key, one in after.items()} == wanted
 
 
 @given(THINGS, servers(), THINGS)

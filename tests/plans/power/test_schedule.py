@@ -716,7 +716,7 @@ def test_what_rules_name_in_vain_is_told_with_what_is_near() -> None:
         ]
     )
     assert [told.text for told in rules_in_vain(rules, [one, other])] == [
-        "rule 1: select: no instance matches 'trian-2'; the nearest are train-1",
+        "rule 1: select: no instance matches 'trian-2'; the nearest is train-1",
         "rule 2: select: no instance has the region 'NORWAY-1'; there are CANADA-1, US-1",
         "rule 3 (train-*) selects no instance",
     ]

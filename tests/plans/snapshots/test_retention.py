@@ -169,7 +169,7 @@ def test_a_day_is_a_day_of_the_zone() -> None:
     [
         ({"last": -1}, "greater than or equal"),
         ({"last": 0, "daily": 0, "weekly": 0, "monthly": 0}, "keeps nothing"),
-        ({"zone": "Europe/Berln"}, "nearest are Europe/Berlin"),
+        ({"zone": "Europe/Berln"}, "nearest is Europe/Berlin"),
         ({"hourly": 3}, "hourly"),
     ],
 )
