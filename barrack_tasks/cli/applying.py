@@ -559,7 +559,8 @@ def duration_of(
         (datetime.timedelta(seconds=3600), 30)
     """
     if section == "drills":
-        runs = due_after([dict(one) for one in schedules], _ANY_MONTH, _MOST_RUNS)
+        times = [{k: v for k, v in one.items() if k != "active"} for one in schedules]
+        runs = due_after(times, _ANY_MONTH, _MOST_RUNS)
         within = [at for at in runs if at - _ANY_MONTH <= timedelta(hours=HOURS_A_MONTH)]
         return read_positive(parameters.get("timeout", "30m")), max(1, len(within))
     if section == "stock" and parameters.get("expires"):

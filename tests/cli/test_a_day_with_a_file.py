@@ -59,7 +59,7 @@ def test_a_new_user_writes_plans_applies_arms_and_runs_a_file(
     day.live()
     assert len(of_file(block)) == 3
     assert set(before[0].values()) == {"ACTIVE"}, "until then all of it was dry"
-    assert day.states() == {"train-1": "HIBERNATED", "train-2": "HIBERNATED", "prod-1": "ACTIVE"}
+    assert day.states() == {"train-1": "ACTIVE", "train-2": "HIBERNATED", "prod-1": "ACTIVE"}
     [first] = day.said["plan"]
     assert "(dry), if it ran now:" in first
     applied, drifted, armed, done = day.said["plan --detailed-exitcode"]

@@ -258,7 +258,8 @@ def test_a_server_that_does_not_answer_is_said_as_status_says_it(barrack: Any) -
     url = f"http://127.0.0.1:{free_port()}/api"
     with temporary_settings({PREFECT_API_URL: url}):
         for command in ("arm", "disarm"):
-            code, said = barrack(command, DRILL)
+            code, told = barrack(command, DRILL)
             assert code == 1
+            said = told.removeprefix("barrack: ")
             assert said.startswith(f"Prefect: nothing answers at {url}; check that")
         assert barrack("status")[1].endswith(said)

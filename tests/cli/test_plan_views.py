@@ -102,7 +102,9 @@ def test_a_plan_says_what_flows_would_do_and_the_money(shown: str) -> None:
 
 def test_what_ends_again_is_not_projected_as_if_it_stayed() -> None:
     report = Report(flow="x", dry_run=True, rows=(row("drill-a", "0", "6.00"),))
-    lasts, runs = duration_of("drills", {"timeout": "20m"}, [{"cron": "0 4 * * 1"}])
+    lasts, runs = duration_of(
+        "drills", {"timeout": "20m"}, [{"cron": "0 4 * * 1", "timezone": "UTC", "active": False}]
+    )
     seen = Foreseen("d", "flow/d", "drills", True, report, lasts=lasts, runs=runs)
     assert (seen.hourly, seen.once, seen.monthly) == (Decimal(6), Decimal(2), Decimal(8))
     assert duration_of("stock", {"expires": "8h", "wants": []}, []) == (timedelta(hours=8), 1)

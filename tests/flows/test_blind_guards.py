@@ -29,7 +29,7 @@ class Guard:
         self.name = named()
         with get_client(sync_client=True) as client:
             self.id = client.create_deployment(
-                client.create_flow_from_name("watch_balance"),
+                client.create_flow_from_name("barrack-watch-balance"),
                 self.name,
                 tags=["barrack", "guard"],
                 parameters={"notify": [notify]},
@@ -81,7 +81,7 @@ def test_a_blind_guard_is_told_once_to_those_whom_it_would_have_told(
     for _ in range(2):
         watch_account(credentials=account)
     assert subjects(hook[0]) == ["Barrack: a guard is blind"]
-    assert f"watch_balance/{guard.name} has completed no run" in hook[0].received[0]["body"]
+    assert f"barrack-watch-balance/{guard.name} has completed no run" in hook[0].received[0]["body"]
     guard.run(Completed())
     assert not guard.is_blind()
     guard.wait_until_blind()

@@ -36,7 +36,7 @@ LISTS: list[tuple[Any, dict[str, Any], str]] = [
     (restore, {"select": ["beta", "apha"]}, "select"),
     (prune_snapshots, {"select": ["*"], "protect": ["apha"]}, "protect"),
     (verify_snapshots, {"select": ["*"], "protect": ["apha"]}, "protect"),
-    (reap_forgotten, {"default_lease": "8h", "protect": ["apha"], "dry_run": False}, "protect"),
+    (reap_forgotten, {"default_lease": "8h", "protect": ["apha"]}, "protect"),
     (follow_schedule, {**NEVER, "exclude": ["apha"]}, "exclude"),
     (follow_schedule, {**NEVER, "protect": ["apha"]}, "protect"),
     (watch_balance, {**CRITICAL, "priority": ["apha"]}, "priority"),

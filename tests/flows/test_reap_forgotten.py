@@ -305,7 +305,7 @@ def test_what_a_run_has_begun_that_was_killed_is_finished_by_the_next_one(
         "PREFECT_API_URL": prefect_server,
         "BARRACK_LOCK_SECONDS": "5",
     }
-    arguments = {"rules": RULES}
+    arguments = {"rules": RULES, "dry_run": False}
     point = Point(operation, 1, "after")
     code, _ = ended(*start_in_process("reap_forgotten", environment, arguments, point))
     assert code == -9

@@ -94,13 +94,10 @@ def test_a_lost_answer_makes_no_second_instance(cloud: Cloud) -> None:
 
 
 @pytest.mark.slow
-def test_what_was_restored_for_a_time_ends_and_nothing_else(
-    cloud: Cloud, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_was_restored_for_a_time_ends_and_nothing_else(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud)
     restore_from_snapshot("base", expires="8h", on_expiry="delete", credentials=account)
-    later = datetime.now(UTC) + timedelta(hours=9)
-    monkeypatch.setattr("barrack_tasks.controllers.drills.now", lambda: later)
+    sandbox.advance(9 * 3600)
     restore_from_snapshot("base", name="other", credentials=account)
     sandbox.advance(60)
     assert sorted(states(sandbox)) == ["alpha", "other"]

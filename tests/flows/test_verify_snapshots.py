@@ -90,7 +90,7 @@ def test_two_deployments_for_different_instances_tell_each_thing_once(
     for name in ("alpha", "beta", "alpha", "beta"):
         with pytest.raises(WorkFailed, match="of the cap is left"):
             verify_snapshots(select=[name], max_cost="0.01", notify=[notifier], credentials=account)
-    told = [m["subject"] for m in kept.received if "proven to restore" in m["subject"]]
+    told = [m["subject"] for m in kept.received if "proven to restore" in m["subject"] + m["body"]]
     assert len(told) == 2
 
 
