@@ -262,4 +262,4 @@ def test_a_server_that_does_not_answer_is_said_as_status_says_it(barrack: Any) -
             assert code == 1
             said = told.removeprefix("barrack: ")
             assert said.startswith(f"Prefect: nothing answers at {url}; check that")
-        assert barrack("status")[1].endswith(said)
+        assert said in barrack("status")[1]
