@@ -30,6 +30,7 @@ from prefect.exceptions import ObjectNotFound, PrefectException, PrefectHTTPStat
 from prefect.flows import load_flow_from_entrypoint
 
 from barrack_tasks.api import BarrackConfigurationError
+from barrack_tasks.cli.config.deployments import DRY_RUN
 from barrack_tasks.cli.deployments import Deployed
 from barrack_tasks.cli.upgrade import with_stance
 from barrack_tasks.controllers.reports import WorkFailed
@@ -37,7 +38,6 @@ from barrack_tasks.plans.report import Report
 from barrack_tasks.plans.selection import what_exists
 from barrack_tasks.runtime.health import due_after
 
-DRY_RUN = "dry_run"
 _NOT_ENDED = [StateType.SCHEDULED, StateType.PENDING, StateType.RUNNING, StateType.PAUSED]
 
 

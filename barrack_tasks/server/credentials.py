@@ -53,7 +53,9 @@ _FROM_ENVIRONMENT = {
     "base_url": "BARRACK_BASE_URL",
     "dialect": "BARRACK_DIALECT",
 }
-NOTIFIER = "^[a-z0-9-]+(/[a-z0-9-]+)?(:(info|warning|failure))?$"
+BLOCK = "[a-z0-9-]+(/[a-z0-9-]+)?"
+"""How a block is named: its name, or its type and its name."""
+NOTIFIER = f"^{BLOCK}(:(info|warning|failure))?$"
 """How a notification block is named: its name, or its type and its name; then, behind a colon, the
 severity from which on it is told."""
 _PAGE = 200

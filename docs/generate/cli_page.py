@@ -112,7 +112,8 @@ def page(server: str) -> str:
     return "".join(parts)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -123,7 +124,7 @@ if __name__ == "__main__":
 
     with tempfile.TemporaryDirectory() as home:
         services = Services(Path(home))
-        url = services.start_server(_free_port())
+        url = services.start_server(free_port())
         try:
             with spoken_with(services.environment(url)):
                 TARGET.write_text(page(url), encoding="utf-8")

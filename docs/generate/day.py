@@ -23,7 +23,7 @@ from barrack_tasks.cli.applying import _pages
 from barrack_tasks.cli.config.tags import owner_of
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.services import Services
-from docs.generate.cli_page import _free_port
+from docs.generate.cli_page import free_port
 from docs.generate.mistakes import Mistake, ended
 
 TARGET = Path(__file__).resolve().parent.parent.parent / "docs" / "a-day-with-barrack-yaml.md"
@@ -200,7 +200,7 @@ def _write() -> None:
         # Nothing of the person's own server is read or changed.
         os.environ["PREFECT_API_DATABASE_CONNECTION_URL"] = f"sqlite+aiosqlite:///{home}/prefect.db"
         services = Services(Path(home))
-        url = services.start_server(_free_port())
+        url = services.start_server(free_port())
         try:
             with spoken_with(services.environment(url)):
                 BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url).save(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import html
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 
 from barrack_tasks.sandbox import Sandbox  # noqa: E402
+from docs.generate.cli_page import free_port  # noqa: E402
 from tests.chromium import Chromium  # noqa: E402
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -97,13 +97,6 @@ def barrack(env: dict[str, str], *words: str) -> str:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
-
-
-def free_port() -> int:
-    """A port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def size(browser: Chromium, width: int, height: int) -> None:

@@ -23,7 +23,6 @@ from barrack_tasks.cli.config.reading import (
     texts_in,
 )
 from barrack_tasks.cli.config.sections import (
-    BLOCK_PATTERN,
     KEY_VARIABLE,
     KINDS,
     NAME_PATTERN,
@@ -37,6 +36,7 @@ from barrack_tasks.plans.inputs import NO_SUCH_KEY, did_you_mean, no_such_key, s
 from barrack_tasks.plans.money.caps import Caps
 from barrack_tasks.plans.plain_words import plainly
 from barrack_tasks.plans.timetable.errors import TimetableError
+from barrack_tasks.server.credentials import BLOCK
 
 _BLOCK_NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _KEY_WORDS = frozenset({"api_key", "apikey", "key", "token", "secret", "password", "passwd"})
@@ -318,7 +318,7 @@ class _Checker:
                 channel = Channel.model_validate({"block": one} if isinstance(one, str) else one)
             except ValidationError:
                 continue  # said already
-            if re.fullmatch(BLOCK_PATTERN, channel.block):
+            if re.fullmatch(BLOCK, channel.block):
                 found[name] = channel.told_as
                 continue
             place: Place = ("notify", name, *(() if isinstance(one, str) else ("block",)))

@@ -38,7 +38,6 @@ KEY_VARIABLE = "BARRACK_API_KEY"
 _NOT_IN_THE_FILE = ("credentials", "dry_run", "return")
 _FIELDS = 5
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$"
-BLOCK_PATTERN = r"^[a-z0-9-]+(/[a-z0-9-]+)?$"
 
 
 class Schedule(Given):
