@@ -7,7 +7,7 @@ import html
 import json
 import pickle
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -161,3 +161,28 @@ def test_a_page_is_the_same_in_three_ways() -> None:
     assert f'src="{chart.source}"' in page.html()
     assert page.text() == "t_x\nSum.\n\n a\n--\n 1\n22\n\n- n"
     assert escape("get_gpu_stock") == "get_gpu_stock"
+
+
+def calls_of(show: Callable[[], object]) -> int:
+    """How many functions are called for it, whatever machine it runs on."""
+    counted = 0
+
+    def count(_: object, event: str, __: object) -> None:
+        nonlocal counted
+        counted += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        show()
+    finally:
+        sys.setprofile(None)
+    return counted
+
+
+@pytest.mark.parametrize("show", ["artifact", "markdown", "html", "text"])
+def test_ten_times_the_rows_cost_ten_times_the_work(show: str) -> None:
+    few, many = (
+        Page("x", parts=(Table(("name", "why"), (("alpha", "a long reason " * 9),) * count),))
+        for count in (20, 200)
+    )
+    assert calls_of(getattr(many, show)) < 11 * calls_of(getattr(few, show))

@@ -353,10 +353,11 @@ def _markdown_table(table: Table) -> list[str]:
     if not columns:
         return []
     right = [_is_of_numbers(row[n] for row in rows) for n in range(len(columns))]
+    room = _room(columns, rows)
     return [
         f"| {' | '.join(map(escape, columns))} |",
         f"| {' | '.join('---:' if is_right else '---' for is_right in right)} |",
-        *(f"| {' | '.join(map(_markdown_cell, row, _room(columns, rows)))} |" for row in rows),
+        *(f"| {' | '.join(map(_markdown_cell, row, room))} |" for row in rows),
     ]
 
 
@@ -418,6 +419,8 @@ def _text_table(table: Table) -> list[str]:
 
 def _width(text: str) -> int:
     """Columns that a terminal takes for a text."""
+    if text.isascii():
+        return len(text)
     return sum(
         0 if unicodedata.combining(sign) else 2 if unicodedata.east_asian_width(sign) in "WF" else 1
         for sign in text
