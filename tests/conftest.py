@@ -74,6 +74,10 @@ for name in (
 ):
     os.environ.pop(name, None)
 
+# Who starts the tests in the background may have had SIGINT ignored, for all that they start, too.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 settings.register_profile(
     "tests",
     deadline=None,

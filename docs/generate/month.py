@@ -1,62 +1,57 @@
-"""Play a month of a team of 12 with the library's own decisions, and write it into docs/leases.md.
+"""Run the flows through a month of a team of 12 in the sandbox, and write it into docs/leases.md.
 
-No cloud and no Prefect server: only what the plans decide, every ten minutes of a made-up month.
-The people are the same in each way of keeping house, and so is what they do; chance is drawn once,
-by a seed. `python -m docs.generate.month` takes about half a minute.
+The real flows act on a local Barrack whose clock is put forward by 48 minutes at a time, with a
+real Prefect server, leases, notices and probes; the bill is what the sandbox has charged. The
+people are the same in each way of keeping house, and so is what they do; chance is drawn once, by
+a seed. `python -m docs.generate.month` takes an hour.
+
+All flows are called within one run, and leave no events and no artifacts.
 """
 
 from __future__ import annotations
 
+import json
+import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from random import Random
 from typing import Any
+from urllib.parse import parse_qs
 
 import pygal
 from pygal.style import Style
 
-from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans import Timetable
-from barrack_tasks.plans.forgotten.idleness import Evidence, combined, put_off
-from barrack_tasks.plans.forgotten.leases import (
-    WARNING,
-    Lease,
-    extended,
-    granted,
-    holders,
-    now_warned,
-    warned,
-    warnings_of,
-    with_leases,
-)
-from barrack_tasks.plans.forgotten.lifetimes import (
-    Lifetime,
-    Sighting,
-    Stage,
-    judge_lifetimes,
-    sighted,
-    with_notices,
-)
-from barrack_tasks.plans.prices import hourly_cost
-from barrack_tasks.plans.report import money
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE, CHART = ROOT / "docs" / "leases.md", ROOT / "docs" / "leases-month.svg"
 START = datetime(2026, 11, 2, tzinfo=UTC)  # a Monday
-TICK = timedelta(minutes=10)
 HOUR = timedelta(hours=1)
-PEOPLE, DAYS, SEED = 12, 30, 2026
+PEOPLE, SEED = 12, 2026
 OFFICE = Timetable.parse("Mon-Fri 08:00-20:00 UTC")
-GRACE = timedelta(minutes=30)
-AT_MOST = timedelta(hours=14)
-RULES = (
-    Lifetime(select=["*"], longer_than="1h", then="hibernate", idle=True),  # type: ignore[arg-type]
-    Lifetime(select={"states": ["SHUTOFF"]}, longer_than="15m", then="hibernate"),  # type: ignore[arg-type]
+TICK = timedelta(minutes=48)
+"""Thirty a day. What is idle is not known to have been so if nobody looked for an hour."""
+DAYS = 30
+WINDOW = timedelta(minutes=30)
+BALANCE = Decimal(100_000)
+PRICE = Decimal("1.19")
+"""Of one L40 an hour, as the sandbox has it."""
+WAYS = ("without anything", "timetables only", "leases and idleness")
+HEAD = (
+    "| | bill | of it for nothing | put to rest while working | notices | of them at work "
+    "| woken by hand |"
 )
+
+
 Span = tuple[datetime, datetime]
 
 
@@ -110,208 +105,284 @@ def a_person(chance: Random, days: int) -> Person:
 
 
 @dataclass
-class Machine:
-    """A machine of one person, and what was remembered and counted of it."""
+class Team:
+    """The people, when it is for them, and what they hear."""
 
-    person: Person
-    vm: UserVM
-    leases: dict[str, Lease] = field(default_factory=dict)
-    seen: Sighting | None = None
-    moved: datetime | None = None
-    spent: dict[str, Decimal] = field(default_factory=dict)
+    people: dict[str, Person]
+    now: datetime = START
+    heard: list[str] = field(default_factory=list)
+
+    def works(self, name: str, back: timedelta = timedelta(0)) -> bool:
+        """Whether somebody or something works on a machine now, or did a while ago."""
+        person = self.people[name]
+        spans = (*person.at_work, *person.trainings)
+        return person.does(spans, self.now, back)
+
+    def is_there(self, name: str) -> bool:
+        """Whether its person is at work."""
+        person = self.people[name]
+        return person.does(person.at_work, self.now)
+
+
+@dataclass
+class Outcome:
+    """What a month has cost, and how often somebody was disturbed."""
+
+    bill: Decimal = Decimal(0)
+    wasted: Decimal = Decimal(0)
     torn: int = 0
-    """How often it was put to rest while somebody or something worked."""
     notices: int = 0
     at_work: int = 0
-    """How many of them came while the person was at work."""
     woken: int = 0
-    """How often the person had to wake it."""
-
-    def become(self, status: VMStatus, now: datetime) -> None:
-        if self.vm.status is not status:
-            asleep = now if status is VMStatus.HIBERNATED else None
-            told = {"status": status, "updated_at": now, "hibernated_at": asleep}
-            self.vm = self.vm.model_copy(update=told)
-
-    def rest(self, now: datetime) -> None:
-        """Put to rest by whoever keeps house."""
-        if self.works(now):
-            self.torn += 1
-        self.become(VMStatus.HIBERNATED, now)
-
-    def works(self, now: datetime) -> bool:
-        person = self.person
-        return self.vm.status is VMStatus.ACTIVE and (
-            person.does(person.at_work, now) or person.does(person.trainings, now)
-        )
-
-    def lives(self, now: datetime) -> None:
-        """What the person does with it in these ten minutes."""
-        person = self.person
-        if person.does(person.at_work, now) and self.vm.status is not VMStatus.ACTIVE:
-            self.become(VMStatus.ACTIVE, now)
-            self.woken += 1
-            self.moved = now
-        for at, way in person.leaves:
-            if now - TICK < at <= now and self.vm.status is VMStatus.ACTIVE and way != "up":
-                off = VMStatus.SHUTOFF if way == "off" else VMStatus.HIBERNATED
-                self.become(off, now)
-                self.moved = now
-
-    def costs(self, now: datetime) -> None:
-        """What these ten minutes cost, by what they were good for."""
-        price = hourly_cost(self.vm) or Decimal(0)
-        what = "at work" if self.works(now) else "for nothing"
-        if self.vm.status is VMStatus.HIBERNATED:
-            what = "at rest"
-        amount = price * Decimal(int(TICK.total_seconds())) / 3600
-        self.spent[what] = self.spent.get(what, Decimal(0)) + amount
 
 
-def leave_it(_: Machine, __: datetime) -> None:
-    """Nobody keeps house."""
+@contextmanager
+def world(team: Team) -> Iterator[str]:
+    """An address that answers as Prometheus does about the team's machines, and takes notices."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            answer: dict[str, Any] = {}
+            if self.path.startswith("/hook"):
+                team.heard.append(json.loads(body)["text"])
+            else:
+                query = parse_qs(body)["query"][0]
+                name = query.partition('name="')[2].partition('"')[0]
+                value = 90 if team.works(name, WINDOW) else 0
+                told = 20 if query.startswith("count_over_time") else value
+                series = {"metric": {"name": name}, "value": [0, str(told)]}
+                answer = {"status": "success", "data": {"result": [series]}}
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(answer).encode())
+
+        def log_message(self, *_: Any) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        thread.join()
 
 
-def by_timetable(machine: Machine, now: datetime) -> None:
-    """A timetable alone; what a person moves after a boundary is left alone until the next."""
-    is_on, was_on = OFFICE.is_on(now), OFFICE.is_on(now - TICK)
-    if is_on and not was_on:
-        machine.become(VMStatus.ACTIVE, now)
-    elif was_on and not is_on and machine.vm.status is VMStatus.ACTIVE:
-        machine.rest(now)
+@contextmanager
+def by_the_clouds_clock(sandbox: Any) -> Iterator[None]:
+    """Let timetables be judged by the sandbox's clock, which is put forward."""
+    import flows.follow_schedule  # noqa: F401 - loaded, so that its clock is the cloud's too
+    from barrack_tasks.runtime import loop
 
-
-def by_evidence(machine: Machine, now: datetime) -> None:
-    """Leases, and idleness by evidence: `end_expired` and `reap_forgotten` at each look."""
-    person, id_ = machine.person, machine.vm.id
-    _lease(machine, now)
-    there = {id_: machine.vm}
-    evidence = _probed(machine, now)
-    held = list(machine.leases.values())
-    for reading in warnings_of(held, there, now):
-        if reading.is_over and any(one.warned is None for one in held if not one.released):
-            _notice(machine, now)
-    for one in now_warned(held, there, now):
-        # Whoever was there has extended it meanwhile.
-        machine.leases[one.key] = warned(machine.leases[one.key], one.until, now)
-    for end in with_leases([], machine.leases.values(), now, WARNING):
-        is_up = machine.vm.status is VMStatus.ACTIVE
-        if end.at <= now and not (is_up and put_off(evidence, end.at, AT_MOST, now)):
-            machine.leases.clear()
-            if is_up:
-                machine.rest(now)
-    machine.seen = sighted(machine.seen, machine.vm, evidence.is_idle, now)
-    seen = {id_: machine.seen}
-    kept = holders(machine.leases.values(), now)
-    verdicts = judge_lifetimes([machine.vm], RULES, seen, kept, (), now, GRACE)
-    machine.seen = with_notices(seen, verdicts, RULES, now)[id_]
-    for verdict in verdicts:
-        if verdict.stage is Stage.NOTICE:
-            _notice(machine, now)
-        elif verdict.stage is Stage.DUE:
-            machine.rest(now)
-    if not person.does(person.at_work, now) and machine.vm.status is VMStatus.HIBERNATED:
-        machine.leases.clear()
-
-
-def _lease(machine: Machine, now: datetime) -> None:
-    """What the person and the training lease by themselves."""
-    person = machine.person
-    for at, span in person.leases:
-        if now - TICK < at <= now:
-            lease = Lease(machine.vm.id, machine.vm.name, "person", now + span)
-            machine.leases[lease.key] = granted(machine.leases.get(lease.key), lease)
-    if machine.vm.status is VMStatus.ACTIVE and person.keeps_awake:
-        lease = Lease(machine.vm.id, machine.vm.name, "training", now + 2 * TICK)
-        if person.does(person.trainings, now):
-            standing = machine.leases.get(lease.key, lease)
-            machine.leases[lease.key] = extended(standing, lease.until)
-        elif not person.does(person.hangs, now):
-            machine.leases.pop(lease.key, None)  # it ended well
-
-
-def _probed(machine: Machine, now: datetime) -> Evidence:
-    """The GPU for half an hour, and the keyboard for as long."""
-    person, window = machine.person, timedelta(minutes=30)
-    gpu = person.does(person.trainings, now, window)
-    keyboard = person.does(person.at_work, now, window)
-    return combined([Evidence(not gpu, "the GPU"), Evidence(not keyboard, "the keyboard")], "all")
-
-
-def _notice(machine: Machine, now: datetime) -> None:
-    """People are told. Whoever is at work says no; all others do not see it."""
-    machine.notices += 1
-    if machine.person.does(machine.person.at_work, now):
-        machine.at_work += 1
-        lease = Lease(machine.vm.id, machine.vm.name, "person", now + 4 * HOUR)
-        standing = machine.leases.get(lease.key, lease)
-        machine.leases[lease.key] = extended(standing, lease.until)
-
-
-WAYS: dict[str, Callable[[Machine, datetime], None]] = {
-    "without anything": leave_it,
-    "timetables only": by_timetable,
-    "leases and idleness": by_evidence,
-}
-
-
-def play(days: int = DAYS, people: int = PEOPLE, seed: int = SEED) -> dict[str, list[Machine]]:
-    """The machines at the end of the month, by the way in which house was kept."""
-    chance = Random(seed)
-    team = [a_person(chance, days) for _ in range(people)]
-    return {way: list(_played(keep, team, days)) for way, keep in WAYS.items()}
-
-
-def _played(
-    keep: Callable[[Machine, datetime], None], team: Sequence[Person], days: int
-) -> Iterator[Machine]:
-    for number, person in enumerate(team):
-        told: dict[str, Any] = {"hourly_price": "2.50", "currency": "USD", "updated_at": START}
-        vm = UserVM(id=f"BRK-{number}", name=f"train-{number}", status=VMStatus.ACTIVE, **told)
-        machine = Machine(person, vm)
-        for tick in range(int(timedelta(days=days) / TICK)):
-            now = START + tick * TICK
-            machine.lives(now)
-            keep(machine, now)
-            machine.costs(now)
-        yield machine
-
-
-def spent(machines: Sequence[Machine]) -> dict[str, Decimal]:
-    """What all machines cost, by what it was good for."""
-    kinds = ("at work", "for nothing", "at rest")
-    return {k: sum((m.spent.get(k, Decimal(0)) for m in machines), Decimal(0)) for k in kinds}
-
-
-def table(month: dict[str, list[Machine]]) -> str:
-    """The month as a markdown table."""
-    rows = [
-        "| | bill | of it for nothing | put to rest while working | notices | of them at work "
-        "| woken by hand |",
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: |",
+    given = loop.now
+    changed = [
+        module
+        for name, module in list(sys.modules.items())
+        if name.startswith(("barrack_tasks.", "flows.")) and getattr(module, "now", None) is given
     ]
-    for way, machines in month.items():
-        sums = spent(machines)
-        counts = [sum(getattr(m, c) for m in machines) for c in ("torn", "notices", "at_work")]
-        woken = sum(m.woken for m in machines)
-        cells = [
-            money(sum(sums.values(), Decimal(0)), "USD"),
-            money(sums["for nothing"], "USD"),
-            *map(str, (*counts, woken)),
-        ]
-        rows.append(f"| {way} | {' | '.join(cells)} |")
+    for module in changed:
+        vars(module)["now"] = sandbox.now
+    try:
+        yield
+    finally:
+        for module in changed:
+            vars(module)["now"] = given
+
+
+@contextmanager
+def without_records_of_runs() -> Iterator[None]:
+    """Leave no events and no artifacts: they decide nothing, and nobody looks at them here."""
+    import flows.end_expired
+    import flows.follow_schedule
+    import flows.reap_forgotten  # noqa: F401 - loaded, so that theirs are left out too
+    from barrack_tasks.controllers import reports
+    from barrack_tasks.server import events
+
+    changed: list[tuple[Any, str, Any]] = []
+    for given, name in ((events.emit, "emit"), (reports.keep, "keep")):
+        for module in list(sys.modules.values()):
+            if vars(module).get(name) is given:
+                changed.append((module, name, given))
+                setattr(module, name, lambda *_, **__: None)
+    try:
+        yield
+    finally:
+        for module, name, given in changed:
+            setattr(module, name, given)
+
+
+def play(way: str, days: int = DAYS, people: int = PEOPLE, seed: int = SEED) -> Outcome:
+    """Run the flows through a month.
+
+    Args:
+        way: how house is kept; one of `WAYS`.
+        days: how long.
+        people: how many, each with a machine.
+        seed: by which chance is drawn: the same people and the same days for the same seed.
+    """
+    from prefect import flow
+    from prefect.blocks.notifications import CustomWebhookNotificationBlock
+
+    from barrack_tasks import BarrackCredentials
+    from barrack_tasks.sandbox import Sandbox
+
+    chance = Random(seed)
+    team = Team({f"train-{n}": a_person(chance, max(days, DAYS)) for n in range(people)})
+    kinds = ("hibernate", "restore", "start", "stop", "snapshot", "delete_snapshot")
+    settings = {"durations": dict.fromkeys(kinds, 0), "jitter": 0}
+    cloud: dict[str, Any] = {"speed": 0, "start": START, "settings": settings, "seed": seed}
+    with Sandbox(fleet=0, balance=str(BALANCE), **cloud) as sandbox, world(team) as address:
+        hook = CustomWebhookNotificationBlock(
+            name="team", url=f"{address}/hook", json_data={"text": "{{subject}}\n{{body}}"}
+        )
+        hook.save(f"team-{seed}", overwrite=True)
+        account = BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url)
+        month = Month(way, team, sandbox, account, address, f"custom-webhook/team-{seed}")
+        clock = by_the_clouds_clock(sandbox) if way == WAYS[1] else nullcontext()
+        with without_records_of_runs(), clock:
+            # One run around them all; each would otherwise cost more than what it does.
+            return flow(name="month", validate_parameters=False)(month.run)(days)
+
+
+class Month:
+    """One way of keeping house, for as long as it is run."""
+
+    def __init__(
+        self, way: str, team: Team, sandbox: Any, account: Any, address: str, block: str
+    ) -> None:
+        self.way, self.team, self.sandbox, self.account = way, team, sandbox, account
+        self.address, self.block = address, block
+        self.client = account.get_client()
+        self.outcome = Outcome()
+        self.ids = {n: sandbox.seed_instance(n, gpu_model="L40") for n in team.people}
+
+    def run(self, days: int) -> Outcome:
+        """Live through the days, a tick at a time."""
+        found = self.outcome
+        for tick in range(int(timedelta(days=days) / TICK)):
+            self.team.now = START + tick * TICK
+            self._live()
+            before = self._states()
+            self._keep_house()
+            after = self._states()
+            found.torn += sum(
+                before[name] == "ACTIVE" != after[name] and self.team.works(name)
+                for name in self.ids
+            )
+            self._answer()
+            self._count(after)
+            if tick % 30 == 29:
+                found.bill = BALANCE - Decimal(str(self.sandbox.state()["balance"]))
+                print(self.way, "day", tick // 30 + 1, found, file=sys.stderr, flush=True)
+            self.sandbox.advance(TICK.total_seconds())
+        found.bill = BALANCE - Decimal(str(self.sandbox.state()["balance"]))
+        return found
+
+    def _states(self) -> dict[str, str]:
+        return {one.name: str(one.status) for one in self.client.instances.list()}
+
+    def _live(self) -> None:
+        """What people and trainings do in this tick."""
+        states, now = self._states(), self.team.now
+        for name, person in self.team.people.items():
+            id_, state = self.ids[name], states[name]
+            if self.team.is_there(name) and state != "ACTIVE":
+                self.outcome.woken += 1
+                act = self.client.instances.restore
+                (act if state == "HIBERNATED" else self.client.instances.start)(id_)
+            for at, how in person.leaves:
+                if now - TICK < at <= now and state == "ACTIVE" and how != "up":
+                    rest = self.client.instances.hibernate
+                    (rest if how == "rest" else self.client.instances.stop)(id_)
+            if self.way == WAYS[2]:
+                self._lease(name, person)
+
+    def _lease(self, name: str, person: Person) -> None:
+        from barrack_tasks.controllers.leases import lease_instance, release_lease
+
+        now = self.team.now
+        for at, span in person.leases:
+            if now - TICK < at <= now:
+                lease_instance.fn(self.account, name, span, "person")
+        if person.keeps_awake and person.does(person.trainings, now):
+            # As keep_awake does; it lasts until the next look.
+            lease_instance.fn(self.account, name, TICK * 1.4, "training")
+        elif person.keeps_awake:
+            is_over = person.does(person.trainings, now - TICK)
+            if is_over and not person.does(person.hangs, now):
+                release_lease.fn(self.account, name, "training")
+
+    def _keep_house(self) -> None:
+        """What the deployments run in this tick, each as a part of the one run."""
+        from barrack_tasks.plans.forgotten.idleness import read_idleness
+        from barrack_tasks.plans.forgotten.lifetimes import read_lifetimes
+        from barrack_tasks.plans.power.schedule import read_rules
+        from flows.end_expired import end_expired
+        from flows.follow_schedule import follow_schedule
+        from flows.reap_forgotten import reap_forgotten
+
+        if self.way == WAYS[1]:
+            if OFFICE.is_on(self.team.now) != OFFICE.is_on(self.team.now - TICK):
+                rule = {"select": ["*"], "timetable": "Mon-Fri 08:00-20:00 UTC"}
+                follow_schedule.fn(rules=read_rules([rule]), credentials=self.account)
+        elif self.way == WAYS[2]:
+            probe = {
+                "probe": "prometheus",
+                "url": self.address,
+                "labels": 'name="{name}"',
+                "window": "30m",
+            }
+            how: dict[str, Any] = {
+                "notify": [self.block],
+                "credentials": self.account,
+                "idleness": read_idleness({"probes": [probe], "at_most": "14h"}),
+            }
+            end_expired.fn(**how)
+            active = {"states": ["ACTIVE"]}
+            idle = {"select": active, "longer_than": "59m", "then": "hibernate", "idle": True}
+            off = {"select": {"states": ["SHUTOFF"]}, "longer_than": "15m", "then": "hibernate"}
+            rules = read_lifetimes([idle, off])
+            reap_forgotten.fn(rules=rules, grace=timedelta(minutes=30), dry_run=False, **how)
+
+    def _answer(self) -> None:
+        """Whoever is at work and is told of their machine says no; all others do not see it."""
+        from barrack_tasks.controllers.leases import extend_lease
+
+        text, self.team.heard[:] = "\n".join(self.team.heard), []
+        for name in self.ids:
+            times = text.count(f"barrack lease {name} --extend")
+            self.outcome.notices += times
+            if times and self.team.is_there(name):
+                self.outcome.at_work += times
+                extend_lease.fn(self.account, name, "4h", "person")
+
+    def _count(self, states: dict[str, str]) -> None:
+        for name, state in states.items():
+            price = PRICE if state in ("ACTIVE", "SHUTOFF") else Decimal(0)
+            hours = Decimal(int(TICK.total_seconds())) / 3600
+            self.outcome.wasted += 0 if self.team.works(name) else price * hours
+
+
+def table(month: dict[str, Outcome]) -> str:
+    """The month as a markdown table."""
+    rows = [HEAD, "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"]
+    rows += [
+        f"| {way} | {one.bill:.2f} USD | {one.wasted:.2f} USD | {one.torn} | {one.notices} "
+        f"| {one.at_work} | {one.woken} |"
+        for way, one in month.items()
+    ]
     return "\n".join(rows)
 
 
-def chart(month: dict[str, list[Machine]]) -> str:
+def chart(month: dict[str, Outcome]) -> str:
     """The bills as an SVG, divided by what they were good for."""
-    return drawn(
-        list(month),
-        {
-            kind: [float(spent(machines)[kind]) for machines in month.values()]
-            for kind in ("at work", "for nothing", "at rest")
-        },
-    )
+    parts = {
+        "at work and at rest": [float(one.bill - one.wasted) for one in month.values()],
+        "for nothing": [float(one.wasted) for one in month.values()],
+    }
+    return drawn(list(month), parts)
 
 
 def drawn(labels: Sequence[str], parts: Mapping[str, Sequence[float]]) -> str:
@@ -331,13 +402,40 @@ def drawn(labels: Sequence[str], parts: Mapping[str, Sequence[float]]) -> str:
     return re.sub(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "month", text)
 
 
-if __name__ == "__main__":
-    played = play()
+def write(month: dict[str, Outcome]) -> None:
+    """Write the table and the chart into the page."""
     page = PAGE.read_text(encoding="utf-8")
     begin, end = "<!-- month -->\n", "<!-- end of month -->"
     head, _, rest = page.partition(begin)
-    PAGE.write_text(
-        f"{head}{begin}{table(played)}\n{end}{rest.partition(end)[2]}", encoding="utf-8"
-    )
-    CHART.write_text(chart(played), encoding="utf-8")
-    print(table(played))
+    text = f"{head}{begin}{table(month)}\n{end}{rest.partition(end)[2]}"
+    PAGE.write_text(text, encoding="utf-8")
+    CHART.write_text(chart(month), encoding="utf-8")
+
+
+def main() -> None:
+    """Run all ways, or read those that were run before from the file that is named."""
+    days = int(os.environ.get("MONTH_DAYS", DAYS))
+    kept = Path(sys.argv[1]) if len(sys.argv) > 1 else None
+    done: dict[str, Outcome] = {}
+    if kept is not None:
+        with suppress(FileNotFoundError):
+            for way, told in json.loads(kept.read_text()).items():
+                money = {k: Decimal(told[k]) for k in ("bill", "wasted")}
+                done[way] = Outcome(**{**told, **money})
+    for way in WAYS:
+        if way not in done:
+            done[way] = play(way, days)
+        if kept is not None:
+            kept.write_text(json.dumps({w: vars(o) for w, o in done.items()}, default=str))
+    write({way: done[way] for way in WAYS})
+    print(table(done))
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as home:
+        os.environ.setdefault("PREFECT_HOME", home)
+        os.environ.setdefault("PREFECT_SERVER_ANALYTICS_ENABLED", "false")
+        os.environ.setdefault("PREFECT_LOGGING_LEVEL", "ERROR")
+        os.environ.setdefault("PREFECT_LOGGING_TO_API_ENABLED", "false")
+        os.environ.setdefault("PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS", "180")
+        main()

@@ -149,7 +149,7 @@ class Run:
             },
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=1200,
             check=False,
         )
         self.found_something = done.returncode == 1

@@ -197,7 +197,7 @@ def execute(run: str, **env: str) -> str:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         env={**os.environ, "PYTHONPATH": str(ROOT), "PREFECT_LOGGING_LEVEL": "DEBUG", **env},
     )
     return done.stdout + done.stderr
