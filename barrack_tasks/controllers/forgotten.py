@@ -23,7 +23,6 @@ from barrack_tasks.plans.forgotten.lifetimes import (
     LOOKS,
     Lifetime,
     Sighting,
-    Stage,
     Verdict,
     judge_lifetimes,
     notices_of,
@@ -31,6 +30,7 @@ from barrack_tasks.plans.forgotten.lifetimes import (
     sighted,
     with_notices,
 )
+from barrack_tasks.plans.forgotten.notices import Notice, Stage
 from barrack_tasks.plans.forgotten.reaping import (
     decide_reaping,
     row_of,
@@ -259,14 +259,14 @@ def read_sightings(written: Mapping[str, Any]) -> dict[str, Sighting]:
     """What is remembered of machines, by id. What cannot be read is left out."""
     found = {}
     for id_, told in written.items():
-        with suppress(TypeError, ValueError, AttributeError):
+        with suppress(TypeError, ValueError, AttributeError, OverflowError, OSError):
             state, since, seen, idle, noticed = told
             found[id_] = Sighting(
                 str(state),
                 _moment(since),
                 _moment(seen),
                 None if idle is None else _moment(idle),
-                {str(key): _moment(at) for key, at in noticed.items()},
+                {str(key): Notice.read(told) for key, told in noticed.items()},
             )
     return found
 
@@ -275,7 +275,7 @@ def _written(one: Sighting) -> list[Any]:
     def seconds(at: datetime) -> int:
         return int(at.timestamp())
 
-    noticed = {key: seconds(at) for key, at in one.noticed.items()}
+    noticed = {key: notice.written() for key, notice in one.noticed.items()}
     idle = None if one.idle is None else seconds(one.idle)
     return [one.state, seconds(one.since), seconds(one.seen), idle, noticed]
 

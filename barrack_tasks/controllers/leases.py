@@ -31,7 +31,7 @@ from barrack_tasks.server.events import emit
 from barrack_tasks.server.tables import TableUnreadError, change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
-_LONGEST_OWNER = 100
+_LONGEST_OWNER = 200
 Change = Callable[[dict[str, Lease]], Iterable[Lease]]
 
 
@@ -185,7 +185,7 @@ def lease_instance(
         >>> lease_instance(account, "train-1", for_="8h", owner="ann").until
     """
     there, now = find_leasable(credentials, instance), _moment_of(credentials)
-    lease = Lease(there.id, there.name, _owner(owner), now + read_lifetime(for_))
+    lease = Lease(there.id, there.name, owner_named(owner), now + read_lifetime(for_))
     [stands] = change_leases(
         credentials.account, lambda found: [granted(found.get(lease.key), lease)], now
     )
@@ -228,7 +228,7 @@ def extend_lease(
     def change(stands: dict[str, Lease]) -> list[Lease]:
         held = by_machine(stands.values()).get(there.id, [])
         last = owner_to_extend(held) if owner is None else None
-        lease = Lease(there.id, there.name, last or _owner(owner), until)
+        lease = Lease(there.id, there.name, last or owner_named(owner), until)
         standing = stands.get(lease.key)
         return [lease if standing is None else extended(standing, until)]
 
@@ -260,7 +260,7 @@ def release_lease(
         []
     """
     there, now = find_leasable(credentials, instance), _moment_of(credentials)
-    lease = Lease(there.id, there.name, _owner(owner), now)
+    lease = Lease(there.id, there.name, owner_named(owner), now)
     others: list[Lease] = []
 
     def change(stands: dict[str, Lease]) -> list[Lease]:
@@ -313,7 +313,12 @@ def find_instance(credentials: BarrackCredentials, called: str) -> UserVM:
     return found[0]
 
 
-def _owner(owner: str | None) -> str:
+def owner_named(owner: str | None) -> str:
+    """Who needs a machine, as leases name them; the user who calls, if nobody is given.
+
+    Raises:
+        ValueError: the name is empty.
+    """
     if owner is None:
         with suppress(Exception):  # a user without a name has no home either
             owner = getpass.getuser()

@@ -36,11 +36,11 @@ from barrack_tasks.plans.forgotten.leases import (
 from barrack_tasks.plans.forgotten.lifetimes import (
     Lifetime,
     Sighting,
-    Stage,
     judge_lifetimes,
     sighted,
     with_notices,
 )
+from barrack_tasks.plans.forgotten.notices import Stage
 from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.report import money
 

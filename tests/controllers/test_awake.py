@@ -13,7 +13,7 @@ import pytest
 
 from barrack_tasks import keep_awake, lease_instance
 from barrack_tasks.controllers.awake import Awake
-from barrack_tasks.controllers.leases import read_leases
+from barrack_tasks.controllers.leases import owner_named, read_leases
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.sandbox import Sandbox
 from examples.keep_awake_callbacks import HuggingFaceKeepAwake, LightningKeepAwake
@@ -36,7 +36,7 @@ def test_a_lease_is_renewed_while_work_goes_on_and_not_when_it_stalls(cloud: Clo
     now, passed = datetime.now(UTC).replace(microsecond=0), [0.0]
     lease = Lease("BRK-stalls", "train", "process 1", now)
     awake = Awake(
-        f"stalls-{os.getpid()}",
+        lambda: f"stalls-{os.getpid()}",
         lease,
         timedelta(minutes=20),
         timedelta(minutes=30),
@@ -64,7 +64,8 @@ def test_a_block_that_ends_well_gives_the_lease_back_or_puts_the_machine_to_rest
     account = account_of(sandbox)
     with keep_awake("train", credentials=account):
         [kept] = read_leases(account.account)
-        assert kept.owner.startswith(f"process {os.getpid()} on ")
+        assert f" in process {os.getpid()} on " in kept.owner
+        assert kept.person == owner_named(None)
     assert read_leases(account.account) == []
     lease_instance(account, "train", for_="1h", owner="ann")
     with keep_awake("train", hibernate_when_done=True, credentials=account):
