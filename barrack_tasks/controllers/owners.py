@@ -9,7 +9,7 @@ from datetime import datetime
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.controllers.leases import known_leases
+from barrack_tasks.controllers.leases import known_leases, read_had
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.alerts import Message, Reading
 from barrack_tasks.plans.forgotten.leases import Lease
@@ -37,11 +37,11 @@ def read_owners(account: str) -> list[Ownership]:
 
 
 def known_owners(account: str) -> tuple[list[Ownership], list[Lease]]:
-    """What `owner_of` decides by: the table of owners, and the leases as far as they can be read.
+    """What `owner_of` decides by: the table of owners, and the leases that there are and were.
 
     Reports, budgets and messages all ask here, so that they agree on whose a machine is.
     """
-    return read_owners(account), known_leases(account)
+    return read_owners(account), [*known_leases(account), *read_had(account)]
 
 
 @barrack_task("say whose {machines} is")

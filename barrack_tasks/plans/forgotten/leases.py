@@ -262,13 +262,32 @@ def with_leases(
     of_machine = by_machine(leases)
     found = []
     for end in ends:
-        held = of_machine.pop(end.id, []) if end.id else []
-        found.append(_later(end, held, now, warning) if held else end)
+        held = of_machine.get(end.id, []) if end.id else []
+        stands = _stands(end, (names or {}).get(end.id))
+        if not held:
+            found.append(end)
+        elif stands is not None:
+            found.append(_later(stands, of_machine.pop(end.id), now, warning))
     for id_, held in of_machine.items():
         name = (names or {}).get(id_, held[0].name)
         end = Expiry(id_, name, datetime.min.replace(tzinfo=UTC), "hibernate")
         found.append(_later(end, held, now, warning))
     return sorted(found, key=lambda one: (one.at, one.key))
+
+
+def _stands(end: Expiry, name: str | None) -> Expiry | None:
+    """An end as it stands for a machine that is called so now; None if it is not about that.
+
+    An end that was set with `expires=` is about the machine under the name that it was made with.
+    """
+    if name is None or name == end.name:
+        return end
+    return replace(end, name=name) if _is_of_lease(end) else None
+
+
+def _is_of_lease(end: Expiry) -> bool:
+    """Whether a lease alone had this end, which a run has begun to carry out."""
+    return bool(end.id and end.by is None and end.asked and end.how == "hibernate")
 
 
 def outlived(ends: Iterable[Expiry], leases: Collection[Lease], now: datetime) -> list[Expiry]:
@@ -277,7 +296,7 @@ def outlived(ends: Iterable[Expiry], leases: Collection[Lease], now: datetime) -
     The lease says by itself when the machine ends now. What was noted of the earlier end would
     otherwise put the machine to rest once that lease is given back.
     """
-    of_leases = [e for e in ends if e.id and e.by is None and e.asked and e.how == "hibernate"]
+    of_leases = [e for e in ends if _is_of_lease(e)]
     return [
         e for e in of_leases if any(not one.asked for one in with_leases([e], _of(e, leases), now))
     ]
@@ -323,7 +342,9 @@ def warnings_of(
         ends: that were set with `expires=`, with the ids of their machines. Unlike a lease, such
             an end does not wait for its warning: whoever made the machine has said when it ends.
     """
-    set_ends = {one.id: one for one in ends if one.id}
+    names = {id_: one.name for id_, one in instances.items()}
+    standing = (_stands(one, names.get(one.id)) for one in ends if one.id)
+    set_ends = {one.id: one for one in standing if one is not None}
     held_by = by_machine(leases)
     found = []
     for id_ in dict.fromkeys((*held_by, *set_ends)):

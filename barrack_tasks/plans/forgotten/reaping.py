@@ -71,11 +71,11 @@ def unleased(
     have_end: Collection[str],
     protect: Iterable[str],
 ) -> list[UserVM]:
-    """Machines that cost their full price and that nobody has leased.
+    """Machines that cost their full price and that no lease keeps.
 
     Args:
         instances: as a list shows them.
-        leases: of all machines.
+        leases: those that run, of all machines.
         have_end: ids of what was made with an end, which is a lease as well.
         protect: names, globs and ids that are never touched.
     """

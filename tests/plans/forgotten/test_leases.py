@@ -213,8 +213,15 @@ def test_a_machine_that_was_renamed_ends_with_its_lease_under_its_new_name() -> 
     [end] = with_leases([], [lease], NOW, names={"BRK-a": "new"})
     assert (end.name, end.at) == ("new", NOW)
     made = Expiry("BRK-a", "old", NOW - HOUR, "delete")
-    [kept] = with_leases([made], [lease], NOW, names={"BRK-a": "new"})
-    assert kept.name == "old", "what was made with an end is ended under that name alone"
+    [alone] = with_leases([made], [], NOW, names={"BRK-a": "new"})
+    assert alone == made, "what was made with an end is ended under that name alone"
+    [both] = with_leases([made], [lease], NOW, names={"BRK-a": "new"})
+    assert (both.name, both.how, both.at) == ("new", "hibernate", NOW), "but the lease ends"
+    [reading] = warnings_of([lease], there, NOW, ends=[made])
+    assert "the machine is hibernated" in reading.text
+    asked = Expiry("BRK-a", "old", NOW, "hibernate", NOW, "hibernate_instance")
+    [begun] = with_leases([asked], [lease], NOW, names={"BRK-a": "new"})
+    assert (begun.name, begun.asked) == ("new", NOW)
 
 
 @pytest.mark.parametrize("name", ["a b", "$(reboot)", "x; rm -rf ~", "--release", "'", "ä", ""])
