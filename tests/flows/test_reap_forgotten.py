@@ -21,6 +21,7 @@ from barrack_tasks.controllers.leases import read_leases, read_leases_of_things
 from barrack_tasks.plans import Row
 from barrack_tasks.plans.names import snapshot_description, snapshot_name
 from barrack_tasks.runtime.alerts import NobodyTold
+from barrack_tasks.runtime.keep_form import keeping_link
 from barrack_tasks.sandbox import Sandbox
 from flows.end_expired import end_expired
 from flows.keep_machine import keep_machine
@@ -114,6 +115,8 @@ def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
             assert page.rpartition(" ")[2].startswith("http")
             given = json.loads(unquote(re.match(r"[A-Za-z0-9%:_-]+", query)[0]))  # type: ignore[index]
             assert given == {"instance": id_, "for_": "8h"}
+            of_another = json.loads(unquote(keeping_link("team-b")(id_).partition("=")[2]))
+            assert of_another == {**given, "credentials": "team-b"}, "the form may be of another"
             # What the form sends when somebody starts the run that it shows, and a worker runs it.
             asked = {"parameters": {**given, "owner": "ann"}}
             started = client.request("POST", f"{path}/create_flow_run", json=asked).json()

@@ -106,7 +106,8 @@ def channels(
     """The lines that each owner's own channel is told of, by the name of its block.
 
     Args:
-        readings: of which people are told; their keys end with a machine's id.
+        readings: of which people are told; their keys end with a machine's id, or are its name
+            behind `name:`.
         names: names of machines by their ids.
         table: whose machines are.
         leases: of all machines.
@@ -114,8 +115,10 @@ def channels(
     known, held = tuple(table), tuple(leases)
     told: dict[str, list[Reading]] = {}
     for one in readings:
-        id_ = one.key.rpartition(" ")[2]
-        block = owner_of(id_, names.get(id_, ""), known, held).tell
+        # What is known by its name alone has no id yet; see `Expiry.key`.
+        called = one.key.removeprefix("name:") if one.key.startswith("name:") else ""
+        id_ = "" if called else one.key.rpartition(" ")[2]
+        block = owner_of(id_, called or names.get(id_, ""), known, held).tell
         if block:
             told.setdefault(block, []).append(one)
     return told

@@ -104,7 +104,7 @@ def test_who_is_an_owner_by_a_lease_alone_is_of_the_team_that_the_table_says() -
 
 
 def test_each_owner_is_told_of_their_own_machines_alone() -> None:
-    keys = ("lease BRK-1", "ab12 BRK-2", "volume BRK-3")
+    keys = ("lease BRK-1", "ab12 BRK-2", "volume BRK-3", "name:train-of ann")
     news = [Reading(key, True, False, f"{key} ends") for key in keys]
     names = {"BRK-1": "train-1", "BRK-2": "train-2"}
-    assert channels(news, names, TABLE, []) == {"ann-slack": [news[1]]}
+    assert channels(news, names, TABLE, []) == {"ann-slack": [news[1], news[3]]}
