@@ -15,11 +15,8 @@ from barrack_tasks.plans.durations import Lifetime as LeaseSpan
 from barrack_tasks.plans.durations import PositiveSpan
 from barrack_tasks.plans.forgotten.idleness import GivenIdleness
 from barrack_tasks.plans.forgotten.leftovers import Leftover, read_leftovers
-from barrack_tasks.plans.forgotten.lifetimes import (
-    GRACE,
-    Lifetime,
-    read_lifetimes,
-)
+from barrack_tasks.plans.forgotten.lifetimes import Lifetime, read_lifetimes
+from barrack_tasks.plans.forgotten.notices import GRACE
 from barrack_tasks.plans.forgotten.untold import LATE, IfUntold, Untold
 from barrack_tasks.runtime.alerts import scope_of
 from barrack_tasks.runtime.parameters import Credentials, Notify, Protect, Timeout, span_of

@@ -8,10 +8,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from barrack_tasks.controllers.leases import known_leases
 from barrack_tasks.controllers.money.bills import check_file, read_bill, save
 from barrack_tasks.controllers.money.funds import read_funds
-from barrack_tasks.controllers.owners import read_owners
+from barrack_tasks.controllers.owners import known_owners
 from barrack_tasks.controllers.reports import keep
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans.money.advice import advice_of
@@ -69,7 +68,7 @@ def report_costs(
     whole = read_bill(run.account, funds, min(first, month.start), funds.at, zone)
     advice = advice_of(whole.from_moment(first), funds.instances, rules)
     report = CostReport.of(whole, first, month, funds.at, funds.burn(), advice)
-    owners, leases = read_owners(run.account.account), known_leases(run.account.account)
+    owners, leases = known_owners(run.account.account)
     report = replace(report, owners=tuple(owners), leases=tuple(leases))
     for name in whole.missing:
         run.log.warning("its bill could not be read: %s", name)

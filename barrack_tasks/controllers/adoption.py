@@ -17,6 +17,7 @@ from barrack_tasks.server.variables import Records
 _WHAT = {
     "hold": "locks of runs",
     "leases": "leases of machines",
+    "had": "who had which machines",
     "forgotten": "machines that were seen",
     "leftovers": "notices of what belongs to nothing",
     "owners": "owners of machines",
@@ -87,6 +88,9 @@ def told_of_left_ends(now: datetime | None = None) -> list[str]:
 
     Such an instance runs on and is billed, so every flow tells of it. It costs one request where
     there is none; an end that is just due may be another's, whose run is under way.
+
+    Args:
+        now: by the cloud's clock, by which ends are set; this machine's, if not given.
     """
     moment = now or datetime.now(UTC)
     with Records(_ENDS) as records:

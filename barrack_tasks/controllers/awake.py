@@ -19,10 +19,11 @@ from barrack_tasks.controllers.leases import (
     cloud_now,
     drop_lease,
     find_instance,
+    owner_named,
     release_lease,
 )
 from barrack_tasks.plans.durations import read_positive
-from barrack_tasks.plans.forgotten.leases import Lease, extended
+from barrack_tasks.plans.forgotten.leases import Lease, extended, program_of
 from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.server.events import get_logger
 
@@ -33,11 +34,14 @@ _log = get_logger(__name__)
 class Awake:
     """A machine that this program keeps awake.
 
+    The account is asked for its name at each renewal: it may be given another one while the
+    program works, and its leases are kept under the new one from then on.
+
     Attributes:
         lease: of this program, as it was last renewed.
     """
 
-    account: str
+    account: Callable[[], str]
     lease: Lease
     ttl: timedelta
     stalls_after: timedelta | None
@@ -64,7 +68,7 @@ class Awake:
             return False
         until = self.now().replace(microsecond=0) + self.ttl
         [self.lease] = change_leases(
-            self.account,
+            self.account(),
             lambda stands: [extended(stands.get(self.lease.key, self.lease), until)],
             self.now(),
         )
@@ -79,6 +83,7 @@ def keep_awake(
     stalls_after: str | float | timedelta | None = None,
     hibernate_when_done: bool = False,
     credentials: BarrackCredentials | str | None = None,
+    owner: str | None = None,
 ) -> Iterator[Awake]:
     """Keep a machine awake while the block runs: around a training, or in a notebook cell.
 
@@ -96,6 +101,8 @@ def keep_awake(
         hibernate_when_done: when the block ends well, release the machine as well: the next run of
             `end_expired` hibernates it, unless others lease it.
         credentials: a `BarrackCredentials`, the name of a saved one, or None for the environment.
+        owner: for whom the program works; the user who calls, if not given. The lease is still
+            this process's own, and ends with it.
 
     Raises:
         ValueError: a duration cannot be read, or `ttl` is too short for `every`.
@@ -117,9 +124,9 @@ def keep_awake(
     account = BarrackCredentials.find(credentials)
     there = find_instance(account, instance)
     # Each block has a lease of its own, also two of one process.
-    owner = f"process {os.getpid()} on {socket.gethostname()} ({secrets.token_hex(2)})"
-    lease = Lease(there.id, there.name, owner, account.get_client().now())
-    awake = Awake(account.account, lease, lasts, longest, lambda: _cloud_now(account))
+    own = program_of(owner_named(owner), os.getpid(), socket.gethostname(), secrets.token_hex(2))
+    lease = Lease(there.id, there.name, own, account.get_client().now())
+    awake = Awake(lambda: account.account, lease, lasts, longest, lambda: _cloud_now(account))
     awake.renew()
     over = threading.Event()
     context = contextvars.copy_context()
@@ -137,7 +144,7 @@ def keep_awake(
     keeper.join()
     try:
         if hibernate_when_done:
-            release_lease.fn(account, there.id, owner)
+            release_lease.fn(account, there.id, own)
         else:
             drop_lease(account.account, awake.lease.key)
     except Exception as error:  # noqa: BLE001 - the work has ended well, and is not failed by that

@@ -442,7 +442,7 @@ def warnings_due(
         looked.instances,
         looked.at,
         warning,
-        keeping_link(),
+        keeping_link(credentials._block_document_name),
         credentials.protect,
         read_expiries(account),
     )

@@ -23,7 +23,6 @@ from barrack_tasks.plans.forgotten.lifetimes import (
     LOOKS,
     Lifetime,
     Sighting,
-    Stage,
     Verdict,
     judge_lifetimes,
     notices_of,
@@ -31,6 +30,7 @@ from barrack_tasks.plans.forgotten.lifetimes import (
     sighted,
     with_notices,
 )
+from barrack_tasks.plans.forgotten.notices import Notice, Stage
 from barrack_tasks.plans.forgotten.reaping import (
     decide_reaping,
     row_of,
@@ -107,7 +107,8 @@ class Reaping:
         snapshots = [s for of_one in self.world.snapshots.values() for s in of_one]
         self.left = self._leftovers.judge(snapshots, volumes, machines, held, self._at)
         have_end = {end.id for end in read_expiries(self._name)}
-        self.unleased = unleased(machines.values(), self._leases, have_end, run.never)
+        running = [one for one in self._leases if one.runs(self._at)]
+        self.unleased = unleased(machines.values(), running, have_end, run.never)
 
     def _look(self) -> dict[str, Sighting]:
         """What is remembered of each machine, this look included."""
@@ -129,7 +130,8 @@ class Reaping:
 
     def readings(self) -> list[Reading]:
         """What people are to be told."""
-        machines, link = self.world.instances.values(), keeping_link()
+        machines = self.world.instances.values()
+        link = keeping_link(self._run.account._block_document_name)
         loose = notices_of_leftovers(self.left, link)
         return [*notices_of(self.verdicts, link, machines), *loose]
 
@@ -173,12 +175,19 @@ class Reaping:
         named = rows_of_verdicts(others, self._run.dry_run)
         lease, known = self._means.default_lease, worked | {row.instance_id for row in named}
         rest = [one for one in self.unleased if one.id not in known]
+        had = {one.instance_id for one in self._leases}
         why = "nobody has leased it"
         if lease is not None:
             may = "gets" if self._run.dry_run else "has got"
             why = f"{why}, so it {may} a lease without an owner"
+        ended = "its last lease has ended, and `end_expired` puts it to rest"
         bare = rows_of_leftovers(self.left, self._leftovers.done, self._run.dry_run)
-        return (*done, *named, *(row_of(one, why) for one in rest), *bare)
+        return (
+            *done,
+            *named,
+            *(row_of(one, ended if one.id in had else why) for one in rest),
+            *bare,
+        )
 
     def act(self) -> tuple[Row, ...]:
         """Take a snapshot of each machine that is due, and put it to rest or delete it.
@@ -259,14 +268,14 @@ def read_sightings(written: Mapping[str, Any]) -> dict[str, Sighting]:
     """What is remembered of machines, by id. What cannot be read is left out."""
     found = {}
     for id_, told in written.items():
-        with suppress(TypeError, ValueError, AttributeError):
+        with suppress(TypeError, ValueError, AttributeError, OverflowError, OSError):
             state, since, seen, idle, noticed = told
             found[id_] = Sighting(
                 str(state),
                 _moment(since),
                 _moment(seen),
                 None if idle is None else _moment(idle),
-                {str(key): _moment(at) for key, at in noticed.items()},
+                {str(key): Notice.read(told) for key, told in noticed.items()},
             )
     return found
 
@@ -275,7 +284,7 @@ def _written(one: Sighting) -> list[Any]:
     def seconds(at: datetime) -> int:
         return int(at.timestamp())
 
-    noticed = {key: seconds(at) for key, at in one.noticed.items()}
+    noticed = {key: notice.written() for key, notice in one.noticed.items()}
     idle = None if one.idle is None else seconds(one.idle)
     return [one.state, seconds(one.since), seconds(one.seen), idle, noticed]
 

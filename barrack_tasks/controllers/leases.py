@@ -31,7 +31,9 @@ from barrack_tasks.server.events import emit
 from barrack_tasks.server.tables import TableUnreadError, change_all, read_all
 from barrack_tasks.tasks.base import barrack_task
 
-_LONGEST_OWNER = 100
+_LONGEST_OWNER = 200
+_HAD_FOR = timedelta(days=400)
+"""So long it is kept who had a machine: no report of costs goes back further than a year."""
 Change = Callable[[dict[str, Lease]], Iterable[Lease]]
 
 
@@ -102,8 +104,56 @@ def change_leases(account: str, change: Change, now: datetime | None = None) -> 
         wanted = {**stands, **{key: _written(one) for key, one in fresh.items()}}
         return {k: v for k, v in wanted.items() if k not in over}
 
-    change_all(_prefix(account), changed)
+    _change(account, changed)
     return put
+
+
+def _change(account: str, change: Callable[[dict[str, Any]], dict[str, Any]]) -> None:
+    """Change the leases; of those that are forgotten by that, it is kept who had the machines."""
+    gone: dict[str, Any] = {}
+
+    def changed(stands: dict[str, Any]) -> dict[str, Any]:
+        wanted = change(stands)
+        gone.update({k: v for k, v in stands.items() if k not in wanted})
+        return wanted
+
+    change_all(_prefix(account), changed)
+    had = [o for o in _read(gone).values() if o.person and not o.is_of_thing and not o.is_unread]
+    if had:
+        last = {one.instance_id: one for one in sorted(had, key=lambda one: one.let_go)}
+        change_all(_prefix_of_had(account), lambda stands: _with_had(stands, last.values()))
+
+
+def _with_had(stands: dict[str, Any], last: Iterable[Lease]) -> dict[str, Any]:
+    known = {one.instance_id: one for one in _read_had(stands)}
+    for one in last:
+        before = known.get(one.instance_id)
+        if before is None or one.let_go > before.let_go:
+            known[one.instance_id] = one
+    newest = max(one.let_go for one in known.values())
+    return {
+        id_: [one.person, int(one.let_go.timestamp())]
+        for id_, one in known.items()
+        if newest - one.let_go < _HAD_FOR
+    }
+
+
+def read_had(account: str) -> list[Lease]:
+    """Who had machines whose leases are forgotten, as leases that were given back.
+
+    What was spent on a machine stays theirs, in reports and in the budgets of their teams.
+    """
+    return _read_had(read_all(_prefix_of_had(account)))
+
+
+def _read_had(written: dict[str, Any]) -> list[Lease]:
+    found = []
+    for id_, value in written.items():
+        with suppress(TypeError, ValueError, OverflowError, OSError):
+            person, seconds = value
+            at = _at(seconds)
+            found.append(Lease(id_, id_, str(person), at, released=at))
+    return found
 
 
 def grant_default(
@@ -146,12 +196,12 @@ def drop_ended(account: str, ids: Collection[str], now: datetime) -> None:
         over = {k for k, o in _read(stands).items() if o.instance_id in ids and not o.runs(now)}
         return {k: v for k, v in stands.items() if k not in over}
 
-    change_all(_prefix(account), change)
+    _change(account, change)
 
 
 def drop_lease(account: str, key: str) -> None:
     """Forget one lease, as if nobody had asked for it: the machine does not end for that."""
-    change_all(_prefix(account), lambda stands: {k: v for k, v in stands.items() if k != key})
+    _change(account, lambda stands: {k: v for k, v in stands.items() if k != key})
 
 
 @barrack_task("lease {instance} for {for_}")
@@ -185,7 +235,7 @@ def lease_instance(
         >>> lease_instance(account, "train-1", for_="8h", owner="ann").until
     """
     there, now = find_leasable(credentials, instance), _moment_of(credentials)
-    lease = Lease(there.id, there.name, _owner(owner), now + read_lifetime(for_))
+    lease = Lease(there.id, there.name, owner_named(owner), now + read_lifetime(for_))
     [stands] = change_leases(
         credentials.account, lambda found: [granted(found.get(lease.key), lease)], now
     )
@@ -228,7 +278,7 @@ def extend_lease(
     def change(stands: dict[str, Lease]) -> list[Lease]:
         held = by_machine(stands.values()).get(there.id, [])
         last = owner_to_extend(held) if owner is None else None
-        lease = Lease(there.id, there.name, last or _owner(owner), until)
+        lease = Lease(there.id, there.name, last or owner_named(owner), until)
         standing = stands.get(lease.key)
         return [lease if standing is None else extended(standing, until)]
 
@@ -260,7 +310,7 @@ def release_lease(
         []
     """
     there, now = find_leasable(credentials, instance), _moment_of(credentials)
-    lease = Lease(there.id, there.name, _owner(owner), now)
+    lease = Lease(there.id, there.name, owner_named(owner), now)
     others: list[Lease] = []
 
     def change(stands: dict[str, Lease]) -> list[Lease]:
@@ -313,7 +363,12 @@ def find_instance(credentials: BarrackCredentials, called: str) -> UserVM:
     return found[0]
 
 
-def _owner(owner: str | None) -> str:
+def owner_named(owner: str | None) -> str:
+    """Who needs a machine, as leases name them; the user who calls, if nobody is given.
+
+    Raises:
+        ValueError: the name is empty.
+    """
     if owner is None:
         with suppress(Exception):  # a user without a name has no home either
             owner = getpass.getuser()
@@ -362,6 +417,10 @@ def _read(written: dict[str, Any]) -> dict[str, Lease]:
 
 def _at(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
+
+
+def _prefix_of_had(account: str) -> str:
+    return f"barrack_had_{account}_"
 
 
 def _prefix(account: str) -> str:

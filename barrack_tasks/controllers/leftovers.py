@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
+from typing import Any
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api.models import Snapshot, UserVM, VolumeResponse
@@ -19,9 +20,8 @@ from barrack_tasks.plans.forgotten.leftovers import (
     Left,
     Leftover,
     judge_leftovers,
-    with_leftovers_noticed,
 )
-from barrack_tasks.plans.forgotten.lifetimes import Stage
+from barrack_tasks.plans.forgotten.notices import Notice, Stage, notices_after
 from barrack_tasks.runtime.leases import Hold
 from barrack_tasks.runtime.observe import confirmed_gone, depended_on
 from barrack_tasks.server.events import emit
@@ -43,11 +43,15 @@ class Leftovers:
         self.done: dict[str, str | None] = {}
 
     @cached_property
-    def _written(self) -> dict[str, datetime]:
+    def _written(self) -> dict[str, Any]:
+        return read_all(self._prefix) if self._deletes else {}
+
+    @cached_property
+    def _noticed(self) -> dict[str, Notice]:
         found = {}
-        for key, at in (read_all(self._prefix) if self._deletes else {}).items():
-            with suppress(TypeError, ValueError):
-                found[key] = datetime.fromtimestamp(at, UTC)
+        for key, written in self._written.items():
+            with suppress(TypeError, ValueError, OverflowError, OSError):
+                found[key] = Notice.read(written)
         return found
 
     @property
@@ -79,10 +83,9 @@ class Leftovers:
         account = self._run.account
         orphans = {s.instance_id for s in snapshots if s.instance_id not in instances}
         machines = {id_ for id_ in orphans if id_}
-        things = holders(read_leases_of_things(account.account), at)
         old = [s.id for s in snapshots if s.instance_id in machines]
         # A notice was given only once that was certain, and what is gone does not come back.
-        told = {key.partition(" ")[2] for key in self._written}
+        told = {key.partition(" ")[2] for key in self._noticed}
         gone = {
             s.instance_id
             for s in snapshots
@@ -92,23 +95,27 @@ class Leftovers:
         fresh = confirmed_gone(account, machines - gone, instances.keys(), dry_run=dry_run)
         kept = Kept(
             self._run.never,
-            {**held, **things},
+            {**held, **self._things(at)},
             {*fresh, *(id_ for id_ in gone if id_)},
             proven_snapshots(account.account),
             depended_on(account.get_client(), old),
             used,
         )
         return judge_leftovers(
-            *(self._rules, snapshots, disks, instances, at, kept, self._written, self._grace)
+            *(self._rules, snapshots, disks, instances, at, kept, self._noticed, self._grace)
         )
 
     def remember(self, left: Iterable[Left], at: datetime, untold: frozenset[str]) -> None:
         """Remember what people were told; a notice that nobody heard is not remembered."""
         if not self._deletes:
             return
-        after = with_leftovers_noticed(self._written, left, self._rules, at, untold)
-        before = {key: int(one.timestamp()) for key, one in self._written.items()}
-        merge_all(self._prefix, before, {k: int(one.timestamp()) for k, one in after.items()})
+        own, held = {rule.key for rule in self._rules}, self._things(at)
+        after = notices_after(self._noticed, left, own, at, held, untold)
+        merge_all(self._prefix, self._written, {k: one.written() for k, one in after.items()})
+
+    def _things(self, at: datetime) -> dict[str, Lease]:
+        """The snapshots and volumes that somebody needs now."""
+        return holders(read_leases_of_things(self._run.account.account), at)
 
     def delete(self, left: Iterable[Left]) -> None:
         """Delete what is due, once it was looked at again under the lock."""

@@ -9,9 +9,10 @@ from datetime import datetime
 
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.api.models import UserVM
-from barrack_tasks.controllers.leases import read_leases
+from barrack_tasks.controllers.leases import known_leases, read_had
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.alerts import Message, Reading
+from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.forgotten.owners import Ownership, channels
 from barrack_tasks.plans.forgotten.untold import IfUntold, Untold, late_of, said_of_late
 from barrack_tasks.runtime.alerts import Alarms, NobodyTold, listening
@@ -33,6 +34,14 @@ def read_owners(account: str) -> list[Ownership]:
             owner, team, note, tell = map(str, told)
             found.append(Ownership(machines, owner, team, note, tell))
     return sorted(found, key=lambda one: one.machines)
+
+
+def known_owners(account: str) -> tuple[list[Ownership], list[Lease]]:
+    """What `owner_of` decides by: the table of owners, and the leases that there are and were.
+
+    Reports, budgets and messages all ask here, so that they agree on whose a machine is.
+    """
+    return read_owners(account), [*known_leases(account), *read_had(account)]
 
 
 @barrack_task("say whose {machines} is")
@@ -146,9 +155,8 @@ def tell_people(
     messages = alarms.raise_for(readings, at, anew=anew)
     lines = [one for one in readings if one.is_over and not one.quiet]
     failed, heard, missed = dict(alarms.undelivered), set[str](), set[str]()
-    table = read_owners(run.account.account)
+    table, leases = known_owners(run.account.account)
     blocks = sorted({one.tell for one in table if one.tell} - run.notifiers.keys())
-    leases = read_leases(run.account.account) if blocks else []
     names = {id_: one.name for id_, one in instances.items()}
     own = channels(readings, names, table, leases) if blocks else {}
     for block in blocks:

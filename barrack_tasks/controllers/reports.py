@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, TypeVar, cast
 
 from prefect import get_client
@@ -87,7 +88,7 @@ class WorkFailed(Exception):
         return type(self), (self.report,)
 
 
-def conclude(report: R, account: str, post: Post | None = None) -> R:
+def conclude(report: R, account: str, post: Post | None = None, now: datetime | None = None) -> R:
     """Leave the report as an artifact, send what is left in the post, and return the report.
 
     Ends that are overdue and that no known account owns are told in its notes.
@@ -96,12 +97,13 @@ def conclude(report: R, account: str, post: Post | None = None) -> R:
         report: of the run.
         account: see `BarrackCredentials.account`.
         post: of the run.
+        now: by the cloud's clock, by which ends are set; this machine's, if not given.
 
     Raises:
         WorkFailed: something failed; the flow run ends Failed.
     """
     if not report.dry_run:
-        report = report.model_copy(update={"notes": (*report.notes, *_left_ends())})
+        report = report.model_copy(update={"notes": (*report.notes, *_left_ends(now))})
     what = "would do (dry run)" if report.dry_run else "did"
     description = f"What {report.flow} {what}"
     keep(report.flow, account, report.artifact(), description, report.is_news, post)
@@ -125,9 +127,9 @@ def add_failure(post: Post, report: Report, notifiers: Mapping[str, Notification
     post.add(Item(notifiers, subject, str(WorkFailed(report)), severity="failure"))
 
 
-def _left_ends() -> list[str]:
+def _left_ends(now: datetime | None) -> list[str]:
     try:
-        found = told_of_left_ends()
+        found = told_of_left_ends(now)
     except Exception as error:  # noqa: BLE001 - what was done is done, and is reported
         _log.warning(
             "it cannot be read whether records of ends are left that no account owns: %s", error

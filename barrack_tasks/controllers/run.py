@@ -203,7 +203,8 @@ class Run:
         report = report.model_copy(update={"notes": notes})
         if not silent:
             self.add_failure(report)
-        return reports.conclude(report, self.account.account, self.post)
+        at = self.account.get_client().now()
+        return reports.conclude(report, self.account.account, self.post, at)
 
     def add_failure(self, report: Report) -> None:
         """Let the next message of the run tell what failed, if anything did.

@@ -16,10 +16,14 @@ ENTRYPOINT = ".keep_machine"
 """How the entrypoint of that deployment ends, whatever the deployment and its flow are called."""
 
 
-def keeping_link() -> Callable[[str], str]:
+def keeping_link(credentials: str | None = None) -> Callable[[str], str]:
     """What a notice about a machine ends with: the form that keeps it, filled in.
 
     Opening the link changes nothing: somebody has to start the run that it shows.
+
+    Args:
+        credentials: the name of the block of the machine's account; None for the account of the
+            deployment. A deployment may be of another account.
 
     Returns:
         A function of the machine's id. It gives nothing where no such deployment is, or where
@@ -42,7 +46,8 @@ def keeping_link() -> Callable[[str], str]:
 
     def link(id_: str) -> str:
         page = form()
-        given = quote(json.dumps({"instance": id_, "for_": "8h"}))
+        of = {} if credentials is None else {"credentials": credentials}
+        given = quote(json.dumps({"instance": id_, "for_": "8h", **of}))
         return "" if page is None else f", or start this run: {page}?parameters={given}"
 
     return link

@@ -6,14 +6,15 @@ import os
 import subprocess
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from barrack_tasks import keep_awake, lease_instance
+from barrack_tasks import extend_lease, keep_awake, lease_instance
 from barrack_tasks.controllers.awake import Awake
-from barrack_tasks.controllers.leases import read_leases
+from barrack_tasks.controllers.leases import owner_named, read_leases
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.sandbox import Sandbox
 from examples.keep_awake_callbacks import HuggingFaceKeepAwake, LightningKeepAwake
@@ -36,7 +37,7 @@ def test_a_lease_is_renewed_while_work_goes_on_and_not_when_it_stalls(cloud: Clo
     now, passed = datetime.now(UTC).replace(microsecond=0), [0.0]
     lease = Lease("BRK-stalls", "train", "process 1", now)
     awake = Awake(
-        f"stalls-{os.getpid()}",
+        lambda: f"stalls-{os.getpid()}",
         lease,
         timedelta(minutes=20),
         timedelta(minutes=30),
@@ -64,7 +65,8 @@ def test_a_block_that_ends_well_gives_the_lease_back_or_puts_the_machine_to_rest
     account = account_of(sandbox)
     with keep_awake("train", credentials=account):
         [kept] = read_leases(account.account)
-        assert kept.owner.startswith(f"process {os.getpid()} on ")
+        assert f" in process {os.getpid()} on " in kept.owner
+        assert kept.person == owner_named(None)
     assert read_leases(account.account) == []
     lease_instance(account, "train", for_="1h", owner="ann")
     with keep_awake("train", hibernate_when_done=True, credentials=account):
@@ -140,3 +142,36 @@ def test_work_that_ended_well_does_not_fail_because_its_lease_cannot_be_given_ba
     with keep_awake("train", credentials=account):
         pass
     assert len(read_leases(account.account)) == 1
+
+
+def test_who_extends_a_machine_that_a_program_keeps_awake_keeps_it_after_the_program(
+    cloud: Cloud,
+) -> None:
+    sandbox = cloud(fleet=0, seed=8515)
+    sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+    for is_released in (False, True):
+        with keep_awake("train", hibernate_when_done=is_released, credentials=account):
+            asked = extend_lease(account, "train", for_="8h")  # what the warning says
+        running = [one for one in read_leases(account.account) if one.runs(sandbox.now())]
+        assert [one.owner for one in running] == [owner_named(None)]
+        assert running[0].until == asked.until
+
+
+def test_a_program_goes_on_keeping_its_machine_once_its_account_is_called_otherwise(
+    cloud: Cloud,
+) -> None:
+    sandbox, name = cloud(fleet=0, seed=8516), f"named-{uuid.uuid4().hex[:6]}"
+    sandbox.seed_instance("train", gpu_model="L40")
+    account = account_of(sandbox)
+    with keep_awake("train", credentials=account) as awake:
+        before = account.account
+        # Somebody saves the block of the key, and a run takes along what was kept until then.
+        account_of(sandbox).save(name, _sync=True)  # type: ignore[call-arg]
+        end_expired(credentials=name)
+        after = account.account
+        assert after != before
+        assert awake.renew()
+        assert [one.key for one in read_leases(after)] == [awake.lease.key]
+        assert read_leases(before) == []
+    assert read_leases(after) == [], "and gives it back under the new name"

@@ -36,6 +36,10 @@ HIDDEN = "TESTS_HIDE_MACHINE"
 which it writes what leases tell."""
 
 
+WRITE = "TESTS_KILL_AFTER_WRITE"
+"""Set for a process that is killed once it has written so many records to the Prefect server."""
+
+
 class Point(NamedTuple):
     """The `nth` request of an operation, just before it is sent or just after its answer."""
 
@@ -103,6 +107,8 @@ def _child(
         logging.getLogger("barrack_tasks.runtime.leases").addHandler(told)
     if point is not None:
         _die_at(point)
+    if WRITE in environment:
+        _die_after_write(int(environment[WRITE]))
     report = getattr(import_module(f"flows.{flow}"), flow)(**arguments)
     send.send([row.model_dump() for row in report.rows])
 
@@ -128,6 +134,24 @@ def demand_permits(concerns: Callable[[], bool] = lambda: True) -> list[str]:
 
     Exchange._send = sending  # type: ignore[method-assign]
     return unasked
+
+
+def _die_after_write(last: int) -> None:
+    from barrack_tasks.server.variables import Records
+
+    count = iter(range(1, last))
+
+    def counted(write: Any) -> Any:
+        def writing(*given: Any) -> Any:
+            answer = write(*given)
+            if next(count, None) is None:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return answer
+
+        return writing
+
+    for name in ("create", "change", "rename", "drop"):
+        setattr(Records, name, counted(getattr(Records, name)))
 
 
 def _die_at(point: Point) -> None:

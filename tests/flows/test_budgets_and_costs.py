@@ -15,15 +15,18 @@ from typing import Any
 import pytest
 from prefect.client.orchestration import get_client
 
-from barrack_tasks import BarrackCredentials, set_owner
+from barrack_tasks import BarrackCredentials, lease_instance, set_owner
 from barrack_tasks.controllers.admission import read_means
+from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.controllers.money.bills import spent_since
 from barrack_tasks.controllers.money.funds import read_funds
 from barrack_tasks.controllers.money.seen import read_sightings
+from barrack_tasks.plans.forgotten.owners import NOBODY
 from barrack_tasks.plans.money.burn import Burn, burn_of
 from barrack_tasks.plans.money.caps import Caps, today_of
 from barrack_tasks.plans.selection import SelectionError
 from barrack_tasks.sandbox import Sandbox
+from flows.end_expired import end_expired
 from flows.enforce_budget import enforce_budget
 from flows.report_costs import report_costs
 from flows.watch_balance import watch_balance
@@ -448,3 +451,29 @@ def test_a_budget_of_a_team_is_about_the_machines_that_are_theirs(cloud: Cloud) 
     assert states(sandbox) == {"train-1": "HIBERNATED", "web": "ACTIVE"}
     with pytest.raises(SelectionError, match="the table of owners has no team 'sales'"):
         enforce_budget([{"per": "day", "hard": 20, "team": "sales"}], credentials=account)
+
+
+def test_reports_and_budgets_agree_on_whose_a_machine_is_also_once_its_lease_has_ended(
+    cloud: Cloud,
+) -> None:
+    sandbox = at(fleet(cloud, "5000", "train-1", "web", "bare", start=MARCH))
+    account = account_of(sandbox)
+    set_owner(account, "train-*", owner="ann", team="vision")
+    lease_instance(account, "web", for_="2h", owner="ann")
+    budgets = [{"per": "day", "soft": 900, "team": "vision"}]
+
+    def spent() -> str:
+        [budget] = enforce_budget(budgets, credentials=account).budgets
+        by = report_costs(days=1, credentials=account).by
+        assert by("owner").keys() == {"ann", NOBODY}
+        assert budget["spent"] == f"{by('team')['vision']:.2f} USD"
+        assert by("team")["vision"] == by("owner")["ann"]
+        return str(budget["spent"])
+
+    for hours in (2, 1, 1):
+        sandbox.advance(hours * 3600)
+        end_expired(credentials=account)
+    assert states(sandbox)["web"] == "HIBERNATED"
+    assert read_leases(account.account) == []
+    # 1.19 USD an hour: four hours of the one, and three of the other, which then hibernates.
+    assert Decimal(spent().split()[0]) >= Decimal("1.19") * 7

@@ -24,6 +24,7 @@ from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.controllers.expiry import add_expiries, read_expiries
 from barrack_tasks.controllers.forgotten import remember
 from barrack_tasks.plans.forgotten.lifetimes import Lifetime, Sighting
+from barrack_tasks.plans.forgotten.notices import Notice
 from barrack_tasks.plans.making import Making
 from barrack_tasks.plans.names import snapshot_description
 from barrack_tasks.plans.power.expiry import Expiry
@@ -157,7 +158,7 @@ def with_a_notice(_: Sandbox, account: BarrackCredentials) -> None:
     client = account.get_client()
     [alpha] = client.instances.list()
     then = client.now() - timedelta(hours=2)
-    noticed = {Lifetime.model_validate(FORGOTTEN).key: then}
+    noticed = {Lifetime.model_validate(FORGOTTEN).key: Notice(then, then)}
     remember(account.account, {}, {alpha.id: Sighting("ACTIVE", then, then, noticed=noticed)})
 
 

@@ -21,11 +21,12 @@ from barrack_tasks.controllers.leases import read_leases, read_leases_of_things
 from barrack_tasks.plans import Row
 from barrack_tasks.plans.names import snapshot_description, snapshot_name
 from barrack_tasks.runtime.alerts import NobodyTold
+from barrack_tasks.runtime.keep_form import keeping_link
 from barrack_tasks.sandbox import Sandbox
 from flows.end_expired import end_expired
 from flows.keep_machine import keep_machine
 from flows.reap_forgotten import reap_forgotten as reap_forgotten_flow
-from tests.flows.conftest import account_of, effects, states
+from tests.flows.conftest import account_of, effects, rename, saved_hook, states
 from tests.flows.killing import Point, ended, start_in_process
 from tests.flows.receivers import Webhook
 
@@ -114,6 +115,8 @@ def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
             assert page.rpartition(" ")[2].startswith("http")
             given = json.loads(unquote(re.match(r"[A-Za-z0-9%:_-]+", query)[0]))  # type: ignore[index]
             assert given == {"instance": id_, "for_": "8h"}
+            of_another = json.loads(unquote(keeping_link("team-b")(id_).partition("=")[2]))
+            assert of_another == {**given, "credentials": "team-b"}, "the form may be of another"
             # What the form sends when somebody starts the run that it shows, and a worker runs it.
             asked = {"parameters": {**given, "owner": "ann"}}
             started = client.request("POST", f"{path}/create_flow_run", json=asked).json()
@@ -317,3 +320,83 @@ def test_what_a_run_has_begun_that_was_killed_is_finished_by_the_next_one(
     assert states(sandbox) == {"off": "HIBERNATED"}
     assert len(effects(sandbox, "create_snapshot")) == 1
     assert len(effects(sandbox, "hibernate_instance")) == 1
+
+
+def test_what_is_set_otherwise_after_a_notice_shortens_no_grace(
+    cloud: Cloud, hook: tuple[Webhook, str]
+) -> None:
+    """A dry run, another grace, another channel and another name between a notice and the act."""
+    start = datetime.now(UTC) - timedelta(days=1)
+    sandbox = cloud(fleet=0, seed=8431, start=start, speed=0)
+    sandbox.seed_instance("fresh", gpu_model="L40")
+    rename(sandbox, "fresh", "scratch-[1] ä'")
+    account, (receiver, block) = account_of(sandbox), hook
+    rules = [{"select": ["scratch-[1] ä'"], "longer_than": "8h", "then": "hibernate"}]
+
+    def run(**how: Any) -> str:
+        [row] = reap_forgotten(**{"rules": rules, "credentials": account, **how}).rows
+        return row.why
+
+    advance(sandbox, hours=9)
+    assert "people would be told" in run(dry_run=True, notify=[block])
+    assert receiver.received == []
+    advance(sandbox, hours=9)
+    told = run(grace="3h", notify=[block])
+    [message] = receiver.received
+    at = told.partition("hibernated at ")[2][:20]
+    assert f"hibernated at {at}" in str(message)
+    advance(sandbox, hours=2)
+    assert f"hibernated at {at}" in run(grace="5m", notify=[block]), "as people were told"
+    with saved_hook() as (another, other):
+        assert f"hibernated at {at}" in run(grace="5m", notify=[other])
+        assert len(another.received) == 1, "who is told from now on hears of it as well"
+    rename(sandbox, "scratch-[1] ä'", "mine")
+    assert run(grace="5m", notify=[block]) == "nobody has leased it", "no rule is about it now"
+    rename(sandbox, "mine", "scratch-[1] ä'")
+    advance(sandbox, hours=3)
+    assert "people were told" in run(notify=[block]), "it was let go, and so it is told of anew"
+    assert states(sandbox) == {"scratch-[1] ä'": "ACTIVE"}
+
+
+def test_a_list_that_lacks_a_machine_once_and_another_of_its_name(
+    cloud: Cloud, hook: tuple[Webhook, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = datetime.now(UTC) - timedelta(days=1)
+    sandbox = cloud(fleet=0, seed=8432, start=start)
+    id_ = sandbox.seed_instance("scratch-1", gpu_model="L40")
+    account, (_, block) = account_of(sandbox), hook
+
+    def run() -> dict[str, str]:
+        report = reap_forgotten(rules=RULES, notify=[block], credentials=account)
+        return {row.instance_id: row.why for row in report.rows}
+
+    advance(sandbox, hours=9)
+    assert "people were told" in run()[id_]
+    advance(sandbox, minutes=30)
+    machines = sandbox._server.config.app.world.machines  # type: ignore[union-attr]
+    with monkeypatch.context() as lacks:
+        lacks.setattr(machines, "all", list)
+        assert run() == {}
+    # Another machine of that name has not been there for long.
+    other = sandbox.seed_instance("scratch-2", gpu_model="L40")
+    rename(sandbox, "scratch-2", "scratch-1")
+    advance(sandbox, minutes=31)
+    assert run()[other] == "nobody has leased it"
+    assert {i["id"]: i["status"] for i in sandbox.state()["instances"]} == {
+        id_: "HIBERNATED",
+        other: "ACTIVE",
+    }
+
+
+def test_a_machine_whose_lease_has_ended_is_named_and_gets_no_other(cloud: Cloud) -> None:
+    sandbox = cloud(fleet=0, seed=8433, speed=0)
+    sandbox.seed_instance("mine", gpu_model="L40")
+    account = account_of(sandbox)
+    lease_instance(account, "mine", for_="1h", owner="ann")
+    assert reap_forgotten(default_lease="8h", credentials=account).rows == ()
+    advance(sandbox, hours=2)
+    for _ in range(2):
+        [row] = reap_forgotten(default_lease="8h", credentials=account).rows
+        assert "its last lease has ended" in row.why
+    [lease] = read_leases(account.account)
+    assert lease.owner == "ann"

@@ -9,7 +9,7 @@ from datetime import datetime
 from barrack_tasks.api.models import UserVM
 from barrack_tasks.controllers.money.bills import instances_seen, note_sightings, read_bill
 from barrack_tasks.controllers.money.funds import Funds
-from barrack_tasks.controllers.owners import read_owners
+from barrack_tasks.controllers.owners import known_owners, read_owners
 from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans.alerts import Message, Reading
 from barrack_tasks.plans.forgotten.owners import owner_of
@@ -95,10 +95,10 @@ def with_teams(
     """
     if not any(b.team for b in budgets):
         return list(budgets)
-    table = read_owners(account)
+    table, held = known_owners(account)
     things = {one.id: one.name for one in instances_seen(account)}
     things |= {one.id: one.name for one in instances}
-    team_of = {id_: owner_of(id_, name, table).team for id_, name in things.items()}
+    team_of = {id_: owner_of(id_, name, table, held).team for id_, name in things.items()}
     return [
         b.of_team(id_ for id_, team in team_of.items() if team == b.team) if b.team else b
         for b in budgets

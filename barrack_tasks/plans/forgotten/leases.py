@@ -22,6 +22,24 @@ _KEPT_FOR = timedelta(days=30)
 _FAR = datetime.max.replace(tzinfo=UTC, microsecond=0) - timedelta(days=3660)
 _PLAIN = re.compile(r"(?!ls$)[A-Za-z0-9_][A-Za-z0-9_.-]*")
 """Names that a shell and `barrack lease` read as names, and as nothing else."""
+_PROGRAM = re.compile(r"(?:(?P<person>.+) in )?process \d+ on .+ \([0-9a-f]{4}\)", re.DOTALL)
+_LONGEST_PERSON = 80
+
+
+def program_of(person: str, process: int, host: str, mark: str) -> str:
+    """The owner of a lease by which a program keeps a machine awake for a person.
+
+    Args:
+        person: for whom it works.
+        process: its number.
+        host: where it runs.
+        mark: four hexadecimal digits that tell it from others of the same process.
+
+    Example:
+        >>> program_of("ann", 4711, "gpu-1", "3f2a")
+        'ann in process 4711 on gpu-1 (3f2a)'
+    """
+    return f"{person[:_LONGEST_PERSON]} in process {process} on {host} ({mark})"
 
 
 @dataclass(frozen=True)
@@ -68,6 +86,22 @@ class Lease:
         return max(self.until, (self.warned or now) + warning)
 
     @property
+    def is_of_program(self) -> bool:
+        """Whether a program renews it, and gives it back when its work is done."""
+        return _PROGRAM.fullmatch(self.owner) is not None
+
+    @property
+    def person(self) -> str:
+        """Who needs the machine, or for whom a program does; empty where nobody is known."""
+        program = _PROGRAM.fullmatch(self.owner)
+        return (program["person"] or "") if program else self.owner
+
+    @property
+    def let_go(self) -> datetime:
+        """When its owner needs the machine no more, as far as that is known."""
+        return self.released or self.until
+
+    @property
     def said(self) -> str:
         """Whose it is, for a sentence."""
         if self.is_unread:
@@ -107,13 +141,13 @@ def spent_leases(leases: Iterable[Lease], now: datetime) -> set[str]:
         ended = [one for one in held if one.released is None and not one.runs(now)]
         given_up = [one for one in held if one.released is not None]
         last = {
-            max(kind, key=lambda one: (one.released or one.until, one.owner)).key
+            max(kind, key=lambda one: (one.let_go, one.owner)).key
             for kind in (ended, given_up)
             if kind
         }
         for one in (*ended, *given_up):
             is_known = one.warned is not None or one.released is not None or one.is_of_thing
-            is_old = now - (one.released or one.until) > _KEPT_FOR
+            is_old = now - one.let_go > _KEPT_FOR
             if one.key not in last or (is_old and is_known):
                 spent.add(one.key)
     return spent
@@ -155,9 +189,10 @@ def owner_to_extend(held: Iterable[Lease]) -> str | None:
     """Whose lease of a machine lasts longest; None if nobody has leased it.
 
     A default lease is nobody's, and keeps no machine from a lifetime: whoever extends it needs the
-    machine, and gets a lease of their own.
+    machine, and gets a lease of their own. So does who extends what a program keeps awake, for
+    that gives its lease back when its work is done.
     """
-    last = last_of(one for one in held if one.owner and not one.is_unread)
+    last = last_of(o for o in held if o.owner and not o.is_unread and not o.is_of_program)
     return None if last is None else last.owner
 
 
@@ -227,13 +262,32 @@ def with_leases(
     of_machine = by_machine(leases)
     found = []
     for end in ends:
-        held = of_machine.pop(end.id, []) if end.id else []
-        found.append(_later(end, held, now, warning) if held else end)
+        held = of_machine.get(end.id, []) if end.id else []
+        stands = _stands(end, (names or {}).get(end.id))
+        if not held:
+            found.append(end)
+        elif stands is not None:
+            found.append(_later(stands, of_machine.pop(end.id), now, warning))
     for id_, held in of_machine.items():
         name = (names or {}).get(id_, held[0].name)
         end = Expiry(id_, name, datetime.min.replace(tzinfo=UTC), "hibernate")
         found.append(_later(end, held, now, warning))
     return sorted(found, key=lambda one: (one.at, one.key))
+
+
+def _stands(end: Expiry, name: str | None) -> Expiry | None:
+    """An end as it stands for a machine that is called so now; None if it is not about that.
+
+    An end that was set with `expires=` is about the machine under the name that it was made with.
+    """
+    if name is None or name == end.name:
+        return end
+    return replace(end, name=name) if _is_of_lease(end) else None
+
+
+def _is_of_lease(end: Expiry) -> bool:
+    """Whether a lease alone had this end, which a run has begun to carry out."""
+    return bool(end.id and end.by is None and end.asked and end.how == "hibernate")
 
 
 def outlived(ends: Iterable[Expiry], leases: Collection[Lease], now: datetime) -> list[Expiry]:
@@ -242,7 +296,7 @@ def outlived(ends: Iterable[Expiry], leases: Collection[Lease], now: datetime) -
     The lease says by itself when the machine ends now. What was noted of the earlier end would
     otherwise put the machine to rest once that lease is given back.
     """
-    of_leases = [e for e in ends if e.id and e.by is None and e.asked and e.how == "hibernate"]
+    of_leases = [e for e in ends if _is_of_lease(e)]
     return [
         e for e in of_leases if any(not one.asked for one in with_leases([e], _of(e, leases), now))
     ]
@@ -288,7 +342,9 @@ def warnings_of(
         ends: that were set with `expires=`, with the ids of their machines. Unlike a lease, such
             an end does not wait for its warning: whoever made the machine has said when it ends.
     """
-    set_ends = {one.id: one for one in ends if one.id}
+    names = {id_: one.name for id_, one in instances.items()}
+    standing = (_stands(one, names.get(one.id)) for one in ends if one.id)
+    set_ends = {one.id: one for one in standing if one is not None}
     held_by = by_machine(leases)
     found = []
     for id_ in dict.fromkeys((*held_by, *set_ends)):

@@ -12,7 +12,8 @@ from barrack_tasks.api.models import Snapshot, UserVM, VolumeResponse
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.durations import PositiveSpan, said
 from barrack_tasks.plans.forgotten.leases import Lease
-from barrack_tasks.plans.forgotten.lifetimes import GRACE, Stage, meant, stage_of
+from barrack_tasks.plans.forgotten.lifetimes import meant
+from barrack_tasks.plans.forgotten.notices import GRACE, Notice, Stage, stage_of
 from barrack_tasks.plans.inputs import Given, read_each
 from barrack_tasks.plans.names import is_ours
 from barrack_tasks.plans.protection import is_protected, why_protected
@@ -118,7 +119,7 @@ def judge_leftovers(
     instances: Mapping[str, UserVM],
     now: datetime,
     kept: Kept | None = None,
-    noticed: Mapping[str, datetime] | None = None,
+    noticed: Mapping[str, Notice] | None = None,
     grace: timedelta = GRACE,
 ) -> list[Left]:
     """What belongs to nothing any more. What does not tell its age or its machine is left out.
@@ -130,7 +131,7 @@ def judge_leftovers(
         instances: of the account, by id.
         now: by the cloud's clock.
         kept: what keeps it from being deleted.
-        noticed: when people were told of it, by the key of the notice.
+        noticed: what people were told of it, by the key of the notice.
         grace: how long after a notice it is deleted.
     """
     shots, disks = tuple(snapshots), tuple(volumes)
@@ -237,32 +238,3 @@ def notices_of_leftovers(
             )
             found.append(Reading(one.key, True, False, text))
     return found
-
-
-def with_leftovers_noticed(
-    before: Mapping[str, datetime],
-    left: Iterable[Left],
-    rules: Iterable[Leftover],
-    now: datetime,
-    untold: Collection[str] = (),
-) -> dict[str, datetime]:
-    """When people were told of leftovers: a rule that lets one go forgets its notice.
-
-    Args:
-        before: as it was remembered, by the key of the notice.
-        left: what belongs to nothing.
-        rules: of this run; notices of other rules stay, for the runs that have them.
-        now: by the cloud's clock.
-        untold: keys of the notices that could not be sent to anybody.
-    """
-    own = {rule.key for rule in rules}
-    stand = {k: at for k, at in before.items() if k.partition(" ")[0] not in own}
-    for one in left:
-        if one.stage is Stage.NOTICE and one.key not in untold:
-            stand[one.key] = now
-        elif one.stage in (Stage.GRACE, Stage.DUE):
-            stand[one.key] = before[one.key]
-    return {k: at for k, at in stand.items() if now - at < _FORGOTTEN}
-
-
-_FORGOTTEN = timedelta(days=30)

@@ -6,7 +6,6 @@ import hashlib
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from enum import StrEnum
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -15,18 +14,13 @@ from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.alerts import Reading
 from barrack_tasks.plans.durations import PositiveSpan, said
 from barrack_tasks.plans.forgotten.leases import Lease, keep_command
+from barrack_tasks.plans.forgotten.notices import GRACE, Notice, Stage, notices_after, stage_of
 from barrack_tasks.plans.inputs import Given, read_each
 from barrack_tasks.plans.power.schedule import is_meant
 from barrack_tasks.plans.protection import is_protected
 from barrack_tasks.plans.selection import SELECT_SCHEMA, Selector, selector_of
 
 Action = Literal["report", "alert", "hibernate", "delete"]
-GRACE = timedelta(hours=1)
-"""So long after people were told what will happen to a machine it happens."""
-
-_KEPT = timedelta(days=7)
-"""A notice that is older than the grace by so much says nothing any more: it is given anew."""
-_FORGOTTEN = timedelta(days=30)
 _EARLIEST = datetime(2000, 1, 1, tzinfo=UTC)
 """What is older, such as the zero of a clock, is not a time that anybody meant."""
 LOOKS = timedelta(hours=1)
@@ -104,14 +98,14 @@ class Sighting:
         since: since when it surely is in that state.
         seen: when it was looked at last.
         idle: since when the probes found it idle at every look; None if they did not.
-        noticed: when people were told what a rule will do with it, by the rule's key.
+        noticed: what people were told that a rule will do with it, by the rule's key.
     """
 
     state: str
     since: datetime
     seen: datetime
     idle: datetime | None = None
-    noticed: Mapping[str, datetime] = field(default_factory=dict)
+    noticed: Mapping[str, Notice] = field(default_factory=dict)
 
 
 def sighted(
@@ -148,20 +142,6 @@ def sighted(
 def meant(at: datetime | None) -> datetime | None:
     """A time that the API tells; None if it tells none, or one that nobody can have meant."""
     return at if at is not None and at >= _EARLIEST else None
-
-
-class Stage(StrEnum):
-    """How far a rule has come with a machine that is longer than it may be."""
-
-    NAMED = "named"
-    """It is named in the report, or alerted of; nothing is done."""
-    SPARED = "spared"
-    """A lease keeps it, or it is protected."""
-    NOTICE = "notice"
-    """People are to be told now what will happen."""
-    GRACE = "grace"
-    """They were told, and may still say no."""
-    DUE = "due"
 
 
 @dataclass(frozen=True)
@@ -266,19 +246,6 @@ def _verdict(
     return Verdict(instance, rule, stage, why, acts_at)
 
 
-def stage_of(told: datetime | None, now: datetime, grace: timedelta) -> tuple[Stage, datetime]:
-    """How far a notice has come, and when what it tells of is done.
-
-    Args:
-        told: when it was given; None if it was not.
-        now: by the cloud's clock.
-        grace: how long people can say no.
-    """
-    if told is None or now - told > grace + _KEPT:
-        return Stage.NOTICE, now + grace
-    return (Stage.GRACE if now < told + grace else Stage.DUE), told + grace
-
-
 def with_notices(
     seen: Mapping[str, Sighting],
     verdicts: Iterable[Verdict],
@@ -287,9 +254,7 @@ def with_notices(
     held: Collection[str] = (),
     untold: Collection[str] = (),
 ) -> dict[str, Sighting]:
-    """What is remembered once people were told: a rule that lets a machine go forgets its notice.
-
-    A notice that nobody heard was not given, and the grace does not begin with it.
+    """What is remembered of machines once people were told; see `notices_after`.
 
     Args:
         seen: what is remembered, by id.
@@ -299,22 +264,14 @@ def with_notices(
         held: ids of machines that somebody has leased; who did has said no to all notices.
         untold: keys of the notices that could not be sent to anybody.
     """
+    before = {f"{key} {id_}": n for id_, one in seen.items() for key, n in one.noticed.items()}
+    unseen = {id_ for id_, one in seen.items() if one.seen < now}
     own = {rule.key for rule in rules}
-    stand = {
-        id_: {
-            k: at
-            for k, at in one.noticed.items()
-            if k not in own and id_ not in held and now - at < _FORGOTTEN
-        }
-        for id_, one in seen.items()
-    }
-    for one in verdicts:
-        id_, key = one.instance.id, one.rule.key
-        if one.stage is Stage.NOTICE and one.key not in untold:
-            stand[id_][key] = now
-        elif one.stage in (Stage.GRACE, Stage.DUE):
-            stand[id_][key] = seen[id_].noticed[key]
-    return {id_: replace(one, noticed=stand[id_]) for id_, one in seen.items()}
+    noticed: dict[str, dict[str, Notice]] = {id_: {} for id_ in seen}
+    for key, n in notices_after(before, verdicts, own, now, held, untold, unseen).items():
+        rule_key, _, id_ = key.partition(" ")
+        noticed[id_][rule_key] = n
+    return {id_: replace(one, noticed=noticed[id_]) for id_, one in seen.items()}
 
 
 def notices_of(

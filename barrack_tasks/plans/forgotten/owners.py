@@ -39,8 +39,9 @@ def owner_of(
 ) -> Ownership:
     """Whose a machine is: by its id, else by its name, else by the longest glob that fits.
 
-    Where the row that fits names no owner, or none fits, it is whose lease lasts longest, and
-    else nobody's. An owner for whom that row names no channel is told where another row says.
+    Where the row that fits names no owner, or none fits, it is whose lease lasts longest, or did,
+    and else nobody's. An owner for whom that row names no channel is told where another row says,
+    and one for whom it names no team is of the team that all other rows agree on.
 
     Args:
         id_: of the machine.
@@ -60,13 +61,18 @@ def owner_of(
 
     found = max(fitting, key=rank, default=Ownership(id_))
     if not found.owner:
-        mine = [one for one in leases if one.instance_id == id_ and one.owner]
-        last = max(mine, key=lambda one: (one.until, one.owner), default=None)
-        found = replace(found, owner=last.owner if last else "")
-    if found.owner and not found.tell:
-        told = sorted((o.machines, o.tell) for o in known if o.tell and o.owner == found.owner)
-        found = replace(found, tell=told[0][1] if told else "")
-    return found
+        mine = [one for one in leases if one.instance_id == id_ and one.person]
+        last = max(mine, key=lambda one: (one.let_go, one.person), default=None)
+        found = replace(found, owner=last.person if last else "")
+    if not found.owner:
+        return found
+    others = sorted((o for o in known if o.owner == found.owner), key=lambda o: o.machines)
+    told, teams = [o.tell for o in others if o.tell], {o.team for o in others if o.team}
+    return replace(
+        found,
+        team=found.team or (teams.pop() if len(teams) == 1 else ""),
+        tell=found.tell or next(iter(told), ""),
+    )
 
 
 def spent_by(
@@ -100,7 +106,8 @@ def channels(
     """The lines that each owner's own channel is told of, by the name of its block.
 
     Args:
-        readings: of which people are told; their keys end with a machine's id.
+        readings: of which people are told; their keys end with a machine's id, or are its name
+            behind `name:`.
         names: names of machines by their ids.
         table: whose machines are.
         leases: of all machines.
@@ -108,8 +115,10 @@ def channels(
     known, held = tuple(table), tuple(leases)
     told: dict[str, list[Reading]] = {}
     for one in readings:
-        id_ = one.key.rpartition(" ")[2]
-        block = owner_of(id_, names.get(id_, ""), known, held).tell
+        # What is known by its name alone has no id yet; see `Expiry.key`.
+        called = one.key.removeprefix("name:") if one.key.startswith("name:") else ""
+        id_ = "" if called else one.key.rpartition(" ")[2]
+        block = owner_of(id_, called or names.get(id_, ""), known, held).tell
         if block:
             told.setdefault(block, []).append(one)
     return told

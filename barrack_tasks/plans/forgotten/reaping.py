@@ -8,7 +8,8 @@ from datetime import datetime
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.forgotten.leftovers import Left
-from barrack_tasks.plans.forgotten.lifetimes import Stage, Verdict
+from barrack_tasks.plans.forgotten.lifetimes import Verdict
+from barrack_tasks.plans.forgotten.notices import Stage
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.power.drive import Manner, drive_up, hardware_of
 from barrack_tasks.plans.power.rest import rest_step
@@ -70,11 +71,11 @@ def unleased(
     have_end: Collection[str],
     protect: Iterable[str],
 ) -> list[UserVM]:
-    """Machines that cost their full price and that nobody has leased.
+    """Machines that cost their full price and that no lease keeps.
 
     Args:
         instances: as a list shows them.
-        leases: of all machines.
+        leases: those that run, of all machines.
         have_end: ids of what was made with an end, which is a lease as well.
         protect: names, globs and ids that are never touched.
     """

@@ -19,6 +19,7 @@ from barrack_tasks.plans.forgotten.leases import (
     now_warned,
     outlived,
     owner_to_extend,
+    program_of,
     released,
     spent_leases,
     unread,
@@ -174,6 +175,18 @@ def test_who_extends_a_default_lease_gets_one_of_their_own_for_that_one_says_no_
     assert owner_to_extend([nobody, released(ann, NOW)]) is None
 
 
+def test_who_extends_what_a_program_keeps_awake_gets_a_lease_of_their_own() -> None:
+    """The program gives its own lease back when it is done, and theirs must outlive that."""
+    program = program_of("ann", 4711, "gpu-1", "3f2a")
+    lease = Lease("BRK-a", "a", "bob", NOW + HOUR)
+    held = [replace(lease, owner=program, until=NOW + 9 * HOUR), lease]
+    assert owner_to_extend(held) == "bob"
+    assert owner_to_extend(held[:1]) is None
+    assert held[0].person == "ann"
+    assert (held[0].is_of_program, held[1].is_of_program) == (True, False)
+    assert replace(lease, owner="process 7 on gpu-1 (3f2a)").person == "", "of an earlier release"
+
+
 def test_a_warning_that_nobody_heard_was_not_given() -> None:
     lease = Lease("BRK-a", "a", "ann", NOW)
     there = {"BRK-a": vm("a", id_="BRK-a")}
@@ -200,8 +213,15 @@ def test_a_machine_that_was_renamed_ends_with_its_lease_under_its_new_name() -> 
     [end] = with_leases([], [lease], NOW, names={"BRK-a": "new"})
     assert (end.name, end.at) == ("new", NOW)
     made = Expiry("BRK-a", "old", NOW - HOUR, "delete")
-    [kept] = with_leases([made], [lease], NOW, names={"BRK-a": "new"})
-    assert kept.name == "old", "what was made with an end is ended under that name alone"
+    [alone] = with_leases([made], [], NOW, names={"BRK-a": "new"})
+    assert alone == made, "what was made with an end is ended under that name alone"
+    [both] = with_leases([made], [lease], NOW, names={"BRK-a": "new"})
+    assert (both.name, both.how, both.at) == ("new", "hibernate", NOW), "but the lease ends"
+    [reading] = warnings_of([lease], there, NOW, ends=[made])
+    assert "the machine is hibernated" in reading.text
+    asked = Expiry("BRK-a", "old", NOW, "hibernate", NOW, "hibernate_instance")
+    [begun] = with_leases([asked], [lease], NOW, names={"BRK-a": "new"})
+    assert (begun.name, begun.asked) == ("new", NOW)
 
 
 @pytest.mark.parametrize("name", ["a b", "$(reboot)", "x; rm -rf ~", "--release", "'", "ä", ""])

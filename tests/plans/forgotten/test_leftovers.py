@@ -18,9 +18,8 @@ from barrack_tasks.plans.forgotten.leftovers import (
     Leftover,
     judge_leftovers,
     notices_of_leftovers,
-    with_leftovers_noticed,
 )
-from barrack_tasks.plans.forgotten.lifetimes import GRACE, Stage
+from barrack_tasks.plans.forgotten.notices import GRACE, Notice, Stage, notices_after
 from tests.plans.worlds import HOUR, NOW, snap, vm
 
 GONE = vm("gone")
@@ -38,6 +37,12 @@ def judged(kept: Kept = FREE, **more: Any) -> dict[str, Left]:
     return {one.id: one for one in found}
 
 
+def after(before: dict[str, Notice], left: Any, **more: Any) -> dict[str, Notice]:
+    """What is remembered of notices that were given before the grace."""
+    given = [replace(one, acts_at=NOW) if one.acts_at else one for one in left]
+    return notices_after(before, given, {rule.key for rule in RULES}, NOW - GRACE, **more)
+
+
 def test_an_old_snapshot_and_a_loose_volume_are_told_of_and_deleted_after_the_grace() -> None:
     first = judged()
     assert first[OLD.id].stage is first["7"].stage is Stage.NOTICE
@@ -45,12 +50,15 @@ def test_an_old_snapshot_and_a_loose_volume_are_told_of_and_deleted_after_the_gr
     [one, other] = notices_of_leftovers(first.values())
     assert f"barrack lease snapshot:{OLD.id} --extend 30d" in one.text
     assert "barrack lease volume:7 --extend 30d" in other.text
-    noticed = with_leftovers_noticed({}, first.values(), RULES, NOW - GRACE)
+    noticed = after({}, first.values())
     assert {o.id for o in judged(noticed=noticed).values() if o.stage is Stage.DUE} == {OLD.id, "7"}
-    unheard = with_leftovers_noticed({}, first.values(), RULES, NOW - GRACE, [one.key, other.key])
+    unheard = after({}, first.values(), untold=[one.key, other.key])
     assert all(o.stage is not Stage.DUE for o in judged(noticed=unheard).values())
-    assert with_leftovers_noticed(noticed, [], [], NOW) == noticed, "those of other rules stay"
-    assert with_leftovers_noticed(noticed, [], RULES, NOW) == {}
+    assert notices_after(noticed, [], [], NOW) == noticed, "those of other rules stay"
+    assert after(noticed, []) == {}
+    held = {f"snapshot:{OLD.id}"}
+    left = notices_after(noticed, [], [], NOW, held)
+    assert set(left) == {other.key}, "who leased it has said no to the notices of all rules"
 
 
 LEASE = Lease("x", "x", "ann", NOW + HOUR)
@@ -70,7 +78,8 @@ KEEPERS = {
 @pytest.mark.parametrize("why", KEEPERS)
 def test_what_something_keeps_is_not_deleted_whatever_people_were_told(why: str) -> None:
     kept, sentence = KEEPERS[why]
-    noticed = dict.fromkeys((one.key for one in judged().values()), NOW - 2 * GRACE)
+    long_ago = Notice(NOW - 2 * GRACE, NOW - GRACE)
+    noticed = dict.fromkeys((one.key for one in judged().values()), long_ago)
     assert judged(noticed=noticed)[OLD.id].stage is Stage.DUE
     left = judged(kept, noticed=noticed)[OLD.id]
     assert left.stage is Stage.SPARED
@@ -93,7 +102,8 @@ def test_nothing_is_due_without_a_notice_that_is_old_enough(
     minutes: int, is_told: bool, is_leased: bool
 ) -> None:
     ago = timedelta(minutes=minutes)
-    noticed = {one.key: NOW - ago for one in judged().values()} if is_told else {}
+    notice = Notice(NOW - ago, NOW - ago + GRACE)
+    noticed = {one.key: notice for one in judged().values()} if is_told else {}
     held = {"volume:7": LEASE} if is_leased else {}
     left = judged(replace(FREE, held=held), noticed=noticed)["7"]
     assert (left.stage is Stage.DUE) == (is_told and not is_leased and ago >= GRACE)

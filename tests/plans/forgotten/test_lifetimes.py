@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -14,10 +15,8 @@ from barrack_tasks.api.models import VolumeResponse
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.forgotten.leftovers import Leftover, judge_leftovers
 from barrack_tasks.plans.forgotten.lifetimes import (
-    GRACE,
     Lifetime,
     Sighting,
-    Stage,
     Verdict,
     judge_lifetimes,
     notices_of,
@@ -26,6 +25,7 @@ from barrack_tasks.plans.forgotten.lifetimes import (
     sighted,
     with_notices,
 )
+from barrack_tasks.plans.forgotten.notices import GRACE, Notice, Stage
 from tests.plans.worlds import HOUR, NOW, snap, vm
 
 SCRATCH = Lifetime(select=["scratch-*"], longer_than="8h", then="hibernate")
@@ -50,6 +50,10 @@ def judged(
 
 def since(hours: float, status: str = "ACTIVE", **more: Any) -> Sighting:
     return Sighting(status, NOW - timedelta(hours=hours), NOW, **more)
+
+
+def told(at: datetime) -> Notice:
+    return Notice(at, at + GRACE)
 
 
 @pytest.mark.parametrize(
@@ -89,17 +93,18 @@ def test_people_are_told_first_and_a_lease_says_no() -> None:
     assert first.stage is Stage.NOTICE
     [text] = [reading.text for reading in notices_of([first])]
     assert "barrack lease scratch-1 --extend 8h" in text
-    told = with_notices({"BRK-scratch-1": since(9)}, [first], RULES, NOW - GRACE)
-    [second] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"])
+    then = replace(first, acts_at=NOW)
+    known = with_notices({"BRK-scratch-1": since(9)}, [then], RULES, NOW - GRACE)
+    [second] = judged("scratch-1", "ACTIVE", known["BRK-scratch-1"])
     assert second.stage is Stage.DUE
     lease = Lease("BRK-scratch-1", "scratch-1", "ann", NOW + HOUR)
-    [spared] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"], {"BRK-scratch-1": lease})
+    [spared] = judged("scratch-1", "ACTIVE", known["BRK-scratch-1"], {"BRK-scratch-1": lease})
     assert (spared.stage, "the lease of ann keeps it" in spared.why) == (Stage.SPARED, True)
-    forgotten = with_notices(told, [spared], RULES, NOW)
+    forgotten = with_notices(known, [spared], RULES, NOW)
     assert forgotten["BRK-scratch-1"].noticed == {}, "after the lease people are told anew"
-    others = with_notices(told, [spared], [OFF], NOW)
-    assert others == told, "the notices of other rules are another run's"
-    [never] = judged("scratch-1", "ACTIVE", told["BRK-scratch-1"], protect=("Scratch-*",))
+    others = with_notices(known, [spared], [OFF], NOW)
+    assert others == known, "the notices of other rules are another run's"
+    [never] = judged("scratch-1", "ACTIVE", known["BRK-scratch-1"], protect=("Scratch-*",))
     assert never.stage is Stage.SPARED
 
 
@@ -156,12 +161,12 @@ def test_one_that_hibernates_tells_since_when() -> None:
 def test_nothing_is_due_before_its_notice_is_old_enough(
     noticed: dict[str, int], status: str, hours: int
 ) -> None:
-    notices: dict[str, datetime] = {k: NOW + timedelta(minutes=m) for k, m in noticed.items()}
+    notices = {k: told(NOW + timedelta(minutes=m)) for k, m in noticed.items()}
     found = judged("scratch-1", status, since(hours, status, idle=NOW - HOUR * 5, noticed=notices))
     assert sum(one.rule.then in ("hibernate", "delete") for one in found) <= 1
     for one in found:
         if one.stage is Stage.DUE:
-            assert notices[one.rule.key] + GRACE <= NOW
+            assert notices[one.rule.key].acts_at <= NOW
 
 
 @pytest.mark.parametrize(
@@ -209,19 +214,27 @@ def test_a_notice_that_nobody_heard_does_not_begin_the_grace() -> None:
 
 
 def test_an_old_notice_of_a_rule_that_was_away_is_given_anew() -> None:
-    noticed = {SCRATCH.key: NOW - timedelta(days=20)}
+    noticed = {SCRATCH.key: told(NOW - timedelta(days=20))}
     [verdict] = judged("scratch-1", "ACTIVE", since(900, noticed=noticed))
     assert verdict.stage is Stage.NOTICE
-    told = with_notices({verdict.instance.id: since(900, noticed=noticed)}, [verdict], RULES, NOW)
-    [now] = judged("scratch-1", "ACTIVE", told[verdict.instance.id])
+    anew = with_notices({verdict.instance.id: since(900, noticed=noticed)}, [verdict], RULES, NOW)
+    [now] = judged("scratch-1", "ACTIVE", anew[verdict.instance.id])
     assert now.stage is Stage.GRACE
 
 
 def test_who_leases_a_machine_says_no_to_the_notices_of_all_rules() -> None:
-    noticed = {SCRATCH.key: NOW - timedelta(minutes=50)}
+    noticed = {SCRATCH.key: told(NOW - timedelta(minutes=50))}
     seen = {"BRK-scratch-1": since(9, noticed=noticed)}
     assert with_notices(seen, [], [OFF], NOW)["BRK-scratch-1"].noticed == noticed
     assert with_notices(seen, [], [OFF], NOW, ["BRK-scratch-1"])["BRK-scratch-1"].noticed == {}
+
+
+def test_a_machine_that_one_list_lacks_keeps_its_notice() -> None:
+    noticed = {SCRATCH.key: told(NOW - timedelta(minutes=50))}
+    seen = {"BRK-scratch-1": since(9, noticed=noticed)}
+    later = NOW + timedelta(minutes=5)
+    assert with_notices(seen, [], RULES, later) == seen, "no rule has let it go"
+    assert with_notices(seen, [], RULES, NOW)["BRK-scratch-1"].noticed == {}
 
 
 @pytest.mark.parametrize("year", [1, 1970])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.plans.alerts import Reading
-from barrack_tasks.plans.forgotten.leases import Lease
+from barrack_tasks.plans.forgotten.leases import Lease, program_of
 from barrack_tasks.plans.forgotten.owners import NOBODY, Ownership, channels, owner_of, spent_by
 from barrack_tasks.plans.money.bill import Bill, Charge, Thing
 from tests.plans.worlds import HOUR, NOW
@@ -79,8 +80,31 @@ def test_who_is_an_owner_by_a_lease_alone_is_told_where_the_table_says_that_they
     assert channels([news], {"BRK-9": "other"}, TABLE[1:], others) == {}
 
 
+def test_a_machine_is_whose_lease_lasts_and_not_whose_was_given_back() -> None:
+    gone = Lease("BRK-9", "x", "ann", NOW + 90 * HOUR, released=NOW - HOUR)
+    mine = Lease("BRK-9", "x", "bob", NOW + HOUR)
+    assert owner_of("BRK-9", "x", [], [gone, mine]).owner == "bob"
+    ended = replace(mine, until=NOW - 2 * HOUR)
+    assert owner_of("BRK-9", "x", [], [gone, ended]).owner == "ann", "she had it last"
+
+
+def test_a_machine_that_a_program_keeps_awake_is_the_persons_for_whom_it_works() -> None:
+    program = Lease("BRK-9", "x", program_of("ann", 4711, "gpu-1", "3f2a"), NOW + 9 * HOUR)
+    assert owner_of("BRK-9", "x", [], [program]).owner == "ann"
+    nameless = replace(program, owner="process 4711 on gpu-1 (3f2a)")
+    bob = Lease("BRK-9", "x", "bob", NOW + HOUR)
+    assert owner_of("BRK-9", "x", [], [nameless, bob]).owner == "bob"
+
+
+def test_who_is_an_owner_by_a_lease_alone_is_of_the_team_that_the_table_says() -> None:
+    held = [Lease("BRK-9", "other", "ann", NOW + HOUR)]
+    assert owner_of("BRK-9", "other", TABLE[1:], held).team == "vision"
+    two = [*TABLE[1:], Ownership("demo-*", "ann", "sales")]
+    assert owner_of("BRK-9", "other", two, held).team == "", "nobody knows which of the two"
+
+
 def test_each_owner_is_told_of_their_own_machines_alone() -> None:
-    keys = ("lease BRK-1", "ab12 BRK-2", "volume BRK-3")
+    keys = ("lease BRK-1", "ab12 BRK-2", "volume BRK-3", "name:train-of ann")
     news = [Reading(key, True, False, f"{key} ends") for key in keys]
     names = {"BRK-1": "train-1", "BRK-2": "train-2"}
-    assert channels(news, names, TABLE, []) == {"ann-slack": [news[1]]}
+    assert channels(news, names, TABLE, []) == {"ann-slack": [news[1], news[3]]}
