@@ -1,7 +1,7 @@
 """A worker of a process pool, as Prefect has it, whose runs start as forks of one process.
 
-When it is told to end, its runs end before it does, and the server is told how. Prefect's own worker
-kills their processes at once, and the server then believes for ever that they are at work.
+When it is told to end, its runs end before it does, and the server is told how. Prefect's own
+worker kills their processes at once, and the server then believes for ever that they are at work.
 
 Everything else is Prefect's own: schedules, limits, parameters, cancellation, and what is told of a
 run that crashed.
@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prefect.logging import get_logger
 from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
@@ -52,7 +53,9 @@ class _InFork(ProcessJobConfiguration):
         super().prepare_for_flow_run(flow_run, deployment, *arguments, **named)
 
 
-class _Worker(ProcessWorker, ABC):  # what is abstract does not take the place of Prefect's own
+class BarrackWorker(
+    ProcessWorker, ABC
+):  # what is abstract does not take the place of Prefect's own
     """Prefect's worker, which waits for its runs when it is told to end."""
 
     def __init__(self, work_pool_name: str, limit: int | None = None) -> None:
@@ -110,7 +113,7 @@ class _Worker(ProcessWorker, ABC):  # what is abstract does not take the place o
 class _Started:
     """Tells the worker, and Prefect, which process a run has."""
 
-    worker: _Worker
+    worker: BarrackWorker
     prefects: Any
     pid: int = 0
 
@@ -133,18 +136,21 @@ async def _keep_forks(place: Path) -> None:
     usual way. One that ends soon after its start is given longer and longer pauses.
     """
     lifeline, _ = os.pipe()  # the other end is closed when this process ends, however it ends
+    log = get_logger("worker")
     pause = _LOOKS_EVERY
     while True:
         began = time.monotonic()
         try:
             forks = _start_forks(place, lifeline)
         except OSError as error:  # a path may be too long for a socket
-            print(f"No process that forks for runs could be started: {error}", flush=True)
+            log.warning("no process that forks for runs could be started: %s", error)
         else:
             while forks.poll() is None:
                 await asyncio.sleep(_LOOKS_EVERY)
-            how = forks.returncode
-            print(f"The process that forks for runs ended with {how}; another follows.", flush=True)
+            log.warning(
+                "the process that forks for runs has ended (%s); another one is started",
+                forks.returncode,
+            )
         pause = _LOOKS_EVERY if time.monotonic() - began > _LONG else pause
         await asyncio.sleep(pause)
         pause = min(2 * pause, _LONGEST_PAUSE)
@@ -169,7 +175,7 @@ def _start_forks(place: Path, lifeline: int) -> subprocess.Popen[bytes]:
 
 
 async def _work(pool: str, limit: int | None, folder: Path) -> None:
-    worker = _Worker(pool, limit)
+    worker = BarrackWorker(pool, limit)
     if sys.platform != "linux":  # there a process that has loaded much must not be forked
         await worker.work()
         return

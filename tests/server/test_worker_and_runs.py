@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from barrack_tasks.server.processes import born
 from tests.deployments.playing import ROOT, start, wait_for
 
 pytestmark = pytest.mark.slow
+SEEDS = count(2300)
 FLOW = "barrack-snapshot-before-stop/snapshot-before-stop"
 
 
@@ -89,8 +91,11 @@ def deployment(prefect_server: str) -> str:
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    """A cloud whose time stands still, so that a snapshot is not ready before a test says so."""
-    with Sandbox(fleet=1, balance="5000", speed=0, seed=2300) as made:
+    """A cloud whose time stands still, so that a snapshot is not ready before a test says so.
+
+    Each has instances of its own, for the server remembers those of the test before.
+    """
+    with Sandbox(fleet=1, balance="5000", speed=0, seed=next(SEEDS)) as made:
         yield made
 
 
@@ -112,6 +117,7 @@ def test_a_worker_that_is_told_to_end_ends_its_runs_and_the_next_goes_on(
         until(lambda: not born(process), "the process of the run has ended")
     with worker(sandbox):
         run = start(deployment, select=["*"], dry_run=False)
+        until(lambda: state_of(run) == "Running", "the next run begins")
 
         def has_ended() -> bool:
             sandbox.advance(600)
@@ -132,7 +138,7 @@ def test_what_forks_for_runs_is_started_again_when_it_was_killed(
         until(lambda: snapshot_asked(sandbox), "the run asks for a snapshot")
         [before] = forks_of(working)
         os.kill(before, signal.SIGKILL)
-        assert wait_for(run, "Running") == "Crashed"
+        assert wait_for(run) == "Crashed"
         until(lambda: set(forks_of(working)) - {before}, "another process forks")
         run = start(deployment, select=["*"], dry_run=False)
         until(lambda: runs_of(working), "a run is forked again")
