@@ -20,6 +20,7 @@ import sys
 import tempfile
 import time
 from abc import ABC
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -196,16 +197,23 @@ def work(pool: str, limit: int | None = None) -> None:
         asyncio.run(_work(pool, limit, Path(folder)))
 
 
-def main() -> None:
-    """The command `python -m barrack_tasks.server.worker POOL`."""
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """What `python -m barrack_tasks.server.worker` is told: a pool, and a limit if one is given.
+
+    Args:
+        words: of the command, without the module; those of this process, if not given.
+
+    Example:
+        >>> arguments(["barrack", "--limit", "8"])
+        Namespace(pool='barrack', limit=8)
+    """
     parser = argparse.ArgumentParser(
         prog="python -m barrack_tasks.server.worker",
         description="Do the runs of a process pool of the Prefect server until told to end.",
     )
     parser.add_argument("pool", help="name of the pool, such as barrack")
     parser.add_argument("--limit", type=_positive, help="do at most so many runs at a time")
-    given = parser.parse_args()
-    work(given.pool, given.limit)
+    return parser.parse_args(words)
 
 
 def _positive(text: str) -> int:
@@ -215,4 +223,5 @@ def _positive(text: str) -> int:
 
 
 if __name__ == "__main__":
-    main()
+    given = arguments()
+    work(given.pool, given.limit)
