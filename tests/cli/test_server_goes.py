@@ -65,7 +65,7 @@ def test_commands_say_that_the_server_is_away_and_keep_what_prefect_says(tmp_pat
         until(lambda: answers(env["PREFECT_API_URL"]), "the server starts")
         # Time stands still in this cloud, so that the run waits for its snapshot.
         with Sandbox(fleet=1, speed=0, seed=2310) as sandbox:
-            told = {**sandbox.env, "PREFECT_CLIENT_MAX_RETRIES": "0"}
+            told = sandbox.env
             run = start("run", [*COMMAND, "run", "snapshot_before_stop", "alpha"], **told)
             watch = start("watch", [*COMMAND, "watch", "--follow", "--every", "1"], **told)
             running += [run, watch]
