@@ -63,8 +63,9 @@ test-dialects: setup
 test-oldest:
 	$(PYTHON) -m venv .cache/oldest
 	.cache/oldest/bin/python -m pip --quiet install -c constraints-oldest.txt -e '.[test]'
-	.cache/oldest/bin/python -m pytest -m 'not campaign' -n 2 tests/cli/test_arm.py tests/deployments/test_renamed.py \
-		tests/examples tests/flows/test_artifacts.py tests/flows/test_guard.py tests/tasks
+	.cache/oldest/bin/python -m pytest -m 'not campaign' -n 2 tests/cli/test_arm.py tests/deployments/test_prefect_yaml.py \
+		tests/deployments/test_renamed.py tests/examples tests/flows/test_artifacts.py tests/flows/test_guard.py \
+		tests/server/test_forks.py tests/server/test_worker.py tests/server/test_worker_and_runs.py tests/tasks
 
 # Two servers and three workers; one of each is killed. Skips itself where an engine is missing.
 test-scale: setup

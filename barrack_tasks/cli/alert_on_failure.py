@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
+from barrack_tasks.plans.names import PREFIX, TAG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,7 +96,11 @@ def _automation(notifiers: Mapping[str, NotificationBlock]) -> AutomationCore:
         trigger=EventTrigger(
             expect=_ENDED_BADLY,
             match=is_a(id="prefect.flow-run.*"),
-            match_related=is_a(role="tag", id="prefect.tag.barrack"),
+            # Other people may use the tag, too.
+            match_related=[
+                is_a(role="tag", id=f"prefect.tag.{TAG}"),
+                is_a(role="flow", name=f"{PREFIX}*"),
+            ],
             for_each={"prefect.resource.id"},
             posture=Posture.Reactive,
             threshold=1,

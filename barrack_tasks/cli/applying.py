@@ -54,6 +54,7 @@ from barrack_tasks.cli.deployments import (
     _key,
     _schedule_of,
     deployments_file,
+    deployments_of_ours,
 )
 from barrack_tasks.cli.failing import said_of
 from barrack_tasks.plans.durations import read_positive
@@ -304,13 +305,14 @@ def _compared(
         if account is not None
     }
     with get_client(sync_client=True) as client:
-        items = list(_pages(client))
+        named = list(deployments_of_ours(client))
+        items = [one for _, one in named]
         taken = {
             _key_of_item(one): _block_of(one["parameters"].get("credentials")) for one in items
         }
         found_wanted = wanted_deployments(config, templates, resources, taken)
         wanted = {one.key: one for one in found_wanted}
-        standing = _standing(client, items, taken, wanted)
+        standing = _standing(client, named, taken, wanted)
     record = read_all(_prefix(config.name))
     last: dict[str, Digests] = {k: v for k, v in record.items() if isinstance(v, dict)}
     known: dict[str, Digests] = {**_applied_by_up(standing), **last}
@@ -373,7 +375,7 @@ def _key_of_item(item: Mapping[str, Any]) -> str:
 
 def _standing(
     client: SyncPrefectClient,
-    items: Iterable[Mapping[str, Any]],
+    named: Iterable[tuple[str, Mapping[str, Any]]],
     blocks: Mapping[str, str | None],
     wanted: Mapping[str, Wanted],
 ) -> _Standing:
@@ -381,10 +383,8 @@ def _standing(
     ids: dict[str, str] = {}
     titles: dict[str, str] = {}
     tags: dict[str, list[str]] = {}
-    names: dict[str, str] = {}
-    for item in items:
+    for flow, item in named:
         key = _key_of_item(item)
-        names.setdefault(item["flow_id"], client.read_flow(UUID(item["flow_id"])).name)
         values: dict[str, Any] = {f"{PARAMETER}{k}": v for k, v in item["parameters"].items()}
         values["schedules"] = [_schedule_of(one) for one in item["schedules"]]
         values["paused"] = bool(item["paused"])
@@ -401,18 +401,8 @@ def _standing(
                     values[f"{TRIGGER}{trigger['name']}"] = found[0].enabled
         present[key] = Present(values, owner_of(item["tags"]))
         ids[key], tags[key] = item["id"], item["tags"]
-        titles[key] = f"{names[item['flow_id']]}/{item['name']}"
+        titles[key] = f"{flow}/{item['name']}"
     return _Standing(present, ids, titles, blocks, tags)
-
-
-def _pages(client: SyncPrefectClient) -> Iterator[dict[str, Any]]:
-    seen, page = 0, _PAGE
-    while page == _PAGE:
-        asked = {"deployments": {"tags": {"all_": ["barrack"]}}, "limit": _PAGE, "offset": seen}
-        items = client.request("POST", "/deployments/filter", json=asked).json()
-        page = len(items)
-        seen += page
-        yield from items
 
 
 def _applied_by_up(standing: _Standing) -> dict[str, Digests]:

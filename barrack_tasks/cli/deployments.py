@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from barrack_tasks.cli.upgrade import (
     with_stance,
 )
 from barrack_tasks.plans.lease_keys import TOOK_OVER
-from barrack_tasks.plans.names import PREFIX, flow_name
+from barrack_tasks.plans.names import PREFIX, TAG, flow_name
 from barrack_tasks.server.account_names import account_name
 from barrack_tasks.server.credentials import BarrackCredentials, block_named_by
 from barrack_tasks.server.events import account_resource
@@ -78,30 +78,38 @@ def deployments_file() -> Path:
     return installed if installed.exists() else here.parent / "deployments" / "prefect.yaml"
 
 
+def deployments_of_ours(client: SyncPrefectClient) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each deployment of this library's flows that a server has, behind the name of its flow.
+
+    What else has the tag is other people's.
+    """
+    seen, page = 0, _PAGE
+    while page == _PAGE:
+        wanted = {"deployments": {"tags": {"all_": [TAG]}}, "limit": _PAGE, "offset": seen}
+        items = client.request("POST", "/deployments/filter", json=wanted).json()
+        page = len(items)
+        seen += page
+        names = _names_of(client, {one["flow_id"] for one in items})
+        for one in items:
+            if _is_ours(names[one["flow_id"]], one["name"]):
+                yield names[one["flow_id"]], one
+
+
 def read_deployed(client: SyncPrefectClient) -> list[Deployed]:
-    """All deployments of this library's flows that a server has, and nothing else with its tag."""
-    found: list[Deployed] = []
-    seen = 0
-    while True:
-        wanted = {"deployments": {"tags": {"all_": ["barrack"]}}, "limit": _PAGE, "offset": seen}
-        page = client.request("POST", "/deployments/filter", json=wanted).json()
-        seen += len(page)
-        names = _names_of(client, {one["flow_id"] for one in page})
-        found += [
-            Deployed(
-                one["id"],
-                names[one["flow_id"]],
-                one["name"],
-                one["parameters"],
-                tuple(_schedule_of(s) for s in one["schedules"]),
-                one["paused"],
-                tuple(one["tags"]),
-            )
-            for one in page
-            if _is_ours(names[one["flow_id"]], one["name"])
-        ]
-        if len(page) < _PAGE:
-            return sorted(found, key=lambda d: d.full_name)
+    """All deployments of this library's flows that a server has, in the order of their names."""
+    found = [
+        Deployed(
+            one["id"],
+            flow,
+            one["name"],
+            one["parameters"],
+            tuple(_schedule_of(s) for s in one["schedules"]),
+            one["paused"],
+            tuple(one["tags"]),
+        )
+        for flow, one in deployments_of_ours(client)
+    ]
+    return sorted(found, key=lambda d: d.full_name)
 
 
 def _is_ours(flow: str, name: str) -> bool:

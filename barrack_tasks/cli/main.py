@@ -92,6 +92,14 @@ app.command(completion)
 app.command(completer(app), name="complete", show=False)
 
 
+_OF_SENDERS = (
+    "APILogWorker",
+    "EventsWorker",
+    "prefect._internal.concurrency",
+    "prefect.events.clients",
+)
+
+
 @two_means_differs
 def main() -> None:
     """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
@@ -102,10 +110,12 @@ def main() -> None:
             2,
         )
     # Prefect sends an event for each block that was read, and a command that ends soon waits for
-    # them: that is no news, and would stand below what the command says. Nor are tracebacks of its
-    # websockets when a server goes away: the command itself says so in one sentence.
-    for name in ("EventsWorker", "prefect.events.clients", "APILogWorker"):
+    # them: that is no news, and would stand below what the command says. Nor is what its websockets
+    # and its sender of log lines say when a server goes away: the command itself says so in one
+    # sentence.
+    for name in _OF_SENDERS:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    logging.raiseExceptions = False
     try:
         result = app(
             sys.argv[1:],

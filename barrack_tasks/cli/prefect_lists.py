@@ -26,7 +26,7 @@ from barrack_tasks.cli.recurrence import runs_when
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import known_server
 from barrack_tasks.plans.durations import said
-from barrack_tasks.plans.names import PREFIX, nearest
+from barrack_tasks.plans.names import PREFIX, TAG, nearest
 from barrack_tasks.runtime.health import COMPLETED, reason_of, runs_of
 
 _LEVELS = ((50, "CRITICAL"), (40, "ERROR"), (30, "WARNING"), (20, "INFO"))
@@ -136,9 +136,8 @@ def read_runs(client: SyncPrefectClient, limit: int) -> list[RunShown]:
         client: of the server.
         limit: at most so many, up to 200.
     """
-    names = [getattr(flows, name).name for name in flows.__all__]
     body = {
-        "flows": {"name": {"any_": names}},
+        "flows": {"name": {"any_": _flows()}},
         "flow_runs": {"state": {"type": {"not_any_": ["SCHEDULED"]}}},
         "sort": "EXPECTED_START_TIME_DESC",
         "limit": min(limit, _PAGE),
@@ -155,7 +154,8 @@ def read_due(client: SyncPrefectClient, limit: int) -> list[tuple[str, datetime]
         limit: at most so many.
     """
     body = {
-        "deployments": {"tags": {"all_": ["barrack"]}},
+        "flows": {"name": {"any_": _flows()}},
+        "deployments": {"tags": {"all_": [TAG]}},
         "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}},
         "sort": "EXPECTED_START_TIME_ASC",
         "limit": limit,
@@ -169,6 +169,11 @@ def read_due(client: SyncPrefectClient, limit: int) -> list[tuple[str, datetime]
         )
         for run in runs
     ]
+
+
+def _flows() -> list[str]:
+    """What Prefect calls the flows of this library."""
+    return [getattr(flows, name).name for name in flows.__all__]
 
 
 def _runs_shown(client: SyncPrefectClient, runs: Sequence[Mapping[str, Any]]) -> list[RunShown]:

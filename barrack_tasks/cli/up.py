@@ -184,7 +184,10 @@ def _check_who_says(named: str | None) -> None:
 
 
 def down() -> int:
-    """End the worker and the server that `barrack up` has started, and nothing else."""
+    """End the worker and the server that `barrack up` has started, and nothing else.
+
+    Runs that are under way end first and count as crashed; the next runs go on with their work.
+    """
     from barrack_tasks.server.services import Services
 
     console = Screen()

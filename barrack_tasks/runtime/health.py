@@ -28,6 +28,7 @@ from barrack_tasks.plans.health import (
     blindness,
     why_it_hangs,
 )
+from barrack_tasks.plans.names import PREFIX, TAG
 from barrack_tasks.runtime.leases import intent_of
 from barrack_tasks.runtime.notify import find_notifiers
 from barrack_tasks.runtime.post import Item, Post
@@ -87,7 +88,11 @@ def blind_guards(client: SyncPrefectClient, but: str | None = None) -> list[Blin
     answer = client.request(
         "POST",
         "/deployments/filter",
-        json={"deployments": {"tags": {"all_": ["barrack", "guard"]}}, "limit": 200},
+        json={
+            "deployments": {"tags": {"all_": [TAG, "guard"]}},
+            "flows": {"name": {"like_": PREFIX}},
+            "limit": 200,
+        },
     )
     now = _moment_of(answer.headers.get("date"))
     on = {
@@ -103,7 +108,10 @@ def blind_guards(client: SyncPrefectClient, but: str | None = None) -> list[Blin
         last = max([*(_read(s["updated"]) for s in active), *completed.get(id_, [])])
         ends = blind_from(last, due_after([s["schedule"] for s in active], last, MISSED))
         if ends is not None and now > ends:
-            found.append(_blind(client, one, last, now))
+            flow = client.request("GET", "/flows/{id}", path_params={"id": one["flow_id"]})
+            name = flow.json()["name"]
+            if name.startswith(PREFIX):  # what is asked for only has to contain it
+                found.append(_blind(client, f"{name}/{one['name']}", one, last, now))
     return found
 
 
@@ -202,16 +210,15 @@ def how_it_ended(client: SyncPrefectClient, deployment: str) -> str | None:
 
 
 def _blind(
-    client: SyncPrefectClient, one: Mapping[str, Any], last: datetime, now: datetime
+    client: SyncPrefectClient, title: str, one: Mapping[str, Any], last: datetime, now: datetime
 ) -> Blind:
-    flow = client.request("GET", "/flows/{id}", path_params={"id": one["flow_id"]}).json()["name"]
     reasons = hanging(client, one["id"], now, timedelta(0))
     if ended := how_it_ended(client, one["id"]):
         reasons.append(ended)
     notify = one["parameters"].get("notify") or ()
     return Blind(
         intent_of(one["id"], last.isoformat()),
-        blindness(f"{flow}/{one['name']}", last, now, reasons),
+        blindness(title, last, now, reasons),
         tuple(str(name) for name in notify),
     )
 

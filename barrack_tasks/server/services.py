@@ -342,9 +342,11 @@ def _is_alive(told: Mapping[str, Any] | None) -> bool:
 
 
 def _end(told: Mapping[str, Any]) -> None:
-    for how, patience in ((signal.SIGTERM, 30.0), (signal.SIGKILL, 5.0)):
+    # A worker ends its runs first, and is given longer for it than it gives them.
+    ways = ((os.kill, signal.SIGTERM, 60.0), (os.killpg, signal.SIGKILL, 5.0))
+    for send, how, patience in ways:
         try:
-            os.killpg(told["pid"], how)
+            send(told["pid"], how)
         except ProcessLookupError:
             return
         until = time.monotonic() + patience

@@ -1,30 +1,44 @@
 """A worker of a process pool, as Prefect has it, whose runs start as forks of one process.
 
+When it is told to end, its runs end before it does, and the server is told how. Prefect's own
+worker kills their processes at once, and the server then believes for ever that they are at work.
+
 Everything else is Prefect's own: schedules, limits, parameters, cancellation, and what is told of a
 run that crashed.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import shlex
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
+from abc import ABC
+from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from prefect.logging import get_logger
 from prefect.settings import get_current_settings
-from prefect.utilities.processutils import setup_signal_handlers_worker
-from prefect.workers.process import ProcessJobConfiguration, ProcessWorker
+from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 from barrack_tasks.server.forks import FORKS, words_for
 
 _MODULE = "barrack_tasks.flows"
 _COMMAND = Path(__file__).with_name("run_in_fork.py")
+_PATIENCE = 30.0
+"""Seconds that runs are given to end when the worker is told to; then they are killed."""
+_LOOKS_EVERY = 1.0
+_LONG = 600.0
+_LONGEST_PAUSE = 300.0
 
 
 class _InFork(ProcessJobConfiguration):
@@ -40,40 +54,174 @@ class _InFork(ProcessJobConfiguration):
         super().prepare_for_flow_run(flow_run, deployment, *arguments, **named)
 
 
-def work(pool: str) -> None:
-    """Do the runs of a pool until told to end.
+class BarrackWorker(
+    ProcessWorker, ABC
+):  # what is abstract does not take the place of Prefect's own
+    """Prefect's worker, which waits for its runs when it is told to end."""
 
-    Args:
-        pool: name of a process pool.
+    def __init__(self, work_pool_name: str, limit: int | None = None) -> None:
+        super().__init__(work_pool_name=work_pool_name, limit=limit)
+        self._waits: asyncio.Task[Any] | None = None
+        """What asks for runs, or still starts the worker."""
+        self._ends_runs_by: signal.Signals | None = None
+        self._of_runs: set[int] = set()
+
+    async def work(self) -> None:
+        """Do runs until told to end by a signal."""
+        loop = asyncio.get_running_loop()
+        self._waits = asyncio.current_task()
+        for which in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(which, self.end)
+        with suppress(asyncio.CancelledError):  # the worker had not started yet
+            await self.start()
+
+    def end(self) -> None:
+        """Take no more runs and end those that are at work; at the second call, kill them."""
+        if self._ends_runs_by is None:
+            self._ends_runs_by = signal.SIGTERM
+            asyncio.get_running_loop().call_later(_PATIENCE, self.end)
+            if self._waits is not None:
+                # Where the loop of requests ends by itself, Prefect waits for the runs.
+                self._waits.cancel()
+        else:
+            self._ends_runs_by = signal.SIGKILL
+        for pid in self._of_runs:
+            _send(pid, self._ends_runs_by)
+
+    async def get_and_submit_flow_runs(self) -> list[Any]:
+        """Ask for runs, see Prefect."""
+        self._waits = asyncio.current_task()
+        return await super().get_and_submit_flow_runs()
+
+    async def run(
+        self, flow_run: Any, configuration: ProcessJobConfiguration, task_status: Any = None
+    ) -> ProcessWorkerResult:
+        """Do a run, see Prefect."""
+        started = _Started(self, task_status)
+        try:
+            return await super().run(flow_run, configuration, started)  # type: ignore[arg-type]
+        finally:
+            self._of_runs.discard(started.pid)
+
+    def has_started(self, pid: int) -> None:
+        """Know the process of a run, which may have been on its way when the worker was ended."""
+        self._of_runs.add(pid)
+        if self._ends_runs_by is not None:
+            _send(pid, self._ends_runs_by)
+
+
+@dataclass
+class _Started:
+    """Tells the worker, and Prefect, which process a run has."""
+
+    worker: BarrackWorker
+    prefects: Any
+    pid: int = 0
+
+    def started(self, pid: int) -> None:
+        self.pid = pid
+        if self.prefects is not None:
+            self.prefects.started(pid)
+        self.worker.has_started(pid)
+
+
+def _send(pid: int, which: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, which)
+
+
+async def _keep_forks(place: Path) -> None:
+    """Have a process that forks for runs, and start another one where it has ended.
+
+    Until that has loaded everything, runs wait for it; where none can be started, runs start in the
+    usual way. One that ends soon after its start is given longer and longer pauses.
     """
-    worker = ProcessWorker(work_pool_name=pool)
-    setup_signal_handlers_worker(os.getpid(), f"the worker {worker.name!r}", print)
-    with tempfile.TemporaryDirectory(prefix="barrack-") as folder:  # for its owner alone
-        if sys.platform == "linux":  # elsewhere a process that has loaded much must not be forked
-            with suppress(OSError):  # a path may be too long for a socket
-                _start_forks(Path(folder) / "forks")
-                # A subclass would take the place of Prefect's own worker, with a warning.
-                worker.job_configuration = _InFork
-        with suppress(KeyboardInterrupt, asyncio.CancelledError):
-            asyncio.run(worker.start())
-
-
-def _start_forks(place: Path) -> None:
-    """Start the process that forks for runs; it ends after this one."""
     lifeline, _ = os.pipe()  # the other end is closed when this process ends, however it ends
+    log = get_logger("worker")
+    pause = _LOOKS_EVERY
+    while True:
+        began = time.monotonic()
+        try:
+            forks = _start_forks(place, lifeline)
+        except OSError as error:  # a path may be too long for a socket
+            log.warning("no process that forks for runs could be started: %s", error)
+        else:
+            while forks.poll() is None:
+                await asyncio.sleep(_LOOKS_EVERY)
+            log.warning(
+                "the process that forks for runs has ended (%s); another one is started",
+                forks.returncode,
+            )
+        pause = _LOOKS_EVERY if time.monotonic() - began > _LONG else pause
+        await asyncio.sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _start_forks(place: Path, lifeline: int) -> subprocess.Popen[bytes]:
+    """Start the process that forks for runs; it ends after this one."""
+    os.environ.pop(FORKS, None)  # the environment of a run has it no more, either
+    place.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))
         listener.listen(128)
         settings = get_current_settings().to_environment_variables(exclude_unset=True)
         kept = (listener.fileno(), lifeline)
-        subprocess.Popen(  # noqa: S603 - our own words
+        forks = subprocess.Popen(  # noqa: S603 - our own words
             [*words_for(_MODULE), *map(str, kept)],
             env={**os.environ, **settings},
             pass_fds=kept,
         )
-    os.close(lifeline)
     os.environ[FORKS] = str(place)
+    return forks
+
+
+async def _work(pool: str, limit: int | None, folder: Path) -> None:
+    worker = BarrackWorker(pool, limit)
+    if sys.platform != "linux":  # there a process that has loaded much must not be forked
+        await worker.work()
+        return
+    worker.job_configuration = _InFork
+    keeping = asyncio.create_task(_keep_forks(folder / "forks"))
+    await worker.work()
+    keeping.cancel()
+
+
+def work(pool: str, limit: int | None = None) -> None:
+    """Do the runs of a pool until told to end.
+
+    Args:
+        pool: name of a process pool.
+        limit: at most so many runs at a time.
+    """
+    with tempfile.TemporaryDirectory(prefix="barrack-") as folder:  # for its owner alone
+        asyncio.run(_work(pool, limit, Path(folder)))
+
+
+def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:
+    """What `python -m barrack_tasks.server.worker` is told: a pool, and a limit if one is given.
+
+    Args:
+        words: of the command, without the module; those of this process, if not given.
+
+    Example:
+        >>> arguments(["barrack", "--limit", "8"])
+        Namespace(pool='barrack', limit=8)
+    """
+    parser = argparse.ArgumentParser(
+        prog="python -m barrack_tasks.server.worker",
+        description="Do the runs of a process pool of the Prefect server until told to end.",
+    )
+    parser.add_argument("pool", help="name of the pool, such as barrack")
+    parser.add_argument("--limit", type=_positive, help="do at most so many runs at a time")
+    return parser.parse_args(words)
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise ValueError(text)
+    return number
 
 
 if __name__ == "__main__":
-    work(sys.argv[1])
+    given = arguments()
+    work(given.pool, given.limit)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import httpx
 import pytest
+from prefect.client.orchestration import get_client
 
 from barrack_tasks.api.models import VMStatus
 from barrack_tasks.cli.servers import spoken_with
@@ -19,6 +22,7 @@ from barrack_tasks.server.services import Services
 from tests.cli.test_answers import check
 from tests.cli.test_learn import run
 from tests.conftest import free_port, give_tables
+from tests.deployments.playing import start, wait_for
 
 COMMAND = [sys.executable, "-c", "from barrack_tasks.cli import main; main()"]
 
@@ -50,7 +54,7 @@ def test_from_nothing_to_guards_and_back(
 ) -> None:
     port = free_port()
     try:
-        with Sandbox(fleet=2, speed=60) as sandbox:
+        with Sandbox(fleet=2, speed=0) as sandbox:
             first = barrack(tmp_path, "up", "--port", str(port), **sandbox.env)
             assert first.returncode == 0, first.stdout + first.stderr
             assert f"http://127.0.0.1:{port}" in first.stdout
@@ -78,10 +82,20 @@ def test_from_nothing_to_guards_and_back(
                     lines = capsys.readouterr().out.splitlines()
                     assert len(lines) > len(answer["deployments"])
                     assert not [line for line in lines if len(line) > 80 and "  " in line], lines
+                with get_client(sync_client=True) as client:
+                    flow = "barrack-snapshot-before-stop/snapshot-before-stop"
+                    deployment = str(client.read_deployment_by_name(flow).id)
+                # Time stands still in the cloud, so this run waits for its snapshot.
+                assert wait_for(start(deployment, select=["*"]), "Running") == "Running"
             for seen in (first, again, told):
                 assert sandbox.api_key not in seen.stdout + seen.stderr
+            ended = barrack(tmp_path, "down")
     finally:
-        ended = barrack(tmp_path, "down")
+        barrack(tmp_path, "down")
+    with closing(sqlite3.connect(tmp_path / "prefect" / "prefect.db")) as kept:
+        states = [state for (state,) in kept.execute("select state_type from flow_run")]
+    assert "CRASHED" in states
+    assert not {"PENDING", "RUNNING", "CANCELLING"} & {*states}, "nobody would ever end these"
     assert ended.stdout.strip() == "Stopped: worker, server."
     with pytest.raises(httpx.TransportError):
         httpx.get(f"http://127.0.0.1:{port}/api/health")

@@ -11,8 +11,10 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import DeploymentScheduleCreate
 from prefect.client.schemas.schedules import IntervalSchedule
-from prefect.states import Completed, Failed, Running, State
+from prefect.states import Completed, Failed, Running, Scheduled, State
 
+from barrack_tasks.cli.deployments import deployments_of_ours, read_deployed
+from barrack_tasks.cli.prefect_lists import read_due
 from barrack_tasks.runtime.health import blind_guards
 from barrack_tasks.runtime.leases import holding
 from barrack_tasks.sandbox import Sandbox
@@ -25,11 +27,11 @@ from tests.flows.receivers import Webhook, subjects
 class Guard:
     """A deployment of a guard, due every second, whose runs only this test makes."""
 
-    def __init__(self, notify: str) -> None:
+    def __init__(self, notify: str, flow: str = "barrack-watch-balance") -> None:
         self.name = named()
         with get_client(sync_client=True) as client:
             self.id = client.create_deployment(
-                client.create_flow_from_name("barrack-watch-balance"),
+                client.create_flow_from_name(flow),
                 self.name,
                 tags=["barrack", "guard"],
                 parameters={"notify": [notify]},
@@ -87,6 +89,31 @@ def test_a_blind_guard_is_told_once_to_those_whom_it_would_have_told(
     guard.wait_until_blind()
     watch_account(credentials=account)
     assert len(subjects(hook[0])) == 2
+
+
+@pytest.mark.slow
+def test_what_others_deploy_with_our_tags_is_in_no_list_of_ours(
+    hook: tuple[Webhook, str],
+) -> None:
+    """Another team's flow, whose name contains what ours begin with."""
+    theirs = Guard(hook[1], "team-barrack-watch")
+    ours = Guard(hook[1])
+    try:
+        for one in (theirs, ours):
+            one.run(Scheduled())
+        ours.wait_until_blind()  # theirs has been silent for as long
+        assert not theirs.is_blind()
+        with get_client(sync_client=True) as client:
+            deployed = {one.name for one in read_deployed(client)}
+            due = {name.rpartition("/")[2] for name, _ in read_due(client, 200)}
+            planned = {one["name"] for _, one in deployments_of_ours(client)}
+        for listed in (deployed, due, planned):
+            assert ours.name in listed
+            assert theirs.name not in listed
+    finally:
+        with get_client(sync_client=True) as client:
+            for one in (theirs, ours):
+                client.delete_deployment(UUID(str(one.id)))
 
 
 @pytest.mark.slow

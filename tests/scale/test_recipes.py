@@ -14,6 +14,8 @@ import pytest
 import yaml
 from prefect.cli._app import _app as prefect
 from prefect.events.schemas.automations import AutomationCore, EventTrigger, Posture
+from prefect.server.events.schemas.automations import EventTrigger as ServerTrigger
+from prefect.server.events.schemas.events import RelatedResource, Resource
 from prefect.settings import Settings
 from prefect.settings.legacy import _get_settings_fields
 from prefect.states import (
@@ -32,6 +34,7 @@ from prefect.states import (
 
 from barrack_tasks.cli.deployments import POOL
 from barrack_tasks.cli.main import app as barrack
+from barrack_tasks.server import worker
 from tests.scale.engines import ADDRESSES, ENGINES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -61,6 +64,9 @@ COMMANDS = [
 
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_every_command_and_each_of_its_options_exists(words: list[str]) -> None:
+    if words[:3] == ["python", "-m", worker.__name__]:
+        assert worker.arguments(words[3:]).limit == 8
+        return
     tool = {"prefect": prefect, "barrack": barrack}[words[0]]
     tool.parse_args(words[1:], exit_on_error=False, print_error=False)
 
@@ -155,8 +161,8 @@ def test_every_port_is_the_one_that_is_listened_on() -> None:
 
 
 def test_workers_poll_the_pool_that_the_deployments_are_in() -> None:
-    assert f"--pool {POOL} " in UNIT
-    assert POOL in OURS["worker"]["command"]
+    own = [worker.arguments(words[3:]) for words in COMMANDS if worker.__name__ in words]
+    assert [one.pool for one in own] == [POOL, POOL], "compose and systemd"
     assert OURS["worker"]["deploy"]["replicas"] == 3
 
 
@@ -213,7 +219,7 @@ def test_haproxy_takes_its_file() -> None:
 def test_systemd_takes_the_unit(tmp_path: Path) -> None:
     if not (found := shutil.which("systemd-analyze")):
         pytest.skip("systemd-analyze is not installed.")
-    here = UNIT.replace("/opt/barrack/bin/prefect", f"{sys.prefix}/bin/prefect")
+    here = UNIT.replace("/opt/barrack/bin/python", sys.executable)
     (tmp_path / "barrack.service").write_text(here)
     done = subprocess.run(
         [found, "verify", str(tmp_path / "barrack.service")], capture_output=True, text=True
@@ -226,6 +232,31 @@ LOST, UNBEGUN, AGAIN, GIVEN_UP = (
     AutomationCore.model_validate(one)
     for one in yaml.safe_load((PLACE / "lost-runs.yaml").read_text())["automations"]
 )
+
+
+@pytest.mark.parametrize("automation", [LOST, UNBEGUN, AGAIN, GIVEN_UP], ids=lambda a: a.name)
+def test_runs_of_others_that_have_our_tag_are_left_alone(automation: AutomationCore) -> None:
+    told = automation.trigger.model_dump(mode="json")
+    trigger = ServerTrigger.model_validate(told)
+
+    def covers(flow: str, tag: str) -> bool:
+        run = Resource({"prefect.resource.id": "prefect.flow-run.1"})
+        about = (("flow", "prefect.flow.1", flow), ("tag", f"prefect.tag.{tag}", tag))
+        related = [
+            RelatedResource(
+                {
+                    "prefect.resource.role": role,
+                    "prefect.resource.id": id_,
+                    "prefect.resource.name": name,
+                }
+            )
+            for role, id_, name in about
+        ]
+        return trigger.covers_resources(run, related)
+
+    assert covers("barrack-hibernate", "barrack")
+    assert not covers("their-flow", "barrack")
+    assert not covers("barrack-hibernate", "theirs"), "nobody deployed it"
 
 
 def action_of(automation: AutomationCore) -> dict[str, Any]:

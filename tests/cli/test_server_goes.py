@@ -1,0 +1,89 @@
+"""A Prefect server is killed under commands that speak with it: they say so in plain words."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.server.services import answers, server_settings
+from tests.cli.test_up import COMMAND
+from tests.conftest import end_with_this_process, free_port, give_tables
+
+ROOT = Path(__file__).resolve().parents[2]
+ITS_OWN = ("Traceback", "EventsWorker", "Error logging to API", "websocket", "Event(")
+"""What Prefect's own senders say, which is of no use to a person."""
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    for _ in range(2400):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"it never came to this: {what}")
+
+
+@pytest.mark.slow
+def test_commands_say_that_the_server_is_away_and_keep_what_prefect_says(tmp_path: Path) -> None:
+    given = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "BARRACK_"))}
+    port = free_port()
+    give_tables(tmp_path / "prefect")
+    env = {
+        **given,
+        **server_settings(port, "me:secret"),
+        "PREFECT_HOME": str(tmp_path / "prefect"),
+        "XDG_STATE_HOME": str(tmp_path / "state"),
+        "PYTHONPATH": str(ROOT),
+        "COLUMNS": "160",
+    }
+
+    def start(name: str, words: list[str], **more: str) -> subprocess.Popen[bytes]:
+        with (tmp_path / name).open("wb") as out:
+            return subprocess.Popen(
+                words,
+                env={**env, **more},
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                preexec_fn=end_with_this_process,
+            )
+
+    def said(name: str) -> str:
+        return (tmp_path / name).read_text(encoding="utf-8")
+
+    serving = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port)]
+    server = start("server", serving)
+    running: list[subprocess.Popen[bytes]] = [server]
+    try:
+        until(lambda: answers(env["PREFECT_API_URL"]), "the server starts")
+        # Time stands still in this cloud, so that the run waits for its snapshot.
+        with Sandbox(fleet=1, speed=0, seed=2310) as sandbox:
+            told = sandbox.env
+            run = start("run", [*COMMAND, "run", "snapshot_before_stop", "alpha"], **told)
+            watch = start("watch", [*COMMAND, "watch", "--follow", "--every", "1"], **told)
+            running += [run, watch]
+            until(
+                lambda: any(one["operation"] == "create_snapshot" for one in sandbox.requests()),
+                "the run is at work",
+            )
+            until(lambda: "Last runs" in said("watch"), "the watch shows the run")
+            server.send_signal(signal.SIGKILL)
+            server.wait(60)
+            assert watch.wait(240) == 1
+            assert "barrack: the Prefect server could not be reached" in said("watch")
+            until(lambda: "the Prefect server cannot be reached" in said("run"), "the run says so")
+            run.send_signal(signal.SIGINT)
+            run.wait(400)
+            for name in ("run", "watch"):
+                assert [one for one in ITS_OWN if one in said(name)] == [], said(name)
+    finally:
+        for one in running:
+            one.kill()
+            one.wait()
