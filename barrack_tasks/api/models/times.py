@@ -48,7 +48,8 @@ def _span_of(value: Any) -> timedelta:
     if not isinstance(value, timedelta):
         return _SPAN_OR_SECONDS.validate_python(value)
     # An interval lies between two moments: how long it is needs no calendar.
-    if not isinstance(value, pendulum.Interval) and getattr(value, "months", 0):
+    is_interval = isinstance(value, pendulum.Interval)
+    if isinstance(value, pendulum.Duration) and value.months and not is_interval:
         raise _NoFixedLength
     return timedelta(seconds=value.total_seconds()) if type(value) is not timedelta else value
 

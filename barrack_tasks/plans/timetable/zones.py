@@ -111,8 +111,12 @@ def offset_changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[O
         before, after = _offset(zone, low), _offset(zone, high)
         if before == after:
             continue
-        moment = first_second(low, high, lambda m, was=before: _offset(zone, m) != was)
-        yield OffsetChange(moment, before, after)
+        yield OffsetChange(_changed(zone, low, high), before, after)
+
+
+def _changed(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+    before = _offset(zone, low)
+    return first_second(low, high, lambda moment: _offset(zone, moment) != before)
 
 
 def difference(
