@@ -119,7 +119,8 @@ def test_all_forms_of_a_day_are_read_alike(day: date) -> None:
 
 
 @pytest.mark.parametrize(
-    "moment", [datetime(2026, 1, 1), pendulum.naive(2026, 1, 1), "2026-01-01T08:00"]  # noqa: DTZ001
+    "moment",
+    [datetime(2026, 1, 1), pendulum.naive(2026, 1, 1), "2026-01-01T08:00"],  # noqa: DTZ001
 )
 def test_without_a_zone_it_is_no_moment(moment: Any) -> None:
     with pytest.raises(ValueError, match="has no time zone, so it is no moment"):
