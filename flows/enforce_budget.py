@@ -16,7 +16,7 @@ from barrack_tasks.plans.durations import PositiveSpan, Span
 from barrack_tasks.plans.money.budgets import Budget, BudgetReport, read_budgets
 from barrack_tasks.plans.money.shedding import Shedding
 from barrack_tasks.plans.power.drive import Manner
-from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.plans.timetable.zone_names import Zone, zone_of
 from barrack_tasks.runtime.alerts import scope_of, this_deployment, untold
 from barrack_tasks.runtime.parameters import Credentials, Notify, Protect, Timeout, span_of
 
@@ -27,7 +27,7 @@ Budgets = Annotated[list[Budget], BeforeValidator(read_budgets)]
 @barrack_flow(name="enforce_budget")
 def enforce_budget(
     budgets: Budgets,
-    zone: str = "UTC",
+    zone: Zone = "UTC",
     priority: list[str] = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     order: Literal["cheapest", "dearest"] = "cheapest",
     snapshot: bool = False,
@@ -78,7 +78,7 @@ def enforce_budget(
         >>> enforce_budget([{"per": "month", "soft": 800, "hard": 1000}], zone="Europe/Berlin")
     """
     run = Run.begin("enforce_budget", credentials, notify, protect, dry_run)
-    zone_of(zone)
+    zone = zone_of(zone).key
     span = span_of(timeout)
     limits = (b.model_dump_json() for b in budgets)
     scope = scope_of([*limits, zone, *this_deployment()], notify)

@@ -18,7 +18,7 @@ from barrack_tasks.plans.money.bill import days_back
 from barrack_tasks.plans.money.budgets import period_of
 from barrack_tasks.plans.money.cost_report import CHART_TITLE, CostReport
 from barrack_tasks.plans.power.schedule import Rule, read_rules_if_any
-from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.plans.timetable.zone_names import Zone, zone_of
 from barrack_tasks.runtime.charts import stacked_bars
 from barrack_tasks.runtime.parameters import Credentials, Notify
 
@@ -26,7 +26,7 @@ from barrack_tasks.runtime.parameters import Credentials, Notify
 @barrack_flow(name="report_costs")
 def report_costs(
     days: Annotated[int, Field(ge=1, le=366)] = 30,
-    zone: str = "UTC",
+    zone: Zone = "UTC",
     save_to: Path | None = None,
     rules: Annotated[list[Rule], BeforeValidator(read_rules_if_any)] = [],  # noqa: B006 - for the form
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
@@ -60,7 +60,7 @@ def report_costs(
         >>> pandas.DataFrame(report_costs(days=7).records())
     """
     run = Run.begin("report_costs", credentials, notify)
-    zone_of(zone)
+    zone = zone_of(zone).key
     check_file(save_to)
     funds = read_funds(run.account)
     month = period_of("month", funds.at, zone)

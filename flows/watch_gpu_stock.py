@@ -19,7 +19,7 @@ from barrack_tasks.plans.power.expiry import check_end
 from barrack_tasks.plans.stock.pace import Pace
 from barrack_tasks.plans.stock.report import StockReport
 from barrack_tasks.plans.stock.wants import Want, check_nothing_old_is_deleted, read_wants
-from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.plans.timetable.zone_names import Zone, zone_of
 from barrack_tasks.runtime.alerts import this_deployment
 from barrack_tasks.runtime.parameters import Credentials, Notify
 
@@ -37,7 +37,7 @@ def watch_gpu_stock(
     on_expiry: Literal["hibernate", "delete"] = "hibernate",
     caps: Caps | None = None,
     history: Path | None = None,
-    zone: str = "UTC",
+    zone: Zone = "UTC",
     notify: Notify = [],  # noqa: B006 - Prefect shows the default in its form, and copies it
     dry_run: bool = False,
     credentials: Credentials = None,
@@ -86,7 +86,7 @@ def watch_gpu_stock(
     run = Run.begin("watch_gpu_stock", credentials, notify, dry_run=dry_run)
     check_end(expires, on_expiry)
     check_nothing_old_is_deleted(wants, on_expiry)
-    zone_of(zone)
+    zone = zone_of(zone).key
     quiet_times = Timetable.parse(quiet) if quiet else None
     pace = Pace(interval, random.random, run.account.requests_per_second, quiet_times)
     scope = scope_of_stock(notify)

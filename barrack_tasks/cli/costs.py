@@ -78,9 +78,9 @@ def _report_without_server(
     from barrack_tasks.plans.money.bill import days_back
     from barrack_tasks.plans.money.budgets import period_of
     from barrack_tasks.plans.money.cost_report import CostReport
-    from barrack_tasks.plans.timetable.zones import zone_of
+    from barrack_tasks.plans.timetable.zone_names import zone_of
 
-    zone_of(zone)
+    zone = zone_of(zone).key
     month, first = period_of("month", funds.at, zone), days_back(funds.at, days, zone)
     whole = bill_of_what_is_there(account, funds, min(first, month.start), funds.at, zone)
     return CostReport.of(whole, first, month, funds.at, funds.burn())

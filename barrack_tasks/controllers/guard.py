@@ -8,7 +8,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from typing import Any, TypeVar
 
 from prefect import Task, runtime
@@ -18,6 +19,7 @@ from pydantic import Field
 
 from barrack_tasks.api import BarrackError
 from barrack_tasks.api import models as m
+from barrack_tasks.api.models.times import read_positive
 from barrack_tasks.controllers.admission import Admission, caps_of
 from barrack_tasks.plans.money.caps import Caps, Proposed, coming_back, needs_price
 from barrack_tasks.plans.report import escape
@@ -238,7 +240,7 @@ class Approval(RunInput):
     by: str = Field(default="", description="Who decides.")
 
 
-def ask_approval(question: str, timeout: int = 3600) -> bool:
+def ask_approval(question: str, timeout: float | timedelta | str = 3600) -> bool:
     """Ask a person, in the Prefect UI, whether a flow run may go on.
 
     A run of a deployment is suspended and begins anew with the answer, so that no machine waits
@@ -248,21 +250,22 @@ def ask_approval(question: str, timeout: int = 3600) -> bool:
 
     Args:
         question: one sentence with the numbers.
-        timeout: seconds after which the run fails.
+        timeout: after which the run fails: seconds, a timedelta or `"1h"`.
     """
+    seconds = ceil(read_positive(timeout).total_seconds())
     form = Approval.with_initial_data(description=f"**{escape(question)}**\n\nMay it go on?")
     answer: Any
     if deployment_of_run():
         answer = suspend_flow_run(
-            wait_for_input=form, timeout=timeout, key=f"approval-{intent_of(question)}"
+            wait_for_input=form, timeout=seconds, key=f"approval-{intent_of(question)}"
         )
     else:
-        answer = pause_flow_run(wait_for_input=form, timeout=timeout, poll_interval=2)
+        answer = pause_flow_run(wait_for_input=form, timeout=seconds, poll_interval=2)
     return bool(answer and answer.approve)
 
 
 def with_approval(
-    guarded: Callable[..., T], *arguments: Any, timeout: int = 3600, **more: Any
+    guarded: Callable[..., T], *arguments: Any, timeout: float | timedelta | str = 3600, **more: Any
 ) -> T:
     """Do something guarded, and ask a person if that is what it needs. Call it in a flow.
 

@@ -234,8 +234,9 @@ def lease_instance(
     Example:
         >>> lease_instance(account, "train-1", for_="8h", owner="ann").until
     """
+    span = read_lifetime(for_)
     there, now = find_leasable(credentials, instance), _moment_of(credentials)
-    lease = Lease(there.id, there.name, owner_named(owner), now + read_lifetime(for_))
+    lease = Lease(there.id, there.name, owner_named(owner), now + span)
     [stands] = change_leases(
         credentials.account, lambda found: [granted(found.get(lease.key), lease)], now
     )
@@ -272,8 +273,9 @@ def extend_lease(
     Example:
         >>> extend_lease(account, "train-1", for_="4h").until
     """
+    span = read_lifetime(for_)
     there, now = find_leasable(credentials, instance), _moment_of(credentials)
-    until = now + read_lifetime(for_)
+    until = now + span
 
     def change(stands: dict[str, Lease]) -> list[Lease]:
         held = by_machine(stands.values()).get(there.id, [])

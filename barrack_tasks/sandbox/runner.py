@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 import httpx
 
 from barrack_tasks.api.dialect import Dialect, builtin
+from barrack_tasks.api.models.times import Moment, read_moment, read_span
 from barrack_tasks.sandbox.cloud.clock import Clock
 from barrack_tasks.sandbox.cloud.fleet import fleet_of
 from barrack_tasks.sandbox.cloud.history import span_of_days
@@ -43,12 +44,12 @@ class Sandbox:
         dialect: how the cloud speaks; the built-in dialect, if not given.
         fleet: how many instances there are, or a list of their names or of what `seed_instance`
             takes.
-        history: how long people used them, and were billed, before `start`: a timedelta, or text
+        history: how long people used them, and were billed, before `start`: a timedelta or text,
             such as `"90d"`. The states and the balance at the start are as if there were none.
         process: serve from a process of its own, not from a thread.
         port: port on 127.0.0.1; 0 takes a free one.
-        latency: real seconds that every answer of the API takes longer.
-        start: the moment the cloud's clock begins at, zone-aware; now, if not given.
+        latency: how much longer every answer of the API takes: seconds, a timedelta or text.
+        start: the moment the cloud's clock begins at, zone-aware, or ISO 8601; now, if not given.
         settings: what `settings()` takes.
         drift: differ from the built-in dialect in the ways of `barrack_tasks.sandbox.http.drift`.
 
@@ -75,8 +76,8 @@ class Sandbox:
         fleet: int | Sequence[str | Mapping[str, Any]] = 3,
         process: bool = False,
         port: int = 0,
-        latency: float = 0,
-        start: datetime | None = None,
+        latency: float | timedelta | str = 0,
+        start: Moment | None = None,
         settings: Mapping[str, Any] | None = None,
         drift: bool = False,
         history: timedelta | str | None = None,
@@ -86,9 +87,12 @@ class Sandbox:
         self._drift = drift
         self._balance = Decimal(balance)
         self._currency = currency
-        self._speed, self._seed, self._latency = speed, seed, latency
-        self._history = span_of_days(history) if isinstance(history, str) else history
-        self._start = (start or datetime.now(UTC)) - self._history if self._history else start
+        self._speed, self._seed = speed, seed
+        self._latency = read_span(latency).total_seconds()
+        self._history = span_of_days(history) if history else None
+        self._start = None if start is None else read_moment(start)
+        if self._history:
+            self._start = (self._start or datetime.now(UTC)) - self._history
         self._fleet = fleet_of(fleet)
         self._settings = dict(settings or {})
         self._in_process = process
@@ -252,9 +256,9 @@ class Sandbox:
 
     # For tests. A ValueError says what was wrong with the arguments.
 
-    def advance(self, seconds: float) -> None:
-        """Put the clock forward by sandbox seconds; all that is due happens, in order."""
-        self._ask("POST", "clock", {"advance": seconds})
+    def advance(self, seconds: float | timedelta | str) -> None:
+        """Put the clock forward by sandbox seconds or any duration; all that is due happens."""
+        self._ask("POST", "clock", {"advance": read_span(seconds).total_seconds()})
 
     def set_speed(self, speed: float) -> None:
         """Sandbox seconds per real second from now on."""

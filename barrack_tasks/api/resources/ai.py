@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 
 from barrack_tasks.api import models as m
+from barrack_tasks.api.models.times import Moment
 from barrack_tasks.api.resources.base import Resource, operation
 
 __all__ = ["Ai"]
@@ -65,13 +65,13 @@ class Ai(Resource):
 
     @operation("get_ai_usage")
     def usage(
-        self, start: datetime | None = None, end: datetime | None = None
+        self, start: Moment | None = None, end: Moment | None = None
     ) -> m.UsageSummaryResponse:
         """What the language models have cost between two moments.
 
         Args:
-            start: zone-aware; the beginning, if not given.
-            end: zone-aware; now, if not given.
+            start: zone-aware, or ISO 8601; the beginning, if not given.
+            end: zone-aware, or ISO 8601; now, if not given.
 
         Returns:
             The total as a Decimal with its currency, requests and tokens, in all and by model.
@@ -85,13 +85,13 @@ class Ai(Resource):
 
     @operation("list_ai_usage_history")
     def usage_history(
-        self, start: datetime | None = None, end: datetime | None = None
+        self, start: Moment | None = None, end: Moment | None = None
     ) -> Iterator[m.AITransaction]:
         """Each use of a language model between two moments, page after page.
 
         Args:
-            start: zone-aware; the beginning, if not given.
-            end: zone-aware; now, if not given.
+            start: zone-aware, or ISO 8601; the beginning, if not given.
+            end: zone-aware, or ISO 8601; now, if not given.
 
         Returns:
             The uses, each with its tokens and its cost as a Decimal.

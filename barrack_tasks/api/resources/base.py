@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from datetime import date
+from datetime import date, datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from barrack_tasks.api.errors import BarrackValidationError
 from barrack_tasks.api.models.shown import Listing
+from barrack_tasks.api.models.times import read_moment
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.exchange import Call
 
@@ -28,6 +29,9 @@ def make_call(name: str, arguments: dict[str, Any]) -> Call:
     operation = OPERATIONS[name]
     given_ids = {p: arguments.pop(p, "") for p in operation.path_parameters}
     query = {q: arguments.pop(q) for q in operation.query if q in arguments}
+    for parameter in _MOMENTS & query.keys():
+        if query[parameter] is not None:
+            query[parameter] = _moment_of(name, parameter, query[parameter])
     for parameter, value in given_ids.items():
         _check(name, parameter, _problem_of_id(value))
     for parameter, value in query.items():
@@ -64,6 +68,15 @@ def _problem_of_id(value: Any) -> str:
     return _problem_of_text(text)
 
 
+def _moment_of(operation: str, parameter: str, value: Any) -> datetime:
+    try:
+        return read_moment(value)
+    except ValueError as error:
+        raise BarrackValidationError(
+            f"{parameter}: {error}", operation=operation, fields={parameter: str(error)}
+        ) from None
+
+
 def _problem_of_query(value: Any) -> str:
     if isinstance(value, str):
         return _problem_of_text(value)
@@ -82,6 +95,8 @@ def _problem_of_text(text: str) -> str:
     return ""
 
 
+_MOMENTS = {"start", "end"}
+"""Parameters of addresses that are moments."""
 _LONGEST = 1_000
 """Characters of what goes into an address."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from barrack_tasks.api import models as m
+from barrack_tasks.api.models.times import Moment
 from barrack_tasks.api.resources.base import Resource, operation
 
 __all__ = ["Instances"]
@@ -105,14 +105,14 @@ class Instances(Resource):
 
     @operation("get_instance_billing")
     def billing(
-        self, instance_id: str, start: datetime | None = None, end: datetime | None = None
+        self, instance_id: str, start: Moment | None = None, end: Moment | None = None
     ) -> m.AggregatedBillingResponse:
         """What an instance has cost, in all and by state, between two moments.
 
         Args:
             instance_id: id of the instance, which may be deleted by now.
-            start: zone-aware; the beginning, if not given.
-            end: zone-aware; now, if not given.
+            start: zone-aware, or ISO 8601; the beginning, if not given.
+            end: zone-aware, or ISO 8601; now, if not given.
 
         Returns:
             The total as a Decimal with its currency, and the records that add up to it.

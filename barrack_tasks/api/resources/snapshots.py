@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator
-from datetime import datetime
 
 from barrack_tasks.api import models as m
+from barrack_tasks.api.models.times import Moment
 from barrack_tasks.api.resources.base import Resource, operation
 
 __all__ = ["Snapshots"]
@@ -65,14 +65,14 @@ class Snapshots(Resource):
 
     @operation("get_snapshot_billing")
     def billing(
-        self, snapshot_id: str, start: datetime | None = None, end: datetime | None = None
+        self, snapshot_id: str, start: Moment | None = None, end: Moment | None = None
     ) -> m.AggregatedBillingResponse:
         """What a snapshot has cost between two moments.
 
         Args:
             snapshot_id: id of the snapshot, which may be deleted by now.
-            start: zone-aware; the beginning, if not given.
-            end: zone-aware; now, if not given.
+            start: zone-aware, or ISO 8601; the beginning, if not given.
+            end: zone-aware, or ISO 8601; now, if not given.
 
         Returns:
             The total as a Decimal with its currency, and the records that add up to it.

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import builtins
 from collections.abc import Iterator, Sequence
-from datetime import datetime
 
 from barrack_tasks.api import models as m
 from barrack_tasks.api.errors import BarrackValidationError
 from barrack_tasks.api.models.rules import check_growth
+from barrack_tasks.api.models.times import Moment
 from barrack_tasks.api.resources.base import Resource, by_hand, make_call, operation
 
 __all__ = ["Volumes"]
@@ -205,14 +205,14 @@ class Volumes(Resource):
 
     @operation("get_volume_billing")
     def billing(
-        self, volume_id: str, start: datetime | None = None, end: datetime | None = None
+        self, volume_id: str, start: Moment | None = None, end: Moment | None = None
     ) -> m.VolumeHourlyBillingResponse:
         """What a volume has cost between two moments.
 
         Args:
             volume_id: id of the volume, which may be deleted by now.
-            start: zone-aware; the beginning, if not given.
-            end: zone-aware; now, if not given.
+            start: zone-aware, or ISO 8601; the beginning, if not given.
+            end: zone-aware, or ISO 8601; now, if not given.
 
         Returns:
             The total as a Decimal with its currency, and the records that add up to it.

@@ -31,7 +31,7 @@ from barrack_tasks.plans.money.thresholds import check_may_act, check_order
 from barrack_tasks.plans.power.expiry import check_end
 from barrack_tasks.plans.stock.wants import check_nothing_old_is_deleted
 from barrack_tasks.plans.timetable import Timetable
-from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.plans.timetable.zone_names import zone_named
 
 KEY_VARIABLE = "BARRACK_API_KEY"
 """The variable of a worker's environment that holds its account's key."""
@@ -59,7 +59,7 @@ class Schedule(Given):
     @field_validator("timezone")
     @classmethod
     def _exists(cls, zone: str) -> str:
-        return _is_zone(zone)
+        return zone_named(zone)
 
     @field_validator("cron")
     @classmethod
@@ -171,11 +171,6 @@ def _check_stock(given: Any) -> None:
     check_nothing_old_is_deleted(given.wants, given.on_expiry)
 
 
-def _is_zone(zone: str) -> str:
-    zone_of(zone)
-    return zone
-
-
 def _is_timetable(text: str | None) -> str | None:
     if text is not None:
         Timetable.parse(text)
@@ -183,7 +178,7 @@ def _is_timetable(text: str | None) -> str | None:
 
 
 _READ: dict[str, Any] = {
-    "zone": Annotated[str, AfterValidator(_is_zone)],
+    "zone": Annotated[str, AfterValidator(zone_named)],
     "quiet": Annotated[str | None, AfterValidator(_is_timetable)],
     "notify": Annotated[list[str], Field(description="Channels that are told; all, if not given.")],
 }

@@ -19,6 +19,7 @@ from barrack_tasks.api.models.text import csv_cell
 from barrack_tasks.api.models.volumes import VolumeBillingRecord
 from barrack_tasks.plans.prices import HIBERNATED_HOURLY
 from barrack_tasks.plans.selection import is_named
+from barrack_tasks.plans.timetable.civil import last_moment
 
 UNIT = Decimal("0.000001")
 ZERO = Decimal(0)
@@ -64,13 +65,7 @@ def day_begins(day: date, zone: ZoneInfo) -> datetime:
 
 @lru_cache(maxsize=10_000)
 def _day_begins(ordinal: int, zone: ZoneInfo) -> datetime:
-    day = date.fromordinal(ordinal)
-    midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
-    first, last = sorted(midnight.replace(fold=fold).astimezone(UTC) for fold in (0, 1))
-    # A midnight may come twice, or never. Where the clock goes back over it, the day before ends
-    # twice; where it goes back to it, the day begins once.
-    is_last = (last - _MICROSECOND).astimezone(zone).date() < day
-    return last if is_last else first
+    return last_moment(datetime.fromordinal(ordinal), zone)
 
 
 def day_of(moment: datetime, zone: ZoneInfo) -> date:

@@ -31,7 +31,7 @@ from barrack_tasks.plans.money.shedding import (
 )
 from barrack_tasks.plans.report import Report, money
 from barrack_tasks.plans.selection import matches
-from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.plans.timetable.zone_names import zone_of
 
 Per = Literal["hour", "day", "month"]
 _EVERYTHING = "everything"

@@ -6,14 +6,15 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import lru_cache
-from typing import Self
+from typing import Any, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, field_validator, model_validator
 
 from barrack_tasks.api.models import Snapshot
+from barrack_tasks.api.models.times import Moment, read_moment
 from barrack_tasks.plans.inputs import Given
-from barrack_tasks.plans.timetable.zones import zone_of
+from barrack_tasks.plans.timetable.zone_names import zone_named
 from barrack_tasks.plans.world import lies_ahead
 
 
@@ -48,11 +49,10 @@ class Retention(Given):
     monthly: int = Field(default=6, ge=0)
     zone: str = "UTC"
 
-    @field_validator("zone")
+    @field_validator("zone", mode="before")
     @classmethod
-    def _exists(cls, zone: str) -> str:
-        zone_of(zone)
-        return zone
+    def _exists(cls, zone: Any) -> str:
+        return zone_named(zone)
 
     @model_validator(mode="after")
     def _keeps_something(self) -> Self:
@@ -63,7 +63,7 @@ class Retention(Given):
         return self
 
     def split(
-        self, snapshots: Iterable[Snapshot], now: datetime, keep: Collection[str] = ()
+        self, snapshots: Iterable[Snapshot], now: Moment, keep: Collection[str] = ()
     ) -> tuple[list[Snapshot], list[Snapshot]]:
         """Divide snapshots into those that are kept and those that are dropped.
 
@@ -82,9 +82,7 @@ class Retention(Given):
         fates = self.fates(snapshots, now, dict.fromkeys(keep, "asked to keep"))
         return [f.snapshot for f in fates if f.kept], [f.snapshot for f in fates if not f.kept]
 
-    def fates(
-        self, snapshots: Iterable[Snapshot], now: datetime, keep: dict[str, str]
-    ) -> list[Fate]:
+    def fates(self, snapshots: Iterable[Snapshot], now: Moment, keep: dict[str, str]) -> list[Fate]:
         """What becomes of each snapshot, and why, in the order given.
 
         Args:
@@ -92,7 +90,7 @@ class Retention(Given):
             now: zone-aware.
             keep: ids that are kept whatever the numbers say, and why.
         """
-        given = list(snapshots)
+        given, now = list(snapshots), read_moment(now)
         reasons: list[tuple[str, ...]] = []
         histories: dict[str | None, list[int]] = {}
         for number, snapshot in enumerate(given):

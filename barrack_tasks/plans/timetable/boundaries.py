@@ -9,7 +9,7 @@ from enum import StrEnum
 from itertools import groupby
 from typing import NamedTuple
 
-from barrack_tasks.plans.timetable.civil import EVER, FOREVER
+from barrack_tasks.api.models.times import EVER, FOREVER
 from barrack_tasks.plans.timetable.rules import Constant, Rule, Weekly, covers_the_week
 
 MOST_JOINED = 8000

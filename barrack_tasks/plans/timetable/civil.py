@@ -10,40 +10,21 @@ gives the first occurrence and the second the last, so that no hour that was ask
 slept through; but if clocks go back to just that time (03:00 to 02:00, and it is 02:00), nothing
 earlier is shown after the first, and both give that. A time that is skipped has the moment of the
 change in both cases: the first moment that exists after the gap.
+
+Pendulum answers neither question. Of a time that is skipped it adds the gap, so that 02:30 becomes
+03:30, half an hour after the change; where clocks go back to 02:00 it takes the second 02:00; and
+its arithmetic costs 20 to 1,000 times as much, which a fleet of 10,000 instances would feel.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-EVER = datetime.min.replace(tzinfo=UTC)
-FOREVER = datetime.max.replace(tzinfo=UTC)
-"""Stand for the ends of a window that has none."""
-
 _SECOND = timedelta(seconds=1)
 _DAY, _NONE = timedelta(days=1), timedelta(0)
-
-
-def utc(moment: datetime) -> datetime:
-    """The same moment in UTC, as a plain datetime.
-
-    Raises:
-        ValueError: the moment has no time zone.
-    """
-    if moment.tzinfo is UTC and type(moment) is datetime:
-        return moment
-    offset = moment.utcoffset()
-    if offset is None:
-        raise ValueError(
-            f"{moment.isoformat()} has no time zone, so it is no moment; "
-            "give one, for example datetime.now(UTC)"
-        )
-    plain = datetime.combine(moment.date(), moment.time(), UTC)
-    try:
-        return plain - offset
-    except OverflowError:
-        return EVER if offset > timedelta(0) else FOREVER
 
 
 def first_day(since: datetime, after_midnight: timedelta) -> int:
@@ -86,10 +67,12 @@ def _both(wall: datetime, zone: ZoneInfo) -> tuple[datetime, datetime]:
 
 def _after_gap(wall: datetime, zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
     """The moment of the change that skips this naive time, to the second."""
-    while high - low > _SECOND:
-        middle = low + (high - low) // _SECOND // 2 * _SECOND
-        if middle.astimezone(zone).replace(tzinfo=None) >= wall:
-            high = middle
-        else:
-            low = middle
-    return high
+    return first_second(
+        low, high, lambda moment: moment.astimezone(zone).replace(tzinfo=None) >= wall
+    )
+
+
+def first_second(low: datetime, high: datetime, is_so: Callable[[datetime], bool]) -> datetime:
+    """The first whole second after `low`, and `high` at the latest, from which on it is so."""
+    seconds = range(1, (high - low) // _SECOND)
+    return low + (1 + bisect_left(seconds, True, key=lambda s: is_so(low + s * _SECOND))) * _SECOND

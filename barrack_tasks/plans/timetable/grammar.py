@@ -19,12 +19,11 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 
-from barrack_tasks.plans.plain_words import nearest_are
 from barrack_tasks.plans.timetable.dates import Dates
 from barrack_tasks.plans.timetable.grammar_dates import exceptions, moment
 from barrack_tasks.plans.timetable.rules import DAY, DAYS, Absolute, Constant, Rule, Weekly
 from barrack_tasks.plans.timetable.scanner import Scanner
-from barrack_tasks.plans.timetable.zone_names import nearest_zones, zone_called
+from barrack_tasks.plans.timetable.zone_names import zone_named
 
 _FULL = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 _DAY_NUMBERS = {name: i for i, full in enumerate(_FULL) for name in (full, full[:3])}
@@ -223,12 +222,10 @@ def _zone(scan: Scanner, began: int, until: int) -> str:
             "a time zone is a name such as Europe/Berlin or UTC; "
             "an offset does not tell when clocks change"
         )
-    zone = zone_called(taken[0])
-    if zone is None:
-        near = nearest_zones(taken[0])
-        advice = nearest_are(near) if near else "write for example Europe/Berlin"
-        scan.refuse(f"no time zone is called {taken[0]!r}; {advice}", taken.start(), taken.end())
-    return zone
+    try:
+        return zone_named(taken[0])
+    except ValueError as error:
+        scan.refuse(str(error), taken.start(), taken.end())
 
 
 def _last_word(text: str, began: int, until: int) -> tuple[int, int]:

@@ -7,14 +7,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from barrack_tasks.plans.timetable.civil import (
-    EVER,
-    FOREVER,
-    first_day,
-    first_moment,
-    last_moment,
-    utc,
-)
+from barrack_tasks.api.models.times import EVER, FOREVER, read_moment
+from barrack_tasks.plans.timetable.civil import first_day, first_moment, last_moment
 from barrack_tasks.plans.timetable.dates import Dates
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -58,11 +52,11 @@ class Absolute:
         """Its two ends as moments."""
         start, end = self.start, self.end
         if self.zone is None:
-            return utc(start), utc(end)
+            return read_moment(start), read_moment(end)
         zone = ZoneInfo(self.zone)
         return (
-            utc(start) if start.tzinfo else first_moment(start, zone),
-            utc(end) if end.tzinfo else last_moment(end, zone),
+            read_moment(start) if start.tzinfo else first_moment(start, zone),
+            read_moment(end) if end.tzinfo else last_moment(end, zone),
         )
 
     def windows(self, _since: datetime) -> Iterator[tuple[datetime, datetime]]:

@@ -14,6 +14,7 @@ from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
+from barrack_tasks.api.models.times import EVER, FOREVER, Day, Moment, read_day, read_moment
 from barrack_tasks.plans.timetable.advice import advice
 from barrack_tasks.plans.timetable.boundaries import (
     Boundary,
@@ -22,7 +23,6 @@ from barrack_tasks.plans.timetable.boundaries import (
     boundaries_from,
     is_always,
 )
-from barrack_tasks.plans.timetable.civil import EVER, FOREVER, utc
 from barrack_tasks.plans.timetable.dates import Dates
 from barrack_tasks.plans.timetable.errors import TimetableError
 from barrack_tasks.plans.timetable.grammar import read
@@ -64,8 +64,9 @@ one every year, no window begins; for all rules at once write `; except ...` at 
     decides. Inside a window of another rule they have no effect; where up and down meet in one
     moment it is up.
 
-    Moments that are given must have a time zone; those returned are in UTC, since datetimes in
-    one zone that moves its clocks neither compare nor subtract by the time that passes.
+    Moments that are given are datetimes or pendulum's, or ISO 8601, and must have a time zone; a
+    day stands for its beginning in UTC. Those returned are in UTC, since datetimes in one zone
+    that moves its clocks neither compare nor subtract by the time that passes.
 
     Example:
         >>> timetable = Timetable.parse("Mon-Fri 08:00-20:00 Europe/Berlin")
@@ -88,7 +89,7 @@ one every year, no window begins; for all rules at once write `; except ...` at 
             raise TimetableError(f"a timetable is a text, not {text!r}", repr(text), 0, 1)
         return cls(read(text))
 
-    def is_on(self, moment: datetime) -> bool:
+    def is_on(self, moment: Moment) -> bool:
         """Whether the instance should be up at the moment: whether the wish is up.
 
         Where there is no wish at all, which takes one-sided rules alone and no boundary before,
@@ -99,7 +100,7 @@ one every year, no window begins; for all rules at once write `; except ...` at 
         """
         return self.wish(moment) is not Wish.DOWN
 
-    def wish(self, moment: datetime) -> Wish | None:
+    def wish(self, moment: Moment) -> Wish | None:
         """What is wanted at the moment: up inside a window, else what the last boundary says.
 
         Before the first boundary it is down if there is a window or `never` among the rules, and
@@ -108,7 +109,7 @@ one every year, no window begins; for all rules at once write `; except ...` at 
         Raises:
             ValueError: the moment has no time zone.
         """
-        moment = utc(moment)
+        moment = read_moment(moment)
         if self._in_a_window(moment):
             return Wish.UP
         if self._marking:
@@ -119,7 +120,7 @@ one every year, no window begins; for all rules at once write `; except ...` at 
                 return None
         return Wish.DOWN
 
-    def next_change(self, after: datetime) -> datetime | None:
+    def next_change(self, after: Moment) -> datetime | None:
         """The moment of the first boundary after this moment; None if there is none.
 
         With windows alone `is_on` changes there. A one-sided rule has a boundary whenever it
@@ -129,26 +130,26 @@ one every year, no window begins; for all rules at once write `; except ...` at 
         Raises:
             ValueError: the moment has no time zone.
         """
-        after = utc(after)
+        after = read_moment(after)
         for boundary in self._from(after):
             if boundary.moment > after:
                 return boundary.moment
         return None
 
-    def previous_change(self, moment: datetime) -> datetime | None:
+    def previous_change(self, moment: Moment) -> datetime | None:
         """The moment of the last boundary at or before this moment; None if there is none."""
         last = self.last_boundary(moment)
         return last.moment if last else None
 
-    def last_boundary(self, moment: datetime) -> Boundary | None:
+    def last_boundary(self, moment: Moment) -> Boundary | None:
         """The last boundary at or before this moment; None if there is none.
 
         Raises:
             ValueError: the moment has no time zone.
         """
-        return self._last(utc(moment))
+        return self._last(read_moment(moment))
 
-    def boundaries(self, start: datetime, end: datetime) -> Iterator[Boundary]:
+    def boundaries(self, start: Moment, end: Moment) -> Iterator[Boundary]:
         """Boundaries from `start` up to, but without, `end`, in the order of time.
 
         Raises:
@@ -157,7 +158,7 @@ one every year, no window begins; for all rules at once write `; except ...` at 
         first, last = _in_order(start, end)
         return self._between(first, last)
 
-    def windows(self, start: datetime, end: datetime) -> Iterator[Window]:
+    def windows(self, start: Moment, end: Moment) -> Iterator[Window]:
         """The times from `start` to `end` in which `is_on`, cut off at both, in the order of time.
 
         Raises:
@@ -166,7 +167,7 @@ one every year, no window begins; for all rules at once write `; except ...` at 
         first, last = _in_order(start, end)
         return self._windows(first, last)
 
-    def duration_on(self, start: datetime, end: datetime) -> timedelta:
+    def duration_on(self, start: Moment, end: Moment) -> timedelta:
         """How long it is on from `start` to `end`, in time that passes (and is billed).
 
         Raises:
@@ -174,15 +175,15 @@ one every year, no window begins; for all rules at once write `; except ...` at 
         """
         return sum((w.end - w.start for w in self.windows(start, end)), timedelta(0))
 
-    def warnings(self, now: datetime) -> tuple[str, ...]:
+    def warnings(self, now: Moment) -> tuple[str, ...]:
         """Sentences about what can be read but is hardly meant, such as a window in the past.
 
         Raises:
             ValueError: the moment has no time zone.
         """
-        return advice(self.rules, utc(now))
+        return advice(self.rules, read_moment(now))
 
-    def without(self, dates: Iterable[date]) -> Timetable:
+    def without(self, dates: Iterable[Day]) -> Timetable:
         """The same with more exceptions for all weekly rules: the holidays of a calendar, say.
 
         Example:
@@ -190,7 +191,7 @@ one every year, no window begins; for all rules at once write `; except ...` at 
             >>> str(timetable.without([date(2027, 5, 3)]))
             'Mon-Fri 08:00-20:00 UTC except 2027-05-03'
         """
-        out = Dates.of((day.toordinal(), day.toordinal()) for day in dates)
+        out = Dates.of((day, day) for day in map(date.toordinal, map(read_day, dates)))
         return Timetable(
             tuple(
                 replace(rule, exceptions=rule.exceptions | out)
@@ -310,10 +311,10 @@ one every year, no window begins; for all rules at once write `; except ...` at 
         }
 
 
-def _in_order(start: datetime, end: datetime) -> tuple[datetime, datetime]:
-    first, last = utc(start), utc(end)
+def _in_order(start: Moment, end: Moment) -> tuple[datetime, datetime]:
+    first, last = read_moment(start), read_moment(end)
     if last < first:
-        raise ValueError(f"the end {end.isoformat()} is before the start {start.isoformat()}")
+        raise ValueError(f"the end {last.isoformat()} is before the start {first.isoformat()}")
     return first, last
 
 

@@ -11,7 +11,6 @@ import zoneinfo
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from importlib import import_module
 from importlib.resources import files
 from itertools import pairwise
@@ -19,11 +18,10 @@ from pathlib import Path
 from typing import Literal
 from zoneinfo import ZoneInfo
 
-from barrack_tasks.plans.plain_words import nearest_are
+from barrack_tasks.plans.timetable.civil import first_second
 
 LOOK_AHEAD = timedelta(days=2 * 365)
 _STEP = timedelta(hours=6)
-_SECOND = timedelta(seconds=1)
 _VERSION = re.compile(r"^#\s*version\s+(\S+)")
 
 
@@ -63,20 +61,6 @@ class ZoneDifference:
             f"{self.zone}: from {self.moment:%Y-%m-%d %H:%M} UTC on the data in use says "
             f"{offset_text(self.in_use)}, and the tzdata wheel says {offset_text(self.in_wheel)}"
         )
-
-
-def zone_of(name: str) -> ZoneInfo:
-    """A zone by its name.
-
-    Raises:
-        ValueError: there is none; says which are near.
-    """
-    try:
-        return ZoneInfo(name)
-    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        near = get_close_matches(name, sorted(zoneinfo.available_timezones()), n=3, cutoff=0.8)
-        hint = f"; {nearest_are(near)}" if near else "; write one such as Europe/Berlin"
-        raise ValueError(f"there is no time zone called {name!r}{hint}") from None
 
 
 def data_in_use(zone: str = "UTC") -> ZoneData:
@@ -127,13 +111,12 @@ def offset_changes(zone: ZoneInfo, start: datetime, end: datetime) -> Iterator[O
         before, after = _offset(zone, low), _offset(zone, high)
         if before == after:
             continue
-        while high - low > _SECOND:
-            middle = low + (high - low) // _SECOND // 2 * _SECOND
-            if _offset(zone, middle) == before:
-                low = middle
-            else:
-                high = middle
-        yield OffsetChange(high, before, after)
+        yield OffsetChange(_changed(zone, low, high), before, after)
+
+
+def _changed(zone: ZoneInfo, low: datetime, high: datetime) -> datetime:
+    before = _offset(zone, low)
+    return first_second(low, high, lambda moment: _offset(zone, moment) != before)
 
 
 def difference(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from barrack_tasks.api.models import VMStatus
+from barrack_tasks.api.models.times import read_positive
 from barrack_tasks.sandbox.cloud.clock import SECOND, to_micros
 from barrack_tasks.sandbox.cloud.machine import Machine
 from barrack_tasks.sandbox.cloud.world import CloudState
@@ -19,22 +20,24 @@ _FORGOTTEN = 0.15
 _PLENTY = Decimal(10**12)
 
 
-def span_of_days(text: str) -> timedelta:
-    """A history as people write it, such as `90d`.
+def span_of_days(value: timedelta | str) -> timedelta:
+    """How long a history is, such as `90d`.
 
     Raises:
-        ValueError: text that is no number of days between 1 and 366.
+        ValueError: it is no duration, or longer than 366 days.
 
     Example:
         >>> span_of_days("90d").days
         90
     """
-    if not re.fullmatch(r"\d{1,3}d", text) or not 1 <= int(text[:-1]) <= LONGEST.days:
-        raise ValueError(
-            f"{text!r} is not a history; write a number of days between 1 and {LONGEST.days}, "
-            "such as 90d"
-        )
-    return timedelta(days=int(text[:-1]))
+    with suppress(ValueError):
+        span = read_positive(value)
+        if span <= LONGEST:
+            return span
+    raise ValueError(
+        f"{value!r} is not a history; write a number of days between 1 and {LONGEST.days}, "
+        "such as 90d"
+    )
 
 
 def live_through(world: CloudState, span: timedelta, seed: int = 0) -> None:
