@@ -24,6 +24,7 @@ from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.api.transport.exchange import Exchange
+from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.plans.names import snapshot_description
 from barrack_tasks.sandbox import Sandbox
 from tests.campaigns import leaps
@@ -90,7 +91,8 @@ class Trouble:
         concerns: whether it can strike an operation.
         wire: what `Sandbox.fault` takes.
         act: what happens just before the request is sent.
-        ahead: how far the cloud's clock is before the worker's.
+        ahead: how far the cloud's clock is before the worker's and the Prefect server's.
+        worker_ahead: how far the worker's clock is before the cloud's and the Prefect server's.
         crowd: whether lists have two pages.
         changes_the_wish: whether the work may not be possible, or not be wanted, after it.
         lasts: whether it goes on striking the same operation until the run is over.
@@ -101,9 +103,15 @@ class Trouble:
     wire: dict[str, Any] = field(default_factory=dict)
     act: Act | None = None
     ahead: timedelta = timedelta(0)
+    worker_ahead: timedelta = timedelta(0)
     crowd: bool = False
     changes_the_wish: bool = False
     lasts: bool = False
+
+    @property
+    def is_of_clocks(self) -> bool:
+        """Whether it strikes every request at once."""
+        return bool(self.ahead or self.worker_ahead)
 
 
 def _changes(operation: str) -> bool:
@@ -149,6 +157,7 @@ _WIRE: dict[str, dict[str, Any]] = {
     "refused": {"kind": "refuse"},
     "reset before the effect": {"kind": "reset_before"},
     "reset after the effect": {"kind": "reset_after"},
+    "timeout before the effect": {"kind": "timeout_before", "seconds": 2},
     "timeout after the effect": {"kind": "timeout_after", "seconds": 2},
     "429, Retry-After in seconds": {**_LATE, "retry_after": 1},
     "429, Retry-After as a date": {**_LATE, "retry_after": 60, "retry_after_date": True},
@@ -157,6 +166,7 @@ _WIRE: dict[str, dict[str, Any]] = {
     "502 with HTML": {"kind": "html"},
     "truncated JSON": {"kind": "truncated"},
     "not JSON": {"kind": "malformed"},
+    "wrong content type": {"kind": "mislabelled"},
     "HTML with status 200": {"kind": "html", "status": 200},
 }
 
@@ -178,8 +188,10 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble("a person deletes it", act=_becomes("DELETED"), changes_the_wish=True),
     Trouble("the cloud's clock is ahead", ahead=BEHIND),
     Trouble("the cloud's clock is behind", ahead=-BEHIND),
+    Trouble("the worker's clock is ahead", worker_ahead=BEHIND),
+    Trouble("the worker's clock is behind", worker_ahead=-BEHIND),
 )  # fmt: skip
-"""The clocks of worker and Prefect server agree here; where they do not, tests/runtime/leases."""
+"""How locks are kept where the clocks differ is tested besides in tests/runtime/leases."""
 
 
 def _lag(sandbox: Sandbox, seconds: float) -> None:
@@ -190,6 +202,12 @@ def looks_only(sandbox: Sandbox, _: BarrackCredentials) -> None:
     """Nothing was changed through the API."""
     entries = sandbox.ledger()
     assert not [e for e in entries if e["operation"] not in ("person", "clock") and _is_ours(e)]
+
+
+def kept(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    """There is one lease, and nothing was changed through the API."""
+    looks_only(sandbox, account)
+    assert [lease.owner for lease in read_leases(account.account)] == ["ann"]
 
 
 def _is_ours(entry: dict[str, Any]) -> bool:
@@ -219,6 +237,9 @@ CASES: dict[str, Case] = {
     "report_costs": Case("report_costs", dict, looks_only),
     "watch_account": Case("watch_account", dict, looks_only),
     "doctor": Case("doctor", dict, looks_only),
+    "keep_machine": Case(
+        "keep_machine", lambda: {"instance": "alpha", "for_": "8h", "owner": "ann"}, kept
+    ),
 }
 
 
@@ -258,7 +279,8 @@ def prepared(case: Case, trouble: Trouble | None, seed: int) -> tuple[Watched, B
         seed=seed,
         dialect=spoken(),
     ).start()
-    leaps.CURRENT.set(leaps.Leaps.of(sandbox, SPEED))
+    worker_ahead = trouble.worker_ahead if trouble else timedelta(0)
+    leaps.CURRENT.set(leaps.Leaps.of(sandbox, SPEED, worker_ahead))
     account = account_of(sandbox, protect=["keep-*"])
     for name, state in case.machines.items():
         id_ = sandbox.seed_instance(name, gpu_model="L40", status=state)
@@ -357,7 +379,7 @@ def must(holds: object, sentence: str) -> None:
 
 
 def is_of_ours(error: BaseException | None) -> bool:
-    """Whether a run has ended with an error of this library, or with what is wrong with a parameter.
+    """Whether a run ended with an error of this library, or with what is wrong with a parameter.
 
     Such a `ValueError` begins with the name of the parameter.
     """
@@ -468,7 +490,7 @@ def _tried(
     arguments = case.arguments()
     first = run_flow(case, arguments, account)
     hits = sum(fault["hits"] for fault in sandbox.state()["faults"])
-    if not (struck or hits or trouble.ahead):
+    if not (struck or hits or trouble.is_of_clocks):
         return Verdict("not struck")
     judge_promises(case, sandbox, [first])
     if not trouble.changes_the_wish:
@@ -544,7 +566,7 @@ def matrix(names: Iterable[str] = CASES) -> list[Cell]:
     for name in names:
         points = points_of(name)
         for trouble in TROUBLES:
-            if trouble.ahead:  # it strikes every request at once
+            if trouble.is_of_clocks:
                 cells.append(Cell(name, points[0], trouble))
                 continue
             cells += [Cell(name, p, trouble) for p in points if trouble.concerns(p.operation)]

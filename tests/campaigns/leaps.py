@@ -22,7 +22,7 @@ import pytest
 from barrack_tasks import flows
 from barrack_tasks.api import Barrack
 from barrack_tasks.api.transport.pacing import elapsed
-from barrack_tasks.runtime import loop
+from barrack_tasks.runtime import leases, loop
 from barrack_tasks.runtime.executor import Executor, Outcome
 from barrack_tasks.sandbox import Sandbox
 
@@ -35,18 +35,20 @@ class Leaps:
 
     Args:
         advance: puts the cloud forward by so many seconds of a run.
+        ahead: how far the clock of whoever runs is before all others.
     """
 
-    def __init__(self, advance: Callable[[float], None]) -> None:
+    def __init__(self, advance: Callable[[float], None], ahead: timedelta = timedelta(0)) -> None:
         self._advance = advance
+        self.ahead = ahead
         self._lock = threading.Lock()
         self.leapt = 0.0
         """Seconds that nobody has waited for."""
 
     @classmethod
-    def of(cls, sandbox: Sandbox, speed: float) -> Leaps:
+    def of(cls, sandbox: Sandbox, speed: float, ahead: timedelta = timedelta(0)) -> Leaps:
         """Those of a cloud that runs at a speed."""
-        return cls(lambda seconds: sandbox.advance(seconds * speed))
+        return cls(lambda seconds: sandbox.advance(seconds * speed), ahead)
 
     def elapsed(self) -> float:
         """Seconds that pass."""
@@ -88,7 +90,9 @@ def install(patch: pytest.MonkeyPatch) -> None:
 
     def now() -> datetime:
         leaps = CURRENT.get()
-        return _now() + timedelta(seconds=leaps.leapt - _BEGAN.get() if leaps else 0.0)
+        if leaps is None:
+            return _now()
+        return _now() + leaps.ahead + timedelta(seconds=leaps.leapt - _BEGAN.get())
 
     def sleep(some: float) -> None:
         leaps = CURRENT.get()
@@ -115,6 +119,8 @@ def install(patch: pytest.MonkeyPatch) -> None:
         patch.setattr(f"barrack_tasks.runtime.{name}.elapsed", seconds)
     for module in [m for m in sys.modules.values() if getattr(m, "now", None) is _now]:
         patch.setattr(module, "now", now)
+    began: Any = vars(leases.holding)["__wrapped__"]
+    patch.setattr(began, "__defaults__", (*began.__defaults__[:2], now, *began.__defaults__[3:]))
     for name in _SLEEPERS:
         found = list(_that_sleep(f"barrack_tasks.{name}"))
         assert found, f"nothing sleeps in {name}"
