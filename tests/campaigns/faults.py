@@ -7,7 +7,6 @@ that it did not; then nothing goes wrong any more, and the flow that is started 
 
 from __future__ import annotations
 
-import contextvars
 import random
 import re
 import threading
@@ -15,18 +14,21 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from barrack_tasks import BarrackCredentials
+from barrack_tasks.api.models import SnapshotStatus
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.api.transport.exchange import Exchange
 from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.plans.names import snapshot_description
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.sandbox.cloud.world import CloudState
 from tests.campaigns import leaps
 from tests.flows.conftest import account_of, effects, spoken
 from tests.flows.test_crashes import CASES as CRASHES
@@ -35,9 +37,9 @@ from tests.flows.test_crashes import OLD_IMAGE, Case, old, only_once
 SPEED = 60
 POLLS = 4
 """Lists are read again and again; the first so many times of each are tried."""
-TIMEOUT = 20
+TIMEOUT = 40
 """Seconds that a flow has for one instance, where it takes a timeout; most of them pass at once."""
-PATIENCE = 60
+PATIENCE = 120
 """And when it is started again: a busy machine is no fault."""
 PATIENT = RetryPolicy(
     attempts=3, first_wait=0.02, longest_wait=0.2, timeout=1.5, deadline=6, visibility_lag=1
@@ -45,8 +47,8 @@ PATIENT = RetryPolicy(
 BYSTANDERS = ("keep-1", "keep-2", "keep-3")
 """Instances that the account protects."""
 BEHIND = timedelta(minutes=7)
-MANY = 110
-"""So many bystanders make a list of two pages."""
+MANY = 100
+"""So many bystanders fill the first page of a list, and what matters is on the next one."""
 
 
 class Watched(Sandbox):
@@ -54,7 +56,8 @@ class Watched(Sandbox):
 
     def state(self) -> dict[str, Any]:
         found = super().state()
-        found["instances"] = [i for i in found["instances"] if not _is_bystander(i)]
+        for kind in ("instances", "snapshots"):
+            found[kind] = [thing for thing in found[kind] if not _is_bystander(thing)]
         return found
 
     def ledger(self) -> list[dict[str, Any]]:
@@ -93,7 +96,7 @@ class Trouble:
         act: what happens just before the request is sent.
         ahead: how far the cloud's clock is before the worker's and the Prefect server's.
         worker_ahead: how far the worker's clock is before the cloud's and the Prefect server's.
-        crowd: whether lists have two pages.
+        crowd: the list that has two pages, if any.
         changes_the_wish: whether the work may not be possible, or not be wanted, after it.
         lasts: whether it goes on striking the same operation until the run is over.
     """
@@ -104,7 +107,7 @@ class Trouble:
     act: Act | None = None
     ahead: timedelta = timedelta(0)
     worker_ahead: timedelta = timedelta(0)
-    crowd: bool = False
+    crowd: str = ""
     changes_the_wish: bool = False
     lasts: bool = False
 
@@ -116,10 +119,6 @@ class Trouble:
 
 def _changes(operation: str) -> bool:
     return OPERATIONS[operation].changes
-
-
-def _lists_instances(operation: str) -> bool:
-    return operation == "list_instances"
 
 
 def _has_work(operation: str) -> bool:
@@ -144,12 +143,35 @@ def _becomes(status: str) -> Act:
 
 
 def _shifts(sandbox: Watched) -> None:
-    """A bystander comes, and one of the first page goes."""
+    """One of the first page goes, and another comes behind all."""
     everything = Sandbox.state(sandbox)["instances"]
     crowd = [i for i in everything if i["name"].startswith("keep-crowd")]
     if crowd:
         sandbox.set_instance_status(crowd[0]["id"], "DELETED")
     sandbox.seed_instance(f"keep-new-{len(everything)}-{random.randrange(10**6)}")
+
+
+def _snapshots_shift(sandbox: Watched) -> None:
+    """The same of the list of snapshots."""
+    snapshots = _world(sandbox).snapshots
+    crowd = [s for s in snapshots.all() if s.name.startswith("keep-crowd")]
+    if crowd:
+        snapshots.remove(crowd[0], "a person")
+    _add_snapshot(sandbox, f"keep-new-{random.randrange(10**9)}")
+
+
+def _add_snapshot(sandbox: Watched, name: str) -> None:
+    """A snapshot of a bystander that is there at once, and that a person took."""
+    world = _world(sandbox)
+    [machine] = [m for m in world.machines.all() if m.name == BYSTANDERS[0]]
+    copy = world.snapshots.create(machine, name, None, is_image=False)
+    world.snapshots._finish(copy, SnapshotStatus.SUCCESS)
+
+
+def _world(sandbox: Watched) -> CloudState:
+    app: Any = sandbox._server.config.app  # type: ignore[union-attr]
+    world: CloudState = app.world
+    return world
 
 
 _LATE = {"status": 429, "kind": "status"}
@@ -175,7 +197,14 @@ TROUBLES: tuple[Trouble, ...] = (
     *(Trouble(f"{name}, for ever", wire=wire, lasts=True) for name, wire in _WIRE.items()),
     Trouble("lists lag by 20 s", _makes, act=lambda s: _lag(s, 20)),
     Trouble("lists lag by 3 minutes", _makes, act=lambda s: _lag(s, 180)),
-    Trouble("a list changes between pages", _lists_instances, act=_shifts, crowd=True),
+    Trouble(
+        "a list changes between pages", lambda o: o == "list_instances", act=_shifts,
+        crowd="list_instances",
+    ),
+    Trouble(
+        "a list of snapshots changes between pages", lambda o: o == "list_snapshots",
+        act=_snapshots_shift, crowd="list_snapshots",
+    ),
     Trouble("the work is stuck", _has_work, wire={"kind": "stuck"}, changes_the_wish=True),
     Trouble("the work fails", _has_work, wire={"kind": "fail"}, changes_the_wish=True),
     Trouble(
@@ -282,6 +311,15 @@ def prepared(case: Case, trouble: Trouble | None, seed: int) -> tuple[Watched, B
     worker_ahead = trouble.worker_ahead if trouble else timedelta(0)
     leaps.CURRENT.set(leaps.Leaps.of(sandbox, SPEED, worker_ahead))
     account = account_of(sandbox, protect=["keep-*"])
+    crowd = [f"keep-crowd-{n}" for n in range(MANY)]
+    if trouble and trouble.crowd == "list_instances":
+        for name in crowd:
+            sandbox.seed_instance(name, gpu_model="L40")
+    for name in BYSTANDERS:
+        sandbox.seed_instance(name, gpu_model="L40")
+    if trouble and trouble.crowd == "list_snapshots":
+        for name in crowd:
+            _add_snapshot(sandbox, name)
     for name, state in case.machines.items():
         id_ = sandbox.seed_instance(name, gpu_model="L40", status=state)
         for number in range(1, case.old_snapshots + 1):
@@ -291,9 +329,6 @@ def prepared(case: Case, trouble: Trouble | None, seed: int) -> tuple[Watched, B
     ahead = trouble.ahead if trouble else timedelta(0)
     left = datetime.now(UTC) + ahead - sandbox.now()
     sandbox.advance(max(0.0, left.total_seconds()))
-    crowd = [f"keep-crowd-{n}" for n in range(MANY)] if trouble and trouble.crowd else []
-    for name in (*BYSTANDERS, *crowd):
-        sandbox.seed_instance(name, gpu_model="L40")
     sandbox.set_speed(SPEED)
     account.get_client().balance.get()  # the client has seen the cloud's new time
     return sandbox, account
@@ -560,11 +595,13 @@ class Cell(NamedTuple):
         return f"{self.case} / {self.point} / {self.trouble.name}"
 
 
-def matrix(names: Iterable[str] = CASES) -> list[Cell]:
+def matrix(names: Iterable[str] = CASES, at_once: int = 1) -> list[Cell]:
     """All cases, from a clean run of each flow."""
     cells = []
-    for name in names:
-        points = points_of(name)
+    with ThreadPoolExecutor(at_once) as pool:
+        found = [(n, pool.submit(copy_context().run, points_of, n)) for n in names]
+    for name, recorded in found:
+        points = recorded.result()
         for trouble in TROUBLES:
             if trouble.is_of_clocks:
                 cells.append(Cell(name, points[0], trouble))
@@ -590,7 +627,7 @@ def try_all(
             return verdict
 
         # Prefect's settings are kept in the context, which a new thread does not inherit.
-        begun = [(c, pool.submit(contextvars.copy_context().run, one, c)) for c in cells]
+        begun = [(c, pool.submit(copy_context().run, one, c)) for c in cells]
         return [(cell, future.result()) for cell, future in begun]
 
 
