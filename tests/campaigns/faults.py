@@ -303,7 +303,8 @@ def prepared(case: Case, trouble: Trouble | None, seed: int) -> tuple[Watched, B
         api_key=f"{key}-{random.SystemRandom().randrange(10**9)}",
         fleet=0,
         speed=0,
-        balance="5000",
+        # A crowd must not use it up before the run.
+        balance="50000" if trouble and trouble.crowd else "5000",
         start=start,
         seed=seed,
         dialect=spoken(),
@@ -553,7 +554,10 @@ def _tried(
             break
     judge_promises(case, sandbox, runs)
     last = runs[-1]
-    must(last.error is None, f"started again without faults, it fails: {last.error}")
+    must(
+        last.error is None,
+        f"started again without faults, it fails: {last.error}, after {first.text[:300]}, {done}",
+    )
     must(not lost, f"lost: {lost} / {first.text[:300]} / {last.text[:900]}")
     return Verdict("unfinished", str(first.error or first.report)[:300])
 
