@@ -83,6 +83,7 @@ KINDS: list[dict[str, Any]] = [
     {"kind": "html"},
     {"kind": "truncated"},
     {"kind": "malformed"},
+    {"kind": "mislabelled"},
 ]
 OFTEN = [name for name, row in OPERATIONS.items() if row.changes or name.startswith("list_")]
 flows = st.sampled_from(sorted(FLOWS))
