@@ -39,7 +39,7 @@ POLLS = 4
 """Lists are read again and again; the first so many times of each are tried."""
 TIMEOUT = 40
 """Seconds that a flow has for one instance, where it takes a timeout; most of them pass at once."""
-PATIENCE = 120
+PATIENCE = 600
 """And when it is started again: a busy machine is no fault."""
 PATIENT = RetryPolicy(
     attempts=3, first_wait=0.02, longest_wait=0.2, timeout=1.5, deadline=6, visibility_lag=1
