@@ -6,6 +6,7 @@ SAMPLE ?=
 SEED ?= 1
 HOURS ?= 24
 STEPS ?= 10000
+PARTS ?= 1
 OWN = tests/campaigns/test_faults.py tests/campaigns/test_soak.py tests/campaigns/test_whole_system.py
 RUN = .venv/bin/python
 # Hundreds of processes import the same modules: compiled once, each starts in half the time.
@@ -87,7 +88,7 @@ soak: setup
 	HOURS=$(HOURS) $(ALONE) tests/campaigns/test_soak.py
 
 histories: setup
-	STEPS=$(STEPS) $(ALONE) tests/campaigns/test_whole_system.py
+	STEPS=$(STEPS) SEED=$(SEED) PARTS=$(PARTS) $(ALONE) -n $(PARTS) tests/campaigns/test_whole_system.py
 
 # What is measured stands in benchmarks/__main__.py; each part takes a few minutes.
 bench: setup

@@ -342,6 +342,12 @@ def test_truncated_and_malformed_json(sandbox: Sandbox) -> None:
         sandbox.clear_faults()
 
 
+def test_json_under_a_wrong_content_type_is_read(sandbox: Sandbox) -> None:
+    sandbox.fault("mislabelled", count=None)
+    with client_of(sandbox, policy=ONCE) as client:
+        assert client.balance.get().amount > 0
+
+
 def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else() -> None:
     with wired(http("{}", 302, location="http://127.0.0.1:9/elsewhere")) as (wire, client):
         error = caught(client.balance.get)

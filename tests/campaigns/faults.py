@@ -7,7 +7,6 @@ that it did not; then nothing goes wrong any more, and the flow that is started 
 
 from __future__ import annotations
 
-import contextvars
 import random
 import re
 import threading
@@ -15,17 +14,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from typing import Any, NamedTuple
 
 from barrack_tasks import BarrackCredentials
+from barrack_tasks.api.models import SnapshotStatus
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.caller import RetryPolicy
 from barrack_tasks.api.transport.exchange import Exchange
+from barrack_tasks.controllers.leases import read_leases
 from barrack_tasks.plans.names import snapshot_description
 from barrack_tasks.sandbox import Sandbox
+from barrack_tasks.sandbox.cloud.world import CloudState
+from tests.campaigns import leaps
 from tests.flows.conftest import account_of, effects, spoken
 from tests.flows.test_crashes import CASES as CRASHES
 from tests.flows.test_crashes import OLD_IMAGE, Case, old, only_once
@@ -33,9 +37,9 @@ from tests.flows.test_crashes import OLD_IMAGE, Case, old, only_once
 SPEED = 60
 POLLS = 4
 """Lists are read again and again; the first so many times of each are tried."""
-TIMEOUT = 8
-"""Real seconds that a flow has for one instance, where it takes a timeout."""
-PATIENCE = 60
+TIMEOUT = 40
+"""Seconds that a flow has for one instance, where it takes a timeout; most of them pass at once."""
+PATIENCE = 600
 """And when it is started again: a busy machine is no fault."""
 PATIENT = RetryPolicy(
     attempts=3, first_wait=0.02, longest_wait=0.2, timeout=1.5, deadline=6, visibility_lag=1
@@ -43,8 +47,8 @@ PATIENT = RetryPolicy(
 BYSTANDERS = ("keep-1", "keep-2", "keep-3")
 """Instances that the account protects."""
 BEHIND = timedelta(minutes=7)
-MANY = 110
-"""So many bystanders make a list of two pages."""
+MANY = 100
+"""So many bystanders fill the first page of a list, and what matters is on the next one."""
 
 
 class Watched(Sandbox):
@@ -52,7 +56,8 @@ class Watched(Sandbox):
 
     def state(self) -> dict[str, Any]:
         found = super().state()
-        found["instances"] = [i for i in found["instances"] if not _is_bystander(i)]
+        for kind in ("instances", "snapshots"):
+            found[kind] = [thing for thing in found[kind] if not _is_bystander(thing)]
         return found
 
     def ledger(self) -> list[dict[str, Any]]:
@@ -89,8 +94,9 @@ class Trouble:
         concerns: whether it can strike an operation.
         wire: what `Sandbox.fault` takes.
         act: what happens just before the request is sent.
-        ahead: how far the cloud's clock is before the worker's.
-        crowd: whether lists have two pages.
+        ahead: how far the cloud's clock is before the worker's and the Prefect server's.
+        worker_ahead: how far the worker's clock is before the cloud's and the Prefect server's.
+        crowd: the list that has two pages, if any.
         changes_the_wish: whether the work may not be possible, or not be wanted, after it.
         lasts: whether it goes on striking the same operation until the run is over.
     """
@@ -100,17 +106,19 @@ class Trouble:
     wire: dict[str, Any] = field(default_factory=dict)
     act: Act | None = None
     ahead: timedelta = timedelta(0)
-    crowd: bool = False
+    worker_ahead: timedelta = timedelta(0)
+    crowd: str = ""
     changes_the_wish: bool = False
     lasts: bool = False
+
+    @property
+    def is_of_clocks(self) -> bool:
+        """Whether it strikes every request at once."""
+        return bool(self.ahead or self.worker_ahead)
 
 
 def _changes(operation: str) -> bool:
     return OPERATIONS[operation].changes
-
-
-def _lists_instances(operation: str) -> bool:
-    return operation == "list_instances"
 
 
 def _has_work(operation: str) -> bool:
@@ -135,7 +143,7 @@ def _becomes(status: str) -> Act:
 
 
 def _shifts(sandbox: Watched) -> None:
-    """A bystander comes, and one of the first page goes."""
+    """One of the first page goes, and another comes behind all."""
     everything = Sandbox.state(sandbox)["instances"]
     crowd = [i for i in everything if i["name"].startswith("keep-crowd")]
     if crowd:
@@ -143,11 +151,35 @@ def _shifts(sandbox: Watched) -> None:
     sandbox.seed_instance(f"keep-new-{len(everything)}-{random.randrange(10**6)}")
 
 
+def _snapshots_shift(sandbox: Watched) -> None:
+    """The same of the list of snapshots."""
+    snapshots = _world(sandbox).snapshots
+    crowd = [s for s in snapshots.all() if s.name.startswith("keep-crowd")]
+    if crowd:
+        snapshots.remove(crowd[0], "a person")
+    _add_snapshot(sandbox, f"keep-new-{random.randrange(10**9)}")
+
+
+def _add_snapshot(sandbox: Watched, name: str) -> None:
+    """A snapshot of a bystander that is there at once, and that a person took."""
+    world = _world(sandbox)
+    [machine] = [m for m in world.machines.all() if m.name == BYSTANDERS[0]]
+    copy = world.snapshots.create(machine, name, None, is_image=False)
+    world.snapshots._finish(copy, SnapshotStatus.SUCCESS)
+
+
+def _world(sandbox: Watched) -> CloudState:
+    app: Any = sandbox._server.config.app  # type: ignore[union-attr]
+    world: CloudState = app.world
+    return world
+
+
 _LATE = {"status": 429, "kind": "status"}
 _WIRE: dict[str, dict[str, Any]] = {
     "refused": {"kind": "refuse"},
     "reset before the effect": {"kind": "reset_before"},
     "reset after the effect": {"kind": "reset_after"},
+    "timeout before the effect": {"kind": "timeout_before", "seconds": 2},
     "timeout after the effect": {"kind": "timeout_after", "seconds": 2},
     "429, Retry-After in seconds": {**_LATE, "retry_after": 1},
     "429, Retry-After as a date": {**_LATE, "retry_after": 60, "retry_after_date": True},
@@ -156,6 +188,7 @@ _WIRE: dict[str, dict[str, Any]] = {
     "502 with HTML": {"kind": "html"},
     "truncated JSON": {"kind": "truncated"},
     "not JSON": {"kind": "malformed"},
+    "wrong content type": {"kind": "mislabelled"},
     "HTML with status 200": {"kind": "html", "status": 200},
 }
 
@@ -164,7 +197,14 @@ TROUBLES: tuple[Trouble, ...] = (
     *(Trouble(f"{name}, for ever", wire=wire, lasts=True) for name, wire in _WIRE.items()),
     Trouble("lists lag by 20 s", _makes, act=lambda s: _lag(s, 20)),
     Trouble("lists lag by 3 minutes", _makes, act=lambda s: _lag(s, 180)),
-    Trouble("a list changes between pages", _lists_instances, act=_shifts, crowd=True),
+    Trouble(
+        "a list changes between pages", lambda o: o == "list_instances", act=_shifts,
+        crowd="list_instances",
+    ),
+    Trouble(
+        "a list of snapshots changes between pages", lambda o: o == "list_snapshots",
+        act=_snapshots_shift, crowd="list_snapshots",
+    ),
     Trouble("the work is stuck", _has_work, wire={"kind": "stuck"}, changes_the_wish=True),
     Trouble("the work fails", _has_work, wire={"kind": "fail"}, changes_the_wish=True),
     Trouble(
@@ -177,8 +217,10 @@ TROUBLES: tuple[Trouble, ...] = (
     Trouble("a person deletes it", act=_becomes("DELETED"), changes_the_wish=True),
     Trouble("the cloud's clock is ahead", ahead=BEHIND),
     Trouble("the cloud's clock is behind", ahead=-BEHIND),
+    Trouble("the worker's clock is ahead", worker_ahead=BEHIND),
+    Trouble("the worker's clock is behind", worker_ahead=-BEHIND),
 )  # fmt: skip
-"""The clocks of worker and Prefect server agree here; where they do not, tests/runtime/leases."""
+"""How locks are kept where the clocks differ is tested besides in tests/runtime/leases."""
 
 
 def _lag(sandbox: Sandbox, seconds: float) -> None:
@@ -189,6 +231,12 @@ def looks_only(sandbox: Sandbox, _: BarrackCredentials) -> None:
     """Nothing was changed through the API."""
     entries = sandbox.ledger()
     assert not [e for e in entries if e["operation"] not in ("person", "clock") and _is_ours(e)]
+
+
+def kept(sandbox: Sandbox, account: BarrackCredentials) -> None:
+    """There is one lease, and nothing was changed through the API."""
+    looks_only(sandbox, account)
+    assert [lease.owner for lease in read_leases(account.account)] == ["ann"]
 
 
 def _is_ours(entry: dict[str, Any]) -> bool:
@@ -218,6 +266,9 @@ CASES: dict[str, Case] = {
     "report_costs": Case("report_costs", dict, looks_only),
     "watch_account": Case("watch_account", dict, looks_only),
     "doctor": Case("doctor", dict, looks_only),
+    "keep_machine": Case(
+        "keep_machine", lambda: {"instance": "alpha", "for_": "8h", "owner": "ann"}, kept
+    ),
 }
 
 
@@ -252,12 +303,24 @@ def prepared(case: Case, trouble: Trouble | None, seed: int) -> tuple[Watched, B
         api_key=f"{key}-{random.SystemRandom().randrange(10**9)}",
         fleet=0,
         speed=0,
-        balance="5000",
+        # A crowd must not use it up before the run.
+        balance="50000" if trouble and trouble.crowd else "5000",
         start=start,
         seed=seed,
         dialect=spoken(),
     ).start()
+    worker_ahead = trouble.worker_ahead if trouble else timedelta(0)
+    leaps.CURRENT.set(leaps.Leaps.of(sandbox, SPEED, worker_ahead))
     account = account_of(sandbox, protect=["keep-*"])
+    crowd = [f"keep-crowd-{n}" for n in range(MANY)]
+    if trouble and trouble.crowd == "list_instances":
+        for name in crowd:
+            sandbox.seed_instance(name, gpu_model="L40")
+    for name in BYSTANDERS:
+        sandbox.seed_instance(name, gpu_model="L40")
+    if trouble and trouble.crowd == "list_snapshots":
+        for name in crowd:
+            _add_snapshot(sandbox, name)
     for name, state in case.machines.items():
         id_ = sandbox.seed_instance(name, gpu_model="L40", status=state)
         for number in range(1, case.old_snapshots + 1):
@@ -267,9 +330,6 @@ def prepared(case: Case, trouble: Trouble | None, seed: int) -> tuple[Watched, B
     ahead = trouble.ahead if trouble else timedelta(0)
     left = datetime.now(UTC) + ahead - sandbox.now()
     sandbox.advance(max(0.0, left.total_seconds()))
-    crowd = [f"keep-crowd-{n}" for n in range(MANY)] if trouble and trouble.crowd else []
-    for name in (*BYSTANDERS, *crowd):
-        sandbox.seed_instance(name, gpu_model="L40")
     sandbox.set_speed(SPEED)
     account.get_client().balance.get()  # the client has seen the cloud's new time
     return sandbox, account
@@ -339,7 +399,8 @@ def run_flow(case: Case, arguments: dict[str, Any], account: BarrackCredentials)
     """Run the flow once; whatever it raises is what it said."""
     flow = getattr(import_module(f"flows.{case.flow}"), case.flow)
     try:
-        return Run(report=flow(**arguments, credentials=account))
+        with leaps.run_of_its_own():
+            return Run(report=flow(**arguments, credentials=account))
     except Exception as error:  # noqa: BLE001 - what it is, is judged
         return Run(report=getattr(error, "report", None), error=error)
 
@@ -353,6 +414,16 @@ def must(holds: object, sentence: str) -> None:
         raise Broken(sentence)
 
 
+def is_of_ours(error: BaseException | None) -> bool:
+    """Whether a run ended with an error of this library, or with what is wrong with a parameter.
+
+    Such a `ValueError` begins with the name of the parameter.
+    """
+    if type(error) is ValueError:
+        return bool(re.match(r"[a-z_]+: ", str(error)))
+    return error is None or type(error).__module__.startswith("barrack_")
+
+
 def judge_promises(case: Case, sandbox: Watched, runs: Sequence[Run]) -> None:
     """What holds under every fault, by the cloud's own ledger."""
     by_api = [e for e in sandbox.whole_ledger() if e["operation"] not in ("person", "clock")]
@@ -364,8 +435,7 @@ def judge_promises(case: Case, sandbox: Watched, runs: Sequence[Run]) -> None:
     must(not doubled, f"made twice under one name: {doubled}")
     for run in runs:
         must(sandbox.api_key not in run.text, "the key is in what the run said")
-        foreign = run.error is not None and not type(run.error).__module__.startswith("barrack_")
-        must(not foreign, f"a run ended with {type(run.error).__name__}: {run.error}")
+        must(is_of_ours(run.error), f"a run ended with {type(run.error).__name__}: {run.error}")
         must(run.error is None or str(run.error).strip(), "a run ended without a word")
 
 
@@ -456,7 +526,7 @@ def _tried(
     arguments = case.arguments()
     first = run_flow(case, arguments, account)
     hits = sum(fault["hits"] for fault in sandbox.state()["faults"])
-    if not (struck or hits or trouble.ahead):
+    if not (struck or hits or trouble.is_of_clocks):
         return Verdict("not struck")
     judge_promises(case, sandbox, [first])
     if not trouble.changes_the_wish:
@@ -484,7 +554,10 @@ def _tried(
             break
     judge_promises(case, sandbox, runs)
     last = runs[-1]
-    must(last.error is None, f"started again without faults, it fails: {last.error}")
+    must(
+        last.error is None,
+        f"started again without faults, it fails: {last.error}, after {first.text[:300]}, {done}",
+    )
     must(not lost, f"lost: {lost} / {first.text[:300]} / {last.text[:900]}")
     return Verdict("unfinished", str(first.error or first.report)[:300])
 
@@ -526,13 +599,15 @@ class Cell(NamedTuple):
         return f"{self.case} / {self.point} / {self.trouble.name}"
 
 
-def matrix(names: Iterable[str] = CASES) -> list[Cell]:
+def matrix(names: Iterable[str] = CASES, at_once: int = 1) -> list[Cell]:
     """All cases, from a clean run of each flow."""
     cells = []
-    for name in names:
-        points = points_of(name)
+    with ThreadPoolExecutor(at_once) as pool:
+        found = [(n, pool.submit(copy_context().run, points_of, n)) for n in names]
+    for name, recorded in found:
+        points = recorded.result()
         for trouble in TROUBLES:
-            if trouble.ahead:  # it strikes every request at once
+            if trouble.is_of_clocks:
                 cells.append(Cell(name, points[0], trouble))
                 continue
             cells += [Cell(name, p, trouble) for p in points if trouble.concerns(p.operation)]
@@ -556,7 +631,7 @@ def try_all(
             return verdict
 
         # Prefect's settings are kept in the context, which a new thread does not inherit.
-        begun = [(c, pool.submit(contextvars.copy_context().run, one, c)) for c in cells]
+        begun = [(c, pool.submit(copy_context().run, one, c)) for c in cells]
         return [(cell, future.result()) for cell, future in begun]
 
 

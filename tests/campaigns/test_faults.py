@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.campaigns import leaps
 from tests.campaigns.faults import (
     CASES,
     PATIENT,
@@ -31,6 +32,7 @@ def alone(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients soon give up; ends of the accounts of other cases are not told."""
     monkeypatch.setattr("barrack_tasks.controllers.reports.told_of_left_ends", lambda *_, **__: [])
     monkeypatch.setattr("barrack_tasks.api.client.RetryPolicy", lambda: PATIENT)
+    leaps.install(monkeypatch)
     for module in ("barrack_tasks.plans.snapshots.drill", "barrack_tasks.controllers.drills"):
         import_module(module)
         monkeypatch.setattr(f"{module}.TO_DELETE", timedelta(seconds=15))
@@ -52,7 +54,7 @@ def test_every_request_of_every_flow_under_every_fault() -> None:
     only = os.environ.get("FLOWS")
     names = only.split(",") if only else list(CASES)
     began = time.monotonic()
-    everything = matrix(names)
+    everything = matrix(names, AT_ONCE)
     print(f"recorded in {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
     wanted = os.environ.get("CASE", "").split("|")
     chosen = [cell for cell in everything if any(text in str(cell) for text in wanted)]

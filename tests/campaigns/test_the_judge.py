@@ -6,7 +6,9 @@ from typing import Any, cast
 
 import pytest
 
+from barrack_tasks import flows
 from barrack_tasks.api import BarrackError
+from barrack_tasks.sandbox.http.faults import AFTER_EFFECT, BEFORE_EFFECT
 from tests.campaigns.faults import (
     CASES,
     SNAPSHOT_FIRST,
@@ -52,6 +54,12 @@ def test_every_case_with_a_snapshot_first_is_judged_by_it() -> None:
     for name in takes_one:
         with pytest.raises(Broken, match="without a snapshot"):
             judge(Told(RESTED), case=name)
+
+
+def test_every_flow_and_every_kind_of_fault_is_tried() -> None:
+    assert {case.flow for case in CASES.values()} == set(flows.__all__)
+    kinds = {trouble.wire.get("kind", "") for trouble in TROUBLES}
+    assert kinds >= BEFORE_EFFECT | AFTER_EFFECT | {"stuck", "fail", "vanish"}
 
 
 def test_what_is_as_promised_is_kept() -> None:

@@ -15,18 +15,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from barrack_tasks import flows
+
 _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(
     [
         "tests.flows.killing",
-        "flows.snapshot_before_stop",
-        "flows.follow_schedule",
-        "flows.restore_from_snapshot",
-        "flows.publish_image",
-        "flows.verify_snapshots",
-        "flows.watch_gpu_stock",
-        "flows.end_expired",
-        "flows.reap_forgotten",
+        *(f"flows.{name}" for name in flows.__all__),
+        "tests.campaigns.leaps",
     ]
 )
 
@@ -34,6 +30,8 @@ _CONTEXT.set_forkserver_preload(
 HIDDEN = "TESTS_HIDE_MACHINE"
 """Set for a process that cannot know who else is on its machine, as in a container: the file to
 which it writes what leases tell."""
+LEAPS = "TESTS_CLOUD_SPEED"
+"""Set for a process that moves time on instead of sleeping: the speed of its cloud."""
 
 
 WRITE = "TESTS_KILL_AFTER_WRITE"
@@ -105,12 +103,29 @@ def _child(
         processes._BOOT = Path("/nowhere")
         told = logging.FileHandler(environment[HIDDEN])
         logging.getLogger("barrack_tasks.runtime.leases").addHandler(told)
+    if LEAPS in environment:
+        _leap(float(environment[LEAPS]), environment["BARRACK_BASE_URL"])
     if point is not None:
         _die_at(point)
     if WRITE in environment:
         _die_after_write(int(environment[WRITE]))
     report = getattr(import_module(f"flows.{flow}"), flow)(**arguments)
     send.send([row.model_dump() for row in report.rows])
+
+
+def _leap(speed: float, url: str) -> None:
+    import httpx
+    import pytest
+
+    from tests.campaigns import leaps
+
+    cloud = httpx.Client(base_url=httpx.URL(url).join("/_sandbox/"), timeout=30, trust_env=False)
+
+    def advance(seconds: float) -> None:
+        cloud.post("clock", json={"advance": seconds * speed}).raise_for_status()
+
+    leaps.CURRENT.set(leaps.Leaps(advance))
+    leaps.install(pytest.MonkeyPatch())
 
 
 def demand_permits(concerns: Callable[[], bool] = lambda: True) -> list[str]:

@@ -156,7 +156,7 @@ FORGOTTEN = {"select": ["alpha"], "longer_than": "1s", "then": "delete"}
 def with_a_notice(_: Sandbox, account: BarrackCredentials) -> None:
     """People were told long ago that the instance is deleted."""
     client = account.get_client()
-    [alpha] = client.instances.list()
+    [alpha] = [i for i in client.instances.list() if i.name == "alpha"]
     then = client.now() - timedelta(hours=2)
     noticed = {Lifetime.model_validate(FORGOTTEN).key: Notice(then, then)}
     remember(account.account, {}, {alpha.id: Sighting("ACTIVE", then, then, noticed=noticed)})

@@ -100,6 +100,17 @@ def test_answers_that_are_not_json(
     assert _snapshots(sandbox) == ["s"]
 
 
+def test_an_answer_under_a_wrong_content_type(
+    sandbox: Sandbox, api: Api, ask: dict[str, str]
+) -> None:
+    sandbox.fault("mislabelled")
+    answer = api.http.post("/snapshots", json=ask)
+    assert answer.status_code == 200
+    assert answer.headers["content-type"].startswith("text/html")
+    assert answer.json()["snapshot"]["name"] == "s"
+    assert _snapshots(sandbox) == ["s"]
+
+
 def test_stuck(sandbox: Sandbox, api: Api, ask: dict[str, str]) -> None:
     id_ = ask["instance_id"]
     sandbox.fault("stuck", operation="create_snapshot")

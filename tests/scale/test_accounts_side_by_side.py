@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from barrack_tasks.api import Barrack
+from barrack_tasks.controllers.reports import WorkFailed
 from barrack_tasks.sandbox import Sandbox
+from flows.snapshot_before_stop import snapshot_before_stop
+from tests.flows.conftest import account_of, states
 
 ACCOUNTS = 10
 
@@ -19,7 +25,7 @@ ACCOUNTS = 10
 def clouds() -> Iterator[list[Sandbox]]:
     with ExitStack() as stack:
         yield [
-            stack.enter_context(Sandbox(fleet=n, balance="100", api_key=f"key-{n}"))
+            stack.enter_context(Sandbox(fleet=n, balance="100", api_key=f"key-{n}-{uuid4().hex}"))
             for n in range(1, ACCOUNTS + 1)
         ]
 
@@ -55,3 +61,28 @@ def test_an_account_that_is_told_to_wait_holds_no_other(
         client.close()
         asked = 2 if cloud is clouds[0] else 1
         assert cloud.state()["requests"]["total"] == asked, "each asks its own cloud only"
+
+
+@pytest.mark.slow
+def test_a_flow_whose_cloud_is_stuck_holds_no_other_account(
+    clouds: list[Sandbox], prefect_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("barrack_tasks.controllers.reports.told_of_left_ends", lambda *_, **__: [])
+    first, *others = clouds
+    first.fault("stuck", "create_snapshot", count=None)
+
+    with ThreadPoolExecutor(ACCOUNTS) as threads:
+
+        def begin(cloud: Sandbox) -> Any:
+            run = contextvars.copy_context().run
+            return threads.submit(run, snapshot_before_stop, ["*"], credentials=account_of(cloud))
+
+        slow, *rest = map(begin, clouds)
+        reports = [run.result() for run in rest]
+        assert not slow.done()
+        [alone] = first.state()["instances"]
+        first.set_instance_status(alone["id"], "DELETED")
+        with pytest.raises(WorkFailed):
+            slow.result()
+    assert [len(report.rows) for report in reports] == list(range(2, ACCOUNTS + 1))
+    assert all(set(states(cloud).values()) == {"HIBERNATED"} for cloud in others)

@@ -48,6 +48,7 @@ from barrack_tasks.sandbox.http.routes import Route, Routes
 from barrack_tasks.sandbox.http.wire import as_json, path_of, priced, put, wrap, write
 
 log = logging.getLogger(__name__)
+_HTML = "text/html; charset=utf-8"
 _PAGE = "<html><head><title>{0} Bad Gateway</title></head><body><h1>{0}</h1></body></html>\n"
 
 
@@ -360,10 +361,12 @@ class App:
                 reply = self._refusal(self._status(fault))
             case "html":
                 status = fault.status or 502
-                reply = Reply(status, _PAGE.format(status).encode(), "text/html; charset=utf-8")
+                reply = Reply(status, _PAGE.format(status).encode(), _HTML)
             case "truncated":
                 # Shorter JSON under a length of its own: a connection that broke would be a reset.
                 reply.body = reply.body[: len(reply.body) // 2]
+            case "mislabelled":
+                reply.content_type = _HTML
             case _:
                 reply.body = b'{"status": true, "data": <<<' + reply.body[:8]
         await self._send(send, asked, reply)

@@ -21,6 +21,7 @@ Kind = Literal[
     "html",
     "truncated",
     "malformed",
+    "mislabelled",
     "stuck",
     "fail",
     "vanish",
@@ -29,7 +30,9 @@ Kind = Literal[
 ]
 TWISTS = frozenset({"stuck", "fail", "vanish", "differ", "addressless"})
 """Faults of the cloud itself: the answer is in order, what follows is not."""
-AFTER_EFFECT = frozenset({"reset_after", "timeout_after", "error_after", "truncated", "malformed"})
+AFTER_EFFECT = frozenset(
+    {"reset_after", "timeout_after", "error_after", "truncated", "malformed", "mislabelled"}
+)
 """Faults of the answer: the effect happens."""
 BEFORE_EFFECT = frozenset({"status", "refuse", "reset_before", "timeout_before", "html"})
 """Faults that keep the effect from happening."""
@@ -54,6 +57,7 @@ class Fault(BaseModel):
         html: a page of HTML with `status` (502); no effect.
         truncated: the effect, then an answer that breaks off in the middle of its JSON.
         malformed: the effect, then an answer that is not JSON.
+        mislabelled: the effect, then the answer as usual, under the content type of HTML.
         stuck: the work that the request begins is never done.
         fail: the work ends in ERROR, or the snapshot in FAILED.
         vanish: what is created is gone after `seconds` (of the sandbox).
