@@ -49,7 +49,9 @@ Lifetime = Annotated[timedelta, BeforeValidator(read_lifetime), SPAN_SCHEMA]
 
 
 def said(span: timedelta | None) -> str:
-    """A duration for a sentence, rounded down; None is one that does not end.
+    """A duration for a sentence, rounded down to one unit; None is one that does not end.
+
+    Pendulum's words name every unit ("4 days 4 hours 30 minutes"), and 72 hours as 3 days.
 
     Example:
         >>> said(timedelta(hours=25, minutes=10))
