@@ -100,6 +100,10 @@ _OF_SENDERS = (
 )
 
 
+def _is_news(record: logging.LogRecord) -> bool:
+    return False
+
+
 @two_means_differs
 def main() -> None:
     """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""
@@ -114,7 +118,8 @@ def main() -> None:
     # and its sender of log lines say when a server goes away: the command itself says so in one
     # sentence.
     for name in _OF_SENDERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        # A filter, for Prefect takes back the levels of loggers when it is loaded.
+        logging.getLogger(name).addFilter(_is_news)
     logging.raiseExceptions = False
     try:
         result = app(
