@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 from uuid import UUID
 
@@ -98,7 +101,9 @@ class AccountTask(Task[Concatenate[Account, P], R], Generic[P, R]):
             if problem is not None:
                 del arguments, named
                 raise problem
-            return super().__call__(*arguments, **named)
+            result = super().__call__(*arguments, **named)
+            is_awaited = _is_awaited(sys._getframe(1)) and not hasattr(result, "__await__")
+            return _given(result) if is_awaited else result
 
         def submit(self, *arguments: Any, **named: Any) -> Any:
             named = _with_account(arguments, named)
@@ -148,6 +153,22 @@ class AccountTask(Task[Concatenate[Account, P], R], Generic[P, R]):
 
     def with_options(self, **options: Any) -> Any:
         return _turned(super().with_options(**options), AccountTask)
+
+
+async def _given(result: Any) -> Any:
+    """A result that cannot be awaited itself, such as None."""
+    return result
+
+
+def _is_awaited(frame: FrameType) -> bool:
+    """Whether the call that a frame is at stands behind `await`.
+
+    A task has done its work when Python finds that it cannot wait for None, so it is asked here.
+    """
+    if not frame.f_code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        return False
+    after = (one for one in dis.get_instructions(frame.f_code) if one.offset > frame.f_lasti)
+    return next(after).opname == "GET_AWAITABLE"
 
 
 def _with_account(arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
