@@ -38,6 +38,7 @@ from barrack_tasks.server.credentials import (
     check_parameters,
 )
 from barrack_tasks.server.events import spread
+from barrack_tasks.server.live import live
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -196,7 +197,8 @@ class _BarrackFlow(Flow[P, R]):
         problem = _misfit(self.fn, arguments, named, is_stored=True)
         if problem is None:
             try:
-                with spread():  # a call returns before the server has taken in all events
+                # A call returns before the server has taken in all events.
+                with live(), spread():
                     return super().__call__(*arguments, **named)
             except Exception as error:
                 if not _says_all(error):
@@ -268,6 +270,17 @@ def _tells_in_one_sentence(record: logging.LogRecord) -> bool:
     return True
 
 
+def _tells_news(record: logging.LogRecord) -> bool:
+    """Leave out that a task of this library has finished: there are dozens in a run."""
+    is_own = getattr(record, "task_name", None) in _TASKS
+    is_news = record.levelno > logging.INFO or not record.getMessage().startswith(_FINISHED)
+    return is_news or not is_own
+
+
+_TASKS: set[str] = set()
+"""The names of the tasks of this library."""
+_FINISHED = "Finished in state"
+logging.getLogger("prefect.task_runs").addFilter(_tells_news)
 for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
     logging.getLogger(_name).addFilter(_tells_in_one_sentence)
 _LONGEST_SENTENCE = 4_000
@@ -363,6 +376,7 @@ def barrack_task(
         account = account.replace(default=account.empty if is_needed else None)
         made: Any = of_account
         made.__signature__ = signature.replace(parameters=[account, *own])
+        _TASKS.add(function.__name__)
         return AccountTask(
             made,
             name=function.__name__,

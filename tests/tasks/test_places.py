@@ -231,7 +231,7 @@ plain = delete_scripts(account, [create_script(account, "x", "true").id])
 looked = await get_instance(account, first)
 many = await list_instances(account)
 """
-    names: dict[str, Any] = {name: getattr(barrack_tasks, name) for name in barrack_tasks.__all__}
+    names: dict[str, Any] = {name: getattr(barrack_tasks, name) for name in barrack_tasks.HOMES}
     names |= {"public_key": public_key, "account": account, "first": first, "second": second}
     asyncio.run(run_cell(cell, names))
     assert names["lease"].owner == "ann"
