@@ -6,13 +6,14 @@ Use: python -m docs.generate.notebooks
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-_STARTED = "Starting temporary server"
+_LOGGED = re.compile(r"[0-9]{2}:[0-9]{2}\.[0-9]{3} \| .{0,9}(INFO|WARNING)")
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
@@ -28,9 +29,9 @@ def run(file: Path, folder: Path) -> nbformat.NotebookNode:
     env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_LOGGING")}
     client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **options)
     client.execute(env=env)
-    for cell in notebook.cells:
-        # Whether there is a server already is not what the notebook shows.
-        cell["outputs"] = [one for one in cell.get("outputs", []) if _STARTED not in str(one)]
+    for cell in (one for one in notebook.cells if one.cell_type == "code"):
+        # Prefect's log tells which server there is, and when it was.
+        cell.outputs = [one for one in cell.outputs if not _LOGGED.search(str(one))]
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     return notebook
