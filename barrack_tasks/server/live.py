@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from prefect.logging.configuration import setup_logging
 from prefect.logging.handlers import PrefectConsoleHandler
@@ -57,7 +57,7 @@ class Notebook:
 
         shown = {"text/plain": text}
         if self._handle is None:
-            self._handle = display(shown, raw=True, display_id=True)
+            self._handle = cast("Any", display)(shown, raw=True, display_id=True)
         else:
             self._handle.update(shown, raw=True)
 
@@ -185,7 +185,8 @@ def _is_printed(record: logging.LogRecord) -> bool:
     is_said = record.levelno > logging.INFO or record.getMessage().startswith(_LINK)
     if not is_said and getattr(record, "flow_name", "").startswith("barrack-"):
         return False
-    _shown[0].make_room()
+    for line in _shown[:1]:
+        line.make_room()
     return True
 
 
@@ -210,12 +211,9 @@ def live() -> Iterator[None]:
     """
     with _lock:
         place = None if _shown or _hidden else _place()
-        if place is None:
-            yielded = None
-        else:
-            yielded = Line(place)
-            _shown.append(yielded)
-    if yielded is None:
+        line = None if place is None else Line(place)
+        _shown.extend([line] if line else [])
+    if line is None:
         yield
         return
     setup_logging()  # a run would do it, and add handlers that are not here yet
@@ -224,15 +222,15 @@ def live() -> Iterator[None]:
     consoles = [h for one in loggers for h in one.handlers if isinstance(h, PrefectConsoleHandler)]
     for console in consoles:
         console.addFilter(_is_printed)
-    logger.addHandler(yielded)
-    passing = threading.Thread(target=copy_context().run, args=(yielded.keep_showing,), daemon=True)
+    logger.addHandler(line)
+    passing = threading.Thread(target=copy_context().run, args=(line.keep_showing,), daemon=True)
     passing.start()
     try:
         yield
     finally:
-        logger.removeHandler(yielded)
+        logger.removeHandler(line)
         for console in consoles:
             console.removeFilter(_is_printed)
         with _lock:
-            _shown.remove(yielded)
-        yielded.close()
+            _shown.remove(line)
+        line.close()
