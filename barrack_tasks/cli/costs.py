@@ -59,8 +59,8 @@ def costs(
         else:
             report = _report_without_server(account, funds, days, zone)
             told.print(
-                "No Prefect server is known, which remembers what is gone: only what is there now "
-                "is counted.",
+                "No Prefect server is known. It would remember what was deleted, so only what "
+                "exists now is counted.",
                 style="dim",
             )
     answer = _shown(report, funds, days)

@@ -215,8 +215,9 @@ def call_flow(name: str, parameters: Mapping[str, Any], watch: bool = False) -> 
 def call_flow_there(name: str, given: Mapping[str, Any], told: Screen, watch: bool = False) -> Any:
     """Call a flow where a server is `ready_for_flows` already; otherwise as `call_flow`."""
     from barrack_tasks import flows
+    from barrack_tasks.server.live import hidden
 
-    with _quiet(), _progress(told, watch) as lines:
+    with hidden(), _quiet(), _progress(told, watch) as lines:
         try:
             return getattr(flows, name)(**given)
         except KeyboardInterrupt:

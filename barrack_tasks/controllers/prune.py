@@ -34,7 +34,7 @@ from barrack_tasks.server.credentials import BarrackCredentials
 from barrack_tasks.server.events import emit
 
 _LOOK = 5.0
-_TOO_LATE = "not deleted: the time for this run was over"
+_TOO_LATE = "not deleted: the time of this run ran out"
 _BATCH = 256
 """So many snapshots are deleted before it is looked again whether the others still may go."""
 

@@ -471,7 +471,8 @@ def notes_of(
     notes = [_PROFILE_UNKNOWN, *dict.fromkeys(o.unjudged for o in all_of_them if o.unjudged)]
     if expires is not None:
         notes.append(
-            f"The restored end after {said(expires)} ({on_expiry}), by the next run of end_expired."
+            f"The restored instances end after {said(expires)} ({on_expiry}), by the next run of "
+            "end_expired."
         )
     for one in all_of_them:
         if one.hardware is None:

@@ -288,12 +288,14 @@ class Run:
             raise
 
     def conclude_told(self, report: R, told: Sequence[Message], alarms: Alarms) -> R:
-        """Conclude a run whose alarms told what failed.
+        """Conclude a run whose alarms told what it was going to do.
+
+        A run that told it also tells that it failed; later runs that fail in the same way do not.
 
         Raises:
             WorkFailed: something failed.
             NobodyTold: nobody could be told of something.
         """
-        concluded = self.conclude(report, silent=True)
+        concluded = self.conclude(report, silent=not told)
         NobodyTold.check(told, self.notifiers, alarms.undelivered)
         return concluded

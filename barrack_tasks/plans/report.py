@@ -126,7 +126,10 @@ class Report(Shown, BaseModel):
     def page(self) -> Page:
         """What is shown: the sum first, then the tables, then the notes."""
         mark = "dry run: nothing was changed" if self.dry_run else ""
-        return Page(self.flow, self.summary, (*self.parts(), Lines(self.notes)), mark)
+        parts = self.parts()
+        said = {line for part in parts if isinstance(part, Lines) for line in part.lines}
+        notes = tuple(note for note in dict.fromkeys(self.notes) if note not in said)
+        return Page(self.flow, self.summary, (*parts, Lines(notes)), mark)
 
     def parts(self) -> tuple[Part, ...]:
         """The tables, lines and charts; a kind of report with more of them adds to these."""

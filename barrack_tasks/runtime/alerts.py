@@ -191,14 +191,14 @@ class Alarms:
         try:
             self._write(alarms)
         except SERVER_AWAY as error:
-            self._log.warning("what could not be told cannot be noted: %s", error)
+            self._log.warning("failed notifications cannot be recorded: %s", error)
 
     def _owing(self, now: datetime, over: Collection[str]) -> dict[str, Alarm]:
         """What was passed on and not heard by all."""
         try:
             found = self._read()
         except SERVER_AWAY as error:
-            self._log.warning("what could not be told before cannot be read: %s", error)
+            self._log.warning("earlier failed notifications cannot be read: %s", error)
             return {}
         return {k: a for k, a in found.items() if k not in over and now - a.since < _OWED_FOR}
 

@@ -303,7 +303,10 @@ def _add_one(post: Post, notifier: str, one: Blind, name: str, log: Log, now: da
             with get_client(sync_client=True) as client:
                 client.update_variable(VariableUpdate(name=_TOLD + name, value=value))
         except Exception as error:  # noqa: BLE001 - then another run tells it again
-            log.info("it could not be noted that a guard was told of: %s", type(error).__name__)
+            log.info(
+                "it could not be recorded that people were told of a blind guard: %s",
+                type(error).__name__,
+            )
 
     post.add(Item(found, "Barrack: a guard is blind", f"{one.text}.", "failure", sent=sent))
 

@@ -577,7 +577,7 @@ class Hold:
             raise BarrackNotPermittedError(
                 f"not sent: this run does not hold {missing[0]} any more"
                 if missing
-                else "not sent: the lock of this run is over and could not be renewed"
+                else "not sent: the lock of this run has expired and could not be renewed"
             )
         if since is not None and any(since.get(key) != self.claims.get(key) for key in keys):
             raise BarrackNotPermittedError(

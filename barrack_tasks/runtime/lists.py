@@ -126,7 +126,7 @@ def _add(
         try:
             merge_all(prefix, told, {key: 1 for key in errors if key in told or not nobody})
         except SERVER_AWAY as error:
-            log.warning("that names in lists were told of cannot be noted: %s", error)
+            log.warning("it cannot be recorded which names in lists people were told of: %s", error)
 
     subject = f"Barrack {flow}: names in its lists match nothing ({len(news)})"
     body = "\n".join(one_line(f"{text}.") for text in news)

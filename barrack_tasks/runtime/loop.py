@@ -101,7 +101,7 @@ def began(memory: Memory, step: Step, log: Log) -> bool:
     try:
         memory.begin(step, now())
     except SERVER_AWAY as error:
-        log.warning("%s: not sent, for it cannot be noted: %s", step.subject, error)
+        log.warning("%s: not sent, because it cannot be recorded: %s", step.subject, error)
         return False
     return True
 
@@ -239,7 +239,7 @@ def work(
                     if so_far and isinstance(error, BarrackError):  # no report tells it
                         error.message += f" (before this run gave up, {so_far})"
                     raise
-                log.warning("the account cannot be read, and is looked at again: %s", error)
+                log.warning("the account cannot be read, and the run tries again: %s", error)
                 took, moved = 0.0, False
             else:
                 executor.looked(looked_at, (id_ for id_, n in plan.items() if is_withdrawn(n)))

@@ -109,8 +109,15 @@ def digest(items: Sequence[Item]) -> Item:
     more = f"{len(others)} more message{'s' if others[1:] else ''}"
     parts = [first.body, *(f"Also: {_LIBRARY.sub('', o.subject)}\n{o.body}" for o in others)]
     picture = next((item.picture for item in items if item.picture), "")
-    body = "\n\n".join(part.strip("\n") for part in parts if part.strip("\n"))
+    lines = "\n\n".join(part.strip("\n") for part in parts if part.strip("\n")).split("\n")
+    said = set(lines)
+    body = "\n".join(one for one in lines if one == _as_told(one) or _as_told(one) not in said)
     return Item(first.to, f"{first.subject} (and {more})", body, first.severity, picture)
+
+
+def _as_told(line: str) -> str:
+    """A line as a message of its own has it, which is no note of another one."""
+    return line.removeprefix("Note: ")
 
 
 def _by_people(items: Sequence[Item]) -> list[tuple[tuple[str, ...], list[Item]]]:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 import logging
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from importlib import import_module
+from types import FrameType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 from uuid import UUID
 
@@ -35,6 +38,7 @@ from barrack_tasks.server.credentials import (
     check_parameters,
 )
 from barrack_tasks.server.events import spread
+from barrack_tasks.server.live import live
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -98,7 +102,9 @@ class AccountTask(Task[Concatenate[Account, P], R], Generic[P, R]):
             if problem is not None:
                 del arguments, named
                 raise problem
-            return super().__call__(*arguments, **named)
+            result = super().__call__(*arguments, **named)
+            is_awaited = _is_awaited(sys._getframe(1)) and not hasattr(result, "__await__")
+            return _given(result) if is_awaited else result
 
         def submit(self, *arguments: Any, **named: Any) -> Any:
             named = _with_account(arguments, named)
@@ -150,6 +156,22 @@ class AccountTask(Task[Concatenate[Account, P], R], Generic[P, R]):
         return _turned(super().with_options(**options), AccountTask)
 
 
+async def _given(result: Any) -> Any:
+    """A result that cannot be awaited itself, such as None."""
+    return result
+
+
+def _is_awaited(frame: FrameType) -> bool:
+    """Whether the call that a frame is at stands behind `await`.
+
+    A task has done its work when Python finds that it cannot wait for None, so it is asked here.
+    """
+    if not frame.f_code.co_flags & (inspect.CO_COROUTINE | inspect.CO_ASYNC_GENERATOR):
+        return False
+    after = (one for one in dis.get_instructions(frame.f_code) if one.offset > frame.f_lasti)
+    return next(after).opname == "GET_AWAITABLE"
+
+
 def _with_account(arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
     """The named arguments of a call, with the environment as its account if it gives none."""
     return dict(named) if arguments else {"credentials": None, **named}
@@ -175,7 +197,8 @@ class _BarrackFlow(Flow[P, R]):
         problem = _misfit(self.fn, arguments, named, is_stored=True)
         if problem is None:
             try:
-                with spread():  # a call returns before the server has taken in all events
+                # A call returns before the server has taken in all events.
+                with live(), spread():
                     return super().__call__(*arguments, **named)
             except Exception as error:
                 if not _says_all(error):
@@ -247,6 +270,17 @@ def _tells_in_one_sentence(record: logging.LogRecord) -> bool:
     return True
 
 
+def _tells_news(record: logging.LogRecord) -> bool:
+    """Leave out that a task of this library has finished: there are dozens in a run."""
+    is_own = getattr(record, "task_name", None) in _TASKS
+    is_news = record.levelno > logging.INFO or not record.getMessage().startswith(_FINISHED)
+    return is_news or not is_own
+
+
+_TASKS: set[str] = set()
+"""The names of the tasks of this library."""
+_FINISHED = "Finished in state"
+logging.getLogger("prefect.task_runs").addFilter(_tells_news)
 for _name in ("prefect.flow_runs", "prefect.task_runs", "prefect.engine"):
     logging.getLogger(_name).addFilter(_tells_in_one_sentence)
 _LONGEST_SENTENCE = 4_000
@@ -342,6 +376,7 @@ def barrack_task(
         account = account.replace(default=account.empty if is_needed else None)
         made: Any = of_account
         made.__signature__ = signature.replace(parameters=[account, *own])
+        _TASKS.add(function.__name__)
         return AccountTask(
             made,
             name=function.__name__,

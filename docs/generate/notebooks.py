@@ -6,12 +6,14 @@ Use: python -m docs.generate.notebooks
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import nbformat
 from nbclient import NotebookClient
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+_LOGGED = re.compile(r"[0-9]{2}:[0-9]{2}\.[0-9]{3} \| .{0,9}(INFO|WARNING)")
 NOTEBOOKS = sorted((ROOT / "examples").glob("*.ipynb"))
 
 
@@ -23,7 +25,13 @@ def run(file: Path, folder: Path) -> nbformat.NotebookNode:
     """
     notebook = nbformat.read(file, as_version=4)
     options = {"timeout": 240, "kernel_name": "python3", "record_timing": False}
-    NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **options).execute()
+    # As it is for people: tests and developers have their log set in another way.
+    env = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_LOGGING")}
+    client = NotebookClient(notebook, resources={"metadata": {"path": str(folder)}}, **options)
+    client.execute(env=env)
+    for cell in (one for one in notebook.cells if one.cell_type == "code"):
+        # Prefect's log tells which server there is, and when it was.
+        cell.outputs = [one for one in cell.outputs if not _LOGGED.search(str(one))]
     notebook.metadata.pop("widgets", None)
     notebook.metadata["language_info"] = {"name": "python"}
     return notebook

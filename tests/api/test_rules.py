@@ -299,7 +299,10 @@ LISTS: list[tuple[type[BaseModel], str]] = [
 def test_lists_of_ids(kind: type[BaseModel], field: str) -> None:
     assert kind(**{field: [1, "2"]}).model_dump()[field] == ["1", "2"]
     assert refusal(kind, **{field: []}) == (field, "must name at least one")
-    assert refusal(kind, **{field: ["1", 1]}) == (field, "must not name one twice; got '1' again")
+    assert refusal(kind, **{field: ["1", 1]}) == (
+        field,
+        "must not name the same one twice; got '1' again",
+    )
     assert refusal(kind, **{field: ["1", " "]}) == (
         field,
         "must not hold an empty id; number 2 is empty",

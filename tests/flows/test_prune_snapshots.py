@@ -63,7 +63,7 @@ def test_what_is_not_deleted_in_time_stays_and_is_told(
         select=["*"], retention={**TWO, "last": 1}, timeout="10m", credentials=account
     )
     assert len(left(sandbox)) == 3
-    assert sum("the time for this run was over" in row.why for row in report.rows) == 2
+    assert sum("the time of this run ran out" in row.why for row in report.rows) == 2
 
 
 def test_a_year_of_snapshots_is_thinned_out(year: Any) -> None:

@@ -605,7 +605,7 @@ def test_what_is_protected_or_held_by_another_run_is_not_restored(
     )
     sandbox.set_stock(*HERE, 1)
     want = {**L40, "claim": {"how": "restore", "instance": "sleeper"}}
-    with pytest.raises(ValueError, match="sleeper is protected, and so is not restored"):
+    with pytest.raises(ValueError, match="sleeper is protected, so it is not restored"):
         watch_gpu_stock([want], credentials=account_of(sandbox, protect=["sleep*"]), **how)
     account = account_of(sandbox)
     with holding(account.account, "other", "run other", "x", timedelta(minutes=5)) as hold:

@@ -398,3 +398,8 @@ def test_rows_have_id_and_address_of_an_instance(told: str | None, reached: str 
     )
     for row in (planned, driven):
         assert (row.instance_id, row.public_ip) == (one.id, reached)
+
+
+def test_a_note_is_shown_once() -> None:
+    report = Report(flow="x", rows=(), notes=("one", "two", "one"))
+    assert report.page().text().count("- one") == 1

@@ -117,3 +117,12 @@ def test_who_wants_only_what_is_severe_gets_nothing_else_of_a_message(letters: L
         ("b:warning", "Barrack x failed"),
         ("a", "Barrack x: more news"),
     ]
+
+
+def test_a_note_does_not_repeat_what_a_message_of_its_own_says() -> None:
+    names = Item({}, "Barrack x: names", "protect: 'gone' is gone.", "warning")
+    alarm = Item({}, "Barrack x: low", "1 USD left.\nNote: protect: 'gone' is gone.\nNote: else.")
+    assert digest([names, alarm]).body == (
+        "protect: 'gone' is gone.\n\nAlso: x: low\n1 USD left.\nNote: else."
+    )
+    assert digest([alarm]).body == alarm.body

@@ -6,6 +6,7 @@ NORWAY-1 and gamma in US-1.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import typing
 from collections.abc import Iterator
@@ -44,9 +45,16 @@ class Cloud:
         self.called: set[str] = set()
 
     def call(self, task: Any, *args: Any, **kwargs: Any) -> Any:
-        """Call a task as a user does, and check that it gives what its signature says."""
+        """Call a task as a user does, and check that it gives what its signature says.
+
+        It is awaited, as people do in a notebook, which is more than a plain call.
+        """
         self.called.add(task.name)
-        result = task(self.account, *args, **kwargs)
+
+        async def cell() -> Any:
+            return await task(self.account, *args, **kwargs)
+
+        result = asyncio.run(cell())
         check(result, typing.get_type_hints(task.fn)["return"])
         return result
 

@@ -16,6 +16,7 @@ import pytest
 from prefect import flow, unmapped
 from prefect.client.schemas.objects import State
 
+import barrack_tasks
 from barrack_tasks import (
     BarrackCredentials,
     get_credit_balance,
@@ -28,6 +29,7 @@ from barrack_tasks.api import BarrackConflictError, BarrackNotFoundError
 from barrack_tasks.sandbox import Sandbox
 from flows.hibernate import hibernate
 from tests.conftest import asked
+from tests.tasks.test_every_task import public_key
 
 FLEET = ["alpha", "beta", "gamma"]
 HELD = 0.4
@@ -213,6 +215,31 @@ def test_a_flow_that_is_awaited_in_a_cell_gives_its_report(account: BarrackCrede
     cell = "found = await hibernate(select=['*'], dry_run=True, credentials=account)"
     asyncio.run(run_cell(cell, names))
     assert {row.instance for row in names["found"].rows} == set(FLEET)
+
+
+def test_tasks_may_be_awaited_whatever_they_give(
+    sandbox: Sandbox, account: BarrackCredentials
+) -> None:
+    first, second, _ = ids_of(sandbox)
+    cell = """
+lease = await lease_instance(account, first, for_="8h", owner="ann")
+released = await release_lease(account, first, owner="ann")
+nothing = await release_lease.with_options(name="again")(account, second)
+key = await create_ssh_key(account, "mine", public_key())
+gone = await delete_ssh_key(account, key.id)
+plain = delete_scripts(account, [create_script(account, "x", "true").id])
+looked = await get_instance(account, first)
+many = await list_instances(account)
+"""
+    names: dict[str, Any] = {name: getattr(barrack_tasks, name) for name in barrack_tasks.HOMES}
+    names |= {"public_key": public_key, "account": account, "first": first, "second": second}
+    asyncio.run(run_cell(cell, names))
+    assert names["lease"].owner == "ann"
+    assert names["released"] == names["nothing"] == []
+    assert names["gone"] is None
+    assert names["plain"] is None
+    assert names["looked"].id == first
+    assert [one.name for one in names["many"]] == FLEET
 
 
 # Outside of flows

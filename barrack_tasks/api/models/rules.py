@@ -156,7 +156,7 @@ def check_ids(ids: list[str]) -> list[str]:
         if not id_.strip():
             raise ValueError(f"must not hold an empty id; number {position + 1} is empty")
         if id_ in ids[:position]:
-            raise ValueError(f"must not name one twice; got {id_!r} again")
+            raise ValueError(f"must not name the same one twice; got {id_!r} again")
     return ids
 
 

@@ -108,7 +108,7 @@ class SharedLedger:
                 self.ends.not_made(name, lease_keys.claim(name))
                 self._notes.withdraw(Claimed("", name, _moment(0)).key, lease_keys.claim(name))
             except Exception as error:  # noqa: BLE001 - a note that stays does no harm
-                self.log.warning("a claim that failed stays noted for a day: %s", error)
+                self.log.warning("a failed claim stays on record for a day: %s", error)
 
     def add(self, id_: str, name: str, now: datetime) -> None:
         """Note that a request was accepted."""
@@ -160,7 +160,7 @@ class SharedLedger:
                     self._write_one(self._unwritten[0])
                     del self._unwritten[0]
             except Exception as error:  # noqa: BLE001 - what is paid for must not be lost to it
-                self.log.error("what was claimed cannot be noted, and is tried again: %s", error)
+                self.log.error("the claim cannot be recorded, and the run tries again: %s", error)
 
     def _write_one(self, one: Claimed) -> None:
         self.ends.made(one.name, one.id)

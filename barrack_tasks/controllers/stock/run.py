@@ -194,7 +194,7 @@ def watch(
         except BarrackAuthenticationError:
             raise
         except _PASSING as error:
-            log.warning("the stock cannot be read, and is looked at again: %s", error)
+            log.warning("the stock cannot be read, and the run tries again: %s", error)
         looks += 1
         if watcher.is_done() or watcher.is_stuck() or now() >= until:
             return last, looks

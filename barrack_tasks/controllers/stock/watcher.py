@@ -221,12 +221,12 @@ class StockWatcher:
             source = source_of(want, self.instances)
             if claim.how == "restore" and source is None:
                 raise ValueError(
-                    f"the claim is to restore {claim.instance!r}, and no instance is called so"
+                    f"the claim is to restore {claim.instance!r}, but no instance has that name"
                 )
             if source is not None and is_protected(
                 self._credentials.protect, source.id, source.name
             ):
-                raise ValueError(f"{source.name} is protected, and so is not restored")
+                raise ValueError(f"{source.name} is protected, so it is not restored")
             what = source.name if source else f"the snapshot {claim.snapshot_id}"
             place = place_of(source) if source else self._snapshots[claim.snapshot_id or ""]
             price = source.hourly_price if source else None
@@ -303,8 +303,10 @@ class StockWatcher:
             try:
                 self._note_first(attempts)
             except Exception as error:  # noqa: BLE001 - what is not noted might never end
-                self._log.error("claims cannot be noted, and so are not asked for: %s", error)
-                self._miss(attempts, "unnoted", "the claim cannot be noted on the Prefect server")
+                self._log.error("claims cannot be recorded, so none is requested: %s", error)
+                self._miss(
+                    attempts, "unnoted", "the claim cannot be recorded on the Prefect server"
+                )
                 return
             with ThreadPoolExecutor(len(attempts)) as pool:
                 again = [a for a in pool.map(self._ask, attempts) if a is not None]
@@ -458,7 +460,7 @@ class StockWatcher:
         try:
             self.instances = tuple(self._client.instances.list())
         except BarrackError as error:
-            self._log.warning("the instances cannot be read, and are looked at again: %s", error)
+            self._log.warning("the instances cannot be read, and the run tries again: %s", error)
             return [], []
         self._admission.settle(self.instances)
         waiting = [

@@ -214,5 +214,6 @@ class _Round:
         return Readiness(
             topic="balance",
             state="ready" if enough else "not ready",
-            said=f"{balance.amount} {balance.currency}; deploying and restoring need {least}",
+            said=f"{balance.amount:z.2f} {balance.currency}; deploying and restoring need "
+            f"{least:.2f} {balance.currency}",
         )

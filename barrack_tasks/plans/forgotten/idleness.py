@@ -196,7 +196,9 @@ def judge_output(output: str, below: float, what: str) -> Evidence:
     try:
         numbers = [float(line) for line in output.split()]
     except ValueError:
-        return Evidence(None, f"{what} printed {escape(output[:_LONGEST])!r}, which is no number")
+        return Evidence(
+            None, f"{what} printed {escape(output[:_LONGEST])!r}, which is not a number"
+        )
     return judge_numbers(numbers, below, what)
 
 

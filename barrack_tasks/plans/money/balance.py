@@ -67,7 +67,7 @@ def unreadable(*why: str) -> Reading:
         return Reading(UNREADABLE, False, True, "balance and prices can be read again")
     reasons = "; ".join(why[:MOST_NAMED])
     more = f"; and {len(why) - MOST_NAMED} more" if len(why) > MOST_NAMED else ""
-    text = f"the balance cannot be watched, for it cannot be read: {reasons}{more}"
+    text = f"the balance cannot be watched, because it cannot be read: {reasons}{more}"
     return Reading(UNREADABLE, True, False, text)
 
 

@@ -345,7 +345,7 @@ def about_debits(samples: Sequence[BalanceSample], currency: str) -> tuple[str, 
     return (
         f"a debit of {money(amount, currency)} was seen in the balance between "
         f"{loss.start.astimezone(UTC):%Y-%m-%d %H:%M} and {_until(loss)} UTC"
-        f"{also}: what is lost once is not counted as burn",
+        f"{also}: a single debit is not counted as burn",
     )
 
 

@@ -167,7 +167,8 @@ class CostReport(Shown):
         bill = self.bill
         notes = [f"missing: {name}" for name in bill.missing]
         notes += [
-            f"the price of {name} is not known; what was saved lacks it" for name in bill.unpriced
+            f"the price of {name} is not known; the savings do not include it"
+            for name in bill.unpriced
         ]
         if bill.divided_by_time:
             of_it = self._amount(sum((c.cost for c in bill.divided_by_time), Decimal(0)))
@@ -176,7 +177,8 @@ class CostReport(Shown):
                 "days, for their records do not tell which minutes were billed"
             )
         notes += [
-            f"the price of {name} is not known; the forecast lacks it" for name in self.unpriced
+            f"the price of {name} is not known; the forecast does not include it"
+            for name in self.unpriced
         ]
         return notes
 

@@ -194,7 +194,7 @@ def test_a_debit_is_no_burn() -> None:
         assert other_hourly(burning[:count]) == 0
     assert about_debits(burning, "USD") == (
         "a debit of 399.97 USD was seen in the balance between 2026-03-01 01:00 and 02:00 UTC: "
-        "what is lost once is not counted as burn",
+        "a single debit is not counted as burn",
     )
     assert about_debits(burning[:2], "USD") == ()
     long = [
