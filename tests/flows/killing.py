@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -15,21 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "tests.flows.killing",
-        "flows.snapshot_before_stop",
-        "flows.follow_schedule",
-        "flows.restore_from_snapshot",
-        "flows.publish_image",
-        "flows.verify_snapshots",
-        "flows.watch_gpu_stock",
-        "flows.end_expired",
-        "flows.reap_forgotten",
-    ]
-)
-
+from tests.forks import FORKS
 
 HIDDEN = "TESTS_HIDE_MACHINE"
 """Set for a process that cannot know who else is on its machine, as in a container: the file to
@@ -55,8 +40,8 @@ def start_in_process(
     point: Point | None = None,
 ) -> tuple[Any, Any]:
     """Start a flow in a process of its own; the process, and where its rows will arrive."""
-    receive, send = _CONTEXT.Pipe(duplex=False)
-    child = _CONTEXT.Process(target=_child, args=(flow, environment, arguments, point, send))
+    receive, send = FORKS.Pipe(duplex=False)
+    child = FORKS.Process(target=_child, args=(flow, environment, arguments, point, send))
     child.start()
     send.close()
     return child, receive
