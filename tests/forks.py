@@ -16,6 +16,7 @@ import tempfile
 import termios
 import threading
 from collections.abc import Mapping
+from importlib import import_module
 from multiprocessing.process import BaseProcess
 from multiprocessing.reduction import DupFd
 from pathlib import Path
@@ -23,12 +24,16 @@ from subprocess import CompletedProcess, TimeoutExpired
 from typing import IO, Any
 
 ROOT = Path(__file__).resolve().parents[1]
+BARRACK = "barrack_tasks.cli:main"
+PREFECT = "prefect.cli:app"
 FORKS = multiprocessing.get_context("forkserver")
 FORKS.set_forkserver_preload(
     [
         "tests.forks",
         "tests.flows.killing",
         "barrack_tasks.cli.main",
+        "prefect.cli.deploy",
+        "prefect.deployments.steps.pull",
         "prefect.client.orchestration",
         "prefect.flow_engine",
         "anyio._backends._asyncio",
@@ -58,40 +63,51 @@ def _taken(passed: Any) -> int:
     return int(passed.detach())
 
 
-def start_barrack(
+def started(
     *words: str,
+    program: str = BARRACK,
     env: Mapping[str, str],
     cwd: Path | str = ROOT,
     streams: tuple[int, int, int],
     is_at_terminal: bool = False,
 ) -> BaseProcess:
-    """Start the command line with these words.
+    """Start a program with these words.
 
     Args:
+        program: what is called, as `module:function`; our command line, if not given.
         env: its whole environment; what it says of Prefect holds as it would in a new process.
         cwd: its folder.
         streams: the descriptors of what it reads, of what it prints, and of its errors.
         is_at_terminal: whether the first of these is the terminal that controls it.
     """
     process = FORKS.Process(
-        target=_be_barrack,
-        args=(words, dict(env), str(cwd), [_Passed(one) for one in streams], is_at_terminal),
+        target=_be,
+        args=(
+            program,
+            words,
+            dict(env),
+            str(cwd),
+            [_Passed(one) for one in streams],
+            is_at_terminal,
+        ),
         daemon=True,
     )
     process.start()
     return process
 
 
-def run_barrack(
+def run_in_fork(
     *words: str,
+    program: str = BARRACK,
     env: Mapping[str, str],
     cwd: Path | str = ROOT,
     stdin: int | None = None,
     timeout: float = 240,
 ) -> CompletedProcess[str]:
-    """Run the command line with these words, as `subprocess.run` would.
+    """Run a program with these words, as `subprocess.run` would.
 
     Args:
+        program: what is called, as `module:function`; our command line, if not given.
         env: its whole environment.
         cwd: its folder.
         stdin: the descriptor of what it reads; nothing, if not given.
@@ -107,7 +123,7 @@ def run_barrack(
     ):
         read = nothing.fileno() if stdin is None else stdin
         streams = (read, out.fileno(), err.fileno())
-        process = start_barrack(*words, env=env, cwd=cwd, streams=streams)
+        process = started(*words, program=program, env=env, cwd=cwd, streams=streams)
         process.join(timeout)
         if process.exitcode is None:
             process.kill()
@@ -121,17 +137,16 @@ def _text_of(file: IO[bytes]) -> str:
     return file.read().decode()
 
 
-def _be_barrack(
+def _be(
+    program: str,
     words: tuple[str, ...],
     env: dict[str, str],
     cwd: str,
     streams: list[int],
     is_at_terminal: bool,
 ) -> None:
-    """Be the command, in a fork, as if nothing of the tests had been before it."""
+    """Be the program, in a fork, as if nothing of the tests had been before it."""
     from prefect.context import refresh_global_settings_context
-
-    from barrack_tasks.cli import main
 
     if threading.active_count() > 1:
         raise SystemExit("a process with several threads was forked")
@@ -153,9 +168,10 @@ def _be_barrack(
     os.environ.clear()
     os.environ.update(env)
     refresh_global_settings_context()
-    sys.argv = ["barrack", *words]
+    module, _, called = program.partition(":")
+    sys.argv = [module, *words]
     try:
-        main()
+        getattr(import_module(module), called)()
     finally:  # a fork of this kind would end without what is done at the end of a process
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()  # type: ignore[attr-defined]

@@ -24,7 +24,7 @@ from tests.cli.test_answers import check
 from tests.cli.test_learn import run
 from tests.conftest import free_port
 from tests.deployments.playing import change, function_of, start
-from tests.forks import ROOT, run_barrack
+from tests.forks import ROOT, run_in_fork
 
 DRILL, REPORT, HIBERNATE = (
     "barrack-verify-snapshots/verify-snapshots",
@@ -91,7 +91,7 @@ def ask(answer: str, *words: str) -> tuple[int, str]:
     terminal, its_end = os.openpty()
     os.write(terminal, answer.encode() + b"\n")
     env = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
-    done = run_barrack(*words, env=env, stdin=its_end)
+    done = run_in_fork(*words, env=env, stdin=its_end)
     os.close(terminal)
     os.close(its_end)
     return done.returncode, done.stdout

@@ -8,6 +8,8 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +21,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.cli import applying, main
+from barrack_tasks.cli import applying, deployments, main
 from barrack_tasks.cli.applying import _alone, _pages, plan_of
 from barrack_tasks.cli.check import read
 from barrack_tasks.cli.config.tags import owner_of
@@ -28,8 +30,20 @@ from barrack_tasks.cli.deployments import deployments_file
 from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_answers import check
 from tests.deployments.playing import change
+from tests.forks import PREFECT, run_in_fork
 
 Barrack = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(autouse=True)
+def _prefect_deploys_in_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command of Prefect, which takes seconds to load in a process that starts anew."""
+
+    def run(words: list[str], *, cwd: str, env: dict[str, str], **_: Any) -> CompletedProcess[str]:
+        assert words[:3] == [sys.executable, "-m", "prefect"]
+        return run_in_fork(*words[3:], program=PREFECT, cwd=cwd, env=env)
+
+    monkeypatch.setattr(deployments, "subprocess", SimpleNamespace(run=run))
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import pytest
 
 from barrack_tasks.sandbox import Sandbox
-from tests.forks import start_barrack
+from tests.forks import started
 
 CTRL_C = b"\x03"
 SIGNS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
@@ -31,7 +31,7 @@ class Terminal:
         self._own, its = pty.openpty()
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         given = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
-        self.child = start_barrack(
+        self.child = started(
             *words,
             env={**given, "TERM": "xterm", **env},
             streams=(its, its, its),

@@ -19,7 +19,7 @@ from barrack_tasks.server.services import Services
 from tests.cli.test_answers import check
 from tests.cli.test_learn import run
 from tests.conftest import free_port, give_tables
-from tests.forks import ROOT, run_barrack
+from tests.forks import ROOT, run_in_fork
 
 COMMAND = [sys.executable, "-c", "from barrack_tasks.cli import main; main()"]
 
@@ -27,7 +27,7 @@ COMMAND = [sys.executable, "-c", "from barrack_tasks.cli import main; main()"]
 def barrack(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     given = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "BARRACK_"))}
     give_tables(home / "prefect")
-    return run_barrack(
+    return run_in_fork(
         *words,
         env={
             **given,

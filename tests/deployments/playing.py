@@ -13,12 +13,12 @@ from typing import Any
 from prefect.client.orchestration import get_client
 
 from barrack_tasks.sandbox import Sandbox
-from tests.forks import ROOT, run_barrack
+from tests.forks import ROOT, run_in_fork
 
 
 def barrack(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the command line."""
-    return run_barrack(
+    return run_in_fork(
         *words,
         cwd=ROOT / "docs",
         env={**os.environ, "COLUMNS": "200", "PYTHONPATH": str(ROOT), **env},
