@@ -171,7 +171,8 @@ def _be(
     module, _, called = program.partition(":")
     sys.argv = [module, *words]
     try:
-        getattr(import_module(module), called)()
+        code = getattr(import_module(module), called)()
+        sys.exit(code if isinstance(code, int) else 0)
     finally:  # a fork of this kind would end without what is done at the end of a process
         threading._shutdown()  # type: ignore[attr-defined]
         atexit._run_exitfuncs()  # type: ignore[attr-defined]

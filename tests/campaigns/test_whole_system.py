@@ -269,6 +269,7 @@ def alone(prefect_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
     return prefect_server
 
 
+@pytest.mark.slow
 def test_a_short_random_history_keeps_the_promises(alone: str) -> None:
     search(alone, examples=1, steps=6)
 

@@ -232,6 +232,7 @@ def test_a_plan_is_shown_as_json_or_as_markdown(barrack: Barrack, tmp_path: Path
     assert "--json or --markdown" in said
 
 
+@pytest.mark.slow
 def test_job_variables_that_were_set_by_hand_stay(
     barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
 ) -> None:
@@ -255,6 +256,7 @@ def test_job_variables_that_were_set_by_hand_stay(
         assert (now["parameters"]["days"], now["job_variables"]) == (days, by_hand)
 
 
+@pytest.mark.slow
 def test_what_an_apply_changed_that_did_not_end_was_not_set_by_hand(
     barrack: Barrack,
     account: tuple[Sandbox, str],
@@ -367,6 +369,7 @@ def test_a_first_file_is_written_from_the_account_and_never_again(
     assert {entry["operation"] for entry in sandbox.ledger()} == {"person"}
 
 
+@pytest.mark.slow
 def test_what_up_has_deployed_is_taken_over_and_up_leaves_it_alone_then(
     barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
 ) -> None:
@@ -425,6 +428,7 @@ def test_what_fails_as_a_dry_run_is_not_armed(
     assert one_of(block, "follow_schedule")["parameters"]["dry_run"] is True
 
 
+@pytest.mark.slow
 def test_each_account_has_what_the_file_protects_and_caps_there_and_loses_it_with_the_file(
     barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
 ) -> None:

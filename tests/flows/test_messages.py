@@ -118,6 +118,7 @@ def test_a_failure_has_its_severity_its_account_and_the_run(
     assert "/runs/flow-run/" in where
 
 
+@pytest.mark.slow
 def test_a_first_drill_that_fails_is_one_message(cloud: Cloud, chat: tuple[Webhook, str]) -> None:
     kept, name = chat
     _, account = with_snapshots(cloud, "alpha", "beta")

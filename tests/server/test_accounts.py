@@ -195,6 +195,7 @@ def delete(name: str) -> None:
     BarrackCredentials.delete(name, _sync=True)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_key_has_one_name_wherever_another_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     secret, name = key(), block()
     bare = BarrackCredentials(api_key=secret, base_url=URL)
@@ -250,6 +251,7 @@ def test_what_up_saves_is_called_the_same_where_the_environment_says_no_name(
     assert BarrackCredentials.find(name).account_name == given
 
 
+@pytest.mark.slow
 def test_a_block_that_is_saved_under_another_name_keeps_its_account() -> None:
     secret, one, two = key(), block(), block()
     save(BarrackCredentials(api_key=secret, base_url=URL), one)
@@ -281,6 +283,7 @@ def test_a_named_account_is_called_otherwise_only_while_no_run_works() -> None:
     assert run(BarrackCredentials(api_key=secret, base_url=URL)) == given
 
 
+@pytest.mark.slow
 def test_a_name_that_other_keys_have_is_not_changed_with_one_key() -> None:
     one, two, secret = block(), block(), key()
     given = f"lab{uuid.uuid4().hex[:6]}"
@@ -476,6 +479,7 @@ def test_what_the_first_release_wrote_is_found(spelling: str | None) -> None:
     assert run(name).startswith("team")
 
 
+@pytest.mark.slow
 def test_a_lease_of_the_first_release_keeps_others_out_after_an_upgrade() -> None:
     secret, name = key(), block()
     save(BarrackCredentials(api_key=secret, base_url=URL), name)
@@ -514,6 +518,7 @@ def test_a_lease_of_the_first_release_keeps_others_out_after_an_upgrade() -> Non
         assert other.claim({"BRK-1": "one"}) == {}
 
 
+@pytest.mark.slow
 def test_a_run_that_works_while_its_account_is_named_keeps_others_out() -> None:
     secret, name = key(), block()
     bare = BarrackCredentials(api_key=secret, base_url=URL)
@@ -559,6 +564,7 @@ def test_records_that_no_known_account_owns_are_told_until_they_are_adopted() ->
     check(new)
 
 
+@pytest.mark.slow
 def test_an_end_that_nobody_owns_is_told_by_every_flow_and_by_the_check_up(
     sandbox: Sandbox, account: BarrackCredentials
 ) -> None:
