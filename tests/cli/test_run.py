@@ -147,6 +147,7 @@ def test_a_dry_run_shows_a_table_and_then_json(
     assert [(row.name, row.outcome) for row in report.rows] == [("alpha", "planned")]
 
 
+@pytest.mark.slow
 def test_without_a_server_it_is_said_once_that_one_is_started(tmp_path: Path) -> None:
     with Sandbox(fleet=1) as sandbox:
         done = barrack(tmp_path, "run", "hibernate", "--select", "*", "--dry-run", **sandbox.env)

@@ -149,6 +149,7 @@ def test_bills_are_asked_for_once_and_then_for_what_is_new(cloud: Cloud) -> None
     assert costs[0].bill.total == Decimal(5000) - Decimal(sandbox.state()["balance"])
 
 
+@pytest.mark.slow
 def test_what_is_gone_for_ever_keeps_its_last_known_cost_and_is_told_as_missing(
     cloud: Cloud,
 ) -> None:

@@ -94,6 +94,7 @@ def test_two_deployments_for_different_instances_tell_each_thing_once(
     assert len(told) == 2
 
 
+@pytest.mark.slow
 def test_a_proof_that_is_missing_and_that_nobody_hears_of_fails_the_run_after_the_work(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:

@@ -20,6 +20,7 @@ from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.dialects.learn import LearnError, dialect_text, learn_openapi, write_dialect
 from barrack_tasks.sandbox.http.openapi import document
 from tests.dialects.learn.helpers import dialect
+from tests.thinning import some_slow
 
 ROOT: dict[str, Any] = json.loads(json.dumps(document(dialect("camel"))))
 TEXT = json.dumps(ROOT).encode()
@@ -149,6 +150,7 @@ def test_schemas_that_fan_out() -> None:
     assert time.monotonic() - started < 10
 
 
+@pytest.mark.slow
 def test_a_document_of_twenty_megabytes_is_read_fast() -> None:
     root = copy.deepcopy(ROOT)
     filler = {"type": "object", "properties": {f"f{n}": {"type": "string"} for n in range(40)}}
@@ -225,20 +227,24 @@ def _mutated(seed: int) -> Any:
     return root
 
 
-@given(st.integers(0, 10**9))
-@settings(max_examples=40)
-def test_a_document_with_anything_in_it(seed: int) -> None:
-    try:
-        learned = _learn(_mutated(seed))
-    except LearnError:
-        return
-    learned.take_clear()
-    dialect_text(learned)
-    assert str(learned.report())
-    for question in list(learned.questions())[:3]:
-        if question.candidates:
-            learned.answer(question, 0)
-    merged(learned.dialect(), "x.yaml")
+@pytest.mark.parametrize("examples", some_slow([8], [40]))
+def test_a_document_with_anything_in_it(examples: int) -> None:
+    @given(st.integers(0, 10**9))
+    @settings(max_examples=examples)
+    def run(seed: int) -> None:
+        try:
+            learned = _learn(_mutated(seed))
+        except LearnError:
+            return
+        learned.take_clear()
+        dialect_text(learned)
+        assert str(learned.report())
+        for question in list(learned.questions())[:3]:
+            if question.candidates:
+                learned.answer(question, 0)
+        merged(learned.dialect(), "x.yaml")
+
+    run()
 
 
 @given(st.data())
