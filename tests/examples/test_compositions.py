@@ -26,6 +26,7 @@ from barrack_tasks.flows import restore
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import free_port
 from tests.flows.conftest import answer, cloud
+from tests.thinning import some_slow
 
 __all__ = ["cloud"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,7 @@ def test_the_page_shows_each_file_as_it_is() -> None:
         assert f"examples/{file.name}" in PAGE.read_text()
 
 
-@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("fails", some_slow([True], [False]))
 def test_a_snapshot_is_taken_however_the_training_ends(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
@@ -103,7 +104,7 @@ def test_the_idle_machines_are_hibernated_and_no_other(sandbox: Sandbox) -> None
     assert hibernate_idle(dry_run=False) is None
 
 
-@pytest.mark.parametrize("says_yes", [True, False])
+@pytest.mark.parametrize("says_yes", some_slow([True], [False]))
 def test_a_person_is_asked_before_the_night(sandbox: Sandbox, says_yes: bool) -> None:
     sandbox.seed_instance("train-1", gpu_model="H100-PCIe-80GB", gpu_count=2, status="HIBERNATED")
     asked: list[str] = []

@@ -94,6 +94,7 @@ def test_killed_right_after_the_request_what_was_made_ends(
     assert list(states(sandbox)) == ["alpha"]
 
 
+@pytest.mark.slow
 def test_a_person_s_machine_of_a_name_that_was_only_reserved_is_neither_adopted_nor_ended(
     cloud: Cloud, prefect_server: str, clock: Callable[[timedelta], None]
 ) -> None:

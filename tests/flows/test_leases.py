@@ -197,6 +197,7 @@ def test_a_lease_that_cannot_be_read_keeps_its_machine(cloud: Cloud) -> None:
     assert len(effects(sandbox, "hibernate_instance")) == 1
 
 
+@pytest.mark.slow
 def test_while_no_lease_can_be_read_nothing_is_put_to_rest(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, seed=8321, speed=0)
     sandbox.seed_instance("train", gpu_model="L40")

@@ -166,6 +166,7 @@ def test_an_alarm_takes_a_blind_guard_along(
     assert "Also: balance: " in message["message"]
 
 
+@pytest.mark.slow
 def test_what_a_single_look_brings_and_refuses_is_one_message(
     cloud: Cloud, chat: tuple[Webhook, str], tmp_path: Any
 ) -> None:

@@ -137,6 +137,7 @@ def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
     assert "the lease of ann keeps it" in spared.why
 
 
+@pytest.mark.slow
 def test_what_has_slept_for_a_month_is_restored_snapshotted_and_deleted(cloud: Cloud) -> None:
     start = datetime.now(UTC) - timedelta(days=40)
     sandbox = cloud(fleet=0, seed=8412, start=start, balance="90000")

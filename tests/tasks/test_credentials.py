@@ -310,6 +310,7 @@ print(found.BarrackCredentials._block_type_slug)
 """
 
 
+@pytest.mark.slow
 def test_prefect_finds_the_collection_by_its_entry_point(tmp_path: Path) -> None:
     """As it stands in pyproject.toml, with a package's metadata around it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
