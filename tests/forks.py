@@ -7,10 +7,12 @@ process of the tests loads, once, all that commands and flows use, and forks its
 from __future__ import annotations
 
 import atexit
+import ctypes
 import fcntl
 import io
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 import termios
@@ -47,6 +49,12 @@ FORKS.set_forkserver_preload(
         "flows.reap_forgotten",
     ]
 )
+
+
+def end_with_this_process() -> None:
+    """Called in a child before it runs: it ends with the test run, however that ends."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
 
 
 class _Passed:
@@ -151,6 +159,7 @@ def _be(
     if threading.active_count() > 1:
         raise SystemExit("a process with several threads was forked")
     os.setsid()
+    end_with_this_process()
     for place, descriptor in enumerate(streams):
         os.dup2(descriptor, place)
         os.close(descriptor)
