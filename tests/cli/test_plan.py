@@ -328,6 +328,7 @@ def test_an_apply_that_was_lost_is_followed_by_another_and_stops_when_it_comes_b
             other()
 
 
+@pytest.mark.slow
 def test_a_plan_that_is_not_true_any_more_is_not_applied(
     account: tuple[Sandbox, str], tmp_path: Path, barrack: Barrack
 ) -> None:

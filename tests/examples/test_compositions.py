@@ -92,6 +92,7 @@ def test_a_snapshot_is_taken_however_the_training_ends(
     assert done.index("create_snapshot") < done.index("hibernate_instance")
 
 
+@pytest.mark.slow
 def test_the_idle_machines_are_hibernated_and_no_other(sandbox: Sandbox) -> None:
     for name in ("notebook-1", "notebook-2", "train-1"):
         sandbox.seed_instance(name, gpu_model="L40")
@@ -175,6 +176,7 @@ def put_first(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> Non
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
+@pytest.mark.slow
 def test_a_claimed_machine_is_given_back_after_its_command(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,6 +232,7 @@ def listening(folder: Path) -> Iterator[str]:
         server.wait(10)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(SSHD is None, reason="there is no sshd on this machine to run a command over")
 def test_a_command_goes_over_a_real_ssh(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

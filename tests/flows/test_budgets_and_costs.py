@@ -123,6 +123,7 @@ def delete(sandbox: Sandbox, account: BarrackCredentials, name: str) -> None:
     sandbox.advance(60)
 
 
+@pytest.mark.slow
 def test_bills_are_asked_for_once_and_then_for_what_is_new(cloud: Cloud) -> None:
     sandbox = at(fleet(cloud, "5000", "team-1", "team-3", "other", start=MARCH))
     account = account_of(sandbox)

@@ -165,6 +165,7 @@ def test_a_lease_ends_by_the_clouds_clock_whatever_that_of_the_worker_says(
     assert states(sandbox) == {"train": "HIBERNATED"}
 
 
+@pytest.mark.slow
 def test_an_end_that_was_set_is_warned_of_before(cloud: Cloud, hook: tuple[Webhook, str]) -> None:
     sandbox = cloud(fleet=0, seed=8317, speed=0)
     id_ = sandbox.seed_instance("due", gpu_model="L40")

@@ -243,6 +243,7 @@ def test_what_was_read_for_a_day_alone_is_told_as_missing_in_the_month() -> None
         assert missing(day) == []
 
 
+@pytest.mark.slow
 def test_each_use_of_ai_chat_is_read_once_and_stays_on_the_bill() -> None:
     start = datetime(2026, 3, 1, tzinfo=UTC)
     with (

@@ -345,6 +345,7 @@ def test_caps_are_judged_by_what_is_there_when_the_stock_comes(cloud: Cloud) -> 
     assert effects(sandbox, "restore_snapshot") == []
 
 
+@pytest.mark.slow
 def test_of_an_instance_that_is_gone_the_snapshot_tells_what_it_needs(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud, "by-hand")
     snapshot_before_stop(select=["alpha"], then="delete", credentials=account)

@@ -32,6 +32,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.snapshot_before_stop import snapshot_before_stop
 from tests.conftest import PREFECT_AUTH
 from tests.flows.conftest import account_of, effects, spoken
+from tests.thinning import some_slow
 
 Cloud = Callable[..., Sandbox]
 
@@ -217,7 +218,7 @@ def test_a_misspelt_protect_is_refused_before_what_it_was_to_protect_is_touched(
     assert changes(sandbox) == []
 
 
-@pytest.mark.parametrize("by", ["parameter", "account"])
+@pytest.mark.parametrize("by", some_slow(["account"], ["parameter"]))
 def test_protected_instances_are_never_touched(cloud: Cloud, by: str) -> None:
     sandbox = cloud()
     account = account_of(sandbox, protect=["al*"] if by == "account" else [])
@@ -279,6 +280,7 @@ def test_a_wrong_key_is_said_and_not_shown(cloud: Cloud) -> None:
     assert "wrong-key-1234" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_no_server_and_no_json_are_said(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = partial(Barrack, retry=RetryPolicy(attempts=2, first_wait=0.01))
     monkeypatch.setattr("barrack_tasks.server.credentials.Barrack", impatient)

@@ -154,6 +154,7 @@ def test_a_port_that_must_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) 
     assert list(states(sandbox)) == ["alpha"]
 
 
+@pytest.mark.slow
 def test_the_cap_on_the_cost_and_a_stuck_restore(cloud: Cloud) -> None:
     sandbox, account = with_snapshots(cloud, "alpha")
     with pytest.raises(

@@ -363,6 +363,7 @@ def test_a_debit_is_told_apart_and_puts_nothing_to_rest(
     assert "Note: a debit of 399.98 USD" in kept.received[0]["body"]
 
 
+@pytest.mark.slow
 def test_one_instance_that_is_stuck_does_not_keep_the_watch_from_looking_again(
     cloud: Cloud,
 ) -> None:

@@ -292,6 +292,7 @@ def test_the_guard_decides_and_says_why(cloud: Cloud, how: dict[str, Any]) -> No
     assert sorted(states(sandbox)) == ["train-1"]
 
 
+@pytest.mark.slow
 def test_a_refusal_is_told_once_and_again_only_for_another_reason(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any]
 ) -> None:

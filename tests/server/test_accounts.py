@@ -41,6 +41,7 @@ from flows.doctor import doctor
 from flows.end_expired import end_expired
 from flows.watch_account import watch_account
 from tests.deployments.playing import barrack
+from tests.thinning import some_slow
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 URL = "https://gpu.example.com/v1"
@@ -266,6 +267,7 @@ def test_a_block_that_is_saved_under_another_name_keeps_its_account() -> None:
     assert not [line for line in told_of_unowned() if repr(before) in line]
 
 
+@pytest.mark.slow
 def test_a_named_account_is_called_otherwise_only_while_no_run_works() -> None:
     secret, name, given = key(), block(), f"lab{uuid.uuid4().hex[:6]}"
     save(BarrackCredentials(api_key=secret, base_url=URL), name)
@@ -465,7 +467,9 @@ def left(account: str) -> dict[str, object]:
         return records.like(f"barrack_%_{account}_%")
 
 
-@pytest.mark.parametrize("spelling", [None, "https://api.barrack.ai/v1", URL, f"{URL}/"])
+@pytest.mark.parametrize(
+    "spelling", some_slow([URL], [None, "https://api.barrack.ai/v1", f"{URL}/"])
+)
 def test_what_the_first_release_wrote_is_found(spelling: str | None) -> None:
     secret, name = key(), block()
     old = of_first_release(secret, spelling)

@@ -275,6 +275,7 @@ def starts_as_the_engine(run: subprocess.Popen[str]) -> bool:
     return run.returncode == 1 and "Invalid flow run id" in err + out
 
 
+@pytest.mark.slow
 def test_another_environment_is_no_fork(forking: Forking) -> None:
     assert starts_as_the_engine(forking.start(ENDS, TZ="Asia/Tokyo"))
 

@@ -116,6 +116,7 @@ def _without_names(root: Any) -> None:
     root["components"]["schemas"] = {f"S{n}": s for n, s in enumerate(schemas.values())}
 
 
+@pytest.mark.slow
 def test_three_thousand_paths_without_names_take_seconds() -> None:
     root = copy.deepcopy(ROOT)
     _without_names(root)
@@ -145,9 +146,9 @@ def test_schemas_that_fan_out() -> None:
         schemas[name] = {"type": "object", "properties": fields}
     schemas["UserVM"]["properties"]["s"] = {"$ref": "#/components/schemas/S0"}
     schemas["All"] = {"allOf": [{"allOf": [{"$ref": f"#/components/schemas/{n}"}]} for n in names]}
-    started = time.monotonic()
+    started = time.process_time()
     assert _learn(root).report().operations.certain == 68
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 @pytest.mark.slow
