@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import fcntl
 import os
 import secrets
@@ -25,6 +24,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from barrack_tasks.server.services import server_settings
+from tests.forks import end_with_this_process
 
 _CACHE = Path(__file__).resolve().parent.parent / ".cache"
 _CACHE.mkdir(exist_ok=True)
@@ -95,12 +95,6 @@ def asked(method: str, url: str, *, body: Any = None) -> httpx.Response:
             break
         time.sleep(0.5)
     return answer
-
-
-def end_with_this_process() -> None:
-    """Called in a child before it runs: it ends with the test run, however that ends."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # 1 is PR_SET_PDEATHSIG
 
 
 def pytest_unconfigure() -> None:

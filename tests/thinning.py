@@ -26,3 +26,12 @@ def thinned(*axes: Sequence[Any]) -> list[Any]:
         values = [axis[place] for axis, place in zip(axes, places, strict=True)]
         found.append(pytest.param(*values, marks=() if is_fast else pytest.mark.slow))
     return found
+
+
+def some_slow(fast: Sequence[Any], slow: Sequence[Any]) -> list[Any]:
+    """Values of one parameter, of which the fast tests try some and the slow ones the others.
+
+    Example:
+        >>> @pytest.mark.parametrize("step", some_slow([12], [4]))
+    """
+    return [*fast, *(pytest.param(value, marks=pytest.mark.slow) for value in slow)]

@@ -22,7 +22,7 @@ from barrack_tasks.api.transport.seen import ListMemory
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import LOST_AFTER, LOST_BEFORE, arm, client_of, http, wired
 from tests.api.recipes import RECIPES, Account
-from tests.thinning import thinned
+from tests.thinning import some_slow, thinned
 
 CREATES = ["create_snapshot", "create_instance", "restore_snapshot"]
 LOOKS = {
@@ -92,7 +92,7 @@ FAULTS = st.lists(
 )
 
 
-@pytest.mark.parametrize("operation", CREATES)
+@pytest.mark.parametrize("operation", some_slow(CREATES[2:], CREATES[:2]))
 @given(faults=FAULTS, lag=st.sampled_from([0, 0.3, 3]), attempts=st.sampled_from([2, 8]))
 @settings(max_examples=20)
 def test_any_faults_in_any_order(

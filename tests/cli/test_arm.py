@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,7 +23,8 @@ from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_answers import check
 from tests.cli.test_learn import run
 from tests.conftest import free_port
-from tests.deployments.playing import ROOT, change, function_of, start
+from tests.deployments.playing import change, function_of, start
+from tests.forks import ROOT, run_in_fork
 
 DRILL, REPORT, HIBERNATE = (
     "barrack-verify-snapshots/verify-snapshots",
@@ -89,18 +89,12 @@ def account(file: Path) -> Iterator[tuple[Sandbox, str]]:
 def ask(answer: str, *words: str) -> tuple[int, str]:
     """Run a command at a terminal of 80 columns, and answer what it asks; code and output."""
     terminal, its_end = os.openpty()
-    child = subprocess.Popen(
-        [sys.executable, "-c", "from barrack_tasks.cli import main; main()", *words],
-        cwd=ROOT,
-        stdin=its_end,
-        stdout=subprocess.PIPE,
-        env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)},
-    )
     os.write(terminal, answer.encode() + b"\n")
-    said = child.communicate(timeout=240)[0].decode()
+    env = {**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT)}
+    done = run_in_fork(*words, env=env, stdin=its_end)
     os.close(terminal)
     os.close(its_end)
-    return child.returncode, said
+    return done.returncode, done.stdout
 
 
 def test_arming_shows_what_would_be_done_now_and_asks(account: tuple[Sandbox, str]) -> None:

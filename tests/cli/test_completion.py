@@ -16,6 +16,7 @@ from barrack_tasks.cli.completion import candidates
 from barrack_tasks.cli.names import FRESH, recall, remember
 from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_learn import run
+from tests.thinning import some_slow
 
 FLEET = ["alpha", "beta"]
 
@@ -92,7 +93,7 @@ BEFORE = {"zsh": "compdef() { :; }; compadd() { shift; print -l -- $@; }"}
 """Of zsh, what a terminal would have loaded, and what shows the words instead of a menu."""
 
 
-@pytest.mark.parametrize("shell", ASKED)
+@pytest.mark.parametrize("shell", some_slow(["bash"], ["zsh", "fish"]))
 def test_each_shell_takes_its_script_and_completes_a_command(
     shell: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

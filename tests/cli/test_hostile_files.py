@@ -115,6 +115,7 @@ def ran(folder: Path, commands: list[list[str]]) -> list[tuple[list[str], Any, s
     return [tuple(json.loads(line)) for line in child.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_every_command_refuses_in_one_sentence_and_changes_nothing(tmp_path: Path) -> None:
     for name, data in FILES.items():
         (tmp_path / name).write_bytes(data)

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -18,8 +17,8 @@ from barrack_tasks.api.models import VMStatus
 from barrack_tasks.cli.answers import PanicShown
 from barrack_tasks.cli.panicking import hibernate_everything, targets_of
 from barrack_tasks.sandbox import Sandbox
+from tests.forks import ROOT, run_in_fork
 
-ROOT = Path(__file__).resolve().parents[2]
 WITHOUT_PREFECT = """
 import sys
 class Broken:
@@ -48,15 +47,8 @@ def sandbox() -> Iterator[Sandbox]:
 
 
 def panic(sandbox: Sandbox, *arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", WITHOUT_PREFECT, "panic", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=120,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        env={**os.environ, **sandbox.env, "COLUMNS": "120", **env},
-    )
+    env = {**os.environ, **sandbox.env, "COLUMNS": "120", **env}
+    return run_in_fork("panic", *arguments, env=env)
 
 
 def states(sandbox: Sandbox) -> dict[str, str]:
@@ -64,7 +56,15 @@ def states(sandbox: Sandbox) -> dict[str, str]:
 
 
 def test_everything_unprotected_is_hibernated_without_prefect(sandbox: Sandbox) -> None:
-    done = panic(sandbox, "--yes", BARRACK_PROTECT="prod-*")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_PREFECT, "panic", "--yes"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, **sandbox.env, "COLUMNS": "120", "BARRACK_PROTECT": "prod-*"},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     found = states(sandbox)
     assert found.pop("prod-db") == "ACTIVE"

@@ -8,6 +8,8 @@ import sys
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from subprocess import CompletedProcess
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -19,7 +21,7 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
-from barrack_tasks.cli import applying, main
+from barrack_tasks.cli import applying, deployments, main
 from barrack_tasks.cli.applying import _alone, _pages, plan_of
 from barrack_tasks.cli.check import read
 from barrack_tasks.cli.config.tags import owner_of
@@ -28,8 +30,20 @@ from barrack_tasks.cli.deployments import deployments_file
 from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_answers import check
 from tests.deployments.playing import change
+from tests.forks import PREFECT, run_in_fork
 
 Barrack = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture(autouse=True)
+def _prefect_deploys_in_a_fork(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same command of Prefect, which takes seconds to load in a process that starts anew."""
+
+    def run(words: list[str], *, cwd: str, env: dict[str, str], **_: Any) -> CompletedProcess[str]:
+        assert words[:3] == [sys.executable, "-m", "prefect"]
+        return run_in_fork(*words[3:], program=PREFECT, cwd=cwd, env=env)
+
+    monkeypatch.setattr(deployments, "subprocess", SimpleNamespace(run=run))
 
 
 @pytest.fixture
@@ -218,6 +232,7 @@ def test_a_plan_is_shown_as_json_or_as_markdown(barrack: Barrack, tmp_path: Path
     assert "--json or --markdown" in said
 
 
+@pytest.mark.slow
 def test_job_variables_that_were_set_by_hand_stay(
     barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
 ) -> None:
@@ -241,6 +256,7 @@ def test_job_variables_that_were_set_by_hand_stay(
         assert (now["parameters"]["days"], now["job_variables"]) == (days, by_hand)
 
 
+@pytest.mark.slow
 def test_what_an_apply_changed_that_did_not_end_was_not_set_by_hand(
     barrack: Barrack,
     account: tuple[Sandbox, str],
@@ -312,6 +328,7 @@ def test_an_apply_that_was_lost_is_followed_by_another_and_stops_when_it_comes_b
             other()
 
 
+@pytest.mark.slow
 def test_a_plan_that_is_not_true_any_more_is_not_applied(
     account: tuple[Sandbox, str], tmp_path: Path, barrack: Barrack
 ) -> None:
@@ -353,6 +370,7 @@ def test_a_first_file_is_written_from_the_account_and_never_again(
     assert {entry["operation"] for entry in sandbox.ledger()} == {"person"}
 
 
+@pytest.mark.slow
 def test_what_up_has_deployed_is_taken_over_and_up_leaves_it_alone_then(
     barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
 ) -> None:
@@ -411,6 +429,7 @@ def test_what_fails_as_a_dry_run_is_not_armed(
     assert one_of(block, "follow_schedule")["parameters"]["dry_run"] is True
 
 
+@pytest.mark.slow
 def test_each_account_has_what_the_file_protects_and_caps_there_and_loses_it_with_the_file(
     barrack: Barrack, account: tuple[Sandbox, str], tmp_path: Path
 ) -> None:

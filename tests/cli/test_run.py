@@ -8,7 +8,6 @@ import os
 import pickle
 import re
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +25,8 @@ from barrack_tasks.controllers.money.bills import check_file
 from barrack_tasks.plans.selection import SelectionError
 from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_learn import run
-from tests.cli.test_up import COMMAND, barrack
+from tests.cli.test_up import barrack
+from tests.forks import started
 
 HIBERNATE = flags_of(flows.hibernate.fn)
 
@@ -147,6 +147,7 @@ def test_a_dry_run_shows_a_table_and_then_json(
     assert [(row.name, row.outcome) for row in report.rows] == [("alpha", "planned")]
 
 
+@pytest.mark.slow
 def test_without_a_server_it_is_said_once_that_one_is_started(tmp_path: Path) -> None:
     with Sandbox(fleet=1) as sandbox:
         done = barrack(tmp_path, "run", "hibernate", "--select", "*", "--dry-run", **sandbox.env)
@@ -231,15 +232,19 @@ def test_ctrl_c_ends_with_what_is_left_at_work(account: Sandbox, tmp_path: Path)
     account.seed_instance("slow", gpu_model="L40")
     account.settings(durations={"hibernate": 36_000})
     env = {**os.environ, **account.env, "XDG_STATE_HOME": str(tmp_path)}
-    command = [*COMMAND, "hibernate", "slow", "--watch"]
-    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as child:
-        assert child.stderr is not None
-        for line in child.stderr:
+    reads, writes = os.pipe()
+    with Path(os.devnull).open("r+b") as nothing, os.fdopen(reads) as said:
+        streams = (nothing.fileno(), nothing.fileno(), writes)
+        child = started("hibernate", "slow", "--watch", env=env, streams=streams)
+        os.close(writes)
+        for line in said:
             if line.startswith("slow: hibernate"):
                 break
-        child.send_signal(signal.SIGINT)
-        rest = child.stderr.read()
-        assert child.wait(60) == 130
+        assert child.pid is not None
+        os.kill(child.pid, signal.SIGINT)
+        rest = said.read()
+        child.join(60)
+        assert child.exitcode == 130
     assert "interrupted; left at work: slow." in rest
     assert "Traceback" not in rest
 

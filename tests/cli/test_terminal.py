@@ -8,8 +8,6 @@ import pty
 import re
 import select
 import struct
-import subprocess
-import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -18,6 +16,7 @@ from contextlib import contextmanager
 import pytest
 
 from barrack_tasks.sandbox import Sandbox
+from tests.forks import started
 
 CTRL_C = b"\x03"
 SIGNS = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[()][A-Z0-9]|\r")
@@ -32,12 +31,12 @@ class Terminal:
         self._own, its = pty.openpty()
         fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         given = {k: v for k, v in os.environ.items() if k not in ("COLUMNS", "LINES", "NO_COLOR")}
-        self.child = subprocess.Popen(
-            [sys.executable, "-c", "from barrack_tasks.cli import main; main()", *words],
-            stdin=its, stdout=its, stderr=its, start_new_session=True, close_fds=True,
+        self.child = started(
+            *words,
             env={**given, "TERM": "xterm", **env},
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-        )  # fmt: skip
+            streams=(its, its, its),
+            is_at_terminal=True,
+        )
         os.close(its)
         self.shown = ""
         self.raw = ""
@@ -72,12 +71,14 @@ class Terminal:
         """Wait for its end; the code that it ends with, and all that it has shown."""
         while self._read():
             pass
-        return self.child.wait(WAIT), self.shown
+        self.child.join(WAIT)
+        assert self.child.exitcode is not None, "it goes on"
+        return self.child.exitcode, self.shown
 
     def close(self) -> None:
-        if self.child.poll() is None:
+        if self.child.exitcode is None:
             self.child.kill()
-            self.child.wait()
+            self.child.join()
         os.close(self._own)
 
 

@@ -23,6 +23,7 @@ from tests.cli.test_answers import check
 from tests.cli.test_learn import run
 from tests.conftest import free_port, give_tables
 from tests.deployments.playing import start, wait_for
+from tests.forks import ROOT, run_in_fork
 
 COMMAND = [sys.executable, "-c", "from barrack_tasks.cli import main; main()"]
 
@@ -30,18 +31,14 @@ COMMAND = [sys.executable, "-c", "from barrack_tasks.cli import main; main()"]
 def barrack(home: Path, *words: str, **env: str) -> subprocess.CompletedProcess[str]:
     given = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "BARRACK_"))}
     give_tables(home / "prefect")
-    return subprocess.run(
-        [*COMMAND, *words],
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=240,
+    return run_in_fork(
+        *words,
         env={
             **given,
             "HOME": str(home),
             "XDG_STATE_HOME": str(home / "state"),
             "PREFECT_HOME": str(home / "prefect"),
-            "PYTHONPATH": str(Path(__file__).resolve().parents[2]),
+            "PYTHONPATH": str(ROOT),
             "COLUMNS": "160",
             **env,
         },

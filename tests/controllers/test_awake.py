@@ -104,6 +104,7 @@ def test_the_callbacks_of_the_example_keep_a_machine_while_a_training_runs(cloud
     assert len(read_leases(account.account)) == 1
 
 
+@pytest.mark.slow
 def test_when_the_program_is_killed_its_lease_is_renewed_no_more(
     cloud: Cloud,
 ) -> None:

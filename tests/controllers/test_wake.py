@@ -84,6 +84,7 @@ def test_no_name_can_write_a_line_of_its_own_into_the_ssh_configuration() -> Non
     ]
 
 
+@pytest.mark.slow
 def test_who_wakes_a_machine_that_its_lease_put_to_rest_may_keep_it(
     cloud: Cloud, ssh_port: int
 ) -> None:

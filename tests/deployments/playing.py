@@ -8,25 +8,19 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from prefect.client.orchestration import get_client
 
 from barrack_tasks.sandbox import Sandbox
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.forks import ROOT, run_in_fork
 
 
 def barrack(*words: str, **env: str) -> subprocess.CompletedProcess[str]:
     """Run a command of the command line."""
-    return subprocess.run(
-        [sys.executable, "-c", "from barrack_tasks.cli import main; main()", *words],
+    return run_in_fork(
+        *words,
         cwd=ROOT / "docs",
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=240,
         env={**os.environ, "COLUMNS": "200", "PYTHONPATH": str(ROOT), **env},
     )
 

@@ -26,6 +26,7 @@ from barrack_tasks.flows import restore
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import free_port
 from tests.flows.conftest import answer, cloud
+from tests.thinning import some_slow
 
 __all__ = ["cloud"]
 ROOT = Path(__file__).resolve().parents[2]
@@ -70,7 +71,7 @@ def test_the_page_shows_each_file_as_it_is() -> None:
         assert f"examples/{file.name}" in PAGE.read_text()
 
 
-@pytest.mark.parametrize("fails", [False, True])
+@pytest.mark.parametrize("fails", some_slow([True], [False]))
 def test_a_snapshot_is_taken_however_the_training_ends(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, fails: bool
 ) -> None:
@@ -91,6 +92,7 @@ def test_a_snapshot_is_taken_however_the_training_ends(
     assert done.index("create_snapshot") < done.index("hibernate_instance")
 
 
+@pytest.mark.slow
 def test_the_idle_machines_are_hibernated_and_no_other(sandbox: Sandbox) -> None:
     for name in ("notebook-1", "notebook-2", "train-1"):
         sandbox.seed_instance(name, gpu_model="L40")
@@ -103,7 +105,7 @@ def test_the_idle_machines_are_hibernated_and_no_other(sandbox: Sandbox) -> None
     assert hibernate_idle(dry_run=False) is None
 
 
-@pytest.mark.parametrize("says_yes", [True, False])
+@pytest.mark.parametrize("says_yes", some_slow([True], [False]))
 def test_a_person_is_asked_before_the_night(sandbox: Sandbox, says_yes: bool) -> None:
     sandbox.seed_instance("train-1", gpu_model="H100-PCIe-80GB", gpu_count=2, status="HIBERNATED")
     asked: list[str] = []
@@ -174,6 +176,7 @@ def put_first(monkeypatch: pytest.MonkeyPatch, folder: Path, script: str) -> Non
     monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
 
 
+@pytest.mark.slow
 def test_a_claimed_machine_is_given_back_after_its_command(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,6 +232,7 @@ def listening(folder: Path) -> Iterator[str]:
         server.wait(10)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(SSHD is None, reason="there is no sshd on this machine to run a command over")
 def test_a_command_goes_over_a_real_ssh(
     sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

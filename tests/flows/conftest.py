@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 from prefect.blocks.notifications import CustomWebhookNotificationBlock
 from prefect.client.orchestration import get_client
-from prefect.context import FlowRunContext
+from prefect.context import FlowRunContext, SettingsContext, get_settings_context
 from prefect.exceptions import PrefectHTTPStatusError
-from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED, temporary_settings
+from prefect.settings import PREFECT_LOGGING_TO_API_ENABLED
 
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api.dialect import Dialect, load_dialect
@@ -101,9 +101,22 @@ def _log_lines_stay_here(request: pytest.FixtureRequest) -> Iterator[None]:
 
     To send them costs as much as a fifth of a run; that they arrive is tested in `tests/cli`.
     """
+    context = get_settings_context()
     looks = "prefect_home" in inspect.signature(request.function).parameters
-    with temporary_settings({PREFECT_LOGGING_TO_API_ENABLED: looks}):
+    if looks == context.settings.logging.to_api.enabled:
         yield
+        return
+    # Prefect takes as long to make settings as a small flow takes to run.
+    was, settings = _QUIET.get(looks, (None, None))
+    if was is not context.settings:
+        settings = context.settings.copy_with_update({PREFECT_LOGGING_TO_API_ENABLED: looks})
+        _QUIET[looks] = (context.settings, settings)
+    with SettingsContext(profile=context.profile, settings=settings):
+        yield
+
+
+_QUIET: dict[bool, tuple[Any, Any]] = {}
+"""What settings were made of, and these, by whether log lines are sent."""
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
 import os
 import signal
 from collections.abc import Callable
@@ -15,17 +14,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from barrack_tasks import flows
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(
-    [
-        "tests.flows.killing",
-        *(f"flows.{name}" for name in flows.__all__),
-        "tests.campaigns.leaps",
-    ]
-)
-
+from tests.forks import FORKS
 
 HIDDEN = "TESTS_HIDE_MACHINE"
 """Set for a process that cannot know who else is on its machine, as in a container: the file to
@@ -57,8 +46,8 @@ def start_in_process(
     point: Point | None = None,
 ) -> tuple[Any, Any]:
     """Start a flow in a process of its own; the process, and where its rows will arrive."""
-    receive, send = _CONTEXT.Pipe(duplex=False)
-    child = _CONTEXT.Process(target=_child, args=(flow, environment, arguments, point, send))
+    receive, send = FORKS.Pipe(duplex=False)
+    child = FORKS.Process(target=_child, args=(flow, environment, arguments, point, send))
     child.start()
     send.close()
     return child, receive

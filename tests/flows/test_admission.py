@@ -141,6 +141,7 @@ def saved(cloud: Cloud) -> Sandbox:
     return sandbox
 
 
+@pytest.mark.slow
 def test_without_caps_nothing_that_only_caps_need_stops_a_restore(cloud: Cloud) -> None:
     sandbox = saved(cloud)
     unreadable(sandbox, "list_volumes", "get_pricing", "get_credit_balance", "quote_price")
@@ -157,6 +158,7 @@ def test_without_caps_nothing_that_only_caps_need_stops_a_restore(cloud: Cloud) 
     guarded_create_instance(account, None, "made", **L40, image_id="1")
 
 
+@pytest.mark.slow
 def test_a_cap_names_the_operation_that_it_needs_and_others_do_not_mind(cloud: Cloud) -> None:
     sandbox = saved(cloud)
     unreadable(sandbox, "list_volumes", "get_credit_balance", "get_pricing")

@@ -32,6 +32,7 @@ from flows.report_costs import report_costs
 from flows.watch_balance import watch_balance
 from tests.flows.conftest import account_of, fleet, states
 from tests.flows.receivers import sentences, subjects
+from tests.thinning import some_slow
 
 Cloud = Callable[..., Sandbox]
 
@@ -125,6 +126,7 @@ def delete(sandbox: Sandbox, account: BarrackCredentials, name: str) -> None:
     sandbox.advance(60)
 
 
+@pytest.mark.slow
 def test_bills_are_asked_for_once_and_then_for_what_is_new(cloud: Cloud) -> None:
     sandbox = at(fleet(cloud, "5000", "team-1", "team-3", "other", start=MARCH))
     account = account_of(sandbox)
@@ -151,6 +153,7 @@ def test_bills_are_asked_for_once_and_then_for_what_is_new(cloud: Cloud) -> None
     assert costs[0].bill.total == Decimal(5000) - Decimal(sandbox.state()["balance"])
 
 
+@pytest.mark.slow
 def test_what_is_gone_for_ever_keeps_its_last_known_cost_and_is_told_as_missing(
     cloud: Cloud,
 ) -> None:
@@ -235,6 +238,7 @@ def test_the_artifact_has_tables_and_a_chart_that_carries_itself(cloud: Cloud) -
     assert "<script" not in svg
 
 
+@pytest.mark.slow
 def test_what_a_budget_and_the_costs_do_not_need_does_not_stop_them(
     cloud: Cloud, hook: Any
 ) -> None:
@@ -355,7 +359,7 @@ def watch_credits(account: Any) -> Any:
     return watch_balance(credentials=account)
 
 
-@pytest.mark.parametrize("look", [watch_hours, watch_credits])
+@pytest.mark.parametrize("look", some_slow([watch_hours], [watch_credits]))
 def test_whoever_looks_notes_what_is_there_for_later_bills(
     cloud: Cloud, look: Callable[[Any], Any]
 ) -> None:
@@ -388,7 +392,9 @@ def test_a_price_that_cannot_be_read_is_told(
     assert "the price of instance beta cannot be read" in kept.received[0]["subject"]
 
 
-@pytest.mark.parametrize("ahead", [timedelta(days=2), -timedelta(days=2)], ids=["ahead", "behind"])
+@pytest.mark.parametrize(
+    "ahead", some_slow([timedelta(days=2)], [-timedelta(days=2)]), ids=["ahead", "behind"]
+)
 def test_costs_are_asked_for_by_the_clouds_clock(cloud: Cloud, ahead: timedelta) -> None:
     noon = (datetime.now(UTC) + ahead).replace(hour=12, minute=0, second=0, microsecond=0)
     sandbox = fleet(cloud, "5000", "alpha", "beta", start=noon)
@@ -430,6 +436,7 @@ def test_a_new_limit_that_was_first_seen_blind_does_not_act_unasked(
     assert states(sandbox) == {"a1": "ACTIVE"}
 
 
+@pytest.mark.slow
 def test_a_budget_of_a_team_is_about_the_machines_that_are_theirs(cloud: Cloud) -> None:
     sandbox = at(fleet(cloud, "5000", "train-1", "train-2", "web", start=MARCH))
     account = account_of(sandbox)

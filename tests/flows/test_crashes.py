@@ -334,6 +334,7 @@ def test_cut_off_and_started_again(
     assert cut_off(CASES[flow], point, cloud, prefect_server)
 
 
+@pytest.mark.slow
 def test_one_cut_off_in_another_container_is_waited_for(
     cloud: Cloud, prefect_server: str, tmp_path: Path
 ) -> None:

@@ -26,6 +26,7 @@ from flows.verify_snapshots import verify_snapshots
 from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, effects, states
 from tests.flows.killing import Point, ended, start_in_process
+from tests.thinning import some_slow
 
 Cloud = Callable[..., Sandbox]
 LATER = timedelta(hours=9)
@@ -93,6 +94,7 @@ def test_killed_right_after_the_request_what_was_made_ends(
     assert list(states(sandbox)) == ["alpha"]
 
 
+@pytest.mark.slow
 def test_a_person_s_machine_of_a_name_that_was_only_reserved_is_neither_adopted_nor_ended(
     cloud: Cloud, prefect_server: str, clock: Callable[[timedelta], None]
 ) -> None:
@@ -170,7 +172,7 @@ def test_an_end_of_the_earlier_release_deletes_nothing_that_was_there_days_befor
     assert states(sandbox) == {"old": "ACTIVE"}
 
 
-@pytest.mark.parametrize("kind", ["html", "status"])
+@pytest.mark.parametrize("kind", some_slow(["html"], ["status"]))
 def test_lists_that_lack_it_and_one_404_do_not_forget_an_end(cloud: Cloud, kind: str) -> None:
     sandbox = cloud(fleet=0, speed=1)
     sandbox.settings(list_lag=100_000)
@@ -367,7 +369,7 @@ def test_a_run_that_is_repeated_after_its_work_was_done_makes_no_second_machine(
     assert len(effects(sandbox, "restore_snapshot")) == 2
 
 
-@pytest.mark.parametrize("ahead", [0, 120, -120], ids=lambda n: f"{n} seconds")
+@pytest.mark.parametrize("ahead", some_slow([120], [0, -120]), ids=lambda n: f"{n} seconds")
 def test_a_restore_of_the_first_release_is_taken_up_though_its_worker_s_clock_was_wrong(
     cloud: Cloud, ahead: int
 ) -> None:

@@ -236,6 +236,7 @@ def test_what_watch_account_saw_is_evidence(cloud: Cloud) -> None:
     assert reasons(follow(account)) == {"alpha": ("skipped", Reason.MOVED)}
 
 
+@pytest.mark.slow
 def test_notes_of_an_instance_that_one_list_lacks_are_kept(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

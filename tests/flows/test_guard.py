@@ -33,6 +33,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.follow_schedule import follow_schedule
 from flows.restore import restore
 from tests.flows.conftest import account_of, answer, fleet, states
+from tests.thinning import some_slow
 
 Cloud = Callable[..., Sandbox]
 L40 = {"region": "CANADA-1", "gpu_model": "L40", "image_id": "1"}
@@ -202,7 +203,7 @@ def lacking(monkeypatch: pytest.MonkeyPatch, name: str, nth: int) -> None:
 
 
 @pytest.mark.parametrize("caps", [{"gpus": 1}, {"instances": 2, "burn": "1.5"}])
-@pytest.mark.parametrize("nth", [1, 2, 3])
+@pytest.mark.parametrize("nth", some_slow([2], [1, 3]))
 def test_what_one_list_lacks_counts_all_the_same(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch, nth: int, caps: dict[str, Any]
 ) -> None:
@@ -230,7 +231,7 @@ def test_what_is_gone_counts_no_longer(cloud: Cloud) -> None:
     assert not then["new"].refused
 
 
-@pytest.mark.parametrize("minutes", [-30, -11, 11, 30])
+@pytest.mark.parametrize("minutes", some_slow([-11, 11], [-30, 30]))
 def test_what_another_worker_let_begin_counts_whatever_its_clock_says(
     cloud: Cloud, minutes: int
 ) -> None:

@@ -32,6 +32,7 @@ from flows.reap_forgotten import reap_forgotten as reap_forgotten_flow
 from flows.report_costs import report_costs
 from tests.flows.conftest import account_of, effects, events_about, saved_hook, states
 from tests.flows.receivers import Webhook
+from tests.thinning import some_slow
 
 reap_forgotten = partial(reap_forgotten_flow, dry_run=False)
 
@@ -79,6 +80,7 @@ def test_a_lease_is_warned_of_and_then_ends_unless_somebody_extends_it(
         [_] = events_about(f"barrack.instance.{ids[name]}", "barrack.instance.expired")
 
 
+@pytest.mark.slow
 def test_twenty_who_lease_and_extend_at_once_lose_nothing(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, seed=8312)
     sandbox.seed_instance("shared", gpu_model="L40")
@@ -110,6 +112,7 @@ def test_what_cannot_be_meant_is_refused(cloud: Cloud) -> None:
     assert read_leases(account.account) == []
 
 
+@pytest.mark.slow
 def test_a_lease_that_lasts_keeps_what_was_made_with_an_end(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, seed=8314)
     id_ = sandbox.seed_instance("due", gpu_model="L40")
@@ -144,7 +147,7 @@ def test_the_owner_is_told_in_their_own_channel(cloud: Cloud, hook: tuple[Webhoo
     assert sum(report.by("team").values()) == report.bill.total
 
 
-@pytest.mark.parametrize("ahead", [timedelta(hours=-2), timedelta(hours=2)])
+@pytest.mark.parametrize("ahead", some_slow([timedelta(hours=-2)], [timedelta(hours=2)]))
 def test_a_lease_ends_by_the_clouds_clock_whatever_that_of_the_worker_says(
     cloud: Cloud, ahead: timedelta
 ) -> None:
@@ -162,6 +165,7 @@ def test_a_lease_ends_by_the_clouds_clock_whatever_that_of_the_worker_says(
     assert states(sandbox) == {"train": "HIBERNATED"}
 
 
+@pytest.mark.slow
 def test_an_end_that_was_set_is_warned_of_before(cloud: Cloud, hook: tuple[Webhook, str]) -> None:
     sandbox = cloud(fleet=0, seed=8317, speed=0)
     id_ = sandbox.seed_instance("due", gpu_model="L40")
@@ -194,6 +198,7 @@ def test_a_lease_that_cannot_be_read_keeps_its_machine(cloud: Cloud) -> None:
     assert len(effects(sandbox, "hibernate_instance")) == 1
 
 
+@pytest.mark.slow
 def test_while_no_lease_can_be_read_nothing_is_put_to_rest(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0, seed=8321, speed=0)
     sandbox.seed_instance("train", gpu_model="L40")
@@ -225,6 +230,7 @@ def told_of(account: BarrackCredentials, **how: Any) -> str:
     return ""
 
 
+@pytest.mark.slow
 def test_what_the_owner_has_heard_was_told_and_so_was_what_the_others_have_heard(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -252,6 +258,7 @@ def test_what_the_owner_has_heard_was_told_and_so_was_what_the_others_have_heard
     assert states(sandbox)["bob-1"] == "HIBERNATING"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("if_untold", ["stay", "act"])
 def test_what_nobody_can_be_told_of_for_days_is_said_loudly(
     cloud: Cloud, hook: tuple[Webhook, str], if_untold: str

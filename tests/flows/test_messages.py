@@ -118,6 +118,7 @@ def test_a_failure_has_its_severity_its_account_and_the_run(
     assert "/runs/flow-run/" in where
 
 
+@pytest.mark.slow
 def test_a_first_drill_that_fails_is_one_message(cloud: Cloud, chat: tuple[Webhook, str]) -> None:
     kept, name = chat
     _, account = with_snapshots(cloud, "alpha", "beta")
@@ -165,6 +166,7 @@ def test_an_alarm_takes_a_blind_guard_along(
     assert "Also: balance: " in message["message"]
 
 
+@pytest.mark.slow
 def test_what_a_single_look_brings_and_refuses_is_one_message(
     cloud: Cloud, chat: tuple[Webhook, str], tmp_path: Any
 ) -> None:

@@ -66,6 +66,7 @@ def test_what_is_not_deleted_in_time_stays_and_is_told(
     assert sum("the time of this run ran out" in row.why for row in report.rows) == 2
 
 
+@pytest.mark.slow
 def test_a_year_of_snapshots_is_thinned_out(year: Any) -> None:
     sandbox, account = year(count=60, step=6)
     retention = {"last": 3, "daily": 5, "weekly": 4, "monthly": 6}

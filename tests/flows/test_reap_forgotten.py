@@ -89,6 +89,7 @@ def test_the_forgotten_are_told_of_and_put_to_rest_unless_somebody_leases_them(
     assert len(effects(sandbox, "create_snapshot")) == 2
 
 
+@pytest.mark.slow
 def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
     cloud: Cloud, hook: tuple[Webhook, str], prefect_server: str
 ) -> None:
@@ -139,6 +140,7 @@ def test_a_notice_has_a_link_to_the_form_that_keeps_the_machine(
     assert "the lease of ann keeps it" in spared.why
 
 
+@pytest.mark.slow
 def test_what_has_slept_for_a_month_is_restored_snapshotted_and_deleted(cloud: Cloud) -> None:
     start = datetime.now(UTC) - timedelta(days=40)
     sandbox = cloud(fleet=0, seed=8412, start=start, balance="90000")
@@ -177,6 +179,7 @@ def test_a_machine_that_nobody_leased_gets_a_lease_and_ends_with_it(
     assert states(sandbox) == {"new": "HIBERNATED", "mine": "ACTIVE"}
 
 
+@pytest.mark.slow
 def test_a_notice_that_could_not_be_sent_begins_no_grace_and_who_extends_says_no(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -205,6 +208,7 @@ def test_a_notice_that_could_not_be_sent_begins_no_grace_and_who_extends_says_no
     assert states(sandbox) == {"scratch-1": "HIBERNATED", "scratch-2": "ACTIVE"}
 
 
+@pytest.mark.slow
 def test_a_channel_that_hears_of_failures_alone_has_heard_of_no_notice(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:

@@ -29,6 +29,7 @@ from flows.snapshot_before_stop import snapshot_before_stop
 from flows.verify_snapshots import verify_snapshots
 from tests.flows.conftest import account_of, answer, effects, events_about, states
 from tests.flows.killing import Point, killed_and_rerun
+from tests.thinning import some_slow
 
 Cloud = Callable[..., Sandbox]
 RESTORES = "barrack-restore-from-snapshot"
@@ -104,7 +105,8 @@ def test_what_was_restored_for_a_time_ends_and_nothing_else(cloud: Cloud) -> Non
 
 
 @pytest.mark.parametrize(
-    "more", [{"gpu_model": "H100-SXM5-80GB", "gpu_count": 8}, {"can_hibernate": False}]
+    "more",
+    some_slow([{"can_hibernate": False}], [{"gpu_model": "H100-SXM5-80GB", "gpu_count": 8}]),
 )
 def test_what_could_not_be_hibernated_is_refused_before_anything_is_sent(
     cloud: Cloud, more: dict[str, Any]
@@ -138,6 +140,7 @@ def test_an_address_that_does_not_come_and_hardware_that_differs_are_said(cloud:
     assert failed.value.report.rows[0].outcome == "failed"
 
 
+@pytest.mark.slow
 def test_where_the_dialect_tells_no_address_none_is_waited_for(
     cloud: Cloud, tmp_path: Path
 ) -> None:
@@ -172,6 +175,7 @@ def test_a_failed_run_is_gone_on_with_and_its_instance_ends_all_the_same(cloud: 
     assert len(effects(sandbox, "restore_snapshot")) == 1
 
 
+@pytest.mark.slow
 def test_a_name_of_another_is_not_taken_up_by_the_next_attempt_either(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud, "one", "two")
     restore_from_snapshot("one", name="foo", credentials=account)
@@ -184,6 +188,7 @@ def test_a_name_of_another_is_not_taken_up_by_the_next_attempt_either(cloud: Clo
     assert len(effects(sandbox, "restore_snapshot")) == 1
 
 
+@pytest.mark.slow
 def test_what_a_person_made_after_a_run_that_asked_for_nothing_is_left_alone(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud)
     sandbox.set_stock("CANADA-1", "L40", 0)
@@ -340,6 +345,7 @@ def test_caps_are_judged_by_what_is_there_when_the_stock_comes(cloud: Cloud) -> 
     assert effects(sandbox, "restore_snapshot") == []
 
 
+@pytest.mark.slow
 def test_of_an_instance_that_is_gone_the_snapshot_tells_what_it_needs(cloud: Cloud) -> None:
     sandbox, account = with_snapshot(cloud, "by-hand")
     snapshot_before_stop(select=["alpha"], then="delete", credentials=account)
@@ -403,13 +409,18 @@ def test_what_is_over_the_soft_limit_waits_for_a_person(cloud: Cloud, says_yes: 
     ("what", "sentence"),
     [
         ({"snapshot": "bass"}, "the nearest is 'base'"),
-        ({"snapshot": "latest:alfa"}, "the nearest is 'alpha'"),
-        ({"snapshot": ["base", "other"]}, "none is called 'other'"),
         ({"snapshot": ["other", "base", "latest:x"]}, "an instance 'x'"),
-        ({"snapshot": ["other", "base", "latest:x"]}, "none is called 'other'"),
-        ({"snapshot": "alpha"}, "its newest snapshot is 'latest:alpha'"),
         ({"snapshot": "base", "on_expiry": "delete"}, "give it as well, such as expires='8h'"),
-        ({"snapshot": ["base", "latest:alpha"], "name": "x1"}, "several instances"),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (
+                ({"snapshot": "latest:alfa"}, "the nearest is 'alpha'"),
+                ({"snapshot": ["base", "other"]}, "none is called 'other'"),
+                ({"snapshot": ["other", "base", "latest:x"]}, "none is called 'other'"),
+                ({"snapshot": "alpha"}, "its newest snapshot is 'latest:alpha'"),
+                ({"snapshot": ["base", "latest:alpha"], "name": "x1"}, "several instances"),
+            )
+        ),
     ],
 )
 def test_bad_input_is_one_sentence_and_changes_nothing(

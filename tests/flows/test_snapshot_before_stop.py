@@ -33,6 +33,7 @@ from barrack_tasks.sandbox import Sandbox
 from flows.snapshot_before_stop import snapshot_before_stop
 from tests.conftest import PREFECT_AUTH
 from tests.flows.conftest import account_of, effects, spoken
+from tests.thinning import some_slow
 
 Cloud = Callable[..., Sandbox]
 
@@ -222,7 +223,7 @@ def test_a_misspelt_protect_is_refused_before_what_it_was_to_protect_is_touched(
     assert changes(sandbox) == []
 
 
-@pytest.mark.parametrize("by", ["parameter", "account"])
+@pytest.mark.parametrize("by", some_slow(["account"], ["parameter"]))
 def test_protected_instances_are_never_touched(cloud: Cloud, by: str) -> None:
     sandbox = cloud()
     account = account_of(sandbox, protect=["al*"] if by == "account" else [])
@@ -238,13 +239,18 @@ def test_protected_instances_are_never_touched(cloud: Cloud, by: str) -> None:
     ("select", "says"),
     [
         ([], "does not mean everything"),
-        ({}, "does not mean everything"),
         (["alpah"], "nearest is alpha"),
-        (["BRK-0000000"], "no instance matches 'BRK-0000000'"),
-        ({"states": ["SLEEPING"]}, "known are ACTIVE, SHUTOFF"),
-        ({"regions": ["MARS-1"]}, "no instance has the region 'MARS-1'"),
         ({"colour": ["red"]}, "no such key .colour.; there are names, ids"),
-        ({"states": ["ERROR"]}, "matches no instance"),
+        *(
+            pytest.param(*one, marks=pytest.mark.slow)
+            for one in (
+                ({}, "does not mean everything"),
+                (["BRK-0000000"], "no instance matches 'BRK-0000000'"),
+                ({"states": ["SLEEPING"]}, "known are ACTIVE, SHUTOFF"),
+                ({"regions": ["MARS-1"]}, "no instance has the region 'MARS-1'"),
+                ({"states": ["ERROR"]}, "matches no instance"),
+            )
+        ),
     ],
 )
 def test_a_selection_that_means_nothing_is_refused(cloud: Cloud, select: Any, says: str) -> None:
@@ -279,6 +285,7 @@ def test_a_wrong_key_is_said_and_not_shown(cloud: Cloud) -> None:
     assert "wrong-key-1234" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_no_server_and_no_json_are_said(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient = partial(Barrack, retry=RetryPolicy(attempts=2, first_wait=0.01))
     monkeypatch.setattr("barrack_tasks.server.credentials.Barrack", impatient)

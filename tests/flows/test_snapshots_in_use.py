@@ -85,7 +85,11 @@ def under_way(sandbox: Sandbox, work: Callable[[], Report], operation: str) -> C
 
 @pytest.mark.parametrize(
     ("use", "operation"),
-    [(restore, "restore_snapshot"), (drill, "restore_snapshot"), (publish, "create_image")],
+    [
+        (restore, "restore_snapshot"),
+        pytest.param(drill, "restore_snapshot", marks=pytest.mark.slow),
+        pytest.param(publish, "create_image", marks=pytest.mark.slow),
+    ],
 )
 def test_a_snapshot_that_a_run_uses_is_not_pruned(cloud: Cloud, use: Any, operation: str) -> None:
     sandbox, account, id_ = with_snapshots(cloud)

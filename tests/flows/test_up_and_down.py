@@ -163,6 +163,7 @@ def test_a_timetable_is_followed_and_people_are_left_alone(cloud: Cloud) -> None
     assert run(strict=True) == {"night": ("done", "ACTIVE"), "day": ("done", "HIBERNATED")}
 
 
+@pytest.mark.slow
 def test_what_takes_no_snapshot_goes_on_while_snapshots_cannot_be_read(cloud: Cloud) -> None:
     sandbox = cloud(fleet=0)
     for name in ("day", "night"):

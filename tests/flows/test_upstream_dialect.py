@@ -122,6 +122,7 @@ def test_the_balance_and_the_stock_are_watched(
     assert "create_instance" not in changes(sandbox)
 
 
+@pytest.mark.slow
 def test_stock_is_claimed_and_instances_are_made_by_names_that_lists_tell(
     cloud: Cloud, tmp_path: Path
 ) -> None:

@@ -94,6 +94,7 @@ def test_two_deployments_for_different_instances_tell_each_thing_once(
     assert len(told) == 2
 
 
+@pytest.mark.slow
 def test_a_proof_that_is_missing_and_that_nobody_hears_of_fails_the_run_after_the_work(
     cloud: Cloud, hook: tuple[Webhook, str]
 ) -> None:
@@ -154,6 +155,7 @@ def test_a_port_that_must_answer(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) 
     assert list(states(sandbox)) == ["alpha"]
 
 
+@pytest.mark.slow
 def test_the_cap_on_the_cost_and_a_stuck_restore(cloud: Cloud) -> None:
     sandbox, account = with_snapshots(cloud, "alpha")
     with pytest.raises(

@@ -102,6 +102,7 @@ def test_every_change_that_anyone_made_is_told_once(cloud: Cloud) -> None:
     assert events[2]["payload"]["address"]
 
 
+@pytest.mark.slow
 def test_a_run_that_dies_between_telling_and_remembering_tells_the_same_event(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -135,6 +136,7 @@ def test_a_list_that_lags_makes_nothing_disappear(cloud: Cloud) -> None:
     assert words(watch_account(credentials=account)) == [("beta", "instance.appeared")]
 
 
+@pytest.mark.slow
 def test_a_gateways_404_beside_a_list_that_lacks_it_makes_nothing_disappear(cloud: Cloud) -> None:
     sandbox = fleet(cloud, "5000", "alpha", seed=8104, speed=1)
     account = account_of(sandbox)

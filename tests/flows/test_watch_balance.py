@@ -18,6 +18,7 @@ from flows.hibernate import hibernate
 from flows.watch_balance import watch_balance
 from tests.flows.conftest import account_of, effects, events_about, fleet, states
 from tests.flows.receivers import Mailbox, Webhook, sentences, subjects
+from tests.thinning import some_slow
 
 Cloud = Callable[..., Sandbox]
 
@@ -180,7 +181,9 @@ def test_what_cannot_be_read_is_an_alarm_told_once(
     assert "can be read again" in subjects(kept)[1]
 
 
-@pytest.mark.parametrize("operation", ["list_volumes", "list_snapshots", "get_pricing"])
+@pytest.mark.parametrize(
+    "operation", some_slow(["get_pricing"], ["list_volumes", "list_snapshots"])
+)
 def test_an_amount_is_watched_and_kept_without_what_it_does_not_need(
     cloud: Cloud, hook: tuple[Webhook, str], operation: str
 ) -> None:
@@ -196,6 +199,7 @@ def test_an_amount_is_watched_and_kept_without_what_it_does_not_need(
     assert any(operation in note for note in report.notes)
 
 
+@pytest.mark.slow
 def test_what_chats_cost_is_seen_in_the_balance(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -359,6 +363,7 @@ def test_a_debit_is_told_apart_and_puts_nothing_to_rest(
     assert "Note: a debit of 399.98 USD" in kept.received[0]["body"]
 
 
+@pytest.mark.slow
 def test_one_instance_that_is_stuck_does_not_keep_the_watch_from_looking_again(
     cloud: Cloud,
 ) -> None:

@@ -29,6 +29,7 @@ from flows.watch_gpu_stock import watch_gpu_stock
 from tests.flows.conftest import account_of, effects, events_about, saved_hook, states
 from tests.flows.killing import ended, start_in_process
 from tests.flows.receivers import Webhook, sentences
+from tests.thinning import some_slow
 
 Cloud = Callable[..., Sandbox]
 HERE = ("CANADA-1", "L40")
@@ -173,7 +174,7 @@ def test_where_the_caps_or_the_stock_refuse_one_place_the_next_is_taken_in_the_s
         )
 
 
-@pytest.mark.parametrize("status", [403, 409, 422])
+@pytest.mark.parametrize("status", some_slow([409], [403, 422]))
 def test_a_refused_place_is_left_alone_for_a_while_and_the_next_best_is_taken_at_once(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any], status: int
 ) -> None:
@@ -211,6 +212,7 @@ def test_a_refused_place_is_left_alone_for_a_while_and_the_next_best_is_taken_at
     assert sum("quota" in message["body"] for message in kept.received) == 1
 
 
+@pytest.mark.slow
 def test_what_comes_up_in_error_is_a_failure_and_its_name_is_not_asked_for_again(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any]
 ) -> None:
@@ -290,6 +292,7 @@ def test_the_guard_decides_and_says_why(cloud: Cloud, how: dict[str, Any]) -> No
     assert sorted(states(sandbox)) == ["train-1"]
 
 
+@pytest.mark.slow
 def test_a_refusal_is_told_once_and_again_only_for_another_reason(
     cloud: Cloud, hook: tuple[Webhook, str], how: dict[str, Any]
 ) -> None:

@@ -272,6 +272,7 @@ def test_a_watcher_that_lost_its_lease_shares_its_snapshot_again(
     assert all(seen), seen
 
 
+@pytest.mark.slow
 def test_a_drill_that_lost_its_turn_asks_for_nothing_until_it_has_it_again(
     cloud: Cloud, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from barrack_tasks import BarrackCredentials, lease_instance, release_lease
 from barrack_tasks.controllers.leases import change_leases
 from barrack_tasks.plans.forgotten.leases import Lease
@@ -37,6 +39,7 @@ def test_what_somebody_has_leased_is_left_up_until_it_is_released(cloud: Cloud) 
     assert states(sandbox)["leased"] == "HIBERNATED"
 
 
+@pytest.mark.slow
 def test_strict_counts_against_people_too(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("leased", gpu_model="L40")
@@ -46,6 +49,7 @@ def test_strict_counts_against_people_too(cloud: Cloud) -> None:
     assert states(sandbox) == {"leased": "HIBERNATED"}
 
 
+@pytest.mark.slow
 def test_a_probe_that_is_down_puts_a_rest_off_and_only_until_the_limit(cloud: Cloud) -> None:
     sandbox = long_ago(cloud)
     sandbox.seed_instance("train", gpu_model="L40")

@@ -194,13 +194,15 @@ def _break(world: Any, call: Any) -> Any:
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        (None, None),
+        pytest.param(None, None, marks=pytest.mark.slow),
         pytest.param({"kind": "status", "status": 500}, "Server error", marks=pytest.mark.slow),
         pytest.param({"kind": "malformed"}, "JSON deserialization error", marks=pytest.mark.slow),
         pytest.param(
             {"kind": "html", "status": 404}, "Undocumented Content-Type", marks=pytest.mark.slow
         ),
-        (HANDLERS["get_credit_balance"], "Response violates schema"),
+        pytest.param(
+            HANDLERS["get_credit_balance"], "Response violates schema", marks=pytest.mark.slow
+        ),
         (_break, "Server error"),
         pytest.param(_accept_anything, "accepted", marks=pytest.mark.slow),
     ],

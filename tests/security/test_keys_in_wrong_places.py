@@ -269,6 +269,7 @@ def balance_of(account: BarrackCredentials) -> float:
     return float(get_credit_balance.fn(account).amount)
 
 
+@pytest.mark.slow
 def test_another_process_loads_the_block(cloud: Callable[..., Sandbox]) -> None:
     sandbox = cloud()
     account = BarrackCredentials(api_key=sandbox.api_key, base_url=sandbox.url)

@@ -41,6 +41,7 @@ from flows.doctor import doctor
 from flows.end_expired import end_expired
 from flows.watch_account import watch_account
 from tests.deployments.playing import barrack
+from tests.thinning import some_slow
 
 NOW = datetime(2026, 11, 27, 12, tzinfo=UTC)
 URL = "https://gpu.example.com/v1"
@@ -195,6 +196,7 @@ def delete(name: str) -> None:
     BarrackCredentials.delete(name, _sync=True)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_a_key_has_one_name_wherever_another_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     secret, name = key(), block()
     bare = BarrackCredentials(api_key=secret, base_url=URL)
@@ -250,6 +252,7 @@ def test_what_up_saves_is_called_the_same_where_the_environment_says_no_name(
     assert BarrackCredentials.find(name).account_name == given
 
 
+@pytest.mark.slow
 def test_a_block_that_is_saved_under_another_name_keeps_its_account() -> None:
     secret, one, two = key(), block(), block()
     save(BarrackCredentials(api_key=secret, base_url=URL), one)
@@ -264,6 +267,7 @@ def test_a_block_that_is_saved_under_another_name_keeps_its_account() -> None:
     assert not [line for line in told_of_unowned() if repr(before) in line]
 
 
+@pytest.mark.slow
 def test_a_named_account_is_called_otherwise_only_while_no_run_works() -> None:
     secret, name, given = key(), block(), f"lab{uuid.uuid4().hex[:6]}"
     save(BarrackCredentials(api_key=secret, base_url=URL), name)
@@ -281,6 +285,7 @@ def test_a_named_account_is_called_otherwise_only_while_no_run_works() -> None:
     assert run(BarrackCredentials(api_key=secret, base_url=URL)) == given
 
 
+@pytest.mark.slow
 def test_a_name_that_other_keys_have_is_not_changed_with_one_key() -> None:
     one, two, secret = block(), block(), key()
     given = f"lab{uuid.uuid4().hex[:6]}"
@@ -462,7 +467,9 @@ def left(account: str) -> dict[str, object]:
         return records.like(f"barrack_%_{account}_%")
 
 
-@pytest.mark.parametrize("spelling", [None, "https://api.barrack.ai/v1", URL, f"{URL}/"])
+@pytest.mark.parametrize(
+    "spelling", some_slow([URL], [None, "https://api.barrack.ai/v1", f"{URL}/"])
+)
 def test_what_the_first_release_wrote_is_found(spelling: str | None) -> None:
     secret, name = key(), block()
     old = of_first_release(secret, spelling)
@@ -476,6 +483,7 @@ def test_what_the_first_release_wrote_is_found(spelling: str | None) -> None:
     assert run(name).startswith("team")
 
 
+@pytest.mark.slow
 def test_a_lease_of_the_first_release_keeps_others_out_after_an_upgrade() -> None:
     secret, name = key(), block()
     save(BarrackCredentials(api_key=secret, base_url=URL), name)
@@ -514,6 +522,7 @@ def test_a_lease_of_the_first_release_keeps_others_out_after_an_upgrade() -> Non
         assert other.claim({"BRK-1": "one"}) == {}
 
 
+@pytest.mark.slow
 def test_a_run_that_works_while_its_account_is_named_keeps_others_out() -> None:
     secret, name = key(), block()
     bare = BarrackCredentials(api_key=secret, base_url=URL)
@@ -559,6 +568,7 @@ def test_records_that_no_known_account_owns_are_told_until_they_are_adopted() ->
     check(new)
 
 
+@pytest.mark.slow
 def test_an_end_that_nobody_owns_is_told_by_every_flow_and_by_the_check_up(
     sandbox: Sandbox, account: BarrackCredentials
 ) -> None:

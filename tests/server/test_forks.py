@@ -218,6 +218,7 @@ def test_a_signal_that_nobody_reads_any_more_changes_no_exit_code(tmp_path: Path
     assert (run.returncode, err) == (7, "")
 
 
+@pytest.mark.slow
 def test_a_signal_is_kept_for_a_run_that_has_only_just_been_forked(tmp_path: Path) -> None:
     """A fork stops itself here before it does anything, as if the machine were very busy."""
     forking = Forking(tmp_path, before=STOPS_FIRST)
@@ -274,6 +275,7 @@ def starts_as_the_engine(run: subprocess.Popen[str]) -> bool:
     return run.returncode == 1 and "Invalid flow run id" in err + out
 
 
+@pytest.mark.slow
 def test_another_environment_is_no_fork(forking: Forking) -> None:
     assert starts_as_the_engine(forking.start(ENDS, TZ="Asia/Tokyo"))
 
@@ -293,6 +295,7 @@ def test_without_anybody_who_forks_it_is_the_engine(forking: Forking) -> None:
     assert starts_as_the_engine(run)
 
 
+@pytest.mark.slow
 def test_what_has_changed_is_loaded_anew(tmp_path: Path) -> None:
     forking = Forking(tmp_path)
     first = forking.start(ENDS)

@@ -37,6 +37,7 @@ from barrack_tasks.api import (
 )
 from barrack_tasks.sandbox import Sandbox
 from tests.conftest import asked
+from tests.forks import PREFECT, run_in_fork
 
 ROOT = Path(__file__).parent.parent.parent
 KEY = "brk-9f8e7d6c5b4a-not-to-be-seen"
@@ -294,8 +295,9 @@ def run(*arguments: str, **environment: str) -> str:
 
 
 def test_the_block_type_can_be_registered(prefect_server: str) -> None:
-    said = run("-m", "prefect", "block", "register", "-m", "barrack_tasks")
-    assert "Barrack Credentials" in said
+    words = ("block", "register", "-m", "barrack_tasks")
+    done = run_in_fork(*words, program=PREFECT, env={**os.environ, "COLUMNS": "200"})
+    assert "Barrack Credentials" in done.stdout, done.stderr
     answer = asked("GET", f"{prefect_server}/block_types/slug/barrack-credentials")
     assert answer.raise_for_status().json()["name"] == "Barrack Credentials"
 
@@ -308,6 +310,7 @@ print(found.BarrackCredentials._block_type_slug)
 """
 
 
+@pytest.mark.slow
 def test_prefect_finds_the_collection_by_its_entry_point(tmp_path: Path) -> None:
     """As it stands in pyproject.toml, with a package's metadata around it."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -33,6 +33,7 @@ def test_a_flow_is_pickled_with_its_function_by_name(name: str) -> None:
     assert (again.retries, flow_.retries) == (3, 0)
 
 
+@pytest.mark.slow
 def test_another_process_reads_parameters_and_keeps_options() -> None:
     """The runner of `serve` sends the flow, and the process knows nothing else."""
     sent = flows.hibernate.with_options(on_failure=[tell_state("team")], description="mine")

@@ -247,6 +247,7 @@ many = await list_instances(account)
 ALONE = "from barrack_tasks import list_instances; print(len(list_instances()))"
 
 
+@pytest.mark.slow
 def test_outside_of_any_flow_prefect_warns_of_nothing(sandbox: Sandbox) -> None:
     # As it is for people: the other tests have it set.
     plain = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_LOGGING")}

@@ -207,6 +207,7 @@ def test_the_names_are_loaded_when_they_are_asked_for() -> None:
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
 
 
+@pytest.mark.slow
 def test_the_tasks_are_there_where_docstrings_are_taken_out() -> None:
     code = "from barrack_tasks import create_instance as made; print(made.name, made.fn.__name__)"
     run = [sys.executable, "-OO", "-c", code]

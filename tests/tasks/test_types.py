@@ -68,6 +68,7 @@ def test_a_wrong_argument_is_a_type_error(tmp_path: Path) -> None:
     assert set(errors(tmp_path / "calls.py", CALLS)) == wrong
 
 
+@pytest.mark.slow
 def test_mypy_finds_every_name_where_it_is_said_to_be(tmp_path: Path) -> None:
     lines = [
         *(f"from barrack_tasks import {name}" for name in barrack_tasks.__all__),

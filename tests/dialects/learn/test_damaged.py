@@ -20,6 +20,7 @@ from barrack_tasks.api.errors import BarrackConfigurationError
 from barrack_tasks.dialects.learn import LearnError, dialect_text, learn_openapi, write_dialect
 from barrack_tasks.sandbox.http.openapi import document
 from tests.dialects.learn.helpers import dialect
+from tests.thinning import some_slow
 
 ROOT: dict[str, Any] = json.loads(json.dumps(document(dialect("camel"))))
 TEXT = json.dumps(ROOT).encode()
@@ -115,6 +116,7 @@ def _without_names(root: Any) -> None:
     root["components"]["schemas"] = {f"S{n}": s for n, s in enumerate(schemas.values())}
 
 
+@pytest.mark.slow
 def test_three_thousand_paths_without_names_take_seconds() -> None:
     root = copy.deepcopy(ROOT)
     _without_names(root)
@@ -144,11 +146,12 @@ def test_schemas_that_fan_out() -> None:
         schemas[name] = {"type": "object", "properties": fields}
     schemas["UserVM"]["properties"]["s"] = {"$ref": "#/components/schemas/S0"}
     schemas["All"] = {"allOf": [{"allOf": [{"$ref": f"#/components/schemas/{n}"}]} for n in names]}
-    started = time.monotonic()
+    started = time.process_time()
     assert _learn(root).report().operations.certain == 68
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
+@pytest.mark.slow
 def test_a_document_of_twenty_megabytes_is_read_fast() -> None:
     root = copy.deepcopy(ROOT)
     filler = {"type": "object", "properties": {f"f{n}": {"type": "string"} for n in range(40)}}
@@ -225,20 +228,24 @@ def _mutated(seed: int) -> Any:
     return root
 
 
-@given(st.integers(0, 10**9))
-@settings(max_examples=40)
-def test_a_document_with_anything_in_it(seed: int) -> None:
-    try:
-        learned = _learn(_mutated(seed))
-    except LearnError:
-        return
-    learned.take_clear()
-    dialect_text(learned)
-    assert str(learned.report())
-    for question in list(learned.questions())[:3]:
-        if question.candidates:
-            learned.answer(question, 0)
-    merged(learned.dialect(), "x.yaml")
+@pytest.mark.parametrize("examples", some_slow([8], [40]))
+def test_a_document_with_anything_in_it(examples: int) -> None:
+    @given(st.integers(0, 10**9))
+    @settings(max_examples=examples)
+    def run(seed: int) -> None:
+        try:
+            learned = _learn(_mutated(seed))
+        except LearnError:
+            return
+        learned.take_clear()
+        dialect_text(learned)
+        assert str(learned.report())
+        for question in list(learned.questions())[:3]:
+            if question.candidates:
+                learned.answer(question, 0)
+        merged(learned.dialect(), "x.yaml")
+
+    run()
 
 
 @given(st.data())

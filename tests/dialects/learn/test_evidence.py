@@ -45,6 +45,7 @@ from tests.dialects.learn.helpers import (
     known,
     show,
 )
+from tests.thinning import thinned
 
 SEEN = (
     "list_instances", "get_credit_balance", "list_snapshots", "list_regions", "list_volumes",
@@ -52,8 +53,7 @@ SEEN = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("root", [False, True])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "root"), thinned(NAMES, [False, True]))
 def test_probe(name: str, root: bool, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     with furnished(dialect(name)) as sandbox:

@@ -29,6 +29,7 @@ from tests.dialects.learn.helpers import (
     served,
     show,
 )
+from tests.thinning import thinned
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -316,8 +317,7 @@ def _inlined(root: dict[str, Any], node: Any) -> Any:
     return [_inlined(root, v) for v in node] if isinstance(node, list) else node
 
 
-@pytest.mark.parametrize("titles", [True, False])
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(("name", "titles"), thinned(NAMES, [True, False]))
 def test_schemas_without_names(name: str, titles: bool) -> None:
     with furnished(dialect(name)) as sandbox:
         root = document(sandbox)

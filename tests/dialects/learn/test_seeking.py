@@ -15,6 +15,7 @@ from barrack_tasks.dialects.learn import LearnError, evidence_text, probe
 from barrack_tasks.dialects.learn.candidates import is_safe
 from barrack_tasks.dialects.learn.seeking import beside, linked
 from tests.dialects.learn.helpers import KEY, dialect, everything, furnish, furnished, served
+from tests.thinning import some_slow
 
 HOST = "https://api.example"
 
@@ -54,7 +55,10 @@ def has_key(request: httpx.Request) -> bool:
 
 
 @pytest.mark.parametrize(
-    "place", ["/openapi.json", "/swagger.json", "/api-docs", "/v1/openapi.json", "/openapi.yaml"]
+    "place",
+    some_slow(
+        ["/openapi.json", "/openapi.yaml"], ["/swagger.json", "/api-docs", "/v1/openapi.json"]
+    ),
 )
 def test_the_document_is_found_in_the_usual_places(place: str, document: bytes) -> None:
     def answer(request: httpx.Request) -> httpx.Response | None:

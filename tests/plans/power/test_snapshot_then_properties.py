@@ -6,6 +6,7 @@ import copy
 import random
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -25,12 +26,13 @@ def cases(draw: st.DrawFn) -> Case:
     return any_case(lambda options: draw(st.sampled_from(options)))
 
 
-@settings(max_examples=300)
+@settings(max_examples=200)
 @given(cases())
 def test_what_is_decided_keeps_the_rules(case: Case) -> None:
     check(case)
 
 
+@pytest.mark.slow
 def test_what_is_decided_keeps_the_rules_many_times() -> None:
     dice = random.Random(20261125)
     seen: set[str] = set()

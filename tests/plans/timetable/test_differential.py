@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from barrack_tasks.plans import Timetable
 from barrack_tasks.plans.timetable.zones import OffsetChange, offset_changes
+from tests.thinning import some_slow
 
 from .evaluator import clocks, expected_marks, expected_windows, midnight, read_plain
 from .strategies import TWELVE, ZONES, as_people_write, clock, one_sided, texts
@@ -62,7 +63,7 @@ def pairs_of(change: OffsetChange) -> list[tuple[int, int]]:
     return [(a, b) for a, b in product(times, times) if a != b]
 
 
-@pytest.mark.parametrize("zone", TWELVE)
+@pytest.mark.parametrize("zone", some_slow(TWELVE[:4], TWELVE[4:]))
 def test_windows_around_every_change_of_the_clocks(zone: str) -> None:
     changes = list(offset_changes(ZoneInfo(zone), midnight(2025, 1, 1), midnight(2028, 1, 1)))
     assert bool(changes) == (zone != "Asia/Kathmandu")
@@ -92,7 +93,7 @@ def test_random_one_sided_rules(text: str, year: int, month: int) -> None:
     marks_agree(text, start, start + timedelta(days=10))
 
 
-@pytest.mark.parametrize("zone", TWELVE)
+@pytest.mark.parametrize("zone", some_slow(TWELVE[:4], TWELVE[4:]))
 def test_one_sided_rules_around_a_change_of_the_clocks(zone: str) -> None:
     for change in offset_changes(ZoneInfo(zone), midnight(2026, 1, 1), midnight(2027, 1, 1)):
         start = change.moment.replace(hour=0, minute=0, second=0) - timedelta(days=4)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.runtime.leases.world import Attempt, World, restores, stops
+from tests.thinning import some_slow
 
 PAUSES = (0.0, 95.0, 125.0)
 Script = type(restores)
@@ -115,20 +116,20 @@ def killed_after_its_lease_was_lost(step: int) -> int:
 def test_one_that_pauses_anywhere_sends_nothing_that_another_may_send(
     intents: tuple[str, str],
 ) -> None:
-    assert paused_at_each_stop(stops, intents, 4) > 100
+    assert paused_at_each_stop(stops, intents, 7) > 40
 
 
 def test_two_attempts_of_one_restore_make_one_machine() -> None:
-    assert paused_at_each_stop(restores, ("same", "same"), 4) > 10
+    assert paused_at_each_stop(restores, ("same", "same"), 5) > 10
 
 
-@pytest.mark.parametrize(("machine", "step"), [("one", 3), (None, 5)], ids=["known", "unknown"])
-def test_what_was_asked_for_is_inherited_over_two_deaths(machine: str | None, step: int) -> None:
-    assert killed_at_each_stop(machine, step) > 10
+@pytest.mark.parametrize("machine", ["one", None], ids=["known", "unknown"])
+def test_what_was_asked_for_is_inherited_over_two_deaths(machine: str | None) -> None:
+    assert killed_at_each_stop(machine, 7) > 10
 
 
 def test_what_a_run_asks_for_while_it_is_taken_up_is_not_lost() -> None:
-    assert paused_while_taken_up(5) > 10
+    assert paused_while_taken_up(9) > 10
 
 
 def test_an_heir_that_dies_at_any_stop_loses_nothing() -> None:
@@ -159,8 +160,11 @@ def test_all_of_it_at_every_single_stop() -> None:
     killed_after_its_lease_was_lost(1)
 
 
-def test_a_record_that_a_person_deletes_is_noticed_before_another_may_send() -> None:
-    for at, until, delay in itertools.product(range(1, 60, 2), (14, 20, 30, 3000), (0.0, 0.6, 5.0)):
+@pytest.mark.parametrize("step", some_slow([7], [2]))
+def test_a_record_that_a_person_deletes_is_noticed_before_another_may_send(step: int) -> None:
+    for at, until, delay in itertools.product(
+        range(1, 60, step), (14, 20, 30, 3000), (0.0, 0.6, 5.0)
+    ):
         world = World(destroyed=True)
         first = Attempt(world, stops, "one", "one")
         first.step(at)

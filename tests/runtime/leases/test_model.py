@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -110,6 +111,16 @@ COMMON: dict[str, Any] = {
     "derandomize": True,
 }
 TestLeases = Leases.TestCase
-TestLeases.settings = settings(max_examples=150, stateful_step_count=60, **COMMON)
+TestLeases.settings = settings(max_examples=40, stateful_step_count=60, **COMMON)
 TestLeasesWithPeople = LeasesWithPeople.TestCase
-TestLeasesWithPeople.settings = settings(max_examples=100, stateful_step_count=60, **COMMON)
+TestLeasesWithPeople.settings = settings(max_examples=40, stateful_step_count=60, **COMMON)
+
+
+@pytest.mark.slow
+class TestMoreLeases(Leases.TestCase):
+    settings = settings(max_examples=150, stateful_step_count=60, **COMMON)
+
+
+@pytest.mark.slow
+class TestMoreLeasesWithPeople(LeasesWithPeople.TestCase):
+    settings = settings(max_examples=100, stateful_step_count=60, **COMMON)
