@@ -175,7 +175,7 @@ def test_what_cannot_be_read_is_an_alarm_told_once(
         with pytest.raises(BarrackError):
             watch_balance(**how)
     assert len(kept.received) == 1
-    assert "cannot be watched, for it cannot be read" in kept.received[0]["subject"]
+    assert "cannot be watched, because it cannot be read" in kept.received[0]["subject"]
     sandbox.clear_faults()
     watch_balance(**how)
     assert "can be read again" in subjects(kept)[1]

@@ -570,7 +570,7 @@ def test_it_never_looks_more_often_than_the_account_allows(
         ([{"gpu_model": "L40", "max_price": "0.5"}], "can never be met"),
         (
             [{"gpu_model": "L40", "claim": {"how": "restore", "instance": "nobody"}}],
-            "no instance is called so",
+            "no instance has that name",
         ),
     ],
 )
