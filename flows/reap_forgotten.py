@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BeforeValidator
 
-from barrack_tasks.controllers.forgotten import Means, Reaping
+from barrack_tasks.controllers.forgotten import Reaping, ReapingOptions
 from barrack_tasks.controllers.owners import Told
 from barrack_tasks.controllers.run import Run, barrack_flow
 from barrack_tasks.plans import Report, Row
@@ -88,7 +88,7 @@ def reap_forgotten(
     also = (*acts, "list_snapshots", "create_snapshot") if acts else ()
     also = (*also, *(f"delete_{one.kind}" for one in leftovers if one.then == "delete"))
     run = Run.begin("reap_forgotten", credentials, notify, protect, dry_run, also=also)
-    means = Means(rules, leftovers, idleness, default_lease, grace, span_of(timeout))
+    means = ReapingOptions(rules, leftovers, idleness, default_lease, grace, span_of(timeout))
     reaping = Reaping(run, means)
     notes = run.check_lists(list(reaping.world.instances.values()))
     if idleness is None and any(rule.idle for rule in rules):

@@ -217,3 +217,12 @@ def test_a_flow_can_be_read_as_one_sentence(path: Path) -> None:
     ]
     assert isinstance(flow.end_lineno, int)
     assert flow.end_lineno - flow.body[1].lineno < LONGEST_FLOW
+
+
+def test_no_name_of_a_class_has_two_meanings() -> None:
+    named: dict[str, list[str]] = {}
+    for path in (*files("barrack_tasks"), *files("flows")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                named.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in named.items() if len(places) > 1} == {}

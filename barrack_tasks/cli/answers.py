@@ -13,13 +13,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 
-class Shown(BaseModel):
+class JsonAnswer(BaseModel):
     """Base of all that commands show as JSON."""
 
     model_config = ConfigDict(frozen=True)
 
 
-class InstanceShown(Shown):
+class InstanceShown(JsonAnswer):
     """An instance. `hourly` is what it costs an hour in its state."""
 
     id: str
@@ -34,7 +34,7 @@ class InstanceShown(Shown):
     created_at: datetime | None
 
 
-class SnapshotShown(Shown):
+class SnapshotShown(JsonAnswer):
     """A snapshot. `instance` is the name of the instance that it was taken of, or its id."""
 
     id: str
@@ -49,7 +49,7 @@ class SnapshotShown(Shown):
     created_at: datetime | None
 
 
-class ImageShown(Shown):
+class ImageShown(JsonAnswer):
     """An image of the account's own. `snapshot` is the id of the snapshot that it depends on."""
 
     id: str
@@ -61,7 +61,7 @@ class ImageShown(Shown):
     created_at: datetime | None
 
 
-class VolumeShown(Shown):
+class VolumeShown(JsonAnswer):
     """A volume. `attached_to` holds names or ids of instances."""
 
     id: str
@@ -75,7 +75,7 @@ class VolumeShown(Shown):
     created_at: datetime | None
 
 
-class StockShown(Shown):
+class StockShown(JsonAnswer):
     """A configuration that is offered. `available` is how many can be deployed, at the least."""
 
     gpu_model: str
@@ -86,7 +86,7 @@ class StockShown(Shown):
     currency: str | None
 
 
-class DeploymentShown(Shown):
+class DeploymentShown(JsonAnswer):
     """A deployment. `armed` is null if it has no dry run."""
 
     id: str
@@ -97,7 +97,7 @@ class DeploymentShown(Shown):
     next_run: datetime | None
 
 
-class RunShown(Shown):
+class RunShown(JsonAnswer):
     """A run of a flow. `why` is the message of its state."""
 
     id: str
@@ -125,7 +125,7 @@ class InstanceDetail(InstanceShown):
     unread: tuple[str, ...]
 
 
-class AccountShown(Shown):
+class AccountShown(JsonAnswer):
     """What an account has and burns. `runway_seconds` is null if the balance does not end."""
 
     states: dict[str, int]
@@ -136,7 +136,7 @@ class AccountShown(Shown):
     unread: tuple[str, ...]
 
 
-class StatusShown(Shown):
+class StatusShown(JsonAnswer):
     """The answer of `barrack status`. `server` is null if none is known."""
 
     account: AccountShown | None
@@ -148,7 +148,7 @@ class StatusShown(Shown):
     blind: tuple[str, ...]
 
 
-class RowShown(Shown):
+class RowShown(JsonAnswer):
     """One instance, or what else a flow is about. `outcome` is done, failed, planned, ..."""
 
     id: str
@@ -164,7 +164,7 @@ class RowShown(Shown):
     currency: str | None
 
 
-class ReportShown(Shown):
+class ReportShown(JsonAnswer):
     """The answer of `barrack run`. `result` is what a flow returns that has no rows."""
 
     flow: str
@@ -176,7 +176,7 @@ class ReportShown(Shown):
     result: Any = None
 
 
-class CostShown(Shown):
+class CostShown(JsonAnswer):
     """What one thing costs an hour now, and has cost in the days that are shown."""
 
     kind: str
@@ -186,7 +186,7 @@ class CostShown(Shown):
     spent: Decimal | None
 
 
-class CostsShown(Shown):
+class CostsShown(JsonAnswer):
     """The answer of `barrack costs`."""
 
     days: int
@@ -202,7 +202,7 @@ class CostsShown(Shown):
     unread: tuple[str, ...]
 
 
-class LogShown(Shown):
+class LogShown(JsonAnswer):
     """A line of a run's log."""
 
     at: datetime
@@ -210,7 +210,7 @@ class LogShown(Shown):
     text: str
 
 
-class EventShown(Shown):
+class EventShown(JsonAnswer):
     """An event of this library."""
 
     id: str
@@ -221,7 +221,7 @@ class EventShown(Shown):
     payload: dict[str, Any]
 
 
-class NotifierShown(Shown):
+class NotifierShown(JsonAnswer):
     """A notification block. `problem` is null if it can be used."""
 
     name: str
@@ -229,7 +229,7 @@ class NotifierShown(Shown):
     problem: str | None
 
 
-class ForecastShown(Shown):
+class ForecastShown(JsonAnswer):
     """One instance in `barrack schedule preview`. `hours_up` are billed in full."""
 
     id: str
@@ -246,7 +246,7 @@ class ForecastShown(Shown):
     currency: str | None
 
 
-class PreviewShown(Shown):
+class PreviewShown(JsonAnswer):
     """The answer of `barrack schedule preview`."""
 
     days: int
@@ -256,7 +256,7 @@ class PreviewShown(Shown):
     warnings: tuple[str, ...]
 
 
-class FindingShown(Shown):
+class FindingShown(JsonAnswer):
     """What `barrack doctor` found of one operation."""
 
     operation: str
@@ -265,7 +265,7 @@ class FindingShown(Shown):
     differences: tuple[str, ...]
 
 
-class ReadinessShown(Shown):
+class ReadinessShown(JsonAnswer):
     """Whether one thing is ready for the flows: `ready`, `not ready` or `unknown`."""
 
     topic: str
@@ -273,7 +273,7 @@ class ReadinessShown(Shown):
     said: str
 
 
-class DoctorShown(Shown):
+class DoctorShown(JsonAnswer):
     """The answer of `barrack doctor`."""
 
     ok: bool
@@ -281,7 +281,7 @@ class DoctorShown(Shown):
     readiness: tuple[ReadinessShown, ...]
 
 
-class SnapshotTaken(Shown):
+class SnapshotTaken(JsonAnswer):
     """A snapshot that `barrack snapshot` took. `outcome` is done or failed."""
 
     instance: str
@@ -290,7 +290,7 @@ class SnapshotTaken(Shown):
     why: str
 
 
-class PreviewOfRunShown(Shown):
+class PreviewOfRunShown(JsonAnswer):
     """What a deployment would do now with one set of parameters, or why that is not known."""
 
     parameters: dict[str, Any]
@@ -298,7 +298,7 @@ class PreviewOfRunShown(Shown):
     problem: str | None
 
 
-class ArmingShown(Shown):
+class ArmingShown(JsonAnswer):
     """A deployment in the answer of `barrack arm` and `disarm`, as the server has it at the end.
 
     `armed` is null if it has no dry run, and `changed` is false if nobody agreed.
@@ -311,7 +311,7 @@ class ArmingShown(Shown):
     previews: tuple[PreviewOfRunShown, ...]
 
 
-class AppliedChangeShown(Shown):
+class AppliedChangeShown(JsonAnswer):
     """A deployment, or an account's block. `action` is create, change or remove."""
 
     name: str
@@ -319,7 +319,7 @@ class AppliedChangeShown(Shown):
     done: bool
 
 
-class AppliedShown(Shown):
+class AppliedShown(JsonAnswer):
     """The answer of `barrack apply`. `problem` says why it did nothing, or stopped."""
 
     applied: bool
@@ -327,7 +327,7 @@ class AppliedShown(Shown):
     problem: str | None
 
 
-class EntryShown(Shown):
+class EntryShown(JsonAnswer):
     """An entry of a dialect, and the file that it is from, or `built-in`."""
 
     entry: str
@@ -335,7 +335,7 @@ class EntryShown(Shown):
     source: str
 
 
-class PanicShown(Shown):
+class PanicShown(JsonAnswer):
     """A line of `barrack panic`: `kind` is `instance`, `told` or `end`.
 
     First there is a line for each instance, and `text` says what happens to it; then one for each
@@ -354,14 +354,14 @@ class PanicShown(Shown):
     left: tuple[str, ...] = ()
 
 
-class DeployedShown(Shown):
+class DeployedShown(JsonAnswer):
     """A deployment that `barrack up` has applied. `armed` is null if it has no dry run."""
 
     name: str
     armed: bool | None
 
 
-class UpShown(Shown):
+class UpShown(JsonAnswer):
     """The answer of `barrack up`. Places are null where another server is used."""
 
     url: str
@@ -373,14 +373,14 @@ class UpShown(Shown):
     deployments: tuple[DeployedShown, ...]
 
 
-class DueShown(Shown):
+class DueShown(JsonAnswer):
     """A deployment that runs next, and when."""
 
     deployment: str
     at: datetime
 
 
-class WatchShown(Shown):
+class WatchShown(JsonAnswer):
     """A look of `barrack watch`, which is one line; `problem` says why it shows nothing."""
 
     at: datetime
@@ -391,7 +391,7 @@ class WatchShown(Shown):
     problem: str | None
 
 
-class LeaseShown(Shown):
+class LeaseShown(JsonAnswer):
     """A lease, or the end that something was made with: then `owner` is null.
 
     `until` is null for a lease that cannot be read, which keeps its machine.
@@ -403,7 +403,7 @@ class LeaseShown(Shown):
     state: str
 
 
-class OwnerShown(Shown):
+class OwnerShown(JsonAnswer):
     """Whose machines are."""
 
     machines: str

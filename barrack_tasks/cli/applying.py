@@ -24,9 +24,9 @@ from barrack_tasks.api.models.text import one_line
 from barrack_tasks.cli.accounts import IMPATIENT
 from barrack_tasks.cli.arming import leaving_no_runs, run_dry
 from barrack_tasks.cli.config.changes import (
-    Change,
     Digests,
     OwnedElsewhereError,
+    PlannedChange,
     Present,
     begun,
     changes,
@@ -38,7 +38,7 @@ from barrack_tasks.cli.config.deployments import (
     DRY_RUN,
     PARAMETER,
     TRIGGER,
-    Wanted,
+    WantedDeployment,
     key_of,
     values_of,
     wanted_deployments,
@@ -144,8 +144,8 @@ class Plan:
     """
 
     config: Config
-    wanted: Mapping[str, Wanted]
-    changes: tuple[Change, ...]
+    wanted: Mapping[str, WantedDeployment]
+    changes: tuple[PlannedChange, ...]
     ids: Mapping[str, str] = field(default_factory=dict)
     titles: Mapping[str, str] = field(default_factory=dict)
     others: tuple[str, ...] = ()
@@ -191,7 +191,7 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class _Standing:
+class _Deployed:
     """The deployments of this library on a server."""
 
     present: Mapping[str, Present]
@@ -377,8 +377,8 @@ def _standing(
     client: SyncPrefectClient,
     named: Iterable[tuple[str, Mapping[str, Any]]],
     blocks: Mapping[str, str | None],
-    wanted: Mapping[str, Wanted],
-) -> _Standing:
+    wanted: Mapping[str, WantedDeployment],
+) -> _Deployed:
     present: dict[str, Present] = {}
     ids: dict[str, str] = {}
     titles: dict[str, str] = {}
@@ -402,10 +402,10 @@ def _standing(
         present[key] = Present(values, owner_of(item["tags"]))
         ids[key], tags[key] = item["id"], item["tags"]
         titles[key] = f"{flow}/{item['name']}"
-    return _Standing(present, ids, titles, blocks, tags)
+    return _Deployed(present, ids, titles, blocks, tags)
 
 
-def _applied_by_up(standing: _Standing) -> dict[str, Digests]:
+def _applied_by_up(standing: _Deployed) -> dict[str, Digests]:
     """What `barrack up` applied last of what no file has made yet."""
     with Records(_APPLIED) as records:
         applied = records.all()
@@ -503,7 +503,7 @@ def _why_unread(account: BarrackCredentials | None) -> str:
 
 
 def _foreseen(
-    one: Wanted,
+    one: WantedDeployment,
     title: str,
     values: Mapping[str, Any],
     account: BarrackCredentials | None,
@@ -558,7 +558,7 @@ def duration_of(
     return None, 1
 
 
-def _spec_of(plan: Plan, one: Change) -> dict[str, Any]:
+def _spec_of(plan: Plan, one: PlannedChange) -> dict[str, Any]:
     """A deployment as it is applied; tags that others gave it stay."""
     spec = with_values(plan.wanted[one.key].spec, one.values or {})
     made = {**spec, "tags": merged_tags(spec["tags"], plan.tags.get(one.key, ()))}
@@ -567,11 +567,11 @@ def _spec_of(plan: Plan, one: Change) -> dict[str, Any]:
     return made
 
 
-def _has_templates(one: Change) -> bool:
+def _has_templates(one: PlannedChange) -> bool:
     return "{{" in json.dumps((one.values or {}).get("job variables"))
 
 
-def _give_templates(client: SyncPrefectClient, plan: Plan, due: Iterable[Change]) -> None:
+def _give_templates(client: SyncPrefectClient, plan: Plan, due: Iterable[PlannedChange]) -> None:
     """Give back the job variables with templates, such as of a secret, that were set by hand.
 
     `prefect deploy` would fill them in, and the secret would stand in the deployment.

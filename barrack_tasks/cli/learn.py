@@ -21,7 +21,7 @@ from barrack_tasks.api.models.text import one_line
 from barrack_tasks.api.transport.addresses import host_of, is_in_clear, is_loopback
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.dialects.learn import (
-    Evidence,
+    ApiEvidence,
     Learned,
     LearnError,
     Question,
@@ -196,11 +196,11 @@ class _Agreement:
         )
 
 
-def _earlier(file: Path) -> list[Evidence]:
+def _earlier(file: Path) -> list[ApiEvidence]:
     return read_evidence(read_file(file, LARGEST), file.name)
 
 
-def _fixed(evidence: Evidence, given: list[str]) -> Evidence:
+def _fixed(evidence: ApiEvidence, given: list[str]) -> ApiEvidence:
     """The same with what is fixed in paths, besides what earlier runs were told."""
     more: dict[str, str] = {}
     for text in given:
@@ -213,7 +213,7 @@ def _fixed(evidence: Evidence, given: list[str]) -> Evidence:
 
 def _seen_now(
     openapi: Path | None, probe_url: str | None, from_har: Path | None, agrees: _Agreement
-) -> Iterator[Evidence]:
+) -> Iterator[ApiEvidence]:
     """What this run is given to see: files first, and the API itself last."""
     if openapi is not None:
         learned = learn_openapi(read_file(openapi, LARGEST), source=openapi.name)

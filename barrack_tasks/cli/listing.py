@@ -27,7 +27,7 @@ from barrack_tasks.api.models import (
 from barrack_tasks.cli.answers import (
     ImageShown,
     InstanceShown,
-    Shown,
+    JsonAnswer,
     SnapshotShown,
     StockShown,
     VolumeShown,
@@ -38,7 +38,7 @@ from barrack_tasks.plans.prices import hourly_cost
 from barrack_tasks.plans.report import money
 from barrack_tasks.plans.selection import SelectionError, is_named, what_exists
 
-S = TypeVar("S", bound=Shown)
+S = TypeVar("S", bound=JsonAnswer)
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,13 @@ class Filter:
             and all(_fits(getattr(row, key, None), globs) for key, globs in wanted.items() if globs)
         ]
 
-    def _is_called(self, row: Shown, names: Sequence[str]) -> bool:
+    def _is_called(self, row: JsonAnswer, names: Sequence[str]) -> bool:
         id_, name = str(getattr(row, "id", "")), _name_of(row)
         others = self.also.get(id_, ())
         return any(is_named(id_, one, names) for one in (name, *others))
 
 
-def _name_of(row: Shown) -> str:
+def _name_of(row: JsonAnswer) -> str:
     return str(getattr(row, "name", None) or getattr(row, "gpu_model", ""))
 
 
@@ -290,7 +290,9 @@ def up_since(records: Iterable[BillingRecord]) -> datetime | None:
     return stretch[0].start if stretch else None
 
 
-def cells_of(rows: Sequence[Shown], now: datetime) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def cells_of(
+    rows: Sequence[JsonAnswer], now: datetime
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Columns and cells of a list, what a person needs first at the left."""
     match rows[0]:
         case InstanceShown():

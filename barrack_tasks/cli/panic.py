@@ -55,7 +55,7 @@ def panic(
     """
     screen = Screen()
     with client_from_environment() as client, Display(screen) as show:
-        say = _Lines(show) if json else _Words(screen, show)
+        say = _JsonLines(show) if json else _Words(screen, show)
         code = _panic(client, say, yes, protect or [], timedelta(minutes=minutes))
     if show.hangs:
         # The interpreter would wait for the output for ever, or abort, and tell another code.
@@ -85,7 +85,7 @@ class _Words:
         self._show(lambda: Text(one_line(text), style="red" if left else ""))
 
 
-class _Lines:
+class _JsonLines:
     """Says what happens as lines of JSON, for programs; nobody is asked."""
 
     def __init__(self, show: Display) -> None:
@@ -128,7 +128,7 @@ class _Lines:
 
 
 def _panic(
-    client: Barrack, say: _Words | _Lines, yes: bool, protect: list[str], timeout: timedelta
+    client: Barrack, say: _Words | _JsonLines, yes: bool, protect: list[str], timeout: timedelta
 ) -> int:
     standing = _names(os.environ.get("BARRACK_PROTECT", "").split(","))
     given = _names(protect)
@@ -178,7 +178,7 @@ def _table(screen: Screen, instances: Iterable[UserVM], protected: frozenset[str
     return Text("\n").join(screen.lines_of("", columns, rows))
 
 
-def _conclude(say: _Words | _Lines, plan: Mapping[str, Next], before: dict[str, UserVM]) -> int:
+def _conclude(say: _Words | _JsonLines, plan: Mapping[str, Next], before: dict[str, UserVM]) -> int:
     left = [
         before[id_]
         for id_, next_ in plan.items()

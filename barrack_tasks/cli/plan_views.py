@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from barrack_tasks.cli.applying import Foreseen, Plan
-from barrack_tasks.cli.config.changes import ABSENT, Action, Change, Difference
+from barrack_tasks.cli.config.changes import ABSENT, Action, PlannedChange, ValueChange
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.plans.durations import said
 from barrack_tasks.plans.report import Row, effect_of, escape, money
@@ -197,7 +197,7 @@ def as_markdown(plan: Plan) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _title(plan: Plan, one: Change) -> str:
+def _title(plan: Plan, one: PlannedChange) -> str:
     return plan.titles.get(one.key, one.key)
 
 
@@ -208,7 +208,7 @@ def _other(name: str) -> str:
     )
 
 
-def _what(one: Change) -> str:
+def _what(one: PlannedChange) -> str:
     if one.deleted_by_hand:
         return "was deleted by hand, and is created again"
     if one.taken_over:
@@ -219,7 +219,7 @@ def _what(one: Change) -> str:
 _HIDDEN = "(not shown)"
 
 
-def _without_secrets(found: Difference) -> Difference:
+def _without_secrets(found: ValueChange) -> ValueChange:
     """A difference as it may be shown: variables of the environment often hold keys."""
     if found.name != "job variables":
         return found
@@ -232,7 +232,7 @@ def _hidden(value: Any) -> Any:
     return value if value is ABSENT else _HIDDEN
 
 
-def _difference(one: Change, found: Difference) -> list[str]:
+def _difference(one: PlannedChange, found: ValueChange) -> list[str]:
     """One value in a line; of a list, a line more for each item that is added or taken away."""
     new, old = _value(found.new), _value(found.old)
     items = [f"  {item.sign} {_value(item.value)}" for item in found.items]

@@ -22,8 +22,8 @@ from barrack_tasks.plans.forgotten.leftovers import Leftover, notices_of_leftove
 from barrack_tasks.plans.forgotten.lifetimes import (
     LOOKS,
     Lifetime,
+    Overstay,
     Sighting,
-    Verdict,
     judge_lifetimes,
     notices_of,
     purpose_of,
@@ -62,7 +62,7 @@ from barrack_tasks.server.tables import merge_all, read_all
 
 
 @dataclass(frozen=True)
-class Means:
+class ReapingOptions:
     """How a run goes about what is forgotten.
 
     Attributes:
@@ -85,7 +85,7 @@ class Means:
 class Reaping:
     """One run. It has looked at the account, and judged each machine, once it is made."""
 
-    def __init__(self, run: Run, means: Means) -> None:
+    def __init__(self, run: Run, means: ReapingOptions) -> None:
         self._run, self._means = run, means
         client = run.account.get_client()
         kinds = {rule.of for rule in means.leftovers}
@@ -198,7 +198,7 @@ class Reaping:
             self._leftovers.delete(self.left)
         return tuple(row for then in (Then.HIBERNATE, Then.DELETE) for row in self._reap(then))
 
-    def _due(self, then: Then) -> list[Verdict]:
+    def _due(self, then: Then) -> list[Overstay]:
         return [one for one in self.verdicts if one.stage is Stage.DUE and one.rule.then == then]
 
     def _reap(self, then: Then) -> tuple[Row, ...]:

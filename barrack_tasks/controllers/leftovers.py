@@ -16,9 +16,9 @@ from barrack_tasks.controllers.run import Run
 from barrack_tasks.plans import lease_keys
 from barrack_tasks.plans.forgotten.leases import Lease, holders
 from barrack_tasks.plans.forgotten.leftovers import (
-    Kept,
     Left,
     Leftover,
+    LeftoverGuards,
     judge_leftovers,
 )
 from barrack_tasks.plans.forgotten.notices import Notice, Stage, notices_after
@@ -93,7 +93,7 @@ class Leftovers:
         }
         dry_run = self._run.dry_run
         fresh = confirmed_gone(account, machines - gone, instances.keys(), dry_run=dry_run)
-        kept = Kept(
+        kept = LeftoverGuards(
             self._run.never,
             {**held, **self._things(at)},
             {*fresh, *(id_ for id_ in gone if id_)},

@@ -366,7 +366,7 @@ class Hold:
                     max(r.lease for r in rivals),
                 )
 
-    def _rivals(self, others: Iterable[_Seen], now: datetime) -> list[Record]:
+    def _rivals(self, others: Iterable[_Other], now: datetime) -> list[Record]:
         """Records of attempts that hold this attempt's intent now."""
         return [
             seen.value
@@ -378,7 +378,7 @@ class Hold:
             )
         ]
 
-    def _merge(self, others: Iterable[_Seen], now: datetime) -> None:
+    def _merge(self, others: Iterable[_Other], now: datetime) -> None:
         """Take up what others with this intent, which is claimed, left behind.
 
         That is all that a dead attempt had in hand, and of one that lives what it only knows of:
@@ -626,7 +626,7 @@ class Hold:
             got, number
         )
 
-    def _write_then_read(self, more: Mapping[str, str]) -> tuple[list[_Seen], datetime] | None:
+    def _write_then_read(self, more: Mapping[str, str]) -> tuple[list[_Other], datetime] | None:
         """Write what is held and `more`; all records of others as read after that, and the time.
 
         None if the own record was not there as it was written, or not in time.
@@ -636,11 +636,11 @@ class Hold:
         read = self._read()
         return read if self._written else None
 
-    def _read(self, listed: Mapping[str, Stamped] | None = None) -> tuple[list[_Seen], datetime]:
+    def _read(self, listed: Mapping[str, Stamped] | None = None) -> tuple[list[_Other], datetime]:
         """All records of others, and a time of the server's that is not later than now."""
         began = self._clock()
         mine: dict[str, Stamped] = {}
-        others: list[_Seen] = []
+        others: list[_Other] = []
         marks: dict[str, int] = {}
         for full, stamped in (self._records.stamped() if listed is None else listed).items():
             record = _parsed(stamped.value)
@@ -651,7 +651,7 @@ class Hold:
             elif record.who == self._attempt:
                 mine[f"{self._attempt}_{full.rpartition('_')[2]}"] = stamped
             else:
-                others.append(_Seen(full, record, stamped.written))
+                others.append(_Other(full, record, stamped.written))
         others = [replace(s, taken=marks.get(s.value.who, -1) >= s.value.written) for s in others]
         if self._written:
             is_whole = {name: s.value for name, s in mine.items()} == self._written
@@ -670,7 +670,7 @@ class Hold:
         return others, max((s.written for s in others), default=datetime.min.replace(tzinfo=UTC))
 
     def _conflicts(
-        self, wanted: Mapping[str, str], others: Iterable[_Seen], now: datetime
+        self, wanted: Mapping[str, str], others: Iterable[_Other], now: datetime
     ) -> dict[str, str]:
         taken: dict[str, str] = {}
         for seen in others:
@@ -680,7 +680,7 @@ class Hold:
                 taken.update(dict.fromkeys(against, seen.value.by))
         return taken
 
-    def _is_live(self, seen: _Seen, now: datetime) -> bool:
+    def _is_live(self, seen: _Other, now: datetime) -> bool:
         """Whether the attempt of a record may still work; what is not known counts as alive."""
         record = seen.value
         if not seen.is_open or record.left:
@@ -762,7 +762,7 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _Other:
     """A record of another attempt: its variable's name, and when the server wrote it."""
 
     name: str
@@ -790,7 +790,7 @@ def _parsed(value: Any) -> Record | Mark | None:
         return None
 
 
-def _latest_of(some: Iterable[_Seen]) -> dict[str, int]:
+def _latest_of(some: Iterable[_Other]) -> dict[str, int]:
     """The latest writing of each attempt."""
     found: dict[str, int] = {}
     for seen in some:
@@ -824,7 +824,7 @@ def _done_in(record: Record) -> dict[str, datetime]:
     return {key: datetime.fromtimestamp(int(asked), UTC) for _, asked, key in marked}
 
 
-def _inherited(key: str, name: str, seen: _Seen, now: datetime) -> Inherited:
+def _inherited(key: str, name: str, seen: _Other, now: datetime) -> Inherited:
     record = seen.value
     moments, asked = record.notes.get(key, ([], None))
     of_it = {datetime.fromtimestamp(moment, UTC) for moment in moments}

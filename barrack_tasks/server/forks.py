@@ -35,7 +35,7 @@ _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """What a run needs of the process that is forked for it."""
 
     folder: bytes
@@ -44,7 +44,7 @@ class Request:
     """Where it writes what it prints, and its errors."""
 
     @classmethod
-    def receive(cls, asking: socket.socket) -> Request:
+    def receive(cls, asking: socket.socket) -> RunRequest:
         """Read it from a connection.
 
         Raises:
@@ -116,7 +116,7 @@ class Forks:
         """Who asked for each run that is at work, by its process."""
         self._ended, self._woken = socket.socketpair()
 
-    def serve(self) -> Request | None:
+    def serve(self) -> RunRequest | None:
         """Fork until the worker and all runs have ended; in a fork, what it is to do."""
         for one in (self._ended, self._woken, self._listener):
             one.setblocking(False)
@@ -146,7 +146,7 @@ class Forks:
                     self._pass_on(key.data)
         return None
 
-    def _answer(self) -> Request | None:
+    def _answer(self) -> RunRequest | None:
         """Fork for the next request, or refuse it; in the fork, the request."""
         try:
             asking, _ = self._listener.accept()
@@ -154,7 +154,7 @@ class Forks:
             return None
         asking.settimeout(_PATIENCE)
         try:
-            request = Request.receive(asking)
+            request = RunRequest.receive(asking)
         except OSError:
             asking.close()
             return None

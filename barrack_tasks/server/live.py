@@ -33,7 +33,7 @@ _shown: list[Line] = []
 _hidden = 0
 
 
-class Place(Protocol):
+class Outlet(Protocol):
     """Where a line can be shown."""
 
     def write(self, text: str) -> None:
@@ -87,7 +87,7 @@ class Terminal:
         self.clear()
 
 
-def _place() -> Place | None:
+def _place() -> Outlet | None:
     """Where a person looks on, if anywhere."""
     ipython = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython is not None else None
@@ -104,7 +104,7 @@ class Line(logging.Handler):
         clock: seconds that pass.
     """
 
-    def __init__(self, place: Place, clock: Callable[[], float] = elapsed) -> None:
+    def __init__(self, place: Outlet, clock: Callable[[], float] = elapsed) -> None:
         super().__init__(logging.INFO)
         self._place = place
         self._clock = clock

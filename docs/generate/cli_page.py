@@ -126,7 +126,9 @@ if __name__ == "__main__":
         services = Services(Path(home))
         url = services.start_server(free_port())
         try:
-            with spoken_with(services.environment(url)):
+            with spoken_with(
+                {**services.environment(url), "PREFECT_LOGGING_TO_API_ENABLED": "false"}
+            ):
                 TARGET.write_text(page(url), encoding="utf-8")
         finally:
             services.stop("server")

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from barrack_tasks.cli.applying import Foreseen, Plan, duration_of
-from barrack_tasks.cli.config.changes import ABSENT, Change, Difference
+from barrack_tasks.cli.config.changes import ABSENT, PlannedChange, ValueChange
 from barrack_tasks.cli.config.checking import Config
 from barrack_tasks.cli.plan_views import PlanView, as_markdown, show, view_of
 from barrack_tasks.cli.screen import Screen
@@ -49,18 +49,18 @@ def plan() -> Plan:
         Config(name="team-a"),
         {},
         (
-            Change("a/new", "create", (Difference("parameter days", ABSENT, 7),), {}),
-            Change(
+            PlannedChange("a/new", "create", (ValueChange("parameter days", ABSENT, 7),), {}),
+            PlannedChange(
                 "b/old",
                 "change",
                 (
-                    Difference("parameter select", ["a"], ["b"]),
-                    Difference("paused", True, False, by_hand=True, kept=True),
+                    ValueChange("parameter select", ["a"], ["b"]),
+                    ValueChange("paused", True, False, by_hand=True, kept=True),
                 ),
                 {},
             ),
-            Change("c/gone", "remove"),
-            Change("d/same", "none"),
+            PlannedChange("c/gone", "remove"),
+            PlannedChange("d/same", "none"),
         ),
         titles={"b/old": f"flow/{EVIL}"},
         others=("flow/by-hand",),

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from barrack_tasks.server import run_in_fork
-from barrack_tasks.server.forks import FORKS, Request, is_alike
+from barrack_tasks.server.forks import FORKS, RunRequest, is_alike
 from barrack_tasks.server.processes import born
 
 ROOT = Path(__file__).parents[2]
@@ -208,7 +208,7 @@ def test_a_signal_that_nobody_reads_any_more_changes_no_exit_code(tmp_path: Path
         words = [sys.executable, "-I", "-S", run_in_fork.__file__]
         run = subprocess.Popen(words, env={FORKS: place}, stderr=subprocess.PIPE, text=True)
         with listener.accept()[0] as asking:
-            for output in Request.receive(asking).outputs:
+            for output in RunRequest.receive(asking).outputs:
                 os.close(output)
             asking.send(b"y")
             run.send_signal(signal.SIGTERM)

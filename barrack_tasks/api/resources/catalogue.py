@@ -7,10 +7,10 @@ import builtins
 from barrack_tasks.api import models as m
 from barrack_tasks.api.resources.base import Resource, by_hand, operation
 
-__all__ = ["Balance", "GpuSpecs", "GpuStocks", "Pricing", "Regions"]
+__all__ = ["Balances", "GpuSpecs", "GpuStocks", "Pricing", "Regions"]
 
 
-class Balance(Resource):
+class Balances(Resource):
     """Operations of the group Balance."""
 
     @by_hand("get_credit_balance")

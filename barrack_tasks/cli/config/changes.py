@@ -41,7 +41,7 @@ class Present:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ValueChange:
     """One value that is not as the file says.
 
     Attributes:
@@ -59,13 +59,13 @@ class Difference:
     kept: bool = False
 
     @property
-    def items(self) -> tuple[Item, ...]:
+    def items(self) -> tuple[ItemChange, ...]:
         """How it differs item by item, if it is a list or a mapping."""
         return items_of(self.old, self.new)
 
 
 @dataclass(frozen=True)
-class Change:
+class PlannedChange:
     """What becomes of one thing.
 
     Attributes:
@@ -79,13 +79,13 @@ class Change:
 
     key: str
     action: Action
-    differences: tuple[Difference, ...] = ()
+    differences: tuple[ValueChange, ...] = ()
     values: Mapping[str, Any] | None = None
     taken_over: bool = False
     deleted_by_hand: bool = False
 
     @property
-    def drifted(self) -> tuple[Difference, ...]:
+    def drifted(self) -> tuple[ValueChange, ...]:
         """What was changed by hand since the last apply."""
         return tuple(one for one in self.differences if one.by_hand)
 
@@ -96,7 +96,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class Item:
+class ItemChange:
     """One item of a list, or one key of a mapping, that is not as it was.
 
     Attributes:
@@ -108,7 +108,7 @@ class Item:
     value: Any
 
 
-def items_of(old: Any, new: Any) -> tuple[Item, ...]:
+def items_of(old: Any, new: Any) -> tuple[ItemChange, ...]:
     """How two lists differ item by item, or two mappings key by key; nothing for other values.
 
     An item that changed is taken away and added; one that moved, too, since order may count.
@@ -122,11 +122,11 @@ def items_of(old: Any, new: Any) -> tuple[Item, ...]:
     if not (isinstance(old, list) and isinstance(new, list)):
         return ()
     matcher = SequenceMatcher(None, [*map(digest, old)], [*map(digest, new)], autojunk=False)
-    found: list[Item] = []
+    found: list[ItemChange] = []
     for tag, first, last, begin, end in matcher.get_opcodes():
         if tag != "equal":
-            found += [Item("-", one) for one in old[first:last]]
-            found += [Item("+", one) for one in new[begin:end]]
+            found += [ItemChange("-", one) for one in old[first:last]]
+            found += [ItemChange("+", one) for one in new[begin:end]]
     return tuple(found)
 
 
@@ -191,7 +191,7 @@ def changes(
     name: str,
     *,
     overwrite: bool = False,
-) -> list[Change]:
+) -> list[PlannedChange]:
     """What an apply does to each thing that is wanted or that the file made.
 
     Args:
@@ -214,7 +214,7 @@ def changes(
         for key, values in wanted.items()
     ]
     gone = [k for k, one in present.items() if one.owner == name and k not in wanted]
-    return [*found, *(Change(key, "remove") for key in sorted(gone))]
+    return [*found, *(PlannedChange(key, "remove") for key in sorted(gone))]
 
 
 def _change(
@@ -224,13 +224,13 @@ def _change(
     last: Digests | None,
     name: str,
     overwrite: bool,
-) -> Change:
+) -> PlannedChange:
     if there is None:
-        made = tuple(Difference(n, ABSENT, value) for n, value in new.items())
-        return Change(key, "create", made, dict(new), deleted_by_hand=_was_there(last))
+        made = tuple(ValueChange(n, ABSENT, value) for n, value in new.items())
+        return PlannedChange(key, "create", made, dict(new), deleted_by_hand=_was_there(last))
     if there.owner not in (None, name):
         raise OwnedElsewhereError(key, str(there.owner))
-    differences: list[Difference] = []
+    differences: list[ValueChange] = []
     values: dict[str, Any] = {}
     for value in dict.fromkeys((*new, *there.values)):
         now, wish = there.values.get(value, ABSENT), new.get(value, ABSENT)
@@ -238,7 +238,7 @@ def _change(
         if not _is_same(now, wish):
             by_hand = last is not None and _digest(now) not in last.get(value, _NONE).split()
             kept = by_hand and not overwrite
-            differences.append(Difference(value, now, wish, by_hand, kept))
+            differences.append(ValueChange(value, now, wish, by_hand, kept))
             result = now if kept else wish
         if result is not ABSENT:
             values[value] = result
@@ -247,7 +247,7 @@ def _change(
         action: Action = "keep" if differences else "none"
     else:
         action = "change"
-    return Change(key, action, tuple(differences), values, taken_over)
+    return PlannedChange(key, action, tuple(differences), values, taken_over)
 
 
 def _is_same(one: Any, other: Any) -> bool:

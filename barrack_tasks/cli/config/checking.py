@@ -15,7 +15,7 @@ from pydantic_core import ErrorDetails
 from barrack_tasks.api.dialect.reading import Place, clipped
 from barrack_tasks.cli.config.meaning import in_vain, said_twice
 from barrack_tasks.cli.config.reading import (
-    Document,
+    ConfigDocument,
     Mistake,
     MistakesError,
     Position,
@@ -26,8 +26,8 @@ from barrack_tasks.cli.config.sections import (
     KEY_VARIABLE,
     KINDS,
     NAME_PATTERN,
-    Account,
     Channel,
+    NamedAccount,
     Schedule,
     file_model,
     model_of,
@@ -92,7 +92,7 @@ class Config:
     protect: tuple[str, ...] | None = None
     caps: Mapping[str, Any] | None = None
     sections: Mapping[str, Section] = field(default_factory=dict)
-    own: Mapping[str | None, Account] = field(default_factory=dict)
+    own: Mapping[str | None, NamedAccount] = field(default_factory=dict)
 
     def protect_of(self, account: str | None) -> tuple[str, ...] | None:
         """What is never touched in an account; None if the file says nothing of it.
@@ -154,13 +154,13 @@ def read_config(file: Path, key: str = "") -> Config:
     return config_of(read_document(file), key)
 
 
-def config_of(document: Document, key: str = "") -> Config:
+def config_of(document: ConfigDocument, key: str = "") -> Config:
     """What a document says, checked; see `read_config`."""
     secret = list(_secrets(document, key))
     if secret:
         # Nothing else is said, so that no other sentence can show it.
         raise MistakesError(secret)
-    checker = _Checker(document)
+    checker = _FileChecker(document)
     found = checker.config()
     if checker.mistakes:
         files = {name: number for number, name in enumerate(document.files)}
@@ -173,7 +173,7 @@ def config_of(document: Document, key: str = "") -> Config:
     return found
 
 
-def _secrets(document: Document, key: str) -> Iterator[Mistake]:
+def _secrets(document: ConfigDocument, key: str) -> Iterator[Mistake]:
     lines: set[tuple[str, int] | None] = set()
     for place, text in texts_in(document.content):
         is_key = place[-1] == text and text.casefold() in _KEY_WORDS
@@ -191,10 +191,10 @@ def _secrets(document: Document, key: str) -> Iterator[Mistake]:
                 yield Mistake(found.said, at)
 
 
-class _Checker:
+class _FileChecker:
     """Collects the mistakes of a document."""
 
-    def __init__(self, document: Document) -> None:
+    def __init__(self, document: ConfigDocument) -> None:
         self.mistakes: list[Mistake] = []
         self._document = document
         # Names of timetables are resolved in it, and all else is as it is written.
@@ -260,9 +260,9 @@ class _Checker:
             return "barrack"
         return name
 
-    def _accounts(self) -> dict[str | None, Account]:
+    def _accounts(self) -> dict[str | None, NamedAccount]:
         given = self._content.get("accounts", ["barrack"])
-        found: dict[str | None, Account] = {}
+        found: dict[str | None, NamedAccount] = {}
         for number, one in enumerate(given if isinstance(given, list) else []):
             place: Place = ("accounts", number)
             if isinstance(one, str):
@@ -270,7 +270,7 @@ class _Checker:
             if not isinstance(one, dict):
                 continue
             try:
-                account = Account.model_validate(one)
+                account = NamedAccount.model_validate(one)
             except ValidationError:
                 continue  # said already
             if (account.block is None) == (account.environment is None):
@@ -352,7 +352,7 @@ class _Checker:
         place: Place,
         given: Any,
         channels: Mapping[str, str],
-        own: Mapping[str | None, Account],
+        own: Mapping[str | None, NamedAccount],
     ) -> Section | None:
         if given is None:
             given = {}
@@ -391,7 +391,7 @@ class _Checker:
         )
 
     def _protected_in(
-        self, accounts: Iterable[str | None], own: Mapping[str | None, Account]
+        self, accounts: Iterable[str | None], own: Mapping[str | None, NamedAccount]
     ) -> list[str]:
         """What is protected in each of some accounts."""
         protect = self._content.get("protect")

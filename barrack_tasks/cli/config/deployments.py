@@ -21,7 +21,7 @@ _ENVIRONMENT = "environment"
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedDeployment:
     """A deployment that is wanted.
 
     Attributes:
@@ -69,7 +69,7 @@ def wanted_deployments(
     templates: Iterable[Mapping[str, Any]],
     resources: Mapping[str | None, str] | None = None,
     taken: Mapping[str, str | None] | None = None,
-) -> list[Wanted]:
+) -> list[WantedDeployment]:
     """The deployments that a file becomes: one for each section and account, and no other.
 
     Stock that is claimed for a time needs somebody who ends that time, so that it brings the
@@ -88,7 +88,7 @@ def wanted_deployments(
         ['watch_balance/guard']
     """
     by_flow = {str(one["entrypoint"]).rpartition(".")[2]: one for one in templates}
-    found: list[Wanted] = []
+    found: list[WantedDeployment] = []
     for block in config.accounts:
         sections = config.of_account(block)
         stock = sections.get("stock")
@@ -120,7 +120,7 @@ def _wanted(
     block: str | None,
     suffix: str,
     resource: str | None,
-) -> Wanted:
+) -> WantedDeployment:
     kind = KINDS[name]
     spec: dict[str, Any] = copy.deepcopy(dict(by_flow[kind.flow]))
     if suffix:
@@ -141,7 +141,7 @@ def _wanted(
     spec["schedules"] = _schedules(section, spec.get("schedules") or [], acts=kind.acts)
     tags = with_state(spec.get("tags") or [], spec["parameters"].get(DRY_RUN))
     spec["tags"] = [*tags, tag_of(config.name)]
-    return Wanted(name, kind.flow, block, section.armed or not kind.acts, spec)
+    return WantedDeployment(name, kind.flow, block, section.armed or not kind.acts, spec)
 
 
 def _schedules(

@@ -113,7 +113,7 @@ class MistakesError(BarrackConfigurationError):
 
 
 @dataclass
-class Document:
+class ConfigDocument:
     """What files say together, and where each word of it stands.
 
     Attributes:
@@ -155,7 +155,7 @@ class Document:
         return Mistake(masked(said), Position(position.file, position.line, column), told, width)
 
 
-def read_document(file: Path) -> Document:
+def read_document(file: Path) -> ConfigDocument:
     """Read a barrack.yaml with all that it includes.
 
     An included file is named from the folder of the file that names it, may be a glob, and lies in
@@ -170,13 +170,13 @@ def read_document(file: Path) -> Document:
         >>> read_document(Path("barrack.yaml")).content["name"]
         'team-a'
     """
-    document = Document()
+    document = ConfigDocument()
     _read(document, file, _real(file).parent, (), None)
     return document
 
 
 def _read(
-    document: Document,
+    document: ConfigDocument,
     file: Path,
     root: Path,
     above: tuple[Path, ...],
@@ -197,7 +197,7 @@ def _read(
     if not isinstance(content, dict):
         said = "the file must be a mapping of sections, such as `balance:`; write one"
         raise MistakesError([Mistake(f"{name}: {said}")])
-    own = Document(content, places, document.texts)
+    own = ConfigDocument(content, places, document.texts)
     included = _included(own, file, root, above)
     content.pop("include", None)
     _add(document, own)
@@ -216,7 +216,7 @@ def _real(file: Path) -> Path:
 
 
 def _included(
-    own: Document, file: Path, root: Path, above: tuple[Path, ...]
+    own: ConfigDocument, file: Path, root: Path, above: tuple[Path, ...]
 ) -> list[tuple[Path, Mistake]]:
     """The files that a file includes, each with what is said if it cannot be read."""
     given = own.content.get("include", [])
@@ -249,7 +249,7 @@ def _included(
     return found
 
 
-def _add(document: Document, own: Document) -> None:
+def _add(document: ConfigDocument, own: ConfigDocument) -> None:
     """Add what one file says to what those before it said."""
     for section, value in own.content.items():
         moved = 0
@@ -291,7 +291,7 @@ def _has_accounts(value: Any) -> bool:
     return bool(parts) and all(isinstance(p, dict) and p.keys() & _ACCOUNTS for p in parts)
 
 
-def _as_parts(document: Document, section: str) -> list[Any]:
+def _as_parts(document: ConfigDocument, section: str) -> list[Any]:
     """A section as a list of sections, of which each is for accounts of its own."""
     value = document.content[section]
     if isinstance(value, list):
@@ -308,7 +308,7 @@ def _as_parts(document: Document, section: str) -> list[Any]:
 
 
 def _unreadable(
-    document: Document, name: str, error: UnreadableError, asked: Mistake | None
+    document: ConfigDocument, name: str, error: UnreadableError, asked: Mistake | None
 ) -> Mistake:
     found = _WHERE.fullmatch(error.where)
     if found is None:

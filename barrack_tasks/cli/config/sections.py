@@ -86,7 +86,7 @@ class Schedule(Given):
         return self
 
 
-class Account(Given):
+class NamedAccount(Given):
     """An account, by the name of its block or by the environment of the worker; never by its key.
 
     Attributes:
@@ -143,7 +143,7 @@ class Channel(Given):
 
 
 @dataclass(frozen=True)
-class Kind:
+class SectionKind:
     """A kind of section.
 
     Attributes:
@@ -185,50 +185,52 @@ _READ: dict[str, Any] = {
 """Parameters that the file reads more strictly than a flow, which sees them only as it runs."""
 
 
-KINDS: dict[str, Kind] = {
+KINDS: dict[str, SectionKind] = {
     kind.name: kind
     for kind in (
-        Kind(
+        SectionKind(
             "balance",
             "watch_balance",
             "Tells people before the balance runs out, and hibernates instances once it is armed.",
             check=_check_balance,
         ),
-        Kind(
+        SectionKind(
             "budgets",
             "enforce_budget",
             "Keeps spending within budgets: tells people, and hibernates once it is armed.",
         ),
-        Kind(
+        SectionKind(
             "timetables",
             "follow_schedule",
             "Keeps each instance in the state that its timetable asks for, once it is armed.",
         ),
-        Kind("retention", "prune_snapshots", "Deletes old snapshots, once it is armed."),
-        Kind(
+        SectionKind("retention", "prune_snapshots", "Deletes old snapshots, once it is armed."),
+        SectionKind(
             "drills",
             "verify_snapshots",
             "Proves on temporary instances that snapshots restore, once it is armed.",
         ),
-        Kind(
+        SectionKind(
             "stock",
             "watch_gpu_stock",
             "Tells of GPU stock, and claims what its wants say once it is armed.",
             check=_check_stock,
         ),
-        Kind(
+        SectionKind(
             "ends",
             "end_expired",
             "Ends what was leased or made for a time when that is over, once it is armed.",
         ),
-        Kind(
+        SectionKind(
             "forgotten",
             "reap_forgotten",
             "Names machines that nobody has leased, and puts them to rest once it is armed.",
         ),
-        Kind("costs", "report_costs", "Reports what was spent on what.", acts=False),
-        Kind("watch", "watch_account", "Tells of each change in the account.", acts=False),
-        Kind("doctor", "doctor", "Compares the API with what this release expects.", acts=False),
+        SectionKind("costs", "report_costs", "Reports what was spent on what.", acts=False),
+        SectionKind("watch", "watch_account", "Tells of each change in the account.", acts=False),
+        SectionKind(
+            "doctor", "doctor", "Compares the API with what this release expects.", acts=False
+        ),
     )
 }
 """The sections by name, in the order in which they are shown."""
@@ -323,7 +325,7 @@ class _Top(Given):
     include: list[str] | str = Field(
         default=[], description="Further files, or globs, from the folder of this file."
     )
-    accounts: list[Account | str] = Field(
+    accounts: list[NamedAccount | str] = Field(
         default=["barrack"],
         min_length=1,
         description="Names of Barrack Credentials blocks, or `{environment: BARRACK_API_KEY}`; "

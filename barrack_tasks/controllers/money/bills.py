@@ -26,7 +26,7 @@ from barrack_tasks.controllers.money.seen import (
 from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_of, chat_charge, clipped
 from barrack_tasks.plans.money.burn import priced
 from barrack_tasks.plans.money.cost_report import CostReport
-from barrack_tasks.plans.money.kept import KeptChats, Observed, Sighting, sightings, to_ask
+from barrack_tasks.plans.money.kept import BilledThing, KeptChats, Observed, sightings, to_ask
 from barrack_tasks.plans.report import money
 from barrack_tasks.server.credentials import BarrackCredentials
 
@@ -145,14 +145,16 @@ def note_sightings(credentials: BarrackCredentials, funds: Funds) -> None:
 
 def _sightings_now(
     credentials: BarrackCredentials, funds: Funds, now: datetime
-) -> tuple[list[Sighting], Entries]:
+) -> tuple[list[BilledThing], Entries]:
     """What is there and what was seen before, and what is written of it."""
     before, written = read_sightings(credentials.account)
     snapshotted = {s.instance_id for s in funds.snapshots}
     return sightings(_there(funds, before), before, snapshotted, now), written
 
 
-def _asked(client: Barrack, one: Sighting, since: datetime, end: datetime) -> tuple[Sighting, str]:
+def _asked(
+    client: Barrack, one: BilledThing, since: datetime, end: datetime
+) -> tuple[BilledThing, str]:
     """A thing with its bill from a moment on, and why that cannot be read; empty if it can."""
     readers = {
         "instance": client.instances.billing,
@@ -175,7 +177,7 @@ def _asked(client: Barrack, one: Sighting, since: datetime, end: datetime) -> tu
     return after, "" if is_bill else "the API has no charge where it had one before"
 
 
-def _sentence(one: Sighting, why: str, funds: Funds) -> str:
+def _sentence(one: BilledThing, why: str, funds: Funds) -> str:
     text = f"{one.thing.kind} {one.thing.name}: {why}"
     if one.kept is None:
         return text
@@ -189,7 +191,7 @@ def spent_since(credentials: BarrackCredentials, funds: Funds, start: datetime) 
     return None if bill.missing else bill.total
 
 
-def _there(funds: Funds, before: Iterable[Sighting]) -> list[Sighting]:
+def _there(funds: Funds, before: Iterable[BilledThing]) -> list[BilledThing]:
     """All that is paid for now."""
     there = [
         *(_sighted(thing_of(priced(i, funds.tariff)), i) for i in funds.instances),
@@ -207,10 +209,10 @@ def _there(funds: Funds, before: Iterable[Sighting]) -> list[Sighting]:
     return there
 
 
-def _sighted(thing: Thing, listed: UserVM | VolumeResponse | Snapshot) -> Sighting:
+def _sighted(thing: Thing, listed: UserVM | VolumeResponse | Snapshot) -> BilledThing:
     size = thing.hourly if isinstance(listed, UserVM) else listed.size_gb
     told = f"{listed.status} {size} {listed.updated_at}"
-    return Sighting(
+    return BilledThing(
         thing,
         look=Observed(
             str(listed.status) if isinstance(listed, UserVM) else "",

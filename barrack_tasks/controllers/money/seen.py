@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from barrack_tasks.plans.money.bill import Charge, Thing, charge_at_rate, chat_charge
-from barrack_tasks.plans.money.kept import Kept, KeptChats, Sighting
+from barrack_tasks.plans.money.kept import BilledThing, KeptBill, KeptChats
 from barrack_tasks.server.tables import change_all, merge_all, read_all
 
 _TABLES = "tables"
@@ -29,7 +29,7 @@ _AROUND = 8
 Entries = dict[str, Any]
 
 
-def read_sightings(account: str) -> tuple[list[Sighting], Entries]:
+def read_sightings(account: str) -> tuple[list[BilledThing], Entries]:
     """What was seen, and the same as it is written, for `write_sightings`."""
     entries = _read(account)
     found = []
@@ -40,7 +40,7 @@ def read_sightings(account: str) -> tuple[list[Sighting], Entries]:
     return found, entries
 
 
-def write_sightings(account: str, before: Entries, seen: Iterable[Sighting]) -> None:
+def write_sightings(account: str, before: Entries, seen: Iterable[BilledThing]) -> None:
     """Keep what was seen, beside what other runs have written since `before` was read."""
     after = {f"{s.thing.kind}:{s.thing.id}": _written(s) for s in seen}
     if after == {k: v for k, v in before.items() if k != _TABLES}:
@@ -140,7 +140,7 @@ def _prefix(account: str, number: int) -> str:
     return f"barrack_things{more}_{account}_"
 
 
-def _sighting(kind: str, id_: str, written: Sequence[Any]) -> Sighting:
+def _sighting(kind: str, id_: str, written: Sequence[Any]) -> BilledThing:
     name, model, region, gone, settled, *more = written
     hourly, lost, bill = more or (None, 0, None)
     thing = Thing(
@@ -148,7 +148,7 @@ def _sighting(kind: str, id_: str, written: Sequence[Any]) -> Sighting:
     )
     kept = None if bill is None else _kept(thing, *bill)
     # An earlier release called settled what had no bill once: whether that is sure is asked again.
-    return Sighting(
+    return BilledThing(
         thing,
         _moment(gone) if gone else None,
         bool(settled) and bool(more),
@@ -157,7 +157,7 @@ def _sighting(kind: str, id_: str, written: Sequence[Any]) -> Sighting:
     )
 
 
-def _written(one: Sighting) -> list[Any]:
+def _written(one: BilledThing) -> list[Any]:
     thing = one.thing
     return [
         thing.name,
@@ -171,7 +171,7 @@ def _written(one: Sighting) -> list[Any]:
     ]
 
 
-def _written_bill(kept: Kept) -> list[Any]:
+def _written_bill(kept: KeptBill) -> list[Any]:
     """A bill as JSON values; the oldest charges are left out if there are too many for an entry."""
     since, charges = kept.since, list(kept.charges)
     while True:
@@ -197,7 +197,7 @@ def _written_charge(charge: Charge, before: Charge | None) -> list[Any]:
 
 def _kept(
     thing: Thing, since: float, until: float, runs: bool, mark: str, charges: list[Any]
-) -> Kept:
+) -> KeptBill:
     found: list[Charge] = []
     for start, end, state, rate, *billed in charges:
         begins = found[-1].end if not start and found else _moment(start)
@@ -207,7 +207,7 @@ def _kept(
             found.append(Charge(thing, begins, _moment(end), str(state), minutes, cost, price))
         else:
             found.append(charge_at_rate(thing, begins, _moment(end), str(state), Decimal(rate)))
-    return Kept(_moment(since), _moment(until), tuple(found), bool(runs), str(mark))
+    return KeptBill(_moment(since), _moment(until), tuple(found), bool(runs), str(mark))
 
 
 def _moment(seconds: float) -> datetime:

@@ -6,7 +6,7 @@ wrong match is worse than none.
 
 from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.evidence import (
-    Evidence,
+    ApiEvidence,
     evidence_text,
     learn_evidence,
     learn_openapi,
@@ -28,7 +28,7 @@ from barrack_tasks.dialects.learn.writing import (
 
 __all__ = [
     "AnswerOption",
-    "Evidence",
+    "ApiEvidence",
     "FlowReport",
     "LearnError",
     "LearnReport",

@@ -24,7 +24,7 @@ _PARTS = ("openapi", "servers", "security", "paths", "components")
 
 
 @dataclass(frozen=True)
-class Evidence:
+class ApiEvidence:
     """What one place shows of an API.
 
     Args:
@@ -57,7 +57,7 @@ _TRIED = {
 
 
 def learn_evidence(
-    evidence: Iterable[Evidence], *, name: str = "learned", yes: bool = False
+    evidence: Iterable[ApiEvidence], *, name: str = "learned", yes: bool = False
 ) -> Learned:
     """Learn a dialect from all that is known of an API.
 
@@ -85,7 +85,7 @@ def learn_evidence(
 
 
 def _again(
-    each: Sequence[Evidence], name: str, yes: bool, answered: Mapping[str, str | None]
+    each: Sequence[ApiEvidence], name: str, yes: bool, answered: Mapping[str, str | None]
 ) -> Learned:
     parts = [_one(one, name, answered) for one in each]
     whole = parts[0]
@@ -98,7 +98,7 @@ def _again(
     return whole
 
 
-def _one(evidence: Evidence, name: str, answered: Mapping[str, str | None]) -> Learned:
+def _one(evidence: ApiEvidence, name: str, answered: Mapping[str, str | None]) -> Learned:
     document = Document.of(with_fixed(evidence.root, evidence.fixed))
     for name_, count in owners(document).items():
         document.note(
@@ -181,16 +181,16 @@ def learn_openapi(
     """
     read = document if isinstance(document, Document) else Document.read(document)
     root = {part: read.root[part] for part in _PARTS if part in read.root}
-    shown = Evidence(source, "document", root, source_url, fixed or {})
+    shown = ApiEvidence(source, "document", root, source_url, fixed or {})
     return learn_evidence([shown], name=name, yes=yes)
 
 
-def evidence_text(evidence: Iterable[Evidence]) -> str:
+def evidence_text(evidence: Iterable[ApiEvidence]) -> str:
     """Evidence as a text of JSON, for `read_evidence`."""
     return json.dumps([asdict(one) for one in evidence])
 
 
-def read_evidence(data: bytes, source: str) -> list[Evidence]:
+def read_evidence(data: bytes, source: str) -> list[ApiEvidence]:
     """The evidence that `evidence_text` wrote.
 
     Raises:
@@ -208,7 +208,7 @@ def read_evidence(data: bytes, source: str) -> list[Evidence]:
     return [_read(one, damaged) for one in content]
 
 
-def _read(one: Any, damaged: LearnError) -> Evidence:
+def _read(one: Any, damaged: LearnError) -> ApiEvidence:
     table = Document.table(one)
     source, kind, url = table.get("source"), table.get("kind"), table.get("url")
     notes = Document.listed(table.get("notes"))
@@ -228,4 +228,4 @@ def _read(one: Any, damaged: LearnError) -> Evidence:
     if not all(isinstance(value, str) and _PLAIN.fullmatch(value) for value in fixed.values()):
         raise damaged
     root = Document.of(table.get("root")).root
-    return Evidence(source, kind, root, url, fixed, known, tuple(notes))
+    return ApiEvidence(source, kind, root, url, fixed, known, tuple(notes))

@@ -19,7 +19,7 @@ from barrack_tasks.api.transport.bounds import Bounds
 from barrack_tasks.dialects.learn import candidates as asking
 from barrack_tasks.dialects.learn import seeking
 from barrack_tasks.dialects.learn.document import Document, LearnError
-from barrack_tasks.dialects.learn.evidence import Evidence, learn_evidence, learn_openapi
+from barrack_tasks.dialects.learn.evidence import ApiEvidence, learn_evidence, learn_openapi
 from barrack_tasks.dialects.learn.result import Learned
 from barrack_tasks.dialects.learn.samples import RecordedCall, learn_samples
 
@@ -125,7 +125,7 @@ class _Prober:
     samples: list[RecordedCall] = field(default_factory=list, repr=False)
     notes: list[str] = field(default_factory=list)
     paging: dict[str, Any] = field(default_factory=dict)
-    document: Evidence | None = field(default=None, repr=False)
+    document: ApiEvidence | None = field(default=None, repr=False)
     told: dict[str, str] = field(default_factory=dict)
     """Paths of lists that the document tells, by operation."""
     auths: tuple[tuple[str, str], ...] = asking.AUTHS

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from barrack_tasks.dialects.learn.document import LearnError
-from barrack_tasks.dialects.learn.evidence import Evidence, learn_evidence
+from barrack_tasks.dialects.learn.evidence import ApiEvidence, learn_evidence
 from barrack_tasks.dialects.learn.likeness import canonical, singular, words_of
 from barrack_tasks.dialects.learn.result import Learned
 from barrack_tasks.dialects.learn.shapes import Node, Secrets, joined, looks_secret, shape_of
@@ -73,7 +73,7 @@ def learn_samples(
     if not any(200 <= s.status < 300 and isinstance(s.body, dict | list) for s in given):
         raise LearnError("there is no successful JSON answer to learn from")
     root = document_of(given, Secrets(secrets))
-    return learn_evidence([Evidence(source, kind, root, known=known or {})], name=name, yes=yes)
+    return learn_evidence([ApiEvidence(source, kind, root, known=known or {})], name=name, yes=yes)
 
 
 def _sample(given: Sequence[Any]) -> RecordedCall:

@@ -92,7 +92,7 @@ class Left:
 
 
 @dataclass(frozen=True)
-class Kept:
+class LeftoverGuards:
     """What keeps a leftover from being deleted.
 
     Attributes:
@@ -118,7 +118,7 @@ def judge_leftovers(
     volumes: Iterable[VolumeResponse],
     instances: Mapping[str, UserVM],
     now: datetime,
-    kept: Kept | None = None,
+    kept: LeftoverGuards | None = None,
     noticed: Mapping[str, Notice] | None = None,
     grace: timedelta = GRACE,
 ) -> list[Left]:
@@ -156,7 +156,7 @@ def judge_leftovers(
             why = f"it belongs to no machine and is {said(now - since)} old"
             one = replace(left, why=why)
             if rule.then == "delete":
-                spared = _why_spared(one, thing, shots, instances, kept or Kept())
+                spared = _why_spared(one, thing, shots, instances, kept or LeftoverGuards())
                 if spared:
                     one = replace(one, stage=Stage.SPARED, why=f"{why}; {spared}")
                 else:
@@ -177,7 +177,7 @@ def _why_spared(
     thing: Snapshot | VolumeResponse,
     snapshots: Sequence[Snapshot],
     instances: Mapping[str, UserVM],
-    kept: Kept,
+    kept: LeftoverGuards,
 ) -> str | None:
     """Why it is not deleted; None if it is."""
     held = kept.held or {}

@@ -145,7 +145,7 @@ def meant(at: datetime | None) -> datetime | None:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Overstay:
     """What a rule says of a machine that is longer than it may be; `why` is for people."""
 
     instance: UserVM
@@ -168,7 +168,7 @@ def judge_lifetimes(
     protect: Iterable[str],
     now: datetime,
     grace: timedelta = GRACE,
-) -> list[Verdict]:
+) -> list[Overstay]:
     """What the rules say of each machine; at most one that acts, the first, and all that tell.
 
     Args:
@@ -232,23 +232,23 @@ def _verdict(
     protect: Sequence[str],
     now: datetime,
     grace: timedelta,
-) -> Verdict:
+) -> Overstay:
     what = "idle" if rule.idle else str(instance.status) if rule.counts_state else "there"
     why = f"it has been {what} for {said(age)}, longer than {said(rule.longer_than)}"
     lease = held.get(instance.id)
     if rule.then in ("report", "alert"):
-        return Verdict(instance, rule, Stage.NAMED, why)
+        return Overstay(instance, rule, Stage.NAMED, why)
     if is_protected(protect, instance.id, instance.name):
-        return Verdict(instance, rule, Stage.SPARED, f"{why}; it is protected")
+        return Overstay(instance, rule, Stage.SPARED, f"{why}; it is protected")
     if lease is not None:
-        return Verdict(instance, rule, Stage.SPARED, f"{why}; {lease.said} keeps it")
+        return Overstay(instance, rule, Stage.SPARED, f"{why}; {lease.said} keeps it")
     stage, acts_at = stage_of(seen.noticed.get(rule.key), now, grace)
-    return Verdict(instance, rule, stage, why, acts_at)
+    return Overstay(instance, rule, stage, why, acts_at)
 
 
 def with_notices(
     seen: Mapping[str, Sighting],
-    verdicts: Iterable[Verdict],
+    verdicts: Iterable[Overstay],
     rules: Iterable[Lifetime],
     now: datetime,
     held: Collection[str] = (),
@@ -275,7 +275,7 @@ def with_notices(
 
 
 def notices_of(
-    verdicts: Iterable[Verdict],
+    verdicts: Iterable[Overstay],
     link: Callable[[str], str] = lambda _: "",
     instances: Iterable[UserVM] = (),
 ) -> list[Reading]:

@@ -8,7 +8,7 @@ from datetime import datetime
 from barrack_tasks.api.models import UserVM, VMStatus
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.forgotten.leftovers import Left
-from barrack_tasks.plans.forgotten.lifetimes import Verdict
+from barrack_tasks.plans.forgotten.lifetimes import Overstay
 from barrack_tasks.plans.forgotten.notices import Stage
 from barrack_tasks.plans.memory import Memory, Target, decide_each
 from barrack_tasks.plans.power.drive import Manner, drive_up, hardware_of
@@ -91,7 +91,7 @@ def unleased(
     ]
 
 
-def rows_of_verdicts(verdicts: Iterable[Verdict], dry_run: bool) -> tuple[Row, ...]:
+def rows_of_verdicts(verdicts: Iterable[Overstay], dry_run: bool) -> tuple[Row, ...]:
     """One row for each machine that is longer than it may be, and with which nothing was done."""
     rows: dict[str, Row] = {}
     for one in verdicts:

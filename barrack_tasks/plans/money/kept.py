@@ -51,7 +51,7 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Kept:
+class KeptBill:
     """What was read of a thing's bill: all from `since` until `until`, by the cloud's clock.
 
     Attributes:
@@ -94,7 +94,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Sighting:
+class BilledThing:
     """Something that was seen in the account, and what is known of its bill.
 
     Attributes:
@@ -110,7 +110,7 @@ class Sighting:
     gone: datetime | None = None
     settled: bool = False
     lost: datetime | None = None
-    kept: Kept | None = None
+    kept: KeptBill | None = None
     look: Observed | None = None
 
     @property
@@ -144,7 +144,7 @@ class Sighting:
         known = self.kept.until_now(self.look, now) if self.kept else ()
         return tuple(c if c.thing == self.thing else replace(c, thing=self.thing) for c in known)
 
-    def answered(self, asked: datetime, charges: Iterable[Charge], now: datetime) -> Sighting:
+    def answered(self, asked: datetime, charges: Iterable[Charge], now: datetime) -> BilledThing:
         """The same with its bill from `asked` until now; see also `is_vanished`."""
         new = merged(charges)
         if self.is_vanished(asked, new):
@@ -163,14 +163,14 @@ class Sighting:
         mark = self.look.mark if self.look else ""
         if last is not None and self.look and last.state not in (self.look.state, self.thing.kind):
             mark = ""  # it changed between the list and the bill
-        return replace(self, kept=Kept(since, now, known, runs, mark), lost=None)
+        return replace(self, kept=KeptBill(since, now, known, runs, mark), lost=None)
 
     def is_vanished(self, asked: datetime, charges: Collection[Charge]) -> bool:
         """Whether an answer has no charge where something was billed before: it is no bill."""
         known = self.kept.charges if self.kept else ()
         return not charges and any(c.end > asked and c.cost > 0 for c in known)
 
-    def unanswered(self, now: datetime) -> Sighting:
+    def unanswered(self, now: datetime) -> BilledThing:
         """The same once the API has said that there is no bill: what was read before stays."""
         if self.gone is None:
             return self
@@ -179,11 +179,11 @@ class Sighting:
 
 
 def sightings(
-    there: Iterable[Sighting],
-    before: Iterable[Sighting],
+    there: Iterable[BilledThing],
+    before: Iterable[BilledThing],
     sources: Collection[str | None],
     now: datetime,
-) -> list[Sighting]:
+) -> list[BilledThing]:
     """What is worth remembering: what is there, and what is gone and is still needed.
 
     Args:
@@ -208,7 +208,7 @@ def sightings(
     return found
 
 
-def to_ask(seen: Sequence[Sighting], start: datetime, now: datetime) -> dict[int, datetime]:
+def to_ask(seen: Sequence[BilledThing], start: datetime, now: datetime) -> dict[int, datetime]:
     """Whose bill must be asked for, by place in `seen`, and from when on.
 
     Args:

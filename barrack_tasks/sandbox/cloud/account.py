@@ -23,7 +23,7 @@ from barrack_tasks.sandbox.cloud.refusals import Refused
 from barrack_tasks.sandbox.cloud.settings import Settings
 
 
-class Account:
+class CloudAccount:
     """What every resource needs of its account. Pure: no network, no thread,
     no time but its clock's.
 

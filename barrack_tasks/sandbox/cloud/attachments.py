@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from barrack_tasks.api.models import VMStatus, VolumeStatus
 from barrack_tasks.sandbox.cloud import refusals
-from barrack_tasks.sandbox.cloud.account import Account
+from barrack_tasks.sandbox.cloud.account import CloudAccount
 from barrack_tasks.sandbox.cloud.disk import BOOT_DEVICE, DEVICES, Disk
 from barrack_tasks.sandbox.cloud.machine import FULL_RATE, Machine
 from barrack_tasks.sandbox.cloud.machines import Machines
-from barrack_tasks.sandbox.cloud.volumes import Volumes
+from barrack_tasks.sandbox.cloud.volumes import VolumeStore
 
 S = VolumeStatus
 
@@ -21,7 +21,7 @@ class Attachments:
     A volume that an instance boots from stays with it [I].
     """
 
-    def __init__(self, account: Account, machines: Machines, volumes: Volumes) -> None:
+    def __init__(self, account: CloudAccount, machines: Machines, volumes: VolumeStore) -> None:
         self._account = account
         self._volumes = volumes
         self._of: dict[str, list[Disk]] = {}

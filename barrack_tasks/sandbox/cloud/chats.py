@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from barrack_tasks.sandbox.cloud import catalogue
-from barrack_tasks.sandbox.cloud.account import Account
+from barrack_tasks.sandbox.cloud.account import CloudAccount
 from barrack_tasks.sandbox.cloud.catalogue import LanguageModel
 from barrack_tasks.sandbox.cloud.refusals import Refused
 
@@ -57,7 +57,7 @@ def answer_to(text: str, most: int | None) -> Saying:
 class Chats:
     """All chats of the account. They are paid for to the last digit: nothing is rounded."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: CloudAccount) -> None:
         self._account = account
         self._all: list[Transaction] = []
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from barrack_tasks.api.models import FirewallRule, VMStatus
 from barrack_tasks.sandbox.cloud import refusals
-from barrack_tasks.sandbox.cloud.account import Account
+from barrack_tasks.sandbox.cloud.account import CloudAccount
 from barrack_tasks.sandbox.cloud.machine import FULL_RATE, Machine
 from barrack_tasks.sandbox.cloud.machines import Machines
 
@@ -43,13 +43,13 @@ class Firewall:
         return f"Firewall {self.name!r} ({self.id})"
 
 
-class Firewalls:
+class FirewallStore:
     """All firewalls of the account. They cost nothing.
 
     No operation detaches one: it goes from an instance when that is deleted.
     """
 
-    def __init__(self, account: Account, machines: Machines) -> None:
+    def __init__(self, account: CloudAccount, machines: Machines) -> None:
         self._account = account
         self._all: dict[str, Firewall] = {}
         self._next_id = FIRST_ID

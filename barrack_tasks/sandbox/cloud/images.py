@@ -7,7 +7,7 @@ from typing import Any
 
 from barrack_tasks.api.models import ImageStatus
 from barrack_tasks.sandbox.cloud import catalogue, refusals
-from barrack_tasks.sandbox.cloud.account import Account
+from barrack_tasks.sandbox.cloud.account import CloudAccount
 from barrack_tasks.sandbox.cloud.clock import to_datetime
 from barrack_tasks.sandbox.cloud.copy import Copy
 
@@ -35,14 +35,14 @@ class Template:
         return f"Image {self.name!r} ({self.id})"
 
 
-class Images:
+class ImageStore:
     """All images of the account's own.
 
     They cost nothing: what is paid for is the snapshot behind each [I]. An image that a snapshot
     was asked to become is there, PENDING, from the start, so that its name is taken [I].
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: CloudAccount) -> None:
         self._account = account
         self._all: dict[str, Template] = {}
         self._names: set[str] = set()

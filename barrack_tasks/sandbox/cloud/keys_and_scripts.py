@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from barrack_tasks.sandbox.cloud import refusals
-from barrack_tasks.sandbox.cloud.account import Account
+from barrack_tasks.sandbox.cloud.account import CloudAccount
 
 
 @dataclass
@@ -54,7 +54,7 @@ class Keeping(Generic[T]):
         first_id: id of the first.
     """
 
-    def __init__(self, account: Account, kind: str, first_id: int) -> None:
+    def __init__(self, account: CloudAccount, kind: str, first_id: int) -> None:
         self._account = account
         self._kind = kind
         self._all: dict[str, T] = {}

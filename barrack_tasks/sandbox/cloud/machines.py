@@ -9,7 +9,7 @@ from typing import Any
 from barrack_tasks.api.models import VMStatus
 from barrack_tasks.api.models.instances import PENDING_ADDRESS
 from barrack_tasks.sandbox.cloud import catalogue, refusals
-from barrack_tasks.sandbox.cloud.account import Account
+from barrack_tasks.sandbox.cloud.account import CloudAccount
 from barrack_tasks.sandbox.cloud.catalogue import Configuration
 from barrack_tasks.sandbox.cloud.machine import FULL_RATE, WITHOUT_HARDWARE, Machine, need_offer
 
@@ -20,7 +20,7 @@ Watcher = Callable[[Machine, VMStatus, VMStatus], None]
 class Machines:
     """All instances of the account."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: CloudAccount) -> None:
         self._account = account
         self._alive: dict[str, Machine] = {}
         self._gone: dict[str, Machine] = {}

@@ -6,10 +6,10 @@ from typing import Any
 
 from barrack_tasks.api.models import SnapshotStatus, VMStatus
 from barrack_tasks.sandbox.cloud import catalogue, refusals
-from barrack_tasks.sandbox.cloud.account import Account
+from barrack_tasks.sandbox.cloud.account import CloudAccount
 from barrack_tasks.sandbox.cloud.clock import to_datetime
 from barrack_tasks.sandbox.cloud.copy import Copy
-from barrack_tasks.sandbox.cloud.images import Images
+from barrack_tasks.sandbox.cloud.images import ImageStore
 from barrack_tasks.sandbox.cloud.machine import Machine
 from barrack_tasks.sandbox.cloud.machines import Machines
 
@@ -17,10 +17,10 @@ S = SnapshotStatus
 FIRST_ID = 4101
 
 
-class Snapshots:
+class SnapshotStore:
     """All snapshots of the account."""
 
-    def __init__(self, account: Account, machines: Machines, images: Images) -> None:
+    def __init__(self, account: CloudAccount, machines: Machines, images: ImageStore) -> None:
         self._account = account
         self._machines = machines
         self._images = images

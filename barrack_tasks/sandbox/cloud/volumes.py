@@ -10,7 +10,7 @@ from typing import Any
 from barrack_tasks.api.models import VolumeStatus
 from barrack_tasks.api.models.rules import check_growth
 from barrack_tasks.sandbox.cloud import catalogue, refusals
-from barrack_tasks.sandbox.cloud.account import Account
+from barrack_tasks.sandbox.cloud.account import CloudAccount
 from barrack_tasks.sandbox.cloud.clock import to_datetime
 from barrack_tasks.sandbox.cloud.disk import Disk
 from barrack_tasks.sandbox.cloud.refusals import Refused
@@ -19,13 +19,13 @@ S = VolumeStatus
 FIRST_ID = 2101
 
 
-class Volumes:
+class VolumeStore:
     """All volumes of the account.
 
     A volume grows at once, and only while it is not attached [I].
     """
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: CloudAccount) -> None:
         self._account = account
         self._all: dict[str, Disk] = {}
         self._names: set[str] = set()

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from barrack_tasks.sandbox.cloud.account import Account
+from barrack_tasks.sandbox.cloud.account import CloudAccount
 from barrack_tasks.sandbox.cloud.attachments import Attachments
 from barrack_tasks.sandbox.cloud.chats import Chats
 from barrack_tasks.sandbox.cloud.clock import Clock
-from barrack_tasks.sandbox.cloud.firewalls import Firewalls
-from barrack_tasks.sandbox.cloud.images import Images
+from barrack_tasks.sandbox.cloud.firewalls import FirewallStore
+from barrack_tasks.sandbox.cloud.images import ImageStore
 from barrack_tasks.sandbox.cloud.keys_and_scripts import Keeping, Key, StartupScript
 from barrack_tasks.sandbox.cloud.machines import Machines
 from barrack_tasks.sandbox.cloud.settings import Settings
-from barrack_tasks.sandbox.cloud.snapshots import Snapshots
-from barrack_tasks.sandbox.cloud.volumes import Volumes
+from barrack_tasks.sandbox.cloud.snapshots import SnapshotStore
+from barrack_tasks.sandbox.cloud.volumes import VolumeStore
 
 
-class CloudState(Account):
+class CloudState(CloudAccount):
     """All state of a sandbox: the account and its resources.
 
     Example:
@@ -39,11 +39,11 @@ class CloudState(Account):
     ) -> None:
         super().__init__(clock, balance, currency, seed, settings)
         self.machines = Machines(self)
-        self.images = Images(self)
-        self.snapshots = Snapshots(self, self.machines, self.images)
-        self.volumes = Volumes(self)
+        self.images = ImageStore(self)
+        self.snapshots = SnapshotStore(self, self.machines, self.images)
+        self.volumes = VolumeStore(self)
         self.attachments = Attachments(self, self.machines, self.volumes)
-        self.firewalls = Firewalls(self, self.machines)
+        self.firewalls = FirewallStore(self, self.machines)
         self.keys: Keeping[Key] = Keeping(self, "SSH key", 3101)
         self.scripts: Keeping[StartupScript] = Keeping(self, "Startup script", 5101)
         self.chats = Chats(self)

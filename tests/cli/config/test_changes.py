@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from barrack_tasks.cli.config.changes import (
     ABSENT,
-    Change,
     OwnedElsewhereError,
+    PlannedChange,
     Present,
     begun,
     changes,
@@ -32,7 +32,7 @@ def servers(draw: st.DrawFn) -> dict[str, Present]:
     return {key: Present(values, draw(OWNERS)) for key, values in draw(THINGS).items()}
 
 
-def applied(server: dict[str, Present], found: list[Change]) -> dict[str, Present]:
+def applied(server: dict[str, Present], found: list[PlannedChange]) -> dict[str, Present]:
     """The server after an apply."""
     after = dict(server)
     for one in found:

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from barrack_tasks.cli.config.checking import Config, Section, config_of
 from barrack_tasks.cli.config.deployments import (
-    Wanted,
+    WantedDeployment,
     values_of,
     wanted_deployments,
     with_values,
 )
-from barrack_tasks.cli.config.reading import Document
+from barrack_tasks.cli.config.reading import ConfigDocument
 from barrack_tasks.cli.config.sections import KINDS
 from barrack_tasks.cli.config.tags import owner_of, tag_of
 
@@ -28,8 +28,8 @@ TEMPLATES: list[dict[str, Any]] = yaml.safe_load(
 BY_FLOW = {one["entrypoint"].rpartition(".")[2]: one for one in TEMPLATES}
 
 
-def made(text: str) -> list[Wanted]:
-    return wanted_deployments(config_of(Document(yaml.safe_load(text))), TEMPLATES)
+def made(text: str) -> list[WantedDeployment]:
+    return wanted_deployments(config_of(ConfigDocument(yaml.safe_load(text))), TEMPLATES)
 
 
 def test_each_section_becomes_its_deployment_and_no_other() -> None:
@@ -71,7 +71,7 @@ def test_a_schedule_of_the_file_takes_the_place_of_the_usual_one() -> None:
 
 def test_each_account_has_its_own_deployments_and_triggers() -> None:
     config = config_of(
-        Document(
+        ConfigDocument(
             {
                 "accounts": ["barrack", "team-b"],
                 "timetables": {"rules": [{"select": ["*"], "timetable": "always"}]},

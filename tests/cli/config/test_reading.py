@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from barrack_tasks.cli.config.checking import config_of, read_config
 from barrack_tasks.cli.config.reading import (
-    Document,
+    ConfigDocument,
     MistakesError,
     masked,
     read_document,
@@ -106,7 +106,7 @@ SECTIONS = ("accounts", "balance", "budgets", "caps", "include", "name", "notify
 @given(st.dictionaries(st.sampled_from((*SECTIONS, "stock", "timetables", "ends")), VALUES))
 def test_whatever_sections_hold_they_are_read_or_refused(content: dict[str, object]) -> None:
     with suppress(MistakesError):
-        config_of(Document(content))
+        config_of(ConfigDocument(content))
 
 
 def test_what_looks_like_a_key_is_not_shown() -> None:

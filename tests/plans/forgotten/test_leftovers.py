@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from barrack_tasks.api.models import VolumeResponse
 from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.forgotten.leftovers import (
-    Kept,
     Left,
     Leftover,
+    LeftoverGuards,
     judge_leftovers,
     notices_of_leftovers,
 )
@@ -29,10 +29,10 @@ RULES = [
     Leftover(of="snapshots", longer_than="1d", then="delete"),
     Leftover(of="volumes", longer_than="1d", then="delete"),
 ]
-FREE = Kept(gone=[GONE.id], depended_on=[])
+FREE = LeftoverGuards(gone=[GONE.id], depended_on=[])
 
 
-def judged(kept: Kept = FREE, **more: Any) -> dict[str, Left]:
+def judged(kept: LeftoverGuards = FREE, **more: Any) -> dict[str, Left]:
     found = judge_leftovers(RULES, [OLD, NEW], [LOOSE], {}, NOW, kept, **more)
     return {one.id: one for one in found}
 

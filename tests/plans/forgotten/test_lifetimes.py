@@ -16,8 +16,8 @@ from barrack_tasks.plans.forgotten.leases import Lease
 from barrack_tasks.plans.forgotten.leftovers import Leftover, judge_leftovers
 from barrack_tasks.plans.forgotten.lifetimes import (
     Lifetime,
+    Overstay,
     Sighting,
-    Verdict,
     judge_lifetimes,
     notices_of,
     purpose_of,
@@ -43,7 +43,7 @@ def judged(
     held: Mapping[str, Lease] | None = None,
     protect: tuple[str, ...] = (),
     **more: Any,
-) -> list[Verdict]:
+) -> list[Overstay]:
     instance = vm(name, status, **more)
     return judge_lifetimes([instance], RULES, {instance.id: seen}, held or {}, protect, NOW)
 

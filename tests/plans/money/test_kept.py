@@ -15,8 +15,8 @@ from barrack_tasks.plans.money.bill import Bill, Charge, Thing, charge_at_rate
 from barrack_tasks.plans.money.kept import (
     LONGEST_PERIOD,
     SURE,
+    BilledThing,
     Observed,
-    Sighting,
     sightings,
     to_ask,
 )
@@ -34,20 +34,20 @@ def active(start: datetime, end: datetime, state: str = "ACTIVE", rate: str = "1
     return charge_at_rate(ALPHA, start, end, state, Decimal(rate))
 
 
-def read(look: Observed = ACTIVE, at: datetime = NOW) -> Sighting:
+def read(look: Observed = ACTIVE, at: datetime = NOW) -> BilledThing:
     """An instance that was seen, and whose bill was read."""
-    return Sighting(ALPHA, look=look).answered(START, [active(START, at)], at)
+    return BilledThing(ALPHA, look=look).answered(START, [active(START, at)], at)
 
 
-def seen_again(before: Sighting, look: Observed | None, now: datetime) -> Sighting:
+def seen_again(before: BilledThing, look: Observed | None, now: datetime) -> BilledThing:
     """The same at a later look; gone, if there is none."""
-    there = [] if look is None else [Sighting(ALPHA, look=look)]
+    there = [] if look is None else [BilledThing(ALPHA, look=look)]
     [found] = sightings(there, [before], (), now)
     return found
 
 
 def test_a_bill_is_asked_for_once_while_lists_show_the_thing_as_it_was() -> None:
-    assert to_ask([Sighting(ALPHA, look=ACTIVE)], START, NOW) == {0: START}
+    assert to_ask([BilledThing(ALPHA, look=ACTIVE)], START, NOW) == {0: START}
     later = NOW + 5 * HOUR
     again = seen_again(read(), ACTIVE, later)
     assert to_ask([again], START, later) == {}
@@ -74,7 +74,7 @@ def test_what_may_have_changed_unseen_is_asked_for_again() -> None:
     )
     old = [replace(s, kept=replace(s.kept, since=START)) for s in old if s.kept]
     assert min(to_ask(old, START, tomorrow)) == 100, "the oldest first, and not all at once"
-    told_otherwise = Sighting(ALPHA, look=ASLEEP).answered(START, [active(START, NOW)], NOW)
+    told_otherwise = BilledThing(ALPHA, look=ASLEEP).answered(START, [active(START, NOW)], NOW)
     assert to_ask([seen_again(told_otherwise, ASLEEP, later)], START, later) == {0: START}
     unlisted = replace(read(), look=None)
     assert to_ask([unlisted], START, later) == {0: START}, "its list cannot be read"
@@ -91,7 +91,7 @@ def test_what_is_gone_is_asked_for_once_and_never_for_a_later_period() -> None:
     assert seen_again(whole, None, much_later).charges(much_later) == (
         active(START, NOW + HOUR / 2),
     )
-    never_read = Sighting(ALPHA, gone=NOW)
+    never_read = BilledThing(ALPHA, gone=NOW)
     assert to_ask([never_read], NOW, later) == {}, "it ended before the period"
     assert to_ask([never_read] * 1500, START, later) == dict.fromkeys(range(1500), START)
     still_billed = gone.answered(START, [active(START, later)], later)
@@ -130,7 +130,7 @@ def test_an_empty_answer_is_no_bill_where_something_was_billed() -> None:
     ended = replace(gone, kept=replace(gone.kept, runs=False)) if gone.kept else gone
     assert not ended.is_vanished(NOW, []), "nothing new was spent since it was read"
     assert ended.answered(NOW, [], later).is_whole
-    free = Sighting(ALPHA, look=ACTIVE).answered(START, [active(START, NOW, "ERROR", "0")], NOW)
+    free = BilledThing(ALPHA, look=ACTIVE).answered(START, [active(START, NOW, "ERROR", "0")], NOW)
     assert not free.is_vanished(START, [])
 
 
@@ -139,7 +139,7 @@ def test_no_answer_takes_away_what_was_billed_before_its_first_charge(
     asked: int, first: int, is_gone: bool
 ) -> None:
     two = [active(START, START + 5 * HOUR), active(START + 5 * HOUR, START + 9 * HOUR)]
-    before = Sighting(ALPHA, look=None if is_gone else ACTIVE, gone=NOW if is_gone else None)
+    before = BilledThing(ALPHA, look=None if is_gone else ACTIVE, gone=NOW if is_gone else None)
     before = before.answered(START - 9 * HOUR, two, START + 9 * HOUR)
     answer = [active(START + first * HOUR, NOW)] if first >= asked else []
     after = before.answered(START + asked * HOUR, answer, NOW)
@@ -166,7 +166,7 @@ def test_a_bill_of_which_a_part_was_never_read_is_never_taken_for_whole(
     begins = START if made is None else START + made * HOUR
     look = replace(ACTIVE, made=None if made is None else begins)
     charges = [active(max(first, begins), NOW)]
-    there = Sighting(ALPHA, look=look).answered(first, charges, NOW)
+    there = BilledThing(ALPHA, look=look).answered(first, charges, NOW)
     gone = replace(there, look=None, gone=NOW + ended * HOUR)
     whole = gone.answered(gone.kept.resumes if gone.kept else first, charges, gone.gone or NOW)
     if is_settled:
@@ -188,8 +188,8 @@ def test_a_bill_of_which_a_part_was_never_read_is_never_taken_for_whole(
 def test_what_was_known_of_a_thing_stays_known_until_it_is_known_otherwise(
     before: tuple[str, str], after: tuple[str, str], prices: tuple[Decimal | None, Decimal | None]
 ) -> None:
-    old = Sighting(Thing("instance", "1", "old", *before, prices[0]))
-    new = Sighting(Thing("instance", "1", "new", *after, prices[1]), look=ACTIVE)
+    old = BilledThing(Thing("instance", "1", "old", *before, prices[0]))
+    new = BilledThing(Thing("instance", "1", "new", *after, prices[1]), look=ACTIVE)
     [found] = sightings([new], [old], (), NOW)
     assert found.thing.name == "new"
     assert found.thing.model == (after[0] or before[0])
@@ -198,10 +198,10 @@ def test_what_was_known_of_a_thing_stays_known_until_it_is_known_otherwise(
 
 
 def test_what_is_gone_is_remembered_for_as_long_as_a_bill_or_a_restore_needs_it() -> None:
-    alpha, beta = Sighting(ALPHA), Sighting(BETA)
+    alpha, beta = BilledThing(ALPHA), BilledThing(BETA)
     assert sightings([alpha, beta], [], (), NOW) == [alpha, beta]
     left = sightings([beta], [alpha, beta], (), NOW)
-    assert left == [beta, Sighting(ALPHA, NOW)]
+    assert left == [beta, BilledThing(ALPHA, NOW)]
     soon, later = NOW + LONGEST_PERIOD - timedelta(minutes=1), NOW + LONGEST_PERIOD
     assert sightings([beta], left, (), soon) == left
     assert sightings([beta], left, (), later) == [beta]
@@ -231,7 +231,7 @@ def test_what_is_kept_is_read_as_it_was_written(count: int) -> None:
         for n in range(count)
     ]
     odd = Charge(ALPHA, START + count * step, NOW, "SHUTOFF", 7, Decimal("0.123456"), None)
-    one = Sighting(ALPHA, look=ACTIVE, lost=NOW, gone=NOW)
+    one = BilledThing(ALPHA, look=ACTIVE, lost=NOW, gone=NOW)
     one = replace(one.answered(START, [*charges, odd], NOW), lost=NOW)
     back = stored._sighting("instance", "1", stored._written(one))
     assert back.kept is not None
@@ -249,7 +249,9 @@ def test_what_is_kept_is_read_as_it_was_written(count: int) -> None:
 def test_what_an_earlier_release_has_written_is_read() -> None:
     gone = int(NOW.timestamp())
     old = stored._sighting("instance", "1", ["alpha", "1x L40", "CANADA-1", gone, True])
-    assert old == Sighting(replace(ALPHA, hourly=None), NOW), "it is asked again whether it is sure"
+    assert old == BilledThing(replace(ALPHA, hourly=None), NOW), (
+        "it is asked again whether it is sure"
+    )
 
 
 def test_ten_thousand_are_kept_in_as_many_tables_as_they_need(
@@ -281,8 +283,8 @@ def test_what_is_gone_for_longest_is_forgotten_when_there_is_too_much(
 ) -> None:
     monkeypatch.setattr(stored, "_MOST_TABLES", 1)
     monkeypatch.setattr(stored, "_TABLE_HOLDS", 250)
-    gone = {f"instance:{n}": stored._written(Sighting(ALPHA, NOW + n * HOUR)) for n in range(3)}
-    entries = {**gone, "instance:there": stored._written(Sighting(ALPHA))}
+    gone = {f"instance:{n}": stored._written(BilledThing(ALPHA, NOW + n * HOUR)) for n in range(3)}
+    entries = {**gone, "instance:there": stored._written(BilledThing(ALPHA))}
     kept = stored._bounded(entries, dict.fromkeys(entries, 100))
     assert sorted(kept) == ["instance:2", "instance:there"]
     assert stored._bounded(kept, dict.fromkeys(kept, 100)) == kept
@@ -290,6 +292,6 @@ def test_what_is_gone_for_longest_is_forgotten_when_there_is_too_much(
 
 def test_what_is_too_new_to_have_a_bill_is_not_missing() -> None:
     made = replace(ACTIVE, made=NOW)
-    assert Sighting(ALPHA, look=made).is_new(NOW + timedelta(minutes=9))
-    assert not Sighting(ALPHA, look=made).is_new(NOW + timedelta(minutes=10))
-    assert not Sighting(ALPHA, look=ACTIVE).is_new(NOW), "nothing tells its age"
+    assert BilledThing(ALPHA, look=made).is_new(NOW + timedelta(minutes=9))
+    assert not BilledThing(ALPHA, look=made).is_new(NOW + timedelta(minutes=10))
+    assert not BilledThing(ALPHA, look=ACTIVE).is_new(NOW), "nothing tells its age"
