@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import copy_context
-from importlib import import_module
 from typing import Any, Protocol, cast
 
 from prefect.logging.configuration import setup_logging
@@ -54,7 +53,7 @@ class Notebook:
         self._handle: Any = None
 
     def write(self, text: str) -> None:
-        display = import_module("IPython.display").display  # there is a kernel, so there is this
+        from IPython.display import display  # there is a kernel, so there is this
 
         shown = {"text/plain": text}
         if self._handle is None:
