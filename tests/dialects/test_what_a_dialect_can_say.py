@@ -29,6 +29,7 @@ from barrack_tasks.api.models import GetSnapshotResponse, Snapshot, SnapshotStat
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.elsewhere import MISSED_FOR, Elsewhere
 from barrack_tasks.api.transport.exchange import Call
+from barrack_tasks.dialects.doctor import checkup
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import client_of
 
@@ -141,8 +142,11 @@ def test_a_caller_sees_the_same_in_every_dialect(
         with client_of(sandbox, dialect=dialect) as client, client.listening() as heard:
             seen = walk(sandbox, client)
             spoken = wire_of(sandbox, heard)
+            report = checkup(client)
     finally:
         sandbox.stop()
+    assert report.file == "", "the doctor would change what is right"
+    assert not [str(d) for finding in report.findings for d in finding.differences]
     expected, ours = plain
     if dialect.codec:
         assert [m["name"] for m in seen["machines"]] == [
@@ -181,6 +185,8 @@ WRONG = {
     "values: {UserVM: {created_at: {zone: Mars/Base}}}": "values.UserVM.created_at.zone",
     "values: {UserVM: {status: {cases: [{when: {a: b}, word: OFFISH}]}}}": "values.UserVM.status",
     "values: {DeploymentRequest: {ssh_key_id: {name_of: create_script}}}": "name_of: must be",
+    "values: {DeploymentRequest: {ssh_key_id: {name_of: get_pricing}}}": "with an id and a name",
+    "values: {DeploymentRequest: {volume_ids: {name_of: list_volumes}}}": "name_of: only the id",
     "values: {Snapshot: {is_image: {yes: [x], no: [x]}}}": "values.Snapshot.is_image",
     "operations: {get_snapshot: {parents: {instance_id: list_snapshots}}}": "write the path, too",
     "operations: {get_snapshot: {path: '/i/{instance_id}/s/{snapshot_id}'}}": "must hold {snapshot",
@@ -198,6 +204,10 @@ WRONG = {
     "operations: {create_instance: {lookup: {f: {path: /f, items: f, match: {name: f}, take: f, "
     "paged: true}}}}\npaging: {style: cursor}": "lookup.f.paged: only counted pages",
     "operations: {create_instance: {lookup: [1]}}": "lookup: must be a table",
+    "joins: {UserVM: {operation: get_pricing, match: {gpu_model: gpu_model}, "
+    "take: {hourly_price: hourly}, times: name}}": "joins.UserVM.times: must be a field",
+    "operations: {list_instances: {path: '/instances?mine=1'}}": "no spaces, ? or #",
+    "operations: {list_instances: {path: '/instances#all'}}": "no spaces, ? or #",
     "joins: {UserVM: {operation: get_price}}": "joins.UserVM.operation",
     "joins: {UserVM: {operation: get_pricing, match: {gpu: gpu_model}, take: {}}}": "UserVM.match",
     "failure: {at: ok}": "failure.good",

@@ -253,7 +253,7 @@ class _Prober:
                 if "{" not in path:
                     self.told[name] = path
         auth = found.matches.get("auth")
-        if self.auth is None and auth is not None:
+        if self.auth is None and auth is not None and "header" in auth.wire:
             self.auths = ((auth.wire["header"], auth.wire.get("scheme", "")), *self.auths)
 
     # One request

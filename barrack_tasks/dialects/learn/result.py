@@ -116,7 +116,7 @@ class Learned:
     answers: dict[str, Any] = field(default_factory=dict)
     """What a person has answered, by question; it outlives new evidence."""
     evidence: tuple[Any, ...] = field(default=(), repr=False)
-    """What it was learned from, an `Evidence` for each place."""
+    """What it was learned from, an `ApiEvidence` for each place."""
     again: Callable[[Mapping[str, str | None]], Learned] | None = None
     """Learns anew with answers for operations: what one is tells what lies in its answer."""
     recognised: bool = True
