@@ -185,7 +185,7 @@ WRONG = {
     "values: {UserVM: {created_at: {zone: Mars/Base}}}": "values.UserVM.created_at.zone",
     "values: {UserVM: {status: {cases: [{when: {a: b}, word: OFFISH}]}}}": "values.UserVM.status",
     "values: {DeploymentRequest: {ssh_key_id: {name_of: create_script}}}": "name_of: must be",
-    "values: {DeploymentRequest: {ssh_key_id: {name_of: get_pricing}}}": "with an id and a name",
+    "values: {DeploymentRequest: {ssh_key_id: {name_of: get_pricing}}}": "things with id and name",
     "values: {DeploymentRequest: {volume_ids: {name_of: list_volumes}}}": "name_of: only the id",
     "values: {Snapshot: {is_image: {yes: [x], no: [x]}}}": "values.Snapshot.is_image",
     "operations: {get_snapshot: {parents: {instance_id: list_snapshots}}}": "write the path, too",

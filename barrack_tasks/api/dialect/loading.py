@@ -404,8 +404,11 @@ class _Checker:
             if get_origin(bare) is list:
                 raise self.error(place, "only the id of one thing can be a name, and no list")
             if not {"id", "name"} <= set(_fields_listed(str(tells))):
-                said = "must be an operation that lists things with an id and a name; got "
-                raise self.error(place, f"{said}{clipped(tells)!r}")
+                raise self.error(
+                    place,
+                    f"must be an operation that lists things with id and name; got "
+                    f"{clipped(tells)!r}",
+                )
 
     def _joins(self, section: Mapping[str, Any]) -> None:
         known = schema_fields()
