@@ -44,6 +44,8 @@ START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOLD = {"id", "name", "status", "region", "gpu_model", "gpu_count", "hourly_price", "currency"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO0mJ6x0iQ8y5bXb0w3n6l8s8G4m1qk0m0oQ4mGJr1Zx one"
 
+OTHER_KEY = KEY.replace("mJ6x0", "mJ6x1")
+
 
 class Shouting(Codec):
     """A codec of a user: this wire spells the names of instances in capitals."""
@@ -106,6 +108,14 @@ def walk(sandbox: Sandbox, client: Barrack) -> dict[str, Any]:
     seen["own images"] = [(i.id == own.id, i.name) for i in client.images.list()]
     seen["made as"] = client.instances.get(made.id).model_dump(include=TOLD - {"id"})
     seen["made with"] = client.instances.get(made.id).ssh_key
+    walls = [client.firewalls.create(name=n, region=machines[0].region) for n in ("a", "b")]
+    seen["wall"] = client.firewalls.get(walls[0].id).name
+    client.firewalls.delete(walls[1].id)
+    client.ssh_keys.delete(client.ssh_keys.create(name="two", public_key=OTHER_KEY).id)
+    seen["left"] = (
+        [w.name for w in client.firewalls.list()],
+        [k.name for k in client.ssh_keys.list()],
+    )
     with pytest.raises(BarrackNotFoundError):
         client.instances.get("BRK-NOTHERE")
     with pytest.raises(BarrackNotFoundError):
