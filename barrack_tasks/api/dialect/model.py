@@ -82,7 +82,7 @@ def _is_a_parameter(name: str) -> str:
 ParameterName = Annotated[str, AfterValidator(_is_a_parameter)]
 
 
-_PATH = re.compile(r"/(?:[^{}\s]|\{[a-z][a-z0-9_]*\})*")
+_PATH = re.compile(r"/(?:[^{}\s?#]|\{[a-z][a-z0-9_]*\})*")
 """Plain names in braces and nothing else of what `str.format` can: a width could fill memory."""
 
 
@@ -184,7 +184,7 @@ class OperationWire(_Entry):
         if _PATH.fullmatch(path) is None:
             raise ValueError(
                 "must begin with '/' and hold no braces but those of plain names, such as "
-                f"/instances/{{instance_id}}, and no spaces; got {path[:80]!r}"
+                f"/instances/{{instance_id}}, and no spaces, ? or #; got {path[:80]!r}"
             )
         return path
 

@@ -38,7 +38,7 @@ class ApiEvidence:
         notes: what people should know of it, a sentence each.
 
     Example:
-        >>> Evidence("reference.json", "document", {"openapi": "3.1.0", "paths": {}})
+        >>> ApiEvidence("reference.json", "document", {"openapi": "3.1.0", "paths": {}})
     """
 
     source: str

@@ -74,6 +74,8 @@ def _setting(what: str, wire: Any) -> str:
         case "base_url":
             return f"Requests, and your key with them, go to {wire}."
         case "auth":
+            if table.get("query"):
+                return f"The key stands in each address, as the parameter {table['query']!r}."
             how = f"the word {table['scheme']!r} and then the key" if table.get("scheme") else "it"
             return f"The key is sent in the header {table.get('header')!r}, which holds {how}."
         case "paging":
