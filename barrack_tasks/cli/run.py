@@ -245,8 +245,8 @@ def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: boo
     except InterruptedWork as error:
         left = ", ".join(error.at_work) or "nothing"
         told.print(
-            f"barrack: interrupted; left at work: {left}. What was requested goes on at Barrack: "
-            f"`barrack ls` shows it, and the same command takes it up again.",
+            f"barrack: interrupted; still in progress: {left}. What was requested continues at "
+            f"Barrack: `barrack ls` shows it, and the same command takes it up again.",
             style="yellow",
         )
         return 130

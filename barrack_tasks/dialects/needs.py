@@ -148,8 +148,8 @@ NEEDS: dict[str, Needs] = {
         ("list_instances", "get_instance"),
         _LOOKING,
         {
-            "hibernate_instance": "it tells of machines, and hibernates none.",
-            "delete_instance": "it tells of machines, and deletes none.",
+            "hibernate_instance": "it reports machines, and hibernates none.",
+            "delete_instance": "it reports machines, and deletes none.",
             "get_gpu_specs": _NO_SPECS,
             "get_gpu_stock": _NO_STOCK,
         },
@@ -234,7 +234,7 @@ NEEDS: dict[str, Needs] = {
             *_LOOKING,
         ),
         {
-            "create_instance": "it tells of stock, and claims nothing.",
+            "create_instance": "it reports stock, and claims nothing.",
             "get_pricing": "prices of what is in stock are unknown.",
             "get_gpu_specs": "what is offered is what the stock names.",
             "list_regions": "the regions are those that the stock names.",

@@ -201,7 +201,7 @@ WRONG = {
     "operations: {get_snapshot: {parents: {instance_id: list_snapshots}}}": "write the path, too",
     "operations: {get_snapshot: {path: '/i/{instance_id}/s/{snapshot_id}'}}": "must hold {snapshot",
     "operations: {get_snapshot: {path: '/i/{x}/s/{snapshot_id}', parents: {x: list_snapshots}}}": (
-        "parents.x: list_snapshots shows no field 'x'"
+        "parents.x: what list_snapshots lists has no field 'x'"
     ),
     "operations: {get_pricing: {path: '/{a}/p', parents: {a: list_instances}}}": "a list in pages",
     "operations: {get_snapshot: {path: '/i/{y}/s/{snapshot_id}', parents: {y: get_pricing_}}}": (

@@ -295,9 +295,14 @@ class _Checker:
         self, place: Place, parents: Mapping[str, Any], operation: Operation[Any], path: Any
     ) -> None:
         if parents and path is None:
-            raise self.error(place, "says which list tells a part of the path; write the path, too")
+            raise self.error(
+                place, "names the list that gives a part of the path; write the path, too"
+            )
         if parents and not operation.path_parameters and not operation.paged:
-            raise self.error(place, "only a list in pages, or what has an id, can have a parent")
+            raise self.error(
+                place,
+                "only a list in pages, or an operation whose path holds an id, can have a parent",
+            )
         for name, told in parents.items():
             fields = _fields_listed(str(told))
             if not fields:
@@ -305,7 +310,7 @@ class _Checker:
                     (*place, name), f"must be an operation that lists; got {clipped(told)!r}"
                 )
             if operation.path_parameters and name not in fields:
-                raise self.error((*place, name), f"{told} shows no field {name!r} of a thing")
+                raise self.error((*place, name), f"what {told} lists has no field {name!r}")
 
     def _path(
         self, place: Place, path: Any, parameters: Iterable[str], asked: Iterable[str]
@@ -344,8 +349,8 @@ class _Checker:
         if not all(steps) or any(_INDEX.search(_plain_step(step)) for step in steps):
             raise self.error(
                 place,
-                "must be names joined by dots, of which a list may end in [] and a table in {}; "
-                f"got {clipped(path)!r}",
+                "must be names joined by dots; the name of a list may end in [], that of a "
+                f"table in {{}}; got {clipped(path)!r}",
             )
         if not is_grouped(steps):
             return
@@ -385,9 +390,11 @@ class _Checker:
                 and issubclass(bare, kinds)
                 and (bool in kinds or not issubclass(bare, bool))
             ):
-                raise self.error((*place, name), f"only {noun} can be written so")
+                raise self.error((*place, name), f"only {noun} can be written in this way")
         if how.get("cases") is not None and not (isinstance(bare, type) and issubclass(bare, Enum)):
-            raise self.error((*place, "cases"), "only a word of a table can be told so")
+            raise self.error(
+                (*place, "cases"), "only a field with a fixed set of words can have cases"
+            )
         if isinstance(how.get("constant"), str):
             try:
                 rules: Any = [Annotated[info.annotation, rule] for rule in info.metadata]
@@ -423,7 +430,7 @@ class _Checker:
             kind = kind_of(_result_of(operation))[0] if operation.result else None
             if operation.changes or operation.path_parameters or operation.request or kind is None:
                 raise self.error(
-                    (*place, "operation"), "must be a read without parameters that gives a list"
+                    (*place, "operation"), "must only read, take no parameters, and give a list"
                 )
             for part in ("match", "take"):
                 pairs = entry.get(part)

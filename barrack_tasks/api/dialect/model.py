@@ -54,8 +54,8 @@ def _is_path_of_a_list(path: str) -> str:
             _is_path(path_of_names)
         except ValueError:
             raise ValueError(
-                "must be names joined by dots, of which a list may end in [] and a table in {}; "
-                f"got {path[:80]!r}"
+                "must be names joined by dots; the name of a list may end in [], that of a "
+                f"table in {{}}; got {path[:80]!r}"
             ) from None
         return path
     return _is_path(path)

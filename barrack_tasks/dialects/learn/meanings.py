@@ -41,8 +41,8 @@ def meaning_of(what: str, wire: Any) -> str:
             return _price(wire)
         case "lookups", [name]:
             if not wire:
-                return f"No request for a new instance says {name}."
-            return f"Each request for a new instance says {name} so."
+                return f"Requests for a new instance do not contain {name}."
+            return f"Each request for a new instance contains {name}, found in this way."
     return _setting(first, wire)
 
 
