@@ -52,6 +52,7 @@ NAV = {
         "docs/errors",
         "docs/environment",
         "docs/mistakes",
+        "docs/barrack-yaml-mistakes",
         "docs/messages",
         "docs/sentences",
     ],
@@ -83,7 +84,10 @@ myst_heading_anchors = 4
 nb_execution_mode = "off"
 html_theme = "furo"
 html_title = f"prefect-barrack {VERSION}"
+html_static_path = ["site"]
+html_css_files = ["wide.css"]
 html_copy_source = False
+html_show_copyright = False
 html_show_sphinx = False
 
 

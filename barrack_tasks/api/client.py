@@ -104,7 +104,7 @@ class Barrack:
     def _make_resources(self) -> None:
         self._pages: Callable[[Call], Iterator[Any]] = self._call.items
         parts = (self._call, self._pages)
-        self.balance = resources.Balances(*parts)
+        self.balance = resources.Balance(*parts)
         self.gpu_stocks = resources.GpuStocks(*parts)
         self.gpu_specs = resources.GpuSpecs(*parts)
         self.regions = resources.Regions(*parts)

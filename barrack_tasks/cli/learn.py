@@ -131,8 +131,6 @@ def learn(
     address, _ = _address(learned)
     if probe_url is None or host_of(address) != host_of(probe_url):
         agrees.to(address)
-    if is_in_clear(address):
-        learned.matches.pop("base_url", None)  # no dialect file may say it; the next step does
     write_dialect(learned, out, overwrite=overwrite)
     write_text(seen, evidence_text(learned.evidence))
     if learned.answers:

@@ -19,8 +19,8 @@ from typing import Any
 from prefect.client.orchestration import get_client
 
 from barrack_tasks import BarrackCredentials
-from barrack_tasks.cli.applying import _pages
 from barrack_tasks.cli.config.tags import owner_of
+from barrack_tasks.cli.deployments import deployments_of_ours
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.services import Services
 from docs.generate.cli_page import free_port
@@ -61,7 +61,7 @@ def sandbox_of_the_day() -> Iterator[Sandbox]:
 def of_file(name: str) -> list[dict[str, Any]]:
     """The deployments that a file made, as the server has them."""
     with get_client(sync_client=True) as client:
-        return [one for one in _pages(client) if owner_of(one["tags"]) == name]
+        return [one for _, one in deployments_of_ours(client) if owner_of(one["tags"]) == name]
 
 
 @dataclass

@@ -22,7 +22,7 @@ HEAD = """\
 # Mistakes
 
 What people get wrong, and what the command line says: one sentence on the error output, never a
-traceback. A command ends 2 where what was given cannot be meant, and 1 where the network or a
+traceback. The exit code is 2 if what was typed has to be corrected, and 1 if the network or a
 server failed. A traceback is a bug of this library: please report it.
 
 `python -m docs.generate.mistakes` runs each command on the sandbox and writes this page.
@@ -257,7 +257,7 @@ def page() -> str:
                 command = re.sub(r"\{([\w.]+\.yaml)\}", r"\1", f"{shown}barrack {one.command}")
                 parts.append(f"$ {command}")
                 parts.append(end.err.rstrip())
-                parts.append(f"# ends {end.code}\n```\n")
+                parts.append(f"# exit code {end.code}\n```\n")
     return "\n".join(parts)
 
 

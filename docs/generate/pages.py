@@ -11,8 +11,9 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import docstring_parser
 
@@ -30,6 +31,9 @@ Every flow: its parameters, what it returns and what it raises. This page is wri
 All flows are imported in one way: `from barrack_tasks.flows import hibernate`. A parameter means
 the same in every flow. The [table in the README](../README.md#find-the-flow-for-your-job) says
 which flow does which job, and names the page of each subject.
+
+A `duration` is text such as `"90s"`, `"15m"`, `"8h"` or `"2d"`, a number of seconds, or a
+`timedelta`.
 """
 ERRORS_HEAD = """\
 # Errors
@@ -66,6 +70,7 @@ VARIABLES = {
     "BARRACK_ADDRESS": "set by `verify_snapshots` for the command of a probe: the address of the "
     "instance that is tried",
 }
+_DURATIONS = re.compile(r"\b(PositiveSpan|LeaseSpan|Span|Timeout|Lifetime)\b")
 _NAME = re.compile(r"\bBARRACK_[A-Z_]*[A-Z]\b")
 
 
@@ -111,7 +116,7 @@ def _flow(name: str, flow: Any) -> Iterator[str]:
     for parameter in signature.parameters.values():
         needed = parameter.default is parameter.empty
         default = "" if needed else f"`{_value(parameter.default)}`"
-        row = (f"`{parameter.name}`", f"`{_type(parameter.annotation)}`", default)
+        row = (f"`{parameter.name}`", f"`{_type(parameter.annotation, flow.fn)}`", default)
         yield f"| {' | '.join(row)} | {_cell(meanings[parameter.name])} |"
     back = told.returns
     yield f"\n**Returns** `{signature.return_annotation}`. " + _line(
@@ -126,17 +131,26 @@ def _flow(name: str, flow: Any) -> Iterator[str]:
     yield "```\n"
 
 
-def _type(annotation: str) -> str:
-    """An annotation as a person reads it: what is inside `Annotated`, with its bars escaped."""
+def _type(annotation: str, function: Any) -> str:
+    """An annotation as a person reads it: what is inside `Annotated`, and choices spelled out."""
     tree = ast.parse(annotation, mode="eval").body
     if isinstance(tree, ast.Subscript) and ast.unparse(tree.value) == "Annotated":
         assert isinstance(tree.slice, ast.Tuple)
         tree = tree.slice.elts[0]
-    return _cell(ast.unparse(tree))
+    named = function.__globals__.get(ast.unparse(tree))
+    if get_origin(named) is Literal:
+        return f"Literal{list(get_args(named))}"
+    return _cell(_DURATIONS.sub("duration", ast.unparse(tree)))
 
 
 def _value(value: Any) -> str:
-    return str(value) if hasattr(value, "total_seconds") else repr(value)
+    """A default as a person writes it."""
+    if not isinstance(value, timedelta):
+        return repr(value)
+    seconds = int(value.total_seconds())
+    units = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+    size, unit = next(one for one in units if seconds % one[0] == 0)
+    return f'"{seconds // size}{unit}"'
 
 
 def _errors() -> Iterator[str]:

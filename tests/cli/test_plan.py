@@ -22,11 +22,11 @@ from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterTags
 from barrack_tasks import BarrackCredentials
 from barrack_tasks.api import BarrackConfigurationError
 from barrack_tasks.cli import applying, deployments, main
-from barrack_tasks.cli.applying import _alone, _pages, plan_of
+from barrack_tasks.cli.applying import _alone, plan_of
 from barrack_tasks.cli.check import read
 from barrack_tasks.cli.config.tags import owner_of
 from barrack_tasks.cli.deployments import apply as up
-from barrack_tasks.cli.deployments import deployments_file
+from barrack_tasks.cli.deployments import deployments_file, deployments_of_ours
 from barrack_tasks.sandbox import Sandbox
 from tests.cli.test_answers import check
 from tests.deployments.playing import change
@@ -83,7 +83,7 @@ def account(prefect_server: str) -> Iterator[tuple[Sandbox, str]]:
 def of_file(name: str) -> list[dict[str, Any]]:
     """The deployments that a file made, as the server has them."""
     with get_client(sync_client=True) as client:
-        return [one for one in _pages(client) if owner_of(one["tags"]) == name]
+        return [one for _, one in deployments_of_ours(client) if owner_of(one["tags"]) == name]
 
 
 def runs_of_plans() -> list[str]:
@@ -389,7 +389,7 @@ def test_what_up_has_deployed_is_taken_over_and_up_leaves_it_alone_then(
     with get_client(sync_client=True) as client:
         [made] = [
             one
-            for one in _pages(client)
+            for _, one in deployments_of_ours(client)
             if one["name"].endswith(block) and one["entrypoint"].endswith("report_costs")
         ]
     change(made, parameters={"days": 3}, tags=[*made["tags"], "mine"])
@@ -406,7 +406,7 @@ def test_what_up_has_deployed_is_taken_over_and_up_leaves_it_alone_then(
     up(release)
     assert one_of(block, "report_costs") == now
     with get_client(sync_client=True) as client:
-        for one in _pages(client):
+        for _, one in deployments_of_ours(client):
             if one["name"].endswith(block) and not owner_of(one["tags"]):
                 client.delete_deployment(UUID(one["id"]))
 

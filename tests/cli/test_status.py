@@ -67,6 +67,6 @@ def test_costs_need_no_server_and_count_what_is_there(tmp_path: Path) -> None:
         assert ended(Mistake("costs", env=env), sandbox, tmp_path).code == 1
     assert float(shown["spent"]) == pytest.approx(3 * float(shown["hourly"]))
     assert {one["name"] for one in shown["things"]} == {"alpha", "beta"}
-    assert "only what is there now is counted" in end.err
+    assert "only what exists now is counted" in end.err
     assert ended_zone.code == 2
     assert "temporary" not in end.err

@@ -15,12 +15,10 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel
 
-from barrack_tasks.api.dialect.model import Dialect, Value, WirePath
+from barrack_tasks.api.dialect.model import OF_THE_ITEM, Dialect, Value, WirePath
 from barrack_tasks.api.errors import BarrackConfigurationError
 
 _MISSING = object()
-_OF_THE_ITEM = ("^", "@key", "@value")
-"""What is put beside the fields of an item of a group, and is not one of them."""
 _NUMBER = re.compile(r"[0-9]+")
 
 
@@ -167,7 +165,7 @@ class Codec:
                     canonical[field] = told
         if isinstance(wire, Mapping):
             for key, value in _without(wire, used).items():
-                if key not in _OF_THE_ITEM:
+                if key not in OF_THE_ITEM:
                     canonical.setdefault(key, value)
         return canonical
 

@@ -20,6 +20,18 @@ from pydantic import (
 
 _MARKS = re.compile(r"[][{}]|^\^.")
 _GROUPS = re.compile(r"(\[\]|\{\})$")
+OF_THE_ITEM = ("^", "@key", "@value")
+"""What is put beside the fields of an item of a group, and is not one of them."""
+
+
+def names_a_field(name: str) -> bool:
+    """Whether a path can lead to a field of this name, and no sign in it means something else.
+
+    Example:
+        >>> names_a_field("gpu-model"), names_a_field("gpu.model"), names_a_field("gpus[]")
+        (True, False, False)
+    """
+    return bool(name) and "." not in name and not _MARKS.search(name) and name not in OF_THE_ITEM
 
 
 def _is_path(path: str) -> str:

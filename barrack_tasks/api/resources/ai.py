@@ -60,7 +60,7 @@ class Ai(Resource):
             BarrackInsufficientCreditsError: the balance does not suffice.
 
         Example:
-            >>> client.ai.chat("llama-3.3-70b", [{"role": "user", "content": "Hello"}]).text
+            >>> client.ai.chat("qwen3-8b", [{"role": "user", "content": "Hello"}]).text
         """
 
     @operation("get_ai_usage")

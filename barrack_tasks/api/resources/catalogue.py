@@ -7,10 +7,10 @@ import builtins
 from barrack_tasks.api import models as m
 from barrack_tasks.api.resources.base import Resource, by_hand, operation
 
-__all__ = ["Balances", "GpuSpecs", "GpuStocks", "Pricing", "Regions"]
+__all__ = ["Balance", "GpuSpecs", "GpuStocks", "Pricing", "Regions"]
 
 
-class Balances(Resource):
+class Balance(Resource):
     """Operations of the group Balance."""
 
     @by_hand("get_credit_balance")

@@ -395,7 +395,8 @@ class _FileChecker:
     ) -> list[str]:
         """What is protected in each of some accounts."""
         protect = self._content.get("protect")
-        everywhere = [one for one in protect if isinstance(one, str)] if protect else []
+        listed = protect if isinstance(protect, list) else []
+        everywhere = [one for one in listed if isinstance(one, str)]
         each = [set(own[account].protect or ()) for account in accounts]
         return [*everywhere, *sorted(set.intersection(*each) if each else ())]
 

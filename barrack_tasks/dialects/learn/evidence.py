@@ -91,6 +91,7 @@ def _again(
     whole = parts[0]
     if len(parts) > 1:
         whole = together(parts, [one.source for one in each], name)
+    whole.open_unsayable()
     if yes:
         whole.take_clear()
     whole.evidence = tuple(each)

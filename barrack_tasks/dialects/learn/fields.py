@@ -45,6 +45,8 @@ class Mapping:
     found: dict[str, SchemaField] = field(default_factory=dict)
     open: dict[str, list[SchemaField]] = field(default_factory=dict)
     absent: list[str] = field(default_factory=list)
+    unsayable: dict[str, str] = field(default_factory=dict)
+    """Fields that are there under a name that no dialect can say, with that name."""
 
 
 class Mapper:
@@ -91,7 +93,7 @@ class Mapper:
 
     def _map(self, model: type[BaseModel], schema: Schema) -> Mapping:
         mapping = Mapping(model, schema)
-        places = list(schema.places())
+        places = [*schema.places(), *(((wire,), s) for wire, s in schema.unsayable.items())]
         chances: dict[str, list[SchemaField]] = {}
         for name in model.model_fields:
             found = [p for steps, s in places if (p := self._place(model, name, steps, s))]
@@ -99,6 +101,7 @@ class Mapper:
             chances[name] = sorted(found, key=lambda p: -p.likeness.score)
         _leave_to_others(model, chances)
         self._assign(mapping, chances)
+        _leave_unsayable(mapping)
         return mapping
 
     def left_over(self, mapping: Mapping, name: str) -> list[SchemaField]:
@@ -249,6 +252,22 @@ def _leave_to_others(model: type[BaseModel], chances: dict[str, list[SchemaField
                 ),
                 key=lambda p: -p.likeness.score,
             )
+
+
+def _leave_unsayable(mapping: Mapping) -> None:
+    """Take back what was found under names that no dialect can say."""
+
+    def is_unsayable(place: SchemaField) -> bool:
+        return place.steps[:1] != () and place.steps[0] in mapping.schema.unsayable
+
+    for name, place in list(mapping.found.items()):
+        if is_unsayable(place):
+            mapping.unsayable[name] = place.wire
+            del mapping.found[name]
+    for name, places in mapping.open.items():
+        if is_unsayable(places[0]):
+            mapping.unsayable[name] = places[0].wire
+        mapping.open[name] = [place for place in places if not is_unsayable(place)]
 
 
 def _of_enum(enum: type[Enum], schema: Schema, name: Likeness) -> Likeness:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from barrack_tasks.api import models
 from barrack_tasks.api.dialect.loading import schema_fields
+from barrack_tasks.api.dialect.reading import clipped
 from barrack_tasks.dialects.learn.fields import Mapper, Mapping, SchemaField, part_named
 from barrack_tasks.dialects.learn.kinds import decorates, inner_enum, inner_model
 from barrack_tasks.dialects.learn.likeness import same_schema, words_of
@@ -124,8 +125,9 @@ class Pairs:
             return
         if not chances and _matters(model, name):
             chances = [p for m in mappings for p in self._mapper.left_over(m, name)]
-        if chances:
-            self._ask(model, name, chances)
+        called = next((m.unsayable[name] for m in mappings if name in m.unsayable), None)
+        if chances or called is not None:
+            self._ask(model, name, chances, called)
         elif mappings and absent and any(m.schema.fields for m in mappings):
             learned.add(what, None, "the schema has no such field", 1.0)
         elif mappings:
@@ -133,12 +135,17 @@ class Pairs:
         else:
             learned.unseen[what] = "the evidence does not show the schema"
 
-    def _ask(self, model: type[BaseModel], name: str, places: list[SchemaField]) -> None:
+    def _ask(
+        self, model: type[BaseModel], name: str, places: list[SchemaField], called: str | None
+    ) -> None:
+        text = f"Where is the field {name} of {model.__name__}?"
+        if called is not None:
+            text += f" It seems to be called {clipped(called)!r}, which no dialect file can say."
         by_wire = {p.wire: p for p in sorted(places, key=lambda p: p.likeness.score)}
         ordered = sorted(by_wire.values(), key=lambda p: -p.likeness.score)[:5]
         self._learned.ask(
             f"schemas.{model.__name__}.{name}",
-            f"Where is the field {name} of {model.__name__}?",
+            text,
             tuple(AnswerOption(p.wire, p.likeness.reason, p.likeness.score) for p in ordered),
         )
 

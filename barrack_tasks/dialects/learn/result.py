@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from barrack_tasks.api.dialect.builtin import builtin
-from barrack_tasks.api.dialect.loading import merged
+from barrack_tasks.api.dialect.loading import DialectError, merged
 from barrack_tasks.api.dialect.reading import UnreadableError, read_yaml
 from barrack_tasks.api.operations import OPERATIONS
+from barrack_tasks.api.transport.addresses import is_in_clear
 from barrack_tasks.dialects.learn.calls import place_of
 from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.likeness import Certainty, certainty_of
@@ -220,6 +221,12 @@ class Learned:
                 self.matches[what] = Match(what, wire, "answered", "certain")
             self.open.pop(what, None)
 
+    def open_unsayable(self) -> None:
+        """Turn what was learned and no dialect file can say into questions."""
+        for what, reason in _refused(self.name, list(self.matches.values())).items():
+            del self.matches[what]
+            self.ask(what, f"What is {what}? A dialect file cannot say what was found: {reason}.")
+
     def take_clear(self) -> None:
         """Answer every question that has one candidate clearly the best, and no risk."""
         if not self.recognised:
@@ -230,6 +237,7 @@ class Learned:
                 match = Match(question.what, best.wire, f"the best guess: {best.reason}", "guess")
                 self.matches[question.what] = match
                 del self.open[question.what]
+        self.open_unsayable()
 
     def doubt(self) -> None:
         """Turn all that was matched into questions: the evidence is of something else."""
@@ -247,6 +255,8 @@ class Learned:
         elsewhere = dict.fromkeys(n for n in self.elsewhere if f"operations.{n}" in self.open)
         if elsewhere:
             content["operations"] = {**content.get("operations", {}), **elsewhere}
+        if is_in_clear(content.get("base_url", "")):
+            del content["base_url"]  # no dialect file may say it; BARRACK_BASE_URL can
         return {key: content[key] for key in _ORDER if key in content}
 
     def reasons(self) -> dict[str, Match]:
@@ -256,6 +266,18 @@ class Learned:
     def report(self, needs: Mapping[str, Needs] = NEEDS) -> LearnReport:
         """Figures, what is open, and which flows can run."""
         return _report(self, needs)
+
+
+def _refused(name: str, matches: list[Match]) -> dict[str, str]:
+    """Those of some matches that no dialect file can say, with the reason."""
+    try:
+        merged(Learned(name, {match.what: match for match in matches}).dialect(), "the evidence")
+    except DialectError as error:
+        if len(matches) == 1:
+            return {matches[0].what: error.message}
+        half = len(matches) // 2
+        return {**_refused(name, matches[:half]), **_refused(name, matches[half:])}
+    return {}
 
 
 def _place_of(wire: Any) -> str | None:
@@ -348,7 +370,8 @@ _ORDER = (
 def _pour(into: dict[str, Any], more: Mapping[str, Any]) -> None:
     for key, value in more.items():
         if isinstance(value, Mapping):
-            _pour(into.setdefault(key, {}), value)
+            if into.setdefault(key, {}) is not None:  # an operation that does not exist
+                _pour(into[key], value)
         else:
             into[key] = value
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import Any
 
+from barrack_tasks.api.dialect.model import names_a_field
 from barrack_tasks.dialects.learn.document import Document
 
 Steps = tuple[str, ...]
@@ -40,17 +40,13 @@ def _escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1").replace("%", "%25")
 
 
-_MEANS_MORE = re.compile(r"\.|\[[0-9*]*\]|\{\}|^\^$|^@(key|value)$")
-"""Names of fields that a path of a dialect reads as something else."""
-
-
 class Schema:
     """A view of a schema: references followed, null left out, `allOf` taken together."""
 
     def __init__(self, schemas: Schemas, node: Mapping[str, Any], names: tuple[str, ...]) -> None:
         self._schemas = schemas
         self._own: dict[str, Schema] | None = None
-        self._fields: dict[str, Schema] | None = None
+        self._unsayable: dict[str, Schema] = {}
         self._poured: list[Schema] = []
         self.names, self._nodes = names, [node]
         self._unwrap()
@@ -126,8 +122,9 @@ class Schema:
         if depth > _DEEPEST:
             return
         for name, inner in document.table(node.get("properties")).items():
-            if isinstance(name, str) and name and not _MEANS_MORE.search(name):
-                own.setdefault(name, self._schemas.of(inner))
+            if isinstance(name, str) and name:
+                held = own if names_a_field(name) else self._unsayable
+                held.setdefault(name, self._schemas.of(inner))
         for part in document.listed(node.get("allOf")):
             schema = self._schemas.of(part)
             if schema is self or any(schema is p for p in self._poured):
@@ -153,25 +150,26 @@ class Schema:
         self._read()
         return self._poured
 
-    @property
+    @cached_property
     def fields(self) -> dict[str, Schema]:
-        """All fields of the object, its own and those that are poured into it."""
-        if self._fields is None:
-            self._fields = self._all_fields()
-        return self._fields
+        """All fields of the object that a path can name, its own and those poured into it."""
+        return _together(part.own for part in self._parts())
 
-    def _all_fields(self) -> dict[str, Schema]:
-        found: dict[str, Schema] = {}
+    @cached_property
+    def unsayable(self) -> dict[str, Schema]:
+        """All fields of the object that no path of a dialect can name."""
+        return _together(part._unsayable for part in self._parts())
+
+    def _parts(self) -> Iterator[Schema]:
+        """The schema itself and all that is poured into it, however indirectly."""
         waiting, seen = [self], {id(self)}
         while waiting:
             schema = waiting.pop(0)
-            for name, inner in schema.own.items():
-                found.setdefault(name, inner)
             for part in schema.poured:
                 if id(part) not in seen:
                     seen.add(id(part))
                     waiting.append(part)
-        return found
+            yield schema
 
     @property
     def items(self) -> Schema | None:
@@ -251,6 +249,15 @@ class Schema:
         for step in steps:
             schema = schema.fields.get(step) or self._schemas.of({})
         return schema
+
+
+def _together(parts: Iterable[Mapping[str, Schema]]) -> dict[str, Schema]:
+    """Fields of several objects, of two of one name the first."""
+    found: dict[str, Schema] = {}
+    for fields in parts:
+        for name, schema in fields.items():
+            found.setdefault(name, schema)
+    return found
 
 
 def _is_null(arm: Any) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
+from barrack_tasks.api.transport.addresses import is_in_clear
 from barrack_tasks.dialects.learn.calls import Wired
 from barrack_tasks.dialects.learn.document import Document
 from barrack_tasks.dialects.learn.likeness import name_likeness, words_of
@@ -51,9 +52,14 @@ def base_urls(document: Document, source_url: str | None) -> list[Said]:
             if not url.startswith("/"):
                 document.note(f"the server {url[:80]!r} is not an address and was not read")
             continue
+        plain = is_in_clear(url)
+        if plain:
+            document.note(
+                f"{url} is plain http, which no dialect file may say; set BARRACK_BASE_URL"
+            )
         text = f"{url} {table.get('description', '')}".casefold()
         trial = any(word in text for word in ("staging", "sandbox", "localhost", "dev", "test"))
-        found.append(Said(url.rstrip("/"), 0.75 if trial else 0.96, reason))
+        found.append(Said(url.rstrip("/"), 0.75 if trial or plain else 0.96, reason))
     if len(found) > 1 and len({s.value for s in found if s.score > 0.9}) > 1:
         found = [Said(s.value, s.score - 0.05 * n, s.reason) for n, s in enumerate(found)]
     return sorted(found, key=lambda s: -s.score)

@@ -17,6 +17,8 @@ from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.result import Learned
 
 _WIDEST = 160
+_LONGEST_KEY = 1_000
+"""Characters of a key that YAML reads without a sign before it."""
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL
 
 
@@ -146,11 +148,13 @@ def _lines(
         here = (*place, str(key))
         match = learned.matches.get(".".join(here))
         why = f"  {_comment(f'{match.certainty}: {match.reason}', '')}" if match else ""
+        name = _scalar(str(key))
+        lead = f"{indent}{name}:" if len(name) < _LONGEST_KEY else f"{indent}? {name}\n{indent}:"
         if isinstance(value, Mapping) and value:
-            yield f"{indent}{_scalar(str(key))}:{why}"
+            yield f"{lead}{why}"
             yield from _lines(learned, value, here, f"{indent}  ")
         else:
-            yield f"{indent}{_scalar(str(key))}: {_scalar(value)}{why}"
+            yield f"{lead} {_scalar(value)}{why}"
 
 
 def _scalar(value: Any) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from barrack_tasks.cli.config.checking import config_of, read_config
@@ -104,6 +104,8 @@ SECTIONS = ("accounts", "balance", "budgets", "caps", "include", "name", "notify
 
 
 @given(st.dictionaries(st.sampled_from((*SECTIONS, "stock", "timetables", "ends")), VALUES))
+@example({"protect": 1, "budgets": {}})
+@example({"protect": "ab", "budgets": {}})
 def test_whatever_sections_hold_they_are_read_or_refused(content: dict[str, object]) -> None:
     with suppress(MistakesError):
         config_of(ConfigDocument(content))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from barrack_tasks.api.dialect import builtin, load_dialect
@@ -231,6 +231,8 @@ def _mutated(seed: int) -> Any:
 @pytest.mark.parametrize("examples", some_slow([8], [40]))
 def test_a_document_with_anything_in_it(examples: int) -> None:
     @given(st.integers(0, 10**9))
+    @example(42093288)  # a field that no path can name
+    @example(1135)  # an envelope that no path can name
     @settings(max_examples=examples)
     def run(seed: int) -> None:
         try:
@@ -259,6 +261,55 @@ def test_bytes_with_anything_in_them(data: st.DataObject) -> None:
         merged(learn_openapi(bytes(text)).dialect(), "x.yaml")
     except LearnError:
         return
+
+
+# What was found, and no dialect file can say
+
+
+@pytest.mark.parametrize(
+    "name", ["gpu.model", "gpuModel[]", "[gpuModel]", "{gpuModel}", "^gpuModel", "/gpu/{model}"]
+)
+def test_a_field_that_no_path_can_name_stays_open(name: str) -> None:
+    learned = learn_openapi(TEXT.replace(b'"gpuModel"', json.dumps(name).encode()), yes=True)
+    question = learned.open["schemas.GPUSpec.gpu_model"]
+    assert f"It seems to be called {name!r}, which no dialect file can say." in question.text
+    assert "schemas.GPUSpec.gpu_model" not in learned.matches
+    assert repr(name) in learned.open["schemas.VMInstance.gpu_model"].text
+    dialect_text(learned)
+
+
+def test_the_name_that_can_be_said_is_taken_beside_one_that_cannot() -> None:
+    root = copy.deepcopy(ROOT)
+    root["components"]["schemas"]["GPUSpec"]["properties"]["gpu.model.name"] = {"type": "string"}
+    learned = _learn(root)
+    assert learned.matches["schemas.GPUSpec.gpu_model"].wire == "gpuModel"
+
+
+def test_a_parameter_that_no_address_can_hold_stays_open() -> None:
+    learned = learn_openapi(TEXT.replace(b'"limit"', b'"page size"'), yes=True)
+    assert "must be the name of a parameter of an address; got 'page size'" in (
+        learned.open["paging"].text
+    )
+    assert "paging" not in learned.dialect()
+    dialect_text(learned)
+
+
+def test_an_address_of_plain_http_is_left_out_of_the_file() -> None:
+    root = {**ROOT, "servers": [{"url": "http://cloud.example/v1"}]}
+    learned = _learn(root)
+    assert learned.matches["base_url"].wire == "http://cloud.example/v1"
+    assert "base_url" not in learned.dialect()
+    assert "which no dialect file may say; set BARRACK_BASE_URL" in dialect_text(learned)
+    root["servers"] += [{"url": "https://cloud.example/v1"}]
+    assert _learn(root).dialect()["base_url"] == "https://cloud.example/v1"
+
+
+def test_words_that_are_longer_than_a_plain_key_of_yaml_are_written(tmp_path: Path) -> None:
+    word = f"running{'_' * 2000}"
+    learned = learn_openapi(TEXT.replace(b'"running"', json.dumps(word).encode()))
+    assert learned.dialect()["words"]["VMStatus"][word] == "ACTIVE"
+    target = write_dialect(learned, tmp_path / "mine.yaml")
+    assert load_dialect(target) == merged(learned.dialect(), "mine.yaml")
 
 
 # Files

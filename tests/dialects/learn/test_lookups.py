@@ -72,6 +72,13 @@ def test_the_answers_make_a_dialect_that_makes_instances(root: dict[str, Any]) -
     assert not {"gpu_model", "gpu_count"} & set(sent)
 
 
+def test_lookups_say_nothing_where_no_instance_can_be_made(root: dict[str, Any]) -> None:
+    found = learned(root)
+    found.answer("lookups.count", 0)
+    found.recall({"operations.create_instance": None})
+    assert found.dialect()["operations"]["create_instance"] is None
+
+
 def test_what_our_own_fields_tell_is_not_asked_for() -> None:
     with furnished(dialect("upstream")) as sandbox:
         found = learn_openapi(served(sandbox))
