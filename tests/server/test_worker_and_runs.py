@@ -190,7 +190,9 @@ def test_a_run_that_does_not_end_is_killed_at_the_second_signal(
         assert state_of(run) == "Crashed"
 
 
-def test_a_run_goes_on_when_its_worker_was_killed(deployment: str, sandbox: Sandbox) -> None:
+def test_a_run_whose_worker_was_killed_ends_and_the_server_is_told(
+    deployment: str, sandbox: Sandbox
+) -> None:
     with worker(sandbox) as working:
         run = start(deployment, select=["*"], dry_run=False)
         until(lambda: snapshot_asked(sandbox), "the run asks for a snapshot")
@@ -200,8 +202,8 @@ def test_a_run_goes_on_when_its_worker_was_killed(deployment: str, sandbox: Sand
 
         def has_ended() -> bool:
             sandbox.advance(600)
-            return state_of(run) in ("Completed", "Failed", "Crashed", "Cancelled")
+            return state_of(run, "type") in ("COMPLETED", "CRASHED")
 
+        # Nobody reads what it prints, so it ends at its next line unless it was nearly done.
         until(has_ended, "the run ends")
-        assert state_of(run) == "Completed"
         until(lambda: not born(forks), "the process that forked it ends with it")
