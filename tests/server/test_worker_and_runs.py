@@ -153,6 +153,17 @@ def test_what_forks_for_runs_is_started_again_when_it_was_killed(
         until(lambda: runs_of(working), "a run is forked again")
 
 
+def test_a_worker_that_is_told_to_end_as_it_starts_leaves_no_process(
+    deployment: str, sandbox: Sandbox
+) -> None:
+    with worker(sandbox) as working:
+        until(lambda: forks_of(working), "a process forks")  # it has not loaded anything yet
+        [forks] = forks_of(working)
+        working.terminate()
+        assert working.wait(240) == 0
+        until(lambda: not born(forks), "the process that forks has ended")
+
+
 def test_a_worker_that_ends_as_runs_start_leaves_none_half_started(
     deployment: str, sandbox: Sandbox
 ) -> None:
