@@ -33,6 +33,7 @@ from barrack_tasks.cli.failing import code_of, in_one_line, said_of, without_ful
 from barrack_tasks.cli.init import init
 from barrack_tasks.cli.learn import learn
 from barrack_tasks.cli.lease import lease_app
+from barrack_tasks.cli.leaving import ends_without_a_server
 from barrack_tasks.cli.ls import ls, show
 from barrack_tasks.cli.notify import notify_app
 from barrack_tasks.cli.owner import owner_app
@@ -104,6 +105,7 @@ def _is_news(record: logging.LogRecord) -> bool:
     return False
 
 
+@ends_without_a_server
 @two_means_differs
 def main() -> None:
     """Entry point of the command line. Exits 0 if all is well, 1 if not, 2 on bad input."""

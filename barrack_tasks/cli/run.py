@@ -21,6 +21,7 @@ from barrack_tasks.cli.accounts import has_key
 from barrack_tasks.cli.answers import ReportShown, RowShown
 from barrack_tasks.cli.failing import WrongWordsError, in_one_line
 from barrack_tasks.cli.inputs import AsJson
+from barrack_tasks.cli.leaving import aware_of_its_server, interruption
 from barrack_tasks.cli.running import WIDTH, flags_of, given_by, help_of, jsonable, parameters_of
 from barrack_tasks.cli.screen import Screen
 from barrack_tasks.cli.servers import Server, known_server, spoken_with
@@ -217,7 +218,12 @@ def call_flow_there(name: str, given: Mapping[str, Any], told: Screen, watch: bo
     from barrack_tasks import flows
     from barrack_tasks.server.live import hidden
 
-    with hidden(), _quiet(), _progress(told, watch) as lines:
+    with (
+        hidden(),
+        _quiet(),
+        _progress(told, watch) as lines,
+        aware_of_its_server(told, lambda: lines.at_work),
+    ):
         try:
             return getattr(flows, name)(**given)
         except KeyboardInterrupt:
@@ -243,12 +249,16 @@ def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: boo
     try:
         result = call_flow(name, parameters, watch)
     except InterruptedWork as error:
+<<<<<<< HEAD
         left = ", ".join(error.at_work) or "nothing"
         told.print(
             f"barrack: interrupted; still in progress: {left}. What was requested continues at "
             f"Barrack: `barrack ls` shows it, and the same command takes it up again.",
             style="yellow",
         )
+=======
+        told.print(f"barrack: {interruption(error.at_work)}", style="yellow")
+>>>>>>> h-r23
         return 130
     except Exception as error:
         report = getattr(error, "report", None)

@@ -158,11 +158,27 @@ def known_server() -> Iterator[Server]:
         yield Server(url, problem_at(url))
 
 
+_last: dict[str, str] = {}
+"""The environment of the server that was spoken with last; empty before that."""
+
+
+@contextmanager
+def spoken_with_last() -> Iterator[str | None]:
+    """Speak again with the server that was spoken with last; gives its address, None if none."""
+    from prefect.settings import PREFECT_API_URL
+
+    with spoken_with(dict(_last)):
+        yield PREFECT_API_URL.value()
+
+
 @contextmanager
 def spoken_with(environment: Mapping[str, str]) -> Iterator[None]:
     """Have Prefect speak with a server; see `Services.environment`."""
     from prefect import settings
 
+    if "PREFECT_API_URL" in environment:
+        _last.clear()
+        _last.update(environment)
     told = {getattr(settings, k): v for k, v in environment.items() if k.startswith("PREFECT_")}
     before = dict(os.environ)
     os.environ.update(environment)

@@ -59,7 +59,8 @@ class Services:
         self._file = self.folder / "up.json"
         self.password_file = self.folder / "password"
         self.environment_file = self.folder / "env"
-        self._listener: socket.socket | None = None
+        self._held: socket.socket | None = None
+        """Keeps others from the port of the server that was started here."""
 
     @property
     def url(self) -> str | None:
@@ -101,20 +102,21 @@ class Services:
             return self.url
         # A worker without its server does nothing but hold the port.
         self.stop("worker")
-        self._listener = _listen(port)
+        listener, self._held = _listen(port)
         url = f"http://127.0.0.1:{port}/api"
         password = f"barrack:{secrets.token_urlsafe(24)}"
         self._make_folder()
         _write_privately(self.password_file, f"{password}\n")
         _close_database()
         env = {**_others_environment(), **server_settings(port, password)}
-        words = ["-c", _SERVE, str(self._listener.fileno())]
-        server = self._start("server", words, env, url=url, asks_for_password=True)
+        words = ["-c", _SERVE, str(listener.fileno())]
+        with listener:  # only the server has it, so that clients are refused when it has ended
+            server = self._start("server", words, env, listener, url=url, asks_for_password=True)
         until = time.monotonic() + _PATIENCE
         while not answers(url):
             if time.monotonic() > until or server.poll() is not None:
                 self.stop("server")
-                self._listener.close()
+                self._held.close()
                 raise BarrackConfigurationError(
                     f"the Prefect server did not start; see {self.folder / 'server.log'}"
                 )
@@ -130,7 +132,8 @@ class Services:
             BarrackConfigurationError: it is taken.
         """
         if self.url is None and not self.is_running("worker"):
-            _listen(port).close()
+            for taken in _listen(port):
+                taken.close()
 
     @property
     def has_lost_its_worker(self) -> bool:
@@ -143,7 +146,9 @@ class Services:
             words = ["-m", "barrack_tasks.server.worker", pool]
             given = {k: v for k, v in os.environ.items() if k not in _KEPT_IN_A_BLOCK}
             env = {**given, **_QUIET, **self.environment(url)}
-            self._start("worker", words, env, url=url)
+            # The worker keeps the port: when its server dies nobody takes its place, and so nobody
+            # is sent the password or gives the worker commands.
+            self._start("worker", words, env, self._held, url=url)
 
     def stop(self, what: str) -> bool:
         """End what was started here; False if it does not run any more."""
@@ -186,7 +191,12 @@ class Services:
         return self.password_file.read_text(encoding="utf-8").strip()
 
     def _start(
-        self, what: str, words: list[str], env: Mapping[str, str], **about: Any
+        self,
+        what: str,
+        words: list[str],
+        env: Mapping[str, str],
+        passed: socket.socket | None,
+        **about: Any,
     ) -> subprocess.Popen[bytes]:
         self._make_folder()
         log_file = self.folder / f"{what}.log"
@@ -199,9 +209,7 @@ class Services:
                 start_new_session=True,
                 env=env,
                 umask=0o077,
-                # A worker holds the port, too: when its server dies nobody takes its place, and
-                # so nobody is sent the password or gives the worker commands.
-                pass_fds=[self._listener.fileno()] if self._listener else (),
+                pass_fds=[passed.fileno()] if passed else (),
             )
         started = {"pid": child.pid, "born": born(child.pid), **about}
         self._write({**self._read(), what: started})
@@ -255,20 +263,35 @@ def server_settings(port: int, password: str) -> dict[str, str]:
     }
 
 
-def _listen(port: int) -> socket.socket:
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _listen(port: int) -> tuple[socket.socket, socket.socket]:
+    """A socket that listens, and one that does not and keeps others from the port for as long.
+
+    Raises:
+        BarrackConfigurationError: the port is taken.
+    """
+    listener, held = socket.socket(), socket.socket()
     try:
+        # Where both may reuse the address and none listens yet, Linux gives it to both.
+        for one in (listener, held):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", port))
+        if sys.platform == "linux":
+            held.bind(("127.0.0.1", port))
+        else:  # clients wait in vain when the server has died, and the port is as safe
+            held.close()
+            held = listener.dup()
         listener.listen(2048)
+        if sys.platform == "linux":
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 0)  # nobody else is given it
     except OSError:
         listener.close()
+        held.close()
         raise BarrackConfigurationError(
             f"port {port} is in use by a process that `barrack up` did not start; if it is a "
             f"Prefect server, set PREFECT_API_URL=http://127.0.0.1:{port}/api, otherwise choose "
             f"another port with --port"
         ) from None
-    return listener
+    return listener, held
 
 
 def _past_proxies() -> dict[str, str]:

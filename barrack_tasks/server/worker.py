@@ -31,6 +31,7 @@ from prefect.settings import get_current_settings
 from prefect.workers.process import ProcessJobConfiguration, ProcessWorker, ProcessWorkerResult
 
 from barrack_tasks.server.forks import FORKS, words_for
+from barrack_tasks.server.processes import born, has_ended
 
 _MODULE = "barrack_tasks.flows"
 _COMMAND = Path(__file__).with_name("run_in_fork.py")
@@ -39,6 +40,9 @@ _PATIENCE = 30.0
 _LOOKS_EVERY = 1.0
 _LONG = 600.0
 _LONGEST_PAUSE = 300.0
+_SHORT = "/tmp"  # noqa: S108 - where the usual folder has a longer path than a socket can have
+_LONGEST_PATH = 80
+"""Of the usual folder: Linux gives the path of a socket 107 bytes."""
 
 
 class _InFork(ProcessJobConfiguration):
@@ -64,7 +68,8 @@ class BarrackWorker(
         self._waits: asyncio.Task[Any] | None = None
         """What asks for runs, or still starts the worker."""
         self._ends_runs_by: signal.Signals | None = None
-        self._of_runs: set[int] = set()
+        self._of_runs: dict[int, str | None] = {}
+        """When the process of each run began: once it has ended, another may have its number."""
 
     async def work(self) -> None:
         """Do runs until told to end by a signal."""
@@ -85,8 +90,8 @@ class BarrackWorker(
                 self._waits.cancel()
         else:
             self._ends_runs_by = signal.SIGKILL
-        for pid in self._of_runs:
-            _send(pid, self._ends_runs_by)
+        for pid, since in self._of_runs.items():
+            _send(pid, since, self._ends_runs_by)
 
     async def get_and_submit_flow_runs(self) -> list[Any]:
         """Ask for runs, see Prefect."""
@@ -101,13 +106,13 @@ class BarrackWorker(
         try:
             return await super().run(flow_run, configuration, started)  # type: ignore[arg-type]
         finally:
-            self._of_runs.discard(started.pid)
+            self._of_runs.pop(started.pid, None)
 
     def has_started(self, pid: int) -> None:
         """Know the process of a run, which may have been on its way when the worker was ended."""
-        self._of_runs.add(pid)
+        since = self._of_runs[pid] = born(pid)
         if self._ends_runs_by is not None:
-            _send(pid, self._ends_runs_by)
+            _send(pid, since, self._ends_runs_by)
 
 
 @dataclass
@@ -125,13 +130,14 @@ class _Started:
         self.worker.has_started(pid)
 
 
-def _send(pid: int, which: signal.Signals) -> None:
-    with suppress(ProcessLookupError):
-        os.kill(pid, which)
+def _send(pid: int, since: str | None, which: signal.Signals) -> None:
+    if not has_ended(pid, since):
+        with suppress(ProcessLookupError):
+            os.kill(pid, which)
 
 
-async def _keep_forks(place: Path) -> None:
-    """Have a process that forks for runs, and start another one where it has ended.
+async def _keep_forks() -> None:
+    """Have a process that forks for runs, and start another one where it, or its socket, has gone.
 
     Until that has loaded everything, runs wait for it; where none can be started, runs start in the
     usual way. One that ends soon after its start is given longer and longer pauses.
@@ -142,14 +148,18 @@ async def _keep_forks(place: Path) -> None:
     while True:
         began = time.monotonic()
         try:
-            forks = _start_forks(place, lifeline)
-        except OSError as error:  # a path may be too long for a socket
+            with _own_folder() as folder:
+                place = Path(folder) / "forks"
+                forks = _start_forks(place, lifeline)
+                while forks.poll() is None and place.exists():
+                    await asyncio.sleep(_LOOKS_EVERY)
+        except OSError as error:
             log.warning("no process that forks for runs could be started: %s", error)
         else:
-            while forks.poll() is None:
-                await asyncio.sleep(_LOOKS_EVERY)
+            # Where only its socket was deleted, it stays until its runs and the worker have ended.
             log.warning(
-                "the process that forks for runs has ended (%s); another one is started",
+                "the process that forks for runs has ended (%s) or its socket was deleted; another "
+                "one is started",
                 forks.returncode,
             )
         pause = _LOOKS_EVERY if time.monotonic() - began > _LONG else pause
@@ -157,10 +167,18 @@ async def _keep_forks(place: Path) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
+def _own_folder() -> tempfile.TemporaryDirectory[str]:
+    """A folder for its owner alone, whose path is short enough for a socket."""
+    usual = tempfile.gettempdir()
+    is_long = len(os.fsencode(usual)) > _LONGEST_PATH
+    return tempfile.TemporaryDirectory(
+        prefix="barrack-", dir=_SHORT if is_long else usual, ignore_cleanup_errors=True
+    )
+
+
 def _start_forks(place: Path, lifeline: int) -> subprocess.Popen[bytes]:
     """Start the process that forks for runs; it ends after this one."""
     os.environ.pop(FORKS, None)  # the environment of a run has it no more, either
-    place.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(place))
         listener.listen(128)
@@ -175,15 +193,19 @@ def _start_forks(place: Path, lifeline: int) -> subprocess.Popen[bytes]:
     return forks
 
 
-async def _work(pool: str, limit: int | None, folder: Path) -> None:
+async def _work(pool: str, limit: int | None) -> None:
     worker = BarrackWorker(pool, limit)
     if sys.platform != "linux":  # there a process that has loaded much must not be forked
         await worker.work()
         return
     worker.job_configuration = _InFork
-    keeping = asyncio.create_task(_keep_forks(folder / "forks"))
-    await worker.work()
-    keeping.cancel()
+    keeping = asyncio.create_task(_keep_forks())
+    try:
+        await worker.work()
+    finally:
+        keeping.cancel()
+        with suppress(asyncio.CancelledError):  # its folder is deleted
+            await keeping
 
 
 def work(pool: str, limit: int | None = None) -> None:
@@ -193,8 +215,7 @@ def work(pool: str, limit: int | None = None) -> None:
         pool: name of a process pool.
         limit: at most so many runs at a time.
     """
-    with tempfile.TemporaryDirectory(prefix="barrack-") as folder:  # for its owner alone
-        asyncio.run(_work(pool, limit, Path(folder)))
+    asyncio.run(_work(pool, limit))
 
 
 def arguments(words: Sequence[str] | None = None) -> argparse.Namespace:

@@ -31,7 +31,7 @@ def until(condition: Callable[[], object], what: str) -> None:
 
 
 @pytest.mark.slow
-def test_a_watch_says_in_one_sentence_that_the_server_is_away(tmp_path: Path) -> None:
+def test_commands_say_that_the_server_is_away_and_end(tmp_path: Path) -> None:
     given = {k: v for k, v in os.environ.items() if not k.startswith(("PREFECT_", "BARRACK_"))}
     port = free_port()
     give_tables(tmp_path / "prefect")
@@ -67,12 +67,23 @@ def test_a_watch_says_in_one_sentence_that_the_server_is_away(tmp_path: Path) ->
             told = sandbox.env
             watch = start("watch", [*COMMAND, "watch", "--follow", "--every", "1"], **told)
             running.append(watch)
+            words = ["run", "snapshot_before_stop", "*", "--watch"]
+            run = start("run", [*COMMAND, *words], **told)
+            running.append(run)
             until(lambda: said("watch").count("Runway:") > 1, "the watch goes on")
+            until(lambda: "waiting, its snapshot" in said("run"), "the run waits for a snapshot")
             server.send_signal(signal.SIGKILL)
             server.wait(60)
             assert watch.wait(240) == 1
             assert "barrack: the Prefect server could not be reached" in said("watch")
-            assert [one for one in ITS_OWN if one in said("watch")] == [], said("watch")
+            until(lambda: "does not answer any more" in said("run"), "the run says so")
+            assert run.poll() is None, "the server may come back"
+            run.send_signal(signal.SIGINT)
+            assert run.wait(240) == 130
+            assert said("run").count("does not answer any more") == 1
+            assert "barrack: interrupted; left at work: " in said("run")
+            for name in ("watch", "run"):
+                assert [one for one in ITS_OWN if one in said(name)] == [], said(name)
     finally:
         for one in running:
             one.kill()

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 
 from barrack_tasks.sandbox import Sandbox
-from barrack_tasks.server.processes import born
+from barrack_tasks.server.processes import born, has_ended
 from barrack_tasks.server.services import answers
 from tests.chromium import Chromium
 from tests.cli.test_up import COMMAND, barrack
@@ -388,6 +388,12 @@ def test_nobody_takes_the_place_of_a_server_that_died(tmp_path: Path) -> None:
             password = (folder / "password").read_text()
             record = json.loads((folder / "up.json").read_text())
             os.kill(record["server"]["pid"], signal.SIGKILL)
+            for _ in range(2400):
+                if has_ended(record["server"]["pid"], record["server"]["born"]):
+                    break
+                threading.Event().wait(0.1)
+            with pytest.raises(ConnectionRefusedError):  # and no client waits in vain
+                socket.create_connection(("127.0.0.1", port), timeout=60)
             for reuse in (0, 1):
                 with pytest.raises(OSError, match="in use"):
                     listen_at(port, reuse)

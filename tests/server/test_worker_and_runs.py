@@ -11,9 +11,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from prefect.client.orchestration import get_client
+from prefect.states import Cancelled
 
 from barrack_tasks.cli.deployments import apply, deployments_file
 from barrack_tasks.sandbox import Sandbox
@@ -54,9 +56,16 @@ def until(condition: Callable[[], object], what: str) -> None:
     raise AssertionError(f"it never came to this: {what}")
 
 
-def state_of(run: str) -> str:
+def state_of(run: str, told: str = "name") -> str:
     with get_client(sync_client=True) as client:
-        return str(client.request("GET", f"/flow_runs/{run}").json()["state"]["name"])  # type: ignore[arg-type]
+        return str(client.request("GET", f"/flow_runs/{run}").json()["state"][told])  # type: ignore[arg-type]
+
+
+def cancel(runs: list[str]) -> None:
+    """Leave nothing for the worker of the next test."""
+    with get_client(sync_client=True) as client:
+        for run in runs:
+            client.set_flow_run_state(UUID(run), Cancelled(), force=True)
 
 
 def children(pid: int) -> dict[int, str]:
@@ -142,3 +151,70 @@ def test_what_forks_for_runs_is_started_again_when_it_was_killed(
         until(lambda: set(forks_of(working)) - {before}, "another process forks")
         run = start(deployment, select=["*"], dry_run=False)
         until(lambda: runs_of(working), "a run is forked again")
+
+
+def test_a_worker_that_is_told_to_end_as_it_starts_leaves_no_process(
+    deployment: str, sandbox: Sandbox
+) -> None:
+    with worker(sandbox) as working:
+        until(lambda: forks_of(working), "a process forks")  # it has not loaded anything yet
+        [forks] = forks_of(working)
+        working.terminate()
+        assert working.wait(240) == 0
+        until(lambda: not born(forks), "the process that forks has ended")
+
+
+def test_a_worker_that_ends_as_runs_start_leaves_none_half_started(
+    deployment: str, sandbox: Sandbox
+) -> None:
+    with worker(sandbox) as working:
+        until(lambda: forks_of(working), "a process forks")
+        runs = [start(deployment, select=["*"]) for _ in range(6)]  # more than it may do at once
+
+        def types() -> set[str]:
+            return {state_of(run, "type") for run in runs}
+
+        until(lambda: types() - {"SCHEDULED"}, "a run starts")
+        working.terminate()
+        working.wait(240)
+        # What is scheduled is done by the next worker.
+        half = {"PENDING", "RUNNING", "CANCELLING"}
+        until(lambda: not types() & half, "the server is told of every run that had started")
+    cancel(runs)
+
+
+def test_a_run_that_does_not_end_is_killed_at_the_second_signal(
+    deployment: str, sandbox: Sandbox
+) -> None:
+    with worker(sandbox) as working:
+        run = start(deployment, select=["*"], dry_run=False)
+        until(lambda: snapshot_asked(sandbox), "the run asks for a snapshot")
+        [process] = runs_of(working)
+        os.kill(process, signal.SIGSTOP)
+
+        def has_ended() -> bool:
+            working.terminate()
+            return working.poll() is not None
+
+        until(has_ended, "the worker ends")
+        until(lambda: not born(process), "the process of the run has ended")
+        assert state_of(run) == "Crashed"
+
+
+def test_a_run_whose_worker_was_killed_ends_and_the_server_is_told(
+    deployment: str, sandbox: Sandbox
+) -> None:
+    with worker(sandbox) as working:
+        run = start(deployment, select=["*"], dry_run=False)
+        until(lambda: snapshot_asked(sandbox), "the run asks for a snapshot")
+        [forks] = forks_of(working)
+        working.kill()
+        working.wait(60)
+
+        def has_ended() -> bool:
+            sandbox.advance(600)
+            return state_of(run, "type") in ("COMPLETED", "CRASHED")
+
+        # Nobody reads what it prints, so it ends at its next line unless it was nearly done.
+        until(has_ended, "the run ends")
+        until(lambda: not born(forks), "the process that forked it ends with it")
