@@ -30,6 +30,8 @@ _OTHER_THINGS = frozenset(
     )
 )
 """Things that have instances, snapshots and images too, and are no machines."""
+_OF_THE_SYSTEM = re.compile(r"\b(operating systems?|(OS|system) images?)\b", re.IGNORECASE)
+"""Words for images that everybody boots from, and nobody has made of a snapshot."""
 _DISKS = frozenset(split("volume disk"))
 _NO_DISK = frozenset(split("size gb type count format"))
 """Words of a field that tells something about a disk, and not which disk."""
@@ -68,6 +70,8 @@ def doubt_of_operation(name: str, wired: Wired) -> str | None:
             found = _DESTROYS.search(text)
             if found:
                 return f"its {where} says {found[0].casefold()!r}"
+    if name == "list_images" and (system := _OF_THE_SYSTEM.search(wired.description)):
+        return f"its description says {system[0].casefold()!r}"
     called = {w for t in (*wired.titles, wired.operation_id, *wired.tags) for w in _words(t)}
     ours = {*_words(name), *_words(OPERATIONS[name].title), *_words(OPERATIONS[name].group)}
     known = "instance" in ours or "snapshot" in ours

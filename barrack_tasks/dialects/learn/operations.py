@@ -153,6 +153,9 @@ def _doubt_what_is_said(found: Found) -> None:
         reason = f"{candidate.reason}; but {doubt}"
         found.open[name] = [replace(candidate, reason=reason, score=DOUBTED)]
         found.doubted.add(name)
+    if "list_images" in doubts and "list_os_images" in found.absent:
+        found.absent.remove("list_os_images")
+        found.open["list_os_images"] = found.open["list_images"]
 
 
 def _called(wired: Wired) -> set[tuple[str, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -231,12 +232,16 @@ class Learned:
         """Answer every question that has one candidate clearly the best, and no risk."""
         if not self.recognised:
             return
-        for question in list(self.questions()):
-            best = question.clear
-            if best is not None:
-                match = Match(question.what, best.wire, f"the best guess: {best.reason}", "guess")
-                self.matches[question.what] = match
-                del self.open[question.what]
+        clear = {q.what: best for q in self.questions() if (best := q.clear) is not None}
+        wires = {what: match.wire for what, match in self.matches.items()}
+        wires |= {what: best.wire for what, best in clear.items()}
+        # Two of ours cannot both be the same one of theirs.
+        places = Counter(_place_of(wire) for what, wire in wires.items() if _is_operation(what))
+        for what, best in clear.items():
+            if _is_operation(what) and places[_place_of(best.wire)] > 1:
+                continue
+            self.matches[what] = Match(what, best.wire, f"the best guess: {best.reason}", "guess")
+            del self.open[what]
         self.open_unsayable()
 
     def doubt(self) -> None:
@@ -278,6 +283,10 @@ def _refused(name: str, matches: list[Match]) -> dict[str, str]:
         half = len(matches) // 2
         return {**_refused(name, matches[:half]), **_refused(name, matches[half:])}
     return {}
+
+
+def _is_operation(what: str) -> bool:
+    return what.startswith("operations.") and what.count(".") == 1
 
 
 def _place_of(wire: Any) -> str | None:

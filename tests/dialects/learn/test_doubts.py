@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.dialects.learn import Learned, learn_openapi
 from barrack_tasks.dialects.learn.calls import Wired, segments_of
 from barrack_tasks.dialects.learn.doubts import doubt_of_field, doubt_of_operation
@@ -175,3 +176,29 @@ def test_reading_a_thing_is_no_candidate_for_changing_it() -> None:
         question = found.open.get(f"operations.{name}")
         shown = [c.shown for c in question.candidates] if question else []
         assert not [place for place in shown if place.startswith("GET ")], name
+
+
+def test_a_list_of_the_systems_images_is_not_taken_for_your_own() -> None:
+    image: dict[str, Any] = {"id": str, "name": str}
+    api = [
+        *WHOLE,
+        ("GET", "/v1/images", OPERATIONS["list_images"].title, {"page": int}, {"images": [image]}),
+        ("DELETE", "/v1/images/{image_id}", OPERATIONS["delete_image"].title, {}, {}),
+    ]
+    plain = document(api)
+    assert {"list_images", "delete_image"} <= taken(learned(plain))
+    plain["paths"]["/v1/images"]["get"]["description"] = "All available operating system images."
+    found = learned(plain)
+    assert not {"list_images", "delete_image", "list_os_images"} & taken(found)
+    for name in ("list_images", "list_os_images"):
+        [candidate] = found.open[f"operations.{name}"].candidates
+        assert candidate.shown == "GET /v1/images"
+        assert candidate.reason.endswith("its description says 'operating system'")
+
+
+def test_one_list_is_not_taken_for_two_without_asking() -> None:
+    api = [*WHOLE, ("GET", "/v1/images", "List images", {}, {"images": [{"id": str, "name": str}]})]
+    found = learned(document(api))
+    both = {"list_images", "list_os_images"}
+    assert len(both & taken(found)) < 2
+    assert both & asked(found)
