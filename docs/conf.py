@@ -9,8 +9,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from pygments.lexers.special import TextLexer
-
 from barrack_tasks.api.version import VERSION
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -121,5 +119,4 @@ def _add_navigation(_app: Any, page: str, source: list[str]) -> None:
 
 def setup(app: Any) -> None:
     """Called by Sphinx."""
-    app.add_lexer("mermaid", TextLexer)
     app.connect("source-read", _add_navigation)

@@ -1,4 +1,4 @@
-"""Hold what this library knows of the API against the API itself, and change nothing."""
+"""Compare what this library knows of the API with the API itself, and change nothing."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from barrack_tasks.runtime.parameters import Credentials
 def doctor(credentials: Credentials = None) -> DoctorReport:
     """Run every read-only operation once, and report how its answer differs from what is expected.
 
-    Also whether people can be told by the notification blocks that are saved, and nobody is told;
-    whether another Prefect server seems to work on the same account, and whether records are left
+    It also checks whether the saved notification blocks can be used, without sending anything,
+    whether another Prefect server seems to work on the same account, and whether there are records
     that no known account owns.
 
     Args:

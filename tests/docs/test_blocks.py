@@ -35,7 +35,7 @@ WHY = {
     "terminal": "it occupies a terminal",
     "registry": "it downloads all packages again",
 }
-SHOWN = {"text", "mermaid", "console"}
+SHOWN = {"text", "console"}
 """What is only read: output, signatures and drawings."""
 ELSEWHERE = "docs/compositions.md"
 """Its blocks are the programs in `examples/`, which tests/examples runs."""
