@@ -631,15 +631,15 @@ def _alone(name: str, sleep: Callable[[float], None] = time.sleep) -> Iterator[C
         sleep(1)
     else:
         raise BarrackConfigurationError(
-            f"another apply of the file {name!r} goes on; try again when it has ended (if it was "
-            f"lost, within {_LOST // 60} minutes)"
+            f"another apply of the file {name!r} is under way; try again when it has ended, or in "
+            f"{_LOST // 60} minutes if it was cut off"
         )
 
     def check() -> None:
         if not _claimed(prefix, token):
             raise BarrackConfigurationError(
-                f"this apply was away so long that another one of the file {name!r} has begun, so "
-                f"it stopped; look at a new plan"
+                f"this apply paused for so long that another apply of the file {name!r} has begun, "
+                f"so it stopped; look at a new plan"
             )
 
     try:

@@ -136,7 +136,7 @@ def _show(screen: Screen, answer: CostsShown) -> None:
     lasts = answer.runway_seconds
     runs_out = said(None if lasts is None else timedelta(seconds=lasts))
     for name, value in (
-        ("Burns now", f"{amount(answer.hourly)} an hour"),
+        ("Burn now", f"{amount(answer.hourly)} an hour"),
         ("Balance", f"{amount(answer.balance)}, which lasts {runs_out}"),
         (f"Spent in {answer.days} days", amount(answer.spent)),
         ("This month so far", amount(answer.month_so_far)),
@@ -145,4 +145,4 @@ def _show(screen: Screen, answer: CostsShown) -> None:
     ):
         screen.print(f"{name + ':':32} {value}")
     for sentence in answer.unread:
-        screen.print(f"Unread: {sentence}", style="yellow")
+        screen.print(f"Could not be read: {sentence}", style="yellow")

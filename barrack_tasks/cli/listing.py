@@ -147,7 +147,9 @@ def _check_words(flag: str, globs: Iterable[str], known: Iterable[str] | None, n
     """
     for glob in globs:
         if known is None:
-            raise SelectionError(f"--{flag} means nothing here: no {noun} has one; leave it out")
+            raise SelectionError(
+                f"--{flag} does not apply here, because no {noun} has one; leave it out"
+            )
         if not any(_fits(word, [glob]) for word in known):
             what = {"model": "GPU model"}.get(flag, flag)
             by_fold = {word.casefold(): word for word in known}

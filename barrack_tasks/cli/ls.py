@@ -284,4 +284,4 @@ def _show_detail(screen: Screen, one: InstanceDetail, now: datetime) -> None:
     if not (one.snapshots or one.volumes):
         screen.print("It has no snapshots and no volumes.")
     for sentence in one.unread:
-        screen.print(f"Unread: {sentence}", style="yellow")
+        screen.print(f"Could not be read: {sentence}", style="yellow")

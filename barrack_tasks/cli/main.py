@@ -141,7 +141,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except KeyboardInterrupt:
-        _end("interrupted; what was requested already goes on at Barrack", 130)
+        _end("interrupted; what was already requested continues at Barrack", 130)
     except Exception as error:
         code = code_of(error)
         if code is None:

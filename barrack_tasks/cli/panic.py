@@ -188,7 +188,7 @@ def _conclude(say: _Words | _JsonLines, plan: Mapping[str, Next], before: dict[s
         say.end(_what_is_left(left), left)
         return 1
     done = sum(isinstance(n, Finished) and n.outcome == "done" for n in plan.values())
-    say.end(f"Done: {done} hibernated, nothing unprotected is left running.")
+    say.end(f"Done: {done} hibernated; no unprotected instance is left running.")
     return 0
 
 

@@ -170,7 +170,7 @@ def _collect_unseen(unseen: UnderWay, memory: Memory, names: Mapping[str, str], 
             say(f"{names[id_]}: was asked to hibernate, although it could not be read again")
         else:
             memory.under_way.pop(id_, None)
-            say(f"{names[id_]}: hibernate instance was refused: {error}")
+            say(f"{names[id_]}: the request to hibernate it was refused: {error}")
 
 
 def _look(client: Barrack, say: Say) -> World | None:

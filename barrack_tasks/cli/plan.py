@@ -79,7 +79,7 @@ def plan(
         Plan to overwrite what was changed by hand since the last apply.
     """
     if json and markdown:
-        raise WrongWordsError("a plan is shown with --json or --markdown; leave out one of the two")
+        raise WrongWordsError("--json and --markdown exclude each other; leave out one of them")
     made = _planned(file, overwrite, FAILED)
     if isinstance(made, int):
         return made
@@ -143,7 +143,7 @@ def apply(
     # Where nothing is to be done, it is noted what the file says, so that what somebody changed by
     # hand and then wrote into the file is not taken for a change by hand any more.
     if made.is_done and not yes and json:
-        return _not_applied(made, "nobody agreed to it; pass --yes", json)
+        return _not_applied(made, "nobody confirmed it; pass --yes", json)
     if made.is_done and not yes and not screen.agrees(question):
         screen.print("Nothing was changed.")
         return FAILED

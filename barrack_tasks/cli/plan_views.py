@@ -64,20 +64,20 @@ class ItemView(BaseModel):
 class DifferenceView(BaseModel):
     """One value that is not as the file says."""
 
-    name: str = Field(description="Such as `parameter select`.")
-    old: Any = Field(default=None, description="As the server has it; null if it has none.")
-    new: Any = Field(default=None, description="As the file says it; null if it says none.")
+    name: str = Field(description="What differs, such as `parameter select`.")
+    old: Any = Field(default=None, description="Its value on the server; null if there is none.")
+    new: Any = Field(default=None, description="Its value in the file; null if there is none.")
     by_hand: bool = Field(description="Whether somebody changed it since the last apply.")
     kept: bool = Field(description="Whether an apply leaves it as it is.")
     items: list[ItemView] = Field(
-        description="Of a list or a mapping: what is added to it and taken away from it."
+        description="What is added to a list or a mapping, and what is taken away from it."
     )
 
 
 class ChangeView(BaseModel):
     """What an apply does to one deployment, or to an account's block."""
 
-    name: str = Field(description="As Prefect calls it, or `account` and its block.")
+    name: str = Field(description="Its name in Prefect, or `account` and the name of its block.")
     action: Action
     taken_over: bool = Field(description="Whether no file made it before.")
     deleted_by_hand: bool
@@ -87,8 +87,8 @@ class ChangeView(BaseModel):
 class NowView(BaseModel):
     """What a flow would do now."""
 
-    name: str = Field(description="Of the deployment.")
-    section: str = Field(description="Of the file.")
+    name: str = Field(description="The name of the deployment.")
+    section: str = Field(description="The section of the file.")
     armed: bool = Field(description="Whether it acts, once the file is applied.")
     problem: str | None = Field(description="Why it is not known what it would do.")
     hourly: Decimal | None = Field(description="How much more the account would cost an hour.")
@@ -240,7 +240,7 @@ def _difference(one: PlannedChange, found: ValueChange) -> list[str]:
         return [f"{found.name}: {new}"]
     if found.kept:
         if items:
-            return [f"{found.name} was set by hand and stays; to be as the file says:", *items]
+            return [f"{found.name} was set by hand and stays; the file differs in this:", *items]
         return [f"{found.name}: {old} was set by hand and stays; the file says {new}"]
     hand = " (set by hand, and overwritten)" if found.by_hand else ""
     if items:

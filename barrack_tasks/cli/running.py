@@ -196,7 +196,7 @@ def _values(flag: Flag, rest: list[str]) -> list[str]:
 def _boolean(flag: Flag, value: str) -> bool:
     if value.casefold() not in _BOOLEANS:
         raise WrongWordsError(
-            f"{flag.word} is either there or not; leave out ={value}, or write "
+            f"{flag.word} is true or false; leave out ={value}, or write "
             f"--no-{flag.word.removeprefix('--')}"
         )
     return _BOOLEANS[value.casefold()]

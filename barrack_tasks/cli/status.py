@@ -95,7 +95,7 @@ def _show_account(screen: Screen, account: AccountShown | None, problem: str | N
     for line in money_lines(account):
         screen.print(line)
     for missing in account.unread:
-        screen.print(f"Unread:    {missing}", style="yellow")
+        screen.print(f"Could not be read: {missing}", style="yellow")
 
 
 def money_lines(account: AccountShown) -> list[str]:

@@ -114,7 +114,7 @@ def _show(screen: Screen, account: BarrackCredentials, there: bool) -> None:
     else:
         screen.print("There are no instances.")
     for missing in funds.missing:
-        screen.print(f"Unread: {missing}", style="yellow")
+        screen.print(f"Could not be read: {missing}", style="yellow")
     if there:
         _show_runs(screen)
 

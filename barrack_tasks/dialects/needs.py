@@ -33,12 +33,21 @@ class Needs:
             if name not in dialect.operations
         ]
 
+    @staticmethod
+    def _lacking_of(operation: str, dialect: Dialect) -> str:
+        """The entry that keeps an operation from telling what it is needed for, or nothing."""
+        if operation not in dialect.operations:
+            return f"operations.{operation}"
+        field_ = TOLD_IN.get(operation)
+        return f"schemas.{field_}" if field_ and not dialect.tells(*field_.split(".")) else ""
+
     def missing(self, dialect: Dialect) -> list[str]:
         """The entries of a dialect file that say that something needed does not exist."""
         lacking = [f"operations.{o}" for o in self.operations if o not in dialect.operations]
         for group in self.either:
-            if not any(o in dialect.operations for o in group):
-                lacking.append(" or ".join(f"operations.{o}" for o in group))
+            options = [self._lacking_of(o, dialect) for o in group]
+            if all(options):
+                lacking.append(" or ".join(options))
         for place in self.fields:
             schema, name = place.split(".")
             if not dialect.tells(schema, name) and not _is_in_path(dialect, place):
@@ -96,6 +105,8 @@ _BALANCE = ("CreditBalanceResponse.data", "Data.balance", "Balance.amount", "Bal
 
 _IMAGES_OF = ("list_snapshot_images", "get_snapshot_image", "list_images")
 """What tells which images depend on a snapshot."""
+TOLD_IN = {"list_images": "Image.snapshot_id"}
+"""Of operations in `either`, the field without which they tell nothing."""
 
 NEEDS: dict[str, Needs] = {
     "snapshot_before_stop": Needs(
@@ -137,8 +148,8 @@ NEEDS: dict[str, Needs] = {
         ("list_instances", "get_instance"),
         _LOOKING,
         {
-            "hibernate_instance": "it tells of machines, and hibernates none.",
-            "delete_instance": "it tells of machines, and deletes none.",
+            "hibernate_instance": "it reports machines, and hibernates none.",
+            "delete_instance": "it reports machines, and deletes none.",
             "get_gpu_specs": _NO_SPECS,
             "get_gpu_stock": _NO_STOCK,
         },
@@ -223,7 +234,7 @@ NEEDS: dict[str, Needs] = {
             *_LOOKING,
         ),
         {
-            "create_instance": "it tells of stock, and claims nothing.",
+            "create_instance": "it reports stock, and claims nothing.",
             "get_pricing": "prices of what is in stock are unknown.",
             "get_gpu_specs": "what is offered is what the stock names.",
             "list_regions": "the regions are those that the stock names.",

@@ -45,8 +45,6 @@ R = TypeVar("R")
 Account = BarrackCredentials | str | None
 """An account: itself, the name of a saved one, or None for the environment."""
 Resolve = Mapping[str, Callable[[Barrack, Any], Any]]
-_GROUPS = {"Balances": "balance"}
-"""Attributes of the client that are called otherwise than the classes of what they hold."""
 _POSITIONAL = inspect.Parameter.POSITIONAL_OR_KEYWORD
 DOOR = "barrack_tasks.flows"
 """The module that has the flows of this library wherever it is installed."""
@@ -422,7 +420,7 @@ def task_of(method: Any, run_name: str | None = None, resolve: Resolve | None = 
     """
     operation = OPERATIONS[method.operation]
     owner, _, name = method.__qualname__.rpartition(".")
-    group = _GROUPS.get(owner) or re.sub(r"(?<=[a-z])(?=[A-Z])", "_", owner).lower()
+    group = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", owner).lower()
     resolves = resolve or {}
 
     @wraps(method)

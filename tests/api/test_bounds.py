@@ -336,27 +336,27 @@ SHORT = [
 def test_fewer_than_said_is_an_error(
     style: Any, pages: list[list[str]], said: int, came: int
 ) -> None:
-    with pytest.raises(BarrackResponseError, match=f"{said} items are .* there, and {came} came"):
+    with pytest.raises(BarrackResponseError, match=f"announces {said} items and sends {came}"):
         list(all_items(CALL, Pager(short(said, pages)), Paging(style=style)))
 
 
 def test_fewer_than_said_in_one_answer_and_behind_a_last_cursor() -> None:
     for style in ("none", "cursor"):
         pager = Pager(lambda n: (numbers(100), Pagination(total=250)))
-        with pytest.raises(BarrackResponseError, match=r"250 items .*, and 100 came"):
+        with pytest.raises(BarrackResponseError, match="250 items and sends 100"):
             list(all_items(CALL, pager, Paging(style=style)))  # type: ignore[arg-type]
 
 
 def test_a_total_that_falls_on_each_way_is_not_believed() -> None:
     pages = [(numbers(100), Pagination(total=250)), ([], Pagination(total=0))]
-    with pytest.raises(BarrackResponseError, match=r"250 items .*, and 100 came"):
+    with pytest.raises(BarrackResponseError, match="250 items and sends 100"):
         list(all_items(CALL, Pager(lambda n: pages[(n - 1) % 2]), Paging()))
 
 
 def test_pages_that_are_said_and_empty() -> None:
     pages = [numbers(100), []]
     pager = Pager(lambda n: (pages[(n - 1) % 2], Pagination(pages=3)))
-    with pytest.raises(BarrackResponseError, match=r"3 pages .*, and 1 came"):
+    with pytest.raises(BarrackResponseError, match="3 pages and sends 1"):
         list(all_items(CALL, pager, Paging()))
 
 
@@ -373,7 +373,7 @@ def test_fewer_pages_than_said_is_an_error_in_every_style(
         ids, said = pages[0 if style in ("none", "cursor") else (n - 1) % 2]
         return ids, Pagination(pages=said)
 
-    with pytest.raises(BarrackResponseError, match=r"3 pages are said .*, and [01] came"):
+    with pytest.raises(BarrackResponseError, match=r"announces 3 pages and sends [01]"):
         list(all_items(CALL, Pager(answer), Paging(style=style)))
 
 
@@ -434,7 +434,7 @@ def test_a_short_list_stops_what_asks_whether_something_is_there() -> None:
     with wired(http("", 502), http(page)) as (wire, client):
         with pytest.raises(api.BarrackError) as caught:
             client.perform("create_snapshot", instance_id="BRK-1", name="a")
-        assert caught.value.took_effect is None or "3 items are said" in str(caught.value)
+        assert caught.value.took_effect is None or "announces 3 items" in str(caught.value)
         assert sum(line.startswith("POST") for line in wire.lines) <= 1
 
 

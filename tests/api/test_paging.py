@@ -278,7 +278,7 @@ def test_a_list_that_always_lacks_something_is_told(
         answer.pagination = answer.pagination.model_copy(update={"total": 160})
         return answer
 
-    with pytest.raises(BarrackResponseError, match=r"160 items .*, and 150 came"):
+    with pytest.raises(BarrackResponseError, match="160 items and sends 150"):
         list(all_items(CALL, read, server.paging))
 
 
@@ -309,7 +309,7 @@ def test_a_server_that_pages_otherwise_is_told_not_cut_off() -> None:
     def read(call: Call) -> Answer:
         return Answer(numbers(100), Pagination(total=250))
 
-    with pytest.raises(BarrackResponseError, match="the same page comes again") as caught:
+    with pytest.raises(BarrackResponseError, match="sends the same page again") as caught:
         list(all_items(CALL, read, Paging()))
     assert caught.value.operation == "list_snapshots"
     assert "dialect" in str(caught.value)

@@ -70,7 +70,7 @@ def test_everything_unprotected_is_hibernated_without_prefect(sandbox: Sandbox) 
     assert found.pop("prod-db") == "ACTIVE"
     assert set(found.values()) == {"HIBERNATED"}
     assert "left alone: protected" in done.stdout
-    assert "3 hibernated, nothing unprotected is left running" in done.stdout
+    assert "3 hibernated; no unprotected instance is left running" in done.stdout
 
 
 def test_lines_of_json_say_what_happens_and_what_is_left(sandbox: Sandbox) -> None:
@@ -140,7 +140,7 @@ def test_what_cannot_be_seen_again_is_asked_to_hibernate_and_never_called_done(
     sandbox.fault("status", operation="list_instances", status=403, after=1, count=None)
     done = panic(sandbox, "--yes", "--protect", "prod-*", "--minutes", "0.05")
     assert done.returncode == 1
-    assert "nothing unprotected is left running" not in done.stdout
+    assert "no unprotected instance is left running" not in done.stdout
     assert "NOT hibernated" in done.stdout
     assert {"one", "two", "parked"} <= set(done.stdout.rpartition(": ")[2].strip().split(", "))
     found = states(sandbox)

@@ -245,7 +245,7 @@ def test_ctrl_c_ends_with_what_is_left_at_work(account: Sandbox, tmp_path: Path)
         rest = said.read()
         child.join(60)
         assert child.exitcode == 130
-    assert "interrupted; left at work: slow." in rest
+    assert "interrupted; still in progress: slow." in rest
     assert "Traceback" not in rest
 
 

@@ -152,5 +152,5 @@ def test_ctrl_c_ends_a_run_and_says_what_was_left_at_work(
         live.read_until("alpha: ")
         code, shown = live.interrupt()
     assert code == 130, shown
-    assert "interrupted; left at work: alpha" in shown
+    assert "interrupted; still in progress: alpha" in shown
     assert "Traceback" not in shown

@@ -65,5 +65,10 @@ def test_one_of_several_operations_is_enough() -> None:
     for there in group:
         less = merged({"operations": {o: None for o in group if o != there}}, "less.yaml")
         check_needs(less, "prune_snapshots")
+    told = {"schemas": {"Image": {"snapshot_id": None}}}
+    silent = merged({"operations": dict.fromkeys(group[:2]), **told}, "silent.yaml")
+    [lacking] = NEEDS["prune_snapshots"].missing(silent)
+    assert lacking.endswith("operations.get_snapshot_image or schemas.Image.snapshot_id")
+    assert NEEDS["prune_snapshots"].missing(merged(told, "silent.yaml")) == []
     none = merged({"operations": dict.fromkeys(group)}, "less.yaml")
     assert NEEDS["prune_snapshots"].missing(none) == [" or ".join(f"operations.{o}" for o in group)]

@@ -29,6 +29,7 @@ from barrack_tasks.api.models import GetSnapshotResponse, Snapshot, SnapshotStat
 from barrack_tasks.api.operations import OPERATIONS
 from barrack_tasks.api.transport.elsewhere import MISSED_FOR, Elsewhere
 from barrack_tasks.api.transport.exchange import Call
+from barrack_tasks.dialects.doctor import checkup
 from barrack_tasks.sandbox import Sandbox
 from tests.api.helpers import client_of
 
@@ -42,6 +43,8 @@ EXAMPLES = {
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TOLD = {"id", "name", "status", "region", "gpu_model", "gpu_count", "hourly_price", "currency"}
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIO0mJ6x0iQ8y5bXb0w3n6l8s8G4m1qk0m0oQ4mGJr1Zx one"
+
+OTHER_KEY = KEY.replace("mJ6x0", "mJ6x1")
 
 
 class Shouting(Codec):
@@ -105,6 +108,14 @@ def walk(sandbox: Sandbox, client: Barrack) -> dict[str, Any]:
     seen["own images"] = [(i.id == own.id, i.name) for i in client.images.list()]
     seen["made as"] = client.instances.get(made.id).model_dump(include=TOLD - {"id"})
     seen["made with"] = client.instances.get(made.id).ssh_key
+    walls = [client.firewalls.create(name=n, region=machines[0].region) for n in ("a", "b")]
+    seen["wall"] = client.firewalls.get(walls[0].id).name
+    client.firewalls.delete(walls[1].id)
+    client.ssh_keys.delete(client.ssh_keys.create(name="two", public_key=OTHER_KEY).id)
+    seen["left"] = (
+        [w.name for w in client.firewalls.list()],
+        [k.name for k in client.ssh_keys.list()],
+    )
     with pytest.raises(BarrackNotFoundError):
         client.instances.get("BRK-NOTHERE")
     with pytest.raises(BarrackNotFoundError):
@@ -141,8 +152,11 @@ def test_a_caller_sees_the_same_in_every_dialect(
         with client_of(sandbox, dialect=dialect) as client, client.listening() as heard:
             seen = walk(sandbox, client)
             spoken = wire_of(sandbox, heard)
+            report = checkup(client)
     finally:
         sandbox.stop()
+    assert report.file == "", "the doctor would change what is right"
+    assert not [str(d) for finding in report.findings for d in finding.differences]
     expected, ours = plain
     if dialect.codec:
         assert [m["name"] for m in seen["machines"]] == [
@@ -181,11 +195,13 @@ WRONG = {
     "values: {UserVM: {created_at: {zone: Mars/Base}}}": "values.UserVM.created_at.zone",
     "values: {UserVM: {status: {cases: [{when: {a: b}, word: OFFISH}]}}}": "values.UserVM.status",
     "values: {DeploymentRequest: {ssh_key_id: {name_of: create_script}}}": "name_of: must be",
+    "values: {DeploymentRequest: {ssh_key_id: {name_of: get_pricing}}}": "things with id and name",
+    "values: {DeploymentRequest: {volume_ids: {name_of: list_volumes}}}": "name_of: only the id",
     "values: {Snapshot: {is_image: {yes: [x], no: [x]}}}": "values.Snapshot.is_image",
     "operations: {get_snapshot: {parents: {instance_id: list_snapshots}}}": "write the path, too",
     "operations: {get_snapshot: {path: '/i/{instance_id}/s/{snapshot_id}'}}": "must hold {snapshot",
     "operations: {get_snapshot: {path: '/i/{x}/s/{snapshot_id}', parents: {x: list_snapshots}}}": (
-        "parents.x: list_snapshots shows no field 'x'"
+        "parents.x: what list_snapshots lists has no field 'x'"
     ),
     "operations: {get_pricing: {path: '/{a}/p', parents: {a: list_instances}}}": "a list in pages",
     "operations: {get_snapshot: {path: '/i/{y}/s/{snapshot_id}', parents: {y: get_pricing_}}}": (
@@ -198,6 +214,10 @@ WRONG = {
     "operations: {create_instance: {lookup: {f: {path: /f, items: f, match: {name: f}, take: f, "
     "paged: true}}}}\npaging: {style: cursor}": "lookup.f.paged: only counted pages",
     "operations: {create_instance: {lookup: [1]}}": "lookup: must be a table",
+    "joins: {UserVM: {operation: get_pricing, match: {gpu_model: gpu_model}, "
+    "take: {hourly_price: hourly}, times: name}}": "joins.UserVM.times: must be a field",
+    "operations: {list_instances: {path: '/instances?mine=1'}}": "no spaces, ? or #",
+    "operations: {list_instances: {path: '/instances#all'}}": "no spaces, ? or #",
     "joins: {UserVM: {operation: get_price}}": "joins.UserVM.operation",
     "joins: {UserVM: {operation: get_pricing, match: {gpu: gpu_model}, take: {}}}": "UserVM.match",
     "failure: {at: ok}": "failure.good",

@@ -120,7 +120,7 @@ def test_each_example_of_a_task_can_be_executed(
         names = {name: getattr(barrack_tasks, name) for name in OPERATIONS}
         for block in examples:
             code = compile(with_ids(block, cloud), block.place, "exec")
-            exec(code, {"account": account, **names})
+            exec(code, {"account": account, **names})  # noqa: S102 - our own words
             sandbox.advance(600)
         done = {one["operation"] for one in sandbox.requests() if one["status"] == 200}
     assert done == set(OPERATIONS)

@@ -17,6 +17,7 @@ from flows.end_expired import end_expired
 from flows.reap_forgotten import reap_forgotten
 from tests.flows.conftest import QUICK, account_of, named, saved_hook, states
 from tests.flows.receivers import Webhook
+from tests.thinning import some_slow
 
 Cloud = Callable[..., Sandbox]
 
@@ -29,7 +30,7 @@ def rotate(sandbox: Sandbox) -> None:
     app._api_key = sandbox.api_key
 
 
-@pytest.mark.parametrize("way", ["block", "two blocks", "environment"])
+@pytest.mark.parametrize("way", some_slow(["two blocks"], ["block", "environment"]))
 def test_what_is_known_of_machines_outlives_a_new_key(
     way: str, cloud: Cloud, hook: tuple[Webhook, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

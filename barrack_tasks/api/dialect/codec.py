@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import re
 import types
@@ -60,7 +61,7 @@ def gathered(value: Any, steps: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         yield value
         return
     at = next(n for n, step in enumerate(steps) if step.endswith(("[]", "{}")))
-    group = dig(value, _up_to_group(steps), [])
+    group = dig(value, up_to_group(steps), [])
     is_list = steps[at].endswith("[]")
     if group is None:
         return
@@ -73,10 +74,20 @@ def gathered(value: Any, steps: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         yield from gathered(item, steps[at + 1 :])
 
 
-def _up_to_group(steps: tuple[str, ...]) -> tuple[str, ...]:
-    """The path of the first group of a path."""
+def up_to_group(steps: tuple[str, ...]) -> tuple[str, ...]:
+    """The path of the first group of a path; the whole path if it leads through none."""
+    if not is_grouped(steps):
+        return steps
     at = next(n for n, step in enumerate(steps) if step.endswith(("[]", "{}")))
     return tuple(step for step in (*steps[:at], steps[at][:-2]) if step)
+
+
+def reached(wire: Any, steps: tuple[str, ...], default: Any = None) -> Any:
+    """What lies at the end of a path, also one that leads through groups, or the default."""
+    if is_grouped(steps):
+        with contextlib.suppress(ValueError):  # the model says what it is not
+            return list(gathered(wire, steps))
+    return dig(wire, up_to_group(steps), default)
 
 
 @lru_cache(maxsize=4096)
@@ -147,13 +158,9 @@ class Codec:
         used: list[tuple[str, ...]] = []
         values = self._dialect.values.get(model.__name__, {})
         for field, steps, kind, many in self._plan(model):
-            if is_grouped(steps):
-                value = self._gathered(wire, steps)
-                used.append(_up_to_group(steps))
-            else:
-                value = dig(wire, steps, _MISSING)
-                if value is not _MISSING:
-                    used.append(steps)
+            value = reached(wire, steps, _MISSING)
+            if value is not _MISSING:
+                used.append(up_to_group(steps))
             if value is not _MISSING and field in values:
                 value = read_value(values[field], value)
             if value is not _MISSING:
@@ -168,13 +175,6 @@ class Codec:
                 if key not in OF_THE_ITEM:
                     canonical.setdefault(key, value)
         return canonical
-
-    @staticmethod
-    def _gathered(wire: Any, steps: tuple[str, ...]) -> Any:
-        try:
-            return list(gathered(wire, steps))
-        except ValueError:
-            return dig(wire, _up_to_group(steps), _MISSING)  # the model says what it is not
 
     def _decode_value(self, kind: Any, many: bool, value: Any) -> Any:
         if many and isinstance(value, list):

@@ -295,19 +295,22 @@ class _Checker:
         self, place: Place, parents: Mapping[str, Any], operation: Operation[Any], path: Any
     ) -> None:
         if parents and path is None:
-            raise self.error(place, "says which list tells a part of the path; write the path, too")
+            raise self.error(
+                place, "names the list that gives a part of the path; write the path, too"
+            )
         if parents and not operation.path_parameters and not operation.paged:
-            raise self.error(place, "only a list in pages, or what has an id, can have a parent")
+            raise self.error(
+                place,
+                "only a list in pages, or an operation whose path holds an id, can have a parent",
+            )
         for name, told in parents.items():
-            listed = OPERATIONS.get(str(told))
-            if listed is None or listed.changes or get_origin(_result_of(listed)) is not list:
+            fields = _fields_listed(str(told))
+            if not fields:
                 raise self.error(
                     (*place, name), f"must be an operation that lists; got {clipped(told)!r}"
                 )
-            kind = kind_of(_result_of(listed))[0]
-            fields = list(kind.model_fields) if kind is not None else []  # type: ignore[union-attr]
             if operation.path_parameters and name not in fields:
-                raise self.error((*place, name), f"{told} shows no field {name!r} of a thing")
+                raise self.error((*place, name), f"what {told} lists has no field {name!r}")
 
     def _path(
         self, place: Place, path: Any, parameters: Iterable[str], asked: Iterable[str]
@@ -346,8 +349,8 @@ class _Checker:
         if not all(steps) or any(_INDEX.search(_plain_step(step)) for step in steps):
             raise self.error(
                 place,
-                "must be names joined by dots, of which a list may end in [] and a table in {}; "
-                f"got {clipped(path)!r}",
+                "must be names joined by dots; the name of a list may end in [], that of a "
+                f"table in {{}}; got {clipped(path)!r}",
             )
         if not is_grouped(steps):
             return
@@ -387,9 +390,11 @@ class _Checker:
                 and issubclass(bare, kinds)
                 and (bool in kinds or not issubclass(bare, bool))
             ):
-                raise self.error((*place, name), f"only {noun} can be written so")
+                raise self.error((*place, name), f"only {noun} can be written in this way")
         if how.get("cases") is not None and not (isinstance(bare, type) and issubclass(bare, Enum)):
-            raise self.error((*place, "cases"), "only a word of a table can be told so")
+            raise self.error(
+                (*place, "cases"), "only a field with a fixed set of words can have cases"
+            )
         if isinstance(how.get("constant"), str):
             try:
                 rules: Any = [Annotated[info.annotation, rule] for rule in info.metadata]
@@ -400,12 +405,16 @@ class _Checker:
                 raise self.error((*place, "constant"), reason) from None
         tells = how.get("name_of")
         if tells is not None:
-            listed = OPERATIONS.get(str(tells))
+            place = (*place, "name_of")
             if not issubclass(model, models.base.Request):
-                raise self.error((*place, "name_of"), "only a field of a request can be a name")
-            if listed is None or listed.changes or get_origin(_result_of(listed)) is not list:
+                raise self.error(place, "only a field of a request can be a name")
+            if get_origin(bare) is list:
+                raise self.error(place, "only the id of one thing can be a name, and no list")
+            if not {"id", "name"} <= set(_fields_listed(str(tells))):
                 raise self.error(
-                    (*place, "name_of"), f"must be an operation that lists; got {clipped(tells)!r}"
+                    place,
+                    f"must be an operation that lists things with id and name; got "
+                    f"{clipped(tells)!r}",
                 )
 
     def _joins(self, section: Mapping[str, Any]) -> None:
@@ -421,7 +430,7 @@ class _Checker:
             kind = kind_of(_result_of(operation))[0] if operation.result else None
             if operation.changes or operation.path_parameters or operation.request or kind is None:
                 raise self.error(
-                    (*place, "operation"), "must be a read without parameters that gives a list"
+                    (*place, "operation"), "must only read, take no parameters, and give a list"
                 )
             for part in ("match", "take"):
                 pairs = entry.get(part)
@@ -431,7 +440,11 @@ class _Checker:
                 theirs = [str(field) for field in pairs.values()]
                 self._known((*place, part), theirs, known[kind.__name__], "field")
             if entry.get("times") is not None:
-                self._known((*place, "times"), [str(entry["times"])], known[name], "field")
+                factor = str(entry["times"])
+                self._known((*place, "times"), [factor], known[name], "field")
+                kind = _bare(getattr(models, name).model_fields[factor].annotation)
+                if not (isinstance(kind, type) and issubclass(kind, int)):
+                    raise self.error((*place, "times"), "must be a field that holds a whole number")
 
     def _words(self, section: Mapping[str, Any]) -> None:
         known = open_enums()
@@ -486,6 +499,14 @@ def _result_of(operation: Operation[Any]) -> Any:
     return (
         operation.response.model_fields[operation.result].annotation if operation.result else None
     )
+
+
+def _fields_listed(name: str) -> list[str]:
+    """The fields of what an operation lists; none if it is no operation that lists."""
+    operation = OPERATIONS.get(name)
+    if operation is None or operation.changes or get_origin(_result_of(operation)) is not list:
+        return []
+    return list(getattr(kind_of(_result_of(operation))[0], "model_fields", ()))
 
 
 def _near(wanted: str, names: list[str]) -> str:

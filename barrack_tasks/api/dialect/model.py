@@ -54,8 +54,8 @@ def _is_path_of_a_list(path: str) -> str:
             _is_path(path_of_names)
         except ValueError:
             raise ValueError(
-                "must be names joined by dots, of which a list may end in [] and a table in {}; "
-                f"got {path[:80]!r}"
+                "must be names joined by dots; the name of a list may end in [], that of a "
+                f"table in {{}}; got {path[:80]!r}"
             ) from None
         return path
     return _is_path(path)
@@ -82,7 +82,7 @@ def _is_a_parameter(name: str) -> str:
 ParameterName = Annotated[str, AfterValidator(_is_a_parameter)]
 
 
-_PATH = re.compile(r"/(?:[^{}\s]|\{[a-z][a-z0-9_]*\})*")
+_PATH = re.compile(r"/(?:[^{}\s?#]|\{[a-z][a-z0-9_]*\})*")
 """Plain names in braces and nothing else of what `str.format` can: a width could fill memory."""
 
 
@@ -184,7 +184,7 @@ class OperationWire(_Entry):
         if _PATH.fullmatch(path) is None:
             raise ValueError(
                 "must begin with '/' and hold no braces but those of plain names, such as "
-                f"/instances/{{instance_id}}, and no spaces; got {path[:80]!r}"
+                f"/instances/{{instance_id}}, and no spaces, ? or #; got {path[:80]!r}"
             )
         return path
 

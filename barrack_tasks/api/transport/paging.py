@@ -170,7 +170,7 @@ class _Meter:
 
     def _endless(self, so_far: str) -> BarrackResponseError:
         return _unusable(
-            self._call, f"the list does not end: after {so_far} more are said to be there"
+            self._call, f"the list does not end: after {so_far} the API still announces more"
         )
 
 
@@ -257,13 +257,13 @@ class _Reading:
         """A sentence if items are missing where so many came; nothing, if none are."""
         said = self._totals[0] if self._totals else 0
         if count < said:
-            return f"{said} items are said to be there, and {count} came, also when read again"
+            return f"the API announces {said} items and sends {count}, also when asked again"
         came = -(-count // self._size)
         # A list of one page may be empty.
         if not self._totals and came < self._pages_said > 1:
             return (
-                f"{self._pages_said} pages are said to be there, and {came} came, also "
-                "when read again"
+                f"the API announces {self._pages_said} pages and sends {came}, also when asked "
+                "again"
             )
         return ""
 
@@ -353,7 +353,7 @@ class _Reading:
             raise _unusable(
                 self._call,
                 f"the list does not end: {self._bounds.idle_pages} pages in a row bring nothing "
-                "new, and more are said to be there",
+                "new, and the API announces more",
             )
         return idle
 
@@ -379,8 +379,8 @@ class _Reading:
         total = self._totals[-1] if self._totals else 0
         if total > offset:
             raise BarrackResponseError(
-                f"{total} items are said to be there, but the same page comes again after "
-                f"{offset} of them: this API pages in another way than "
+                f"the API announces {total} items, but sends the same page again after "
+                f"{offset} of them: it pages in another way than "
                 f"{self._paging.style!r}; correct paging in a dialect file",
                 operation=self._call.operation.name,
             )

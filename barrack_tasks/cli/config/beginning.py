@@ -24,7 +24,7 @@ _LATER = """\
 # What every flow may spend at most, such as:
 # caps: {hourly_price: 12, burn: 60, lasts: 24h}
 
-# Tells of GPU stock, and claims it once it is armed:
+# Reports GPU stock, and claims it once it is armed:
 # stock:
 #   armed: false
 #   wants:

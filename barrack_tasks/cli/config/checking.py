@@ -255,7 +255,7 @@ class _FileChecker:
     def _name(self) -> str:
         name = self._content.get("name", "barrack")
         if not isinstance(name, str) or not re.fullmatch(NAME_PATTERN, name):
-            said = "name must be lower case letters, digits and hyphens, 40 at most"
+            said = "name must have lower case letters, digits and hyphens, and 40 of them at most"
             self._say(said, ("name",))
             return "barrack"
         return name
@@ -341,7 +341,7 @@ class _FileChecker:
                 if one.keys() & {"account", "accounts"}:
                     yield (kind, number), one
                 else:
-                    said = f"each of several `{kind}` names its `account`, and this one does not"
+                    said = f"if there are several `{kind}`, each must name its `account`"
                     self._say(f"{said}; add it", (kind, number))
         else:
             yield (kind,), given

@@ -213,13 +213,13 @@ KINDS: dict[str, SectionKind] = {
         SectionKind(
             "stock",
             "watch_gpu_stock",
-            "Tells of GPU stock, and claims what its wants say once it is armed.",
+            "Reports GPU stock, and claims what its wants ask for once it is armed.",
             check=_check_stock,
         ),
         SectionKind(
             "ends",
             "end_expired",
-            "Ends what was leased or made for a time when that is over, once it is armed.",
+            "Once it is armed, ends machines whose lease or planned lifetime is over.",
         ),
         SectionKind(
             "forgotten",
@@ -227,7 +227,9 @@ KINDS: dict[str, SectionKind] = {
             "Names machines that nobody has leased, and puts them to rest once it is armed.",
         ),
         SectionKind("costs", "report_costs", "Reports what was spent on what.", acts=False),
-        SectionKind("watch", "watch_account", "Tells of each change in the account.", acts=False),
+        SectionKind(
+            "watch", "watch_account", "Emits an event for each change in the account.", acts=False
+        ),
         SectionKind(
             "doctor", "doctor", "Compares the API with what this release expects.", acts=False
         ),
@@ -240,11 +242,12 @@ class _Section(Given):
     """Base of all sections."""
 
     schedule: Schedule | None = Field(
-        default=None, description="When it runs; as the release has it, if not given."
+        default=None,
+        description="When it runs; if not given, on the schedule that comes with the release.",
     )
     account: str | None = Field(
         default=None,
-        description="The one of `accounts` that it is for; all of them, if not given.",
+        description="The one of `accounts` that it is for; if not given, all of them.",
     )
     accounts: list[str] | None = Field(
         default=None, min_length=1, description="Those of `accounts` that it is for."
@@ -319,8 +322,8 @@ class _Top(Given):
     name: str = Field(
         default="barrack",
         json_schema_extra={"pattern": NAME_PATTERN},
-        description="What the file is called on the Prefect server; of two files there, each has "
-        "a name of its own.",
+        description="The name of the file on the Prefect server; two files there have different "
+        "names.",
     )
     include: list[str] | str = Field(
         default=[], description="Further files, or globs, from the folder of this file."

@@ -14,7 +14,16 @@ from typing import Annotated, Any, cast
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from barrack_tasks.api.dialect import Dialect
-from barrack_tasks.api.dialect.codec import dig, kind_of, steps_of
+from barrack_tasks.api.dialect.codec import (
+    case_of,
+    dig,
+    kind_of,
+    reached,
+    read_value,
+    steps_of,
+    up_to_group,
+)
+from barrack_tasks.api.dialect.model import OF_THE_ITEM
 from barrack_tasks.api.operations import Operation
 from barrack_tasks.dialects.doctor.report import Difference
 
@@ -56,6 +65,7 @@ def _walk(dialect: Dialect, model: type[BaseModel], wire: Any, seen: dict[str, _
         return
     one.objects += 1
     names = dialect.schemas.get(model.__name__, {})
+    values = dialect.values.get(model.__name__, {})
     used: set[str] = set()
     pours = False
     for name, info in model.model_fields.items():
@@ -63,17 +73,29 @@ def _walk(dialect: Dialect, model: type[BaseModel], wire: Any, seen: dict[str, _
         if path is None:
             continue
         steps = steps_of(path)
-        used.update(steps[:1])
-        pours = pours or not steps
-        value = dig(wire, steps, _MISSING)
+        used.update(up_to_group(steps)[:1])
+        pours = pours or not up_to_group(steps)
+        how = values.get(name)
+        if how is not None and (how.constant is not None or case_of(how, wire) is not None):
+            one.present.add(name)
+            continue
+        value = reached(wire, steps, _MISSING)
         if value is _MISSING:
             one.absent.add(name)
             continue
         one.present.add(name)
+        value = value if how is None else read_value(how, value)
         _look_at(dialect, one, name, info.annotation, value, seen)
     if isinstance(wire, Mapping) and not pours:
-        for key in wire.keys() - used - _BESIDE:
+        for key in wire.keys() - used - _beside(dialect):
             one.strangers.setdefault(str(key))
+
+
+def _beside(dialect: Dialect) -> set[str]:
+    """What stands beside the fields of a thing, and is none of them."""
+    failure = dialect.failure
+    told = [failure.at, failure.status or ""] if failure is not None else []
+    return {*_BESIDE, *OF_THE_ITEM, *(step for path in told for step in steps_of(path)[:1])}
 
 
 def _look_at(

@@ -102,7 +102,7 @@ def _say_nothing_of_result(learned: Learned, operation: Operation[Any], wired: W
         return  # it may lie in there
     learned.open.pop(what, None)
     learned.unseen.pop(what, None)
-    learned.add(what, None, "the answer says nothing of it; the client looks", 0.97)
+    learned.add(what, None, "the answer does not show it, so the client looks it up", 0.97)
 
 
 def _groups(learned: Learned, mapper: Mapper, operation: Operation[Any], body: Schema) -> None:
@@ -265,4 +265,4 @@ def _close(learned: Learned, places: list[str]) -> None:
     """One question stands for these places."""
     for what in places:
         learned.open.pop(what, None)
-        learned.unseen.setdefault(what, "another question tells it")
+        learned.unseen.setdefault(what, "the answer to another question settles it")

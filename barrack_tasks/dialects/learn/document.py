@@ -20,7 +20,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 _MOST_VALUES = 2_000_000
 _LONGEST_CHAIN = 50
 _PARAMETER = re.compile(r"\{[^{}]*\}")
-_UNSAYABLE = re.compile(r"[{}\s]")
+_UNSAYABLE = re.compile(r"[{}\s?#]")
 
 
 class LearnError(BarrackConfigurationError):
@@ -139,7 +139,9 @@ class Document:
                 self.note(f"the path {_short(str(path))} does not begin with '/' and was not read")
                 continue
             if _UNSAYABLE.search(_PARAMETER.sub("", path)):
-                self.note(f"the path {_short(path)} has braces or spaces in it and was not read")
+                self.note(
+                    f"the path {_short(path)} has braces, spaces, ? or # in it and was not read"
+                )
                 continue
             if not isinstance(entry, Mapping):
                 self.note(f"the path {_short(path)} is not an object and was not read")

@@ -38,7 +38,7 @@ class ApiEvidence:
         notes: what people should know of it, a sentence each.
 
     Example:
-        >>> Evidence("reference.json", "document", {"openapi": "3.1.0", "paths": {}})
+        >>> ApiEvidence("reference.json", "document", {"openapi": "3.1.0", "paths": {}})
     """
 
     source: str
@@ -119,7 +119,7 @@ def _one(evidence: ApiEvidence, name: str, answered: Mapping[str, str | None]) -
     for what, wire in evidence.known.items():
         if wire is None:
             learned.matches.pop(what, None)
-            learned.unseen[what] = "it was tried in vain"
+            learned.unseen[what] = "it was tried without success"
         else:
             learned.add(what, wire, _TRIED.get(what, "tried out"), 1.0)
             learned.open.pop(what, None)

@@ -71,7 +71,7 @@ def _named(name: str, told: set[str], learned: Learned) -> AnswerOption | None:
         "schemas": {"DeploymentRequest": {field: name}},
         "values": {"DeploymentRequest": {field: {"name_of": listed}}},
     }
-    return AnswerOption(wire, f"{listed} tells it", 0.5, f"the name of what {field} is the id of")
+    return AnswerOption(wire, f"{listed} gives it", 0.5, f"the name that belongs to the id {field}")
 
 
 def _options(
@@ -100,7 +100,7 @@ def _options(
                     how = {"path": one.path, "items": place, "match": match, "take": take}
                     by = " and ".join(match.values())
                     label = f"the {take} of what {one.place} shows with that {by}"
-                    yield AnswerOption(_wire(name, how, match), "a list tells it", 0.5, label)
+                    yield AnswerOption(_wire(name, how, match), "a list gives it", 0.5, label)
 
 
 def _wire(name: str, how: dict[str, Any], match: dict[str, str]) -> dict[str, Any]:

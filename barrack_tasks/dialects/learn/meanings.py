@@ -41,8 +41,8 @@ def meaning_of(what: str, wire: Any) -> str:
             return _price(wire)
         case "lookups", [name]:
             if not wire:
-                return f"No request for a new instance says {name}."
-            return f"Each request for a new instance says {name} so."
+                return f"Requests for a new instance do not contain {name}."
+            return f"Each request for a new instance contains {name}, found in this way."
     return _setting(first, wire)
 
 
@@ -74,6 +74,8 @@ def _setting(what: str, wire: Any) -> str:
         case "base_url":
             return f"Requests, and your key with them, go to {wire}."
         case "auth":
+            if table.get("query"):
+                return f"The key stands in each address, as the parameter {table['query']!r}."
             how = f"the word {table['scheme']!r} and then the key" if table.get("scheme") else "it"
             return f"The key is sent in the header {table.get('header')!r}, which holds {how}."
         case "paging":

@@ -407,9 +407,9 @@ class _Scorer:
             found.append(f"answers {operation.response.__name__}")
         asked = wired.asked.names if wired.asked is not None else ()
         if operation.request and same_schema(operation.request.__name__, asked):
-            found.append(f"asks {operation.request.__name__}")
+            found.append(f"takes {operation.request.__name__}")
         if wired.method == operation.method and self._path(operation, wired) >= 0.75:
-            found.append("a path it may have")
+            found.append("the path fits")
         if any(_plain(t) == _plain(operation.group) for t in wired.tags):
             found.append(f"in {operation.group!r}")
         return found
@@ -490,7 +490,7 @@ class _Scorer:
         known = _before_parameters(wired.reads)[-1] == _THINGS["instance_id"]
         is_sure = known and operation.path_parameters
         score = LIKELY + 0.05 if is_sure else LIKELY - 0.01
-        return Candidate(wired, score, f"its word {wired.word!r} does the same")
+        return Candidate(wired, score, f"its word {wired.word!r} means the same")
 
     def by_all(self, operation: Operation[Any], wired: Wired) -> Candidate:
         """A match by everything that is no title."""

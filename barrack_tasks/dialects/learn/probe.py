@@ -39,6 +39,10 @@ class _Stop(Exception):
     """Nothing more is asked; says why."""
 
 
+class _RefusedKeyError(_Stop):
+    """The key is refused in every way of showing it that was tried."""
+
+
 def probe(
     base_url: str,
     api_key: str,
@@ -52,7 +56,8 @@ def probe(
     """Learn a dialect by asking the API. Reads only, and nothing that does anything.
 
     Every request is a GET to the host of `base_url`. It ends at once when the key is refused in
-    every way of showing it, or when the API says that it is too much. An OpenAPI document of the
+    every usual way of showing it and no document names another, or when the API says that it is
+    too much. An OpenAPI document of the
     API is looked for in the usual places, without the key first; what it says is learned as well,
     and tells where to ask. A redirect is followed only to a document on the same host.
 
@@ -253,7 +258,7 @@ class _Prober:
                 if "{" not in path:
                     self.told[name] = path
         auth = found.matches.get("auth")
-        if self.auth is None and auth is not None:
+        if self.auth is None and auth is not None and "header" in auth.wire:
             self.auths = ((auth.wire["header"], auth.wire.get("scheme", "")), *self.auths)
 
     # One request
@@ -302,15 +307,21 @@ class _Prober:
     # The first answer: which way of showing the key, and which prefix
 
     def _find_door(self, send: Send) -> None:
-        if self._is_open(send, ((p, f) for p in asking.PREFIXES for f in _FIRST)):
+        usual = self.auths
+        try:
+            is_open = self._is_open(send, ((p, f) for p in asking.PREFIXES for f in _FIRST))
+        except _RefusedKeyError:
             if self.seek:
                 self._find_document(send)
+            if self.auths == usual:
+                raise
+            is_open, self.auths = False, self.auths[:1]  # the way that only the document names
+        else:
+            if self.seek:
+                self._find_document(send)
+        lists = [self.told[name] for name in _FIRST.values() if name in self.told]
+        if is_open or self._is_open(send, (("", path) for path in lists)):
             return
-        if self.seek:
-            self._find_document(send)
-            lists = [self.told[name] for name in _FIRST.values() if name in self.told]
-            if self._is_open(send, (("", path) for path in lists)):
-                return
         raise _Stop("neither /regions nor /instances exists under a usual prefix")
 
     def _is_open(self, send: Send, doors: Iterable[tuple[str, str]]) -> bool:
@@ -338,7 +349,7 @@ class _Prober:
                     self.auth = None  # there was nothing here that asks for a key
                 return status, body
         self.auth = None
-        raise _Stop("the API refused the key (401) in every usual way of sending it")
+        raise _RefusedKeyError("the API refused the key (401) in every usual way of sending it")
 
     # Further paths
 

@@ -16,7 +16,7 @@ from barrack_tasks.dialects.learn.calls import place_of
 from barrack_tasks.dialects.learn.document import LearnError
 from barrack_tasks.dialects.learn.likeness import Certainty, certainty_of
 from barrack_tasks.dialects.learn.report import Figures, FlowReport, LearnReport
-from barrack_tasks.dialects.needs import NEEDS, Needs, told_by_parents
+from barrack_tasks.dialects.needs import NEEDS, TOLD_IN, Needs, told_by_parents
 
 CLEAR = 0.1
 """How much better than the second best the candidate must be that `yes` takes."""
@@ -116,7 +116,7 @@ class Learned:
     answers: dict[str, Any] = field(default_factory=dict)
     """What a person has answered, by question; it outlives new evidence."""
     evidence: tuple[Any, ...] = field(default=(), repr=False)
-    """What it was learned from, an `Evidence` for each place."""
+    """What it was learned from, an `ApiEvidence` for each place."""
     again: Callable[[Mapping[str, str | None]], Learned] | None = None
     """Learns anew with answers for operations: what one is tells what lies in its answer."""
     recognised: bool = True
@@ -310,7 +310,9 @@ def _is_of(what: str, need: Needs) -> bool:
             is_one_of = any(steps[1] in group for group in need.either)
             return steps[1] in need.operations or is_one_of or tells_prices
         case "schemas" | "values":
-            return ".".join(steps[1:]) in need.fields
+            place = ".".join(steps[1:])
+            tells = any(TOLD_IN.get(name) == place for group in need.either for name in group)
+            return place in need.fields or tells
         case "envelope":
             return True
         case "paging":
@@ -479,9 +481,21 @@ def _flow_report(learned: Learned, need: Needs, told: set[str]) -> FlowReport:
         elif match.certainty == "guess":
             flow.guessed.append(place)
     for group in need.either:
-        known = {o: learned.matches.get(f"operations.{o}") for o in group}
-        if not any(match is not None and match.wire is not None for match in known.values()):
-            may_be = [o for o, match in known.items() if match is None]
+        options = [_lacking_of(learned, o, told) for o in group]
+        if all(options):
+            may_be = [place for place in options if place not in learned.matches]
             to = flow.open if may_be else flow.lacking
-            to.append(" or ".join(f"operations.{o}" for o in may_be or group))
+            to.append(" or ".join(may_be or options))
     return flow
+
+
+def _lacking_of(learned: Learned, operation: str, told: set[str]) -> str:
+    """The place that keeps an operation from telling what it is needed for, or nothing."""
+    needed = [f"operations.{operation}"]
+    if operation in TOLD_IN:
+        needed.append(f"schemas.{TOLD_IN[operation]}")
+    for place in needed:
+        match = learned.matches.get(place)
+        if place not in told and (match is None or match.wire is None):
+            return place
+    return ""

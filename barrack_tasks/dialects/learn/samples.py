@@ -59,7 +59,7 @@ def learn_samples(
         secrets: texts that must not appear in what was learned.
         source: what the answers are called where they and other evidence are spoken of.
         kind: how they were come by.
-        known: what was tried out; see `Evidence`.
+        known: what was tried out; see `ApiEvidence`.
         yes: as for `learn_openapi`.
 
     Raises:

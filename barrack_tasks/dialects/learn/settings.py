@@ -128,6 +128,9 @@ def _auth(document: Document, name: str, scheme: Mapping[str, Any]) -> Said | No
         bearer = header.casefold() == "authorization" and "bearer" in about
         value = {"header": header, "scheme": "Bearer" if bearer else ""}
         return Said(value, 0.97, f"securitySchemes.{name}: a key in the header {header}")
+    if kind == "apikey" and where == "query" and isinstance(header, str):
+        reason = f"securitySchemes.{name}: a key in the parameter {header} of each address"
+        return Said({"query": header}, 0.9, reason)
     if kind == "http" and str(scheme.get("scheme")).lower() == "bearer":
         value = {"header": "Authorization", "scheme": "Bearer"}
         return Said(value, 0.96, f"securitySchemes.{name}: a bearer token")

@@ -17,7 +17,7 @@ from barrack_tasks.plans.money.burn import Burn
 from barrack_tasks.plans.report import money
 
 _MOST_ROWS = 25
-_TABLES = (("thing", "by thing"), ("model", "by GPU model"), ("region", "by region"))
+_TABLES = (("thing", "by resource"), ("model", "by GPU model"), ("region", "by region"))
 _WEEK = timedelta(days=7)
 CHART_TITLE = "Spent by day and state"
 
@@ -142,7 +142,7 @@ class CostReport(Shown):
         if self.picture:
             parts.append(Chart(self.picture, CHART_TITLE))
         figures = (
-            ("burns now, an hour", amount(self.burn_hourly)),
+            ("current cost an hour", amount(self.burn_hourly)),
             ("this month so far", f"{least}{amount(self.month_so_far)}"),
             ("this month, if nothing changes", f"{least}{amount(self.month_forecast)}"),
             ("saved by hibernation", amount(bill.saved_by_hibernation)),

@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import replace
 from email.utils import format_datetime
-from typing import Any
+from typing import Any, get_args
 from urllib.parse import parse_qsl, urlencode
 
 from pydantic import BaseModel
@@ -48,8 +48,26 @@ from barrack_tasks.sandbox.http.routes import Route, Routes
 from barrack_tasks.sandbox.http.wire import as_json, path_of, priced, put, wrap, write
 
 log = logging.getLogger(__name__)
+_LISTED_BY = {"key_id": "list_ssh_keys"}
+"""Lists that are not called like the parameters of paths that name what is in them."""
 _HTML = "text/html; charset=utf-8"
 _PAGE = "<html><head><title>{0} Bad Gateway</title></head><body><h1>{0}</h1></body></html>\n"
+
+
+def _listed_by_name(dialect: Dialect) -> frozenset[str]:
+    """Lists of things that have no id on the wire beside their name."""
+
+    def has_names_alone(schema: str) -> bool:
+        names = dialect.schemas.get(schema, {})
+        return names.get("id", "id") == names.get("name", "name")
+
+    return frozenset(
+        operation.name
+        for operation in OPERATIONS.values()
+        if operation.name.startswith("list_") and operation.result
+        for kind in get_args(operation.response.model_fields[operation.result].annotation)
+        if has_names_alone(kind.__name__)
+    )
 
 
 class App:
@@ -83,6 +101,7 @@ class App:
         self.routes = Routes(dialect)
         self._lookups = Lookups(dialect, self.routes.prefix)
         self._control = Control(world, self.faults, self.requests)
+        self._listed_by_name = _listed_by_name(dialect)
         self._auth_header = dialect.auth.header.lower().encode("latin-1")
         self._auth_value = f"{dialect.auth.scheme} {api_key}".strip()
         self._api_key = api_key
@@ -267,11 +286,21 @@ class App:
             given = getattr(call.body, field)
             if how.name_of is None or given is None:
                 continue
-            listed = HANDLERS[how.name_of](self.world, SandboxCall(how.name_of))
-            things = getattr(listed, OPERATIONS[how.name_of].result)
-            found[field] = next((thing.id for thing in things if thing.name == given), given)
+            found[field] = self._id_of(how.name_of, given)
         body = call.body.model_copy(update=found) if found else call.body
-        return replace(call, body=body)
+        path = {
+            name: self._id_of(listed, given) if listed in self._listed_by_name else given
+            for name, given in call.path.items()
+            for listed in [_LISTED_BY.get(name, f"list_{name.removesuffix('_id')}s")]
+        }
+        return replace(call, body=body, path=path)
+
+    def _id_of(self, listed: str, name: str) -> str:
+        """The id of what a list shows under a name; the name if there is no such thing."""
+        things = getattr(
+            HANDLERS[listed](self.world, SandboxCall(listed)), OPERATIONS[listed].result
+        )
+        return next((thing.id for thing in things if thing.name == name), name)
 
     def _need_parents(self, route: Route, call: SandboxCall) -> None:
         """Refuse a path that says of a thing that it lies in something where it does not lie.

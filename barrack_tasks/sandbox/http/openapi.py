@@ -191,7 +191,9 @@ def document(dialect: Dialect) -> Json:
             dialect, schemas, route
         )
     scheme: Json = {"type": "apiKey", "in": "header", "name": dialect.auth.header}
-    if dialect.auth.scheme.lower() == "bearer" and dialect.auth.header.lower() == "authorization":
+    if dialect.auth.query:
+        scheme |= {"in": "query", "name": dialect.auth.query}
+    elif dialect.auth.scheme.lower() == "bearer" and dialect.auth.header.lower() == "authorization":
         scheme = {"type": "http", "scheme": "bearer"}
     return {
         "openapi": "3.1.0",

@@ -253,7 +253,7 @@ MADE: dict[str, Made] = {
         "name: Team A\n",
         1,
         7,
-        "name must be lower case letters, digits and hyphens, 40 at most",
+        "name must have lower case letters, digits and hyphens, and 40 of them at most",
     ),
     "a template": Made(
         'retention: {select: ["{{ $HOME }}"]}\n',
@@ -423,6 +423,6 @@ MADE: dict[str, Made] = {
         "accounts: [a, b]\nbalance:\n  - {account: a}\n  - {armed: true}\n",
         4,
         5,
-        "each of several `balance` names its `account`, and this one does not; add it",
+        "if there are several `balance`, each must name its `account`; add it",
     ),
 }

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from barrack_tasks.dialects.learn import (
+    Learned,
     LearnError,
     answers_text,
     learn_openapi,
@@ -65,3 +66,25 @@ def test_what_is_no_table_of_answers_is_refused(tmp_path: Path) -> None:
     file.write_text("- one\n")
     with pytest.raises(LearnError, match="must be a table"):
         read_answers(file)
+
+
+def test_a_list_of_images_that_names_no_snapshot_tells_nothing() -> None:
+    learned = Learned("silent")
+    learned.add("operations.list_images", {"method": "GET", "path": "/images"}, "titled", 1.0)
+    for what in ("operations.list_snapshot_images", "operations.get_snapshot_image"):
+        learned.add(what, None, "there is none", 1.0)
+
+    def lacking() -> tuple[list[str], list[str]]:
+        flow = learned.report().flows["prune_snapshots"]
+        about = "schemas.Image.snapshot_id"
+        return [p for p in flow.open if about in p], [p for p in flow.lacking if about in p]
+
+    assert lacking() == (["schemas.Image.snapshot_id"], [])
+    learned.ask("schemas.Image.snapshot_id", "Where is it?")
+    [question] = learned.questions()
+    assert "prune_snapshots" in learned.waiting_for(question)
+    learned.add("schemas.Image.snapshot_id", None, "the schema has no such field", 1.0)
+    [place] = lacking()[1]
+    assert place.endswith("operations.get_snapshot_image or schemas.Image.snapshot_id")
+    learned.add("schemas.Image.snapshot_id", "madeFrom", "titled", 1.0)
+    assert lacking() == ([], [])

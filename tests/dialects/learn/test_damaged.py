@@ -304,6 +304,39 @@ def test_an_address_of_plain_http_is_left_out_of_the_file() -> None:
     assert _learn(root).dialect()["base_url"] == "https://cloud.example/v1"
 
 
+def test_a_path_that_holds_parameters_of_the_address_is_not_taken() -> None:
+    root = copy.deepcopy(ROOT)
+    place = dialect("camel").operations["list_snapshots"].path
+    root["paths"][f"{place}?all=1"] = root["paths"].pop(place)
+    learned = _learn(root)
+    assert learned.matches["operations.list_snapshots"].wire is None
+    assert any(f"'{place}?all=1' has braces, spaces, ? or # in it" in n for n in learned.notes)
+    dialect_text(learned)
+
+
+IN_QUERY = {"type": "apiKey", "in": "query", "name": "api_key"}
+IN_HEADER = {"type": "apiKey", "in": "header", "name": "x-token"}
+
+
+@pytest.mark.parametrize(
+    ("schemes", "auth"),
+    [
+        ([IN_QUERY], {"query": "api_key"}),
+        ([IN_QUERY, IN_HEADER], {"header": "x-token"}),
+        ([{**IN_QUERY, "name": "api key"}], None),
+    ],
+)
+def test_a_key_in_the_address_is_learned_where_no_header_carries_it(
+    schemes: list[dict[str, str]], auth: dict[str, str] | None
+) -> None:
+    root = copy.deepcopy(ROOT)
+    root["components"]["securitySchemes"] = {f"way {n}": s for n, s in enumerate(schemes)}
+    learned = _learn(root)
+    assert learned.dialect().get("auth") == auth
+    assert ("auth" in learned.open) == (auth is None)
+    dialect_text(learned)
+
+
 def test_words_that_are_longer_than_a_plain_key_of_yaml_are_written(tmp_path: Path) -> None:
     word = f"running{'_' * 2000}"
     learned = learn_openapi(TEXT.replace(b'"running"', json.dumps(word).encode()))

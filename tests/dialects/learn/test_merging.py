@@ -404,6 +404,7 @@ def test_each_candidate_says_what_it_would_mean(
         "'Stop instance' sends POST /x/{instance_id}/off. This changes something."
     )
     assert "stays unknown" in meaning_of("schemas.UserVM.region", None)
+    assert "as the parameter 'api_key'" in meaning_of("auth", {"query": "api_key"})
     assert "EUR" in meaning_of(
         "currency", {"values": {"Balance": {"currency": {"constant": "EUR"}}}}
     )

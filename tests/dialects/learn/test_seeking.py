@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from barrack_tasks.api.dialect.loading import merged
 from barrack_tasks.dialects.learn import LearnError, evidence_text, probe
 from barrack_tasks.dialects.learn.candidates import is_safe
 from barrack_tasks.dialects.learn.seeking import beside, linked
@@ -190,6 +191,21 @@ def test_from_an_address_alone_every_flow_can_run(name: str) -> None:
     cannot = [flow for flow, told in report.flows.items() if not told.can_run]
     assert cannot == []
     assert not [what for what in learned.open if what.startswith("operations.")]
+
+
+@pytest.mark.parametrize("auth", [{"header": "x-token"}, {"query": "api_key"}])
+def test_the_document_tells_how_the_key_is_shown(auth: dict[str, str]) -> None:
+    with furnished(merged({"auth": auth}, "other.yaml")) as sandbox:
+        furnish(sandbox)
+        before = len(sandbox.requests())
+        learned = probe("http://" + sandbox.url.split("/")[2], sandbox.api_key)
+        asked = sandbox.requests()[before:]
+    assert len(asked) <= 60
+    assert learned.dialect()["auth"] == auth
+    assert not [what for what in learned.open if what.startswith("operations.")]
+    was_read = "paging" in learned.matches and any("shows the same" in m.reason
+               for m in learned.matches.values())  # fmt: skip
+    assert was_read == ("header" in auth), "a probe puts no key into an address"
 
 
 @given(st.text(max_size=60), st.sampled_from(['"', "'", "("]))
