@@ -29,7 +29,7 @@ _FEW_SECONDS = 2.0
 _PATIENCE = 300.0
 """Seconds that a run waits for its server; its lock is over by then, and it may send nothing."""
 _AGAIN = (
-    "What was requested goes on at Barrack: `barrack ls` shows it, and the same command takes it "
+    "What was requested continues at Barrack: `barrack ls` shows it, and the same command takes it "
     "up again."
 )
 
@@ -41,10 +41,10 @@ def interruption(at_work: tuple[str, ...]) -> str:
         at_work: names of the instances that the flow was not done with.
 
     Example:
-        >>> interruption(("train-1",))[:36]
-        'interrupted; left at work: train-1. '
+        >>> interruption(("train-1",))[:41]
+        'interrupted; still in progress: train-1. '
     """
-    return f"interrupted; left at work: {', '.join(at_work) or 'nothing'}. {_AGAIN}"
+    return f"interrupted; still in progress: {', '.join(at_work) or 'nothing'}. {_AGAIN}"
 
 
 def ends_without_a_server(main: Callable[[], None]) -> Callable[[], None]:

@@ -249,16 +249,7 @@ def run_flow(name: str, parameters: Mapping[str, Any], as_json: bool, watch: boo
     try:
         result = call_flow(name, parameters, watch)
     except InterruptedWork as error:
-<<<<<<< HEAD
-        left = ", ".join(error.at_work) or "nothing"
-        told.print(
-            f"barrack: interrupted; still in progress: {left}. What was requested continues at "
-            f"Barrack: `barrack ls` shows it, and the same command takes it up again.",
-            style="yellow",
-        )
-=======
         told.print(f"barrack: {interruption(error.at_work)}", style="yellow")
->>>>>>> h-r23
         return 130
     except Exception as error:
         report = getattr(error, "report", None)

@@ -81,7 +81,7 @@ def test_commands_say_that_the_server_is_away_and_end(tmp_path: Path) -> None:
             run.send_signal(signal.SIGINT)
             assert run.wait(240) == 130
             assert said("run").count("does not answer any more") == 1
-            assert "barrack: interrupted; left at work: " in said("run")
+            assert "barrack: interrupted; still in progress: " in said("run")
             for name in ("watch", "run"):
                 assert [one for one in ITS_OWN if one in said(name)] == [], said(name)
     finally:
