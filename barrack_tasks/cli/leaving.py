@@ -158,12 +158,16 @@ def aware_of_its_server(told: Screen, at_work: Callable[[], tuple[str, ...]]) ->
     threading.Thread(
         target=lambda: context.run(look), name="barrack-server-watch", daemon=True
     ).start()
-    before = signal.signal(signal.SIGINT, interrupt)
+    # A command in the background of a script ignores Ctrl-C, and stays so.
+    is_usual = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if is_usual:
+        signal.signal(signal.SIGINT, interrupt)
     try:
         yield
     finally:
         is_over.set()
-        signal.signal(signal.SIGINT, before)
+        if is_usual:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _leave(code: int) -> NoReturn:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import pytest
 from prefect._internal.concurrency.services import QueueService
@@ -14,6 +19,21 @@ from barrack_tasks.cli import leaving
 from barrack_tasks.cli.leaving import _is_all_sent
 from barrack_tasks.cli.servers import spoken_with, spoken_with_last
 from tests.conftest import free_port
+
+RUNS = """
+import signal, sys, time
+from barrack_tasks.cli import leaving
+from barrack_tasks.cli.screen import Screen
+BEFORE
+with leaving.aware_of_its_server(Screen(stderr=True), lambda: ("train-1",)):
+    print("begun", flush=True)
+    while True:
+        try:
+            time.sleep(600)
+        except KeyboardInterrupt:
+            print("interrupted", flush=True)
+"""
+"""A flow that would wait for its server for ever, also at Ctrl-C."""
 
 
 class Sender(QueueService[str]):
@@ -83,3 +103,50 @@ def test_the_server_that_was_spoken_with_last_is_the_one_that_is_asked() -> None
         pass
     with spoken_with_last() as url:
         assert url == "http://127.0.0.1:1/api"
+
+
+def runs_without_a_server(before: str, tmp_path: Path) -> subprocess.Popen[str]:
+    given = {k: v for k, v in os.environ.items() if not k.startswith("PREFECT_")}
+    url = f"http://127.0.0.1:{free_port()}/api"
+    env = {**given, "PREFECT_HOME": str(tmp_path), "PREFECT_API_URL": url, "COLUMNS": "400"}
+    return subprocess.Popen(
+        [sys.executable, "-c", RUNS.replace("BEFORE", before)],
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+@pytest.mark.slow
+def test_a_run_ends_that_waits_for_its_server_in_vain(tmp_path: Path) -> None:
+    before = "leaving._LOOKS_EVERY = leaving._PATIENCE = 0"
+    with runs_without_a_server(before, tmp_path) as run:
+        _, said = run.communicate(timeout=240)
+    assert run.returncode == 1
+    first, second = said.splitlines()
+    assert "does not answer any more; the run waits for it" in first
+    assert "barrack: the Prefect server at http://127.0.0.1:" in second
+    assert "the same command takes it up again" in second
+
+
+def test_ctrl_c_ends_a_run_whose_server_has_gone(tmp_path: Path) -> None:
+    with runs_without_a_server("", tmp_path) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "begun\n"
+        run.send_signal(signal.SIGINT)
+        out, said = run.communicate(timeout=240)
+    assert (run.returncode, out) == (130, "interrupted\n")
+    assert "barrack: interrupted; left at work: train-1." in said
+
+
+@pytest.mark.slow
+def test_who_ignores_ctrl_c_goes_on_to_ignore_it(tmp_path: Path) -> None:
+    before = "signal.signal(signal.SIGINT, signal.SIG_IGN); leaving._PATIENCE = 0"
+    with runs_without_a_server(before, tmp_path) as run:
+        assert run.stdout is not None
+        assert run.stdout.readline() == "begun\n"
+        run.send_signal(signal.SIGINT)
+        out, _ = run.communicate(timeout=240)
+    assert (run.returncode, out) == (1, "")
