@@ -42,7 +42,7 @@ def meaning_of(what: str, wire: Any) -> str:
         case "lookups", [name]:
             if not wire:
                 return f"Requests for a new instance do not contain {name}."
-            return f"Each request for a new instance contains {name}, found in this way."
+            return f"Each request for a new instance contains {name} as chosen here."
     return _setting(first, wire)
 
 

@@ -51,7 +51,7 @@ def test_each_part_is_asked_for_with_the_list_that_tells_it(root: dict[str, Any]
     ]
     assert found.waiting_for(asked["lookups.flavor_name"]) == ["watch_gpu_stock"]
     for question in asked.values():
-        assert meaning_of(question.what, question.candidates[0].wire).endswith("in this way.")
+        assert meaning_of(question.what, question.candidates[0].wire).endswith("as chosen here.")
 
 
 def test_the_answers_make_a_dialect_that_makes_instances(root: dict[str, Any]) -> None:
