@@ -229,7 +229,7 @@ def test_an_account_that_cannot_be_read_is_an_error_of_a_plan(
 def test_a_plan_is_shown_as_json_or_as_markdown(barrack: Barrack, tmp_path: Path) -> None:
     code, said = barrack("plan", str(tmp_path / "none.yaml"), "--json", "--markdown")
     assert code == 1
-    assert "--json or --markdown" in said
+    assert "--json and --markdown exclude each other" in said
 
 
 @pytest.mark.slow
@@ -323,7 +323,7 @@ def test_an_apply_that_was_lost_is_followed_by_another_and_stops_when_it_comes_b
     with _alone(name) as check:
         monkeypatch.setattr(applying, "_server_now", lambda: now + 3600)
         with _alone(name) as other:
-            with pytest.raises(BarrackConfigurationError, match="away so long"):
+            with pytest.raises(BarrackConfigurationError, match="paused for so long"):
                 check()
             other()
 
