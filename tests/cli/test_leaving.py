@@ -138,7 +138,7 @@ def test_ctrl_c_ends_a_run_whose_server_has_gone(tmp_path: Path) -> None:
         run.send_signal(signal.SIGINT)
         out, said = run.communicate(timeout=240)
     assert (run.returncode, out) == (130, "interrupted\n")
-    assert "barrack: interrupted; left at work: train-1." in said
+    assert "barrack: interrupted; still in progress: train-1." in said
 
 
 @pytest.mark.slow
