@@ -90,9 +90,13 @@ def _in_a_flow_of_ours() -> bool:
 
 
 @pytest.fixture(autouse=True)
-def _ends_of_other_tests_are_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """All tests share one server, and leave ends of accounts there that no block holds."""
+def _what_other_tests_left_is_not_told(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All tests share one server, and leave ends and guards there that nobody runs any more."""
     monkeypatch.setattr("barrack_tasks.controllers.reports.told_of_left_ends", lambda *_, **__: [])
+    if not request.module.__name__.endswith("test_blind_guards"):
+        monkeypatch.setattr("barrack_tasks.runtime.health.blind_guards", lambda *_, **__: [])
 
 
 @pytest.fixture(autouse=True)
