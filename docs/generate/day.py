@@ -186,7 +186,7 @@ class Day:
 def settled(page: str) -> str:
     """A page without what differs from day to day: figures, and how wide they are."""
     page = re.sub(r"\d[\d.,:/-]*", "#", page)
-    page = re.sub(r"( BRK-\w+| id)$", "", page, flags=re.M)  # it may have no room
+    page = re.sub(r" +(BRK-\S+|id)$", "", page, flags=re.M)  # it may have no room
     page = re.sub(r"# (s|min|h|d)\b", "# t", page)
     page = re.sub(r"# t # t", "# t", page)
     return re.sub(r" +", " ", page)
