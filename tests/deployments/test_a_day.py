@@ -32,6 +32,7 @@ def told(kind: str, id_: str) -> dict[str, Any]:
     return found[-1]
 
 
+@pytest.mark.usefixtures("no_deployments")
 @pytest.mark.slow
 def test_a_day(cloud: Callable[..., Sandbox], hook: tuple[Webhook, str]) -> None:
     kept, notifier = hook

@@ -22,6 +22,7 @@ __all__ = ["cloud"]
 IMAGE = "registry.example.com/team/barrack:1"
 
 
+@pytest.mark.usefixtures("no_deployments")
 @pytest.mark.slow
 def test_what_is_exported_is_deployed_as_it_is(
     cloud: Callable[..., Sandbox], tmp_path: Path

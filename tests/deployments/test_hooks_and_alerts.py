@@ -91,6 +91,7 @@ def automations() -> list[Any]:
         return list(client.read_automations_by_name(NAME))
 
 
+@pytest.mark.usefixtures("no_deployments")
 def test_an_automation_tells_of_a_deployed_run_that_fails(
     cloud: Callable[..., Sandbox], hook: tuple[Webhook, str]
 ) -> None:

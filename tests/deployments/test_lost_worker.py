@@ -63,6 +63,7 @@ def lose(process: subprocess.Popen[bytes], run: str) -> None:
                 os.kill(int(entry.name), signal.SIGKILL)
 
 
+@pytest.mark.usefixtures("no_deployments")
 @pytest.mark.parametrize("state", ["Pending", "Running"])
 def test_a_guard_whose_worker_is_lost_completes_at_its_next_run(
     prefect_server: str, state: str
