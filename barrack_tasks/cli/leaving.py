@@ -85,18 +85,21 @@ def _is_all_sent() -> bool:
 
 
 def _is_away() -> bool:
-    """Whether the server that was spoken with last does not answer, and not a moment later."""
+    """Whether the server that was spoken with last has gone."""
     with spoken_with_last() as url:
-        return url is not None and not answers(url) and not answers(url, after=1.0)
+        return url is not None and not _is_there(url)
 
 
-def answers(url: str, after: float = 0.0) -> bool:
-    """Whether a server is there, whatever it says; what cannot be told counts as there."""
-    time.sleep(after)
-    try:
-        return not isinstance(problem_at(url), httpx.TransportError)
-    except Exception:  # noqa: BLE001 - see `problem_at`
-        return True
+def _is_there(url: str) -> bool:
+    """Whether a server answers, whatever it says, now or a moment later; in doubt it is there."""
+    for pause in (0.0, 1.0):
+        time.sleep(pause)
+        try:
+            if not isinstance(problem_at(url), httpx.TransportError):
+                return True
+        except Exception:  # noqa: BLE001 - see `problem_at`
+            return True
+    return False
 
 
 @contextmanager
@@ -126,7 +129,7 @@ def aware_of_its_server(told: Screen, at_work: Callable[[], tuple[str, ...]]) ->
             now = time.monotonic()
             if now - looked < _LOOKS_EVERY and since is None and not is_interrupted.is_set():
                 continue
-            is_there = answers(str(url)) or answers(str(url), after=1.0)
+            is_there = _is_there(str(url))
             looked = time.monotonic()
             if is_over.is_set():
                 return

@@ -6,8 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,18 +14,11 @@ from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.services import answers, server_settings
 from tests.cli.test_up import COMMAND
 from tests.conftest import end_with_this_process, free_port, give_tables
+from tests.deployments.playing import until
 
 ROOT = Path(__file__).resolve().parents[2]
 ITS_OWN = ("Traceback", "EventsWorker", "Error logging to API", "websocket", "Event(")
 """What Prefect's own senders say, which is of no use to a person."""
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    for _ in range(2400):
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"it never came to this: {what}")
 
 
 @pytest.mark.slow

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,23 +49,42 @@ def change(deployment: dict[str, Any], **what: Any) -> None:
 
 
 @contextmanager
-def worker(sandbox: Sandbox) -> Iterator[None]:
-    """The worker of `barrack up`, whose environment names a sandbox."""
+def worker(sandbox: Sandbox, *words: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A worker whose environment names a sandbox, in a group of its own.
+
+    Args:
+        sandbox: what its runs act on.
+        words: of its module, behind `python -m`; the worker of `barrack up`, if not given.
+    """
     process = subprocess.Popen(
-        [sys.executable, "-m", "barrack_tasks.server.worker", "barrack"],
+        [sys.executable, "-m", *(words or ("barrack_tasks.server.worker", "barrack"))],
         cwd=ROOT / "docs",
         env={**os.environ, **sandbox.env},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
-        yield
+        yield process
     finally:
         process.terminate()
         try:
-            process.wait(30)
+            process.wait(120)  # it ends its runs first
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def until(condition: Callable[[], object], what: str) -> None:
+    """Wait until something is so.
+
+    Raises:
+        AssertionError: it never is; `what` says what was waited for.
+    """
+    for _ in range(2400):
+        if condition():
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"it never came to this: {what}")
 
 
 def start(deployment: str, **parameters: Any) -> str:

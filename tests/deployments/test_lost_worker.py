@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,28 +15,11 @@ from prefect.client.orchestration import get_client
 
 from barrack_tasks.cli.deployments import apply, deployments_file
 from barrack_tasks.sandbox import Sandbox
-from tests.deployments.playing import ROOT, start, wait_for
+from tests.deployments.playing import start, wait_for, worker
 
 pytestmark = pytest.mark.slow
+PREFECTS = ("prefect", "worker", "start", "--pool", "barrack")
 GUARD = "barrack-watch-balance/watch-balance"
-
-
-@contextmanager
-def worker(sandbox: Sandbox) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker that can be killed together with all that it has started."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "prefect", "worker", "start", "--pool", "barrack"],
-        cwd=ROOT / "docs",
-        env={**os.environ, **sandbox.env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        process.wait(60)
 
 
 def until(run: str, *names: str) -> str:
@@ -70,10 +51,10 @@ def test_a_guard_whose_worker_is_lost_completes_at_its_next_run(
 ) -> None:
     [guard] = [d.id for d in apply(deployments_file()) if d.full_name == GUARD]
     with Sandbox(fleet=2, balance="5000", speed=1, latency=1) as sandbox:
-        with worker(sandbox) as lost:
+        with worker(sandbox, *PREFECTS) as lost:
             run = start(guard)
             until(run, state)
             lose(lost, run)
-        with worker(sandbox):
+        with worker(sandbox, *PREFECTS):
             assert wait_for(start(guard)) == "Completed"
             assert until(run, state) == state, "the server believes that the lost run still goes on"

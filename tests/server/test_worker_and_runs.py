@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from uuid import UUID
@@ -20,40 +18,12 @@ from prefect.states import Cancelled
 from barrack_tasks.cli.deployments import apply, deployments_file
 from barrack_tasks.sandbox import Sandbox
 from barrack_tasks.server.processes import born
-from tests.deployments.playing import ROOT, start, wait_for
+from tests.deployments.playing import start, until, wait_for, worker
 
 pytestmark = pytest.mark.slow
 SEEDS = count(2300)
+LIMITED = ("barrack_tasks.server.worker", "barrack", "--limit", "4")
 FLOW = "barrack-snapshot-before-stop/snapshot-before-stop"
-
-
-@contextmanager
-def worker(sandbox: Sandbox) -> Iterator[subprocess.Popen[bytes]]:
-    """The worker, in a group of its own, as `barrack up` starts it."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "barrack_tasks.server.worker", "barrack", "--limit", "4"],
-        cwd=ROOT / "docs",
-        env={**os.environ, **sandbox.env},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(120)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-
-
-def until(condition: Callable[[], object], what: str) -> None:
-    for _ in range(2400):
-        if condition():
-            return
-        time.sleep(0.1)
-    raise AssertionError(f"it never came to this: {what}")
 
 
 def state_of(run: str, told: str = "name") -> str:
@@ -115,7 +85,7 @@ def snapshot_asked(sandbox: Sandbox) -> bool:
 def test_a_worker_that_is_told_to_end_ends_its_runs_and_the_next_goes_on(
     deployment: str, sandbox: Sandbox
 ) -> None:
-    with worker(sandbox) as first:
+    with worker(sandbox, *LIMITED) as first:
         run = start(deployment, select=["*"], dry_run=False)
         until(lambda: snapshot_asked(sandbox), "the run asks for a snapshot")
         # Without this a run that always falls back to the slow way would never be noticed.
@@ -124,7 +94,7 @@ def test_a_worker_that_is_told_to_end_ends_its_runs_and_the_next_goes_on(
         first.wait(120)
         assert wait_for(run, "Running") == "Crashed", "the server is told before the worker ends"
         until(lambda: not born(process), "the process of the run has ended")
-    with worker(sandbox):
+    with worker(sandbox, *LIMITED):
         run = start(deployment, select=["*"], dry_run=False)
         until(lambda: state_of(run) == "Running", "the next run begins")
 
@@ -142,7 +112,7 @@ def test_a_worker_that_is_told_to_end_ends_its_runs_and_the_next_goes_on(
 def test_what_forks_for_runs_is_started_again_when_it_was_killed(
     deployment: str, sandbox: Sandbox
 ) -> None:
-    with worker(sandbox) as working:
+    with worker(sandbox, *LIMITED) as working:
         run = start(deployment, select=["*"], dry_run=False)
         until(lambda: snapshot_asked(sandbox), "the run asks for a snapshot")
         [before] = forks_of(working)
@@ -156,7 +126,7 @@ def test_what_forks_for_runs_is_started_again_when_it_was_killed(
 def test_a_worker_that_is_told_to_end_as_it_starts_leaves_no_process(
     deployment: str, sandbox: Sandbox
 ) -> None:
-    with worker(sandbox) as working:
+    with worker(sandbox, *LIMITED) as working:
         until(lambda: forks_of(working), "a process forks")  # it has not loaded anything yet
         [forks] = forks_of(working)
         working.terminate()
@@ -167,7 +137,7 @@ def test_a_worker_that_is_told_to_end_as_it_starts_leaves_no_process(
 def test_a_worker_that_ends_as_runs_start_leaves_none_half_started(
     deployment: str, sandbox: Sandbox
 ) -> None:
-    with worker(sandbox) as working:
+    with worker(sandbox, *LIMITED) as working:
         until(lambda: forks_of(working), "a process forks")
         runs = [start(deployment, select=["*"]) for _ in range(6)]  # more than it may do at once
 
@@ -186,7 +156,7 @@ def test_a_worker_that_ends_as_runs_start_leaves_none_half_started(
 def test_a_run_that_does_not_end_is_killed_at_the_second_signal(
     deployment: str, sandbox: Sandbox
 ) -> None:
-    with worker(sandbox) as working:
+    with worker(sandbox, *LIMITED) as working:
         run = start(deployment, select=["*"], dry_run=False)
         until(lambda: snapshot_asked(sandbox), "the run asks for a snapshot")
         [process] = runs_of(working)
@@ -204,7 +174,7 @@ def test_a_run_that_does_not_end_is_killed_at_the_second_signal(
 def test_a_run_whose_worker_was_killed_ends_and_the_server_is_told(
     deployment: str, sandbox: Sandbox
 ) -> None:
-    with worker(sandbox) as working:
+    with worker(sandbox, *LIMITED) as working:
         run = start(deployment, select=["*"], dry_run=False)
         until(lambda: snapshot_asked(sandbox), "the run asks for a snapshot")
         [forks] = forks_of(working)
